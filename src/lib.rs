@@ -1,0 +1,31 @@
+//! Chacha: a multi-tenant HTTP caching proxy server for CI.
+//!
+//! The library holds everything; the binary parses arguments and prints one error chain.
+//! `ARCHITECTURE.md` draws the map, the request walks and the invariants. Layers, top first;
+//! a module imports only from lines below its own:
+//!
+//! ```text
+//! cli, dev
+//! server
+//! protocol (the list of front-ends)
+//! protocol::{http, turbo, nx, reserved}
+//! protocol::app
+//! cache
+//! store::disk                       auth
+//! store (trait, key, meta, spool)
+//! config, telemetry
+//! sys, tasks, range, error
+//! ```
+
+pub mod auth;
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod protocol;
+pub mod range;
+pub mod server;
+pub mod store;
+pub mod sys;
+pub mod tasks;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The `chacha` command.
+
+fn main() {}

@@ -1,0 +1,125 @@
+//! The identity of an entry: a tuple that cannot be forged by gluing its parts.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The protocol that owns an entry. One protocol can never read or forge another's entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Plain keys of the HTTP cache.
+    Http,
+    /// Turborepo artifacts.
+    Turbo,
+    /// Nx artifacts.
+    Nx,
+    /// GitHub Actions entries; they have a version besides the key.
+    Gha,
+}
+
+impl Protocol {
+    /// The name inside of the stored identity. Never change one: entries would be lost.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Turbo => "turbo",
+            Self::Nx => "nx",
+            Self::Gha => "gha",
+        }
+    }
+}
+
+/// The tuple (issuer, namespace, protocol, key, version) and the digest that names it in a tier.
+///
+/// The digest is BLAKE3 over the canonical form: each part with its length in front, so two
+/// different tuples never have the same bytes. The tuple is stored with the entry and compared on read.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StoreKey {
+    digest: [u8; 32],
+    issuer: Arc<str>,
+    namespace: Arc<str>,
+    protocol: Protocol,
+    key: Arc<str>,
+    version: Option<Arc<str>>,
+}
+
+impl StoreKey {
+    /// The format of the canonical form.
+    const FORMAT: &'static str = "chacha1";
+
+    /// A key without a version.
+    pub fn new(issuer: Arc<str>, namespace: Arc<str>, protocol: Protocol, key: Arc<str>) -> Self {
+        let mut this = Self {
+            digest: [0; 32],
+            issuer,
+            namespace,
+            protocol,
+            key,
+            version: None,
+        };
+        this.digest = this.hash();
+        this
+    }
+
+    /// The same key with a version (its own part, so (`a`, `b-c`) and (`a-b`, `c`) differ).
+    #[must_use]
+    pub fn with_version(mut self, version: Arc<str>) -> Self {
+        self.version = Some(version);
+        self.digest = self.hash();
+        self
+    }
+
+    /// The name of the entry in a tier, 32 bytes.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// A short name for logs that tells entries apart and reveals nothing: 16 hex digits.
+    pub fn short(&self) -> String {
+        self.digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The canonical form: for every part its length (4 bytes, big endian) and its bytes.
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + self.namespace.len() + self.key.len());
+        self.each_part(|part| {
+            bytes.extend_from_slice(&length_prefix(part));
+            bytes.extend_from_slice(part.as_bytes());
+        });
+        bytes
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        self.each_part(|part| {
+            hasher.update(&length_prefix(part));
+            hasher.update(part.as_bytes());
+        });
+        *hasher.finalize().as_bytes()
+    }
+
+    fn each_part(&self, mut visit: impl FnMut(&str)) {
+        visit(Self::FORMAT);
+        visit(&self.issuer);
+        visit(&self.namespace);
+        visit(self.protocol.as_str());
+        visit(&self.key);
+        if let Some(version) = &self.version {
+            visit(version);
+        }
+    }
+}
+
+/// Parts are far below 4 GiB: a key has at most 1 KiB, a namespace too, an issuer comes from the file.
+fn length_prefix(part: &str) -> [u8; 4] {
+    u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// Prints the digest only: namespace and key are the tenant's own.
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreKey({})", self.short())
+    }
+}

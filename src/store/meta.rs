@@ -1,0 +1,93 @@
+//! The description of an entry: what is stored beside its bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+/// A strong entity tag, made from the content: equal bytes have equal tags on every server.
+///
+/// 32 hex digits of BLAKE3 over the size and the CRC-64/NVME of every MiB of the body (see
+/// [`crate::store::spool::Checksums::etag`]). Stored and compared without the quotes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ETag(Box<str>);
+
+impl ETag {
+    /// Takes an opaque tag as it stands between the quotes.
+    pub fn new(opaque: impl Into<Box<str>>) -> Self {
+        Self(opaque.into())
+    }
+
+    /// The tag without quotes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who stored an entry, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The configured URL of the issuer.
+    pub issuer: Arc<str>,
+    /// The `sub` claim of the writer's token.
+    pub subject: Arc<str>,
+    /// When the entry was committed, to the second.
+    pub stored: SystemTime,
+}
+
+/// A small map of strings stored with an entry (Turborepo's headers, provenance).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(BTreeMap<String, String>);
+
+/// The metadata of an entry has a bound, so that it can always be held in memory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("metadata of more than {} bytes", Metadata::MAX_BYTES)]
+pub struct MetadataError;
+
+impl Metadata {
+    /// Names and values together, in bytes.
+    pub const MAX_BYTES: usize = 8 * 1024;
+
+    /// Adds or replaces a value.
+    ///
+    /// # Errors
+    /// [`MetadataError`] if the whole map would exceed [`Metadata::MAX_BYTES`]; it is unchanged then.
+    pub fn insert(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
+        let held: usize = self
+            .0
+            .iter()
+            .filter(|(other, _)| *other != name)
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if held + name.len() + value.len() > Self::MAX_BYTES {
+            return Err(MetadataError);
+        }
+        self.0.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// All pairs, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// The description of a stored entry; immutable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Length of the body in bytes.
+    pub size: u64,
+    /// Tag of the body.
+    pub etag: ETag,
+    /// Who stored it, and when.
+    pub origin: Origin,
+    /// What the writer stored beside it.
+    pub metadata: Metadata,
+}

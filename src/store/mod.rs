@@ -1,0 +1,103 @@
+//! The storage interface: what a tier is, and the values that pass between tiers and the cache.
+//!
+//! A miss is a value, an error is an error. A write is all or nothing. A tier knows neither HTTP
+//! nor who is asking.
+
+mod content;
+mod error;
+pub mod key;
+mod meta;
+pub mod spool;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use content::{Content, FileRange, Pieces};
+pub use error::{Error, Result};
+pub use key::{Protocol, StoreKey};
+pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
+pub use spool::Spool;
+
+/// What must hold for a write or a delete to happen, checked in the same step as the change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Precondition {
+    /// Always.
+    #[default]
+    None,
+    /// There is no entry under the key (`If-None-Match: *`).
+    Absent,
+    /// There is an entry under the key, whatever it holds (`If-Match: *`).
+    Present,
+    /// The entry under the key has one of these tags (`If-Match`).
+    Matches(Vec<ETag>),
+    /// The entry under the key, if any, has none of these tags (`If-None-Match` with tags).
+    MatchesNone(Vec<ETag>),
+}
+
+impl Precondition {
+    /// Whether an entry with `current` as its tag (`None`: no entry) fulfils the condition.
+    pub fn holds(&self, current: Option<&ETag>) -> bool {
+        match (self, current) {
+            (Self::None, _) | (Self::Absent | Self::MatchesNone(_), None) => true,
+            (Self::Present, current) => current.is_some(),
+            (Self::Matches(_), None) | (Self::Absent, Some(_)) => false,
+            (Self::Matches(tags), Some(current)) => tags.contains(current),
+            (Self::MatchesNone(tags), Some(current)) => !tags.contains(current),
+        }
+    }
+}
+
+/// One entry as a reader sees it: its description and its bytes, from one immutable version.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The description.
+    pub meta: Arc<Meta>,
+    /// The bytes.
+    pub content: Content,
+}
+
+/// What the writer of an entry says about it.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Who writes it.
+    pub origin: Origin,
+    /// Small strings that are stored and given back with the entry.
+    pub metadata: Metadata,
+}
+
+/// One tier, or a composition of tiers.
+///
+/// Every implementation passes the conformance suite in `tests/it/store/suite.rs`.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// The entry under `key`; `None` is a miss. A damaged entry is a miss, too, and is removed.
+    async fn get(&self, key: &StoreKey) -> Result<Option<Entry>>;
+
+    /// Only the description of the entry under `key`.
+    async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>>;
+
+    /// Stores a whole body. Readers see either the former entry or the new one, each whole.
+    /// Dropping the future leaves the former entry in place or finishes the change, never half.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if `precondition` does not hold, [`Error::TooLarge`],
+    /// [`Error::NoSpace`] and [`Error::Io`]; the former entry is still there after each of them.
+    async fn put(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>>;
+
+    /// Removes the entry; `true` if there was one.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if `precondition` does not hold.
+    async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool>;
+
+    /// The largest body that this store can hold, in bytes.
+    fn capacity(&self) -> u64;
+}

@@ -1,0 +1,136 @@
+//! Reading, writing and sending files.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+
+/// Whether the byte at `offset` can be read without waiting for a disk.
+pub fn is_resident(file: &File, offset: u64) -> bool {
+    matches!(read_at_nowait(file, &mut [0; 1], offset), Ok(1))
+}
+
+/// Reads what is in the page cache and nothing else (`RWF_NOWAIT`, Linux 4.14).
+///
+/// # Errors
+/// `WouldBlock` if the bytes would have to come from the disk.
+#[cfg(target_os = "linux")]
+pub fn read_at_nowait(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    match preadv2(
+        file,
+        &mut [io::IoSliceMut::new(buffer)],
+        offset,
+        ReadWriteFlags::NOWAIT,
+    ) {
+        // File systems in memory may not know the flag, and never wait.
+        Err(Errno::OPNOTSUPP) => file.read_at(buffer, offset),
+        other => Ok(other?),
+    }
+}
+
+/// Cannot be asked here: the caller takes the blocking way.
+///
+/// # Errors
+/// Always `WouldBlock`.
+#[cfg(not(target_os = "linux"))]
+pub fn read_at_nowait(_file: &File, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Blocking: fills `buffer` from `offset` on.
+///
+/// # Errors
+/// `UnexpectedEof` if the file ends before; whatever the operating system says.
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    file.read_exact_at(buffer, offset)
+}
+
+/// Blocking: reads `range` and drops the bytes, so that they are in the page cache.
+///
+/// # Errors
+/// `UnexpectedEof` if the file ends before; whatever the operating system says.
+pub fn read_through(file: &File, range: Range<u64>) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut at = range.start;
+    while at < range.end {
+        let length = (range.end - at).min(buffer.len() as u64);
+        file.read_exact_at(&mut buffer[..length as usize], at)?;
+        at += length;
+    }
+    Ok(())
+}
+
+/// Blocking: writes all slices in order from `offset` on, with as few calls as possible.
+///
+/// # Errors
+/// Whatever the operating system says; some of the bytes may have been written then.
+pub fn write_all_vectored_at(file: &File, slices: &[impl AsRef<[u8]>], mut offset: u64) -> io::Result<()> {
+    const MOST: usize = 64;
+    let mut index = 0;
+    let mut skip = 0;
+    while index < slices.len() {
+        let pieces: Vec<IoSlice<'_>> = slices[index..]
+            .iter()
+            .take(MOST)
+            .enumerate()
+            .map(|(nth, slice)| IoSlice::new(&slice.as_ref()[if nth == 0 { skip } else { 0 }..]))
+            .collect();
+        let mut written = match rustix::io::pwritev(file, &pieces, offset) {
+            Ok(0) if pieces.iter().any(|piece| !piece.is_empty()) => {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            Ok(written) => written,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(other) => return Err(other.into()),
+        };
+        offset += written as u64;
+        while index < slices.len() && written >= slices[index].as_ref().len() - skip {
+            written -= slices[index].as_ref().len() - skip;
+            skip = 0;
+            index += 1;
+        }
+        skip += written;
+    }
+    Ok(())
+}
+
+/// Sends up to `length` bytes of `file` from `offset` on to a socket without copying them through
+/// this process. The caller makes sure that the bytes are in the page cache.
+///
+/// # Errors
+/// `WouldBlock` if the socket takes nothing now; `Unsupported` where there is no such call.
+#[cfg(target_os = "linux")]
+pub fn send_file(socket: impl AsFd, file: &File, offset: u64, length: usize) -> io::Result<usize> {
+    let mut offset = offset;
+    Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), length)?)
+}
+
+/// Not available here: the caller reads and writes.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(target_os = "linux"))]
+pub fn send_file(_socket: impl AsFd, _file: &File, _offset: u64, _length: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn vectored_writes_keep_order_across_more_slices_than_one_call_takes() {
+        let file = tempfile::tempfile().expect("temporary file");
+        let slices: Vec<Bytes> = (0..300_u32)
+            .map(|n| Bytes::from(n.to_string().repeat((n % 7) as usize)))
+            .collect();
+        write_all_vectored_at(&file, &slices, 3).expect("write");
+        let expected = slices.concat();
+        let mut found = vec![0; expected.len()];
+        read_exact_at(&file, &mut found, 3).expect("read");
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,32 @@
+//! Limits of the process and the file system.
+
+use std::fs::Metadata;
+
+/// Size of a page of memory. Only used to place residency probes, so the common value is enough.
+pub const PAGE: u64 = 4096;
+
+/// How many files this process may hold open.
+#[cfg(unix)]
+pub fn open_file_limit() -> u64 {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
+}
+
+/// How many files this process may hold open; a low guess where it cannot be asked.
+#[cfg(not(unix))]
+pub fn open_file_limit() -> u64 {
+    512
+}
+
+/// Bytes that a file or directory takes on its volume, as `du` counts them.
+#[cfg(unix)]
+pub fn block_bytes(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.blocks() * 512
+}
+
+/// Bytes that a file takes, as far as can be known here.
+#[cfg(not(unix))]
+pub fn block_bytes(metadata: &Metadata) -> u64 {
+    metadata.len()
+}

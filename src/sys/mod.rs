@@ -1,0 +1,21 @@
+//! Everything that is special to one operating system, each with a portable fallback.
+//!
+//! No `unsafe`: the calls go through `rustix` and the standard library.
+
+mod file;
+mod limits;
+
+pub use file::{is_resident, read_at_nowait, read_exact_at, read_through, send_file, write_all_vectored_at};
+pub use limits::{PAGE, block_bytes, open_file_limit};
+
+/// Runs blocking work on the runtime's pool. Only for work whose end the caller awaits or whose
+/// loss is harmless; everything else goes through [`crate::tasks::Tasks::spawn_blocking`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one helper for awaited blocking work"
+)]
+pub fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn_blocking(work)
+}

@@ -1,0 +1,6 @@
+//! The single integration-test crate; its folders mirror `src/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking"
+)]
