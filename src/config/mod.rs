@@ -2,9 +2,65 @@
 //!
 //! [`Config`] is plain data: a component takes its own section by value and nothing else. Nothing
 //! here opens a port, a directory or a connection.
+//!
+//! The way of a file: [`load()`] reads it, `locate` walks it once for line numbers, duplicates and
+//! expansion, `value` reads the values, `root` and the modules of the sections take them key by key
+//! through `reader`, which collects every [`Problem`]. A new key needs a field in `sections`, a line
+//! in `keys`, a line in its section's module and an entry in `config.example.yaml`; tests name what
+//! is forgotten.
 
+mod address;
+pub mod defaults;
+mod duration;
+#[cfg(test)]
+mod example;
+mod expression;
+mod keys;
+mod load;
+mod locate;
+mod problem;
+mod provider;
+mod reader;
+mod root;
 mod sections;
+mod size;
+mod suggest;
+mod syntax;
+mod tiers;
+mod value;
+mod weburl;
 
+pub use address::InvalidAddress;
+pub use expression::{ExpressionCheck, ExpressionKind};
+pub use load::{Loaded, load, parse};
+pub use problem::{Problem, Report};
 pub use sections::{
     Algorithm, Config, DiskConfig, Durability, LimitsConfig, ListenAddr, ProviderConfig, S3Config,
 };
+
+impl Config {
+    /// Replaces `listen`, as the command line may.
+    ///
+    /// # Errors
+    /// When the new addresses clash with `ops_listen`, or there are none.
+    pub fn override_listen(&mut self, listen: Vec<ListenAddr>) -> Result<(), InvalidAddress> {
+        if listen.is_empty() {
+            return Err(InvalidAddress("no address to listen on is given".to_owned()));
+        }
+        if let Some(fault) = listen_fault(&listen, self.ops_listen.as_ref()) {
+            return Err(InvalidAddress(fault));
+        }
+        self.listen = listen;
+        Ok(())
+    }
+}
+
+/// What is wrong with these listeners together.
+fn listen_fault(listen: &[ListenAddr], ops: Option<&ListenAddr>) -> Option<String> {
+    let ops = ops?;
+    let taken = listen.iter().find(|address| address::clash(address, ops))?;
+    Some(format!(
+        "listen ({taken}) and ops_listen ({ops}) are the same address; give one of them another port, \
+         because /health and /metrics are legal cache keys"
+    ))
+}

@@ -1,0 +1,70 @@
+//! The defaults and the accepted ranges, in one place. `config.example.yaml` shows the same values;
+//! a test keeps both equal.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Algorithm, ListenAddr};
+
+/// `listen`: loopback, so that a first try does not open a cache to the network.
+pub fn listen() -> Vec<ListenAddr> {
+    vec![loopback(8080)]
+}
+
+/// `ops_listen`: a port of its own, because `/health` and `/metrics` are legal cache keys.
+pub fn ops_listen() -> ListenAddr {
+    loopback(9080)
+}
+
+fn loopback(port: u16) -> ListenAddr {
+    ListenAddr::Tcp(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))
+}
+
+/// `oidc_providers[].algorithms`: what the known issuers sign with.
+pub const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
+
+/// `oidc_providers[].leeway`.
+pub const LEEWAY: Duration = Duration::from_secs(30);
+
+/// `disk.memory`, in bytes.
+pub const MEMORY: u64 = 32 << 20;
+
+/// `limits.max_connections`.
+pub const MAX_CONNECTIONS: usize = 16_384;
+
+/// `limits.body_idle_timeout`.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// `limits.keep_alive`: longer than the pauses of ccache and Bazel.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// `limits.drain_timeout`.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest file that is read, in bytes.
+pub(super) const FILE_LIMIT: usize = 1 << 20;
+
+/// The most entries of `cache_key_exprs`: each is one more look-up for a miss.
+pub(super) const MAX_EXPRESSIONS: usize = 16;
+
+/// The least value of `disk.limit`, in bytes.
+pub(super) const MIN_DISK_LIMIT: u64 = 1 << 20;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Accepted values of `leeway`. A wider one would keep expired tokens alive.
+pub(super) const LEEWAY_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(300);
+
+/// Accepted values of `max_age`.
+pub(super) const MAX_AGE_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(168 * 3600);
+
+/// Accepted values of `body_idle_timeout` and `keep_alive`.
+pub(super) const IDLE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
+
+/// Accepted values of `drain_timeout`; zero cuts running requests at once.
+pub(super) const DRAIN_RANGE: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+
+/// Accepted values of `max_connections` and `open_files`.
+pub(super) const COUNT_RANGE: RangeInclusive<u64> = 1..=1_048_576;

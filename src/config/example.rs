@@ -1,0 +1,98 @@
+//! `config.example.yaml` and the code say the same.
+
+use super::expression::{ExpressionCheck, ExpressionKind};
+use super::keys::{ROOT, SECTIONS};
+use super::{Loaded, defaults, parse};
+
+const EXAMPLE: &str = include_str!("../../config.example.yaml");
+
+struct Accept;
+
+impl ExpressionCheck for Accept {
+    fn check(&self, _: ExpressionKind, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+}
+
+fn read(text: &str) -> Loaded {
+    parse("config.example.yaml", text, &Accept).unwrap_or_else(|report| panic!("{report}\n{text}"))
+}
+
+/// The example with every optional setting switched on: `#key: value`, but not `# a comment`.
+fn uncommented() -> String {
+    let line = |line: &str| {
+        let start = line.len() - line.trim_start().len();
+        match line[start..].strip_prefix('#') {
+            Some(setting) if setting.starts_with(|letter: char| letter.is_ascii_lowercase()) => {
+                format!("{}{setting}\n", &line[..start])
+            }
+            Some(setting) if setting.starts_with("  bucket") => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        }
+    };
+    EXAMPLE.lines().map(line).collect()
+}
+
+/// The section `limits` and its keys are commented out one by one, at their own depth.
+#[test]
+fn the_example_runs_without_warnings() {
+    let Loaded { config, warnings } = read(EXAMPLE);
+    assert_eq!(warnings, []);
+    assert!(config.disk.is_some_and(|disk| disk.dir.is_relative()));
+}
+
+#[test]
+fn shown_defaults_are_the_defaults_of_the_code() {
+    let Loaded { config, warnings } = read(&uncommented());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].key, "s3");
+    let absent = read(EXAMPLE).config;
+
+    assert_eq!(config.listen, absent.listen);
+    assert_eq!(config.listen, defaults::listen());
+    assert_eq!(config.ops_listen, absent.ops_listen);
+    assert_eq!(config.ops_listen, Some(defaults::ops_listen()));
+
+    let (shown, default) = (&config.providers[0], &absent.providers[0]);
+    assert_eq!(shown.algorithms, default.algorithms);
+    assert_eq!(shown.leeway, default.leeway);
+    assert_eq!(shown.allow_insecure_http, default.allow_insecure_http);
+    assert_eq!(default.max_age, None);
+    assert_eq!(default.jwks_file, None);
+
+    let (shown, default) = (config.disk.unwrap(), absent.disk.unwrap());
+    assert_eq!(shown.durability, default.durability);
+    assert_eq!(shown.memory, default.memory);
+    assert_eq!(default.open_files, None);
+
+    let (shown, default) = (config.limits, absent.limits);
+    assert_eq!(shown.max_connections, default.max_connections);
+    assert_eq!(shown.body_idle_timeout, default.body_idle_timeout);
+    assert_eq!(shown.keep_alive, default.keep_alive);
+    assert_eq!(shown.drain_timeout, default.drain_timeout);
+    assert_eq!(default.max_entry_size, None);
+}
+
+#[test]
+fn switches_are_shown_off() {
+    for line in uncommented().lines().map(str::trim) {
+        if line.starts_with("allow_") && !line.starts_with("allow_if") {
+            assert!(line.ends_with(": false"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_known_key_is_shown() {
+    let value: serde_yaml::Value = serde_yaml::from_str(&uncommented()).unwrap();
+    for key in ROOT {
+        assert!(value.get(key.name).is_some(), "{}", key.name);
+    }
+    for (name, keys) in SECTIONS {
+        let section = &value[*name];
+        let section = section.get(0).unwrap_or(section);
+        for key in *keys {
+            assert!(section.get(key.name).is_some(), "{name}.{}", key.name);
+        }
+    }
+}

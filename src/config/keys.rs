@@ -1,0 +1,71 @@
+//! Every key that the file may hold, by section. A key that is not here is refused.
+
+/// One key of a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Its name in the file.
+    pub(super) name: &'static str,
+    /// Whether its value is hidden in every message. A function that reads such a key must not
+    /// repeat the value in its error either.
+    pub(super) secret: bool,
+}
+
+const fn plain(name: &'static str) -> Key {
+    Key { name, secret: false }
+}
+
+/// The keys at the top of the file.
+pub(super) const ROOT: &[Key] = &[
+    plain("listen"),
+    plain("ops_listen"),
+    plain("base_url"),
+    plain("allow_insecure_http"),
+    plain("oidc_providers"),
+    plain("disk"),
+    plain("s3"),
+    plain("limits"),
+];
+
+/// The keys of one entry of `oidc_providers`.
+pub(super) const PROVIDER: &[Key] = &[
+    plain("url"),
+    plain("audiences"),
+    plain("algorithms"),
+    plain("cache_key_exprs"),
+    plain("allow_if"),
+    plain("write_if"),
+    plain("leeway"),
+    plain("max_age"),
+    plain("jwks_file"),
+    plain("allow_insecure_http"),
+    plain("allow_trailing_slash"),
+];
+
+/// The keys of `disk`.
+pub(super) const DISK: &[Key] = &[
+    plain("dir"),
+    plain("limit"),
+    plain("durability"),
+    plain("memory"),
+    plain("open_files"),
+];
+
+/// The keys of `s3`.
+pub(super) const S3: &[Key] = &[plain("bucket")];
+
+/// The keys of `limits`.
+pub(super) const LIMITS: &[Key] = &[
+    plain("max_entry_size"),
+    plain("max_connections"),
+    plain("body_idle_timeout"),
+    plain("keep_alive"),
+    plain("drain_timeout"),
+];
+
+/// All sections below the top, with the name under which a message speaks of them.
+pub(super) const SECTIONS: &[(&str, &[Key])] = &[
+    ("oidc_providers", PROVIDER),
+    ("disk", DISK),
+    ("s3", S3),
+    ("limits", LIMITS),
+];

@@ -1,0 +1,131 @@
+//! From a file to a checked [`Config`], or to the list of everything that is wrong with it.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::defaults::FILE_LIMIT;
+use super::expression::ExpressionCheck;
+use super::locate::{self, Located, Refusal};
+use super::problem::{Problem, Report};
+use super::reader::Reader;
+use super::value::Tolerant;
+use super::{Config, root, syntax};
+
+/// A configuration that can be used, and what its author should know.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is allowed but probably not meant, in the order of the file's lines.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks the file at `path`. Nothing else is opened: neither ports nor directories.
+///
+/// # Errors
+/// All faults of the file at once; or the one that keeps it from being read: it is missing, a
+/// directory, empty, larger than 1 MiB, not UTF-8 or not YAML.
+pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Report> {
+    let file = path.display().to_string();
+    let text = read(path).map_err(|(line, message)| one(&file, line, message))?;
+    parse(&file, &text, expressions)
+}
+
+/// Checks the text of a file; `file_name` is only printed.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> Result<Loaded, Report> {
+    let refused = |refusal: Refusal| one(file_name, Some(refusal.line), refusal.message);
+    if text.len() > FILE_LIMIT {
+        return Err(one(file_name, None, too_large()));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Located { lines, duplicates } = locate::locate(text).map_err(refused)?;
+    let Tolerant(value) = serde_yaml::from_str(text).map_err(|error| refused(unreadable(text, &error)))?;
+    if value.is_null() {
+        let message = "the file is empty; start from config.example.yaml, which shows every key";
+        return Err(one(file_name, None, message.to_owned()));
+    }
+    let mut reader = Reader::new(file_name, &lines);
+    let config = root::config(&mut reader, &value, expressions);
+    let (mut errors, mut warnings) = (reader.errors, reader.warnings);
+    errors.extend(duplicates.into_iter().map(|duplicate| Problem {
+        file: file_name.to_owned(),
+        line: Some(duplicate.line),
+        key: duplicate.path.to_string(),
+        message: format!(
+            "the key stands on line {} already; remove one of them",
+            duplicate.first
+        ),
+    }));
+    warnings.sort_by_key(|warning| warning.line);
+    match config {
+        Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
+        _ => Err(Report::new(errors)),
+    }
+}
+
+fn one(file: &str, line: Option<usize>, message: String) -> Report {
+    Report::new(vec![Problem {
+        file: file.to_owned(),
+        line,
+        key: String::new(),
+        message,
+    }])
+}
+
+fn too_large() -> String {
+    format!(
+        "the file is larger than {} MiB; is it the right one?",
+        FILE_LIMIT >> 20
+    )
+}
+
+/// What the first parser let pass and `serde_yaml` did not.
+fn unreadable(text: &str, error: &serde_yaml::Error) -> Refusal {
+    let line = error.location().map(|location| location.line());
+    let info = error.to_string();
+    let info = info.split(" at line ").next().unwrap_or_default();
+    syntax::refusal(text, line, info)
+}
+
+/// The text of the file, or the line and the reason why there is none.
+fn read(path: &Path) -> Result<String, (Option<usize>, String)> {
+    let whole = |message: &str| (None, message.to_owned());
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(whole("is a directory; name the file in it, such as config.yaml"));
+    }
+    let mut bytes = Vec::new();
+    // The length in the metadata says nothing about pipes, and a file may grow; so count while reading.
+    let result = File::open(path).and_then(|file| file.take(FILE_LIMIT as u64 + 1).read_to_end(&mut bytes));
+    match result {
+        Ok(_) if bytes.len() > FILE_LIMIT => return Err((None, too_large())),
+        Ok(_) => {}
+        Err(error) => return Err((None, open_fault(&error))),
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        (
+            Some(line),
+            "the text is not UTF-8 from here on; save the file as UTF-8".to_owned(),
+        )
+    })
+}
+
+fn open_fault(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file; check the path, or start from config.example.yaml".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "may not be read by this user; change the permissions of the file and its directories".to_owned()
+        }
+        _ => format!("cannot be read ({error}); check the file and its file system"),
+    }
+}

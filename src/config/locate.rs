@@ -1,0 +1,376 @@
+//! On which line each key stands, and what must be refused before values are read.
+//!
+//! `serde_yaml` forgets positions, so this walks the events of a second parser once. That is also the
+//! place to find duplicate keys, and to stop files that are built to expand.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use saphyr_parser::{Event, Parser, Tag};
+
+use super::suggest::quoted;
+use super::syntax;
+
+/// No key of ours is deeper than four levels.
+const MAX_DEPTH: usize = 16;
+/// Values in one file, each use of an alias counted in full.
+const MAX_VALUES: usize = 20_000;
+/// Bytes of one key.
+const MAX_KEY: usize = 128;
+
+/// The path of a key: `oidc_providers[0].url`. Empty for the top of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct KeyPath(String);
+
+impl KeyPath {
+    /// The path of the key `name` below this.
+    pub(super) fn key(&self, name: &str) -> Self {
+        let dot = if self.0.is_empty() { "" } else { "." };
+        Self(format!("{}{dot}{}", self.0, name.escape_debug()))
+    }
+
+    /// The path of an entry of the list at this.
+    pub(super) fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The line of every key and list entry.
+#[derive(Debug, Default)]
+pub(super) struct Lines(HashMap<String, usize>);
+
+impl Lines {
+    /// The line of the key, or of the nearest one around it: what comes through an alias has the line
+    /// of the alias.
+    pub(super) fn find(&self, path: &KeyPath) -> Option<usize> {
+        let mut path = path.0.as_str();
+        loop {
+            if let Some(line) = self.0.get(path) {
+                return Some(*line);
+            }
+            path = &path[..path.rfind(['.', '['])?];
+        }
+    }
+}
+
+/// A key that stands twice in one section.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Duplicate {
+    /// The key.
+    pub(super) path: KeyPath,
+    /// The line of the second one.
+    pub(super) line: usize,
+    /// The line of the first one.
+    pub(super) first: usize,
+}
+
+/// A file that cannot be read any further.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Where.
+    pub(super) line: usize,
+    /// Why, and what to do about it.
+    pub(super) message: String,
+}
+
+/// What is known of a file after the walk.
+#[derive(Debug, Default)]
+pub(super) struct Located {
+    /// Where everything stands.
+    pub(super) lines: Lines,
+    /// Keys that stand twice.
+    pub(super) duplicates: Vec<Duplicate>,
+}
+
+/// Walks through a file.
+///
+/// # Errors
+/// On the first fault of syntax, and for what no configuration needs: several documents, tags, keys
+/// that are not plain text, and nesting, keys or aliases beyond all measure.
+pub(super) fn locate(text: &str) -> Result<Located, Refusal> {
+    let mut walk = Walk::default();
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, span) =
+            event.map_err(|error| syntax::refusal(text, Some(error.marker().line()), error.info()))?;
+        walk.step(&event, span.start.line())?;
+    }
+    Ok(walk.located)
+}
+
+#[derive(Default)]
+struct Walk {
+    located: Located,
+    open: Vec<Frame>,
+    documents: usize,
+    values: usize,
+    /// Size of each finished anchor, in values.
+    anchors: HashMap<usize, usize>,
+}
+
+/// A list or section that has not ended yet.
+struct Frame {
+    path: KeyPath,
+    inside: Inside,
+    anchor: usize,
+    values_before: usize,
+}
+
+enum Inside {
+    List {
+        next: usize,
+    },
+    Section {
+        seen: HashMap<String, usize>,
+        key: Option<String>,
+    },
+}
+
+impl Walk {
+    fn step(&mut self, event: &Event<'_>, line: usize) -> Result<(), Refusal> {
+        match event {
+            Event::DocumentStart(_) => self.document(line),
+            Event::Scalar(text, _, anchor, tag) => {
+                check_tag(tag.as_deref(), line)?;
+                if self.expects_key() {
+                    return self.key(text, line);
+                }
+                self.value(line, 1)?;
+                self.anchors.insert(*anchor, 1);
+                Ok(())
+            }
+            Event::Alias(anchor) => self.alias(*anchor, line),
+            Event::SequenceStart(anchor, tag) => {
+                check_tag(tag.as_deref(), line)?;
+                self.begin(*anchor, line, Inside::List { next: 0 })
+            }
+            Event::MappingStart(anchor, tag) => {
+                check_tag(tag.as_deref(), line)?;
+                let (seen, key) = (HashMap::new(), None);
+                self.begin(*anchor, line, Inside::Section { seen, key })
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(frame) = self.open.pop() {
+                    self.anchors
+                        .insert(frame.anchor, self.values - frame.values_before);
+                }
+                Ok(())
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn document(&mut self, line: usize) -> Result<(), Refusal> {
+        self.documents += 1;
+        if self.documents > 1 {
+            let message = "a second document begins here; keep one document in the file and remove the `---`";
+            return Err(refusal(line, message));
+        }
+        Ok(())
+    }
+
+    fn expects_key(&self) -> bool {
+        let inside = self.open.last().map(|frame| &frame.inside);
+        matches!(inside, Some(Inside::Section { key: None, .. }))
+    }
+
+    /// Takes the name of the next value. The first of two equal keys keeps its line, because its
+    /// value is the one that is read.
+    fn key(&mut self, name: &str, line: usize) -> Result<(), Refusal> {
+        if name.len() > MAX_KEY {
+            return Err(refusal(
+                line,
+                &format!("a key is longer than {MAX_KEY} bytes; shorten it"),
+            ));
+        }
+        let Some(frame) = self.open.last_mut() else {
+            return Ok(());
+        };
+        if let Inside::Section { seen, key } = &mut frame.inside {
+            let path = frame.path.key(name);
+            *key = Some(name.to_owned());
+            if let Some(&first) = seen.get(name) {
+                self.located.duplicates.push(Duplicate { path, line, first });
+            } else {
+                seen.insert(name.to_owned(), line);
+                self.located.lines.0.entry(path.0).or_insert(line);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a value, notes its line and gives its path.
+    fn value(&mut self, line: usize, size: usize) -> Result<KeyPath, Refusal> {
+        self.values = self.values.saturating_add(size);
+        if self.values > MAX_VALUES {
+            let message =
+                format!("the file holds more than {MAX_VALUES} values, aliases counted in full; remove some");
+            return Err(refusal(line, &message));
+        }
+        let path = match self.open.last_mut() {
+            None => KeyPath::default(),
+            Some(Frame { path, inside, .. }) => match inside {
+                Inside::Section { key, .. } => path.key(&key.take().unwrap_or_default()),
+                Inside::List { next } => {
+                    *next += 1;
+                    path.index(*next - 1)
+                }
+            },
+        };
+        // A key has noted its own line already; only the entries of lists and the top are new.
+        self.located.lines.0.entry(path.0.clone()).or_insert(line);
+        Ok(path)
+    }
+
+    fn begin(&mut self, anchor: usize, line: usize, inside: Inside) -> Result<(), Refusal> {
+        if self.expects_key() {
+            return Err(not_a_name(line));
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(refusal(
+                line,
+                &format!(
+                    "the file is nested deeper than {MAX_DEPTH} levels; check the brackets and the indentation"
+                ),
+            ));
+        }
+        let values_before = self.values;
+        let path = self.value(line, 1)?;
+        self.open.push(Frame {
+            path,
+            inside,
+            anchor,
+            values_before,
+        });
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, line: usize) -> Result<(), Refusal> {
+        if self.expects_key() {
+            return Err(not_a_name(line));
+        }
+        let Some(&size) = self.anchors.get(&anchor) else {
+            return Err(refusal(
+                line,
+                "an alias stands inside of what it stands for; write the value out",
+            ));
+        };
+        self.value(line, size).map(drop)
+    }
+}
+
+fn check_tag(tag: Option<&Tag>, line: usize) -> Result<(), Refusal> {
+    match tag {
+        Some(tag) if !tag.is_yaml_core_schema() => Err(refusal(
+            line,
+            &format!(
+                "tags such as {} are not supported; write the plain value",
+                quoted(&tag.to_string())
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn not_a_name(line: usize) -> Refusal {
+    refusal(
+        line,
+        "a key is not a plain name; write `name: value`, and put values with brackets, braces or `*` in front into quotes",
+    )
+}
+
+fn refusal(line: usize, message: &str) -> Refusal {
+    Refusal {
+        line,
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> KeyPath {
+        KeyPath(text.to_owned())
+    }
+
+    #[test]
+    fn lines_of_keys_and_entries() {
+        let text =
+            "a: 1\nb:\n  c:\n    - x\n    -\n      d: y\n  e: {f: 1,\n    g: 2}\nh: |\n  i\n  j\nk: 1\n";
+        let located = locate(text).unwrap();
+        let check = |key, line| assert_eq!(located.lines.find(&path(key)), Some(line), "{key}");
+        check("", 1);
+        check("a", 1);
+        check("b.c", 3);
+        check("b.c[0]", 4);
+        check("b.c[1].d", 6);
+        check("b.e.f", 7);
+        check("b.e.g", 8);
+        check("h", 9);
+        check("k", 12);
+        check("b.absent", 2);
+        check("b.c[0].below.a.value", 4);
+    }
+
+    #[test]
+    fn what_comes_through_an_alias_has_its_line() {
+        let located = locate("a: &x\n  b: 1\nc: *x\n").unwrap();
+        assert_eq!(located.lines.find(&path("a.b")), Some(2));
+        assert_eq!(located.lines.find(&path("c.b")), Some(3));
+    }
+
+    #[test]
+    fn duplicates_name_both_lines_and_only_the_first_has_its_keys_noted() {
+        let located = locate("a:\n  b: 1\n  b: 2\na:\n  b: 3\n  c: 4\n").unwrap();
+        let duplicate = |key, line, first| Duplicate {
+            path: path(key),
+            line,
+            first,
+        };
+        assert_eq!(located.duplicates, [duplicate("a.b", 3, 2), duplicate("a", 4, 1)]);
+        assert_eq!(located.lines.find(&path("a.b")), Some(2));
+    }
+
+    #[test]
+    fn refused_files() {
+        let check = |text: &str, line, expected: &str| {
+            let refusal = locate(text).expect_err(text);
+            assert!(refusal.message.contains(expected), "{}", refusal.message);
+            assert_eq!(refusal.line, line, "{}", refusal.message);
+        };
+        check("a: 1\n---\nb: 2\n", 2, "second document");
+        check("a: !secret x\n", 1, "\"!secret\" are not supported");
+        check("a:\n  ? [1]\n  : 2\n", 2, "not a plain name");
+        check("a: &x 1\n*x : 2\n", 2, "not a plain name");
+        check("a: &x [1, *x]\n", 1, "inside of what it stands for");
+        check("a: *x\n", 1, "not valid YAML");
+        check(&format!("{}: 1\n", "k".repeat(200)), 1, "longer than 128 bytes");
+        check(&"[".repeat(100_000), 1, "nested deeper than");
+        check(&"[".repeat(20), 1, "nested deeper than 16");
+        check(&"- ".repeat(100_000), 1, "nested deeper than 16");
+        check(&"- 1\n".repeat(30_000), 20_000, "more than 20000 values");
+    }
+
+    #[test]
+    fn aliases_that_multiply_are_stopped() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let uses = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{uses}]\n"));
+        }
+        let refusal = locate(&text).unwrap_err();
+        assert!(
+            refusal.message.contains("more than 20000 values"),
+            "{}",
+            refusal.message
+        );
+        assert!(refusal.line <= 5, "{}", refusal.line);
+    }
+}

@@ -1,0 +1,243 @@
+//! The section `oidc_providers`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde_yaml::Value;
+
+use super::expression::{ExpressionCheck, ExpressionKind};
+use super::keys::PROVIDER;
+use super::reader::{Leaf, Reader, Section};
+use super::suggest::nearest;
+use super::weburl::{self, Allowed};
+use super::{Algorithm, ProviderConfig, defaults};
+
+const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
+const EXPRESSION: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
+const ALGORITHMS: [&str; 9] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+];
+
+/// Reads all providers. `None` when one of them has an error; all errors are reported.
+pub(super) fn providers(
+    reader: &mut Reader<'_>,
+    root: &Section<'_>,
+    expressions: &dyn ExpressionCheck,
+) -> Option<Vec<ProviderConfig>> {
+    const ADVICE: &str = "without a provider nobody could use the cache";
+    let Some(list) = root.leaf("oidc_providers") else {
+        root.missing(
+            reader,
+            "oidc_providers",
+            &format!("oidc_providers:` with an entry `- {EXAMPLE}"),
+        );
+        return None;
+    };
+    let entries = list.entries(reader, EXAMPLE)?;
+    if entries.is_empty() {
+        reader.error(
+            list.path(),
+            format!("the list is empty, and {ADVICE}; add an entry `- {EXAMPLE}`"),
+        );
+        return None;
+    }
+    let mut urls = HashMap::new();
+    let read = entries.iter().map(|entry| {
+        let provider = provider(reader, entry, expressions);
+        refuse_duplicate(reader, entry, &mut urls);
+        provider
+    });
+    // Collected in two steps: the first error must not keep the next entry from being read.
+    let read: Vec<_> = read.collect();
+    read.into_iter().collect()
+}
+
+/// Two entries with one issuer would leave open whose expressions count.
+fn refuse_duplicate<'a>(
+    reader: &mut Reader<'_>,
+    entry: &Leaf<'a>,
+    urls: &mut HashMap<&'a str, Option<usize>>,
+) {
+    let Some(url) = entry.value().get("url").and_then(Value::as_str) else {
+        return;
+    };
+    let path = entry.path().key("url");
+    let line = reader.line(&path);
+    if let Some(first) = urls.get(url) {
+        let place = first.map_or_else(String::new, |line| format!(" on line {line}"));
+        reader.error(
+            &path,
+            format!("this issuer is configured already{place}; merge both entries into one"),
+        );
+    } else {
+        urls.insert(url, line);
+    }
+}
+
+fn provider(
+    reader: &mut Reader<'_>,
+    entry: &Leaf<'_>,
+    expressions: &dyn ExpressionCheck,
+) -> Option<ProviderConfig> {
+    let section = Section::open(reader, entry.path().clone(), entry.value(), PROVIDER)?;
+    let section = &section;
+    let allow_insecure_http = section.optional(reader, "allow_insecure_http", Leaf::flag);
+    let allow_trailing_slash = section.optional(reader, "allow_trailing_slash", Leaf::flag);
+    let allowed = Allowed {
+        insecure_http: allow_insecure_http.unwrap_or(false),
+        trailing_slash: allow_trailing_slash.unwrap_or(false),
+    };
+    let url = section.required(reader, "url", EXAMPLE, |leaf| {
+        weburl::issuer(leaf.text()?, allowed)
+    });
+    let audiences = audiences(reader, section);
+    let algorithms = algorithms(reader, section);
+    let cache_key_exprs = namespaces(reader, section, expressions);
+    let allow_if = condition(reader, section, "allow_if", expressions);
+    let write_if = condition(reader, section, "write_if", expressions);
+    let leeway = section.optional(reader, "leeway", |leaf| leaf.duration(&defaults::LEEWAY_RANGE));
+    let max_age = section.optional(reader, "max_age", |leaf| leaf.duration(&defaults::MAX_AGE_RANGE));
+    let jwks_file = section.optional(reader, "jwks_file", |leaf| leaf.text().map(PathBuf::from));
+    Some(ProviderConfig {
+        url: url?,
+        audiences,
+        algorithms,
+        cache_key_exprs: cache_key_exprs?,
+        allow_if,
+        write_if,
+        leeway: leeway.unwrap_or(defaults::LEEWAY),
+        max_age,
+        jwks_file,
+        allow_insecure_http: allowed.insecure_http,
+    })
+}
+
+/// Reads a list of which every faulty entry is reported.
+fn list<'a, T>(
+    reader: &mut Reader<'_>,
+    leaf: &Leaf<'a>,
+    example: &str,
+    read: impl Fn(&Leaf<'a>) -> Result<T, String>,
+) -> Vec<T> {
+    let entries = leaf.entries(reader, example).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|entry| entry.read(reader, &read))
+        .collect()
+}
+
+fn audiences(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<String> {
+    const WARNING: &str = "without `audiences` a token that was made for any other service is accepted; \
+        add `audiences: [https://cache.example.com]` and request tokens with that audience";
+    let Some(leaf) = section.leaf("audiences") else {
+        reader.warn(section.path(), WARNING);
+        return Vec::new();
+    };
+    if leaf.value().as_sequence().is_some_and(Vec::is_empty) {
+        reader.warn(leaf.path(), WARNING);
+    }
+    list(reader, &leaf, "https://cache.example.com", |entry| {
+        entry.text().map(str::to_owned)
+    })
+}
+
+fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Algorithm> {
+    let Some(leaf) = section.leaf("algorithms") else {
+        return defaults::ALGORITHMS.to_vec();
+    };
+    if leaf.value().as_sequence().is_some_and(Vec::is_empty) {
+        reader.error(
+            leaf.path(),
+            "the list is empty, so no token could be accepted; name an algorithm or remove the key",
+        );
+    }
+    let mut names = list(reader, &leaf, "RS256", |entry| {
+        let name = entry.text()?;
+        serde_yaml::from_value(Value::from(name)).map_err(|_| algorithm_fault(name))
+    });
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        let new = !seen.contains(name);
+        seen.push(*name);
+        new
+    });
+    names
+}
+
+fn algorithm_fault(name: &str) -> String {
+    let upper = name.to_uppercase();
+    if upper == "NONE" || upper.starts_with("HS") {
+        return "can never be accepted: whoever can check such a signature can also forge it; write RS256 or ES256"
+            .to_owned();
+    }
+    match nearest(name, ALGORITHMS.into_iter()) {
+        Some(near) if near.eq_ignore_ascii_case(name) => format!("is not an algorithm; write {near}"),
+        _ => format!("is not an algorithm; write one of {}", ALGORITHMS.join(", ")),
+    }
+}
+
+fn namespaces(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    expressions: &dyn ExpressionCheck,
+) -> Option<Vec<String>> {
+    let Some(leaf) = section.leaf("cache_key_exprs") else {
+        let example = format!("cache_key_exprs:` with an entry `- {EXPRESSION}");
+        section.missing(reader, "cache_key_exprs", &example);
+        return None;
+    };
+    let entries = leaf.entries(reader, EXPRESSION)?;
+    if entries.is_empty() {
+        reader.error(
+            leaf.path(),
+            format!("the list is empty; add an entry `- {EXPRESSION}`"),
+        );
+        return None;
+    }
+    if entries.len() > defaults::MAX_EXPRESSIONS {
+        reader.error(
+            leaf.path(),
+            format!(
+                "the list has {} entries, and each is one more look-up for a miss; keep at most {}",
+                entries.len(),
+                defaults::MAX_EXPRESSIONS
+            ),
+        );
+    }
+    let read = entries.iter().enumerate().filter_map(|(index, entry)| {
+        expression(reader, entry, ExpressionKind::Namespace { index }, expressions)
+    });
+    Some(read.collect())
+}
+
+fn condition(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    name: &str,
+    expressions: &dyn ExpressionCheck,
+) -> Option<String> {
+    let leaf = section.leaf(name)?;
+    // `allow_if: true` is a boolean for YAML and a fine expression.
+    if let Value::Bool(value) = leaf.value() {
+        return Some(value.to_string());
+    }
+    expression(reader, &leaf, ExpressionKind::Condition, expressions)
+}
+
+fn expression(
+    reader: &mut Reader<'_>,
+    leaf: &Leaf<'_>,
+    kind: ExpressionKind,
+    expressions: &dyn ExpressionCheck,
+) -> Option<String> {
+    let text = leaf.read(reader, Leaf::text)?;
+    match expressions.check(kind, text) {
+        Ok(warnings) => {
+            for warning in warnings {
+                reader.warn(leaf.path(), warning);
+            }
+        }
+        Err(error) => reader.error(leaf.path(), error),
+    }
+    Some(text.to_owned())
+}

@@ -1,0 +1,139 @@
+//! The top of the file, and the section `limits`.
+
+use serde_yaml::Value;
+
+use super::expression::ExpressionCheck;
+use super::keys::{LIMITS, ROOT};
+use super::locate::KeyPath;
+use super::reader::{Leaf, Reader, Section};
+use super::weburl::{self, Allowed};
+use super::{Config, LimitsConfig, ListenAddr, address, defaults, provider, tiers};
+
+/// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
+pub(super) fn config(
+    reader: &mut Reader<'_>,
+    value: &Value,
+    expressions: &dyn ExpressionCheck,
+) -> Option<Config> {
+    let root = Section::open(reader, KeyPath::default(), value, ROOT)?;
+    let (listen, ops_listen) = listeners(reader, &root);
+    let insecure_http = root.optional(reader, "allow_insecure_http", Leaf::flag);
+    let base_url = root.optional(reader, "base_url", |leaf| {
+        let allowed = Allowed {
+            insecure_http: insecure_http.unwrap_or(false),
+            ..Allowed::default()
+        };
+        weburl::base(leaf.text()?, allowed)
+    });
+    let providers = provider::providers(reader, &root, expressions);
+    let (disk, s3) = tiers::tiers(reader, &root);
+    let limits = limits(reader, &root);
+    tiers::warn_of_entry_size(reader, disk.as_ref(), limits.max_entry_size);
+    Some(Config {
+        listen,
+        ops_listen,
+        base_url,
+        providers: providers?,
+        disk,
+        s3,
+        limits,
+    })
+}
+
+fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {
+    let listen = match root.leaf("listen") {
+        Some(leaf) => listen(reader, &leaf),
+        None => defaults::listen(),
+    };
+    let ops = root
+        .optional(reader, "ops_listen", ops_listen)
+        .unwrap_or_else(|| Some(defaults::ops_listen()));
+    if let Some(fault) = super::listen_fault(&listen, ops.as_ref()) {
+        // The key that is written gets the message: the other one may stand nowhere in the file.
+        let name = if root.leaf("ops_listen").is_some() {
+            "ops_listen"
+        } else {
+            "listen"
+        };
+        reader.error(&root.path().key(name), fault);
+    }
+    (listen, ops)
+}
+
+/// One address or a list of them.
+fn listen(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Vec<ListenAddr> {
+    if !leaf.value().is_sequence() {
+        return leaf.read(reader, one_address).into_iter().collect();
+    }
+    let entries = leaf.entries(reader, "127.0.0.1:8080").unwrap_or_default();
+    if entries.is_empty() {
+        reader.error(
+            leaf.path(),
+            "the list is empty; write an address or remove the key",
+        );
+    }
+    let mut read: Vec<ListenAddr> = Vec::new();
+    for entry in &entries {
+        let Some(address) = entry.read(reader, one_address) else {
+            continue;
+        };
+        if let Some(other) = read.iter().find(|other| address::clash(other, &address)) {
+            reader.error(
+                entry.path(),
+                format!("{address} is taken by {other} in this list; remove one of them"),
+            );
+        }
+        read.push(address);
+    }
+    read
+}
+
+fn one_address(leaf: &Leaf<'_>) -> Result<ListenAddr, String> {
+    match leaf.value() {
+        // `listen: 8080`
+        Value::Number(port) => address::parse(&port.to_string()),
+        _ => address::parse(leaf.text()?),
+    }
+}
+
+fn ops_listen(leaf: &Leaf<'_>) -> Result<Option<ListenAddr>, String> {
+    match leaf.value() {
+        // Whether a bare `off` is a text or a boolean depends on the version of YAML.
+        Value::Bool(false) => Ok(None),
+        Value::String(text) if text.eq_ignore_ascii_case("off") => Ok(None),
+        Value::Sequence(_) | Value::Bool(true) => {
+            Err("is not one address; write 127.0.0.1:9080, or off for none".to_owned())
+        }
+        _ => one_address(leaf).map(Some),
+    }
+}
+
+fn limits(reader: &mut Reader<'_>, root: &Section<'_>) -> LimitsConfig {
+    let mut limits = LimitsConfig::default();
+    let section = root
+        .leaf("limits")
+        .and_then(|leaf| Section::open(reader, leaf.path().clone(), leaf.value(), LIMITS));
+    let Some(section) = section else {
+        return limits;
+    };
+    limits.max_entry_size = section.optional(reader, "max_entry_size", |leaf| leaf.size(1));
+    if let Some(count) = section.optional(reader, "max_connections", |leaf| {
+        leaf.count(&defaults::COUNT_RANGE)
+    }) {
+        limits.max_connections = count;
+    }
+    for (name, range, target) in [
+        (
+            "body_idle_timeout",
+            defaults::IDLE_RANGE,
+            &mut limits.body_idle_timeout,
+        ),
+        ("keep_alive", defaults::IDLE_RANGE, &mut limits.keep_alive),
+        ("drain_timeout", defaults::DRAIN_RANGE, &mut limits.drain_timeout),
+    ] {
+        if let Some(value) = section.optional(reader, name, |leaf| leaf.duration(&range)) {
+            *target = value;
+        }
+    }
+    limits
+}

@@ -1,0 +1,158 @@
+//! Sizes: `50GB` is 50 * 10^9 bytes, `50GiB` is 50 * 2^30.
+//!
+//! `bytesize` does the arithmetic. It also takes `50Gb`, zero and numbers that do not fit for
+//! granted, so what it is given and what it gives is checked here.
+//!
+//! Faults are predicates ("is ambiguous; write ..."): the reader puts the value in front, or hides it.
+
+use bytesize::ByteSize;
+
+/// The largest accepted size in bytes, 8 EiB: what file systems and signed offsets can hold.
+pub(super) const MAX: u64 = 1 << 63;
+
+const FORMS: &str = "write a number with a unit, such as 50GB (50 * 10^9 bytes) or 50GiB (50 * 2^30 bytes)";
+
+/// Reads a size with or without a unit; blanks around it are ignored.
+///
+/// # Errors
+/// When it is not a size, is ambiguous, or lies outside of `min..=MAX`.
+pub(super) fn parse(text: &str, min: u64) -> Result<u64, String> {
+    let text = text.trim();
+    if text.starts_with('-') {
+        return in_range(0, min);
+    }
+    let (number, unit) = split(text);
+    if number.is_empty() || !unit.chars().all(|letter| letter.is_ascii_alphabetic()) {
+        return Err(format!("is not a size; {FORMS}"));
+    }
+    refuse_bits(number, unit)?;
+    // Without a unit, `bytesize` refuses what does not fit instead of saturating.
+    let unit = match unit {
+        "" if number.contains('.') => return Err(format!("is not a size; {FORMS}")),
+        "" => "B",
+        _ => unit,
+    };
+    let bytes = format!("{number}{unit}")
+        .parse::<ByteSize>()
+        .map_err(|_| format!("is not a size; {FORMS}"))?;
+    in_range(bytes.as_u64(), min)
+}
+
+/// Checks a size that is known in bytes.
+///
+/// # Errors
+/// When it lies outside of `min..=MAX`.
+pub(super) fn in_range(bytes: u64, min: u64) -> Result<u64, String> {
+    if bytes > MAX {
+        return Err("is too large; the largest accepted size is 8EiB (2^63 bytes)".to_owned());
+    }
+    if bytes < min {
+        return Err(format!("is too small; write at least {}", shown(min)));
+    }
+    Ok(bytes)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim_start())
+}
+
+/// `Gb` means gigabits to network people and gigabytes to others. `gb` is left alone: who writes no
+/// capital at all does not make that difference.
+fn refuse_bits(number: &str, unit: &str) -> Result<(), String> {
+    let ambiguous = unit.ends_with('b') && unit.chars().any(|letter| letter.is_ascii_uppercase());
+    if !ambiguous {
+        return Ok(());
+    }
+    let upper = unit.to_ascii_uppercase();
+    let prefix = upper.trim_end_matches('B').trim_end_matches('I');
+    let Some(power) = "KMGTPE".find(prefix).filter(|_| prefix.len() == 1) else {
+        return Err(format!("is not a size; {FORMS}"));
+    };
+    let (ten, two) = ((power + 1) * 3, (power + 1) * 10);
+    let binary = format!("{number}{prefix}iB ({number} * 2^{two} bytes)");
+    let forms = if upper.contains('I') {
+        binary
+    } else {
+        format!("{number}{prefix}B ({number} * 10^{ten} bytes) or {binary}")
+    };
+    Err(format!(
+        "is ambiguous, because a small b after {prefix} may mean bits; write {forms}"
+    ))
+}
+
+fn shown(bytes: u64) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let check = |text, expected: u64| assert_eq!(parse(text, 1), Ok(expected), "{text}");
+        check("50GB", 50_000_000_000);
+        check("50gb", 50_000_000_000);
+        check("50 GB", 50_000_000_000);
+        check("  50GB ", 50_000_000_000);
+        check("50G", 50_000_000_000);
+        check("50GiB", 50 << 30);
+        check("50Gi", 50 << 30);
+        check("50gib", 50 << 30);
+        check("5kB", 5_000);
+        check("0.5GB", 500_000_000);
+        check("1.5KiB", 1536);
+        check("1", 1);
+        check("1b", 1);
+        check("4096", 4096);
+        check("8EiB", MAX);
+        check("9007199254740993", 9_007_199_254_740_993);
+    }
+
+    #[test]
+    fn refused_sizes() {
+        let check = |text, expected: &str| {
+            let fault = parse(text, 1).expect_err(text);
+            assert!(fault.contains(expected), "{text}: {fault}");
+        };
+        check("50Gb", "write 50GB (50 * 10^9 bytes) or 50GiB (50 * 2^30 bytes)");
+        check("50Mb", "50MB (50 * 10^6 bytes)");
+        check("50Gib", "write 50GiB (50 * 2^30 bytes)");
+        check("50Xb", "is not a size");
+        check("0", "at least 1 byte");
+        check("0GB", "at least 1 byte");
+        check("0.1B", "at least 1 byte");
+        check("0.0001KB", "at least 1 byte");
+        check("-5GB", "at least 1 byte");
+        check("99999999999GB", "8EiB");
+        check("99999999999999999999999", "8EiB");
+        check("8.1EiB", "8EiB");
+        check("9223372036854775809", "8EiB");
+        check("", "is not a size");
+        check("GB", "is not a size");
+        check("5GB!", "is not a size");
+        check("5 G B", "is not a size");
+        check("5 parsec", "is not a size");
+        check("1.2.3GB", "is not a size");
+        check("50,5GB", "is not a size");
+        check("50%", "is not a size");
+        check("1.5", "is not a size");
+    }
+
+    #[test]
+    fn a_higher_minimum_is_named() {
+        assert_eq!(
+            parse("1KiB", 1 << 20),
+            Err("is too small; write at least 1MiB".to_owned())
+        );
+        assert_eq!(parse("1MiB", 1 << 20), Ok(1 << 20));
+    }
+}

@@ -1,0 +1,98 @@
+//! Guessing what an author meant, and showing what was written.
+
+use std::borrow::Cow;
+
+use super::keys::{Key, SECTIONS};
+
+/// The longest part of a value that a message repeats, in characters.
+const SHOWN: usize = 80;
+
+/// `text` in quotes, escaped, on one line and not longer than a message can bear. What stands in front
+/// of the host of a URL is hidden: it is a password more often than not.
+pub(super) fn quoted(text: &str) -> String {
+    let text = without_user(text);
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    format!("{shown:?}")
+}
+
+fn without_user(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Cow::Borrowed(text);
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{scheme}://***{}", &rest[at..])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// The name that `written` probably stands for, if one is near enough.
+pub(super) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let written = written.to_lowercase().replace('-', "_");
+    names
+        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// The section that knows a key of exactly this name: the usual cause is a wrong indentation.
+pub(super) fn home(written: &str) -> Option<&'static str> {
+    SECTIONS
+        .iter()
+        .find(|(_, keys)| keys.iter().any(|key| key.name == written))
+        .map(|(section, _)| *section)
+}
+
+/// `a, b, c` for messages.
+pub(super) fn listed(keys: &[Key]) -> String {
+    keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::{DISK, PROVIDER};
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let check = |written, keys: &'static [Key], expected: Option<&str>| {
+            assert_eq!(
+                nearest(written, keys.iter().map(|key| key.name)),
+                expected,
+                "{written}"
+            );
+        };
+        check("cache_key_expr", PROVIDER, Some("cache_key_exprs"));
+        check("cache-key-exprs", PROVIDER, Some("cache_key_exprs"));
+        check("URL", PROVIDER, Some("url"));
+        check("audience", PROVIDER, Some("audiences"));
+        check("lmit", DISK, Some("limit"));
+        check("d", DISK, None);
+        check("path", DISK, None);
+    }
+
+    #[test]
+    fn values_are_shown_short_and_on_one_line() {
+        assert_eq!(quoted("a\nb"), r#""a\nb""#);
+        let long = quoted(&"é".repeat(200));
+        assert_eq!(long, format!("\"{}...\"", "é".repeat(SHOWN)));
+    }
+
+    #[test]
+    fn passwords_in_urls_are_hidden() {
+        let check = |text, expected: &str| assert_eq!(quoted(text), format!("\"{expected}\""));
+        check("https://me:pass@host/a", "https://***@host/a");
+        check("https://me:p@ss@host", "https://***@host");
+        check("https://host/a@b", "https://host/a@b");
+    }
+
+    #[test]
+    fn a_key_of_another_section_has_a_home() {
+        assert_eq!(home("bucket"), Some("s3"));
+        assert_eq!(home("nothing"), None);
+    }
+}

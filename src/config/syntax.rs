@@ -1,0 +1,73 @@
+//! Faults of YAML itself, with the advice that fits what is seen on the line.
+
+use super::locate::Refusal;
+
+/// Puts the message of a parser (`info`) and advice together.
+pub(super) fn refusal(text: &str, line: Option<usize>, info: &str) -> Refusal {
+    let line = line.unwrap_or(1).max(1);
+    let at = |number: usize| text.lines().nth(number.wrapping_sub(1)).unwrap_or_default();
+    // A tab is noticed on its own line, at the end of the one before, or when the next one does not fit.
+    if let Some(tabbed) = [line, line + 1, line - 1]
+        .into_iter()
+        .find(|number| has_tab(at(*number)))
+    {
+        return Refusal {
+            line: tabbed,
+            message: "the line is indented with a tab, which YAML does not allow; use spaces".to_owned(),
+        };
+    }
+    Refusal {
+        line,
+        message: format!("not valid YAML: {info}; {}", advice(info, at(line))),
+    }
+}
+
+fn has_tab(line: &str) -> bool {
+    line.chars()
+        .take_while(|letter| letter.is_whitespace())
+        .any(|letter| letter == '\t')
+}
+
+/// What to do about a line that cannot be read.
+fn advice(info: &str, line: &str) -> &'static str {
+    let value = line.trim_start().trim_start_matches("- ").trim_start();
+    let value = value
+        .split_once(": ")
+        .map_or(value, |(_, value)| value.trim_start());
+    if info.contains("recursion") {
+        "it is nested deeper than any setting; check the brackets"
+    } else if value.starts_with('"') && value.contains(['+', '=', '&', '|']) {
+        "put the whole expression into single quotes, such as '\"github/\" + claims.repository'"
+    } else if value.starts_with('[') && value.contains("]:") {
+        "put an IPv6 address into quotes, such as \"[::1]:8080\""
+    } else if value.starts_with(['@', '`', '%', '*', '&', '!', '|', '>']) {
+        "put the value into single quotes, because it begins with a sign of YAML's own"
+    } else {
+        "check the indentation, the quotes and the colons of this line and of the one before it"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_fits_the_line() {
+        let check = |line, expected: &str| {
+            let advice = advice("", line);
+            assert!(advice.contains(expected), "{line}: {advice}");
+        };
+        check("  - \"a/\" + claims.b", "single quotes, such as");
+        check("write_if: \"a\" == claims.b", "single quotes, such as");
+        check("listen: [::1]:8080", "IPv6");
+        check("dir: @home", "a sign of YAML's own");
+        check("  limit 50GB", "check the indentation");
+    }
+
+    #[test]
+    fn a_tab_is_found_on_the_line_before() {
+        let refusal = refusal("disk:\n\tdir: x\n  limit: 1", Some(3), "bad");
+        assert_eq!(refusal.line, 2);
+        assert!(refusal.message.contains("use spaces"), "{}", refusal.message);
+    }
+}

@@ -1,0 +1,156 @@
+//! URLs of issuers and of this server. Faults are predicates, as in [`super::size`].
+
+use url::{Host, Url};
+
+/// What an author may allow explicitly.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Allowed {
+    /// `allow_insecure_http: true` stands in the same section.
+    pub(super) insecure_http: bool,
+    /// `allow_trailing_slash: true` stands in the same section.
+    pub(super) trailing_slash: bool,
+}
+
+/// Checks the URL of an issuer and gives it back byte for byte, because `iss` is compared so.
+///
+/// # Errors
+/// When it is no http(s) URL, is `http` to another machine, or can never equal an `iss` claim.
+pub(super) fn issuer(text: &str, allowed: Allowed) -> Result<String, String> {
+    let url = parse(text, allowed)?;
+    if url.path().contains("/.well-known/") {
+        return Err(
+            "is the address of a discovery document; write the issuer, the part before /.well-known"
+                .to_owned(),
+        );
+    }
+    if text.ends_with('/') && !allowed.trailing_slash {
+        return Err(
+            "ends with a slash, but the iss claim of GitHub and GitLab has none; remove the slash, \
+             or add `allow_trailing_slash: true` to this provider if its tokens really have one"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// Checks `base_url`. A slash at the end is removed from a path, so that both forms are the same.
+///
+/// # Errors
+/// When it is no http(s) URL or is `http` to another machine.
+pub(super) fn base(text: &str, allowed: Allowed) -> Result<Url, String> {
+    let mut url = parse(text, allowed)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn parse(text: &str, allowed: Allowed) -> Result<Url, String> {
+    // The URL standard drops these silently; the text would then differ from what was checked.
+    if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
+        return Err("contains blanks or control characters; remove them".to_owned());
+    }
+    let url = Url::parse(text)
+        .map_err(|error| format!("is not a URL ({error}); write https://host or https://host/path"))?;
+    if !matches!(url.scheme(), "http" | "https") || !text.contains("://") {
+        return Err("is not an http(s) URL; write https://host or https://host/path".to_owned());
+    }
+    let authority = text
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split(['/', '?', '#']).next());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err("contains a user name or password; remove everything between :// and @".to_owned());
+    }
+    if text.contains(['?', '#']) {
+        return Err("has a query or a fragment; remove it, beginning with the ? or #".to_owned());
+    }
+    if url.scheme() == "http" && !allowed.insecure_http && !is_loopback(&url) {
+        return Err(
+            "is not encrypted; write https://, or add `allow_insecure_http: true` \
+             beside it if everybody on the way may read and change what is sent"
+                .to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+/// Whether it is this machine for certain.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Allowed = Allowed {
+        insecure_http: false,
+        trailing_slash: false,
+    };
+
+    #[test]
+    fn issuers_stay_byte_for_byte() {
+        let check = |text| assert_eq!(issuer(text, NOTHING), Ok(text.to_owned()));
+        check("https://token.actions.githubusercontent.com");
+        check("https://token.actions.githubusercontent.com/acme");
+        check("https://HOST:443/_services/token");
+        check("http://127.0.0.1:9000");
+        check("http://127.8.8.8/x");
+        check("http://[::1]:9000");
+        check("http://localhost:9000");
+    }
+
+    #[test]
+    fn refused_issuers() {
+        let check = |text, expected: &str| {
+            let fault = issuer(text, NOTHING).expect_err(text);
+            assert!(fault.contains(expected), "{text}: {fault}");
+        };
+        check("https://gitlab.com/", "remove the slash");
+        check("https://gitlab.com/", "allow_trailing_slash: true");
+        check("http://gitlab.com", "allow_insecure_http: true");
+        check("http://localhost.example.com", "allow_insecure_http: true");
+        check("https://gitlab.com?a=b", "query or a fragment");
+        check("https://gitlab.com#a", "query or a fragment");
+        check("https://me:secret@gitlab.com", "user name or password");
+        check("https://@gitlab.com", "user name or password");
+        check(
+            "https://gitlab.com/.well-known/openid-configuration",
+            "part before /.well-known",
+        );
+        check("gitlab.com", "is not a URL");
+        check("https:gitlab.com", "is not an http(s) URL");
+        check("ftp://gitlab.com", "is not an http(s) URL");
+        check("https://", "is not a URL");
+        check(" https://gitlab.com", "blanks");
+        check("https://git\tlab.com", "blanks");
+        check("", "is not a URL");
+    }
+
+    #[test]
+    fn what_is_allowed_passes() {
+        let all = Allowed {
+            insecure_http: true,
+            trailing_slash: true,
+        };
+        let check = |text| assert_eq!(issuer(text, all), Ok(text.to_owned()));
+        check("http://issuer.internal");
+        check("https://tenant.example.com/");
+    }
+
+    #[test]
+    fn base_urls_lose_a_slash_at_the_end_of_a_path() {
+        let check = |text, expected: &str| assert_eq!(base(text, NOTHING).unwrap().as_str(), expected);
+        check("https://cache.example.com", "https://cache.example.com/");
+        check("https://cache.example.com/", "https://cache.example.com/");
+        check("https://cache.example.com/a/", "https://cache.example.com/a");
+        check("http://127.0.0.1:8080", "http://127.0.0.1:8080/");
+        assert!(base("http://cache.example.com", NOTHING).is_err());
+        assert!(base("https://cache.example.com/?x", NOTHING).is_err());
+    }
+}

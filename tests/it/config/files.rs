@@ -1,0 +1,158 @@
+//! Files that cannot be read, and the documented file of the first Chacha.
+
+use std::fs;
+use std::path::Path;
+
+use chacha::config::load;
+
+use super::{DISK, PROVIDER, Words, accepted, check_refused};
+
+const ORIGINAL: &str = r#"base_url: http://127.0.0.1:8080
+oidc_providers:
+  - url: https://token.actions.githubusercontent.com
+    cache_key_exprs:
+      - '"github/" + claims.repository + "/" + claims.ref'
+      - '"github/" + claims.repository'
+disk:
+  dir: /var/cache/chacha
+  limit: 50GB
+s3:
+  bucket: my-bucket
+"#;
+
+#[test]
+fn the_file_of_the_first_chacha_loads_unchanged() {
+    let loaded = accepted(ORIGINAL);
+    let config = loaded.config;
+    assert_eq!(config.base_url.unwrap().as_str(), "http://127.0.0.1:8080/");
+    assert_eq!(
+        config.providers[0].cache_key_exprs[1],
+        "\"github/\" + claims.repository"
+    );
+    let disk = config.disk.unwrap();
+    assert_eq!(
+        (disk.dir.as_path(), disk.limit),
+        (Path::new("/var/cache/chacha"), 50_000_000_000)
+    );
+    assert_eq!(config.s3.unwrap().bucket, "my-bucket");
+    let warnings: Vec<_> = loaded
+        .warnings
+        .iter()
+        .map(|problem| (problem.line, problem.key.as_str()))
+        .collect();
+    assert_eq!(warnings, [(Some(3), "oidc_providers[0]"), (Some(10), "s3")]);
+    assert!(
+        loaded.warnings[1]
+            .message
+            .contains("serving from disk only; entries are not shared")
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let check = |path: &Path, line: &str, expected: &str| {
+        let report = load(path, &Words).unwrap_err().to_string();
+        let start = format!("{}{line}: ", path.display());
+        assert!(report.starts_with(&start), "{report}");
+        assert!(report.contains(expected), "{report}");
+        assert_eq!(report.lines().count(), 1, "{report}");
+    };
+    check(&dir.path().join("absent.yaml"), "", "there is no such file");
+    check(dir.path(), "", "is a directory; name the file in it");
+    check(&file("empty.yaml", b""), "", "the file is empty");
+    check(&file("latin.yaml", b"a: b\ndir: caf\xe9\n"), ":2", "not UTF-8");
+    check(
+        &file("large.yaml", &vec![b'#'; (1 << 20) + 1]),
+        "",
+        "larger than 1 MiB",
+    );
+}
+
+#[test]
+fn a_file_on_disk_loads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    fs::write(&path, format!("\u{feff}{ORIGINAL}").replace('\n', "\r\n")).unwrap();
+    assert!(load(&path, &Words).is_ok());
+}
+
+#[test]
+fn texts_without_a_configuration() {
+    check_refused("", &["c.yaml: the file is empty"]);
+    check_refused("# nothing\n\n", &["c.yaml: the file is empty"]);
+    check_refused("---\n", &["c.yaml: the file is empty"]);
+    check_refused("just words\n", &["c.yaml:1: \"just words\" is not a section"]);
+    check_refused("- a\n- b\n", &["c.yaml:1: a list is not a section"]);
+}
+
+#[test]
+fn syntax_errors_name_the_line_and_the_remedy() {
+    check_refused("disk:\n\tdir: /tmp\n", &["c.yaml:2: .. use spaces"]);
+    check_refused("disk:\n  dir: /tmp\n\tlimit: 1GB\n", &["c.yaml:3: .. use spaces"]);
+    check_refused(
+        "disk:\n  dir: 'open\n",
+        &["c.yaml: .. not valid YAML".replace("c.yaml:", "c.yaml").as_str()],
+    );
+    check_refused(
+        "listen: [::1]:8080\n",
+        &["c.yaml:1: not valid YAML .. \"[::1]:8080\""],
+    );
+    check_refused(
+        "oidc_providers:\n  - cache_key_exprs:\n      - \"a/\" + claims.b\n",
+        &["c.yaml:3: not valid YAML .. into single quotes"],
+    );
+    check_refused(
+        "disk:\n  dir: @x\n",
+        &["c.yaml:2: not valid YAML .. single quotes"],
+    );
+    check_refused(
+        &format!("{DISK}---\n{PROVIDER}"),
+        &["c.yaml:2: a second document begins here"],
+    );
+}
+
+#[test]
+fn flow_style_and_anchors_are_read() {
+    let flow = "{disk: {dir: d, limit: 1GB}, oidc_providers: [{url: 'https://a.example', audiences: [x], cache_key_exprs: [a]}]}";
+    assert_eq!(accepted(flow).config.providers.len(), 1);
+    let anchors = "oidc_providers:
+  - url: https://a.example
+    audiences: &aud [x, y]
+    cache_key_exprs: &exprs
+      - claims.a
+  - url: https://b.example
+    audiences: *aud
+    cache_key_exprs: *exprs
+disk: {dir: d, limit: 1GB}
+";
+    let config = accepted(anchors).config;
+    assert_eq!(config.providers[1].audiences, ["x", "y"]);
+    assert_eq!(config.providers[1].cache_key_exprs, ["claims.a"]);
+}
+
+#[test]
+fn what_comes_through_an_alias_is_reported_where_it_is_used() {
+    let text = "oidc_providers:
+  - url: https://a.example
+    audiences: [x]
+    cache_key_exprs: &exprs
+      - bad
+  - url: https://b.example
+    audiences: [x]
+    cache_key_exprs: *exprs
+disk: {dir: d, limit: 1GB}
+";
+    check_refused(
+        text,
+        &[
+            "c.yaml:5: oidc_providers[0].cache_key_exprs[0]: ",
+            "c.yaml:8: oidc_providers[1].cache_key_exprs[0]: ",
+        ],
+    );
+}
