@@ -42,6 +42,9 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
         return Err(one(file_name, None, too_large()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(refusal) = syntax::control_character(text) {
+        return Err(refused(refusal));
+    }
     let Located { lines, duplicates } = locate::locate(text).map_err(refused)?;
     let Tolerant(value) = serde_yaml::from_str(text).map_err(|error| refused(unreadable(text, &error)))?;
     if value.is_null() {

@@ -4,10 +4,10 @@
 //! place to find duplicate keys, and to stop files that are built to expand.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use saphyr_parser::{Event, Parser, Tag};
 
+use super::keypath::{KeyPath, Lines};
 use super::suggest::quoted;
 use super::syntax;
 
@@ -17,47 +17,6 @@ const MAX_DEPTH: usize = 16;
 const MAX_VALUES: usize = 20_000;
 /// Bytes of one key.
 const MAX_KEY: usize = 128;
-
-/// The path of a key: `oidc_providers[0].url`. Empty for the top of the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct KeyPath(String);
-
-impl KeyPath {
-    /// The path of the key `name` below this.
-    pub(super) fn key(&self, name: &str) -> Self {
-        let dot = if self.0.is_empty() { "" } else { "." };
-        Self(format!("{}{dot}{}", self.0, name.escape_debug()))
-    }
-
-    /// The path of an entry of the list at this.
-    pub(super) fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
-    }
-}
-
-impl fmt::Display for KeyPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The line of every key and list entry.
-#[derive(Debug, Default)]
-pub(super) struct Lines(HashMap<String, usize>);
-
-impl Lines {
-    /// The line of the key, or of the nearest one around it: what comes through an alias has the line
-    /// of the alias.
-    pub(super) fn find(&self, path: &KeyPath) -> Option<usize> {
-        let mut path = path.0.as_str();
-        loop {
-            if let Some(line) = self.0.get(path) {
-                return Some(*line);
-            }
-            path = &path[..path.rfind(['.', '['])?];
-        }
-    }
-}
 
 /// A key that stands twice in one section.
 #[derive(Debug, PartialEq, Eq)]
@@ -199,7 +158,7 @@ impl Walk {
                 self.located.duplicates.push(Duplicate { path, line, first });
             } else {
                 seen.insert(name.to_owned(), line);
-                self.located.lines.0.entry(path.0).or_insert(line);
+                self.located.lines.note(&path, line);
             }
         }
         Ok(())
@@ -224,7 +183,7 @@ impl Walk {
             },
         };
         // A key has noted its own line already; only the entries of lists and the top are new.
-        self.located.lines.0.entry(path.0.clone()).or_insert(line);
+        self.located.lines.note(&path, line);
         Ok(path)
     }
 
@@ -270,7 +229,7 @@ fn check_tag(tag: Option<&Tag>, line: usize) -> Result<(), Refusal> {
         Some(tag) if !tag.is_yaml_core_schema() => Err(refusal(
             line,
             &format!(
-                "tags such as {} are not supported; write the plain value",
+                "{} begins with an exclamation mark, which has a meaning in YAML; put the value into single quotes",
                 quoted(&tag.to_string())
             ),
         )),
@@ -297,7 +256,7 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> KeyPath {
-        KeyPath(text.to_owned())
+        KeyPath::raw(text)
     }
 
     #[test]
@@ -346,7 +305,7 @@ mod tests {
             assert_eq!(refusal.line, line, "{}", refusal.message);
         };
         check("a: 1\n---\nb: 2\n", 2, "second document");
-        check("a: !secret x\n", 1, "\"!secret\" are not supported");
+        check("a: !secret x\n", 1, "\"!secret\" begins with an exclamation mark");
         check("a:\n  ? [1]\n  : 2\n", 2, "not a plain name");
         check("a: &x 1\n*x : 2\n", 2, "not a plain name");
         check("a: &x [1, *x]\n", 1, "inside of what it stands for");

@@ -15,7 +15,9 @@ mod duration;
 #[cfg(test)]
 mod example;
 mod expression;
+mod keypath;
 mod keys;
+mod leaf;
 mod load;
 mod locate;
 mod problem;

@@ -7,7 +7,8 @@ use serde_yaml::Value;
 
 use super::expression::{ExpressionCheck, ExpressionKind};
 use super::keys::PROVIDER;
-use super::reader::{Leaf, Reader, Section};
+use super::leaf::Leaf;
+use super::reader::{Reader, Section};
 use super::suggest::nearest;
 use super::weburl::{self, Allowed};
 use super::{Algorithm, ProviderConfig, defaults};
@@ -98,17 +99,17 @@ fn provider(
     let leeway = section.optional(reader, "leeway", |leaf| leaf.duration(&defaults::LEEWAY_RANGE));
     let max_age = section.optional(reader, "max_age", |leaf| leaf.duration(&defaults::MAX_AGE_RANGE));
     let jwks_file = section.optional(reader, "jwks_file", |leaf| leaf.text().map(PathBuf::from));
+    let default = ProviderConfig::new(url?, cache_key_exprs?);
     Some(ProviderConfig {
-        url: url?,
         audiences,
-        algorithms,
-        cache_key_exprs: cache_key_exprs?,
+        algorithms: algorithms.unwrap_or(default.algorithms),
         allow_if,
         write_if,
-        leeway: leeway.unwrap_or(defaults::LEEWAY),
+        leeway: leeway.unwrap_or(default.leeway),
         max_age,
         jwks_file,
         allow_insecure_http: allowed.insecure_http,
+        ..default
     })
 }
 
@@ -141,10 +142,8 @@ fn audiences(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<String> {
     })
 }
 
-fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Algorithm> {
-    let Some(leaf) = section.leaf("algorithms") else {
-        return defaults::ALGORITHMS.to_vec();
-    };
+fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Algorithm>> {
+    let leaf = section.leaf("algorithms")?;
     if leaf.value().as_sequence().is_some_and(Vec::is_empty) {
         reader.error(
             leaf.path(),
@@ -161,7 +160,7 @@ fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Algorithm> 
         seen.push(*name);
         new
     });
-    names
+    Some(names)
 }
 
 fn algorithm_fault(name: &str) -> String {

@@ -1,18 +1,14 @@
 //! Reading sections key by key, so that one fault does not hide the next.
 //!
-//! A function that reads a value gives a *predicate* as its fault ("is not a size; write ..."). The
-//! value is put in front here, in one place, so that secret ones are never printed.
-
-use std::ops::RangeInclusive;
-use std::time::Duration;
+//! Values are read through [`Leaf`], which knows how to show them.
 
 use serde_yaml::{Mapping, Value};
 
+use super::keypath::{KeyPath, Lines};
 use super::keys::Key;
-use super::locate::{KeyPath, Lines};
+use super::leaf::Leaf;
 use super::problem::Problem;
 use super::suggest::{home, listed, nearest, quoted};
-use super::{duration, size};
 
 /// Collects what is wrong with one file.
 pub(super) struct Reader<'a> {
@@ -84,7 +80,7 @@ impl<'a> Section<'a> {
             Value::Mapping(values) => Some(values),
             Value::Null => None,
             other => {
-                let kind = Leaf::of(other).shown();
+                let kind = Leaf::new(KeyPath::default(), other, false).shown();
                 reader.error(
                     &path,
                     format!("{kind} is not a section; write keys below it: {}", listed(keys)),
@@ -107,18 +103,20 @@ impl<'a> Section<'a> {
     fn know(&mut self, reader: &mut Reader<'_>, key: &Value) {
         let name = match key {
             Value::String(name) => name.clone(),
-            other => Leaf::of(other).shown(),
+            other => Leaf::new(KeyPath::default(), other, false).shown(),
         };
         if self.keys.iter().any(|key| key.name == name) {
             return;
         }
-        let here = nearest(&name, self.keys.iter().map(|key| key.name));
-        self.guessed.extend(here);
-        let advice = match (home(&name), here) {
-            _ if name == "<<" => "merge keys are not supported; repeat the keys here".to_owned(),
-            (Some(section), _) => format!("it belongs into `{section}`; check the indentation"),
-            (None, Some(near)) => format!("did you mean {near:?}?"),
-            (None, None) => format!("known here: {}", listed(self.keys)),
+        let advice = if name == "<<" {
+            "merge keys are not supported; repeat the keys here".to_owned()
+        } else if let Some(home) = home(&name) {
+            format!("it belongs to {home}; check the indentation")
+        } else if let Some(near) = nearest(&name, self.keys.iter().map(|key| key.name)) {
+            self.guessed.push(near);
+            format!("did you mean {near:?}?")
+        } else {
+            format!("known here: {}", listed(self.keys))
         };
         reader.error(
             &self.path.key(&name),
@@ -138,11 +136,8 @@ impl<'a> Section<'a> {
             "{name} is not listed"
         );
         let value = self.values?.get(name)?;
-        Some(Leaf {
-            path: self.path.key(name),
-            value,
-            secret: self.keys.iter().any(|key| key.name == name && key.secret),
-        })
+        let secret = self.keys.iter().any(|key| key.name == name && key.secret);
+        Some(Leaf::new(self.path.key(name), value, secret))
     }
 
     /// Reads a key that may be absent. `None` also when its fault has been reported.
@@ -175,151 +170,10 @@ impl<'a> Section<'a> {
     /// Reports that a key is missing, unless a key that was probably meant for it has been reported.
     pub(super) fn missing(&self, reader: &mut Reader<'_>, name: &str, example: &str) {
         if !self.guessed.contains(&name) {
-            reader.error(&self.path, format!("{name:?} is missing; add `{example}`"));
-        }
-    }
-}
-
-/// One value, where it stands, and whether it may be shown.
-#[derive(Debug)]
-pub(super) struct Leaf<'a> {
-    path: KeyPath,
-    value: &'a Value,
-    secret: bool,
-}
-
-impl<'a> Leaf<'a> {
-    fn of(value: &'a Value) -> Self {
-        Self {
-            path: KeyPath::default(),
-            value,
-            secret: false,
-        }
-    }
-
-    /// Where it stands.
-    pub(super) fn path(&self) -> &KeyPath {
-        &self.path
-    }
-
-    /// The value as YAML has it.
-    pub(super) fn value(&self) -> &'a Value {
-        self.value
-    }
-
-    /// Reads the value and reports the fault, if there is one.
-    pub(super) fn read<T>(
-        &self,
-        reader: &mut Reader<'_>,
-        read: impl FnOnce(&Self) -> Result<T, String>,
-    ) -> Option<T> {
-        let fault = if self.value.is_null() {
-            "has no value; write one or remove the key".to_owned()
-        } else {
-            match read(self) {
-                Ok(value) => return Some(value),
-                Err(fault) => format!("{} {fault}", self.shown()),
-            }
-        };
-        reader.error(&self.path, fault);
-        None
-    }
-
-    /// The entries of a list. `example` is one entry, for the advice when it is no list.
-    pub(super) fn entries(&self, reader: &mut Reader<'_>, example: &str) -> Option<Vec<Leaf<'a>>> {
-        let path = &self.path;
-        let entry = |(index, value)| Leaf {
-            path: path.index(index),
-            value,
-            secret: self.secret,
-        };
-        self.read(reader, |leaf| match leaf.value {
-            Value::Sequence(values) => Ok(values.iter().enumerate().map(entry).collect()),
-            _ => Err(format!(
-                "is not a list; write each entry on its own line below the key: `- {example}`"
-            )),
-        })
-    }
-
-    /// The value for a message: short, on one line, or hidden.
-    pub(super) fn shown(&self) -> String {
-        match self.value {
-            Value::Sequence(_) => "a list".to_owned(),
-            Value::Mapping(_) | Value::Tagged(_) => "a section with keys".to_owned(),
-            _ if self.secret => "the value (hidden)".to_owned(),
-            Value::Null => "an empty value".to_owned(),
-            Value::Bool(value) => value.to_string(),
-            Value::Number(value) => value.to_string(),
-            Value::String(text) => quoted(text),
-        }
-    }
-
-    /// A text that is not blank.
-    ///
-    /// # Errors
-    /// For anything else, with quotes as the remedy for numbers and booleans.
-    pub(super) fn text(&self) -> Result<&'a str, String> {
-        match self.value {
-            Value::String(text) if text.trim().is_empty() => Err("is empty; write a text".to_owned()),
-            Value::String(text) if text.contains('\0') => {
-                Err("contains a NUL character; remove it".to_owned())
-            }
-            Value::String(text) => Ok(text),
-            Value::Bool(_) | Value::Number(_) => Err("is not a text; put it into quotes".to_owned()),
-            _ => Err("is not a text; write one value".to_owned()),
-        }
-    }
-
-    /// `true` or `false`.
-    ///
-    /// # Errors
-    /// For anything else.
-    pub(super) fn flag(&self) -> Result<bool, String> {
-        match self.value {
-            Value::Bool(flag) => Ok(*flag),
-            _ => Err("is not a switch; write true or false, without quotes".to_owned()),
-        }
-    }
-
-    /// A whole number in `range`.
-    ///
-    /// # Errors
-    /// For anything else.
-    pub(super) fn count(&self, range: &RangeInclusive<u64>) -> Result<usize, String> {
-        let count = self.value.as_u64().filter(|count| range.contains(count));
-        count
-            .and_then(|count| usize::try_from(count).ok())
-            .ok_or_else(|| {
-                format!(
-                    "is not accepted; write a whole number from {} to {}, without quotes",
-                    range.start(),
-                    range.end()
-                )
-            })
-    }
-
-    /// A size of at least `min` bytes.
-    ///
-    /// # Errors
-    /// As [`size::parse`].
-    pub(super) fn size(&self, min: u64) -> Result<u64, String> {
-        size::parse(&self.scalar("size")?, min)
-    }
-
-    /// A duration in `range`.
-    ///
-    /// # Errors
-    /// As [`duration::parse`].
-    pub(super) fn duration(&self, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-        duration::parse(&self.scalar("duration")?, range)
-    }
-
-    /// A number or a text, as text: sizes and durations are written both ways.
-    fn scalar(&self, what: &str) -> Result<String, String> {
-        match self.value {
-            Value::String(text) => Ok(text.clone()),
-            Value::Number(number) => Ok(number.to_string()),
-            _ => Err(format!("is not a {what}; write one value")),
+            reader.error(
+                &self.path.key(name),
+                format!("the key is missing; add `{example}`"),
+            );
         }
     }
 }
@@ -378,8 +232,8 @@ mod tests {
             "name:",
             &["c.yaml: name: has no value; write one or remove the key"],
         );
-        check("{}", &["c.yaml: \"name\" is missing; add `name: true`"]);
-        check("~", &["c.yaml: \"name\" is missing; add `name: true`"]);
+        check("{}", &["c.yaml: name: the key is missing; add `name: true`"]);
+        check("~", &["c.yaml: name: the key is missing; add `name: true`"]);
         check(
             "nam: true",
             &["c.yaml: nam: unknown key \"nam\"; did you mean \"name\"?"],
@@ -394,7 +248,7 @@ mod tests {
         );
         check(
             "{name: true, bucket: b}",
-            &["c.yaml: bucket: unknown key \"bucket\"; it belongs into `s3`; check the indentation"],
+            &["c.yaml: bucket: unknown key \"bucket\"; it belongs to `s3`; check the indentation"],
         );
         check(
             "{name: true, <<: {}}",

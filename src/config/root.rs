@@ -3,9 +3,10 @@
 use serde_yaml::Value;
 
 use super::expression::ExpressionCheck;
+use super::keypath::KeyPath;
 use super::keys::{LIMITS, ROOT};
-use super::locate::KeyPath;
-use super::reader::{Leaf, Reader, Section};
+use super::leaf::Leaf;
+use super::reader::{Reader, Section};
 use super::weburl::{self, Allowed};
 use super::{Config, LimitsConfig, ListenAddr, address, defaults, provider, tiers};
 

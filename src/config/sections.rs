@@ -143,3 +143,35 @@ impl Default for LimitsConfig {
         }
     }
 }
+
+impl ProviderConfig {
+    /// A provider that accepts every token of the issuer `url` for any audience; all else is default.
+    /// Nothing is checked here.
+    pub fn new(url: impl Into<String>, cache_key_exprs: Vec<String>) -> Self {
+        Self {
+            url: url.into(),
+            audiences: Vec::new(),
+            algorithms: defaults::ALGORITHMS.to_vec(),
+            cache_key_exprs,
+            allow_if: None,
+            write_if: None,
+            leeway: defaults::LEEWAY,
+            max_age: None,
+            jwks_file: None,
+            allow_insecure_http: false,
+        }
+    }
+}
+
+impl DiskConfig {
+    /// A tier in `dir` of at most `limit` bytes; all else is default. Nothing is checked here.
+    pub fn new(dir: impl Into<PathBuf>, limit: u64) -> Self {
+        Self {
+            dir: dir.into(),
+            limit,
+            durability: Durability::default(),
+            memory: defaults::MEMORY,
+            open_files: None,
+        }
+    }
+}

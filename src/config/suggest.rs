@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::keys::{Key, SECTIONS};
+use super::keys::{Key, ROOT, SECTIONS};
 
 /// The longest part of a value that a message repeats, in characters.
 const SHOWN: usize = 80;
@@ -39,12 +39,14 @@ pub(super) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -
         .map(|(_, name)| name)
 }
 
-/// The section that knows a key of exactly this name: the usual cause is a wrong indentation.
-pub(super) fn home(written: &str) -> Option<&'static str> {
-    SECTIONS
-        .iter()
-        .find(|(_, keys)| keys.iter().any(|key| key.name == written))
-        .map(|(section, _)| *section)
+/// Where a key of exactly this name is known: the usual cause is a wrong indentation.
+pub(super) fn home(written: &str) -> Option<String> {
+    let knows = |keys: &[Key]| keys.iter().any(|key| key.name == written);
+    if knows(ROOT) {
+        return Some("the top of the file".to_owned());
+    }
+    let (section, _) = SECTIONS.iter().find(|(_, keys)| knows(keys))?;
+    Some(format!("`{section}`"))
 }
 
 /// `a, b, c` for messages.
@@ -92,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_key_of_another_section_has_a_home() {
-        assert_eq!(home("bucket"), Some("s3"));
+        assert_eq!(home("bucket").as_deref(), Some("`s3`"));
+        assert_eq!(home("limits").as_deref(), Some("the top of the file"));
         assert_eq!(home("nothing"), None);
     }
 }

@@ -22,6 +22,19 @@ pub(super) fn refusal(text: &str, line: Option<usize>, info: &str) -> Refusal {
     }
 }
 
+/// The first character that no YAML may contain; parsers do not name its line.
+pub(super) fn control_character(text: &str) -> Option<Refusal> {
+    let illegal = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}');
+    let (at, letter) = text.char_indices().find(|(_, letter)| illegal(*letter))?;
+    Some(Refusal {
+        line: 1 + text[..at].matches('\n').count(),
+        message: format!(
+            "the line holds the control character U+{:04X}; remove it",
+            u32::from(letter)
+        ),
+    })
+}
+
 fn has_tab(line: &str) -> bool {
     line.chars()
         .take_while(|letter| letter.is_whitespace())
@@ -40,6 +53,8 @@ fn advice(info: &str, line: &str) -> &'static str {
         "put the whole expression into single quotes, such as '\"github/\" + claims.repository'"
     } else if value.starts_with('[') && value.contains("]:") {
         "put an IPv6 address into quotes, such as \"[::1]:8080\""
+    } else if info.contains("mapping values") && value.contains(": ") {
+        "put the value into single quotes, because it contains a colon and a blank"
     } else if value.starts_with(['@', '`', '%', '*', '&', '!', '|', '>']) {
         "put the value into single quotes, because it begins with a sign of YAML's own"
     } else {
@@ -54,12 +69,13 @@ mod tests {
     #[test]
     fn advice_fits_the_line() {
         let check = |line, expected: &str| {
-            let advice = advice("", line);
+            let advice = advice("mapping values", line);
             assert!(advice.contains(expected), "{line}: {advice}");
         };
         check("  - \"a/\" + claims.b", "single quotes, such as");
         check("write_if: \"a\" == claims.b", "single quotes, such as");
         check("listen: [::1]:8080", "IPv6");
+        check("allow_if: claims.a: 5", "a colon and a blank");
         check("dir: @home", "a sign of YAML's own");
         check("  limit 50GB", "check the indentation");
     }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde_yaml::Value;
 
+use super::keypath::KeyPath;
 use super::keys::{DISK, S3};
-use super::locate::KeyPath;
-use super::reader::{Leaf, Reader, Section};
+use super::leaf::Leaf;
+use super::reader::{Reader, Section};
 use super::{DiskConfig, Durability, S3Config, defaults};
 
 /// Reads both tiers and reports when there is none that can be used.
@@ -38,12 +39,12 @@ fn disk(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Option<DiskConfig> {
     let durability = section.optional(reader, "durability", durability);
     let memory = section.optional(reader, "memory", |leaf| leaf.size(1));
     let open_files = section.optional(reader, "open_files", |leaf| leaf.count(&defaults::COUNT_RANGE));
+    let default = DiskConfig::new(dir?, limit?);
     Some(DiskConfig {
-        dir: dir?,
-        limit: limit?,
-        durability: durability.unwrap_or_default(),
-        memory: memory.unwrap_or(defaults::MEMORY),
+        durability: durability.unwrap_or(default.durability),
+        memory: memory.unwrap_or(default.memory),
         open_files,
+        ..default
     })
 }
 

@@ -59,14 +59,14 @@ limits:
 #[test]
 fn tiers() {
     let s3 = format!("{PROVIDER}s3: {{bucket: b}}\n");
-    check_refused(PROVIDER, &["c.yaml:1: \"disk\" is missing; add `disk:`"]);
+    check_refused(PROVIDER, &["c.yaml: disk: the key is missing; add `disk:`"]);
     check_refused(
         &s3,
         &["c.yaml:5: s3: this version has no S3 tier yet .. add `disk:`"],
     );
     check_refused(
         &top("s3:"),
-        &["c.yaml:6: s3: \"bucket\" is missing; add `bucket: my-bucket`"],
+        &["c.yaml:6: s3.bucket: the key is missing; add `bucket: my-bucket`"],
     );
     check_refused(
         &top("s3: {bucket: 's3://b'}"),
@@ -87,9 +87,9 @@ fn disk_values() {
     let check = |settings, expected: &[&str]| check_refused(&disk(settings), expected);
     check(
         "dir: d",
-        &["c.yaml:5: disk: \"limit\" is missing; add `limit: 50GB`"],
+        &["c.yaml:5: disk.limit: the key is missing; add `limit: 50GB`"],
     );
-    check("limit: 1GB", &["c.yaml:5: disk: \"dir\" is missing"]);
+    check("limit: 1GB", &["c.yaml:5: disk.dir: the key is missing"]);
     check(
         "dir: d\nlimit: 0",
         &["c.yaml:7: disk.limit: 0 is too small; write at least 1MiB"],
@@ -144,7 +144,7 @@ fn disk_values() {
     );
     check(
         "dir: d\nlimit: 1GB\nkeep_alive: 5s",
-        &["c.yaml:8: disk.keep_alive: unknown key \"keep_alive\"; it belongs into `limits`"],
+        &["c.yaml:8: disk.keep_alive: unknown key \"keep_alive\"; it belongs to `limits`"],
     );
     check(
         "dir: d\nlimit: 1GB\ncolour: red",
@@ -197,7 +197,7 @@ fn provider_lists() {
     let check = |text: &str, expected: &[&str]| check_refused(&format!("{DISK}{text}"), expected);
     check(
         "",
-        &["c.yaml:1: \"oidc_providers\" is missing; add `oidc_providers:`"],
+        &["c.yaml: oidc_providers: the key is missing; add `oidc_providers:`"],
     );
     check(
         "oidc_providers: []",
@@ -215,8 +215,8 @@ fn provider_lists() {
     check(
         "oidc_providers: [{}]",
         &[
-            "c.yaml:2: oidc_providers[0]: \"url\" is missing",
-            "c.yaml:2: oidc_providers[0]: \"cache_key_exprs\" is missing",
+            "c.yaml:2: oidc_providers[0].url: the key is missing",
+            "c.yaml:2: oidc_providers[0].cache_key_exprs: the key is missing",
         ],
     );
     let twice = "\n  - url: https://a.example\n    cache_key_exprs: [a]".repeat(2);

@@ -95,10 +95,7 @@ fn texts_without_a_configuration() {
 fn syntax_errors_name_the_line_and_the_remedy() {
     check_refused("disk:\n\tdir: /tmp\n", &["c.yaml:2: .. use spaces"]);
     check_refused("disk:\n  dir: /tmp\n\tlimit: 1GB\n", &["c.yaml:3: .. use spaces"]);
-    check_refused(
-        "disk:\n  dir: 'open\n",
-        &["c.yaml: .. not valid YAML".replace("c.yaml:", "c.yaml").as_str()],
-    );
+    check_refused("disk:\n  dir: 'open\n", &["c.yaml .. not valid YAML"]);
     check_refused(
         "listen: [::1]:8080\n",
         &["c.yaml:1: not valid YAML .. \"[::1]:8080\""],

@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+mod robust;
 mod values;
 
 use chacha::config::{ExpressionCheck, ExpressionKind, Loaded, parse};
