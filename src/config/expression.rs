@@ -1,4 +1,12 @@
-//! The seam to the expression language, which lives in a higher layer.
+//! Reading expressions, and the seam to their language, which lives in a higher layer.
+
+use serde_yaml::Value;
+
+use super::defaults;
+use super::leaf::Leaf;
+use super::reader::{Reader, Section};
+
+const EXAMPLE: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
 
 /// Where an expression stands, which decides what it must give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,4 +28,72 @@ pub trait ExpressionCheck {
     /// # Errors
     /// What is wrong and what to do about it, on one line, without the file and the key.
     fn check(&self, kind: ExpressionKind, text: &str) -> Result<Vec<String>, String>;
+}
+
+/// Reads `cache_key_exprs`. `None` when there is no list or nothing in it; every fault is reported.
+pub(super) fn namespaces(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    expressions: &dyn ExpressionCheck,
+) -> Option<Vec<String>> {
+    let Some(leaf) = section.leaf("cache_key_exprs") else {
+        let example = format!("cache_key_exprs:` with an entry `- {EXAMPLE}");
+        section.missing(reader, "cache_key_exprs", &example);
+        return None;
+    };
+    let entries = leaf.entries(reader, EXAMPLE)?;
+    if entries.is_empty() {
+        reader.error(
+            leaf.path(),
+            format!("the list is empty; add an entry `- {EXAMPLE}`"),
+        );
+        return None;
+    }
+    if entries.len() > defaults::MAX_EXPRESSIONS {
+        reader.error(
+            leaf.path(),
+            format!(
+                "the list has {} entries, and each is one more look-up for a miss; keep at most {}",
+                entries.len(),
+                defaults::MAX_EXPRESSIONS
+            ),
+        );
+    }
+    let read = entries.iter().enumerate().filter_map(|(index, entry)| {
+        expression(reader, entry, ExpressionKind::Namespace { index }, expressions)
+    });
+    Some(read.collect())
+}
+
+/// Reads `allow_if` or `write_if`.
+pub(super) fn condition(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    name: &str,
+    expressions: &dyn ExpressionCheck,
+) -> Option<String> {
+    let leaf = section.leaf(name)?;
+    // `allow_if: true` is a boolean for YAML and a fine expression.
+    if let Value::Bool(value) = leaf.value() {
+        return Some(value.to_string());
+    }
+    expression(reader, &leaf, ExpressionKind::Condition, expressions)
+}
+
+fn expression(
+    reader: &mut Reader<'_>,
+    leaf: &Leaf<'_>,
+    kind: ExpressionKind,
+    expressions: &dyn ExpressionCheck,
+) -> Option<String> {
+    let text = leaf.read(reader, Leaf::text)?;
+    match expressions.check(kind, text) {
+        Ok(warnings) => {
+            for warning in warnings {
+                reader.warn(leaf.path(), warning);
+            }
+        }
+        Err(error) => reader.error(leaf.path(), error),
+    }
+    Some(text.to_owned())
 }

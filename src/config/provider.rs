@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_yaml::Value;
 
-use super::expression::{ExpressionCheck, ExpressionKind};
+use super::expression::{self, ExpressionCheck};
 use super::keys::PROVIDER;
 use super::leaf::Leaf;
 use super::reader::{Reader, Section};
@@ -14,7 +14,6 @@ use super::weburl::{self, Allowed};
 use super::{Algorithm, ProviderConfig, defaults};
 
 const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
-const EXPRESSION: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
 const ALGORITHMS: [&str; 9] = [
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
 ];
@@ -93,9 +92,9 @@ fn provider(
     });
     let audiences = audiences(reader, section);
     let algorithms = algorithms(reader, section);
-    let cache_key_exprs = namespaces(reader, section, expressions);
-    let allow_if = condition(reader, section, "allow_if", expressions);
-    let write_if = condition(reader, section, "write_if", expressions);
+    let cache_key_exprs = expression::namespaces(reader, section, expressions);
+    let allow_if = expression::condition(reader, section, "allow_if", expressions);
+    let write_if = expression::condition(reader, section, "write_if", expressions);
     let leeway = section.optional(reader, "leeway", |leaf| leaf.duration(&defaults::LEEWAY_RANGE));
     let max_age = section.optional(reader, "max_age", |leaf| leaf.duration(&defaults::MAX_AGE_RANGE));
     let jwks_file = section.optional(reader, "jwks_file", |leaf| leaf.text().map(PathBuf::from));
@@ -175,68 +174,15 @@ fn algorithm_fault(name: &str) -> String {
     }
 }
 
-fn namespaces(
-    reader: &mut Reader<'_>,
-    section: &Section<'_>,
-    expressions: &dyn ExpressionCheck,
-) -> Option<Vec<String>> {
-    let Some(leaf) = section.leaf("cache_key_exprs") else {
-        let example = format!("cache_key_exprs:` with an entry `- {EXPRESSION}");
-        section.missing(reader, "cache_key_exprs", &example);
-        return None;
-    };
-    let entries = leaf.entries(reader, EXPRESSION)?;
-    if entries.is_empty() {
-        reader.error(
-            leaf.path(),
-            format!("the list is empty; add an entry `- {EXPRESSION}`"),
-        );
-        return None;
-    }
-    if entries.len() > defaults::MAX_EXPRESSIONS {
-        reader.error(
-            leaf.path(),
-            format!(
-                "the list has {} entries, and each is one more look-up for a miss; keep at most {}",
-                entries.len(),
-                defaults::MAX_EXPRESSIONS
-            ),
-        );
-    }
-    let read = entries.iter().enumerate().filter_map(|(index, entry)| {
-        expression(reader, entry, ExpressionKind::Namespace { index }, expressions)
-    });
-    Some(read.collect())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn condition(
-    reader: &mut Reader<'_>,
-    section: &Section<'_>,
-    name: &str,
-    expressions: &dyn ExpressionCheck,
-) -> Option<String> {
-    let leaf = section.leaf(name)?;
-    // `allow_if: true` is a boolean for YAML and a fine expression.
-    if let Value::Bool(value) = leaf.value() {
-        return Some(value.to_string());
-    }
-    expression(reader, &leaf, ExpressionKind::Condition, expressions)
-}
-
-fn expression(
-    reader: &mut Reader<'_>,
-    leaf: &Leaf<'_>,
-    kind: ExpressionKind,
-    expressions: &dyn ExpressionCheck,
-) -> Option<String> {
-    let text = leaf.read(reader, Leaf::text)?;
-    match expressions.check(kind, text) {
-        Ok(warnings) => {
-            for warning in warnings {
-                reader.warn(leaf.path(), warning);
-            }
+    #[test]
+    fn every_listed_algorithm_is_one() {
+        for name in ALGORITHMS {
+            let algorithm: Algorithm = serde_yaml::from_str(name).unwrap();
+            assert_eq!(format!("{algorithm:?}"), name);
         }
-        Err(error) => reader.error(leaf.path(), error),
     }
-    Some(text.to_owned())
 }

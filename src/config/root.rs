@@ -46,16 +46,14 @@ fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, O
         Some(leaf) => listen(reader, &leaf),
         None => defaults::listen(),
     };
-    let ops = root
-        .optional(reader, "ops_listen", ops_listen)
-        .unwrap_or_else(|| Some(defaults::ops_listen()));
+    let (name, ops) = match root.leaf("ops_listen") {
+        Some(leaf) => ("ops_listen", leaf.read(reader, ops_listen)),
+        None => ("listen", Some(Some(defaults::ops_listen()))),
+    };
+    // An address that cannot be read has its own message and clashes with nothing.
+    let ops = ops.flatten();
     if let Some(fault) = super::listen_fault(&listen, ops.as_ref()) {
         // The key that is written gets the message: the other one may stand nowhere in the file.
-        let name = if root.leaf("ops_listen").is_some() {
-            "ops_listen"
-        } else {
-            "listen"
-        };
         reader.error(&root.path().key(name), fault);
     }
     (listen, ops)

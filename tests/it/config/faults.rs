@@ -117,6 +117,11 @@ fn disk_values() {
         "dir: d\nlimit: 99999999999999999999999",
         &["c.yaml:7: disk.limit: .. 8EiB"],
     );
+}
+
+#[test]
+fn disk_options() {
+    let check = |settings, expected: &[&str]| check_refused(&disk(settings), expected);
     check(
         "dir: 7\nlimit: 1GB",
         &["c.yaml:6: disk.dir: 7 is not a text; put it into quotes"],
