@@ -1,5 +1,7 @@
 //! Who is asking: from a credential to an [`Identity`] with its ordered namespaces.
 
+mod expr;
 mod identity;
 
+pub use expr::{Absence, CompileError, EvalError, Expression, Kind};
 pub use identity::{Identity, Namespace, Scope};
