@@ -123,3 +123,6 @@ impl fmt::Debug for StoreKey {
         write!(f, "StoreKey({})", self.short())
     }
 }
+
+#[cfg(test)]
+mod tests;
