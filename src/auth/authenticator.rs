@@ -99,8 +99,8 @@ impl Authenticator {
         let token = UnverifiedToken::parse(credentials.jwt())?;
         let provider = self.provider(&token)?;
         let verified = provider.verify(&token).await?;
-        let (identity, _skipped) = provider.identify(&verified)?;
-        let identity = Arc::new(identity);
+        let granted = provider.grant(&verified)?;
+        let identity = Arc::new(provider.identity(&verified, &granted));
         self.shared.memory.insert(digest, identity.clone(), verified.key);
         Ok(identity)
     }
@@ -118,15 +118,16 @@ impl Authenticator {
     async fn rights(&self, token: &UnverifiedToken<'_>) -> Result<Rights, Error> {
         let provider = self.provider(token)?;
         let verified = provider.verify(token).await?;
-        let (identity, skipped) = provider.identify(&verified)?;
-        let skipped = skipped
-            .into_iter()
-            .map(|(index, reason)| (index, reason.to_string()))
-            .collect();
+        let granted = provider.grant(&verified)?;
+        let identity = provider.identity(&verified, &granted);
+        let skipped = granted.skipped.into_iter();
         Ok(Rights {
             key: verified.key.id().map(Into::into),
             identity,
-            skipped,
+            skipped: skipped
+                .map(|(index, reason)| (index, reason.to_string()))
+                .collect(),
+            write_error: granted.write_error.map(|reason| reason.to_string()),
         })
     }
 

@@ -87,7 +87,7 @@ impl Classify for Error {
             Self::Malformed(reason) => reason.to_string().into(),
             Self::UnknownIssuer => "the token was not issued by a configured provider".into(),
             Self::Rejected { reason, .. } => reason.to_string().into(),
-            Self::Forbidden { source, .. } => source.to_string().into(),
+            Self::Forbidden { source, .. } => source.public(),
             Self::KeysUnavailable { .. } => {
                 "the keys of the token's issuer cannot be fetched at the moment".into()
             }
@@ -166,6 +166,9 @@ pub enum Rejection {
     /// A registered claim is absent or malformed.
     #[error("the claim `{0}` of the token is missing or malformed")]
     Claim(&'static str),
+    /// A registered claim has a type that the verifying library cannot read past.
+    #[error("a registered claim of the token is malformed")]
+    Claims,
 }
 
 /// The id of a key as a log may show it: escaped, capped, or nothing at all.

@@ -36,6 +36,8 @@ pub struct Rights {
     pub identity: Identity,
     /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
     pub skipped: Vec<(usize, String)>,
+    /// Why `write_if` has no result, if it failed; the token is read-only then.
+    pub write_error: Option<String>,
 }
 
 impl Explanation {
@@ -108,6 +110,13 @@ impl fmt::Display for Rights {
                 printable(reason, Explanation::MAX_CHARS)
             )?;
         }
-        Ok(())
+        match &self.write_error {
+            Some(reason) => write!(
+                f,
+                "\nwrite_if failed: {}",
+                printable(reason, Explanation::MAX_CHARS)
+            ),
+            None => Ok(()),
+        }
     }
 }

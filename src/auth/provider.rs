@@ -12,7 +12,7 @@ use super::counters::AuthCounters;
 use super::error::{Error, KeyLabel, Rejection, SetupError};
 use super::identity::Identity;
 use super::issuer::{Issuer, Key, KeyError, Timing};
-use super::scope::{EvalError, Rules};
+use super::scope::{Granted, Rules};
 use super::token::UnverifiedToken;
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
@@ -33,9 +33,6 @@ pub(super) struct Verified {
     claims: Map<String, Value>,
     expires: SystemTime,
 }
-
-/// Who is behind a verified token, and which fallbacks have no value.
-pub(super) type Identified = (Identity, Vec<(usize, EvalError)>);
 
 impl Provider {
     /// Compiles the rules and starts to fetch keys.
@@ -114,28 +111,30 @@ impl Provider {
     }
 
     /// Applies the rules: what may the bearer read, and where does it write?
-    pub(super) fn identify(&self, verified: &Verified) -> Result<Identified, Error> {
+    pub(super) fn grant(&self, verified: &Verified) -> Result<Granted, Error> {
         let issuer = self.url();
-        let granted = self
-            .rules
+        self.rules
             .apply(issuer, &verified.claims)
             .map_err(|source| Error::Forbidden {
                 issuer: issuer.clone(),
                 source,
-            })?;
+            })
+    }
+
+    /// Who bears the token.
+    pub(super) fn identity(&self, verified: &Verified, granted: &Granted) -> Identity {
         let subject = verified
             .claims
             .get("sub")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let identity = Identity {
-            issuer: issuer.clone(),
+        Identity {
+            issuer: self.url().clone(),
             subject: subject.into(),
-            scope: granted.scope,
+            scope: granted.scope.clone(),
             may_write: granted.may_write,
             expires: verified.expires,
-        };
-        Ok((identity, granted.skipped))
+        }
     }
 }
 
@@ -167,6 +166,7 @@ fn rejection(error: &JwtError) -> Rejection {
             let known = CLAIMS.into_iter().find(|known| known == name);
             Rejection::Claim(known.unwrap_or("exp"))
         }
+        ErrorKind::Json(_) => Rejection::Claims,
         // All that is left is damage between the header and the signature.
         _ => Rejection::Signature,
     }

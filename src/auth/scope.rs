@@ -1,11 +1,13 @@
 //! Placeholder until the expression language is merged: `claims.NAME` and string literals glued
 //! with `+`. Replaced as a whole.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::identity::{Namespace, Scope};
+use crate::error::{Class, Classify};
 
 type Claims = Map<String, Value>;
 
@@ -28,6 +30,7 @@ enum Part {
 pub(super) struct Granted {
     pub(super) scope: Scope,
     pub(super) may_write: bool,
+    pub(super) write_error: Option<EvalError>,
     pub(super) skipped: Vec<(usize, EvalError)>,
 }
 
@@ -50,6 +53,16 @@ pub enum Refused {
     /// The first namespace has no value.
     #[error(transparent)]
     Namespace(#[from] EvalError),
+}
+
+impl Classify for Refused {
+    fn class(&self) -> Class {
+        Class::Forbidden
+    }
+
+    fn public(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
 }
 
 impl Rules {
@@ -86,6 +99,7 @@ impl Rules {
         Ok(Granted {
             scope,
             may_write: holds(self.write_if.as_deref(), claims),
+            write_error: None,
             skipped,
         })
     }

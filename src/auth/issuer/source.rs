@@ -1,5 +1,6 @@
 //! Where key sets come from: the issuer itself, or a file.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -39,14 +40,20 @@ pub(super) enum FetchError {
     Http(#[from] HttpError),
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// The issuer's answer is not what it should be. Holds nothing unescaped.
     #[error("{0}")]
     Answer(String),
-    #[error("the key set cannot be read: {0}")]
-    KeySet(#[from] serde_json::Error),
     #[error("the file with the key set: {0}")]
     File(#[from] io::Error),
     #[error("the issuer did not answer in time")]
     Timeout,
+}
+
+impl FetchError {
+    /// Takes over what the library says; it may quote the issuer.
+    fn answer(message: &dyn fmt::Display) -> Self {
+        Self::Answer(printable(&message.to_string(), 300))
+    }
 }
 
 impl Source {
@@ -77,9 +84,9 @@ impl Discovery {
         match CoreProviderMetadata::discover_async(self.issuer.clone(), &call).await {
             Ok(metadata) => Ok(Fetched::New(metadata.jwks().clone(), max_age.get().copied())),
             Err(DiscoveryError::Request(error)) => Err(error),
-            Err(DiscoveryError::Response(_, _, message)) => Err(FetchError::Answer(printable(&message, 300))),
-            Err(DiscoveryError::Parse(error)) => Err(FetchError::KeySet(error.into_inner())),
-            Err(error) => Err(FetchError::Answer(printable(&error.to_string(), 300))),
+            Err(DiscoveryError::Response(_, _, message)) => Err(FetchError::answer(&message)),
+            Err(DiscoveryError::Parse(error)) => Err(FetchError::answer(&error)),
+            Err(error) => Err(FetchError::answer(&error)),
         }
     }
 
@@ -134,7 +141,8 @@ impl KeyFile {
         let Some((stamp, body)) = read.map_err(io::Error::other)?? else {
             return Ok(Fetched::Unchanged);
         };
-        let set = serde_json::from_slice(&document::key_set(&body)?)?;
+        let set = document::key_set(&body)?;
+        let set = serde_json::from_slice(&set).map_err(|error| FetchError::answer(&error))?;
         self.seen = Some(stamp);
         Ok(Fetched::New(set, None))
     }
