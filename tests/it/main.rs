@@ -4,3 +4,6 @@
     clippy::disallowed_methods,
     reason = "tests fail by panicking"
 )]
+
+mod auth;
+mod support;
