@@ -5,4 +5,6 @@
     reason = "tests fail by panicking"
 )]
 
+mod auth;
 mod config;
+mod support;
