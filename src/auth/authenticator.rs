@@ -164,3 +164,12 @@ fn install_crypto() {
             .ok();
     });
 }
+
+/// Names the issuers only: everything else is about secrets.
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.issuers().map(|(issuer, _)| issuer))
+            .finish()
+    }
+}

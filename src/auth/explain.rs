@@ -1,4 +1,4 @@
-//! What became of a token and why, for `chacha token explain` and the like.
+//! What became of a token and why, for `chacha explain`.
 
 use std::fmt;
 use std::sync::Arc;

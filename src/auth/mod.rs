@@ -11,6 +11,7 @@
 
 mod algorithm;
 mod authenticator;
+mod check;
 mod claims;
 mod counters;
 mod credentials;
@@ -25,6 +26,7 @@ mod scope;
 mod token;
 
 pub use authenticator::Authenticator;
+pub use check::Expressions;
 pub use counters::AuthCounters;
 pub use credentials::Credentials;
 pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};

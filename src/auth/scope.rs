@@ -135,7 +135,7 @@ impl Rules {
     ) -> Result<Self, RulesError> {
         let mut problems = Vec::new();
         let mut compile = |place, text: &str, wanted| {
-            let outcome = Expression::compile(text).and_then(|expression| of_kind(expression, wanted));
+            let outcome = Expression::compile(text).and_then(|expression| expression.of_kind(wanted));
             outcome.map_err(|error| problems.push((place, error))).ok()
         };
         let mut namespaces = Vec::with_capacity(cache_key_exprs.len());
@@ -219,12 +219,5 @@ impl Rules {
 }
 
 /// Refuses an expression that has another type for every token.
-fn of_kind(expression: Expression, wanted: Kind) -> Result<Expression, CompileError> {
-    match expression.kind() {
-        Some(found) if found != wanted => Err(CompileError::wrong_result(wanted, found)),
-        _ => Ok(expression),
-    }
-}
-
 #[cfg(test)]
 mod tests;

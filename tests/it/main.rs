@@ -7,4 +7,5 @@
 
 mod auth;
 mod config;
+mod protocol;
 mod support;

@@ -64,6 +64,18 @@ impl Expression {
         Ok(Self { root })
     }
 
+    /// This expression, if it can have a result of this type.
+    ///
+    /// # Errors
+    ///
+    /// If every token would give another type.
+    pub fn of_kind(self, wanted: Kind) -> Result<Self, CompileError> {
+        match self.kind() {
+            Some(found) if found != wanted => Err(CompileError::wrong_result(wanted, found)),
+            _ => Ok(self),
+        }
+    }
+
     /// What the author should know, one line each; for the log at start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
         warn::warnings(&self.root)

@@ -19,11 +19,12 @@ fn key((issuer, namespace, protocol, key, version): &Parts) -> StoreKey {
 }
 
 fn http(namespace: &str, name: &str) -> StoreKey {
-    StoreKey::new(ISSUER.into(), namespace.into(), Protocol::Http, name.into())
+    StoreKey::new(ISSUER.into(), namespace.into(), Protocol::Http, name.as_bytes())
 }
 
 fn gha(namespace: &str, name: &str, version: &str) -> StoreKey {
-    StoreKey::new(ISSUER.into(), namespace.into(), Protocol::Gha, name.into()).with_version(version.into())
+    StoreKey::new(ISSUER.into(), namespace.into(), Protocol::Gha, name.as_bytes())
+        .with_version(version.into())
 }
 
 #[track_caller]
@@ -81,7 +82,7 @@ fn one_protocol_cannot_forge_an_entry_of_another() {
     let protocols = [Protocol::Http, Protocol::Turbo, Protocol::Nx, Protocol::Gha];
     for (index, a) in protocols.into_iter().enumerate() {
         for b in protocols.into_iter().skip(index + 1) {
-            let of = |protocol| StoreKey::new(ISSUER.into(), "n".into(), protocol, "k".into());
+            let of = |protocol| StoreKey::new(ISSUER.into(), "n".into(), protocol, "k".as_bytes());
             check_apart(&of(a), &of(b));
         }
     }
@@ -89,13 +90,13 @@ fn one_protocol_cannot_forge_an_entry_of_another() {
 
 #[test]
 fn an_empty_version_is_not_an_absent_one() {
-    let plain = StoreKey::new(ISSUER.into(), "n".into(), Protocol::Gha, "k".into());
+    let plain = StoreKey::new(ISSUER.into(), "n".into(), Protocol::Gha, "k".as_bytes());
     check_apart(&plain, &gha("n", "k", ""));
 }
 
 #[test]
 fn two_issuers_with_equal_namespaces_are_apart() {
-    let of = |issuer: &str| StoreKey::new(issuer.into(), "acme/app".into(), Protocol::Http, "k".into());
+    let of = |issuer: &str| StoreKey::new(issuer.into(), "acme/app".into(), Protocol::Http, "k".as_bytes());
     check_apart(&of("https://gitlab.com"), &of("https://gitlab.acme.test"));
     check_apart(&of("https://gitlab.com"), &of("https://gitlab.com/"));
 }
