@@ -30,3 +30,4 @@ pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};
 pub use explain::{Explanation, Rights};
 pub use identity::{Identity, Namespace, Scope};
 pub use issuer::Timing;
+pub use scope::{Refused, RulesError};
