@@ -7,5 +7,7 @@
 
 mod auth;
 mod config;
+mod layering;
 mod protocol;
+mod server;
 mod support;
