@@ -4,3 +4,5 @@
     clippy::disallowed_methods,
     reason = "tests fail by panicking"
 )]
+
+mod store;

@@ -86,8 +86,8 @@ pub(super) fn measure(layout: &Layout, number: usize, leaf: &mut Leaf) -> i64 {
 pub(super) fn discard(layout: &Layout, leaf: &mut Leaf, file: &File) -> io::Result<i64> {
     unlink(layout, file)?;
     leaf.files = leaf.files.saturating_sub(1);
-    let empty = leaf.files == 0 && leaf.scanned;
-    if !empty || std::fs::remove_dir(layout.leaf(leaf_of(&file.0))).is_err() {
+    // Before the scan the count is 0, and the folder itself knows whether it is empty.
+    if leaf.files > 0 || std::fs::remove_dir(layout.leaf(leaf_of(&file.0))).is_err() {
         return Ok(0);
     }
     Ok(-(std::mem::take(&mut leaf.bytes) as i64))

@@ -68,9 +68,9 @@ impl SpoolWriter {
     /// [`Error::TooLarge`], [`Error::NoSpace`] or [`Error::Io`]; the body is lost then.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let written = self.written + chunk.len() as u64;
+        self.dir.check_size(written)?;
         let needed = room_for(written);
         if needed > self.room.bytes() {
-            self.dir.check_size(written)?;
             self.room.ensure(needed, self.dir.step()).await?;
         }
         self.written = written;
