@@ -71,7 +71,7 @@ async fn apply(mut rig: Rig, model: &mut HashMap<u8, Vec<u8>>, step: Step) -> Ri
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_tier_is_a_map_that_survives(steps in prop::collection::vec(step(), 1..40)) {

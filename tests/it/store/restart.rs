@@ -311,3 +311,16 @@ fn kill_after(dir: &Path, puts: usize) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[tokio::test]
+async fn a_record_without_a_file_is_nothing_that_can_be_deleted() {
+    let rig = Rig::new(64 * MIB).await;
+    rig.put("entry", b"bytes").await;
+    let rig = rig.restart().await;
+    rig.disk.delete(&key("entry"), Precondition::None).await.unwrap();
+    // The snapshot still knows it.
+    let rig = rig.crash().await;
+    assert!(!rig.disk.delete(&key("entry"), Precondition::None).await.unwrap());
+    rig.disk.indexed().await;
+    assert_eq!(rig.disk.stats().used, du(rig.dir()));
+}
