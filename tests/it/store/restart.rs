@@ -98,21 +98,28 @@ async fn the_order_of_writing_survives_an_unclean_stop() {
 
 #[tokio::test]
 async fn of_two_versions_after_a_crash_the_newer_one_wins() {
+    // Several, since a folder lists its files in any order.
+    let names: Vec<String> = (0..16).map(|nth| nth.to_string()).collect();
     let rig = Rig::new(64 * MIB).await;
-    rig.put("entry", b"old").await;
-    let old = rig.file_of("entry");
-    let kept = rig.dir().join("kept");
-    fs::copy(&old, &kept).unwrap();
-    rig.put("entry", b"new").await;
-    assert!(!old.exists());
-    // The process died after it had renamed the new file and before it unlinked the old one.
-    fs::rename(&kept, &old).unwrap();
+    for name in &names {
+        rig.put(name, b"old").await;
+        let old = rig.file_of(name);
+        let kept = rig.dir().join("kept");
+        fs::copy(&old, &kept).unwrap();
+        rig.put(name, b"new").await;
+        assert!(!old.exists());
+        // The process died after it had renamed the new file and before it unlinked the old one.
+        fs::create_dir_all(old.parent().unwrap()).unwrap();
+        fs::rename(&kept, &old).unwrap();
+    }
     let rig = rig.crash().await;
-    assert_eq!(rig.get("entry").await.unwrap(), "new");
+    assert_eq!(rig.get("7").await.unwrap(), "new");
     rig.disk.indexed().await;
-    assert_eq!(files_of(rig.dir(), "entry").len(), 1);
+    for name in &names {
+        assert_eq!(files_of(rig.dir(), name).len(), 1);
+        assert_eq!(rig.get(name).await.unwrap(), "new");
+    }
     assert_eq!(rig.disk.stats().used, du(rig.dir()));
-    assert_eq!(rig.get("entry").await.unwrap(), "new");
 }
 
 #[tokio::test]
