@@ -11,3 +11,4 @@ mod layering;
 mod protocol;
 mod server;
 mod support;
+mod store;
