@@ -346,7 +346,7 @@ pub(crate) async fn unknown_lengths_and_small_pieces(tier: &Tier) {
 
 pub(crate) async fn keys_that_differ_never_meet(tier: &Tier) {
     let make = |issuer: &str, namespace: &str, protocol, key: &str| {
-        StoreKey::new(issuer.into(), namespace.into(), protocol, key.into())
+        StoreKey::new(issuer.into(), namespace.into(), protocol, key.as_bytes())
     };
     let keys = [
         make("i", "a", Protocol::Http, "bc"),

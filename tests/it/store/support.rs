@@ -128,7 +128,7 @@ pub(crate) fn key(name: &str) -> StoreKey {
         "https://issuer".into(),
         "tenant".into(),
         Protocol::Http,
-        name.into(),
+        name.as_bytes(),
     )
 }
 
