@@ -3,6 +3,7 @@
 mod check;
 mod dev;
 mod explain;
+mod health;
 mod run;
 
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ enum Command {
     Check(FileArg),
     /// Say what a token may do under a configuration, or why it is refused
     Explain(explain::ExplainArgs),
+    /// Ask a running server whether it is ready; exit code 0 if it is
+    Health(health::HealthArgs),
     /// Serve for trying things: loopback only, built-in issuer, tokens of two tenants
     Dev(dev::DevArgs),
 }
@@ -74,6 +77,7 @@ impl Cli {
             Command::Run(args) => run::execute(&args, log.access.clone()),
             Command::Check(args) => Ok(check::execute(&args.file)),
             Command::Explain(args) => explain::execute(&args),
+            Command::Health(args) => health::execute(&args),
             Command::Dev(args) => dev::execute(args, log.access.clone()),
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::config::{Config, ListenAddr};
 use crate::server::Server;
@@ -22,37 +22,87 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn execute(args: &RunArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
-    let loaded = match super::load(&args.file) {
-        Ok(loaded) => loaded,
-        Err(code) => return Ok(code),
-    };
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+    match args.config()? {
+        Ok(config) => super::block_on(serve(args, config, log))?,
+        Err(code) => Ok(code),
     }
-    let mut config = loaded.config;
-    if let Some(listen) = &args.listen {
-        config.override_listen(vec![listen.clone()]).context("--listen")?;
-    }
-    super::block_on(serve(config, log))?
 }
 
-async fn serve(config: Config, log: AccessLog) -> anyhow::Result<ExitCode> {
-    let server = Server::start(config, log).await?;
-    until_asked_to_stop().await?;
+impl RunArgs {
+    /// The configuration, with what the command line says; or the exit code after its problems were
+    /// printed.
+    fn config(&self) -> anyhow::Result<Result<Config, ExitCode>> {
+        let loaded = match super::load(&self.file) {
+            Ok(loaded) => loaded,
+            Err(code) => return Ok(Err(code)),
+        };
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let mut config = loaded.config;
+        if let Some(listen) = &self.listen {
+            config.override_listen(vec![listen.clone()]).context("--listen")?;
+        }
+        Ok(Ok(config))
+    }
+}
+
+async fn serve(args: &RunArgs, config: Config, log: AccessLog) -> anyhow::Result<ExitCode> {
+    // Before the ports open, so that no signal is lost.
+    let mut signals = Signals::new()?;
+    let mut server = Server::start(config, log).await?;
+    while let Signal::Reload = signals.next().await {
+        reload(args, &mut server).await;
+    }
     server.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for SIGTERM or SIGINT. SIGHUP, which would end the process, is answered in the log.
-pub(super) async fn until_asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
+/// Keeps everything as it is if the file cannot be used.
+async fn reload(args: &RunArgs, server: &mut Server) {
+    let Ok(Ok(config)) = args.config() else {
+        tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");
+        return;
+    };
+    match server.reload(config).await {
+        Ok(fixed) if fixed.is_empty() => tracing::info!("SIGHUP: configuration reloaded"),
+        Ok(fixed) => tracing::warn!(
+            keys = fixed.join(", "),
+            "SIGHUP: reloaded, but these keys need a restart"
+        ),
+        Err(error) => tracing::error!(%error, "SIGHUP: the configuration was not reloaded"),
+    }
+}
+
+/// What the operator wants.
+pub(super) enum Signal {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals of the process.
+pub(super) struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hangup: unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            hangup: unix::signal(SignalKind::hangup())?,
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => tracing::warn!("SIGHUP: nothing can be reloaded yet; restart to apply a new configuration"),
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.hangup.recv() => Signal::Reload,
         }
     }
 }

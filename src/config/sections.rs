@@ -83,7 +83,7 @@ pub enum Algorithm {
 }
 
 /// The `disk` section.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskConfig {
     /// `dir`: the directory of the tier. Made if it does not exist.
     pub dir: PathBuf,
@@ -110,7 +110,7 @@ pub enum Durability {
 }
 
 /// The `s3` section.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Config {
     /// `bucket`: the bucket's name. Read, but not used by this version.
     pub bucket: String,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -19,8 +20,8 @@ pub struct App(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     cache: Cache,
-    auth: Authenticator,
-    limits: Limits,
+    auth: ArcSwap<Authenticator>,
+    limits: ArcSwap<Limits>,
     tasks: Tasks,
 }
 
@@ -38,10 +39,21 @@ impl App {
     pub fn new(cache: Cache, auth: Authenticator, limits: Limits, tasks: Tasks) -> Self {
         Self(Arc::new(Inner {
             cache,
-            auth,
-            limits,
+            auth: ArcSwap::from_pointee(auth),
+            limits: ArcSwap::from_pointee(limits),
             tasks,
         }))
+    }
+
+    /// Takes other rules for the requests that begin from now on.
+    pub fn replace(&self, auth: Authenticator, limits: Limits) {
+        self.0.auth.store(Arc::new(auth));
+        self.0.limits.store(Arc::new(limits));
+    }
+
+    /// Who verifies tokens now.
+    pub fn auth(&self) -> Authenticator {
+        Authenticator::clone(&self.0.auth.load())
     }
 
     /// All tiers.
@@ -51,14 +63,13 @@ impl App {
 
     /// What one request may take.
     pub fn limits(&self) -> Limits {
-        self.0.limits
+        **self.0.limits.load()
     }
 
     /// The largest accepted body in bytes: the configured limit or what the tiers can hold.
     pub fn max_entry_size(&self) -> u64 {
         let capacity = self.0.cache.capacity();
-        self.0
-            .limits
+        self.limits()
             .max_entry_size
             .map_or(capacity, |limit| limit.min(capacity))
     }
@@ -73,7 +84,9 @@ impl App {
             .iter()
             .map(|value| value.as_bytes());
         let credentials = Credentials::from_header_values(values)?;
-        self.0.auth.authenticate(&credentials).await
+        // A guard, not a copy: nothing is shared with the other threads on the way to a hit.
+        let auth = self.0.auth.load();
+        auth.authenticate(&credentials).await
     }
 
     /// Reads and drops the rest of a body whose answer is already decided, so that the client can

@@ -38,27 +38,20 @@ pub enum StartError {
 }
 
 pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Server, StartError> {
-    let (requests, background) = (Tasks::new(), Tasks::new());
+    let (requests, background, identity) = (Tasks::new(), Tasks::new(), Tasks::new());
     // Listeners first: a port in use must not leave an opened directory behind.
     let listeners = bind(&config)?;
-    let ops_listener = config
-        .ops_listen
-        .as_ref()
+    let ops_address = config.ops_listen.as_ref();
+    let ops_listener = ops_address
         .map(|address| Listener::bind(address, "ops_listen"))
         .transpose()?;
-    let auth = Authenticator::start(config.providers.clone(), &background)?;
-    let disk_config = config.disk.as_ref().ok_or(StartError::NoTier)?;
-    let disk = Disk::open(disk_config, &background).await?;
-    let metrics = Arc::new(Metrics::new());
-    samples::connect(&metrics, &disk, &auth);
+    let auth = Authenticator::start(config.providers.clone(), &identity)?;
+    let disk = Disk::open(config.disk.as_ref().ok_or(StartError::NoTier)?, &background).await?;
 
     let cache = Cache::new(Arc::clone(&disk) as Arc<_>, disk.spools());
-    let limits = Limits {
-        max_entry_size: config.limits.max_entry_size,
-        body_idle_timeout: config.limits.body_idle_timeout,
-    };
-    let app = App::new(cache, auth.clone(), limits, requests.clone());
-    let closing = CancellationToken::new();
+    let app = App::new(cache, auth, limits(&config), requests.clone());
+    let metrics = Arc::new(Metrics::new());
+    samples::connect(&metrics, &disk, &app);
     let watch = Watch::new(config.limits.keep_alive);
     background.spawn(watch.clone().run(background.stopping()));
     let acceptor = Acceptor {
@@ -69,29 +62,32 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         metrics: Arc::clone(&metrics),
         tasks: requests.clone(),
         permits: Arc::new(Semaphore::new(config.limits.max_connections)),
-        watch: watch.clone(),
+        watch,
     };
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
         ops_address: ops_listener.as_ref().map(Listener::address),
-        closing: closing.clone(),
+        closing: CancellationToken::new(),
         loops: Vec::new(),
         requests,
         background,
+        identity,
+        app: app.clone(),
         disk: Arc::clone(&disk),
-        drain_timeout: config.limits.drain_timeout,
+        config,
     };
     for listener in listeners {
-        let serve = acceptor.clone().run(listener, closing.clone());
+        let serve = acceptor.clone().run(listener, server.closing.clone());
         server.loops.push(server.requests.spawn(serve));
     }
     if let Some(listener) = ops_listener {
+        let closing = server.closing.clone();
         serve_ops(
             &server,
             listener,
             ops::Ops {
                 metrics,
-                auth,
+                app,
                 disk,
                 closing,
             },
@@ -99,6 +95,14 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     announce(&server);
     Ok(server)
+}
+
+/// The part of the limits that front-ends keep.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        max_entry_size: config.limits.max_entry_size,
+        body_idle_timeout: config.limits.body_idle_timeout,
+    }
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {

@@ -8,12 +8,12 @@ mod assemble;
 mod idle;
 mod listener;
 mod ops;
+mod reload;
 mod samples;
 mod service;
 pub mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ pub use assemble::StartError;
 pub use listener::ListenError;
 
 use crate::config::{Config, ListenAddr};
+use crate::protocol::app::App;
 use crate::store::disk::Disk;
 use crate::tasks::Tasks;
 use crate::telemetry::access::AccessLog;
@@ -38,8 +39,11 @@ pub struct Server {
     requests: Tasks,
     /// What runs as long as the server does.
     background: Tasks,
+    /// What fetches keys; replaced by a reload.
+    identity: Tasks,
+    app: App,
     disk: Arc<Disk>,
-    drain_timeout: Duration,
+    config: Config,
 }
 
 impl Server {
@@ -69,14 +73,16 @@ impl Server {
     /// Takes no new connections, lets running requests end (at most `limits.drain_timeout`), ends
     /// every task and saves the index.
     pub async fn stop(self) {
-        tracing::info!(at_most = ?self.drain_timeout, "draining: no new connections, running requests may end");
+        let drain_timeout = self.config.limits.drain_timeout;
+        tracing::info!(at_most = ?drain_timeout, "draining: no new connections, running requests may end");
         self.closing.cancel();
         let loops = futures_util::future::join_all(self.loops);
-        if tokio::time::timeout(self.drain_timeout, loops).await.is_err() {
+        if tokio::time::timeout(drain_timeout, loops).await.is_err() {
             tracing::warn!("requests are still running; cutting their connections");
         }
         self.requests.finish().await;
         self.disk.close().await;
+        self.identity.finish().await;
         self.background.finish().await;
         tracing::info!("stopped");
     }

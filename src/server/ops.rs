@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Authenticator;
+use crate::protocol::app::App;
 use crate::store::disk::Disk;
 use crate::telemetry::metrics::Metrics;
 
@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Clone)]
 pub(super) struct Ops {
     pub(super) metrics: Arc<Metrics>,
-    pub(super) auth: Authenticator,
+    pub(super) app: App,
     pub(super) disk: Arc<Disk>,
     /// Set when the server has begun to drain.
     pub(super) closing: CancellationToken,
@@ -44,7 +44,7 @@ async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
     if ops.disk.stats().indexing {
         text.push_str("disk: indexing, serving meanwhile\n");
     }
-    for (issuer, has_keys) in ops.auth.issuers() {
+    for (issuer, has_keys) in ops.app.auth().issuers() {
         if !has_keys {
             text.push_str(&format!("issuer {issuer}: no keys yet, its tokens get 503\n"));
         }

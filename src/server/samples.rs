@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::auth::{AuthCounters, Authenticator};
+use crate::auth::AuthCounters;
+use crate::protocol::app::App;
 use crate::store::disk::{Disk, DiskStats};
 use crate::telemetry::metrics::{Kind, Metrics, Sample};
 
 /// Reads the numbers of the disk tier and of the identity layer whenever metrics are asked for.
-pub(super) fn connect(metrics: &Metrics, disk: &Arc<Disk>, auth: &Authenticator) {
+pub(super) fn connect(metrics: &Metrics, disk: &Arc<Disk>, app: &App) {
     let disk = Arc::clone(disk);
     metrics.add_samples(move || disk_samples(&disk.stats()));
-    let counters = Arc::clone(auth.counters());
-    metrics.add_samples(move || auth_samples(&counters));
+    let app = app.clone();
+    metrics.add_samples(move || auth_samples(app.auth().counters()));
 }
 
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 use super::log::Format;
-use super::writer::Lines;
+use super::writer::{self, Guard, Lines};
 
 /// One value of a line.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,15 @@ impl AccessLog {
     /// No lines.
     pub fn off() -> Self {
         Self(None)
+    }
+
+    /// Lines to `out`, written by a thread that the guard stops.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn to(out: impl std::io::Write + Send + 'static, format: Format) -> std::io::Result<(Self, Guard)> {
+        let (lines, guard) = writer::start(out)?;
+        Ok((Self::new(lines, format), guard))
     }
 
     pub(super) fn new(lines: Lines, format: Format) -> Self {

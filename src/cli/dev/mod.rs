@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::run::{Signal, Signals};
 use crate::auth::Expressions;
 use crate::config::{self, Config, ListenAddr};
 use crate::server::Server;
@@ -55,6 +56,7 @@ pub(super) fn execute(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode>
 }
 
 async fn serve(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
     let dir = Workspace::open(args.dir)?;
     let tasks = Tasks::new();
     let issuer = Issuer::start(&tasks).await?;
@@ -71,7 +73,8 @@ async fn serve(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
         dir.path(),
         &tokens,
     ));
-    super::run::until_asked_to_stop().await?;
+    // There is no file to reload here: any signal is the end but SIGHUP, which means nothing.
+    while let Signal::Reload = signals.next().await {}
     server.stop().await;
     tasks.finish().await;
     Ok(ExitCode::SUCCESS)
