@@ -1,3 +1,5 @@
 //! The `chacha` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    chacha::cli::main()
+}

@@ -1,5 +1,37 @@
 //! Who is asking: from a credential to an [`Identity`] with its ordered namespaces.
+//!
+//! The walk of a token: [`Credentials`] (text of the header, size cap) -> [`Authenticator`]
+//! (memory of verified tokens) -> `token` (read, nothing trusted) -> `provider` (the configured
+//! issuer: key, signature, claims) -> `scope` (expressions, rights) -> [`Identity`].
+//!
+//! Invariants:
+//! - Nothing named by a token is ever fetched; `iss` only chooses among configured providers.
+//! - No token, claim or signature reaches a log or an answer.
+//! - A request with a known key never waits for the network.
 
+mod algorithm;
+mod authenticator;
+mod check;
+mod claims;
+mod counters;
+mod credentials;
+mod error;
+mod explain;
+mod expr;
 mod identity;
+mod issuer;
+mod memory;
+mod provider;
+mod scope;
+mod token;
 
+pub use authenticator::Authenticator;
+pub use check::Expressions;
+pub use counters::AuthCounters;
+pub use credentials::Credentials;
+pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};
+pub use explain::{Explanation, Rights};
+pub use expr::{Absence, CompileError, EvalError, Expression, Kind};
 pub use identity::{Identity, Namespace, Scope};
+pub use issuer::Timing;
+pub use scope::{Granted, Place, Refused, Rules, RulesError};

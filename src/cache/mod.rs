@@ -1,1 +1,131 @@
-//! Under construction.
+//! What front-ends can do with entries: a scope and a name go in, store keys never come out.
+//!
+//! Invariants: only the first namespace of a scope is written or deleted; the others are read in
+//! order. A front-end holds a [`Cache`], never a store.
+
+mod name;
+mod upload;
+
+use std::sync::Arc;
+
+pub use name::EntryName;
+pub use upload::Upload;
+
+use crate::auth::{Identity, Namespace, Scope};
+use crate::store::spool::SpoolDir;
+use crate::store::{Entry, Error, Meta, Precondition, Result, Store, StoreKey};
+
+/// An entry, and where it was found.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// The entry.
+    pub entry: Entry,
+    /// The namespace that holds it.
+    pub namespace: Namespace,
+}
+
+/// All tiers behind one door. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    store: Arc<dyn Store>,
+    spools: SpoolDir,
+}
+
+impl Cache {
+    /// A cache over `store`; bodies wait in `spools` until they are whole.
+    pub fn new(store: Arc<dyn Store>, spools: SpoolDir) -> Self {
+        Self { store, spools }
+    }
+
+    /// The entry in the first namespace of `scope` that has it.
+    ///
+    /// # Errors
+    /// As [`Store::get`]. A front-end of a cache answers them as a miss.
+    pub async fn get(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
+        for namespace in scope.readable() {
+            if let Some(entry) = self.store.get(&key(namespace, name)).await? {
+                let namespace = namespace.clone();
+                return Ok(Some(Hit { entry, namespace }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The description of the entry that [`Cache::get`] would return.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    pub async fn head(&self, scope: &Scope, name: &EntryName) -> Result<Option<Arc<Meta>>> {
+        for namespace in scope.readable() {
+            if let Some(meta) = self.store.head(&key(namespace, name)).await? {
+                return Ok(Some(meta));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins a write to the first namespace. Room for `expected` bytes is reserved before this
+    /// returns; `None` if the length is not known.
+    ///
+    /// A `precondition` that does not hold now is refused before the body is read; it is checked
+    /// again when the entry is committed.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`], [`Error::TooLarge`], [`Error::NoSpace`] and what the tier says.
+    pub async fn begin(
+        &self,
+        caller: &Identity,
+        name: &EntryName,
+        expected: Option<u64>,
+        precondition: Precondition,
+    ) -> Result<Upload> {
+        let limit = self.store.capacity();
+        if let Some(size) = expected.filter(|size| *size > limit) {
+            return Err(Error::TooLarge { size, limit });
+        }
+        let key = key(caller.scope.writable(), name);
+        if precondition != Precondition::None {
+            let current = self.store.head(&key).await?;
+            if !precondition.holds(current.as_deref().map(|meta| &meta.etag)) {
+                return Err(Error::Precondition);
+            }
+        }
+        let writer = self.spools.create(expected).await?;
+        Ok(Upload::new(
+            Arc::clone(&self.store),
+            key,
+            writer,
+            caller,
+            precondition,
+        ))
+    }
+
+    /// Removes the entry from the first namespace; `false` if it is not there, even if a fallback has it.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] and what the tier says.
+    pub async fn delete(&self, scope: &Scope, name: &EntryName, precondition: Precondition) -> Result<bool> {
+        self.store
+            .delete(&key(scope.writable(), name), precondition)
+            .await
+    }
+
+    /// The largest body that can be stored, in bytes.
+    pub fn capacity(&self) -> u64 {
+        self.store.capacity()
+    }
+}
+
+/// The only place where a namespace and a name become a store key.
+fn key(namespace: &Namespace, name: &EntryName) -> StoreKey {
+    let key = StoreKey::new(
+        Arc::clone(namespace.issuer()),
+        Arc::clone(namespace.path()),
+        name.protocol,
+        Arc::clone(&name.key),
+    );
+    match &name.version {
+        Some(version) => key.with_version(Arc::clone(version)),
+        None => key,
+    }
+}

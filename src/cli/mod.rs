@@ -1,1 +1,114 @@
-//! Under construction.
+//! The command line.
+
+mod check;
+mod dev;
+mod explain;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Loaded};
+use crate::telemetry::log;
+
+/// Exit code for a configuration or a command line that cannot be used, as `clap` does.
+const USAGE: u8 = 2;
+
+/// A multi-tenant HTTP caching proxy server for CI.
+#[derive(Debug, Parser)]
+#[command(name = "chacha", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// error, warn, info, debug, trace, or directives such as `info,chacha::access=off`
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+    /// How a log line looks
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: log::Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, as the configuration says, until SIGTERM or SIGINT
+    Run(run::RunArgs),
+    /// Report every error and warning of a configuration, without opening a port
+    Check(FileArg),
+    /// Say what a token may do under a configuration, or why it is refused
+    Explain(explain::ExplainArgs),
+    /// Serve for trying things: loopback only, built-in issuer, tokens of two tenants
+    Dev(dev::DevArgs),
+}
+
+#[derive(Debug, Args)]
+struct FileArg {
+    /// The configuration; see config.example.yaml
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Runs the command and prints what went wrong, one line for each problem.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.execute() {
+        Ok(code) => code,
+        Err(error) => {
+            fail(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    fn execute(self) -> anyhow::Result<ExitCode> {
+        let _guard = log::start(self.log.log_format, &self.log.log_level)?;
+        match self.command {
+            Command::Run(args) => run::execute(&args),
+            Command::Check(args) => Ok(check::execute(&args.file)),
+            Command::Explain(args) => explain::execute(&args),
+            Command::Dev(args) => dev::execute(args),
+        }
+    }
+}
+
+/// The configuration, or the exit code after its problems were printed.
+fn load(file: &std::path::Path) -> Result<Loaded, ExitCode> {
+    config::load(file, &crate::auth::Expressions).map_err(|report| {
+        fail(&report.to_string());
+        ExitCode::from(USAGE)
+    })
+}
+
+/// The runtime of every command that serves.
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("chacha")
+        .build()?;
+    Ok(runtime.block_on(work))
+}
+
+/// What a command has to say.
+#[expect(clippy::print_stdout, reason = "the output of a command")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// What went wrong.
+#[expect(
+    clippy::print_stderr,
+    reason = "the errors of a command, before or beside the log"
+)]
+fn fail(text: &str) {
+    for line in text.lines() {
+        eprintln!("chacha: {line}");
+    }
+}

@@ -1,1 +1,80 @@
-//! Under construction.
+//! The running server: bind, serve, drain.
+//!
+//! The accept loop is our own (hyper-util around the axum routers), because a body may be a file that
+//! the connection sends itself; [`wire`] is the only place that knows how.
+
+mod accept;
+mod assemble;
+mod listener;
+mod ops;
+mod service;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use assemble::StartError;
+pub use listener::ListenError;
+
+use crate::config::{Config, ListenAddr};
+use crate::store::disk::Disk;
+use crate::tasks::Tasks;
+
+/// A server that accepts requests. Stop it with [`Server::stop`]; dropping it leaves its tasks to the
+/// runtime.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<ListenAddr>,
+    ops_address: Option<ListenAddr>,
+    closing: CancellationToken,
+    loops: Vec<JoinHandle<()>>,
+    /// Connections and what belongs to one request.
+    requests: Tasks,
+    /// What runs as long as the server does.
+    background: Tasks,
+    disk: Arc<Disk>,
+    drain_timeout: Duration,
+}
+
+impl Server {
+    /// Opens the tiers, binds the listeners and serves. Never waits for an issuer or a bucket.
+    ///
+    /// # Errors
+    /// [`StartError`], with the key of the configuration and the remedy.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        assemble::start(config).await
+    }
+
+    /// Where clients connect; shows the ports that were chosen for port 0.
+    pub fn addresses(&self) -> &[ListenAddr] {
+        &self.addresses
+    }
+
+    /// Where health and metrics are.
+    pub fn ops_address(&self) -> Option<&ListenAddr> {
+        self.ops_address.as_ref()
+    }
+
+    /// Resolves when the disk tier has finished its scan.
+    pub async fn indexed(&self) {
+        self.disk.indexed().await;
+    }
+
+    /// Takes no new connections, lets running requests end (at most `limits.drain_timeout`), ends
+    /// every task and saves the index.
+    pub async fn stop(self) {
+        tracing::info!(at_most = ?self.drain_timeout, "draining: no new connections, running requests may end");
+        self.closing.cancel();
+        let loops = futures_util::future::join_all(self.loops);
+        if tokio::time::timeout(self.drain_timeout, loops).await.is_err() {
+            tracing::warn!("requests are still running; cutting their connections");
+        }
+        self.requests.finish().await;
+        self.disk.close().await;
+        self.background.finish().await;
+        tracing::info!("stopped");
+    }
+}

@@ -38,7 +38,7 @@ pub struct StoreKey {
     issuer: Arc<str>,
     namespace: Arc<str>,
     protocol: Protocol,
-    key: Arc<str>,
+    key: Arc<[u8]>,
     version: Option<Arc<str>>,
 }
 
@@ -47,13 +47,14 @@ impl StoreKey {
     const FORMAT: &'static str = "chacha1";
 
     /// A key without a version.
-    pub fn new(issuer: Arc<str>, namespace: Arc<str>, protocol: Protocol, key: Arc<str>) -> Self {
+    /// `key` is bytes, not text: a path may hold any percent-encoded byte.
+    pub fn new(issuer: Arc<str>, namespace: Arc<str>, protocol: Protocol, key: impl Into<Arc<[u8]>>) -> Self {
         let mut this = Self {
             digest: [0; 32],
             issuer,
             namespace,
             protocol,
-            key,
+            key: key.into(),
             version: None,
         };
         this.digest = this.hash();
@@ -86,7 +87,7 @@ impl StoreKey {
         let mut bytes = Vec::with_capacity(64 + self.namespace.len() + self.key.len());
         self.each_part(|part| {
             bytes.extend_from_slice(&length_prefix(part));
-            bytes.extend_from_slice(part.as_bytes());
+            bytes.extend_from_slice(part);
         });
         bytes
     }
@@ -95,25 +96,25 @@ impl StoreKey {
         let mut hasher = blake3::Hasher::new();
         self.each_part(|part| {
             hasher.update(&length_prefix(part));
-            hasher.update(part.as_bytes());
+            hasher.update(part);
         });
         *hasher.finalize().as_bytes()
     }
 
-    fn each_part(&self, mut visit: impl FnMut(&str)) {
-        visit(Self::FORMAT);
-        visit(&self.issuer);
-        visit(&self.namespace);
-        visit(self.protocol.as_str());
+    fn each_part(&self, mut visit: impl FnMut(&[u8])) {
+        visit(Self::FORMAT.as_bytes());
+        visit(self.issuer.as_bytes());
+        visit(self.namespace.as_bytes());
+        visit(self.protocol.as_str().as_bytes());
         visit(&self.key);
         if let Some(version) = &self.version {
-            visit(version);
+            visit(version.as_bytes());
         }
     }
 }
 
 /// Parts are far below 4 GiB: a key has at most 1 KiB, a namespace too, an issuer comes from the file.
-fn length_prefix(part: &str) -> [u8; 4] {
+fn length_prefix(part: &[u8]) -> [u8; 4] {
     u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
@@ -123,3 +124,6 @@ impl fmt::Debug for StoreKey {
         write!(f, "StoreKey({})", self.short())
     }
 }
+
+#[cfg(test)]
+mod tests;

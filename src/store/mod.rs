@@ -3,7 +3,9 @@
 //! A miss is a value, an error is an error. A write is all or nothing. A tier knows neither HTTP
 //! nor who is asking.
 
+mod budget;
 mod content;
+pub mod disk;
 mod error;
 pub mod key;
 mod meta;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use content::{Content, FileRange, Pieces};
+pub use content::{Content, EntryFile, FileRange, Pieces};
 pub use error::{Error, Result};
 pub use key::{Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};

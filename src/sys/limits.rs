@@ -1,6 +1,7 @@
 //! Limits of the process and the file system.
 
 use std::fs::Metadata;
+use std::path::Path;
 
 /// Size of a page of memory. Only used to place residency probes, so the common value is enough.
 pub const PAGE: u64 = 4096;
@@ -29,4 +30,30 @@ pub fn block_bytes(metadata: &Metadata) -> u64 {
 #[cfg(not(unix))]
 pub fn block_bytes(metadata: &Metadata) -> u64 {
     metadata.len()
+}
+
+/// How many names a file has; 0 means that it is unlinked.
+#[cfg(unix)]
+pub fn link_count(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.nlink()
+}
+
+/// How many names a file has; cannot be asked here, so one.
+#[cfg(not(unix))]
+pub fn link_count(_metadata: &Metadata) -> u64 {
+    1
+}
+
+/// Size in bytes of the volume that holds `path`; `None` if it cannot be asked.
+#[cfg(unix)]
+pub fn volume_size(path: &Path) -> Option<u64> {
+    let volume = rustix::fs::statvfs(path).ok()?;
+    Some(volume.f_blocks.saturating_mul(volume.f_frsize))
+}
+
+/// Size in bytes of the volume that holds `path`; cannot be asked here.
+#[cfg(not(unix))]
+pub fn volume_size(_path: &Path) -> Option<u64> {
+    None
 }

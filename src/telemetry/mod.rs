@@ -1,1 +1,7 @@
-//! Under construction.
+//! What operators see: log lines, metrics, and the record of every request.
+//!
+//! Never here: a token, the value of a claim, a raw key, a namespace, a query string.
+
+pub mod access;
+pub mod log;
+pub mod metrics;

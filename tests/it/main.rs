@@ -5,4 +5,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod auth;
 mod config;
+mod protocol;
+mod support;

@@ -1,0 +1,175 @@
+//! From credentials to an identity.
+
+use std::sync::{Arc, Once};
+use std::time::SystemTime;
+
+use super::counters::{AuthCounters, count};
+use super::credentials::Credentials;
+use super::error::{Error, SetupError};
+use super::explain::{Explanation, Rights};
+use super::identity::Identity;
+use super::issuer::Timing;
+use super::memory::Memory;
+use super::provider::Provider;
+use super::token::UnverifiedToken;
+use crate::config::ProviderConfig;
+use crate::error::{Class, Classify as _};
+use crate::tasks::Tasks;
+
+/// Judges credentials. Cheap to clone; all clones share keys and memory.
+#[derive(Clone)]
+pub struct Authenticator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    providers: Vec<Provider>,
+    memory: Memory,
+    counters: Arc<AuthCounters>,
+}
+
+impl Authenticator {
+    /// Starts one background task per provider, which fetches its keys. Never waits for the
+    /// network: an issuer that is down delays its own tokens and nothing else. Needs a runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot work: a URL that cannot be an issuer or stands there twice, an
+    /// expression that does not compile, no root certificates on this machine.
+    pub fn start(providers: Vec<ProviderConfig>, tasks: &Tasks) -> Result<Self, SetupError> {
+        Self::start_with(providers, tasks, Timing::default())
+    }
+
+    /// [`Authenticator::start`] with other intervals, for tests and `chacha dev`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Authenticator::start`].
+    pub fn start_with(
+        configs: Vec<ProviderConfig>,
+        tasks: &Tasks,
+        timing: Timing,
+    ) -> Result<Self, SetupError> {
+        install_crypto();
+        let counters = Arc::new(AuthCounters::default());
+        let mut providers: Vec<Provider> = Vec::with_capacity(configs.len());
+        for config in &configs {
+            if providers.iter().any(|provider| **provider.url() == *config.url) {
+                return Err(SetupError::Duplicate {
+                    url: config.url.clone(),
+                });
+            }
+            providers.push(Provider::start(config, timing, &counters, tasks)?);
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                providers,
+                memory: Memory::new(),
+                counters,
+            }),
+        })
+    }
+
+    /// Who sent these credentials.
+    ///
+    /// A token that was verified a moment ago costs one hash and one look-up. Any other is
+    /// verified; that waits, at most a few seconds, only if its key is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// Unauthenticated, forbidden or unavailable: see [`Error`].
+    pub async fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Identity>, Error> {
+        let digest = credentials.digest();
+        if let Some(identity) = self.shared.memory.get(&digest, SystemTime::now()) {
+            count(&self.shared.counters.remembered);
+            return Ok(identity);
+        }
+        // Boxed to keep the future of the common case small.
+        let judged = Box::pin(self.judge(credentials, digest)).await;
+        let counters = &self.shared.counters;
+        count(match &judged {
+            Ok(_) => &counters.verified,
+            Err(error) if error.class() == Class::Unavailable => &counters.unavailable,
+            Err(_) => &counters.refused,
+        });
+        judged
+    }
+
+    async fn judge(&self, credentials: &Credentials, digest: [u8; 32]) -> Result<Arc<Identity>, Error> {
+        let token = UnverifiedToken::parse(credentials.jwt())?;
+        let provider = self.provider(&token)?;
+        let verified = provider.verify(&token).await?;
+        let granted = provider.grant(&verified)?;
+        let identity = Arc::new(provider.identity(&verified, &granted));
+        self.shared.memory.insert(digest, identity.clone(), verified.key);
+        Ok(identity)
+    }
+
+    /// What becomes of these credentials and why, for an operator who may see claims. Always
+    /// verifies anew; changes nothing.
+    pub async fn explain(&self, credentials: &Credentials) -> Explanation {
+        let token = match UnverifiedToken::parse(credentials.jwt()) {
+            Ok(token) => token,
+            Err(reason) => return Explanation::unreadable(reason),
+        };
+        Explanation::new(&token, self.rights(&token).await)
+    }
+
+    async fn rights(&self, token: &UnverifiedToken<'_>) -> Result<Rights, Error> {
+        let provider = self.provider(token)?;
+        let verified = provider.verify(token).await?;
+        let granted = provider.grant(&verified)?;
+        let identity = provider.identity(&verified, &granted);
+        let skipped = granted.skipped.into_iter();
+        Ok(Rights {
+            key: verified.key.id().map(Into::into),
+            identity,
+            skipped: skipped
+                .map(|(index, reason)| (index, reason.to_string()))
+                .collect(),
+            write_error: granted.write_error.map(|reason| reason.to_string()),
+        })
+    }
+
+    /// Chooses by equality of bytes: no case folding, no trailing slash forgiven.
+    fn provider(&self, token: &UnverifiedToken<'_>) -> Result<&Provider, Error> {
+        let mut providers = self.shared.providers.iter();
+        providers
+            .find(|provider| **provider.url() == *token.issuer())
+            .ok_or(Error::UnknownIssuer)
+    }
+
+    /// The configured issuers, and whether their tokens can be verified now.
+    pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.shared
+            .providers
+            .iter()
+            .map(|provider| (&**provider.url(), provider.has_keys()))
+    }
+
+    /// What this layer has counted.
+    pub fn counters(&self) -> &Arc<AuthCounters> {
+        &self.shared.counters
+    }
+}
+
+/// Names the cryptography of `jsonwebtoken`. Left to itself it panics at the first token as soon
+/// as any crate of the build switches on its second backend.
+fn install_crypto() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // Fails only if somebody else installed one, which then is in use.
+        jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER
+            .install_default()
+            .ok();
+    });
+}
+
+/// Names the issuers only: everything else is about secrets.
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.issuers().map(|(issuer, _)| issuer))
+            .finish()
+    }
+}

@@ -1,0 +1,205 @@
+//! The claims of a token: JSON objects without repeated names, and the times in them.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::Rejection;
+
+/// A JSON object in which no name stands twice.
+///
+/// RFC 7519 section 4 lets a reader take the last of two equal names; two readers that disagree
+/// are an attack, so the whole object is refused.
+#[derive(Debug)]
+pub(super) struct UniqueMap(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectOnly;
+
+        impl<'de> Visitor<'de> for ObjectOnly {
+            type Value = UniqueMap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<UniqueMap, A::Error> {
+                let mut map = Map::new();
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if map.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name stands there twice"));
+                    }
+                }
+                Ok(UniqueMap(map))
+            }
+        }
+
+        deserializer.deserialize_map(ObjectOnly)
+    }
+}
+
+/// The times of a token in seconds since 1970, fractions cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) issued: Option<u64>,
+    pub(super) not_before: Option<u64>,
+    pub(super) expires: Option<u64>,
+}
+
+/// How far clocks may differ, and how old a token may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tolerance {
+    pub(super) leeway: Duration,
+    pub(super) max_age: Option<Duration>,
+}
+
+impl Times {
+    /// The last second of the year 9999; what lies behind is nobody's clock.
+    const LATEST: u64 = 253_402_300_799;
+
+    /// Reads `iat`, `nbf` and `exp` (RFC 7519 section 4.1). A `NumericDate` may have a fraction.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Claim`] for what is not a number from 0 to the end of the year 9999.
+    pub(super) fn read(claims: &Map<String, Value>) -> Result<Self, Rejection> {
+        let date = |name: &'static str| match claims.get(name) {
+            None => Ok(None),
+            Some(value) => numeric_date(value).map(Some).ok_or(Rejection::Claim(name)),
+        };
+        Ok(Self {
+            issued: date("iat")?,
+            not_before: date("nbf")?,
+            expires: date("exp")?,
+        })
+    }
+
+    /// Checks what the library does not: `exp` is there, `iat` is not ahead and not too old.
+    /// Returns the end of the token's life, leeway included.
+    ///
+    /// # Errors
+    ///
+    /// What makes the token unacceptable at the time `now`.
+    pub(super) fn check(&self, now: SystemTime, tolerance: Tolerance) -> Result<SystemTime, Rejection> {
+        let Tolerance { leeway, max_age } = tolerance;
+        let expires = at(self.expires.ok_or(Rejection::Claim("exp"))?) + leeway;
+        if expires <= now {
+            return Err(Rejection::Expired);
+        }
+        let issued = self.issued.map(at);
+        if issued.is_some_and(|issued| issued > now + leeway) {
+            return Err(Rejection::IssuedAhead);
+        }
+        let Some(max_age) = max_age else {
+            return Ok(expires);
+        };
+        let too_old = issued.ok_or(Rejection::Claim("iat"))? + max_age + leeway;
+        if too_old <= now {
+            Err(Rejection::TooOld)
+        } else {
+            Ok(expires.min(too_old))
+        }
+    }
+}
+
+/// Seconds since 1970 as a point in time.
+pub(super) fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.min(Times::LATEST))
+}
+
+fn numeric_date(value: &Value) -> Option<u64> {
+    let number = value.as_number()?;
+    let seconds = number.as_u64().or_else(|| {
+        let float = number
+            .as_f64()
+            .filter(|float| (0.0..=Times::LATEST as f64).contains(float))?;
+        Some(float as u64)
+    })?;
+    (seconds <= Times::LATEST).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn times(claims: Value) -> Result<Times, Rejection> {
+        Times::read(claims.as_object().unwrap())
+    }
+
+    #[test]
+    fn repeated_names_and_other_shapes_are_refused() {
+        assert!(serde_json::from_str::<UniqueMap>(r#"{"a":1,"b":1}"#).is_ok());
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            "[]",
+            "1",
+            r#""a""#,
+            r#"{"a":"\ud800"}"#,
+        ] {
+            assert!(serde_json::from_str::<UniqueMap>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_numbers_of_this_age() {
+        assert_eq!(times(json!({"exp": 5})).unwrap().expires, Some(5));
+        assert_eq!(
+            times(json!({"exp": 1_795_166_000.5})).unwrap().expires,
+            Some(1_795_166_000)
+        );
+        for bad in [
+            json!("5"),
+            json!(-1),
+            json!(-0.5),
+            json!(1e30),
+            json!(u64::MAX),
+            json!(null),
+            json!([5]),
+        ] {
+            assert_eq!(times(json!({"exp": bad})), Err(Rejection::Claim("exp")), "{bad}");
+            assert_eq!(
+                times(json!({"exp": 5, "iat": bad})),
+                Err(Rejection::Claim("iat")),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn leeway_is_granted_on_both_sides() {
+        let tolerance = Tolerance {
+            leeway: Duration::from_secs(30),
+            max_age: None,
+        };
+        let check = |claims, now| times(claims).unwrap().check(at(now), tolerance);
+        assert_eq!(check(json!({"exp": 1000}), 1029), Ok(at(1030)));
+        assert_eq!(check(json!({"exp": 1000}), 1030), Err(Rejection::Expired));
+        assert_eq!(check(json!({"exp": 1000, "iat": 530}), 500), Ok(at(1030)));
+        assert_eq!(
+            check(json!({"exp": 1000, "iat": 531}), 500),
+            Err(Rejection::IssuedAhead)
+        );
+        assert_eq!(check(json!({}), 500), Err(Rejection::Claim("exp")));
+    }
+
+    #[test]
+    fn max_age_shortens_the_life() {
+        let max_age = Some(Duration::from_secs(100));
+        let tolerance = Tolerance {
+            leeway: Duration::from_secs(30),
+            max_age,
+        };
+        let check = |claims, now| times(claims).unwrap().check(at(now), tolerance);
+        assert_eq!(check(json!({"exp": 1000, "iat": 500}), 600), Ok(at(630)));
+        assert_eq!(
+            check(json!({"exp": 1000, "iat": 500}), 630),
+            Err(Rejection::TooOld)
+        );
+        assert_eq!(check(json!({"exp": 1000}), 600), Err(Rejection::Claim("iat")));
+    }
+}

@@ -1,0 +1,210 @@
+//! The secret that a request carries, as far as it can be read without trusting it.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::error::{Error, Malformed};
+
+/// The credentials of one request. A secret: `Debug` shows nothing, and it cannot be cloned.
+pub struct Credentials(Kind);
+
+/// What kind of secret it is. Other kinds, such as tokens of our own, become variants here.
+enum Kind {
+    /// A JSON Web Token (RFC 7519); nothing about it is checked yet but its length and that it is
+    /// visible ASCII.
+    Jwt(Box<str>),
+}
+
+impl Credentials {
+    /// Longest accepted value of the header in bytes. Tokens of CI systems have one to three
+    /// thousand; what is longer is refused before any of it is parsed.
+    pub const MAX_BYTES: usize = 16 * 1024;
+
+    /// From the values of all `Authorization` headers of one request.
+    ///
+    /// Accepts `Bearer TOKEN`, `Basic` with the token in place of the password (the user is
+    /// ignored; standard or URL-safe base64, padded or not), and the bare token. The name of the
+    /// scheme is case-insensitive (RFC 9110 section 11.1).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] without a header, [`Error::Malformed`] with two, or with a value that is
+    /// none of the above.
+    pub fn from_header_values<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
+        let value = values.next().ok_or(Error::Missing)?;
+        if values.next().is_some() {
+            return Err(Malformed::SeveralHeaders.into());
+        }
+        if value.len() > Self::MAX_BYTES {
+            return Err(Malformed::TooLong.into());
+        }
+        let value = value.trim_ascii();
+        if value.is_empty() {
+            return Err(Error::Missing);
+        }
+        let token = match value.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
+            None => jwt(value, Malformed::Scheme)?,
+            Some(end) => with_scheme(&value[..end], value[end..].trim_ascii_start())?,
+        };
+        Ok(Self(Kind::Jwt(token)))
+    }
+
+    /// The token, if the credentials are one.
+    pub(super) fn jwt(&self) -> &str {
+        let Kind::Jwt(token) = &self.0;
+        token
+    }
+
+    /// SHA-256 over the whole secret: equal only for equal credentials, whatever the claims say.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(digest::digest(&digest::SHA256, self.jwt().as_bytes()).as_ref());
+        digest
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, Malformed> {
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return jwt(rest, Malformed::Shape);
+    }
+    if scheme.eq_ignore_ascii_case(b"basic") {
+        let pair = decode_basic(rest).ok_or(Malformed::BasicEncoding)?;
+        // The user cannot hold a colon, the password can (RFC 7617 section 2).
+        let colon = pair
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or(Malformed::BasicPassword)?;
+        let password = &pair[colon + 1..];
+        if password.is_empty() {
+            return Err(Malformed::BasicPassword);
+        }
+        return jwt(password, Malformed::Shape);
+    }
+    Err(Malformed::Scheme)
+}
+
+/// Takes what may be a token: visible ASCII with two dots. `otherwise` says what it is if not.
+fn jwt(bytes: &[u8], otherwise: Malformed) -> Result<Box<str>, Malformed> {
+    let dots = bytes.iter().filter(|byte| **byte == b'.').count();
+    if dots != 2 || !bytes.iter().all(u8::is_ascii_graphic) {
+        return Err(otherwise);
+    }
+    std::str::from_utf8(bytes).map(Into::into).map_err(|_| otherwise)
+}
+
+fn decode_basic(text: &[u8]) -> Option<Vec<u8>> {
+    const fn engine(alphabet: &Alphabet) -> GeneralPurpose {
+        let padding = DecodePaddingMode::Indifferent;
+        GeneralPurpose::new(
+            alphabet,
+            GeneralPurposeConfig::new().with_decode_padding_mode(padding),
+        )
+    }
+    const STANDARD_ENGINE: GeneralPurpose = engine(&STANDARD);
+    const URL_SAFE_ENGINE: GeneralPurpose = engine(&URL_SAFE);
+    let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+    let engine = if url_safe {
+        &URL_SAFE_ENGINE
+    } else {
+        &STANDARD_ENGINE
+    };
+    engine.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose as base64_of;
+
+    fn read(values: &[&str]) -> Result<String, Error> {
+        Credentials::from_header_values(values.iter().map(|value| value.as_bytes()))
+            .map(|credentials| credentials.jwt().to_owned())
+    }
+
+    fn malformed(value: &str) -> Malformed {
+        match read(&[value]) {
+            Err(Error::Malformed(reason)) => reason,
+            other => panic!("{value}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_may_be_absent() {
+        for value in [
+            "Bearer a.b.c",
+            "bearer a.b.c",
+            "BEARER   a.b.c ",
+            "Bearer\ta.b.c",
+            "a.b.c",
+        ] {
+            assert_eq!(read(&[value]).unwrap(), "a.b.c", "{value}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_header_is_accepted() {
+        assert!(matches!(read(&[]), Err(Error::Missing)));
+        assert!(matches!(read(&[""]), Err(Error::Missing)));
+        let two = read(&["Bearer a.b.c", "Bearer a.b.c"]);
+        assert!(matches!(two, Err(Error::Malformed(Malformed::SeveralHeaders))));
+        assert_eq!(malformed("Bearer a.b.c, Bearer a.b.c"), Malformed::Shape);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_parsed() {
+        let fits = format!("Bearer a.b.{}", "c".repeat(Credentials::MAX_BYTES - 11));
+        assert!(read(&[&fits]).is_ok());
+        assert_eq!(malformed(&(fits + "c")), Malformed::TooLong);
+    }
+
+    #[test]
+    fn basic_is_read_in_every_spelling_of_base64() {
+        // The bytes after the token's dots make `+` and `/` appear in the standard alphabet.
+        for user in ["", "x", "user>>>???", "ü"] {
+            let pair = format!("{user}:a.b.c");
+            for text in [
+                base64_of::STANDARD.encode(&pair),
+                base64_of::STANDARD_NO_PAD.encode(&pair),
+                base64_of::URL_SAFE.encode(&pair),
+                base64_of::URL_SAFE_NO_PAD.encode(&pair),
+            ] {
+                assert_eq!(read(&[&format!("bAsIc {text}")]).unwrap(), "a.b.c", "{user}");
+            }
+        }
+    }
+
+    #[test]
+    fn basic_splits_at_the_first_colon() {
+        let basic = |pair: &str| format!("Basic {}", base64_of::STANDARD.encode(pair));
+        // What follows the first colon is the token, colons and all.
+        assert_eq!(read(&[&basic("user:extra:a.b.c")]).unwrap(), "extra:a.b.c");
+        assert_eq!(malformed(&basic("a.b.c")), Malformed::BasicPassword);
+        assert_eq!(malformed(&basic("a.b.c:")), Malformed::BasicPassword);
+        assert_eq!(malformed("Basic %%%"), Malformed::BasicEncoding);
+        assert_eq!(malformed("Basic \u{7f}"), Malformed::BasicEncoding);
+    }
+
+    #[test]
+    fn other_schemes_and_binary_are_refused() {
+        assert_eq!(malformed("Digest a.b.c"), Malformed::Scheme);
+        assert_eq!(malformed("abc"), Malformed::Scheme);
+        assert_eq!(malformed("Bearer"), Malformed::Scheme);
+        assert_eq!(malformed("Bearer ä.b.c"), Malformed::Shape);
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let credentials = Credentials::from_header_values([&b"a.secret.c"[..]].into_iter()).unwrap();
+        assert_eq!(format!("{credentials:?}"), "Credentials(..)");
+    }
+}

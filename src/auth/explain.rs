@@ -1,0 +1,122 @@
+//! What became of a token and why, for `chacha explain`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::claims::Times;
+use super::error::{Error, KeyLabel, Malformed, printable};
+use super::identity::Identity;
+use super::token::UnverifiedToken;
+
+/// The whole story of one token. May hold values of claims: for its owner's eyes, not for logs.
+#[derive(Debug)]
+pub struct Explanation {
+    /// `iss` as the token has it, escaped; unverified if the outcome is an error.
+    pub issuer: Option<String>,
+    /// `alg` as the token has it, escaped.
+    pub algorithm: Option<String>,
+    /// `kid` as the token has it.
+    pub key: KeyLabel,
+    /// `iat` in seconds since 1970.
+    pub issued: Option<u64>,
+    /// `nbf` in seconds since 1970.
+    pub not_before: Option<u64>,
+    /// `exp` in seconds since 1970.
+    pub expires: Option<u64>,
+    /// What the token grants, or the exact reason why it grants nothing.
+    pub outcome: Result<Rights, Error>,
+}
+
+/// What a token grants.
+#[derive(Debug)]
+pub struct Rights {
+    /// The id of the key that verified it; `None` if the issuer's only key has no id.
+    pub key: Option<Arc<str>>,
+    /// Namespaces in the order in which they are read, and whether the first may be written.
+    pub identity: Identity,
+    /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
+    pub skipped: Vec<(usize, String)>,
+    /// Why `write_if` has no result, if it failed; the token is read-only then.
+    pub write_error: Option<String>,
+}
+
+impl Explanation {
+    /// Longest value shown, in characters.
+    const MAX_CHARS: usize = 300;
+
+    pub(super) fn unreadable(reason: Malformed) -> Self {
+        Self {
+            issuer: None,
+            algorithm: None,
+            key: KeyLabel::new(None),
+            issued: None,
+            not_before: None,
+            expires: None,
+            outcome: Err(reason.into()),
+        }
+    }
+
+    pub(super) fn new(token: &UnverifiedToken<'_>, outcome: Result<Rights, Error>) -> Self {
+        let times = Times::read(token.claims()).ok();
+        Self {
+            issuer: Some(printable(token.issuer(), Self::MAX_CHARS)),
+            algorithm: Some(printable(token.algorithm(), Self::MAX_CHARS)),
+            key: KeyLabel::new(token.key_id()),
+            issued: times.and_then(|times| times.issued),
+            not_before: times.and_then(|times| times.not_before),
+            expires: times.and_then(|times| times.expires),
+            outcome,
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    /// Several lines, each `name: value`, without a line end at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: Option<String>| match value {
+            Some(value) => writeln!(f, "{name}: {value}"),
+            None => Ok(()),
+        };
+        line("issuer", self.issuer.clone())?;
+        line("algorithm", self.algorithm.clone())?;
+        line("key", self.key.as_str().map(Into::into))?;
+        line("issued", self.issued.map(|seconds| seconds.to_string()))?;
+        line("not before", self.not_before.map(|seconds| seconds.to_string()))?;
+        line("expires", self.expires.map(|seconds| seconds.to_string()))?;
+        match &self.outcome {
+            Ok(rights) => rights.fmt(f),
+            Err(error) => write!(f, "refused: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let may = if self.identity.may_write {
+            "read and write"
+        } else {
+            "read"
+        };
+        write!(f, "accepted: may {may}")?;
+        for (index, namespace) in self.identity.scope.readable().enumerate() {
+            let path = printable(namespace.path(), Explanation::MAX_CHARS);
+            write!(f, "\nnamespace {}: \"{path}\"", index + 1)?;
+        }
+        for (index, reason) in &self.skipped {
+            write!(
+                f,
+                "\nexpression {} skipped: {}",
+                index + 1,
+                printable(reason, Explanation::MAX_CHARS)
+            )?;
+        }
+        match &self.write_error {
+            Some(reason) => write!(
+                f,
+                "\nwrite_if failed: {}",
+                printable(reason, Explanation::MAX_CHARS)
+            ),
+            None => Ok(()),
+        }
+    }
+}

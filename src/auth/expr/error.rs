@@ -1,0 +1,154 @@
+//! What can be wrong with an expression, at load and for one token.
+//!
+//! No error here holds the *value* of a claim: its text may reach a log or a client. Names of
+//! claims come from the configuration and may be shown.
+
+use std::fmt;
+
+use super::value::Kind;
+
+/// Longest quotation of an expression inside of a message, in characters.
+const SHOWN_CHARS: usize = 120;
+
+/// An expression that cannot be used. Displays as one line: `column 7: what is wrong; what to write`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: {message}")]
+pub struct CompileError {
+    column: usize,
+    message: String,
+}
+
+impl CompileError {
+    pub(super) fn new(column: usize, message: impl Into<String>) -> Self {
+        Self {
+            column,
+            message: one_line(&message.into()),
+        }
+    }
+
+    /// For an expression whose result can never have the type that is needed.
+    pub(in crate::auth) fn wrong_result(wanted: Kind, found: Kind) -> Self {
+        Self::new(1, format!("the result has to be {wanted}, but is always {found}"))
+    }
+
+    /// Where the error lies: the first character of the expression is column 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What is wrong and what to write instead, without the position.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// Why a claim counts as missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// The token does not have it.
+    Absent,
+    /// It is JSON's `null`.
+    Null,
+    /// It is there, but `nonempty(...)` or `join(...)` met an empty text.
+    Empty,
+    /// `split(...)` asked for a part that the text does not have.
+    NoSuchPart,
+    /// It is there, but of a type that has no value in this language; the type's name.
+    Unusable(&'static str),
+}
+
+impl Absence {
+    /// Whether `default(...)` may step in. An unusable type does not: the claim is there, and to
+    /// replace it could put two tenants into one namespace.
+    pub(super) fn has_default(self) -> bool {
+        !matches!(self, Self::Unusable(_))
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("is missing"),
+            Self::Null => f.write_str("is null"),
+            Self::Empty => f.write_str("is empty"),
+            Self::NoSuchPart => f.write_str("does not have the part that split() asks for"),
+            Self::Unusable(found) => write!(f, "is {found}, which expressions cannot use"),
+        }
+    }
+}
+
+/// Why an expression has no usable result for one token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    /// A claim that the expression needs is missing, or counts as missing.
+    #[error("the claim `{name}` {reason}")]
+    MissingClaim {
+        /// Its name; the segments of a nested claim are joined with `.`.
+        name: String,
+        /// What is the matter with it.
+        reason: Absence,
+    },
+    /// The result has to be text (`string(x)` makes text of a number or a boolean).
+    #[error("the result is {found}, not text")]
+    NotAString {
+        /// What it is.
+        found: Kind,
+    },
+    /// The result has to be a boolean.
+    #[error("the result is {found}, not a boolean")]
+    NotABoolean {
+        /// What it is.
+        found: Kind,
+    },
+    /// The result is the empty text.
+    #[error("the result is empty")]
+    Empty,
+    /// The result or an intermediate text is too long.
+    #[error("the result is longer than {limit} bytes")]
+    TooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// An operator or a function cannot work with what it got.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl EvalError {
+    /// Whether the cause is a missing claim: that skips a fallback instead of refusing the token.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::MissingClaim { .. })
+    }
+}
+
+/// `text` without anything that could break a line or forge another, shortened.
+pub(super) fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN_CHARS).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    one_line(&short)
+}
+
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compile_errors_stay_on_one_line() {
+        let error = CompileError::new(3, "a\nb\u{1b}[0m");
+        assert_eq!(error.to_string(), "column 3: a b [0m");
+    }
+
+    #[test]
+    fn quotations_are_short() {
+        assert_eq!(shown("claims.ref"), "claims.ref");
+        assert_eq!(shown(&"ü".repeat(200)).chars().count(), SHOWN_CHARS + 3);
+    }
+}

@@ -1,0 +1,142 @@
+//! Evaluates a compiled expression for the claims of one token.
+//!
+//! evalexpr's own evaluation is not used: it evaluates both branches of every function and
+//! operator, so an unused branch with a missing claim would fail, its errors print the values of
+//! claims, and it has no limit on the size of a result. The grammar and the tree are evalexpr's.
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Value as Json};
+
+use super::error::{Absence, EvalError};
+use super::functions::{Call, Fault, Function};
+use super::tree::{Comparison, Node};
+use super::value::{Kind, Value, check_length};
+
+type Claims = Map<String, Json>;
+type Outcome<'c> = Result<Value<'c>, EvalError>;
+
+impl Node {
+    /// The value of this node.
+    pub(super) fn value<'c>(&'c self, claims: &'c Claims) -> Outcome<'c> {
+        match self {
+            Self::Literal(value) => Ok(value.reborrow()),
+            Self::Claim(path) => {
+                let value = path.value(claims)?;
+                if let Value::Text(text) = &value {
+                    check_length(text.len())?;
+                }
+                Ok(value)
+            }
+            Self::Not(inner) => Ok(Value::Boolean(!inner.boolean("!", claims)?)),
+            Self::Compare(how, pair) => compare(*how, &pair[0].value(claims)?, &pair[1].value(claims)?),
+            Self::All(parts) => until(parts, "&&", false, claims),
+            Self::Any(parts) => until(parts, "||", true, claims),
+            Self::Concat(parts) => concat(parts, claims),
+            Self::If(parts) => {
+                let [condition, then, otherwise] = &**parts;
+                let taken = if condition.boolean("if()", claims)? {
+                    then
+                } else {
+                    otherwise
+                };
+                taken.value(claims)
+            }
+            Self::Default(pair) => match pair[0].value(claims) {
+                Err(EvalError::MissingClaim { reason, .. }) if reason.has_default() => pair[1].value(claims),
+                outcome => outcome,
+            },
+            Self::Matches(text, regex) => match text.value(claims)? {
+                Value::Text(text) => Ok(Value::Boolean(regex.is_match(&text))),
+                other => Err(needs("matches()", Kind::Text, other.kind())),
+            },
+            Self::Call(function, call, parts) => invoke(function, *call, parts, claims),
+        }
+    }
+
+    fn boolean(&self, user: &str, claims: &Claims) -> Result<bool, EvalError> {
+        match self.value(claims)? {
+            Value::Boolean(boolean) => Ok(boolean),
+            other => Err(needs(user, Kind::Boolean, other.kind())),
+        }
+    }
+}
+
+/// `&&` and `||`: the rest is not evaluated behind the first part that decides.
+fn until<'c>(parts: &[Node], sign: &str, decisive: bool, claims: &Claims) -> Outcome<'c> {
+    for part in parts {
+        if part.boolean(sign, claims)? == decisive {
+            return Ok(Value::Boolean(decisive));
+        }
+    }
+    Ok(Value::Boolean(!decisive))
+}
+
+fn concat<'c>(parts: &[Node], claims: &Claims) -> Outcome<'c> {
+    let mut text = String::new();
+    for part in parts {
+        match part.value(claims)? {
+            Value::Text(next) => {
+                check_length(text.len() + next.len())?;
+                text.push_str(&next);
+            }
+            other => return Err(needs("+", Kind::Text, other.kind())),
+        }
+    }
+    Value::text(text)
+}
+
+/// Values of two types are never compared: `claims.ref_protected != true` would always hold where
+/// the issuer sends the text "true".
+fn compare<'c>(how: Comparison, a: &Value<'_>, b: &Value<'_>) -> Outcome<'c> {
+    let order = match (a, b) {
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
+        (Value::Number(a), Value::Number(b)) => a.cmp(b),
+        (Value::Boolean(a), Value::Boolean(b)) => a.cmp(b),
+        _ => {
+            let message = format!("{} cannot be compared with {}", a.kind(), b.kind());
+            return Err(EvalError::Failed(message));
+        }
+    };
+    Ok(Value::Boolean(how.holds(order)))
+}
+
+impl Comparison {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
+fn invoke<'c>(function: &Function, call: Call, parts: &'c [Node], claims: &'c Claims) -> Outcome<'c> {
+    let args: Vec<Value<'c>> = parts
+        .iter()
+        .map(|part| part.value(claims))
+        .collect::<Result<_, _>>()?;
+    call(&args).map_err(|fault| match fault {
+        Fault::Missing(reason) => missing(function, parts, &args, reason),
+        Fault::Error(EvalError::Failed(message)) => {
+            EvalError::Failed(format!("{}(): {message}", function.name))
+        }
+        Fault::Error(error) => error,
+    })
+}
+
+/// Names the claim in the argument that was empty (`join` has many), else the first one.
+fn missing(function: &Function, parts: &[Node], args: &[Value<'_>], reason: Absence) -> EvalError {
+    let empty = |value: &Value<'_>| matches!(value, Value::Text(text) if text.is_empty());
+    let index = args.iter().position(empty).unwrap_or(0);
+    let claim = parts.get(index).and_then(Node::first_claim);
+    let name = claim.map_or_else(|| format!("{}()", function.name), |path| path.name());
+    EvalError::MissingClaim { name, reason }
+}
+
+fn needs(user: &str, wanted: Kind, found: Kind) -> EvalError {
+    EvalError::Failed(format!("{user} needs {wanted}, but got {found}"))
+}

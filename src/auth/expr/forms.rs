@@ -1,0 +1,115 @@
+//! The nodes of calls: plain functions, and those that need more than their arguments' values.
+
+use regex::RegexBuilder;
+
+use super::error::{CompileError, shown};
+use super::functions::{Form, Function};
+use super::tree::Node;
+use super::value::{ClaimPath, Kind, Value};
+
+/// Largest compiled pattern of `matches`, in bytes.
+const MAX_REGEX_BYTES: usize = 1 << 20;
+
+/// A compiled argument and its column.
+pub(super) type Argument = (usize, Node);
+
+/// The node of a call; every argument comes with its column.
+pub(super) fn form(
+    function: &'static Function,
+    column: usize,
+    args: Vec<Argument>,
+) -> Result<Node, CompileError> {
+    match function.form {
+        Form::Plain(call) => {
+            let nodes = args.into_iter().map(|(_, node)| node).collect();
+            Ok(Node::Call(function, call, nodes))
+        }
+        Form::Claim => claim_path(column, args),
+        Form::Default => default(exactly(function, column, args)?),
+        Form::If => conditional(exactly(function, column, args)?),
+        Form::Matches => matches(exactly(function, column, args)?),
+    }
+}
+
+fn exactly<const N: usize>(
+    function: &Function,
+    column: usize,
+    args: Vec<Argument>,
+) -> Result<[Argument; N], CompileError> {
+    let message = || CompileError::new(column, format!("write {}{}", function.name, function.usage));
+    args.try_into().map_err(|_| message())
+}
+
+fn claim_path(column: usize, args: Vec<Argument>) -> Result<Node, CompileError> {
+    let mut segments = Vec::new();
+    for (column, argument) in args {
+        match argument {
+            Node::Literal(Value::Text(name)) => segments.push(name.into_owned()),
+            _ => return Err(CompileError::new(column, "claim() takes names in quotes only")),
+        }
+    }
+    match ClaimPath::new(segments) {
+        Some(path) => Ok(Node::Claim(path)),
+        None => Err(CompileError::new(column, "the name of a claim must not be empty")),
+    }
+}
+
+/// A text as the first argument names a claim, as if written behind `claims.`.
+fn default([(column, subject), (_, fallback)]: [Argument; 2]) -> Result<Node, CompileError> {
+    let subject = match subject {
+        Node::Literal(Value::Text(name)) => {
+            let plain = name.strip_prefix("claims.").unwrap_or(&name);
+            let path = ClaimPath::dotted(plain).ok_or_else(|| {
+                let message = format!(
+                    "`{}` has to be written default(claim(\"...\"), ...)",
+                    shown(&name)
+                );
+                CompileError::new(column, message)
+            })?;
+            Node::Claim(path)
+        }
+        Node::Literal(_) => {
+            return Err(CompileError::new(
+                column,
+                "default() takes the name of a claim in quotes",
+            ));
+        }
+        other => other,
+    };
+    Ok(Node::Default(Box::new([subject, fallback])))
+}
+
+fn conditional(
+    [(column, condition), (_, then), (_, otherwise)]: [Argument; 3],
+) -> Result<Node, CompileError> {
+    match condition.kind() {
+        Some(found) if found != Kind::Boolean => Err(CompileError::new(
+            column,
+            format!("if() needs a boolean, but this is {found}"),
+        )),
+        _ => Ok(Node::If(Box::new([condition, then, otherwise]))),
+    }
+}
+
+fn matches([(_, text), (column, pattern)]: [Argument; 2]) -> Result<Node, CompileError> {
+    let Node::Literal(Value::Text(pattern)) = pattern else {
+        return Err(CompileError::new(
+            column,
+            "the pattern of matches() has to be a text in quotes",
+        ));
+    };
+    let regex = RegexBuilder::new(&pattern)
+        .size_limit(MAX_REGEX_BYTES)
+        .dfa_size_limit(MAX_REGEX_BYTES)
+        .build()
+        .map_err(|error| {
+            CompileError::new(column, format!("bad pattern: {}", last_line(&error.to_string())))
+        })?;
+    Ok(Node::Matches(Box::new(text), regex))
+}
+
+/// regex draws the pattern over several lines; the reason stands in the last one.
+fn last_line(text: &str) -> &str {
+    let line = text.lines().last().unwrap_or(text);
+    line.strip_prefix("error: ").unwrap_or(line)
+}

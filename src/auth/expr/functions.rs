@@ -1,0 +1,263 @@
+//! The functions of the language, in one table.
+//!
+//! Each is total: it answers or fails, whatever it gets, and never builds more than
+//! [`MAX_TEXT_BYTES`](super::value::MAX_TEXT_BYTES). Functions with a `Form` other than `Plain` are
+//! nodes of their own in `tree`, because they need their arguments unevaluated or at load.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest;
+
+use super::error::{Absence, EvalError};
+use super::value::{Kind, Value, check_length};
+
+/// How a function gets its arguments.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    /// All evaluated, in order.
+    Plain(Call),
+    /// `claim("a", "b")`: literals, resolved at load.
+    Claim,
+    /// `default(x, fallback)`: the fallback only if `x` is missing.
+    Default,
+    /// `if(condition, a, b)`: only the branch that is taken.
+    If,
+    /// `matches(text, "regex")`: the pattern is compiled at load.
+    Matches,
+}
+
+/// The body of a plain function. The number of arguments was checked at load.
+pub(super) type Call = for<'c> fn(&[Value<'c>]) -> Result<Value<'c>, Fault>;
+
+/// Why a plain function has no result.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The claim in its first argument counts as missing.
+    Missing(Absence),
+    /// Any other reason.
+    Error(EvalError),
+}
+
+impl From<EvalError> for Fault {
+    fn from(error: EvalError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// The arguments as written, for messages and the documentation.
+    pub(super) usage: &'static str,
+    pub(super) least: usize,
+    pub(super) most: usize,
+    /// `None` if it depends on the arguments.
+    pub(super) gives: Option<Kind>,
+    /// One sentence for `docs/expressions.md`; a test compares them.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "read by the test of the documentation")
+    )]
+    pub(super) doc: &'static str,
+    pub(super) form: Form,
+}
+
+/// The function called `name`.
+pub(super) fn find(name: &str) -> Option<&'static Function> {
+    ALL.iter().find(|function| function.name == name)
+}
+
+/// A row of [`ALL`]; `args` holds the least and the greatest number of arguments.
+const fn row(
+    usage: (&'static str, &'static str),
+    args: (usize, usize),
+    gives: Option<Kind>,
+    form: Form,
+    doc: &'static str,
+) -> Function {
+    Function {
+        name: usage.0,
+        usage: usage.1,
+        least: args.0,
+        most: args.1,
+        gives,
+        doc,
+        form,
+    }
+}
+
+const MANY: usize = usize::MAX;
+const TEXT: Option<Kind> = Some(Kind::Text);
+const BOOLEAN: Option<Kind> = Some(Kind::Boolean);
+
+/// Every function.
+#[rustfmt::skip]
+pub(super) static ALL: [Function; 18] = [
+    row(("claim", r#"("name", "nested", ...)"#), (1, MANY), None, Form::Claim,
+        "The claim with exactly these names, one per level; for names with `.`, `/`, `:` or `-`."),
+    row(("join", "(part, ...)"), (1, MANY), TEXT, Form::Plain(join),
+        "The parts with `/` between them; `%` and `/` inside of a part become `%25` and `%2F`. An empty part counts as a missing claim."),
+    row(("default", r#"("name", fallback)"#), (2, 2), None, Form::Default,
+        "The claim, or `fallback` where it is missing or null; instead of a name, any expression."),
+    row(("nonempty", "(text)"), (1, 1), TEXT, Form::Plain(nonempty),
+        "The text itself; an empty one counts as a missing claim."),
+    row(("lower", "(text)"), (1, 1), TEXT, Form::Plain(lower),
+        "In lower case, by Unicode's rules."),
+    row(("upper", "(text)"), (1, 1), TEXT, Form::Plain(upper),
+        "In upper case, by Unicode's rules."),
+    row(("trim", "(text)"), (1, 1), TEXT, Form::Plain(trim),
+        "Without white space at both ends."),
+    row(("trimPrefix", "(text, prefix)"), (2, 2), TEXT, Form::Plain(trim_prefix),
+        "Without `prefix`, once, if the text starts with it."),
+    row(("trimSuffix", "(text, suffix)"), (2, 2), TEXT, Form::Plain(trim_suffix),
+        "Without `suffix`, once, if the text ends with it."),
+    row(("replace", "(text, from, to)"), (3, 3), TEXT, Form::Plain(replace),
+        "With every `from` replaced by `to`; `from` must not be empty."),
+    row(("startsWith", "(text, prefix)"), (2, 2), BOOLEAN, Form::Plain(starts_with),
+        "Whether the text starts with `prefix`."),
+    row(("endsWith", "(text, suffix)"), (2, 2), BOOLEAN, Form::Plain(ends_with),
+        "Whether the text ends with `suffix`."),
+    row(("contains", "(text, part)"), (2, 2), BOOLEAN, Form::Plain(contains),
+        "Whether the text has `part` in it."),
+    row(("matches", r#"(text, "regex")"#), (2, 2), BOOLEAN, Form::Matches,
+        "Whether the pattern is found in the text; write `^` and `$` to match all of it."),
+    row(("split", "(text, separator, index)"), (3, 3), TEXT, Form::Plain(split),
+        "The part with this index, from 0; from the end with -1 and below. No such part counts as a missing claim."),
+    row(("string", "(value)"), (1, 1), TEXT, Form::Plain(string),
+        "A number or a boolean as text."),
+    row(("sha256", "(text)"), (1, 1), TEXT, Form::Plain(sha256),
+        "The SHA-256 of the text, 64 hex digits."),
+    row(("if", "(condition, then, else)"), (3, 3), None, Form::If,
+        "`then` or `else`; the other one is not evaluated."),
+];
+
+fn join<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    let mut joined = String::new();
+    for index in 0..args.len() {
+        let part = text(args, index)?;
+        if part.is_empty() {
+            return Err(Fault::Missing(Absence::Empty));
+        }
+        if index > 0 {
+            joined.push('/');
+        }
+        check_length(joined.len() + part.len())?;
+        for c in part.chars() {
+            match c {
+                '%' => joined.push_str("%25"),
+                '/' => joined.push_str("%2F"),
+                c => joined.push(c),
+            }
+        }
+    }
+    Ok(Value::text(joined)?)
+}
+
+fn nonempty<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    if text(args, 0)?.is_empty() {
+        return Err(Fault::Missing(Absence::Empty));
+    }
+    Ok(args[0].clone())
+}
+
+fn lower<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(Value::text(text(args, 0)?.to_lowercase())?)
+}
+
+fn upper<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(Value::text(text(args, 0)?.to_uppercase())?)
+}
+
+fn trim<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(Value::text(text(args, 0)?.trim().to_owned())?)
+}
+
+fn trim_prefix<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    let (text, prefix) = (text(args, 0)?, text(args, 1)?);
+    Ok(Value::text(text.strip_prefix(prefix).unwrap_or(text).to_owned())?)
+}
+
+fn trim_suffix<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    let (text, suffix) = (text(args, 0)?, text(args, 1)?);
+    Ok(Value::text(text.strip_suffix(suffix).unwrap_or(text).to_owned())?)
+}
+
+fn replace<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    let (text, from, to) = (text(args, 0)?, nonempty_text(args, 1)?, text(args, 2)?);
+    let found = text.matches(from).count();
+    check_length(text.len() - found * from.len() + found * to.len())?;
+    Ok(Value::text(text.replace(from, to))?)
+}
+
+fn starts_with<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(Value::Boolean(text(args, 0)?.starts_with(text(args, 1)?)))
+}
+
+fn ends_with<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(Value::Boolean(text(args, 0)?.ends_with(text(args, 1)?)))
+}
+
+fn contains<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(Value::Boolean(text(args, 0)?.contains(text(args, 1)?)))
+}
+
+fn split<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    let (text, separator) = (text(args, 0)?, nonempty_text(args, 1)?);
+    let Value::Number(index) = args[2] else {
+        return Err(wrong(2, "a number", args[2].kind()));
+    };
+    let from_start = usize::try_from(index);
+    let part = match from_start {
+        Ok(index) => text.split(separator).nth(index),
+        Err(_) => usize::try_from(-(index + 1))
+            .ok()
+            .and_then(|back| text.rsplit(separator).nth(back)),
+    };
+    let part = part.ok_or(Fault::Missing(Absence::NoSuchPart))?;
+    Ok(Value::text(part.to_owned())?)
+}
+
+fn string<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    Ok(match &args[0] {
+        Value::Text(_) => args[0].clone(),
+        Value::Number(number) => Value::text(number.to_string())?,
+        Value::Boolean(boolean) => Value::text(boolean.to_string())?,
+    })
+}
+
+fn sha256<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+    let digest = digest::digest(&digest::SHA256, text(args, 0)?.as_bytes());
+    let mut hex = String::with_capacity(64);
+    for byte in digest.as_ref() {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    Ok(Value::text(hex)?)
+}
+
+fn text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, Fault> {
+    match &args[index] {
+        Value::Text(text) => Ok(text),
+        other => Err(wrong(index, "text", other.kind())),
+    }
+}
+
+fn nonempty_text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, Fault> {
+    let text = text(args, index)?;
+    if text.is_empty() {
+        let message = format!("argument {} must not be empty", index + 1);
+        return Err(Fault::Error(EvalError::Failed(message)));
+    }
+    Ok(text)
+}
+
+fn wrong(index: usize, wanted: &str, found: Kind) -> Fault {
+    let help = if wanted == "text" {
+        "; string(x) makes text of it"
+    } else {
+        ""
+    };
+    let message = format!("argument {} has to be {wanted}, but is {found}{help}", index + 1);
+    Fault::Error(EvalError::Failed(message))
+}

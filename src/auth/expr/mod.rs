@@ -1,0 +1,116 @@
+//! The language of `cache_key_exprs`, `allow_if` and `write_if`.
+//!
+//! An expression is compiled once at load and evaluated once per token. The grammar is evalexpr's;
+//! `docs/expressions.md` describes it for operators. The way of a text:
+//!
+//! ```text
+//! token    cut into tokens with columns
+//! hints    refuse forms of the Expr language, with their replacement
+//! shape    refuse everything that the parser could stumble on, check names
+//! compile  evalexpr's parser, then an own tree with patterns and claims resolved (forms: the calls)
+//! eval     the tree and the claims of one token to a value
+//! ```
+//!
+//! Nothing outside of this folder knows evalexpr. Invariants: no text makes `compile` panic, no
+//! claims make an evaluation panic, every node is evaluated at most once, no text grows above 64 KiB, and no
+//! error shows the value of a claim.
+
+mod compile;
+mod error;
+mod eval;
+mod forms;
+mod functions;
+mod hints;
+mod shape;
+mod token;
+mod tree;
+mod value;
+mod warn;
+
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value as Json};
+
+use super::identity::Namespace;
+use tree::Node;
+use value::Value;
+
+pub use error::{Absence, CompileError, EvalError};
+pub use value::Kind;
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Expression {
+    root: Node,
+}
+
+impl Expression {
+    /// Longest text in bytes.
+    pub const MAX_BYTES: usize = compile::MAX_BYTES;
+
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    ///
+    /// One line with the column, what is wrong and, for the forms of the Expr language, what to
+    /// write instead.
+    pub fn compile(text: &str) -> Result<Self, CompileError> {
+        let root = compile::compile(text)?;
+        Ok(Self { root })
+    }
+
+    /// This expression, if it can have a result of this type.
+    ///
+    /// # Errors
+    ///
+    /// If every token would give another type.
+    pub fn of_kind(self, wanted: Kind) -> Result<Self, CompileError> {
+        match self.kind() {
+            Some(found) if found != wanted => Err(CompileError::wrong_result(wanted, found)),
+            _ => Ok(self),
+        }
+    }
+
+    /// What the author should know, one line each; for the log at start and for `check`.
+    pub fn warnings(&self) -> Vec<String> {
+        warn::warnings(&self.root)
+    }
+
+    /// The type of the result, if it does not depend on the token.
+    pub fn kind(&self) -> Option<Kind> {
+        self.root.kind()
+    }
+
+    /// The result as a text of 1 to [`Namespace::MAX_BYTES`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// A missing claim, any other type, an empty or a longer text, a function that fails.
+    pub fn text(&self, claims: &Map<String, Json>) -> Result<String, EvalError> {
+        match self.root.value(claims)? {
+            Value::Text(text) if text.is_empty() => Err(EvalError::Empty),
+            Value::Text(text) if text.len() > Namespace::MAX_BYTES => Err(EvalError::TooLong {
+                limit: Namespace::MAX_BYTES,
+            }),
+            Value::Text(text) => Ok(text.into_owned()),
+            other => Err(EvalError::NotAString { found: other.kind() }),
+        }
+    }
+
+    /// The result as a boolean.
+    ///
+    /// # Errors
+    ///
+    /// A missing claim, any other type, a function that fails. The caller takes each as `false`.
+    pub fn condition(&self, claims: &Map<String, Json>) -> Result<bool, EvalError> {
+        match self.root.value(claims)? {
+            Value::Boolean(boolean) => Ok(boolean),
+            other => Err(EvalError::NotABoolean { found: other.kind() }),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The compiled form of an expression.
+
+use regex::Regex;
+
+use super::functions::{Call, Function};
+use super::value::{ClaimPath, Kind, Value, quote};
+
+/// One node. Chains of `+`, `&&` and `||` are flat, so the depth is that of the brackets.
+#[derive(Debug)]
+pub(super) enum Node {
+    Literal(Value<'static>),
+    Claim(ClaimPath),
+    Not(Box<Node>),
+    Compare(Comparison, Box<[Node; 2]>),
+    /// `&&`: stops at the first `false`.
+    All(Vec<Node>),
+    /// `||`: stops at the first `true`.
+    Any(Vec<Node>),
+    /// `+` on texts.
+    Concat(Vec<Node>),
+    /// Condition, then, else.
+    If(Box<[Node; 3]>),
+    /// What may be missing, and the fallback.
+    Default(Box<[Node; 2]>),
+    Matches(Box<Node>, Regex),
+    Call(&'static Function, Call, Vec<Node>),
+}
+
+/// A comparison of two values of one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Node {
+    /// The type of the result where it is known at load; a claim may have any.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Literal(value) => Some(value.kind()),
+            Self::Claim(_) => None,
+            Self::Not(_) | Self::Compare(..) | Self::All(_) | Self::Any(_) | Self::Matches(..) => {
+                Some(Kind::Boolean)
+            }
+            Self::Concat(_) => Some(Kind::Text),
+            Self::If(parts) => both(&parts[1], &parts[2]),
+            Self::Default(parts) => both(&parts[0], &parts[1]),
+            Self::Call(function, ..) => function.gives,
+        }
+    }
+
+    pub(super) fn children(&self) -> &[Node] {
+        match self {
+            Self::Literal(_) | Self::Claim(_) => &[],
+            Self::Not(inner) | Self::Matches(inner, _) => std::slice::from_ref(inner),
+            Self::Compare(_, pair) | Self::Default(pair) => pair.as_slice(),
+            Self::If(parts) => parts.as_slice(),
+            Self::All(parts) | Self::Any(parts) | Self::Concat(parts) | Self::Call(_, _, parts) => parts,
+        }
+    }
+
+    /// Calls `visit` for this node and all below it, in the order of the text.
+    pub(super) fn walk<'n>(&'n self, visit: &mut impl FnMut(&'n Node)) {
+        visit(self);
+        for child in self.children() {
+            child.walk(visit);
+        }
+    }
+
+    /// The first claim in this node.
+    pub(super) fn first_claim(&self) -> Option<&ClaimPath> {
+        match self {
+            Self::Claim(path) => Some(path),
+            _ => self.children().iter().find_map(Node::first_claim),
+        }
+    }
+
+    /// The text of a literal or a claim; `None` for all others.
+    pub(super) fn source(&self) -> Option<String> {
+        match self {
+            Self::Claim(path) => Some(path.source()),
+            Self::Literal(Value::Text(text)) => Some(quote(text)),
+            _ => None,
+        }
+    }
+}
+
+fn both(a: &Node, b: &Node) -> Option<Kind> {
+    a.kind().filter(|kind| b.kind() == Some(*kind))
+}

@@ -1,0 +1,181 @@
+//! The one HTTP client of the identity layer: GET, small answers, no redirects.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use openidconnect::{HttpRequest, HttpResponse};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use std::time::Duration;
+use url::{Host, Url};
+
+use super::super::error::SetupError;
+use crate::tasks::Tasks;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpError {
+    #[error("a URL of the issuer is neither https nor on this machine (allow_insecure_http permits it)")]
+    Insecure,
+    #[error("the issuer cannot be reached")]
+    Connect(#[from] hyper_util::client::legacy::Error),
+    #[error("the issuer redirects, which is not followed")]
+    Redirect,
+    #[error("the answer is cut off, or larger than 1 MiB")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An HTTP/1.1 client. Keeps no idle connections: it is used every few minutes.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+impl Http {
+    const MAX_BODY: usize = 1024 * 1024;
+
+    /// Loads the machine's root certificates if `https` says that they will be needed.
+    ///
+    /// # Errors
+    ///
+    /// If there are none.
+    pub(super) fn new(tasks: &Tasks, https: bool) -> Result<Self, SetupError> {
+        // Named explicitly: the process-wide default of rustls panics at the first use when a
+        // dependency switches on a second provider.
+        let provider = aws_lc_rs::default_provider();
+        let builder = HttpsConnectorBuilder::new();
+        let builder = if https {
+            builder
+                .with_provider_and_native_roots(provider)
+                .map_err(SetupError::Certificates)?
+        } else {
+            let config = ClientConfig::builder_with_provider(provider.into())
+                .with_safe_default_protocol_versions()
+                .map_err(|error| SetupError::Certificates(std::io::Error::other(error)))?
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth();
+            builder.with_tls_config(config)
+        };
+        let connector = builder.https_or_http().enable_http1().build();
+        let client = Client::builder(Executor(tasks.clone()))
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        Ok(Self { client })
+    }
+
+    /// Sends a request without a body. The caller sets the time limit.
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (mut head, _) = request.into_parts();
+        head.headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("chacha/", env!("CARGO_PKG_VERSION"))),
+        );
+        let answer = self
+            .client
+            .request(http::Request::from_parts(head, Empty::new()))
+            .await?;
+        if answer.status().is_redirection() {
+            return Err(HttpError::Redirect);
+        }
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, Self::MAX_BODY)
+            .collect()
+            .await
+            .map_err(HttpError::Body)?;
+        Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
+    }
+}
+
+/// Runs the client's connections as tasks that a shutdown waits for.
+#[derive(Clone)]
+struct Executor(Tasks);
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        drop(self.0.spawn(connection));
+    }
+}
+
+/// Whether keys may be fetched from a URL: always with https, with http only from this machine or
+/// where the configuration accepts that anybody on the way can forge tokens.
+pub(super) fn is_allowed(url: &Url, allow_insecure_http: bool) -> bool {
+    let local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    match url.scheme() {
+        "https" => true,
+        "http" => local || allow_insecure_http,
+        _ => false,
+    }
+}
+
+/// `max-age` of `Cache-Control` (RFC 9111 section 5.2.2.1).
+pub(super) fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers
+        .get_all(CACHE_CONTROL)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut directives = values.flat_map(|value| value.split(',')).map(str::trim);
+    directives.find_map(|directive| {
+        let (name, seconds) = directive.split_once('=')?;
+        let seconds = seconds.trim_matches('"').parse().ok()?;
+        name.eq_ignore_ascii_case("max-age")
+            .then(|| Duration::from_secs(seconds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        let allowed = |url: &str, insecure| is_allowed(&Url::parse(url).unwrap(), insecure);
+        for url in [
+            "https://a.example",
+            "http://127.0.0.1:1",
+            "http://localhost",
+            "http://[::1]/x",
+        ] {
+            assert!(allowed(url, false), "{url}");
+        }
+        for url in [
+            "http://a.example",
+            "http://10.0.0.1",
+            "http://localhost.a.example",
+            "http://0.0.0.0",
+        ] {
+            assert!(!allowed(url, false) && allowed(url, true), "{url}");
+        }
+        assert!(!allowed("file:///etc/passwd", true) && !allowed("ftp://127.0.0.1/", true));
+    }
+
+    #[test]
+    fn max_age_is_found_among_other_directives() {
+        let read = |value: &'static str| {
+            max_age(&HeaderMap::from_iter([(
+                CACHE_CONTROL,
+                HeaderValue::from_static(value),
+            )]))
+        };
+        assert_eq!(
+            read("public, Max-Age=600, must-revalidate"),
+            Some(Duration::from_secs(600))
+        );
+        assert_eq!(read("max-age=\"7\""), Some(Duration::from_secs(7)));
+        assert_eq!(read("no-store"), None);
+        assert_eq!(read("max-age=-1, s-maxage=5"), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! One published key, checked once when it arrives.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use openidconnect::core::CoreJsonWebKey;
+
+use crate::config::Algorithm;
+
+/// A public key that may verify signatures.
+pub(in crate::auth) struct Key {
+    jwk: Jwk,
+    kind: Kind,
+    decoding: DecodingKey,
+    /// Set when a later key set no longer holds this key; what it verified is then void.
+    withdrawn: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+/// Why an entry of a key set is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::auth) enum Unusable {
+    #[error("it cannot be read")]
+    Unreadable,
+    #[error("it is not for signatures")]
+    Use,
+    #[error("its type is symmetric or unknown")]
+    Type,
+    #[error("its parameters are damaged")]
+    Parameters,
+    #[error("it is an RSA key with fewer than 2048 bits")]
+    Weak,
+}
+
+impl Key {
+    /// Takes a key over from a published set.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot verify signatures: `oct` keys, keys with another `use` than `sig`, RSA keys
+    /// below 2048 bits, unknown curves, damaged parameters.
+    pub(in crate::auth) fn from_published(published: &CoreJsonWebKey) -> Result<Self, Unusable> {
+        let json = serde_json::to_value(published).map_err(|_| Unusable::Unreadable)?;
+        let jwk: Jwk = serde_json::from_value(json).map_err(|_| Unusable::Unreadable)?;
+        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+            return Err(Unusable::Use);
+        }
+        let kind = Kind::of(&jwk.algorithm)?;
+        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| Unusable::Parameters)?;
+        Ok(Self {
+            jwk,
+            kind,
+            decoding,
+            withdrawn: AtomicBool::new(false),
+        })
+    }
+
+    /// `kid`, chosen by the issuer.
+    pub(in crate::auth) fn id(&self) -> Option<&str> {
+        self.jwk.common.key_id.as_deref()
+    }
+
+    /// Whether the key may verify signatures of an algorithm: `kty` and `crv` are for it, and
+    /// `alg` is absent or the same (RFC 7517 section 4.4).
+    pub(in crate::auth) fn fits(&self, algorithm: Algorithm) -> bool {
+        let kind = match algorithm {
+            Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 => Kind::Rsa,
+            Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => Kind::Rsa,
+            Algorithm::ES256 => Kind::P256,
+            Algorithm::ES384 => Kind::P384,
+            Algorithm::EdDSA => Kind::Ed25519,
+        };
+        let only_for = self.jwk.common.key_algorithm;
+        self.kind == kind && only_for.is_none_or(|only| only == KeyAlgorithm::from(algorithm.to_jwt()))
+    }
+
+    /// The key as the verifying library takes it.
+    pub(in crate::auth) fn decoding(&self) -> &DecodingKey {
+        &self.decoding
+    }
+
+    /// Whether a later key set left this key out or changed it.
+    pub(in crate::auth) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Voids everything that this key verified.
+    pub(in crate::auth) fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
+    }
+
+    /// Whether both are the same key: id, algorithm, use and material.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.jwk == other.jwk
+    }
+}
+
+impl Kind {
+    fn of(parameters: &AlgorithmParameters) -> Result<Self, Unusable> {
+        match parameters {
+            AlgorithmParameters::RSA(rsa) => {
+                check_rsa(&bytes(&rsa.n)?, &bytes(&rsa.e)?)?;
+                Ok(Self::Rsa)
+            }
+            AlgorithmParameters::EllipticCurve(ec) => {
+                let (kind, length) = match ec.curve {
+                    EllipticCurve::P256 => (Self::P256, 32),
+                    EllipticCurve::P384 => (Self::P384, 48),
+                    _ => return Err(Unusable::Type),
+                };
+                // Coordinates have the full length of the field (RFC 7518 section 6.2.1.2).
+                let whole = bytes(&ec.x)?.len() == length && bytes(&ec.y)?.len() == length;
+                whole.then_some(kind).ok_or(Unusable::Parameters)
+            }
+            AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
+                let whole = bytes(&pair.x)?.len() == 32;
+                whole.then_some(Self::Ed25519).ok_or(Unusable::Parameters)
+            }
+            _ => Err(Unusable::Type),
+        }
+    }
+}
+
+fn bytes(parameter: &str) -> Result<Vec<u8>, Unusable> {
+    URL_SAFE_NO_PAD
+        .decode(parameter)
+        .map_err(|_| Unusable::Parameters)
+}
+
+/// Refuses moduli below 2048 bits (RFC 7518 section 3.3) and exponents that sign nothing: 1 and
+/// even ones.
+fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), Unusable> {
+    let significant = |number: &[u8]| number.iter().position(|byte| *byte != 0);
+    let start = significant(modulus).ok_or(Unusable::Parameters)?;
+    let bits = (modulus.len() - start) * 8 - modulus[start].leading_zeros() as usize;
+    if bits < 2048 {
+        return Err(Unusable::Weak);
+    }
+    let start = significant(exponent).ok_or(Unusable::Parameters)?;
+    let odd = exponent.last().is_some_and(|byte| byte % 2 == 1);
+    let sound = odd && exponent[start..] != [1];
+    sound.then_some(()).ok_or(Unusable::Parameters)
+}
+
+#[cfg(test)]
+impl Key {
+    /// A key of the right form; nobody has its private half.
+    pub(in crate::auth) fn sample() -> Self {
+        let json = serde_json::json!({"kty": "RSA", "n": encoded(256), "e": "AQAB"});
+        let published: CoreJsonWebKey = serde_json::from_value(json).unwrap();
+        Self::from_published(&published).ok().unwrap()
+    }
+}
+
+#[cfg(test)]
+fn encoded(length: usize) -> String {
+    URL_SAFE_NO_PAD.encode(vec![0xff; length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn key(json: Value) -> Result<Key, Unusable> {
+        Key::from_published(&serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn only_strong_asymmetric_signature_keys_are_taken() {
+        for (json, reason) in [
+            (json!({"kty": "oct", "k": encoded(32)}), Unusable::Type),
+            (
+                json!({"kty": "RSA", "n": encoded(128), "e": "AQAB"}),
+                Unusable::Weak,
+            ),
+            (
+                json!({"kty": "RSA", "n": encoded(255), "e": "AQAB"}),
+                Unusable::Weak,
+            ),
+            (json!({"kty": "RSA", "n": "", "e": "AQAB"}), Unusable::Parameters),
+            (
+                json!({"kty": "RSA", "n": encoded(256), "e": "AQ"}),
+                Unusable::Parameters,
+            ),
+            (
+                json!({"kty": "RSA", "n": encoded(256), "e": "Ag"}),
+                Unusable::Parameters,
+            ),
+            (
+                json!({"kty": "RSA", "n": encoded(256), "e": "AQAB", "use": "enc"}),
+                Unusable::Use,
+            ),
+            (
+                json!({"kty": "EC", "crv": "P-256", "x": encoded(31), "y": encoded(32)}),
+                Unusable::Parameters,
+            ),
+            (
+                json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(31)}),
+                Unusable::Parameters,
+            ),
+        ] {
+            assert_eq!(key(json.clone()).err(), Some(reason), "{json}");
+        }
+        let padded = URL_SAFE_NO_PAD.encode([vec![0], vec![0xff; 255]].concat());
+        assert_eq!(
+            key(json!({"kty": "RSA", "n": padded, "e": "AQAB"})).err(),
+            Some(Unusable::Weak)
+        );
+    }
+
+    #[test]
+    fn a_key_fits_its_own_algorithms_only() {
+        let fits = |json: Value| {
+            let key = key(json).ok().unwrap();
+            move |algorithm| key.fits(algorithm)
+        };
+        let any_rsa = fits(json!({"kty": "RSA", "n": encoded(256), "e": "AQAB"}));
+        assert!(any_rsa(Algorithm::RS256) && any_rsa(Algorithm::PS512));
+        assert!(!any_rsa(Algorithm::ES256) && !any_rsa(Algorithm::EdDSA));
+        let rs256 = fits(json!({"kty": "RSA", "n": encoded(256), "e": "AQAB", "alg": "RS256"}));
+        assert!(rs256(Algorithm::RS256) && !rs256(Algorithm::RS512) && !rs256(Algorithm::PS256));
+        let p384 = fits(json!({"kty": "EC", "crv": "P-384", "x": encoded(48), "y": encoded(48)}));
+        assert!(p384(Algorithm::ES384) && !p384(Algorithm::ES256));
+    }
+
+    #[test]
+    fn other_material_under_the_same_id_is_another_key() {
+        let rsa =
+            |byte| json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([byte; 256]), "e": "AQAB", "kid": "k"});
+        let first = key(rsa(0xff)).ok().unwrap();
+        assert!(first.is_same(&key(rsa(0xff)).ok().unwrap()));
+        assert!(!first.is_same(&key(rsa(0xfe)).ok().unwrap()));
+    }
+}

@@ -1,0 +1,229 @@
+//! The keys of one issuer: read by every request, renewed by one background task.
+//!
+//! Invariants:
+//! - A request whose key is known reads it without waiting, whatever the issuer does.
+//! - However many requests ask for an unknown key, there is one fetch at a time, and no more than
+//!   one in [`Timing::demand`] because of them.
+//! - A key that the issuer withdrew verifies nothing after the next good fetch.
+
+mod document;
+mod http;
+mod jwk;
+mod keys;
+mod refresh;
+mod source;
+mod timing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use openidconnect::IssuerUrl;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use self::http::Http;
+use self::keys::{KeySet, NoKey};
+use self::refresh::Refresher;
+use self::source::{Discovery, KeyFile, Source};
+use super::counters::AuthCounters;
+use super::error::SetupError;
+use crate::config::{Algorithm, ProviderConfig};
+use crate::tasks::Tasks;
+
+pub(super) use self::jwk::Key;
+pub use self::timing::Timing;
+
+/// What all requests know about one issuer.
+pub(super) struct Issuer {
+    url: Arc<str>,
+    timing: Timing,
+    /// `None` until the first good fetch.
+    keys: ArcSwapOption<KeySet>,
+    progress: watch::Sender<Progress>,
+    /// Rung by requests that need a newer key set.
+    wanted: Notify,
+}
+
+/// How far the background task is.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    running: bool,
+    /// Attempts that are over.
+    finished: u64,
+    /// When the last attempt began.
+    started: Instant,
+    /// Whether the last attempt that is over was good.
+    good: bool,
+    /// When the next attempt begins unless a request asks for it.
+    next: Instant,
+}
+
+/// Why there is no key for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyError {
+    /// The issuer does not publish it.
+    Unknown,
+    /// It is published for other algorithms.
+    Unfit,
+    /// The token does not say which of several it is.
+    Ambiguous,
+    /// The issuer cannot be asked now; it may help to try again after this time.
+    Unavailable(Duration),
+}
+
+impl Issuer {
+    /// Checks the provider's URL and starts the background task. Does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// If the URL cannot be an issuer, or the root certificates of the machine cannot be loaded.
+    pub(super) fn start(
+        provider: &ProviderConfig,
+        timing: Timing,
+        counters: Arc<AuthCounters>,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, SetupError> {
+        let source = source(provider, tasks)?;
+        let now = Instant::now();
+        let progress = Progress {
+            running: true,
+            finished: 0,
+            started: now,
+            good: false,
+            next: now,
+        };
+        let issuer = Arc::new(Self {
+            url: provider.url.as_str().into(),
+            timing,
+            keys: ArcSwapOption::empty(),
+            progress: watch::Sender::new(progress),
+            wanted: Notify::new(),
+        });
+        let refresher = Refresher {
+            issuer: issuer.clone(),
+            source,
+            counters,
+            failures: 0,
+            reported: None,
+        };
+        drop(tasks.spawn(refresher.run(tasks.stopping())));
+        Ok(issuer)
+    }
+
+    /// The configured URL.
+    pub(super) fn url(&self) -> &Arc<str> {
+        &self.url
+    }
+
+    /// Whether tokens can be verified now.
+    pub(super) fn has_keys(&self) -> bool {
+        self.current().is_some_and(|set| set.len() > 0)
+    }
+
+    /// The key for a token. Waits, bounded, only if the key is not known.
+    ///
+    /// # Errors
+    ///
+    /// See [`KeyError`].
+    pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
+        match self.find(id, algorithm) {
+            Some(Ok(key)) => return Ok(key),
+            Some(Err(NoKey::Unfit)) => return Err(KeyError::Unfit),
+            Some(Err(NoKey::Ambiguous)) => return Err(KeyError::Ambiguous),
+            Some(Err(NoKey::Unknown)) | None => {}
+        }
+        self.refreshed().await?;
+        match self.find(id, algorithm) {
+            Some(Ok(key)) => Ok(key),
+            Some(Err(NoKey::Unknown)) => Err(KeyError::Unknown),
+            Some(Err(NoKey::Unfit)) => Err(KeyError::Unfit),
+            Some(Err(NoKey::Ambiguous)) => Err(KeyError::Ambiguous),
+            None => Err(self.unavailable()),
+        }
+    }
+
+    /// `None` if no keys are known, or they are too old to be believed.
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Result<Arc<Key>, NoKey>> {
+        self.current().map(|set| set.find(id, algorithm))
+    }
+
+    fn current(&self) -> Option<Arc<KeySet>> {
+        self.keys
+            .load_full()
+            .filter(|set| set.fetched.elapsed() < self.timing.stale)
+    }
+
+    /// Makes sure that the key set is as new as may be asked for: shares the attempt that is
+    /// running, or asks for one unless the last was a moment ago.
+    async fn refreshed(&self) -> Result<(), KeyError> {
+        let mut progress = self.progress.subscribe();
+        let seen = *progress.borrow();
+        let verdict = |good: bool| if good { Ok(()) } else { Err(self.unavailable()) };
+        if !seen.running {
+            if seen.started.elapsed() < self.timing.demand {
+                return verdict(seen.good);
+            }
+            self.wanted.notify_one();
+        }
+        let over = progress.wait_for(|progress| progress.finished > seen.finished);
+        match timeout(self.timing.wait, over).await {
+            Ok(Ok(progress)) => verdict(progress.good),
+            Ok(Err(_)) | Err(_) => Err(self.unavailable()),
+        }
+    }
+
+    fn unavailable(&self) -> KeyError {
+        let next = self.progress.borrow().next;
+        KeyError::Unavailable(
+            next.saturating_duration_since(Instant::now())
+                .max(Duration::from_secs(1)),
+        )
+    }
+
+    fn begin(&self, started: Instant) {
+        self.progress.send_modify(|progress| {
+            progress.running = true;
+            progress.started = started;
+        });
+    }
+
+    fn finish(&self, good: bool, pause: Duration) {
+        self.progress.send_modify(|progress| {
+            progress.running = false;
+            progress.finished += 1;
+            progress.good = good;
+            progress.next = Instant::now() + pause;
+        });
+    }
+}
+
+fn source(provider: &ProviderConfig, tasks: &Tasks) -> Result<Source, SetupError> {
+    let refuse = |reason| SetupError::Url {
+        url: provider.url.clone(),
+        reason,
+    };
+    let url = Url::parse(&provider.url).map_err(|_| refuse("not a URL"))?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("an issuer has neither query nor fragment"));
+    }
+    if let Some(path) = &provider.jwks_file {
+        return Ok(Source::File(KeyFile::new(path.clone())));
+    }
+    if !http::is_allowed(&url, provider.allow_insecure_http) {
+        return Err(refuse(
+            "not https, which only loopback addresses or allow_insecure_http permit",
+        ));
+    }
+    // Also for http issuers with permission: their keys may stand behind https.
+    let https = url.scheme() == "https" || provider.allow_insecure_http;
+    let issuer = IssuerUrl::new(provider.url.clone()).map_err(|_| refuse("not a URL"))?;
+    let http = Http::new(tasks, https)?;
+    let allow_insecure_http = provider.allow_insecure_http;
+    Ok(Source::Discovery(Box::new(Discovery {
+        http,
+        issuer,
+        allow_insecure_http,
+    })))
+}

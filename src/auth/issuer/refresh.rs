@@ -1,0 +1,126 @@
+//! The background task that keeps the keys of one issuer fresh.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::super::counters::{AuthCounters, count};
+use super::Issuer;
+use super::keys::KeySet;
+use super::source::{FetchError, Fetched, Source};
+
+/// Fetches ahead of need, sooner on demand, and with growing pauses while it fails.
+pub(super) struct Refresher {
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) source: Source,
+    pub(super) counters: Arc<AuthCounters>,
+    /// Failed attempts in a row.
+    pub(super) failures: u32,
+    /// The reason that was last logged, to log a standing failure once.
+    pub(super) reported: Option<String>,
+}
+
+impl Refresher {
+    /// Runs until `stopping`.
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
+        stopping.run_until_cancelled_owned(self.refresh_for_ever()).await;
+    }
+
+    async fn refresh_for_ever(&mut self) {
+        loop {
+            let started = Instant::now();
+            self.issuer.begin(started);
+            let fetched = timeout(self.issuer.timing.fetch, self.source.fetch()).await;
+            let pause = match fetched.unwrap_or(Err(FetchError::Timeout)) {
+                Ok(fetched) => self.succeeded(fetched),
+                Err(error) => self.failed(&error),
+            };
+            self.issuer.finish(self.failures == 0, pause);
+            self.rest(started, pause).await;
+        }
+    }
+
+    /// Waits for the next turn. Requests may end the wait, but not more often than `demand`.
+    async fn rest(&self, started: Instant, pause: Duration) {
+        let end = Instant::now() + pause;
+        while timeout_at(end, self.issuer.wanted.notified()).await.is_ok() {
+            if started.elapsed() >= self.issuer.timing.demand {
+                return;
+            }
+        }
+    }
+
+    fn succeeded(&mut self, fetched: Fetched) -> Duration {
+        let timing = self.issuer.timing;
+        let current = self.issuer.keys.load_full();
+        let now = Instant::now();
+        let max_age = match (fetched, &current) {
+            (Fetched::New(published, max_age), _) => {
+                count(&self.counters.refreshes_ok);
+                let next = KeySet::new(&published, current.as_deref(), now);
+                self.publish(current.as_deref(), next);
+                max_age
+            }
+            (Fetched::Unchanged, Some(set)) => {
+                self.issuer.keys.store(Some(Arc::new(set.confirmed(now))));
+                None
+            }
+            (Fetched::Unchanged, None) => None,
+        };
+        if self.reported.take().is_some() {
+            tracing::info!(issuer = %self.issuer.url, "the keys of the issuer can be fetched again");
+        }
+        self.failures = 0;
+        if matches!(self.source, Source::File(_)) {
+            timing.file
+        } else {
+            timing.refresh(max_age)
+        }
+    }
+
+    /// Puts a key set in place, and only then voids what withdrawn keys verified: a request in
+    /// between verifies with the new set.
+    fn publish(&self, current: Option<&KeySet>, next: KeySet) {
+        let issuer = &self.issuer.url;
+        let next = Arc::new(next);
+        self.issuer.keys.store(Some(next.clone()));
+        if next.len() == 0 {
+            tracing::warn!(%issuer, "the issuer publishes no usable key: all its tokens are refused");
+        }
+        let Some(current) = current else {
+            tracing::info!(%issuer, keys = next.len(), "the keys of the issuer are known");
+            return;
+        };
+        let changes = current.replace_by(&next);
+        if changes != Default::default() {
+            let (added, withdrawn) = (&changes.added, &changes.withdrawn);
+            tracing::info!(%issuer, ?added, ?withdrawn, "the issuer changed its keys");
+        }
+    }
+
+    fn failed(&mut self, error: &FetchError) -> Duration {
+        count(&self.counters.refreshes_failed);
+        self.failures = self.failures.saturating_add(1);
+        let reason = with_causes(error);
+        if self.reported.as_ref() != Some(&reason) {
+            tracing::warn!(issuer = %self.issuer.url, %reason, "the keys of the issuer cannot be fetched");
+            self.reported = Some(reason);
+        }
+        self.issuer.timing.retry(self.failures)
+    }
+}
+
+/// The text of an error and of everything below it.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,173 @@
+//! One configured issuer with everything that its tokens must satisfy.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
+use jsonwebtoken::{Validation, decode};
+use serde_json::{Map, Value};
+
+use super::claims::{Times, Tolerance, UniqueMap};
+use super::counters::AuthCounters;
+use super::error::{Error, KeyLabel, Rejection, SetupError};
+use super::identity::Identity;
+use super::issuer::{Issuer, Key, KeyError, Timing};
+use super::scope::{Granted, Rules};
+use super::token::UnverifiedToken;
+use crate::config::{Algorithm, ProviderConfig};
+use crate::tasks::Tasks;
+
+/// An entry of `oidc_providers`, ready to judge tokens.
+pub(super) struct Provider {
+    issuer: Arc<Issuer>,
+    /// The accepted algorithms. One `Validation` each: the library refuses every token if a
+    /// `Validation` mixes families.
+    algorithms: Vec<(Algorithm, Validation)>,
+    tolerance: Tolerance,
+    rules: Rules,
+}
+
+/// A token that passed every check but the rules.
+pub(super) struct Verified {
+    pub(super) key: Arc<Key>,
+    claims: Map<String, Value>,
+    expires: SystemTime,
+}
+
+impl Provider {
+    /// Compiles the rules and starts to fetch keys.
+    pub(super) fn start(
+        config: &ProviderConfig,
+        timing: Timing,
+        counters: &Arc<AuthCounters>,
+        tasks: &Tasks,
+    ) -> Result<Self, SetupError> {
+        let (allow_if, write_if) = (config.allow_if.as_deref(), config.write_if.as_deref());
+        let rules = Rules::compile(&config.cache_key_exprs, allow_if, write_if).map_err(|source| {
+            SetupError::Rules {
+                url: config.url.clone(),
+                source,
+            }
+        })?;
+        if config.audiences.is_empty() {
+            tracing::warn!(issuer = %config.url, "no `audiences`: tokens made for other services are accepted");
+        }
+        let algorithms = config
+            .algorithms
+            .iter()
+            .map(|&algorithm| (algorithm, validation(algorithm, config)));
+        Ok(Self {
+            algorithms: algorithms.collect(),
+            tolerance: Tolerance {
+                leeway: config.leeway,
+                max_age: config.max_age,
+            },
+            rules,
+            issuer: Issuer::start(config, timing, counters.clone(), tasks)?,
+        })
+    }
+
+    /// The configured URL.
+    pub(super) fn url(&self) -> &Arc<str> {
+        self.issuer.url()
+    }
+
+    /// Whether tokens can be verified now.
+    pub(super) fn has_keys(&self) -> bool {
+        self.issuer.has_keys()
+    }
+
+    /// Checks signature and registered claims. The token names this provider.
+    pub(super) async fn verify(&self, token: &UnverifiedToken<'_>) -> Result<Verified, Error> {
+        let reject = |reason| Error::Rejected {
+            issuer: self.url().clone(),
+            key: KeyLabel::new(token.key_id()),
+            reason,
+        };
+        let named = Algorithm::from_header(token.algorithm());
+        let accepted = self
+            .algorithms
+            .iter()
+            .find(|(algorithm, _)| Some(*algorithm) == named);
+        let (algorithm, validation) = accepted.ok_or_else(|| reject(Rejection::Algorithm))?;
+        let key = match self.issuer.key(token.key_id(), *algorithm).await {
+            Ok(key) => key,
+            Err(KeyError::Unknown) => return Err(reject(Rejection::UnknownKey)),
+            Err(KeyError::Unfit) => return Err(reject(Rejection::UnfitKey)),
+            Err(KeyError::Ambiguous) => return Err(reject(Rejection::AmbiguousKey)),
+            Err(KeyError::Unavailable(retry_after)) => {
+                return Err(Error::KeysUnavailable {
+                    issuer: self.url().clone(),
+                    retry_after,
+                });
+            }
+        };
+        let UniqueMap(claims) = decode(token.text(), key.decoding(), validation)
+            .map_err(|error| reject(rejection(&error)))?
+            .claims;
+        let times = Times::read(&claims).map_err(reject)?;
+        let expires = times.check(SystemTime::now(), self.tolerance).map_err(reject)?;
+        Ok(Verified { key, claims, expires })
+    }
+
+    /// Applies the rules: what may the bearer read, and where does it write?
+    pub(super) fn grant(&self, verified: &Verified) -> Result<Granted, Error> {
+        let issuer = self.url();
+        self.rules
+            .apply(issuer, &verified.claims)
+            .map_err(|source| Error::Forbidden {
+                issuer: issuer.clone(),
+                source,
+            })
+    }
+
+    /// Who bears the token.
+    pub(super) fn identity(&self, verified: &Verified, granted: &Granted) -> Identity {
+        let subject = verified
+            .claims
+            .get("sub")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Identity {
+            issuer: self.url().clone(),
+            subject: subject.into(),
+            scope: granted.scope.clone(),
+            may_write: granted.may_write,
+            expires: verified.expires,
+        }
+    }
+}
+
+/// What the library checks. It requires nothing by default, not even what it compares.
+fn validation(algorithm: Algorithm, config: &ProviderConfig) -> Validation {
+    let mut validation = Validation::new(algorithm.to_jwt());
+    validation.leeway = config.leeway.as_secs();
+    validation.validate_nbf = true;
+    validation.set_issuer(&[&config.url]);
+    if config.audiences.is_empty() {
+        validation.validate_aud = false;
+        validation.set_required_spec_claims(&["exp", "iss"]);
+    } else {
+        validation.set_audience(&config.audiences);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    }
+    validation
+}
+
+fn rejection(error: &JwtError) -> Rejection {
+    const CLAIMS: [&str; 4] = ["exp", "nbf", "aud", "iss"];
+    match error.kind() {
+        ErrorKind::ExpiredSignature => Rejection::Expired,
+        ErrorKind::ImmatureSignature => Rejection::NotYetValid,
+        ErrorKind::InvalidAudience => Rejection::Audience,
+        ErrorKind::InvalidIssuer => Rejection::Claim("iss"),
+        ErrorKind::InvalidAlgorithm => Rejection::UnfitKey,
+        ErrorKind::MissingRequiredClaim(name) | ErrorKind::InvalidClaimFormat(name) => {
+            let known = CLAIMS.into_iter().find(|known| known == name);
+            Rejection::Claim(known.unwrap_or("exp"))
+        }
+        ErrorKind::Json(_) => Rejection::Claims,
+        // All that is left is damage between the header and the signature.
+        _ => Rejection::Signature,
+    }
+}

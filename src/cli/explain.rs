@@ -1,0 +1,64 @@
+//! `chacha explain`: what a token may do, or the exact reason why it may not.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::auth::{Authenticator, Credentials};
+use crate::tasks::Tasks;
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The configuration; see config.example.yaml
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// File with the token alone; `-` reads standard input, so that no token stands in a process list
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+}
+
+/// Longest token that is read, in bytes; longer ones are refused by the server, too.
+const MOST: u64 = 64 * 1024;
+
+pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let loaded = match super::load(&args.file) {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let token = read_token(&args.token_file)?;
+    super::block_on(async {
+        let tasks = Tasks::new();
+        let auth = Authenticator::start(loaded.config.providers, &tasks)?;
+        let header = format!("Bearer {}", token.trim());
+        let explanation = match Credentials::from_header_values(std::iter::once(header.as_bytes())) {
+            Ok(credentials) => auth.explain(&credentials).await,
+            Err(error) => return Ok(refused(&error.to_string())),
+        };
+        tasks.finish().await;
+        super::say(&explanation.to_string());
+        Ok(if explanation.outcome.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    })?
+}
+
+fn refused(reason: &str) -> ExitCode {
+    super::say(&format!("refused: {reason}"));
+    ExitCode::FAILURE
+}
+
+fn read_token(file: &PathBuf) -> anyhow::Result<String> {
+    let mut token = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().take(MOST).read_to_string(&mut token)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(MOST).read_to_string(&mut token))
+    };
+    read.with_context(|| format!("--token-file {}: cannot read the token", file.display()))?;
+    Ok(token)
+}

@@ -1,0 +1,112 @@
+//! What every front-end may use, and the steps that all of them share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+
+use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity};
+use crate::cache::Cache;
+use crate::tasks::Tasks;
+
+/// The parts of the server that front-ends work with. Cheap to clone; no globals beside it.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    cache: Cache,
+    auth: Authenticator,
+    limits: Limits,
+    tasks: Tasks,
+}
+
+/// What one request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest accepted body, in bytes; `None` for what the tiers can hold.
+    pub max_entry_size: Option<u64>,
+    /// Longest pause inside of a request body.
+    pub body_idle_timeout: Duration,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(cache: Cache, auth: Authenticator, limits: Limits, tasks: Tasks) -> Self {
+        Self(Arc::new(Inner {
+            cache,
+            auth,
+            limits,
+            tasks,
+        }))
+    }
+
+    /// All tiers.
+    pub fn cache(&self) -> &Cache {
+        &self.0.cache
+    }
+
+    /// What one request may take.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// The largest accepted body in bytes: the configured limit or what the tiers can hold.
+    pub fn max_entry_size(&self) -> u64 {
+        let capacity = self.0.cache.capacity();
+        self.0
+            .limits
+            .max_entry_size
+            .map_or(capacity, |limit| limit.min(capacity))
+    }
+
+    /// Who is asking.
+    ///
+    /// # Errors
+    /// Why the credentials do not name a caller who is allowed to be here.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Identity>, AuthError> {
+        let values = headers
+            .get_all(header::AUTHORIZATION)
+            .iter()
+            .map(|value| value.as_bytes());
+        let credentials = Credentials::from_header_values(values)?;
+        self.0.auth.authenticate(&credentials).await
+    }
+
+    /// Reads and drops the rest of a body whose answer is already decided, so that the client can
+    /// finish sending and then read the answer. Bounded in bytes and time; what is left after that
+    /// makes the connection close (lingering, see [`crate::server`]).
+    ///
+    /// A client that waits for `100 Continue` has sent nothing: its body must not be touched.
+    pub fn discard(&self, parts: &Parts, body: Body) {
+        const MOST: u64 = 16 * 1024 * 1024;
+        const LONGEST: Duration = Duration::from_secs(5);
+        if http_body::Body::is_end_stream(&body) || expects_continue(&parts.headers) {
+            return;
+        }
+        self.0.tasks.spawn(async move {
+            let read_all = async {
+                let mut body = body;
+                let mut seen = 0;
+                while let Some(Ok(frame)) = body.frame().await {
+                    seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+                    if seen > MOST {
+                        break;
+                    }
+                }
+            };
+            // Running out of time is an ordinary end: the connection is closed then.
+            tokio::time::timeout(LONGEST, read_all).await.ok();
+        });
+    }
+}
+
+/// Whether the client waits before it sends its body (RFC 9110, section 10.1.1).
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

@@ -1,0 +1,185 @@
+//! Conditional requests (RFC 9110, section 13).
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::store::{ETag, Precondition};
+
+/// The tags of `If-Match` or `If-None-Match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    /// `*`: any current entry.
+    Any,
+    /// Each with a note whether it is weak.
+    List(Vec<(ETag, bool)>),
+}
+
+/// What a read should answer, by the conditions of the request and the tag of the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The entry.
+    Proceed,
+    /// 304.
+    NotModified,
+    /// 412.
+    Failed,
+}
+
+/// Weighs `If-Match`, then `If-None-Match`, in the order of RFC 9110, section 13.2.2. Dates are
+/// ignored: entries carry no `Last-Modified`.
+pub(crate) fn read(headers: &HeaderMap, current: &ETag) -> Verdict {
+    if let Some(tags) = tags(headers, &header::IF_MATCH)
+        && !tags.contain_strongly(current)
+    {
+        return Verdict::Failed;
+    }
+    match tags(headers, &header::IF_NONE_MATCH) {
+        Some(tags) if tags.contain_weakly(current) => Verdict::NotModified,
+        _ => Verdict::Proceed,
+    }
+}
+
+/// What must hold for a write or a delete.
+pub(crate) fn change(headers: &HeaderMap) -> Precondition {
+    if let Some(tags) = tags(headers, &header::IF_MATCH) {
+        return match tags {
+            Tags::Any => Precondition::Present,
+            Tags::List(list) => Precondition::Matches(
+                list.into_iter()
+                    .filter(|(_, weak)| !weak)
+                    .map(|(tag, _)| tag)
+                    .collect(),
+            ),
+        };
+    }
+    match tags(headers, &header::IF_NONE_MATCH) {
+        Some(Tags::Any) => Precondition::Absent,
+        Some(Tags::List(list)) => Precondition::MatchesNone(list.into_iter().map(|(tag, _)| tag).collect()),
+        None => Precondition::None,
+    }
+}
+
+/// Whether a `Range` header counts: there is no `If-Range`, or it is the strong tag of the entry. A
+/// date never matches, since entries carry none.
+pub(crate) fn range_applies(headers: &HeaderMap, current: &ETag) -> bool {
+    match headers.get(header::IF_RANGE) {
+        None => true,
+        Some(value) => value.to_str().is_ok_and(|value| {
+            value
+                .trim()
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+                == Some(current.as_str())
+        }),
+    }
+}
+
+impl Tags {
+    fn contain_strongly(&self, current: &ETag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::List(list) => list.iter().any(|(tag, weak)| !weak && tag == current),
+        }
+    }
+
+    fn contain_weakly(&self, current: &ETag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::List(list) => list.iter().any(|(tag, _)| tag == current),
+        }
+    }
+}
+
+/// `None` if the header is absent. Anything that is not a tag matches nothing.
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
+    let mut list = Vec::new();
+    let mut present = false;
+    for value in headers.get_all(name) {
+        present = true;
+        let value = value.to_str().unwrap_or_default().trim();
+        if value == "*" {
+            return Some(Tags::Any);
+        }
+        collect(value, &mut list);
+    }
+    present.then_some(Tags::List(list))
+}
+
+/// Reads `"a", W/"b"`; a tag may hold commas, so the list cannot be split at them.
+fn collect(mut text: &str, list: &mut Vec<(ETag, bool)>) {
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        let weak = text.starts_with("W/");
+        let Some(rest) = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"') else {
+            return;
+        };
+        let Some((tag, rest)) = rest.split_once('"') else {
+            return;
+        };
+        list.push((ETag::new(tag), weak));
+        text = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn check(pairs: &[(HeaderName, &'static str)], expected: Verdict) {
+        assert_eq!(read(&headers(pairs), &ETag::new("x")), expected, "{pairs:?}");
+    }
+
+    #[test]
+    fn reads_compare_weakly_for_none_match_and_strongly_for_match() {
+        check(&[], Verdict::Proceed);
+        check(&[(header::IF_NONE_MATCH, "\"x\"")], Verdict::NotModified);
+        check(&[(header::IF_NONE_MATCH, "W/\"x\"")], Verdict::NotModified);
+        check(
+            &[(header::IF_NONE_MATCH, "\"a,b\" , W/\"c\",\"x\"")],
+            Verdict::NotModified,
+        );
+        check(&[(header::IF_NONE_MATCH, "*")], Verdict::NotModified);
+        check(&[(header::IF_NONE_MATCH, "\"y\"")], Verdict::Proceed);
+        check(&[(header::IF_NONE_MATCH, "x")], Verdict::Proceed);
+        check(&[(header::IF_MATCH, "\"x\"")], Verdict::Proceed);
+        check(&[(header::IF_MATCH, "*")], Verdict::Proceed);
+        check(&[(header::IF_MATCH, "W/\"x\"")], Verdict::Failed);
+        check(
+            &[(header::IF_MATCH, "\"y\""), (header::IF_NONE_MATCH, "\"x\"")],
+            Verdict::Failed,
+        );
+    }
+
+    #[test]
+    fn changes_take_the_condition_of_the_request() {
+        let expect = |pairs, expected| assert_eq!(change(&headers(pairs)), expected);
+        expect(&[], Precondition::None);
+        expect(&[(header::IF_NONE_MATCH, "*")], Precondition::Absent);
+        expect(&[(header::IF_MATCH, "*")], Precondition::Present);
+        expect(
+            &[(header::IF_MATCH, "W/\"a\", \"b\"")],
+            Precondition::Matches(vec![ETag::new("b")]),
+        );
+        expect(
+            &[(header::IF_NONE_MATCH, "\"b\"")],
+            Precondition::MatchesNone(vec![ETag::new("b")]),
+        );
+    }
+
+    #[test]
+    fn a_range_counts_only_for_the_version_that_the_client_holds() {
+        let applies = |value| range_applies(&headers(&[(header::IF_RANGE, value)]), &ETag::new("x"));
+        assert!(range_applies(&HeaderMap::new(), &ETag::new("x")));
+        assert!(applies("\"x\""));
+        assert!(!applies("W/\"x\""));
+        assert!(!applies("\"y\""));
+        assert!(!applies("Thu, 01 Jan 2026 00:00:00 GMT"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Reading and writing entries over HTTP: what every front-end with one URL for one entry shares.
+//!
+//! Status codes of success and the form of errors belong to the front-ends; the semantics of RFC 9110
+//! (conditions, ranges, framing) stand here once.
+
+mod body;
+pub mod conditions;
+mod read;
+mod receive;
+
+pub use body::FileBody;
+pub use read::{read, read_with_metadata};
+pub use receive::{Received, receive};

@@ -1,0 +1,98 @@
+//! The HTTP cache: `GET HEAD PUT POST DELETE /<key>` for Bazel, Gradle, ccache, Maven, moon and
+//! curl, and the few WebDAV verbs that sccache needs.
+
+mod delete;
+
+mod webdav;
+mod write;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::Frontend;
+use super::admit::{Admitted, admit};
+use super::app::App;
+use super::entry;
+use super::plain::Failure;
+use crate::auth::Identity;
+use crate::cache::EntryName;
+use crate::store::Protocol;
+use crate::telemetry::access::{Outcome, Report};
+
+/// The front-end: takes every path that no other one claims.
+pub(super) fn frontend(app: &App) -> Frontend {
+    Frontend {
+        name: "http",
+        claims: |_| true,
+        router: Router::new().fallback(answer).with_state(app.clone()),
+    }
+}
+
+const ALLOW: &str = "GET, HEAD, PUT, POST, DELETE, OPTIONS, PROPFIND, MKCOL";
+
+/// One entry point, because the route is the method: every path is a key.
+async fn answer(State(app): State<App>, request: Request) -> Response {
+    let Admitted {
+        caller,
+        parts,
+        body,
+        report,
+    } = match admit(&app, request, "http", "/{key}").await {
+        Ok(admitted) => admitted,
+        Err((failure, report)) => return failure.into_response_with(report),
+    };
+    match parts.method {
+        Method::GET | Method::HEAD => read(&app, &caller, &parts, report).await,
+        Method::PUT | Method::POST => write::answer(&app, &caller, &parts, body, report).await,
+        Method::DELETE => delete::answer(&app, &caller, &parts, report).await,
+        Method::OPTIONS => webdav::options(report),
+        ref other if other.as_str() == "PROPFIND" => {
+            webdav::propfind(&app, &caller, &parts, body, report).await
+        }
+        ref other if other.as_str() == "MKCOL" => webdav::mkcol(&app, &parts, body, report),
+        _ => not_allowed(&app, &parts, body, report),
+    }
+}
+
+fn not_allowed(app: &App, parts: &Parts, body: Body, mut report: Report) -> Response {
+    app.discard(parts, body);
+    report.outcome = Outcome::Refused;
+    let mut response = respond(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Body::from("method not allowed\n"),
+        report,
+    );
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(ALLOW));
+    response
+}
+
+async fn read(app: &App, caller: &Identity, parts: &Parts, mut report: Report) -> Response {
+    let name = match entry_name(parts) {
+        Ok(name) => name,
+        Err(failure) => return failure.into_response_with(report),
+    };
+    match entry::read(app, caller, &name, parts, &mut report).await {
+        Some(response) => response,
+        None => respond(StatusCode::NOT_FOUND, Body::from("not found\n"), report),
+    }
+}
+
+/// The name of the entry that the path means.
+fn entry_name(parts: &Parts) -> Result<EntryName, Failure> {
+    let key = super::key::decode(parts)?;
+    EntryName::new(Protocol::Http, key).ok_or_else(super::key::out_of_range)
+}
+
+/// An answer with its report.
+fn respond(status: StatusCode, body: Body, report: Report) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.extensions_mut().insert(report);
+    response
+}

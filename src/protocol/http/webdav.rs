@@ -1,0 +1,113 @@
+//! The WebDAV subset of sccache (opendal): folders always exist, files are entries (RFC 4918).
+//!
+//! sccache 0.19 asks `PROPFIND` for the parents of every key before it writes. Anything but 207 costs
+//! eleven requests for each write, or makes the cache read-only.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+
+use super::{ALLOW, entry_name, respond};
+use crate::auth::Identity;
+use crate::protocol::app::App;
+use crate::protocol::plain::Failure;
+use crate::store::Meta;
+use crate::telemetry::access::{Outcome, Report};
+
+/// Required by the parser of opendal; entries carry no date that a client may rely on.
+const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+
+/// Describes the resource itself, whatever `Depth` says: there are no listings.
+pub(super) async fn propfind(
+    app: &App,
+    caller: &Identity,
+    parts: &Parts,
+    body: Body,
+    mut report: Report,
+) -> Response {
+    app.discard(parts, body);
+    report.outcome = Outcome::Control;
+    report.route = "PROPFIND /{key}";
+    let path = parts.uri.path();
+    if path.ends_with('/') {
+        return multistatus(path, "<D:resourcetype><D:collection/></D:resourcetype>", report);
+    }
+    match file(app, caller, parts).await {
+        Ok(Some(meta)) => {
+            let properties = format!(
+                "<D:getcontentlength>{}</D:getcontentlength><D:getetag>\"{}\"</D:getetag><D:resourcetype/>",
+                meta.size,
+                meta.etag.as_str()
+            );
+            multistatus(path, &properties, report)
+        }
+        Ok(None) => {
+            report.outcome = Outcome::Miss;
+            respond(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
+        }
+        Err(failure) => failure.into_response_with(report),
+    }
+}
+
+async fn file(app: &App, caller: &Identity, parts: &Parts) -> Result<Option<std::sync::Arc<Meta>>, Failure> {
+    let name = entry_name(parts)?;
+    Ok(app.cache().head(&caller.scope, &name).await?)
+}
+
+/// Folders need no state: every one exists.
+pub(super) fn mkcol(app: &App, parts: &Parts, body: Body, mut report: Report) -> Response {
+    app.discard(parts, body);
+    report.outcome = Outcome::Control;
+    report.route = "MKCOL /{key}";
+    respond(StatusCode::CREATED, Body::empty(), report)
+}
+
+pub(super) fn options(mut report: Report) -> Response {
+    report.outcome = Outcome::Control;
+    let mut response = respond(StatusCode::OK, Body::empty(), report);
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
+    headers.insert("dav", HeaderValue::from_static("1"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization"),
+    );
+    response
+}
+
+fn multistatus(path: &str, properties: &str, report: Report) -> Response {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>{}</D:href>\
+         <D:propstat><D:prop><D:getlastmodified>{EPOCH}</D:getlastmodified>{properties}</D:prop>\
+         <D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>\n",
+        escape(path)
+    );
+    let mut response = respond(StatusCode::MULTI_STATUS, Body::from(text), report);
+    let xml = HeaderValue::from_static("application/xml; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, xml);
+    response
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn markup_in_a_path_stays_text() {
+        assert_eq!(super::escape("/a&<b>\"'"), "/a&amp;&lt;b&gt;&quot;&apos;");
+    }
+}

@@ -1,0 +1,118 @@
+//! From the target of a request to a key.
+
+use http::Version;
+use http::request::Parts;
+
+use crate::error::Class;
+use crate::protocol::plain::Failure;
+
+/// The key: the path without its first slash, percent-decoded exactly once, query ignored.
+///
+/// Never collapses `//`, never resolves dots, never decodes twice: two paths that differ are two
+/// keys. Refused are broken encoding, control characters and segments that are `.` or `..`, since
+/// some program between client and server would resolve them; the longest key is checked by
+/// [`crate::cache::EntryName`].
+pub(super) fn decode(parts: &Parts) -> Result<Vec<u8>, Failure> {
+    let path = path(parts)?;
+    if path.is_empty() {
+        return Err(invalid("the path names no key"));
+    }
+    let key =
+        percent_decode(path.as_bytes()).ok_or_else(|| invalid("the path has a broken percent-encoding"))?;
+    if key.iter().any(|byte| *byte < 0x20 || *byte == 0x7f) {
+        return Err(invalid("the path has control characters"));
+    }
+    if key
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .any(|segment| matches!(segment, b"." | b".."))
+    {
+        return Err(invalid("the path has a segment that is a dot or two"));
+    }
+    Ok(key)
+}
+
+/// The path without its first slash, still encoded. Refuses every other form of a target (RFC 9112,
+/// section 3.2): `*`, and a whole URL, which means a client that takes us for a proxy. HTTP/2 always
+/// carries an authority.
+pub(super) fn path(parts: &Parts) -> Result<&str, Failure> {
+    let proxied = parts.version < Version::HTTP_2 && parts.uri.authority().is_some();
+    let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
+    path.ok_or_else(|| invalid("the target of the request must be a path"))
+}
+
+/// Why a key has no name: it is too long (an empty one never gets that far).
+pub(super) fn out_of_range() -> Failure {
+    Failure::new(Class::NameTooLong, "the key has more than 1024 bytes")
+}
+
+fn invalid(text: &'static str) -> Failure {
+    Failure::new(Class::Invalid, text)
+}
+
+/// Strict: `%` must be followed by two hexadecimal digits. `percent_encoding` lets other text pass.
+fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex(*bytes.next()?)? << 4 | hex(*bytes.next()?)?,
+            byte => *byte,
+        });
+    }
+    Some(decoded)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, StatusCode};
+
+    fn check(target: &str, expected: Result<&[u8], StatusCode>) {
+        let (parts, ()) = Request::get(target).body(()).expect(target).into_parts();
+        let found = decode(&parts).map_err(|failure| failure.status());
+        assert_eq!(found.as_deref(), expected.as_ref().map(|key| *key), "{target}");
+    }
+
+    #[test]
+    fn keys_are_decoded_exactly_once() {
+        check("/a", Ok(b"a"));
+        check("/a/b", Ok(b"a/b"));
+        check("/a%2Fb", Ok(b"a/b"));
+        check("/a%252Fb", Ok(b"a%2Fb"));
+        check("//a", Ok(b"/a"));
+        check("/a//b/", Ok(b"a//b/"));
+        check("/a+b?c=d", Ok(b"a+b"));
+        check("/%ff%C3", Ok(b"\xff\xc3"));
+        check("/a..b/...", Ok(b"a..b/..."));
+    }
+
+    #[test]
+    fn ambiguous_targets_are_refused() {
+        for target in [
+            "/",
+            "/%",
+            "/%z",
+            "/%zz",
+            "/a%0",
+            "/a%00b",
+            "/%0a",
+            "/%7f",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/%2e%2e/a",
+            "/a/%2E%2e",
+            "/a%2f..%2fb",
+            "/a%5c..%5cb",
+            "http://other/a",
+            "*",
+        ] {
+            check(target, Err(StatusCode::BAD_REQUEST));
+        }
+    }
+}

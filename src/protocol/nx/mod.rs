@@ -1,0 +1,117 @@
+//! Nx 20.8 and later: `GET` and `PUT` on `/v1/cache/{hash}`.
+//!
+//! Nx fails the user's run for every status that it does not know, so storage trouble is "not here"
+//! on a read and "not allowed" on a write, both of which it takes in silence.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::Frontend;
+use super::admit::{Admitted, admit};
+use super::app::App;
+use super::entry;
+use super::plain::Failure;
+use crate::auth::Identity;
+use crate::cache::EntryName;
+use crate::error::Class;
+use crate::store::{Metadata, Precondition, Protocol};
+use crate::telemetry::access::{Outcome, Report};
+
+/// The front-end.
+pub(super) fn frontend(app: &App) -> Frontend {
+    Frontend {
+        name: "nx",
+        claims: |path| path.is_child_of(&["v1", "cache"]),
+        router: Router::new().fallback(answer).with_state(app.clone()),
+    }
+}
+
+async fn answer(State(app): State<App>, request: Request) -> Response {
+    let admitted = admit(&app, request, "nx", "/v1/cache/{hash}").await;
+    let Admitted {
+        caller,
+        parts,
+        body,
+        mut report,
+    } = match admitted {
+        Ok(admitted) => admitted,
+        Err((failure, report)) => return failure.into_response_with(report),
+    };
+    let name = match name(&parts) {
+        Ok(name) => name,
+        Err(failure) => {
+            app.discard(&parts, body);
+            return failure.into_response_with(report);
+        }
+    };
+    match parts.method {
+        Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, &mut report).await {
+            Some(response) => response,
+            None => respond(StatusCode::NOT_FOUND, "not found\n", report),
+        },
+        Method::PUT | Method::POST => write(&app, &caller, &name, &parts, body, report).await,
+        _ => {
+            app.discard(&parts, body);
+            report.outcome = Outcome::Refused;
+            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n", report);
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT, POST"));
+            response
+        }
+    }
+}
+
+async fn write(
+    app: &App,
+    caller: &Identity,
+    name: &EntryName,
+    parts: &Parts,
+    body: Body,
+    mut report: Report,
+) -> Response {
+    let received = entry::receive(
+        app,
+        caller,
+        name,
+        parts,
+        body,
+        Precondition::None,
+        Metadata::default(),
+    )
+    .await;
+    report.received = received.bytes;
+    report.tier = "disk";
+    match received.result {
+        Ok(_) => {
+            report.outcome = Outcome::Stored;
+            respond(StatusCode::OK, "", report)
+        }
+        Err(failure) => {
+            let mut response = failure.into_response_with(report);
+            // Not stored for any reason but a cut-off body: the status that Nx takes in silence.
+            if response.status() != StatusCode::BAD_REQUEST {
+                *response.status_mut() = StatusCode::FORBIDDEN;
+            }
+            response
+        }
+    }
+}
+
+/// The hash is opaque; the whole path is checked as strictly as a plain key.
+fn name(parts: &Parts) -> Result<EntryName, Failure> {
+    let key = super::key::decode(parts)?;
+    let hash = key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    EntryName::new(Protocol::Nx, hash).ok_or_else(|| Failure::new(Class::NameTooLong, "the hash is too long"))
+}
+
+fn respond(status: StatusCode, text: &'static str, report: Report) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.extensions_mut().insert(report);
+    response
+}

@@ -1,0 +1,73 @@
+//! The path of a request, percent-decoded exactly once.
+
+use std::borrow::Cow;
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+/// The decoded path, only to choose a front-end; each front-end reads its own names strictly.
+pub(crate) struct DecodedPath<'a>(Cow<'a, [u8]>);
+
+impl<'a> DecodedPath<'a> {
+    pub(crate) fn of(uri: &'a Uri) -> Self {
+        Self(percent_decode_str(uri.path()).into())
+    }
+
+    /// What follows the segments of `prefix`: `Some(None)` if the path ends with them.
+    pub(crate) fn after(&self, prefix: &[&str]) -> Option<Option<&[u8]>> {
+        let mut rest = Some(self.0.strip_prefix(b"/").unwrap_or(&self.0));
+        for wanted in prefix {
+            let tail = rest?.strip_prefix(wanted.as_bytes())?;
+            rest = match tail.split_first() {
+                None => None,
+                Some((b'/', tail)) => Some(tail),
+                Some(_) => return None,
+            };
+        }
+        Some(rest)
+    }
+
+    /// Whether the path begins with the segments of `prefix`.
+    pub(crate) fn is_below(&self, prefix: &[&str]) -> bool {
+        self.after(prefix).is_some()
+    }
+
+    /// Whether exactly one segment follows `prefix`.
+    pub(crate) fn is_child_of(&self, prefix: &[&str]) -> bool {
+        matches!(self.after(prefix), Some(Some(name)) if !name.is_empty() && !name.contains(&b'/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, prefix: &[&str], expected: bool) {
+        let uri: Uri = path.parse().expect("uri");
+        assert_eq!(DecodedPath::of(&uri).is_below(prefix), expected, "{path}");
+    }
+
+    #[test]
+    fn prefixes_are_whole_decoded_segments() {
+        check("/twirp/x", &["twirp"], true);
+        check("/twirp", &["twirp"], true);
+        check("/twirpy/x", &["twirp"], false);
+        check("/%74wirp/x", &["twirp"], true);
+        check("/%2574wirp/x", &["twirp"], false);
+        check("/v1%2Fcache/x", &["v1", "cache"], true);
+        check("/v1//cache/x", &["v1", "cache"], false);
+        check("//v1/cache/x", &["v1", "cache"], false);
+        check("/anything", &[], true);
+    }
+
+    #[test]
+    fn a_child_is_one_segment() {
+        let child = |path: &str| DecodedPath::of(&path.parse().expect("uri")).is_child_of(&["v1", "cache"]);
+        assert!(child("/v1/cache/123"));
+        assert!(!child("/v1/cache"));
+        assert!(!child("/v1/cache/"));
+        assert!(!child("/v1/cache/1/2"));
+        assert!(!child("/v1/cache/1%2F2"));
+        assert!(!child("/v1/cachex"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Errors as plain text with the status of RFC 9110: the form of every front-end whose protocol
+//! does not define one.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::auth;
+use crate::error::{Class, Classify};
+use crate::store;
+use crate::telemetry::access::{Outcome, Report};
+
+/// A request that did not succeed: what the client may know, and what the operator should.
+#[derive(Debug)]
+pub struct Failure {
+    class: Class,
+    public: Cow<'static, str>,
+    detail: Option<String>,
+    token_sent: bool,
+    retry_after: Option<Duration>,
+    sizes: Option<(u64, u64)>,
+}
+
+impl Failure {
+    /// A fault of the request itself.
+    pub fn new(class: Class, public: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            class,
+            public: public.into(),
+            detail: None,
+            token_sent: false,
+            retry_after: None,
+            sizes: None,
+        }
+    }
+
+    /// A body of `size` bytes (as far as it is known) where at most `limit` are accepted.
+    pub fn too_large(size: u64, limit: u64) -> Self {
+        store::Error::TooLarge { size, limit }.into()
+    }
+
+    /// The text for the client.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// What the caller can do about it.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// The status of RFC 9110 (507: RFC 4918).
+    pub fn status(&self) -> StatusCode {
+        match self.class {
+            Class::Invalid | Class::Truncated => StatusCode::BAD_REQUEST,
+            Class::NameTooLong => StatusCode::URI_TOO_LONG,
+            Class::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Class::Forbidden => StatusCode::FORBIDDEN,
+            Class::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Class::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Class::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Class::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// How this counts.
+    pub fn outcome(&self) -> Outcome {
+        match self.class {
+            Class::PreconditionFailed | Class::RangeNotSatisfiable => Outcome::Condition,
+            Class::NoSpace | Class::Unavailable | Class::Internal => Outcome::Failed,
+            Class::Truncated => Outcome::Cut,
+            _ => Outcome::Refused,
+        }
+    }
+
+    /// The answer; `report` says the rest of what is known about the request.
+    pub fn into_response_with(self, mut report: Report) -> Response {
+        report.outcome = self.outcome();
+        report.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
+        let mut response = Response::new(Body::from(self.text()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let form = if self.sizes.is_some() {
+            "application/json"
+        } else {
+            "text/plain; charset=utf-8"
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.class == Class::Unauthenticated {
+            challenge(headers, self.token_sent);
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response.extensions_mut().insert(report);
+        response
+    }
+
+    /// Users ask for the numbers when an entry is too large: those go out as JSON.
+    fn text(&self) -> String {
+        match self.sizes {
+            Some((size, limit)) => {
+                format!(
+                    "{{\"error\":\"{}\",\"size\":{size},\"limit\":{limit}}}\n",
+                    self.public
+                )
+            }
+            None => format!("{}\n", self.public),
+        }
+    }
+}
+
+/// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its
+/// token when the challenge is not Bearer, or names `invalid_token`.
+fn challenge(headers: &mut http::HeaderMap, token_sent: bool) {
+    const BASIC: &str = "Basic realm=\"chacha\", charset=\"UTF-8\"";
+    const BEARER: &str = "Bearer realm=\"chacha\"";
+    const INVALID: &str = "Bearer realm=\"chacha\", error=\"invalid_token\"";
+    headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
+    let bearer = if token_sent { INVALID } else { BEARER };
+    headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(bearer));
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        append(&mut text, inner);
+        cause = inner.source();
+    }
+    text
+}
+
+/// Some errors already hold the text of their source.
+fn append(text: &mut String, cause: &dyn Display) {
+    let cause = cause.to_string();
+    if !text.contains(&cause) {
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
+}
+
+impl From<auth::Error> for Failure {
+    fn from(error: auth::Error) -> Self {
+        Self {
+            detail: Some(chain(&error)),
+            token_sent: error.is_invalid_token(),
+            retry_after: error.retry_after(),
+            ..Self::new(error.class(), error.public())
+        }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        let sizes = match error {
+            store::Error::TooLarge { size, limit } => Some((size, limit)),
+            _ => None,
+        };
+        Self {
+            detail: Some(chain(&error)),
+            sizes,
+            ..Self::new(error.class(), error.public())
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One artifact: `/v8/artifacts/{hash}`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::{ROOT, error, respond};
+use crate::cache::EntryName;
+use crate::error::Class;
+use crate::protocol::admit::Admitted;
+use crate::protocol::app::App;
+use crate::protocol::entry;
+use crate::protocol::path::DecodedPath;
+use crate::protocol::plain::Failure;
+use crate::store::{Metadata, Precondition, Protocol};
+use crate::telemetry::access::Outcome;
+
+/// Stored with an artifact and sent back with it. Without the tag signed caches never hit; without
+/// the duration "time saved" is 0.
+pub(super) const HEADERS: [&str; 4] = [
+    "x-artifact-duration",
+    "x-artifact-tag",
+    "x-artifact-sha",
+    "x-artifact-dirty-hash",
+];
+
+pub(super) async fn read(app: &App, admitted: Admitted) -> Response {
+    let Admitted {
+        caller,
+        parts,
+        mut report,
+        ..
+    } = admitted;
+    let name = match name_of(&parts) {
+        Ok(name) => name,
+        Err(failure) => return error::respond(failure, report),
+    };
+    let Some((mut response, metadata)) =
+        entry::read_with_metadata(app, &caller, &name, &parts, &mut report).await
+    else {
+        return respond(StatusCode::NOT_FOUND, Body::empty(), report);
+    };
+    for (name, value) in metadata.iter() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+pub(super) async fn write(app: &App, admitted: Admitted) -> Response {
+    let Admitted {
+        caller,
+        parts,
+        body,
+        mut report,
+    } = admitted;
+    let (name, metadata) = match name_of(&parts).and_then(|name| Ok((name, metadata(&parts)?))) {
+        Ok(both) => both,
+        Err(failure) => {
+            app.discard(&parts, body);
+            return error::respond(failure, report);
+        }
+    };
+    let received = entry::receive(app, &caller, &name, &parts, body, Precondition::None, metadata).await;
+    report.received = received.bytes;
+    report.tier = "disk";
+    match received.result {
+        Ok(_) => {
+            report.outcome = Outcome::Stored;
+            respond(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), report)
+        }
+        Err(failure) => error::respond(failure, report),
+    }
+}
+
+fn metadata(parts: &Parts) -> Result<Metadata, Failure> {
+    let mut metadata = Metadata::default();
+    for name in HEADERS {
+        let Some(value) = parts.headers.get(name) else {
+            continue;
+        };
+        let value = value
+            .to_str()
+            .map_err(|_| invalid("an x-artifact header is not text"))?;
+        metadata
+            .insert(name, value)
+            .map_err(|_| invalid("the x-artifact headers are too long"))?;
+    }
+    Ok(metadata)
+}
+
+fn name_of(parts: &Parts) -> Result<EntryName, Failure> {
+    crate::protocol::key::decode(parts)?;
+    let path = DecodedPath::of(&parts.uri);
+    let hash = path.after(ROOT).flatten().unwrap_or_default();
+    name(parts, hash)
+}
+
+/// The name of an artifact of the request's team.
+pub(super) fn name(parts: &Parts, hash: &[u8]) -> Result<EntryName, Failure> {
+    let name =
+        EntryName::new(Protocol::Turbo, hash).ok_or_else(|| invalid("the hash is empty or too long"))?;
+    Ok(name.with_version(team(parts)?))
+}
+
+/// `teamId` if it is there, else `slug`: turbo sends the one that it was configured with.
+fn team(parts: &Parts) -> Result<Arc<str>, Failure> {
+    const MOST: usize = 256;
+    let query = parts.uri.query().unwrap_or_default();
+    let value = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value)
+    };
+    let team = match (value("teamId"), value("slug")) {
+        (Some(id), _) => format!("id:{id}"),
+        (None, Some(slug)) => format!("slug:{slug}"),
+        (None, None) => String::new(),
+    };
+    if team.len() > MOST {
+        return Err(invalid("the name of the team is too long"));
+    }
+    Ok(team.into())
+}
+
+fn invalid(text: &'static str) -> Failure {
+    Failure::new(Class::Invalid, text)
+}

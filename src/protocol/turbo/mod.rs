@@ -1,0 +1,103 @@
+//! Turborepo's remote cache: `/v8/artifacts` (turbo 2.11; the reference service is Vercel's).
+//!
+//! The team of a request is part of the name of an entry: it takes part in the signature of an
+//! artifact, but not in its hash.
+
+mod artifacts;
+mod error;
+mod query;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::Frontend;
+use super::admit::{Admitted, admit};
+use super::app::App;
+use super::path::DecodedPath;
+use super::plain::Failure;
+use crate::error::Class;
+use crate::telemetry::access::{Outcome, Report};
+
+const ROOT: &[&str] = &["v8", "artifacts"];
+
+/// The front-end.
+pub(super) fn frontend(app: &App) -> Frontend {
+    Frontend {
+        name: "turbo",
+        claims: |path| path.after(ROOT) == Some(None) || path.is_child_of(ROOT),
+        router: Router::new().fallback(answer).with_state(app.clone()),
+    }
+}
+
+async fn answer(State(app): State<App>, request: Request) -> Response {
+    let path = DecodedPath::of(request.uri());
+    let child = path.after(ROOT).flatten().map(<[u8]>::to_vec);
+    let route = match child.as_deref() {
+        None => "/v8/artifacts",
+        Some(b"status") => "/v8/artifacts/status",
+        Some(b"events") => "/v8/artifacts/events",
+        Some(_) => "/v8/artifacts/{hash}",
+    };
+    let admitted = match admit(&app, request, "turbo", route).await {
+        Ok(admitted) => admitted,
+        Err((failure, report)) => return error::respond(failure, report),
+    };
+    match (route, &admitted.parts.method) {
+        (_, &Method::OPTIONS) => preflight(admitted),
+        ("/v8/artifacts/status", &Method::GET) => json(r#"{"status":"enabled"}"#.into(), admitted.report),
+        ("/v8/artifacts/events", &Method::POST) => {
+            app.discard(&admitted.parts, admitted.body);
+            json("{}".into(), admitted.report)
+        }
+        ("/v8/artifacts", &Method::POST) => query::answer(&app, admitted).await,
+        ("/v8/artifacts/{hash}", &Method::GET | &Method::HEAD) => artifacts::read(&app, admitted).await,
+        ("/v8/artifacts/{hash}", &Method::PUT | &Method::POST) => artifacts::write(&app, admitted).await,
+        _ => not_allowed(&app, admitted),
+    }
+}
+
+/// Without `Authorization` among the allowed headers turbo drops the token from the real request.
+fn preflight(Admitted { mut report, .. }: Admitted) -> Response {
+    report.outcome = Outcome::Control;
+    let mut response = respond(StatusCode::OK, Body::empty(), report);
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, User-Agent, x-artifact-duration, x-artifact-tag, x-artifact-sha, x-artifact-dirty-hash, x-artifact-client-ci, x-artifact-client-interactive"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
+    );
+    response
+}
+
+fn not_allowed(app: &App, admitted: Admitted) -> Response {
+    let Admitted {
+        parts, body, report, ..
+    } = admitted;
+    app.discard(&parts, body);
+    let mut response = error::respond(Failure::new(Class::Invalid, "method not allowed"), report);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(
+        header::ALLOW,
+        HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
+    );
+    response
+}
+
+fn json(text: String, mut report: Report) -> Response {
+    report.outcome = Outcome::Control;
+    let mut response = respond(StatusCode::OK, Body::from(text), report);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn respond(status: StatusCode, body: Body, report: Report) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.extensions_mut().insert(report);
+    response
+}

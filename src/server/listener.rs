@@ -1,0 +1,121 @@
+//! Listening sockets: TCP and Unix.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+
+use super::wire::Socket;
+use crate::config::ListenAddr;
+
+/// Connections that the kernel holds until they are accepted. ccache opens one for every compile and
+/// gives up after 100 ms, so a burst of a big build must fit.
+const BACKLOG: u32 = 4096;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another program has it.
+    #[error("{key}: {address} is in use by another program; choose another address, or stop that program")]
+    InUse {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: String,
+    },
+    /// Everything else.
+    #[error("{key}: cannot listen on {address}: {source}")]
+    Other {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: String,
+        /// The answer of the operating system.
+        source: io::Error,
+    },
+}
+
+/// One bound address.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// Binds `address`; `key` names it in errors. A socket file that a dead server left is replaced.
+    pub(super) fn bind(address: &ListenAddr, key: &'static str) -> Result<Self, ListenError> {
+        let bound = match address {
+            ListenAddr::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
+            ListenAddr::Unix(path) => bind_unix(path),
+        };
+        bound.map_err(|source| {
+            let address = display(address);
+            match source.kind() {
+                io::ErrorKind::AddrInUse => ListenError::InUse { key, address },
+                _ => ListenError::Other { key, address, source },
+            }
+        })
+    }
+
+    /// The address as clients write it; shows the port that was chosen for port 0.
+    pub(super) fn address(&self) -> ListenAddr {
+        match self {
+            Self::Tcp(listener) => ListenAddr::Tcp(listener.local_addr().unwrap_or(([0, 0, 0, 0], 0).into())),
+            Self::Unix(_, file) => ListenAddr::Unix(file.0.clone()),
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, _) = listener.accept().await?;
+                // A small answer must not wait for the acknowledgement of the one before.
+                socket.set_nodelay(true)?;
+                crate::sys::keep_alive(&socket);
+                Ok(Socket::Tcp(socket))
+            }
+            Self::Unix(listener, _) => Ok(Socket::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// The address for messages.
+pub(super) fn display(address: &ListenAddr) -> String {
+    match address {
+        ListenAddr::Tcp(address) => address.to_string(),
+        ListenAddr::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart must not wait for connections of the former process to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(Listener::Unix(
+        UnixListener::bind(path)?,
+        SocketFile(path.to_owned()),
+    ))
+}
+
+/// Removes the socket's file when the server ends.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
+    }
+}

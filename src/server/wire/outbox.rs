@@ -1,0 +1,87 @@
+//! What the body of a response leaves for the stream of its connection.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::store::FileRange;
+
+/// Recognises a file chunk among the slices of a vectored write: by address, not by content.
+#[derive(Debug)]
+pub(super) struct Token([u8; 16]);
+
+impl Token {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self([0; 16]))
+    }
+
+    /// The slice that stands for the file.
+    pub(super) fn slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn is(&self, slice: &[u8]) -> bool {
+        std::ptr::eq(self.0.as_ptr(), slice.as_ptr())
+    }
+}
+
+/// A file that waits to be sent.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) token: Arc<Token>,
+    /// What is still to be sent.
+    pub(super) rest: FileRange,
+}
+
+/// Shared by one connection's responses (which fill it) and its stream (which empties it).
+///
+/// HTTP/1 answers in order, so a queue is enough; it holds more than one parcel only for pipelined
+/// requests.
+#[derive(Debug, Clone, Default)]
+pub struct Outbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    parcels: Mutex<VecDeque<Parcel>>,
+    linger: AtomicBool,
+}
+
+impl Outbox {
+    /// Asks the stream to keep reading for a while after the last answer, because the client is
+    /// still sending: closing at once would reset the connection, and the client would never read
+    /// the answer (RFC 9112, section 9.6).
+    pub fn linger(&self) {
+        self.0.linger.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        self.0.linger.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn push(&self, token: Arc<Token>, rest: FileRange) {
+        self.parcels().push_back(Parcel { token, rest });
+    }
+
+    /// The file that `slice` stands for, if it is the token of the next parcel.
+    pub(super) fn file_for(&self, slice: &[u8]) -> Option<FileRange> {
+        let parcels = self.parcels();
+        let next = parcels.front()?;
+        next.token.is(slice).then(|| next.rest.clone())
+    }
+
+    /// Notes that `sent` bytes of the next parcel are on their way.
+    pub(super) fn advance(&self, sent: u64) {
+        let mut parcels = self.parcels();
+        if let Some(next) = parcels.front_mut() {
+            next.rest.advance(sent);
+            if next.rest.is_empty() {
+                parcels.pop_front();
+            }
+        }
+    }
+
+    /// Never held across an await or a system call.
+    fn parcels(&self) -> MutexGuard<'_, VecDeque<Parcel>> {
+        self.0.parcels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,199 @@
+//! The stream of one connection: a socket that can also send files.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::outbox::Outbox;
+use crate::store::FileRange;
+use crate::sys;
+
+/// An accepted socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP, v4 or v6.
+    Tcp(TcpStream),
+    /// A socket in the file system.
+    Unix(UnixStream),
+}
+
+/// Calls the same method on whichever socket it is.
+macro_rules! each {
+    ($socket:expr, $inner:ident => $call:expr) => {
+        match $socket {
+            Socket::Tcp($inner) => $call,
+            Socket::Unix($inner) => $call,
+        }
+    };
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        each!(self, socket => socket.as_fd())
+    }
+}
+
+/// The byte stream that hyper sees.
+#[derive(Debug)]
+pub struct WireStream {
+    socket: Socket,
+    outbox: Outbox,
+    /// A piece of a cold file on its way into the page cache.
+    warming: Option<JoinHandle<io::Result<()>>>,
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+impl WireStream {
+    /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy, short
+    /// enough that the probe for cold pages stays honest and that no connection holds a thread.
+    const PIECE: u64 = 512 * 1024;
+    /// How long a closing connection keeps reading what the client still sends.
+    const LINGER: Duration = Duration::from_secs(5);
+
+    /// Wraps an accepted socket; the responses of this connection share `outbox`.
+    pub fn new(socket: Socket, outbox: Outbox) -> Self {
+        Self {
+            socket,
+            outbox,
+            warming: None,
+            lingering: None,
+        }
+    }
+
+    /// Writes the slices before a token with `MSG_MORE`, so that they share a packet with the file.
+    fn poll_send_more(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_writable(cx, || sys::send_more(&self.socket, slices))
+    }
+
+    /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
+    fn poll_send_file(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<usize>> {
+        let length = part.len().min(Self::PIECE);
+        if self.warming.is_none() && !part.is_hot(length) {
+            let cold = part.clone();
+            self.warming = Some(sys::run_blocking(move || cold.warm(length)));
+        }
+        if let Some(warming) = &mut self.warming {
+            let warmed = ready!(Pin::new(warming).poll(cx));
+            self.warming = None;
+            warmed.map_err(io::Error::other)??;
+        }
+        let sent = ready!(self.poll_writable(cx, || {
+            sys::send_file(&self.socket, part.file(), part.start(), length as usize)
+        }))?;
+        if sent == 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.outbox.advance(sent as u64);
+        Poll::Ready(Ok(sent))
+    }
+
+    /// Runs `write` once the socket takes bytes.
+    fn poll_writable(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let done = each!(&self.socket, socket => {
+                ready!(socket.poll_write_ready(cx))?;
+                socket.try_io(Interest::WRITABLE, &mut write)
+            });
+            match done {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Reads and drops what the client still sends, until it stops or the time is over.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + Self::LINGER)));
+        let mut waste = [0; 16 * 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut waste);
+            match each!(&mut self.socket, socket => Pin::new(socket).poll_read(cx, &mut buffer)) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return deadline.as_mut().poll(cx),
+            }
+            if deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl AsyncRead for WireStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(&mut self.socket, socket => Pin::new(socket).poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for WireStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        each!(&mut self.socket, socket => Pin::new(socket).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let file = slices
+            .iter()
+            .enumerate()
+            .find_map(|(at, slice)| Some((at, this.outbox.file_for(slice)?)));
+        match file {
+            Some((0, part)) => this.poll_send_file(cx, &part),
+            Some((at, part)) => {
+                let before: usize = slices[..at].iter().map(|slice| slice.len()).sum();
+                let sent = ready!(this.poll_send_more(cx, &slices[..at]))?;
+                if sent < before {
+                    return Poll::Ready(Ok(sent));
+                }
+                // The header is on its way: an error of the file shows at the next call.
+                match this.poll_send_file(cx, &part) {
+                    Poll::Ready(Ok(more)) => Poll::Ready(Ok(sent + more)),
+                    Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(Ok(sent)),
+                }
+            }
+            None => each!(&mut this.socket, socket => Pin::new(socket).poll_write_vectored(cx, slices)),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(each!(&mut this.socket, socket => Pin::new(socket).poll_shutdown(cx)))?;
+        }
+        if this.outbox.lingers() {
+            ready!(this.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

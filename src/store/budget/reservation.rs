@@ -1,0 +1,84 @@
+//! Room that somebody holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Ask, Budget};
+use crate::store::Result;
+
+/// Reserved bytes; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: Arc<Budget>,
+    bytes: AtomicU64,
+}
+
+impl Reservation {
+    pub(super) fn new(budget: &Arc<Budget>, bytes: u64) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            bytes: AtomicU64::new(bytes),
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that at least `bytes` are held, in steps of `step` bytes.
+    ///
+    /// # Errors
+    /// As [`Budget::reserve`] for [`Ask::Growth`].
+    pub(crate) async fn ensure(&self, bytes: u64, step: u64) -> Result<()> {
+        let held = self.bytes();
+        if bytes <= held {
+            return Ok(());
+        }
+        let missing = bytes - held;
+        let more = match self.budget.reserve(missing.max(step), Ask::Growth).await {
+            Err(crate::store::Error::NoSpace { .. }) if step > missing => {
+                self.budget.reserve(missing, Ask::Growth).await?
+            }
+            other => other?,
+        };
+        self.bytes
+            .fetch_add(more.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives back what exceeds `bytes`.
+    pub(crate) fn shrink(&self, bytes: u64) {
+        let held = self.bytes();
+        if held > bytes {
+            self.bytes.store(bytes, Ordering::Relaxed);
+            self.give_back(held - bytes, 0);
+        }
+    }
+
+    /// Turns the reservation into `used` bytes in use; nothing is held afterwards.
+    pub(crate) fn settle(&self, used: u64) {
+        self.give_back(self.bytes.swap(0, Ordering::Relaxed), used);
+    }
+
+    fn give_back(&self, bytes: u64, used: u64) {
+        let mut state = self.budget.lock();
+        state.reserved = state.reserved.saturating_sub(bytes);
+        state.used = state.used.saturating_add(used);
+        state.releases += u64::from(bytes > used);
+        let idle = state.waiters.is_empty() && state.total() <= self.budget.high();
+        drop(state);
+        if !idle {
+            self.budget.grant();
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let held = self.bytes.swap(0, Ordering::Relaxed);
+        if held > 0 {
+            self.give_back(held, 0);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use super::*;
+use crate::store::Error;
+
+const MIB: u64 = 1 << 20;
+
+fn budget(used: u64) -> Arc<Budget> {
+    let budget = Budget::new(100 * MIB, used, Duration::ZERO);
+    budget.settled();
+    budget
+}
+
+#[tokio::test]
+async fn room_is_given_back_by_drop_and_turned_into_use_by_settle() {
+    let budget = budget(0);
+    let first = budget.reserve(10 * MIB, Ask::New).await.expect("room");
+    let second = budget.reserve(20 * MIB, Ask::New).await.expect("room");
+    assert_eq!(budget.figures(), (0, 30 * MIB));
+    drop(first);
+    second.settle(5 * MIB);
+    drop(second);
+    assert_eq!(budget.figures(), (5 * MIB, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_are_served_in_order_and_a_leaving_one_does_not_block_the_next() {
+    let budget = budget(90 * MIB);
+    let mut first = Box::pin(budget.reserve(50 * MIB, Ask::New));
+    let mut second = Box::pin(budget.reserve(5 * MIB, Ask::New));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    // There is room for the second one, but it is not its turn.
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop(first);
+    assert_eq!(second.await.expect("room").bytes(), 5 * MIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_body_gives_up_when_nothing_moves_for_a_while() {
+    let budget = budget(0);
+    let _held = budget.reserve(100 * MIB, Ask::New).await.expect("room");
+    let started = Instant::now();
+    let refused = budget.reserve(MIB, Ask::New).await;
+    assert!(matches!(refused, Err(Error::NoSpace { .. })));
+    assert_eq!(started.elapsed(), PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn growth_goes_first_and_the_youngest_fails_when_nothing_can_be_evicted() {
+    let budget = budget(0);
+    let older = budget.reserve(50 * MIB, Ask::New).await.expect("room");
+    let younger = budget.reserve(50 * MIB, Ask::New).await.expect("room");
+    let mut new = Box::pin(budget.reserve(MIB, Ask::New));
+    assert!(futures_util::poll!(&mut new).is_pending());
+    let mut grows = Box::pin(older.ensure(51 * MIB, 0));
+    assert!(futures_util::poll!(&mut grows).is_pending());
+    let mut fails = Box::pin(younger.ensure(51 * MIB, 0));
+    assert!(futures_util::poll!(&mut fails).is_pending());
+    budget.exhausted();
+    assert!(matches!(fails.await, Err(Error::NoSpace { .. })));
+    drop(younger);
+    grows.await.expect("grown");
+    new.await.expect("room");
+    drop(older);
+}
+
+#[tokio::test]
+async fn the_goal_reaches_the_low_water_mark_and_the_needs_that_can_be_met() {
+    let budget = budget(97 * MIB);
+    assert_eq!(budget.goal(), 0);
+    budget.adjust(2 * MIB as i64);
+    assert_eq!(budget.goal(), 4 * MIB);
+    let mut waits = Box::pin(budget.reserve(40 * MIB, Ask::New));
+    let mut too_much = Box::pin(budget.reserve(60 * MIB, Ask::New));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    assert!(futures_util::poll!(&mut too_much).is_pending());
+    assert_eq!(budget.goal(), 44 * MIB);
+    budget.freed(44 * MIB);
+    waits.await.expect("room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_handed_out_before_the_bytes_in_use_are_known_or_the_time_is_up() {
+    let budget = Budget::new(MIB, 0, Duration::from_secs(5));
+    let started = Instant::now();
+    budget.reserve(1, Ask::New).await.expect("room");
+    assert_eq!(started.elapsed(), Duration::from_secs(5));
+    let known = Budget::new(MIB, 0, Duration::from_secs(5));
+    known.settled();
+    let started = Instant::now();
+    known.reserve(1, Ask::New).await.expect("room");
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_every_wait() {
+    let budget = budget(100 * MIB);
+    let mut waits = Box::pin(budget.reserve(MIB, Ask::New));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    budget.close();
+    assert!(matches!(waits.await, Err(Error::Stopping)));
+    assert!(matches!(budget.reserve(1, Ask::New).await, Err(Error::Stopping)));
+}

@@ -1,0 +1,170 @@
+//! What all parts of the tier share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::Digest;
+use super::evict;
+use super::format::Flaw;
+use super::hot::Opened;
+use super::index::{Expect, Index, Retired};
+use super::layout::{Layout, leaf_of};
+use super::leaves::{self, Leaves};
+use super::lock::DirLock;
+use super::recover::Scan;
+use super::snapshot::Snapshot;
+use super::stats::Counters;
+use crate::config::Durability;
+use crate::store::budget::Budget;
+use crate::store::spool::SpoolDir;
+use crate::store::{Error, Precondition, Result, StoreKey};
+use crate::tasks::Tasks;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) layout: Layout,
+    pub(super) leaves: Leaves,
+    pub(super) budget: Arc<Budget>,
+    pub(super) spools: SpoolDir,
+    pub(super) tasks: Tasks,
+    pub(super) scan: Scan,
+    pub(super) snapshot: Snapshot,
+    pub(super) counters: Counters,
+    pub(super) durability: Durability,
+    /// Bytes of bodies that may be held in memory.
+    pub(super) memory: u64,
+    pub(super) lock: DirLock,
+    /// Ends the background tasks of this tier.
+    pub(super) stop: CancellationToken,
+    pub(super) closed: AtomicBool,
+    /// Changes under way.
+    pub(super) passes: TaskTracker,
+    pub(super) last_generation: AtomicU64,
+    pub(super) index: Mutex<Index>,
+}
+
+/// An entry that was looked up.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) generation: u64,
+    pub(super) opened: Arc<Opened>,
+}
+
+/// Microseconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64)
+}
+
+impl Core {
+    /// Looks into the index. `work` must be short and must not touch the disk.
+    pub(super) fn index<R>(&self, work: impl FnOnce(&mut Index) -> R) -> R {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = work(&mut index);
+        let garbage = std::mem::take(&mut index.garbage);
+        drop(index);
+        // Files are closed here, outside of the lock.
+        drop(garbage);
+        outcome
+    }
+
+    /// Permission to change something; [`Core::close`] waits until it is dropped.
+    pub(super) fn enter(&self) -> Result<TaskTrackerToken> {
+        let pass = self.passes.token();
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Stopping);
+        }
+        Ok(pass)
+    }
+
+    /// A generation greater than all before, close to the time in microseconds.
+    pub(super) fn next_generation(&self) -> u64 {
+        let now = now();
+        let next = |last: u64| now.max(last + 1);
+        self.last_generation
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(next(last)))
+            .map_or(now, next)
+    }
+
+    /// Generations of earlier runs stay behind those of this one, whatever the clock says.
+    pub(super) fn saw_generation(&self, generation: u64) {
+        self.last_generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
+    /// Blocking: unlinks a file that has left the index.
+    pub(super) fn retire(&self, retired: &Retired) -> std::io::Result<()> {
+        let mut leaf = self.leaves.lock(leaf_of(&retired.digest));
+        self.retire_in(&mut leaf, retired)
+    }
+
+    /// The same for those who hold the lock of the leaf already.
+    pub(super) fn retire_in(&self, leaf: &mut leaves::Leaf, retired: &Retired) -> std::io::Result<()> {
+        let grown = leaves::discard(&self.layout, leaf, &(retired.digest, retired.generation))?;
+        self.index(|index| index.retired(retired.generation));
+        self.budget.adjust(grown - retired.bytes() as i64);
+        Ok(())
+    }
+
+    /// Blocking: removes one version of an entry, if it is still there.
+    pub(super) fn forget(&self, digest: &Digest, generation: u64) -> bool {
+        let removed = self.index(|index| index.remove(digest, Expect::Exactly(Some(generation))));
+        if let Some(retired) = &removed
+            && let Err(error) = self.retire(retired)
+        {
+            evict::cannot_remove(&error);
+        }
+        removed.is_some()
+    }
+
+    /// Blocking: removes a damaged version of an entry, if it is still there, and says so.
+    pub(super) fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw) {
+        if self.forget(digest, generation) {
+            self.counters.corrupt.fetch_add(1, Ordering::Relaxed);
+            let file = self.layout.entry(digest, generation);
+            tracing::warn!(file = %file.display(), reason = %flaw, "removed a damaged cache entry");
+        }
+    }
+
+    /// What the index must hold for a change under `precondition`.
+    pub(super) async fn expect(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        precondition: &Precondition,
+    ) -> Result<Expect> {
+        if *precondition == Precondition::None {
+            return Ok(Expect::Any);
+        }
+        let found = self.find(key).await?;
+        let etag = found.as_ref().map(|found| &found.opened.entry.meta.etag);
+        if !precondition.holds(etag) {
+            return Err(Error::Precondition);
+        }
+        Ok(Expect::Exactly(found.map(|found| found.generation)))
+    }
+
+    /// See [`super::Disk::close`].
+    pub(super) async fn close(self: &Arc<Self>) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.passes.close();
+        self.passes.wait().await;
+        let core = Arc::clone(self);
+        // Whatever the scan has not seen yet is not in the index.
+        let whole = self.scan.done.is_cancelled();
+        let written = self.tasks.spawn_blocking(move || core.write_snapshot(whole));
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "could not write the snapshot of the cache index; the next start scans");
+        }
+        self.stop.cancel();
+        self.budget.close();
+        self.lock.release();
+    }
+}

@@ -1,0 +1,61 @@
+//! Delete: index first, then the files, then the answer.
+
+use std::sync::Arc;
+
+use super::Digest;
+use super::core::Core;
+use super::index::Expect;
+use super::layout::leaf_of;
+use super::leaves;
+use crate::store::{Error, Precondition, Result, StoreKey};
+
+/// What a look at one digest under the lock of its leaf came to.
+enum Outcome {
+    Removed(bool),
+    Changed,
+}
+
+impl Core {
+    /// See [`crate::store::Store::delete`].
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        precondition: &Precondition,
+    ) -> Result<bool> {
+        let pass = Arc::new(self.enter()?);
+        self.know(key.digest()).await?;
+        loop {
+            let expect = self.expect(key, precondition).await?;
+            let (core, digest, pass) = (Arc::clone(self), *key.digest(), Arc::clone(&pass));
+            let hop = self.tasks.spawn_blocking(move || {
+                let _pass = pass;
+                core.delete_now(&digest, expect)
+            });
+            let outcome = hop.await.map_err(|_| Error::Stopping)?;
+            match outcome.map_err(|error| Error::io("removing an entry", error))? {
+                Outcome::Removed(there_was_one) => return Ok(there_was_one),
+                Outcome::Changed => {}
+            }
+        }
+    }
+
+    /// Blocking: removes the entry and every file of it, so that no crash can bring it back.
+    fn delete_now(&self, digest: &Digest, expect: Expect) -> std::io::Result<Outcome> {
+        let mut leaf = self.leaves.lock(leaf_of(digest));
+        if !expect.fits(self.index(|index| index.current(digest))) {
+            return Ok(Outcome::Changed);
+        }
+        let (removed, retiring) = self.index(|index| {
+            let retiring = index.retiring(digest);
+            (index.remove(digest, Expect::Any), retiring)
+        });
+        if let Some(removed) = &removed {
+            self.retire_in(&mut leaf, removed)?;
+        }
+        // Evicted, but the evictor has not come to it yet; it keeps the account.
+        for generation in retiring {
+            leaves::unlink(&self.layout, &(*digest, generation))?;
+        }
+        Ok(Outcome::Removed(removed.is_some()))
+    }
+}

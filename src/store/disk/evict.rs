@@ -1,0 +1,105 @@
+//! The evictor: frees room off the request path, from the entry that was not used for longest on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::core::{Core, now};
+
+/// Entries per hop to the blocking pool: room is given to waiters after each.
+const BATCH: usize = 256;
+
+/// Runs until the tier stops.
+pub(super) async fn run(core: Arc<Core>) {
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => break,
+            () = core.budget.wanted() => {}
+        }
+        answer_demands(&core).await;
+        make_room(&core).await;
+    }
+    core.budget.close();
+}
+
+/// Evicts until the budget is content or nothing is left.
+async fn make_room(core: &Arc<Core>) {
+    loop {
+        let goal = core.budget.goal();
+        if goal == 0 {
+            return;
+        }
+        if evict(core, goal).await == 0 {
+            core.budget.exhausted();
+            return;
+        }
+    }
+}
+
+/// The volume is full for other reasons than our entries: evict as much as is asked for.
+async fn answer_demands(core: &Arc<Core>) {
+    for (bytes, answer) in core.budget.demands() {
+        say_full(bytes);
+        let mut freed = 0;
+        while freed < bytes && !core.stop.is_cancelled() {
+            match evict(core, bytes - freed).await {
+                0 => break,
+                more => freed += more,
+            }
+        }
+        // Who asked may have left.
+        let _left = answer.send(freed);
+    }
+}
+
+async fn evict(core: &Arc<Core>, bytes: u64) -> u64 {
+    let blocking = Arc::clone(core);
+    let hop = core.tasks.spawn_blocking(move || blocking.evict(bytes));
+    hop.await.unwrap_or(0)
+}
+
+impl Core {
+    /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes freed.
+    pub(super) fn evict(&self, bytes: u64) -> u64 {
+        let mut freed = 0;
+        for victim in self.index(|index| index.evict(bytes, BATCH)) {
+            match self.retire(&victim) {
+                Ok(()) => {
+                    freed += victim.bytes();
+                    self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => cannot_remove(&error),
+            }
+        }
+        self.counters.evicted_bytes.fetch_add(freed, Ordering::Relaxed);
+        freed
+    }
+}
+
+/// A file stays although its entry is gone; the next start finds it again.
+pub(super) fn cannot_remove(error: &io::Error) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if is_time(&LAST) {
+        tracing::error!(%error, "cannot remove a file of the cache; check the permissions of disk.dir");
+    }
+}
+
+fn say_full(needed: u64) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if is_time(&LAST) {
+        tracing::warn!(
+            needed,
+            "the volume of disk.dir is full although disk.limit is not reached; evicting entries"
+        );
+    }
+}
+
+/// At most once a minute.
+fn is_time(last: &AtomicU64) -> bool {
+    let now = now();
+    let before = last.load(Ordering::Relaxed);
+    now.saturating_sub(before) > 60_000_000
+        && last
+            .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+}

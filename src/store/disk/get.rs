@@ -1,0 +1,186 @@
+//! Look-up: hot entries at once, cold ones with one hop to the blocking pool.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::core::{Core, Found, now};
+use super::file::{self, DiskFile, Owner};
+use super::format::{self, Failure, Flaw, Parsed};
+use super::hot::{IN_MEMORY, Opened};
+use super::index::Hit;
+use crate::store::spool::Checksums;
+use crate::store::{Content, Entry, Error, FileRange, Result, StoreKey};
+
+/// Bodies of an earlier run up to this length are checked as a whole before the first byte, longer
+/// ones block by block as they are read.
+const CHECK_WHOLE: u64 = 64 << 20;
+/// A file that was changed so many microseconds after its generation was not changed by us.
+const SLACK: u64 = 2_000_000;
+/// Each further attempt follows a change of the entry by somebody else.
+const ATTEMPTS: usize = 32;
+
+impl Core {
+    /// The entry under `key`, opened. Awaits nothing if it is hot.
+    pub(super) async fn find(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Found>> {
+        for _ in 0..ATTEMPTS {
+            let now = now();
+            let Some(hit) = self.index(|index| index.hit(key.digest(), now)) else {
+                if self.scan.knows(key.digest()) {
+                    return Ok(None);
+                }
+                self.know(key.digest()).await?;
+                continue;
+            };
+            let opened = match hit.cell.opened.get() {
+                Some(opened) if opened.is_sound(now) => Some(Arc::clone(opened)),
+                Some(_) => {
+                    self.index(|index| index.distrust(key.digest(), &hit));
+                    None
+                }
+                None => self.open_cold(key, &hit).await?,
+            };
+            if let Some(opened) = opened {
+                let generation = hit.generation;
+                return Ok(Some(Found { generation, opened }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens an entry once for all who ask for it meanwhile. `None`: look again, it has changed.
+    async fn open_cold(self: &Arc<Self>, key: &StoreKey, hit: &Hit) -> Result<Option<Arc<Opened>>> {
+        let open = || async {
+            let (core, key) = (Arc::clone(self), key.clone());
+            let (generation, trusted) = (hit.generation, hit.trusted);
+            let opening = self
+                .tasks
+                .spawn_blocking(move || core.open(&key, generation, trusted));
+            opening
+                .await
+                .map_err(|lost| Failure::Io(io::Error::other(lost)))?
+        };
+        match hit.cell.opened.get_or_try_init(open).await {
+            Ok(opened) => {
+                let checked = opened.file.as_ref().is_none_or(|file| file.is_checked());
+                self.index(|index| index.admit(key.digest(), hit, checked));
+                Ok(Some(Arc::clone(opened)))
+            }
+            Err(Failure::Gone | Failure::Flawed(_)) => Ok(None),
+            Err(Failure::Io(error)) => Err(Error::io("opening an entry", error)),
+        }
+    }
+
+    /// Blocking: opens a version of an entry; removes it if it is not what it should be.
+    fn open(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        generation: u64,
+        trusted: bool,
+    ) -> Result<Arc<Opened>, Failure> {
+        let opened = self.try_open(key, generation, trusted);
+        match &opened {
+            // Evicted a moment ago, or removed from outside.
+            Err(Failure::Gone) => _ = self.forget(key.digest(), generation),
+            Err(Failure::Flawed(flaw)) => self.condemn(key.digest(), generation, *flaw),
+            _ => {}
+        }
+        opened
+    }
+
+    fn try_open(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        generation: u64,
+        trusted: bool,
+    ) -> Result<Arc<Opened>, Failure> {
+        let file = Arc::new(self.open_file(key, generation)?);
+        let metadata = file.metadata()?;
+        let parsed = format::read(&file, metadata.len(), key)?;
+        let owner = self.owner(key, generation);
+        if let Some(body) = &parsed.body {
+            if Checksums::of(body) != parsed.sums {
+                return Err(Flaw::Body.into());
+            }
+            if self.fits_memory(parsed.meta.size) {
+                return Ok(in_memory(parsed));
+            }
+        }
+        let checked = parsed.body.is_some() || trusted && !changed_since(&metadata, generation);
+        let open = if checked {
+            DiskFile::intact(file, &metadata, owner)
+        } else if parsed.meta.size <= CHECK_WHOLE {
+            check_whole(&file, &parsed.sums)?;
+            DiskFile::intact(file, &metadata, owner)
+        } else {
+            DiskFile::unchecked(file, &metadata, owner, parsed.sums)
+        };
+        let meta = Arc::new(parsed.meta);
+        Ok(opened_file(open, meta))
+    }
+
+    /// Opens the file; if the process has run out of open files, after closing some of ours.
+    fn open_file(&self, key: &StoreKey, generation: u64) -> io::Result<File> {
+        let path = self.layout.entry(key.digest(), generation);
+        match File::open(&path) {
+            Err(error) if is_out_of_files(&error) => {
+                self.index(|index| index.shed_files());
+                File::open(&path)
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn owner(self: &Arc<Self>, key: &StoreKey, generation: u64) -> Owner {
+        Owner {
+            core: Arc::downgrade(self),
+            digest: *key.digest(),
+            generation,
+        }
+    }
+
+    /// Whether a body of `size` bytes is held in memory rather than as an open file.
+    pub(super) fn fits_memory(&self, size: u64) -> bool {
+        size <= IN_MEMORY && size < self.memory
+    }
+}
+
+fn in_memory(parsed: Parsed) -> Arc<Opened> {
+    let entry = Entry {
+        meta: Arc::new(parsed.meta),
+        content: Content::Memory(parsed.body.unwrap_or_default()),
+    };
+    Opened::new(entry, None, now())
+}
+
+/// An entry whose body is sent from its file.
+pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<crate::store::Meta>) -> Arc<Opened> {
+    let range = FileRange::new(Arc::clone(&file) as _, 0..meta.size);
+    let content = Content::File(range);
+    Opened::new(Entry { meta, content }, Some(file), now())
+}
+
+fn check_whole(file: &File, sums: &Checksums) -> Result<(), Failure> {
+    file::check_all(file, sums).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Flaw::Body.into(),
+        _ => error.into(),
+    })
+}
+
+/// Whether somebody else changed the file after it was committed.
+fn changed_since(metadata: &std::fs::Metadata, generation: u64) -> bool {
+    let committed =
+        std::time::UNIX_EPOCH + std::time::Duration::from_micros(generation.saturating_add(SLACK));
+    metadata.modified().is_ok_and(|modified| modified > committed)
+}
+
+#[cfg(unix)]
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_error: &io::Error) -> bool {
+    false
+}

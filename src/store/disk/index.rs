@@ -1,0 +1,466 @@
+//! The index: which entries exist, in which version, and in which order they were used.
+//!
+//! Everything is in memory and guarded by one lock ([`super::core::Core::index`]) that is held for
+//! look-ups only, never across input, output or an await. A commit is a swap of a slot; the file of
+//! the former version is *retiring* until it is unlinked, so that neither a scan nor a crash between
+//! the two can bring it back unnoticed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::Digest;
+use super::hot::{HotCell, HotSet};
+use super::lru::List;
+use super::slab::{NONE, Slab, Slot};
+
+/// Look-up tables: a table that grows stops everybody for a moment, a small one only for a short one.
+const TABLES: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Index {
+    tables: Vec<HashTable<u32>>,
+    pub(super) slab: Slab,
+    /// All entries whose last use is known, ordered by it.
+    used: List,
+    /// Entries found by the scan, in no order, until [`Index::order_found`].
+    found: List,
+    hot: HotSet,
+    /// Files that are out of the index and not yet unlinked: generation to digest.
+    retiring: HashMap<u64, Digest>,
+    entries: usize,
+    clock: u64,
+    /// Grows with every change of the set of entries.
+    pub(super) changes: u64,
+    /// Cells that left their slots. Dropping them may close files, so the caller does it after the lock.
+    pub(super) garbage: Vec<Arc<HotCell>>,
+}
+
+/// A look-up that found something.
+#[derive(Debug)]
+pub(super) struct Hit {
+    pub(super) generation: u64,
+    /// Written or checked by this process.
+    pub(super) trusted: bool,
+    pub(super) cell: Arc<HotCell>,
+}
+
+/// A file that has to be unlinked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retired {
+    pub(super) digest: Digest,
+    pub(super) generation: u64,
+    pub(super) blocks: u32,
+}
+
+impl Retired {
+    pub(super) fn bytes(&self) -> u64 {
+        u64::from(self.blocks) * crate::store::budget::BLOCK
+    }
+}
+
+/// What the index must hold under a digest for a change to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// Anything.
+    Any,
+    /// This generation, or nothing.
+    Exactly(Option<u64>),
+}
+
+impl Expect {
+    pub(super) fn fits(self, current: Option<u64>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(expected) => expected == current,
+        }
+    }
+}
+
+/// The index holds as many entries as it can number.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// A file on disk, as a snapshot or a scan describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) digest: Digest,
+    pub(super) generation: u64,
+    pub(super) stamp: u64,
+    pub(super) blocks: u32,
+}
+
+impl From<&Record> for Retired {
+    fn from(file: &Record) -> Self {
+        Self {
+            digest: file.digest,
+            generation: file.generation,
+            blocks: file.blocks,
+        }
+    }
+}
+
+/// What the index did with a file that a scan found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Known; its size was wrong by so many bytes.
+    Known(i64),
+    /// Not known before; it takes so many bytes more than the older version that it replaces.
+    Added(i64),
+    /// There is a newer version: unlink this one.
+    Older,
+    /// Somebody is unlinking it.
+    Retiring,
+}
+
+fn hash(digest: &Digest) -> u64 {
+    // The digest is uniform already.
+    u64::from_le_bytes([
+        digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
+    ])
+}
+
+fn table_of(digest: &Digest) -> usize {
+    usize::from(digest[31]) % TABLES
+}
+
+impl Index {
+    /// An empty index that keeps at most `memory` bytes of bodies and `files` open files.
+    pub(super) fn new(memory: u64, files: u64) -> Self {
+        Self {
+            tables: (0..TABLES).map(|_| HashTable::new()).collect(),
+            slab: Slab::new(),
+            used: List::new(),
+            found: List::new(),
+            hot: HotSet::new(memory, files),
+            retiring: HashMap::new(),
+            entries: 0,
+            clock: 0,
+            changes: 0,
+            garbage: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Hot cells, bytes in memory, open files.
+    pub(super) fn hot_figures(&self) -> (usize, u64, usize) {
+        self.hot.figures()
+    }
+
+    /// The entry under `digest`, which becomes the one used last.
+    pub(super) fn hit(&mut self, digest: &Digest, now: u64) -> Option<Hit> {
+        let id = self.find(digest)?;
+        self.touch(id, now);
+        let slot = self.slab.get_mut(id);
+        let cell = slot.hot.get_or_insert_default();
+        cell.touch();
+        Some(Hit {
+            generation: slot.generation,
+            trusted: slot.trusted,
+            cell: Arc::clone(cell),
+        })
+    }
+
+    /// The version under `digest`.
+    pub(super) fn current(&self, digest: &Digest) -> Option<u64> {
+        self.find(digest).map(|id| self.slab.get(id).generation)
+    }
+
+    /// Puts a new version in place; answers the former one, which is now retiring.
+    pub(super) fn commit(&mut self, new: Record, cell: Arc<HotCell>) -> Result<Option<Retired>, Full> {
+        let (id, former) = match self.find(&new.digest) {
+            Some(id) => (id, Some(self.replace(id, &new))),
+            None => (self.insert(&new).ok_or(Full)?, None),
+        };
+        self.changes += 1;
+        self.touch(id, new.stamp);
+        let slot = self.slab.get_mut(id);
+        slot.seen = true;
+        slot.trusted = true;
+        slot.hot = Some(cell);
+        self.hot.admit(&mut self.slab, id, &mut self.garbage);
+        Ok(former)
+    }
+
+    /// Removes the entry; its file is retiring.
+    /// `None` if there is none, or another version than `expect`.
+    pub(super) fn remove(&mut self, digest: &Digest, expect: Expect) -> Option<Retired> {
+        let id = self.find(digest)?;
+        expect
+            .fits(Some(self.slab.get(id).generation))
+            .then(|| self.take(id))
+    }
+
+    /// Takes entries that were not used for longest, until they are `bytes` or `most` entries.
+    pub(super) fn evict(&mut self, bytes: u64, most: usize) -> Vec<Retired> {
+        let mut victims = Vec::new();
+        let mut freed = 0;
+        while freed < bytes && victims.len() < most {
+            let Some(id) = self.oldest() else { break };
+            let victim = self.take(id);
+            freed += victim.bytes();
+            victims.push(victim);
+        }
+        victims
+    }
+
+    /// The file of this generation is unlinked.
+    pub(super) fn retired(&mut self, generation: u64) {
+        self.retiring.remove(&generation);
+    }
+
+    /// Files of this digest that are out of the index and perhaps not yet unlinked.
+    pub(super) fn retiring(&self, digest: &Digest) -> Vec<u64> {
+        self.retiring
+            .iter()
+            .filter(|(_, other)| *other == digest)
+            .map(|(generation, _)| *generation)
+            .collect()
+    }
+
+    /// The cell of this version has been opened: count it, and remember that its bytes are checked.
+    pub(super) fn admit(&mut self, digest: &Digest, hit: &Hit, checked: bool) {
+        let Some(id) = self.find(digest) else { return };
+        let slot = self.slab.get_mut(id);
+        if slot.generation != hit.generation {
+            return;
+        }
+        slot.trusted |= checked;
+        if slot.hot.as_ref().is_some_and(|cell| Arc::ptr_eq(cell, &hit.cell)) {
+            self.hot.admit(&mut self.slab, id, &mut self.garbage);
+        }
+    }
+
+    /// Forgets an open file that is not what it was; the entry has to be opened and checked anew.
+    pub(super) fn distrust(&mut self, digest: &Digest, hit: &Hit) {
+        let Some(id) = self.find(digest) else { return };
+        let slot = self.slab.get_mut(id);
+        if slot.generation == hit.generation
+            && slot.hot.as_ref().is_some_and(|cell| Arc::ptr_eq(cell, &hit.cell))
+        {
+            slot.trusted = false;
+            self.cool(id);
+        }
+    }
+
+    /// See [`HotSet::shed_files`].
+    pub(super) fn shed_files(&mut self) {
+        self.hot.shed_files(&mut self.slab, &mut self.garbage);
+    }
+
+    fn find(&self, digest: &Digest) -> Option<u32> {
+        self.tables[table_of(digest)]
+            .find(hash(digest), |id| self.slab.get(*id).digest == *digest)
+            .copied()
+    }
+
+    fn insert(&mut self, new: &Record) -> Option<u32> {
+        let id = self.slab.insert(Slot {
+            digest: new.digest,
+            generation: new.generation,
+            stamp: new.stamp,
+            blocks: new.blocks,
+            prev: NONE,
+            next: NONE,
+            seen: false,
+            trusted: false,
+            found: false,
+            hot: None,
+        })?;
+        self.used.push_front(&mut self.slab, id);
+        let slab = &self.slab;
+        self.tables[table_of(&new.digest)]
+            .insert_unique(hash(&new.digest), id, |id| hash(&slab.get(*id).digest));
+        self.entries += 1;
+        Some(id)
+    }
+
+    /// Writes a new version into a slot.
+    fn replace(&mut self, id: u32, new: &Record) -> Retired {
+        self.cool(id);
+        let slot = self.slab.get_mut(id);
+        let former = Retired {
+            digest: slot.digest,
+            generation: slot.generation,
+            blocks: slot.blocks,
+        };
+        slot.generation = new.generation;
+        slot.blocks = new.blocks;
+        slot.trusted = false;
+        self.retiring.insert(former.generation, former.digest);
+        former
+    }
+
+    fn take(&mut self, id: u32) -> Retired {
+        self.changes += 1;
+        self.entries -= 1;
+        self.cool(id);
+        self.unlink(id);
+        let slot = self.slab.get(id);
+        let victim = Retired {
+            digest: slot.digest,
+            generation: slot.generation,
+            blocks: slot.blocks,
+        };
+        self.retiring.insert(victim.generation, victim.digest);
+        if let Ok(entry) =
+            self.tables[table_of(&victim.digest)].find_entry(hash(&victim.digest), |other| *other == id)
+        {
+            entry.remove();
+        }
+        self.slab.remove(id);
+        victim
+    }
+
+    fn cool(&mut self, id: u32) {
+        if let Some(cell) = self.slab.get_mut(id).hot.take() {
+            self.hot.forget(&cell);
+            self.garbage.push(cell);
+        }
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let list = if self.slab.get(id).found {
+            &mut self.found
+        } else {
+            &mut self.used
+        };
+        list.unlink(&mut self.slab, id);
+    }
+
+    /// Stamps only grow, so that the list is always ordered by them, and a snapshot too.
+    fn touch(&mut self, id: u32, now: u64) {
+        self.clock = now.max(self.clock + 1);
+        let stamp = self.clock;
+        if self.used.front() != Some(id) {
+            self.unlink(id);
+            self.used.push_front(&mut self.slab, id);
+        }
+        let slot = self.slab.get_mut(id);
+        slot.found = false;
+        slot.stamp = stamp;
+    }
+
+    fn oldest(&self) -> Option<u32> {
+        match (self.used.back(), self.found.back()) {
+            (Some(used), Some(found)) => {
+                let newer = self.slab.get(found).stamp > self.slab.get(used).stamp;
+                Some(if newer { used } else { found })
+            }
+            (used, found) => used.or(found),
+        }
+    }
+}
+
+/// Start and snapshot.
+impl Index {
+    /// Adds a record of the snapshot as the one used last; records come ordered by last use.
+    /// Answers whether it was new.
+    pub(super) fn restore(&mut self, record: &Record) -> bool {
+        // Stamps of this run follow those of earlier ones, even if their clock was ahead.
+        self.clock = self.clock.max(record.stamp);
+        match self.find(&record.digest) {
+            Some(_) => false,
+            None => self.insert(record).is_some(),
+        }
+    }
+
+    /// Takes a file that the scan found.
+    pub(super) fn found(&mut self, file: &Record) -> Found {
+        if self.retiring.contains_key(&file.generation) {
+            return Found::Retiring;
+        }
+        let Some(id) = self.find(&file.digest) else {
+            return self.found_new(file);
+        };
+        let slot = self.slab.get_mut(id);
+        let grown = (i64::from(file.blocks) - i64::from(slot.blocks)) * crate::store::budget::BLOCK as i64;
+        match slot.generation.cmp(&file.generation) {
+            std::cmp::Ordering::Greater => Found::Older,
+            std::cmp::Ordering::Equal => {
+                slot.seen = true;
+                slot.blocks = file.blocks;
+                Found::Known(grown)
+            }
+            std::cmp::Ordering::Less => {
+                let former = self.replace(id, file);
+                // The scan meets the former file as an older one, if it exists.
+                self.retiring.remove(&former.generation);
+                self.slab.get_mut(id).seen = true;
+                self.changes += 1;
+                Found::Added(grown)
+            }
+        }
+    }
+
+    fn found_new(&mut self, file: &Record) -> Found {
+        let Some(id) = self.insert(file) else {
+            return Found::Older;
+        };
+        self.used.unlink(&mut self.slab, id);
+        self.found.push_front(&mut self.slab, id);
+        let slot = self.slab.get_mut(id);
+        slot.seen = true;
+        slot.found = true;
+        self.changes += 1;
+        Found::Added(i64::from(file.blocks) * crate::store::budget::BLOCK as i64)
+    }
+
+    /// Gives found entries their place in the order of use. One pass, once after a start.
+    pub(super) fn order_found(&mut self) {
+        let mut found = Vec::new();
+        while let Some(id) = self.found.front() {
+            self.found.unlink(&mut self.slab, id);
+            found.push((self.slab.get(id).stamp, id));
+        }
+        found.sort_unstable();
+        // The oldest entries are at the back: walk forward from there, as both are ordered.
+        let mut older = self.used.back().unwrap_or(NONE);
+        for (stamp, id) in found {
+            while older != NONE && self.slab.get(older).stamp <= stamp {
+                older = self.slab.get(older).prev;
+            }
+            // `older` is used later than `id`; it belongs behind it.
+            let next = match older {
+                NONE => self.used.front().unwrap_or(NONE),
+                newer => self.slab.get(newer).next,
+            };
+            self.used.insert_before(&mut self.slab, id, next);
+            self.slab.get_mut(id).found = false;
+        }
+    }
+
+    /// Removes records of the slots `from..from + most` whose files the scan did not meet.
+    pub(super) fn sweep(&mut self, from: usize, most: usize) -> Vec<Retired> {
+        let mut gone = Vec::new();
+        for id in from..self.slab.end().min(from + most) {
+            let slot = self.slab.get(id as u32);
+            if slot.generation != 0 && !slot.seen {
+                gone.push(self.take(id as u32));
+            }
+        }
+        gone
+    }
+
+    /// Visits the records of the slots `from..from + most`; `false` after the last one.
+    pub(super) fn records(&self, from: usize, most: usize, mut visit: impl FnMut(Record)) -> bool {
+        let end = self.slab.end();
+        for id in from..end.min(from + most) {
+            let slot = self.slab.get(id as u32);
+            if slot.generation != 0 {
+                visit(Record {
+                    digest: slot.digest,
+                    generation: slot.generation,
+                    stamp: slot.stamp,
+                    blocks: slot.blocks,
+                });
+            }
+        }
+        from + most < end
+    }
+}

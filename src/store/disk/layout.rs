@@ -1,0 +1,148 @@
+//! Names of files and folders.
+//!
+//! ```text
+//! entries/<h>/<hh>/<61 hex>.<16 hex>   one version of an entry: digest, generation
+//! tmp/                                 bodies under construction; emptied at start
+//! index                                snapshot of the index
+//! lock                                 held by the running server; holds its pid
+//! format                               version of this layout
+//! ```
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::Digest;
+
+/// Leaf folders: 16 folders of 256 each.
+pub(super) const LEAVES: usize = 4096;
+
+/// The paths below one directory.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn entries(&self) -> PathBuf {
+        self.root.join("entries")
+    }
+
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    pub(super) fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub(super) fn format(&self) -> PathBuf {
+        self.root.join("format")
+    }
+
+    /// The folder above a leaf.
+    pub(super) fn parent(&self, leaf: usize) -> PathBuf {
+        self.root.join(format!("entries/{:x}", leaf >> 8))
+    }
+
+    pub(super) fn leaf(&self, leaf: usize) -> PathBuf {
+        self.root
+            .join(format!("entries/{:x}/{:02x}", leaf >> 8, leaf & 0xff))
+    }
+
+    /// The file of one version of an entry.
+    pub(super) fn entry(&self, digest: &Digest, generation: u64) -> PathBuf {
+        let hex = hex(digest);
+        let name = format!(
+            "entries/{}/{}/{}.{generation:016x}",
+            &hex[..1],
+            &hex[1..3],
+            &hex[3..]
+        );
+        self.root.join(name)
+    }
+}
+
+/// The leaf folder that holds an entry: the first three hex digits.
+pub(super) fn leaf_of(digest: &Digest) -> usize {
+    (usize::from(digest[0]) << 4) | usize::from(digest[1] >> 4)
+}
+
+/// Digest and generation from the name of a file in a leaf; `None` if it is not a name of ours.
+pub(super) fn parse(leaf: usize, name: &str) -> Option<(Digest, u64)> {
+    let (rest, generation) = name.split_once('.')?;
+    if rest.len() != 61 || generation.len() != 16 || !name.is_ascii() {
+        return None;
+    }
+    let full = format!("{leaf:03x}{rest}");
+    let mut digest = Digest::default();
+    for (nth, byte) in digest.iter_mut().enumerate() {
+        *byte = strict_hex(&full[2 * nth..2 * nth + 2])? as u8;
+    }
+    let generation = strict_hex(generation)?;
+    (generation != 0).then_some((digest, generation))
+}
+
+/// Lower-case digits only: one entry has one name.
+fn strict_hex(text: &str) -> Option<u64> {
+    let known = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.bytes()
+        .all(known)
+        .then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+fn hex(digest: &Digest) -> String {
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_what_they_are_made_of() {
+        let layout = Layout::new("/cache".into());
+        for seed in 0..64_u8 {
+            let digest: Digest = std::array::from_fn(|n| seed.wrapping_mul(37).wrapping_add(n as u8 * 11));
+            let path = layout.entry(&digest, 1 + u64::from(seed));
+            let leaf = leaf_of(&digest);
+            assert_eq!(path.parent(), Some(layout.leaf(leaf).as_path()));
+            assert_eq!(layout.leaf(leaf).parent(), Some(layout.parent(leaf).as_path()));
+            let name = path.file_name().and_then(|name| name.to_str()).expect("name");
+            assert_eq!(parse(leaf, name), Some((digest, 1 + u64::from(seed))));
+        }
+    }
+
+    #[test]
+    fn strange_names_are_refused() {
+        let good = format!("{}.{:016x}", "a".repeat(61), 7);
+        assert!(parse(0, &good).is_some());
+        for bad in [
+            String::new(),
+            "x".into(),
+            good.to_uppercase(),
+            good.replace('.', "-"),
+            format!("{good}0"),
+            format!("{}.{:016x}", "a".repeat(61), 0),
+            format!("{}.+{:015x}", "a".repeat(61), 7),
+            format!("{}é.{:016x}", "a".repeat(59), 7),
+        ] {
+            assert_eq!(parse(0, &bad), None, "{bad}");
+        }
+    }
+}

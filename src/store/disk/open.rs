@@ -1,0 +1,284 @@
+//! Start: check the directory, take the lock, read the snapshot, start the tasks.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use super::core::{Core, now};
+use super::evict;
+use super::format::VERSION;
+use super::index::Index;
+use super::layout::{LEAVES, Layout};
+use super::leaves::Leaves;
+use super::lock::{DirLock, Refused};
+use super::recover::{self, Scan};
+use super::snapshot::{self, Loaded, Snapshot};
+use super::stats::Counters;
+use crate::config::DiskConfig;
+use crate::store::budget::{BLOCK, Budget};
+use crate::store::spool::SpoolDir;
+use crate::sys;
+use crate::tasks::Tasks;
+
+/// How long writers wait for the scan after an unclean stop: until then the bytes in use are not known.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Most files held open unless configured otherwise.
+const OPEN_FILES: u64 = 4096;
+
+/// Why the directory of the tier cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// `disk.dir` names something else.
+    #[error("disk.dir: {path} is not a directory; name a directory, it is made if it does not exist")]
+    NotADirectory {
+        /// The configured path.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("disk.dir: cannot {action} {path}: {source}; the directory must be writable for this user")]
+    Unusable {
+        /// What was tried.
+        action: &'static str,
+        /// Where it was tried.
+        path: PathBuf,
+        /// The answer of the operating system.
+        source: io::Error,
+    },
+    /// Another server works there.
+    #[error(
+        "disk.dir: {path} is in use by another running server{}; stop it, or name another directory \
+         (lock file: {})", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), lock.display()
+    )]
+    InUse {
+        /// The configured path.
+        path: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+        /// The process that holds it.
+        pid: Option<u32>,
+    },
+    /// A later version of this program was here.
+    #[error(
+        "disk.dir: {path} has format {found}, this version knows formats up to {known}; \
+         use the newer version again, or empty the directory"
+    )]
+    Newer {
+        /// The configured path.
+        path: PathBuf,
+        /// The format on the disk.
+        found: u32,
+        /// The newest known format.
+        known: u32,
+    },
+    /// The directory holds something else: files there would be removed.
+    #[error("disk.dir: {path} is not a cache directory, it holds {found}; name an empty or a new directory")]
+    Foreign {
+        /// The configured path.
+        path: PathBuf,
+        /// One of the names in it.
+        found: String,
+    },
+    /// The server stops before it has begun.
+    #[error("the server is shutting down")]
+    Stopping,
+}
+
+/// Adds to an error of the operating system what was tried where.
+trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError> {
+        self.map_err(|source| OpenError::Unusable {
+            action,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+/// See [`super::Disk::open`].
+pub(super) async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
+    let (owned, own_tasks) = (config.clone(), tasks.clone());
+    let hop = tasks.spawn_blocking(move || prepare(&owned, &own_tasks));
+    let core = hop.await.map_err(|_| OpenError::Stopping)??;
+    tasks.spawn(recover::run(Arc::clone(&core)));
+    tasks.spawn(evict::run(Arc::clone(&core)));
+    tasks.spawn(snapshot::run(Arc::clone(&core)));
+    Ok(core)
+}
+
+fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
+    let layout = Layout::new(config.dir.clone());
+    let lock = take_directory(&layout)?;
+    warn_if_too_large(config);
+    let loaded = snapshot::load(&layout.index()).unwrap_or_default();
+    let mut index = Index::new(config.memory, open_files(config));
+    let leaves = Leaves::new();
+    let used = restore(&loaded, &mut index, &leaves) + overhead(&layout, &leaves)?;
+    let newest = loaded.records.iter().map(|record| record.generation).max();
+    let budget = Budget::new(config.limit, used, SETTLE);
+    if loaded.clean {
+        budget.settled();
+    }
+    // What is too much already, if the limit was lowered, goes at once.
+    budget.adjust(0);
+    Ok(Arc::new(Core {
+        spools: SpoolDir::new(layout.tmp(), Arc::clone(&budget), tasks.clone()),
+        snapshot: Snapshot::new(layout.index(), loaded.clean),
+        layout,
+        leaves,
+        budget,
+        tasks: tasks.clone(),
+        scan: Scan::new(),
+        counters: Counters::default(),
+        durability: config.durability,
+        memory: config.memory,
+        lock,
+        stop: tasks.stopping().child_token(),
+        closed: AtomicBool::new(false),
+        passes: TaskTracker::new(),
+        last_generation: AtomicU64::new(newest.unwrap_or(0).max(now())),
+        index: Mutex::new(index),
+    }))
+}
+
+/// Makes the directory ours.
+fn take_directory(layout: &Layout) -> Result<DirLock, OpenError> {
+    let root = layout.root();
+    if root.exists() && !root.is_dir() {
+        return Err(OpenError::NotADirectory {
+            path: root.to_owned(),
+        });
+    }
+    fs::create_dir_all(root).at("make", root)?;
+    // Before anything is written: a wrong path must stay as it is.
+    let formatted = check_format(layout)?;
+    let lock = DirLock::take(&layout.lock()).map_err(|refused| match refused {
+        Refused::Held(pid) => OpenError::InUse {
+            path: root.to_owned(),
+            lock: layout.lock(),
+            pid,
+        },
+        Refused::Io(source) => OpenError::Unusable {
+            action: "write",
+            path: layout.lock(),
+            source,
+        },
+    })?;
+    if !formatted {
+        write_format(layout).at("write", &layout.format())?;
+    }
+    let (entries, tmp) = (layout.entries(), layout.tmp());
+    fs::create_dir_all(&entries).at("make", &entries)?;
+    empty(&tmp).at("empty", &tmp)?;
+    Ok(lock)
+}
+
+/// Whether the directory is marked as ours. One that is not must be empty.
+fn check_format(layout: &Layout) -> Result<bool, OpenError> {
+    let path = layout.root().to_owned();
+    match fs::read_to_string(layout.format()) {
+        Ok(text) if !text.trim().is_empty() => match text.trim().parse() {
+            Ok(VERSION) => Ok(true),
+            Ok(found) => Err(OpenError::Newer {
+                path,
+                found,
+                known: VERSION,
+            }),
+            Err(_) => Err(OpenError::Foreign {
+                path,
+                found: "a file named format that is not of this program".into(),
+            }),
+        },
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("read", &layout.format()),
+        _ => match foreign_name(layout.root()).at("read", layout.root())? {
+            Some(found) => Err(OpenError::Foreign { path, found }),
+            None => Ok(false),
+        },
+    }
+}
+
+fn foreign_name(root: &Path) -> io::Result<Option<String>> {
+    for file in fs::read_dir(root)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        // A fresh volume has the first, a start that was cut short may have left the others.
+        let harmless = ["lost+found", "lock", "format"].contains(&name.as_str()) || name.starts_with('.');
+        if !harmless {
+            return Ok(Some(format!("\"{name}\"")));
+        }
+    }
+    Ok(None)
+}
+
+fn write_format(layout: &Layout) -> io::Result<()> {
+    let mut file = fs::File::create(layout.format())?;
+    writeln!(file, "{VERSION}")?;
+    // The mark has to be there after a power loss if entries are.
+    file.sync_all()
+}
+
+/// Removes what an earlier run was writing when it ended.
+fn empty(tmp: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(tmp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::create_dir(tmp)
+}
+
+/// Fills the index from the snapshot. Answers the bytes in use.
+fn restore(loaded: &Loaded, index: &mut Index, leaves: &Leaves) -> u64 {
+    let mut used = 0;
+    for record in &loaded.records {
+        if index.restore(record) {
+            used += u64::from(record.blocks) * BLOCK;
+        }
+    }
+    for (leaf, bytes) in &loaded.folders {
+        leaves.lock(*leaf).bytes = *bytes;
+        used += bytes;
+    }
+    used
+}
+
+/// Bytes of everything beside the entries and their folders, foreign files at the top included.
+fn overhead(layout: &Layout, leaves: &Leaves) -> Result<u64, OpenError> {
+    let root = layout.root();
+    let measure = || -> io::Result<u64> {
+        let mut bytes = sys::block_bytes(&root.metadata()?);
+        for file in fs::read_dir(root)? {
+            bytes += sys::block_bytes(&file?.metadata()?);
+        }
+        for parent in (0..LEAVES).step_by(256) {
+            // It is made when it is needed.
+            let grown = leaves.measure_parent(layout, parent).unwrap_or(0);
+            bytes = bytes.saturating_add_signed(grown);
+        }
+        Ok(bytes)
+    };
+    measure().at("read", root)
+}
+
+fn open_files(config: &DiskConfig) -> u64 {
+    let default = || OPEN_FILES.min(sys::open_file_limit() / 4);
+    config.open_files.map_or_else(default, |files| files as u64)
+}
+
+fn warn_if_too_large(config: &DiskConfig) {
+    if let Some(size) = sys::volume_size(&config.dir)
+        && size < config.limit
+    {
+        tracing::warn!(
+            limit = config.limit,
+            volume = size,
+            "disk.limit is larger than the volume of disk.dir; entries are evicted when the volume is full"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! The index alone, for `benches/store.rs`. Not a part of the interface.
+
+use super::Digest;
+use super::hot::HotCell;
+use super::index::{Index, Record};
+
+/// An index without a disk.
+#[derive(Debug)]
+pub struct IndexProbe {
+    index: Index,
+    next: u64,
+}
+
+impl IndexProbe {
+    /// An index of `entries` entries.
+    pub fn with_entries(entries: u64) -> Self {
+        let mut this = Self {
+            index: Index::new(0, 0),
+            next: 0,
+        };
+        (0..entries).for_each(|_| this.insert());
+        this
+    }
+
+    /// Adds an entry.
+    pub fn insert(&mut self) {
+        self.next += 1;
+        let new = Record {
+            digest: digest(self.next),
+            generation: self.next,
+            stamp: self.next,
+            blocks: 1,
+        };
+        let _full = self.index.commit(new, HotCell::empty());
+    }
+
+    /// Evicts the oldest entry.
+    pub fn evict(&mut self) {
+        for victim in self.index.evict(1, 1) {
+            self.index.retired(victim.generation);
+        }
+        self.index.garbage.clear();
+    }
+
+    /// Looks up one of the entries, and makes it the newest.
+    pub fn hit(&mut self, nth: u64) -> bool {
+        self.next += 1;
+        self.index.hit(&digest(nth), self.next).is_some()
+    }
+}
+
+fn digest(nth: u64) -> Digest {
+    *blake3::hash(&nth.to_le_bytes()).as_bytes()
+}

@@ -1,0 +1,227 @@
+//! Commit: file, name, slot; in one hop to the blocking pool that nothing interrupts half way.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::core::{Core, now};
+use super::file::{DiskFile, Owner};
+use super::format;
+use super::get::opened_file;
+use super::hot::{HotCell, Opened};
+use super::index::{Expect, Record, Retired};
+use super::layout::leaf_of;
+use super::leaves::Leaf;
+use crate::config::Durability;
+use crate::store::budget::{BLOCK, whole_blocks};
+use crate::store::spool::{ATTEMPTS, Body, FOLDERS, Temp, joined, make_way, room_for};
+use crate::store::{Content, Draft, Entry, Error, Meta, Precondition, Result, Spool, StoreKey};
+use crate::sys;
+
+impl Core {
+    /// See [`crate::store::Store::put`].
+    pub(super) async fn put(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: &Precondition,
+    ) -> Result<Arc<Meta>> {
+        let pass = self.enter()?;
+        self.know(key.digest()).await?;
+        let meta = Arc::new(Meta {
+            size: body.len(),
+            etag: body.checksums().etag(),
+            origin: draft.origin,
+            metadata: draft.metadata,
+        });
+        let trailer = format::trailer(key, &meta, body.checksums())
+            .map_err(|error| Error::io("describing an entry", error))?;
+        // Usually held already: the trailer would have to be longer than any usual one.
+        let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDERS;
+        body.room().ensure(exact.max(room_for(body.len())), 0).await?;
+        let commit = Commit {
+            core: Arc::clone(self),
+            owner: self.owner(key, 0),
+            meta: Arc::clone(&meta),
+            trailer,
+            body,
+            expect: self.expect(key, precondition).await?,
+            _pass: pass,
+        };
+        self.run(Box::new(commit), key, precondition).await?;
+        Ok(meta)
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        mut commit: Box<Commit>,
+        key: &StoreKey,
+        precondition: &Precondition,
+    ) -> Result<()> {
+        let mut attempts = 0;
+        loop {
+            let size = commit.body.len();
+            let hop = self.tasks.spawn_blocking(move || commit.run());
+            let (stopped, back) = match hop.await.map_err(|_| Error::Stopping)? {
+                Ok(()) => return Ok(()),
+                Err(stopped) => stopped,
+            };
+            commit = back;
+            match stopped {
+                Stopped::Changed => commit.expect = self.expect(key, precondition).await?,
+                Stopped::Failed(error) => {
+                    let error = Error::io("writing an entry", error);
+                    attempts += 1;
+                    if attempts > ATTEMPTS || !make_way(&self.spools, &error, size).await {
+                        return Err(error);
+                    }
+                }
+                Stopped::Undone(error) => return Err(Error::io("syncing an entry", error)),
+            }
+        }
+    }
+}
+
+/// Why a commit did not happen. Nothing is left of it on the disk, except for a large body.
+enum Stopped {
+    /// The index holds another version than the one that the precondition was held against.
+    Changed,
+    /// The operating system refused; it can be tried again.
+    Failed(io::Error),
+    /// It refused after the file had its name; the file is removed.
+    Undone(io::Error),
+}
+
+/// Everything that a commit needs.
+struct Commit {
+    core: Arc<Core>,
+    /// Generation 0 until there is one.
+    owner: Owner,
+    meta: Arc<Meta>,
+    trailer: Bytes,
+    body: Spool,
+    expect: Expect,
+    _pass: TaskTrackerToken,
+}
+
+impl Commit {
+    fn run(mut self: Box<Self>) -> Result<(), (Stopped, Box<Self>)> {
+        self.try_run().map_err(|stopped| (stopped, self))
+    }
+
+    fn try_run(&mut self) -> Result<(), Stopped> {
+        let temp = self.write().map_err(Stopped::Failed)?;
+        let placed = self.place(&temp);
+        if placed.is_err() && matches!(self.body.body(), Body::Memory(_)) {
+            // The next attempt writes it anew, into the same room.
+            temp.remove();
+        }
+        placed
+    }
+
+    /// Gives the file its name, if the precondition still holds.
+    fn place(&mut self, temp: &Temp) -> Result<(), Stopped> {
+        let core = Arc::clone(&self.core);
+        let mut leaf = core.leaves.lock(leaf_of(&self.owner.digest));
+        // Whoever else commits or deletes under this digest waits for the leaf, so this holds until
+        // the slot is swapped. Eviction may take the former version meanwhile, which does no harm.
+        if !self
+            .expect
+            .fits(core.index(|index| index.current(&self.owner.digest)))
+        {
+            return Err(Stopped::Changed);
+        }
+        core.snapshot.soil();
+        self.owner.generation = core.next_generation();
+        let name = (self.owner.digest, self.owner.generation);
+        let grown = core
+            .leaves
+            .place(&core.layout, &mut leaf, temp.path(), &name)
+            .map_err(Stopped::Failed)?;
+        temp.keep();
+        self.settle(temp, grown, &mut leaf).map_err(Stopped::Undone)
+    }
+
+    /// Writes what is not on the disk yet.
+    fn write(&self) -> io::Result<Arc<Temp>> {
+        let temp = match self.body.body() {
+            Body::Memory(frames) => {
+                let temp = Arc::new(Temp::create(&self.core.spools, self.body.room())?);
+                let mut slices = frames.clone();
+                slices.push(self.trailer.clone());
+                sys::write_all_vectored_at(temp.file(), &slices, 0)?;
+                temp
+            }
+            Body::File(temp) => {
+                sys::write_all_vectored_at(temp.file(), &[&self.trailer], self.body.len())?;
+                Arc::clone(temp)
+            }
+        };
+        if self.core.durability == Durability::Fsync {
+            temp.file().sync_all()?;
+        }
+        Ok(temp)
+    }
+
+    /// The file has its name: account for it, make it visible, remove the former one.
+    fn settle(&self, temp: &Temp, grown: i64, leaf: &mut Leaf) -> io::Result<()> {
+        let metadata = temp.file().metadata();
+        let rounded = whole_blocks(self.body.len() + self.trailer.len() as u64);
+        let bytes = metadata
+            .as_ref()
+            .map_or(rounded, |metadata| rounded.max(sys::block_bytes(metadata)));
+        self.body.room().settle(bytes.saturating_add_signed(grown));
+        let new = Record {
+            digest: self.owner.digest,
+            generation: self.owner.generation,
+            stamp: now(),
+            blocks: u32::try_from(bytes / BLOCK).unwrap_or(u32::MAX),
+        };
+        let published = self.sync_folders().and(metadata).and_then(|metadata| {
+            let cell = HotCell::filled(self.opened(temp, &metadata));
+            let committed = self.core.index(|index| index.commit(new, cell));
+            committed.map_err(|_| io::Error::other("the index is full"))
+        });
+        let (retired, outcome) = match published {
+            Ok(former) => (former, Ok(())),
+            Err(error) => (Some(Retired::from(&new)), Err(error)),
+        };
+        if let Some(retired) = retired
+            && let Err(error) = self.core.retire_in(leaf, &retired)
+        {
+            super::evict::cannot_remove(&error);
+        }
+        outcome
+    }
+
+    fn sync_folders(&self) -> io::Result<()> {
+        if self.core.durability != Durability::Fsync {
+            return Ok(());
+        }
+        let leaf = leaf_of(&self.owner.digest);
+        let layout = &self.core.layout;
+        for folder in [layout.leaf(leaf), layout.parent(leaf), layout.entries()] {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// The entry as readers will see it: nothing has to be opened or read again.
+    fn opened(&self, temp: &Temp, metadata: &std::fs::Metadata) -> Arc<Opened> {
+        match self.body.body() {
+            Body::Memory(frames) if self.core.fits_memory(self.body.len()) => {
+                let content = Content::Memory(joined(frames));
+                let meta = Arc::clone(&self.meta);
+                Opened::new(Entry { meta, content }, None, now())
+            }
+            _ => {
+                let file = DiskFile::intact(Arc::clone(temp.file()), metadata, self.owner.clone());
+                opened_file(file, Arc::clone(&self.meta))
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The scan of the start: brings index and directory together while the server answers already.
+//!
+//! A leaf folder is scanned before anything is looked up or changed under a digest that belongs into
+//! it and that the snapshot does not know. So a look-up never misses what is on the disk, and a scan
+//! never meets a file of this run.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::Digest;
+use super::core::{Core, now};
+use super::index::{Found, Record, Retired};
+use super::layout::{LEAVES, leaf_of, parse};
+use super::leaves::{self, Leaf};
+use crate::store::budget::{BLOCK, whole_blocks};
+use crate::store::{Error, Result};
+use crate::sys;
+
+/// Slots of the index that are looked at under one lock.
+const SLICE: usize = 4096;
+
+/// How far the scan has come.
+#[derive(Debug)]
+pub(super) struct Scan {
+    leaves: Box<[OnceCell<()>]>,
+    pub(super) done: CancellationToken,
+    added: AtomicU64,
+    removed: AtomicU64,
+}
+
+impl Scan {
+    pub(super) fn new() -> Self {
+        Self {
+            leaves: (0..LEAVES).map(|_| OnceCell::new()).collect(),
+            done: CancellationToken::new(),
+            added: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether everything on the disk under this digest is in the index.
+    pub(super) fn knows(&self, digest: &Digest) -> bool {
+        self.leaves[leaf_of(digest)].initialized()
+    }
+}
+
+impl Core {
+    /// Makes sure that the index holds what is on the disk under this digest.
+    pub(super) async fn know(self: &Arc<Self>, digest: &Digest) -> Result<()> {
+        if self.scan.knows(digest) {
+            return Ok(());
+        }
+        let scanned = self.know_leaf(leaf_of(digest)).await;
+        scanned.map_err(|error| Error::io("scanning a folder of the cache", error))
+    }
+
+    async fn know_leaf(self: &Arc<Self>, number: usize) -> io::Result<()> {
+        let scan = || async {
+            let core = Arc::clone(self);
+            let hop = self.tasks.spawn_blocking(move || core.scan_leaf(number));
+            hop.await.map_err(io::Error::other)?
+        };
+        self.scan.leaves[number].get_or_try_init(scan).await?;
+        Ok(())
+    }
+
+    /// See [`super::Disk::indexed`].
+    pub(super) async fn indexed(&self) {
+        tokio::select! {
+            () = self.scan.done.cancelled() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Blocking: brings one leaf folder and the index together.
+    fn scan_leaf(&self, number: usize) -> io::Result<()> {
+        let mut leaf = self.leaves.lock(number);
+        if leaf.scanned {
+            return Ok(());
+        }
+        let folder = match std::fs::read_dir(self.layout.leaf(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
+        leaf.files = 0;
+        for file in folder.into_iter().flatten() {
+            self.scan_file(number, &mut leaf, &file?)?;
+        }
+        leaf.scanned = true;
+        let mut grown = leaves::measure(&self.layout, number, &mut leaf);
+        if leaf.files == 0 && leaf.bytes > 0 && std::fs::remove_dir(self.layout.leaf(number)).is_ok() {
+            grown -= std::mem::take(&mut leaf.bytes) as i64;
+        }
+        self.budget.adjust(grown);
+        Ok(())
+    }
+
+    fn scan_file(&self, number: usize, leaf: &mut Leaf, file: &std::fs::DirEntry) -> io::Result<()> {
+        let metadata = match file.metadata() {
+            // Evicted while we look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let name = file.file_name();
+        let parsed = name.to_str().and_then(|name| parse(number, name));
+        let Some((digest, generation)) = parsed.filter(|_| metadata.is_file()) else {
+            return self.remove_stray(file);
+        };
+        self.saw_generation(generation);
+        let bytes = whole_blocks(metadata.len()).max(sys::block_bytes(&metadata));
+        let record = Record {
+            digest,
+            generation,
+            stamp: modified(&metadata).min(now()),
+            blocks: u32::try_from(bytes / BLOCK).unwrap_or(u32::MAX),
+        };
+        match self.index(|index| index.found(&record)) {
+            Found::Known(grown) => self.budget.adjust(grown),
+            Found::Added(grown) => {
+                self.scan.added.fetch_add(1, Ordering::Relaxed);
+                self.budget.adjust(grown);
+            }
+            Found::Older => return self.remove_stray(file),
+            // The evictor counts it down when it has unlinked it.
+            Found::Retiring => {}
+        }
+        leaf.files += 1;
+        Ok(())
+    }
+
+    fn remove_stray(&self, file: &std::fs::DirEntry) -> io::Result<()> {
+        if file.file_type()?.is_dir() {
+            tracing::warn!(path = %file.path().display(), "a folder that does not belong into the cache");
+            return Ok(());
+        }
+        self.scan.removed.fetch_add(1, Ordering::Relaxed);
+        std::fs::remove_file(file.path())
+    }
+
+    /// Blocking: which leaf folders there are. Everything else at that level is removed.
+    fn list_leaves(&self) -> io::Result<Vec<usize>> {
+        let mut leaves = Vec::new();
+        for parent in 0..16 {
+            let folder = match std::fs::read_dir(self.layout.parent(parent << 8)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            self.budget
+                .adjust(self.leaves.measure_parent(&self.layout, parent << 8)?);
+            for file in folder {
+                let file = file?;
+                let name = file.file_name();
+                let leaf = (0..256).find(|leaf| name.to_str() == Some(&format!("{leaf:02x}")));
+                match leaf.filter(|_| file.path().is_dir()) {
+                    Some(leaf) => leaves.push(parent << 8 | leaf),
+                    None => self.remove_stray(&file)?,
+                }
+            }
+        }
+        Ok(leaves)
+    }
+
+    /// Blocking: removes records of the snapshot that have no file.
+    fn sweep(&self) {
+        let end = self.index(|index| index.slab.end());
+        for from in (0..end).step_by(SLICE) {
+            for gone in self.index(|index| index.sweep(from, SLICE)) {
+                self.drop_record(&gone);
+            }
+        }
+        self.index(super::index::Index::order_found);
+    }
+
+    fn drop_record(&self, gone: &Retired) {
+        self.index(|index| index.retired(gone.generation));
+        self.budget.freed(gone.bytes());
+        self.scan.removed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Scans everything once, unless the tier stops before.
+pub(super) async fn run(core: Arc<Core>) {
+    let whole = async {
+        let blocking = Arc::clone(&core);
+        let hop = core.tasks.spawn_blocking(move || blocking.list_leaves());
+        let mut there = vec![false; LEAVES];
+        for leaf in hop.await.map_err(io::Error::other)?? {
+            there[leaf] = true;
+        }
+        for (number, there) in there.into_iter().enumerate() {
+            if there {
+                core.know_leaf(number).await?;
+            } else if !core.leaves.lock(number).scanned {
+                core.know_leaf_is_empty(number);
+            }
+        }
+        let blocking = Arc::clone(&core);
+        let hop = core.tasks.spawn_blocking(move || blocking.sweep());
+        hop.await.map_err(io::Error::other)
+    };
+    let outcome = tokio::select! {
+        () = core.stop.cancelled() => return,
+        outcome = whole => outcome,
+    };
+    match outcome {
+        Ok(()) => tracing::info!(
+            entries = core.index(|index| index.len()),
+            added = core.scan.added.load(Ordering::Relaxed),
+            removed = core.scan.removed.load(Ordering::Relaxed),
+            "indexed the cache directory"
+        ),
+        Err(error) => tracing::error!(%error, "could not index the whole cache directory"),
+    }
+    core.scan.done.cancel();
+    core.budget.settled();
+}
+
+impl Core {
+    /// There was no such folder, and only a scan of it could have made way for one.
+    fn know_leaf_is_empty(&self, number: usize) {
+        let mut leaf = self.leaves.lock(number);
+        if !leaf.scanned {
+            leaf.scanned = true;
+            self.budget.adjust(-(std::mem::take(&mut leaf.bytes) as i64));
+        }
+        drop(leaf);
+        // Somebody else may have been faster.
+        let _known = self.scan.leaves[number].set(());
+    }
+}
+
+fn modified(metadata: &std::fs::Metadata) -> u64 {
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_micros() as u64)
+}

@@ -1,0 +1,90 @@
+//! The slots of the index, in pages that never move: growing copies nothing.
+
+use std::sync::Arc;
+
+use super::Digest;
+use super::hot::HotCell;
+
+/// No slot.
+pub(super) const NONE: u32 = u32::MAX;
+/// Slots per page.
+const PAGE: usize = 4096;
+
+/// What the index knows about an entry.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) digest: Digest,
+    /// Names the file of this version of the entry; 0 in a free slot.
+    pub(super) generation: u64,
+    /// Last use, in microseconds since 1970.
+    pub(super) stamp: u64,
+    /// Blocks of 4 KiB that the file takes.
+    pub(super) blocks: u32,
+    pub(super) prev: u32,
+    pub(super) next: u32,
+    /// The file is known to exist, not only the record of it in the snapshot.
+    pub(super) seen: bool,
+    /// Written or checked by this process.
+    pub(super) trusted: bool,
+    /// Waits in the list of found files for its place in the order of use.
+    pub(super) found: bool,
+    pub(super) hot: Option<Arc<HotCell>>,
+}
+
+/// Slots by number.
+#[derive(Debug)]
+pub(super) struct Slab {
+    pages: Vec<Vec<Slot>>,
+    free: u32,
+}
+
+impl Slab {
+    pub(super) fn new() -> Self {
+        Self {
+            pages: Vec::new(),
+            free: NONE,
+        }
+    }
+
+    /// Takes a free slot. `None` after 2^32 - 1 of them: the volume would hold 16 TiB of the
+    /// smallest entries.
+    pub(super) fn insert(&mut self, slot: Slot) -> Option<u32> {
+        if self.free != NONE {
+            let id = self.free;
+            self.free = self.get(id).next;
+            *self.get_mut(id) = slot;
+            return Some(id);
+        }
+        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        let id = u32::try_from(self.end() as u64).ok().filter(|id| *id != NONE)?;
+        self.pages.last_mut()?.push(slot);
+        Some(id)
+    }
+
+    /// Frees a slot; what it held is dropped by the caller.
+    pub(super) fn remove(&mut self, id: u32) -> Option<Arc<HotCell>> {
+        let free = std::mem::replace(&mut self.free, id);
+        let slot = self.get_mut(id);
+        slot.generation = 0;
+        slot.next = free;
+        slot.hot.take()
+    }
+
+    pub(super) fn get(&self, id: u32) -> &Slot {
+        &self.pages[id as usize / PAGE][id as usize % PAGE]
+    }
+
+    pub(super) fn get_mut(&mut self, id: u32) -> &mut Slot {
+        &mut self.pages[id as usize / PAGE][id as usize % PAGE]
+    }
+
+    /// One more than the highest number in use.
+    pub(super) fn end(&self) -> usize {
+        match self.pages.len() {
+            0 => 0,
+            pages => (pages - 1) * PAGE + self.pages[pages - 1].len(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Checksums of a body: CRC-64/NVME of every MiB, and the entity tag made from them.
+//!
+//! CRC is the cheapest check against damaged bytes, and a part of a large body can be checked alone.
+//! The tag is no proof against forgery, and need not be one: only writers of a namespace make tags.
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+use crate::store::ETag;
+
+/// The size of a body and the CRC-64/NVME of every MiB of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksums {
+    size: u64,
+    blocks: Box<[u64]>,
+}
+
+impl Checksums {
+    /// Length of a checked block in bytes; the last one of a body may be shorter.
+    pub const BLOCK: u64 = 1 << 20;
+
+    /// The checksums of bytes in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut summer = Summer::default();
+        summer.update(bytes);
+        summer.finish()
+    }
+
+    /// Takes stored checksums; `None` if their number does not fit to `size`.
+    pub(crate) fn from_parts(size: u64, blocks: Box<[u64]>) -> Option<Self> {
+        (size.div_ceil(Self::BLOCK) == blocks.len() as u64).then_some(Self { size, blocks })
+    }
+
+    /// Length of the body in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// One CRC-64/NVME per MiB, in order.
+    pub fn blocks(&self) -> &[u64] {
+        &self.blocks
+    }
+
+    /// Whether `bytes` are the block with the number `block`.
+    pub(crate) fn fits(&self, block: usize, bytes: &[u8]) -> bool {
+        self.blocks.get(block) == Some(&crc(bytes))
+    }
+
+    /// The entity tag: the first 16 bytes of BLAKE3 over size and CRCs (8 bytes each, little
+    /// endian), as 32 hex digits.
+    pub fn etag(&self) -> ETag {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.size.to_le_bytes());
+        for block in &self.blocks {
+            hasher.update(&block.to_le_bytes());
+        }
+        let hex = hasher.finalize().to_hex();
+        ETag::new(&hex[..32])
+    }
+}
+
+/// CRC-64/NVME of some bytes.
+pub(crate) fn crc(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
+}
+
+/// Makes [`Checksums`] of a body that arrives in pieces.
+#[derive(Debug)]
+pub(crate) struct Summer {
+    size: u64,
+    blocks: Vec<u64>,
+    open: Digest,
+}
+
+impl Default for Summer {
+    fn default() -> Self {
+        Self {
+            size: 0,
+            blocks: Vec::new(),
+            open: Digest::new(CrcAlgorithm::Crc64Nvme),
+        }
+    }
+}
+
+impl Summer {
+    /// Adds the next bytes.
+    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let left = Checksums::BLOCK - self.size % Checksums::BLOCK;
+            let (part, rest) = bytes.split_at(bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            self.open.update(part);
+            self.size += part.len() as u64;
+            if self.size.is_multiple_of(Checksums::BLOCK) {
+                self.blocks.push(self.open.finalize_reset());
+            }
+            bytes = rest;
+        }
+    }
+
+    /// The checksums of all bytes.
+    pub(crate) fn finish(mut self) -> Checksums {
+        if !self.size.is_multiple_of(Checksums::BLOCK) {
+            self.blocks.push(self.open.finalize());
+        }
+        Checksums {
+            size: self.size,
+            blocks: self.blocks.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(length: usize, pieces: usize) {
+        let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+        let mut summer = Summer::default();
+        for piece in bytes.chunks(length.div_ceil(pieces).max(1)) {
+            summer.update(piece);
+        }
+        let sums = summer.finish();
+        assert_eq!(sums, Checksums::of(&bytes));
+        let blocks: Vec<u64> = bytes.chunks(1 << 20).map(crc).collect();
+        assert_eq!(sums.blocks(), blocks);
+        assert_eq!(sums.size(), length as u64);
+    }
+
+    #[test]
+    fn pieces_do_not_matter() {
+        for length in [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (2 << 20) + 17] {
+            check(length, 1);
+            check(length, 7);
+        }
+    }
+
+    #[test]
+    fn the_algorithm_is_the_one_of_the_specification() {
+        // The check value of CRC-64/NVME: stored entries depend on it.
+        assert_eq!(crc(b"123456789"), 0xae8b_1486_0a79_9888);
+    }
+
+    #[test]
+    fn tags_never_change_between_versions() {
+        assert_eq!(Checksums::of(b"").etag().as_str().len(), 32);
+        assert_ne!(Checksums::of(b"").etag(), Checksums::of(b"\0").etag());
+        assert_eq!(Checksums::of(b"abc").etag(), Checksums::of(b"abc").etag());
+    }
+}

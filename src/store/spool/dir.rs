@@ -1,0 +1,150 @@
+//! Where spools are made.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Checksums, SpoolWriter};
+use crate::store::budget::{Ask, BLOCK, Budget, whole_blocks};
+use crate::store::{Error, Result};
+use crate::sys;
+use crate::tasks::Tasks;
+
+/// Room beside the body that is reserved for a trailer of the usual size, in bytes.
+const TRAILER: u64 = 4096;
+/// Room for the folders that one more file may need or enlarge, in bytes.
+pub(crate) const FOLDERS: u64 = 2 * BLOCK;
+/// Reserved at once for a body of unknown length, and again whenever it is used up, in bytes.
+const STEP: u64 = 1 << 20;
+
+/// Makes spools in the directory of one tier. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SpoolDir(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    budget: Arc<Budget>,
+    tasks: Tasks,
+    last_name: AtomicU64,
+    /// Files that exist now.
+    files: AtomicUsize,
+    /// The most files that ever existed at once, in steps of [`FOLDER_STEP`].
+    most: AtomicUsize,
+    folder_bytes: AtomicU64,
+}
+
+/// So many new names fit into a block of a folder: the folder is measured again after as many.
+const FOLDER_STEP: usize = 64;
+
+impl SpoolDir {
+    /// Spools in the empty folder `path`, accounted in `budget`.
+    pub(crate) fn new(path: PathBuf, budget: Arc<Budget>, tasks: Tasks) -> Self {
+        let folder_bytes = folder_bytes(&path).into();
+        Self(Arc::new(Inner {
+            path,
+            budget,
+            tasks,
+            last_name: AtomicU64::new(0),
+            files: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            folder_bytes,
+        }))
+    }
+
+    /// Begins a body. `expected` is its length in bytes if that is known. Waits for eviction if
+    /// there is no room now.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] if all room is
+    /// reserved by others and stays so, [`Error::Stopping`].
+    pub async fn create(&self, expected: Option<u64>) -> Result<SpoolWriter> {
+        if let Some(size) = expected {
+            self.check_size(size)?;
+        }
+        let bytes = room_for(expected.unwrap_or_else(|| self.step()));
+        let room = self.0.budget.reserve(bytes, Ask::New).await?;
+        Ok(SpoolWriter::new(self.clone(), room))
+    }
+
+    /// The largest body in bytes that can ever be stored.
+    pub fn capacity(&self) -> u64 {
+        // The room for trailer and folders of the largest body bounds that of every smaller one.
+        let largest = self.0.budget.largest();
+        largest.saturating_sub(room_for(largest) - largest)
+    }
+
+    /// # Errors
+    /// [`Error::TooLarge`] if a body of `size` bytes can never fit.
+    pub(super) fn check_size(&self, size: u64) -> Result<()> {
+        let limit = self.capacity();
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// How much a body of unknown length reserves at once, in bytes.
+    pub(super) fn step(&self) -> u64 {
+        STEP.min(self.0.budget.largest() / 16)
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.0.budget
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// A path that no other file had, not even in an earlier run.
+    pub(super) fn next_path(&self) -> PathBuf {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros() as u64);
+        let last = self
+            .0
+            .last_name
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(now.max(last + 1))
+            })
+            .unwrap_or_else(|last| last);
+        self.0.path.join(format!("{:016x}", now.max(last + 1)))
+    }
+
+    /// Blocking: counts a new file, and what the folder grows by it.
+    pub(super) fn file_made(&self) {
+        let files = self.0.files.fetch_add(1, Ordering::Relaxed) + 1;
+        let most = self.0.most.load(Ordering::Relaxed);
+        if files < most + FOLDER_STEP {
+            return;
+        }
+        self.0.most.store(files, Ordering::Relaxed);
+        let now = folder_bytes(&self.0.path);
+        let before = self.0.folder_bytes.swap(now, Ordering::Relaxed);
+        self.0.budget.adjust(now as i64 - before as i64);
+    }
+
+    /// A file is gone or has become an entry.
+    pub(super) fn file_gone(&self) {
+        self.0.files.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Room in bytes for a body of `body` bytes with all that belongs to it: trailer, folders, and the
+/// blocks in which a volume keeps the map of a large file.
+pub(crate) fn room_for(body: u64) -> u64 {
+    let table = body.div_ceil(Checksums::BLOCK) * 8;
+    let map = if body > Checksums::BLOCK {
+        (1 + (body >> 27)) * BLOCK
+    } else {
+        0
+    };
+    whole_blocks(body + table + TRAILER) + map + FOLDERS
+}
+
+fn folder_bytes(path: &Path) -> u64 {
+    path.metadata()
+        .map_or(BLOCK, |metadata| sys::block_bytes(&metadata))
+}

@@ -1,0 +1,92 @@
+//! The one write primitive: a body on its way into a tier.
+//!
+//! [`SpoolDir::create`] reserves room before the first byte is read; [`SpoolWriter`] takes the bytes;
+//! [`Spool`] is the whole body with its checksums, ready for [`crate::store::Store::put`]. Whoever
+//! drops one of them on the way leaves nothing behind: the file goes, then the room.
+//!
+//! Small bodies never touch a file of their own: the tier writes them together with their trailer.
+
+mod checksums;
+mod dir;
+mod temp;
+mod writer;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use checksums::Checksums;
+pub(crate) use checksums::{Summer, crc};
+pub use dir::SpoolDir;
+pub(crate) use dir::{FOLDERS, room_for};
+pub(crate) use temp::Temp;
+pub use writer::SpoolWriter;
+pub(crate) use writer::{ATTEMPTS, make_way};
+
+use super::budget::Reservation;
+use super::{Content, FileRange};
+
+/// Bodies up to this many bytes stay in memory until they are put.
+pub(crate) const SMALL: usize = 64 * 1024;
+
+/// A whole body that waits to be put into a tier. Dropped without a put, it is removed.
+#[derive(Debug)]
+pub struct Spool {
+    body: Body,
+    sums: Checksums,
+    room: Arc<Reservation>,
+}
+
+/// Where the bytes of a [`Spool`] are.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// At most [`SMALL`] bytes, in order.
+    Memory(Vec<Bytes>),
+    /// A temporary file that begins with the body.
+    File(Arc<Temp>),
+}
+
+impl Spool {
+    /// Length of the body in bytes.
+    pub fn len(&self) -> u64 {
+        self.sums.size()
+    }
+
+    /// Whether the body has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The checksums of the body, and its entity tag.
+    pub fn checksums(&self) -> &Checksums {
+        &self.sums
+    }
+
+    /// The bytes, as often as they are needed, for a tier that sends them elsewhere. They stay
+    /// readable after the spool is put or dropped, as long as the content is held.
+    pub fn content(&self) -> Content {
+        match &self.body {
+            Body::Memory(frames) => Content::Memory(joined(frames)),
+            Body::File(temp) => {
+                let whole: Range<u64> = 0..self.len();
+                Content::File(FileRange::new(temp.entry_file(), whole))
+            }
+        }
+    }
+
+    /// The room that is held for this body and everything that belongs to it.
+    pub(crate) fn room(&self) -> &Arc<Reservation> {
+        &self.room
+    }
+
+    /// Where the bytes are.
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+}
+
+/// All frames in one buffer of exactly their size, which pins no larger one.
+pub(crate) fn joined(frames: &[Bytes]) -> Bytes {
+    frames.concat().into()
+}

@@ -1,0 +1,113 @@
+//! A temporary file that removes itself.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::SpoolDir;
+use crate::store::budget::Reservation;
+use crate::store::content::EntryFile;
+
+/// A file in the spool folder. Dropped before [`Temp::keep`], it is unlinked, and only then its room
+/// is given back.
+#[derive(Debug)]
+pub(crate) struct Temp {
+    path: PathBuf,
+    file: Arc<File>,
+    dir: SpoolDir,
+    room: Arc<Reservation>,
+    kept: AtomicBool,
+}
+
+impl Temp {
+    /// Blocking: makes an empty file.
+    pub(crate) fn create(dir: &SpoolDir, room: &Arc<Reservation>) -> io::Result<Self> {
+        let path = dir.next_path();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        let this = Self {
+            path,
+            file: Arc::new(file),
+            dir: dir.clone(),
+            room: Arc::clone(room),
+            kept: AtomicBool::new(false),
+        };
+        dir.file_made();
+        Ok(this)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// The file has got another name: it is no longer ours to remove.
+    pub(crate) fn keep(&self) {
+        if !self.kept.swap(true, Ordering::Relaxed) {
+            self.dir.file_gone();
+        }
+    }
+
+    /// Blocking: removes the file now, for those who will need its room at once.
+    pub(crate) fn remove(&self) {
+        let _gone = std::fs::remove_file(&self.path);
+        self.keep();
+    }
+
+    pub(super) fn entry_file(&self) -> Arc<dyn EntryFile> {
+        Arc::new(OpenSpool(Arc::clone(&self.file)))
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if self.kept.load(Ordering::Relaxed) {
+            return;
+        }
+        let (path, room, dir) = (
+            std::mem::take(&mut self.path),
+            Arc::clone(&self.room),
+            self.dir.clone(),
+        );
+        let remove = move || {
+            // What cannot be removed now is removed at the next start.
+            let _gone = std::fs::remove_file(path);
+            dir.file_gone();
+            drop(room);
+        };
+        // Unlinking a large file takes long: not on a thread that serves others.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let tasks = self.dir.tasks().clone();
+            drop(tasks.spawn_blocking(remove));
+        } else {
+            remove();
+        }
+    }
+}
+
+/// The bytes of a spool: written by this process a moment ago, so they are not checked again.
+#[derive(Debug)]
+struct OpenSpool(Arc<File>);
+
+impl EntryFile for OpenSpool {
+    fn file(&self) -> &File {
+        &self.0
+    }
+
+    fn verified(&self, _range: Range<u64>) -> bool {
+        true
+    }
+
+    fn verify(&self, range: Range<u64>) -> io::Result<()> {
+        crate::sys::read_through(&self.0, range)
+    }
+}

@@ -1,0 +1,267 @@
+//! The record of one request: one log line and a handful of counters when its answer has left.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::metrics::Metrics;
+
+/// How a request ended. Closed, because it is a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Outcome {
+    /// The entry was found.
+    Hit,
+    /// No namespace of the caller has the entry.
+    Miss,
+    /// The client has the same version already, or asked for a state that is not there.
+    Condition,
+    /// The entry was stored.
+    Stored,
+    /// The entry was removed.
+    Deleted,
+    /// A control call of a protocol.
+    Control,
+    /// The client is to blame: credentials, rights, syntax, limits.
+    Refused,
+    /// We are to blame.
+    #[default]
+    Failed,
+    /// The connection ended before the answer had left.
+    Cut,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of their discriminants.
+    pub const ALL: [Self; 9] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Condition,
+        Self::Stored,
+        Self::Deleted,
+        Self::Control,
+        Self::Refused,
+        Self::Failed,
+        Self::Cut,
+    ];
+
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Condition => "condition",
+            Self::Stored => "stored",
+            Self::Deleted => "deleted",
+            Self::Control => "control",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// What a front-end reports about an answer; travels in the extensions of the response.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The front-end.
+    pub protocol: &'static str,
+    /// The pattern of the route, never the path.
+    pub route: &'static str,
+    /// The configured URL of the issuer, once the caller is known.
+    pub issuer: Option<Arc<str>>,
+    /// The label of the namespace that was read or written.
+    pub namespace: Option<Arc<str>>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where the bytes came from or went to.
+    pub tier: &'static str,
+    /// Bytes of the request body.
+    pub received: u64,
+    /// The full chain of an error, for the operator.
+    pub error: Option<Arc<str>>,
+}
+
+/// Makes the records of one server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Recorder(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    metrics: Arc<Metrics>,
+    /// Tells the requests of two server processes apart.
+    process: u32,
+    next: AtomicU64,
+}
+
+impl Recorder {
+    /// A recorder that counts into `metrics`.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let seed = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos());
+        let process = (seed ^ (u128::from(std::process::id()) << 7)) as u32;
+        Self(Arc::new(Shared {
+            metrics,
+            process,
+            next: AtomicU64::new(1),
+        }))
+    }
+
+    /// Begins the record of a request.
+    pub fn begin(&self, method: &http::Method) -> Exchange {
+        Exchange {
+            recorder: self.clone(),
+            method: MethodLabel::of(method),
+            id: RequestId(self.0.process, self.0.next.fetch_add(1, Ordering::Relaxed)),
+            started: Instant::now(),
+            status: 0,
+            promised: None,
+            sent: 0,
+            broken: false,
+            report: Report::default(),
+        }
+    }
+}
+
+/// Names one request in logs and in error answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(u32, u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{:x}", self.0, self.1)
+    }
+}
+
+/// The methods that are counted apart; a label must come from a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are those of RFC 9110")]
+pub enum MethodLabel {
+    Get,
+    Head,
+    Put,
+    Post,
+    Delete,
+    Other,
+}
+
+impl MethodLabel {
+    /// Every label, in the order of their discriminants.
+    pub const ALL: [Self; 6] = [
+        Self::Get,
+        Self::Head,
+        Self::Put,
+        Self::Post,
+        Self::Delete,
+        Self::Other,
+    ];
+
+    fn of(method: &http::Method) -> Self {
+        match *method {
+            http::Method::GET => Self::Get,
+            http::Method::HEAD => Self::Head,
+            http::Method::PUT => Self::Put,
+            http::Method::POST => Self::Post,
+            http::Method::DELETE => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One request and its answer. Writes its line and its counters when dropped, so that no way of
+/// ending (a client that leaves, a panic, a shutdown) goes unrecorded.
+#[derive(Debug)]
+pub struct Exchange {
+    recorder: Recorder,
+    method: MethodLabel,
+    id: RequestId,
+    started: Instant,
+    status: u16,
+    promised: Option<u64>,
+    sent: u64,
+    broken: bool,
+    report: Report,
+}
+
+impl Exchange {
+    /// The name of this request.
+    pub fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// Notes the head of the answer; `length` is the length of its body if that is known.
+    pub fn answered(&mut self, status: u16, length: Option<u64>, report: Report) {
+        self.status = status;
+        self.promised = length;
+        self.report = report;
+    }
+
+    /// Notes bytes of the answer's body that were handed to the connection.
+    pub fn sending(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+
+    /// Notes that the body of the answer broke.
+    pub fn failed(&mut self) {
+        self.broken = true;
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.status == 0 || self.broken || self.promised.is_some_and(|promised| self.sent < promised) {
+            Outcome::Cut
+        } else {
+            self.report.outcome
+        }
+    }
+
+    fn write_line(&self, outcome: Outcome, seconds: f64) {
+        let report = &self.report;
+        tracing::info!(
+            target: "chacha::access",
+            id = %self.id,
+            method = self.method.as_str(),
+            protocol = report.protocol,
+            route = report.route,
+            status = self.status,
+            outcome = outcome.as_str(),
+            tier = report.tier,
+            issuer = report.issuer.as_deref().unwrap_or(""),
+            namespace = report.namespace.as_deref().unwrap_or(""),
+            received = report.received,
+            sent = self.sent,
+            micros = (seconds * 1e6) as u64,
+            error = report.error.as_deref(),
+        );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let outcome = self.outcome();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.recorder.0.metrics.request(
+            self.report.protocol,
+            self.method,
+            outcome,
+            seconds,
+            self.report.received,
+            self.sent,
+        );
+        if tracing::enabled!(target: "chacha::access", tracing::Level::INFO) {
+            self.write_line(outcome, seconds);
+        }
+    }
+}

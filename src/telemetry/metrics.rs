@@ -1,0 +1,198 @@
+//! Every metric of the server, in Prometheus' terms. Labels come from closed sets.
+
+use std::sync::{Mutex, OnceLock};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::access::{MethodLabel, Outcome};
+
+/// The front-ends that are counted apart, in the order of the counters.
+const PROTOCOLS: [&str; 5] = ["http", "turbo", "nx", "gha", "none"];
+/// Seconds; a cache answers between some 10 us and minutes.
+const DURATIONS: [f64; 10] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
+
+type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+/// One value that another part of the server keeps and that is read when metrics are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Full name without the suffix `_total`.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// The value now.
+    pub value: u64,
+}
+
+/// What a [`Sample`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// The counters of one server. No globals: two servers in one process count apart.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<[(&'static str, &'static str); 3], Counter>,
+    durations: Durations,
+    /// Cells of the families, found by position: a look-up by label costs a lock and a hash each
+    /// time. Filled at first use, so that only what happened is printed.
+    request_cells: Vec<OnceLock<Counter>>,
+    duration_cells: Vec<OnceLock<Histogram>>,
+    received: Counter,
+    sent: Counter,
+    connections: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
+        registry.register(
+            "chacha_requests",
+            "Requests by front-end, method and outcome",
+            requests.clone(),
+        );
+        registry.register(
+            "chacha_request_duration_seconds",
+            "Time from head to last byte",
+            durations.clone(),
+        );
+        let rows = PROTOCOLS.len() * MethodLabel::ALL.len();
+        let received = Counter::default();
+        let sent = Counter::default();
+        let connections = Gauge::default();
+        registry.register(
+            "chacha_received_bytes",
+            "Bytes of request bodies",
+            received.clone(),
+        );
+        registry.register("chacha_sent_bytes", "Bytes of response bodies", sent.clone());
+        registry.register(
+            "chacha_connections",
+            "Open client connections",
+            connections.clone(),
+        );
+        Self {
+            registry: Mutex::new(registry),
+            requests,
+            durations,
+            request_cells: std::iter::repeat_with(OnceLock::new)
+                .take(rows * Outcome::ALL.len())
+                .collect(),
+            duration_cells: std::iter::repeat_with(OnceLock::new).take(rows).collect(),
+            received,
+            sent,
+            connections,
+        }
+    }
+
+    /// Counts one finished request; `seconds` is the time until its answer had left.
+    pub fn request(
+        &self,
+        protocol: &str,
+        method: MethodLabel,
+        outcome: Outcome,
+        seconds: f64,
+        received: u64,
+        sent: u64,
+    ) {
+        let nth = PROTOCOLS
+            .iter()
+            .position(|name| *name == protocol)
+            .unwrap_or(PROTOCOLS.len() - 1);
+        let row = nth * MethodLabel::ALL.len() + method as usize;
+        let labels = [("protocol", PROTOCOLS[nth]), ("method", method.as_str())];
+        let cell = &self.request_cells[row * Outcome::ALL.len() + outcome as usize];
+        cell.get_or_init(|| {
+            let labels = [labels[0], labels[1], ("outcome", outcome.as_str())];
+            self.requests.get_or_create_owned(&labels)
+        })
+        .inc();
+        let cell = &self.duration_cells[row];
+        cell.get_or_init(|| self.durations.get_or_create_owned(&labels))
+            .observe(seconds);
+        self.received.inc_by(received);
+        self.sent.inc_by(sent);
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> &Gauge {
+        &self.connections
+    }
+
+    /// Adds values that another part keeps; `read` is called whenever metrics are asked for.
+    pub fn add_samples(&self, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+        self.lock().register_collector(Box::new(Samples(Box::new(read))));
+    }
+
+    /// The text exposition format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string fails only if a collector does, and ours do not.
+        prometheus_client::encoding::text::encode(&mut text, &self.lock()).ok();
+        text
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {
+        self.registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+struct Samples(Box<dyn Fn() -> Vec<Sample> + Send + Sync>);
+
+impl std::fmt::Debug for Samples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Samples")
+    }
+}
+
+impl Collector for Samples {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for sample in (self.0)() {
+            match sample.kind {
+                Kind::Counter => {
+                    let value = ConstCounter::new(sample.value);
+                    value.encode(encoder.encode_descriptor(
+                        sample.name,
+                        sample.help,
+                        None,
+                        value.metric_type(),
+                    )?)?;
+                }
+                Kind::Gauge => {
+                    let value = ConstGauge::new(i64::try_from(sample.value).unwrap_or(i64::MAX));
+                    value.encode(encoder.encode_descriptor(
+                        sample.name,
+                        sample.help,
+                        None,
+                        value.metric_type(),
+                    )?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

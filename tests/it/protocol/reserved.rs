@@ -1,0 +1,47 @@
+//! Paths of protocols that come later are no keys.
+
+use http::StatusCode;
+
+use crate::support::server::TestServer;
+
+#[tokio::test]
+async fn reserved_prefixes_serve_and_store_nothing() {
+    let server = TestServer::start().await;
+    for path in [
+        "/_apis/artifactcache/cache",
+        "/_apis/artifactcache",
+        "/twirp/github.actions.results.api.v1.CacheService/CreateCacheEntry",
+        "/_chacha/blob/x",
+        "/%5fchacha/blob/x",
+        "/_apis%2Fartifactcache/x",
+    ] {
+        assert_eq!(
+            server.acme().put(path, "x").await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+        assert_eq!(
+            server.acme().get(path).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn prefixes_match_whole_segments() {
+    let server = TestServer::start().await;
+    for path in [
+        "/_apis/artifactcachex",
+        "/_apis/other",
+        "/_chachax/k",
+        "/twirp/other/Method",
+        "/x/_chacha/k",
+    ] {
+        assert_eq!(
+            server.acme().put(path, "x").await.status,
+            StatusCode::CREATED,
+            "{path}"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Turborepo's remote cache.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::server::TestServer;
+
+const HEADERS: [(&str, &str); 4] = [
+    ("x-artifact-duration", "1234"),
+    ("x-artifact-tag", "c2lnbmF0dXJl"),
+    ("x-artifact-sha", "abc"),
+    ("x-artifact-dirty-hash", "def"),
+];
+
+#[tokio::test]
+async fn the_headers_of_an_artifact_come_back() {
+    let mut server = TestServer::start().await;
+    let put = server
+        .acme()
+        .put_with("/v8/artifacts/aa11?slug=team", &HEADERS, "artifact")
+        .await;
+    assert_eq!(put.status, StatusCode::ACCEPTED);
+    for round in ["fresh", "after a restart"] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = server
+                .acme()
+                .send(method, "/v8/artifacts/aa11?slug=team", &[], "")
+                .await;
+            assert_eq!(answer.status, StatusCode::OK);
+            for (name, value) in HEADERS {
+                assert_eq!(answer.header(name), value, "{round}");
+            }
+        }
+        server.restart().await;
+    }
+}
+
+#[tokio::test]
+async fn the_team_is_part_of_the_name() {
+    let server = TestServer::start().await;
+    server.acme().put("/v8/artifacts/aa11?slug=one", "x").await;
+    assert_eq!(
+        server.acme().get("/v8/artifacts/aa11?slug=two").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        server.acme().get("/v8/artifacts/aa11?teamId=one").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        server.acme().get("/v8/artifacts/aa11").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        server.acme().get("/v8/artifacts/aa11?x=y&slug=one").await.text(),
+        "x"
+    );
+}
+
+#[tokio::test]
+async fn control_calls_are_answered() {
+    let server = TestServer::start().await;
+    let status = server.acme().get("/v8/artifacts/status?slug=t").await;
+    assert_eq!(
+        serde_json::from_slice::<Value>(&status.body).unwrap(),
+        json!({"status": "enabled"})
+    );
+    let events = server
+        .acme()
+        .send(Method::POST, "/v8/artifacts/events?slug=t", &[], "[{}]")
+        .await;
+    assert_eq!(events.status, StatusCode::OK);
+    let preflight = server
+        .acme()
+        .send(Method::OPTIONS, "/v8/artifacts/aa11", &[], "")
+        .await;
+    assert_eq!(preflight.status, StatusCode::OK);
+    assert!(
+        preflight
+            .header("access-control-allow-headers")
+            .contains("Authorization")
+    );
+    assert_eq!(preflight.header("location"), "");
+}
+
+#[tokio::test]
+async fn a_query_tells_which_artifacts_exist() {
+    let server = TestServer::start().await;
+    server
+        .acme()
+        .put_with("/v8/artifacts/aa11?slug=t", &HEADERS, "artifact")
+        .await;
+    let query = json!({"hashes": ["aa11", "bb22"]}).to_string();
+    let answer = server
+        .acme()
+        .send(Method::POST, "/v8/artifacts?slug=t", &[], query)
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let found: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        found["aa11"],
+        json!({"size": 8, "taskDurationMs": 1234, "tag": "c2lnbmF0dXJl"})
+    );
+    assert_eq!(found["bb22"], Value::Null);
+    let bad = server
+        .acme()
+        .send(Method::POST, "/v8/artifacts?slug=t", &[], "nonsense")
+        .await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn errors_have_a_code_and_a_message() {
+    let server = TestServer::start().await;
+    let token = server.issuer.token(json!({"event_name": "pull_request_target"}));
+    for (answer, status, code) in [
+        (
+            server.anonymous().get("/v8/artifacts/aa11").await,
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+        ),
+        (
+            server
+                .anonymous()
+                .with_token(&token)
+                .put("/v8/artifacts/aa11", "x")
+                .await,
+            StatusCode::FORBIDDEN,
+            "forbidden",
+        ),
+    ] {
+        assert_eq!(answer.status, status);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["error"]["code"], code);
+        assert!(!body["error"]["message"].as_str().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,8 @@
+//! Peers in this process: what the server under test talks to.
+#![allow(dead_code, reason = "each test folder uses a part")]
+
+pub(crate) mod client;
+pub(crate) mod issuer;
+pub(crate) mod server;
+pub(crate) mod signer;
+pub(crate) mod token;

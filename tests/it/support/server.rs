@@ -1,0 +1,134 @@
+//! The real server in this process, on ports of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use chacha::config::{Config, DiskConfig, LimitsConfig, ListenAddr, ProviderConfig};
+use chacha::server::Server;
+use serde_json::json;
+
+use super::client::Client;
+use super::issuer::Issuer;
+
+/// A server, its issuer and its directory; all gone when it is dropped.
+pub(crate) struct TestServer {
+    server: Option<Server>,
+    config: Config,
+    pub(crate) issuer: Issuer,
+    dir: tempfile::TempDir,
+}
+
+/// 64 MiB: far above what a test stores unless it wants to be evicted.
+const LIMIT: u64 = 64 << 20;
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts with a changed configuration.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let issuer = Issuer::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let mut provider = issuer.provider();
+        provider.cache_key_exprs = vec![
+            "join(\"repo\", claims.repository, claims.ref)".into(),
+            "join(\"repo\", claims.repository, \"refs/heads/main\")".into(),
+        ];
+        provider.write_if =
+            Some("default(\"claims.event_name\", \"push\") != \"pull_request_target\"".into());
+        let mut config = config(provider, dir.path());
+        change(&mut config);
+        let mut this = Self {
+            server: None,
+            config,
+            issuer,
+            dir,
+        };
+        this.open().await;
+        this
+    }
+
+    async fn open(&mut self) {
+        let server = Server::start(self.config.clone()).await.unwrap();
+        server.indexed().await;
+        self.server = Some(server);
+    }
+
+    /// Stops the server cleanly and starts it again on the same directory.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.open().await;
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+    }
+
+    /// The running server, to be stopped by the test itself.
+    pub(crate) fn take(&mut self) -> Server {
+        self.server.take().unwrap()
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        tcp(&self.server().addresses()[0])
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A client without credentials.
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::new(self.address())
+    }
+
+    /// A client without credentials for health and metrics.
+    pub(crate) fn ops(&self) -> Client {
+        Client::new(tcp(self.server().ops_address().unwrap()))
+    }
+
+    /// A job of `repository` on the default branch.
+    pub(crate) fn tenant(&self, repository: &str) -> Client {
+        self.job(repository, "refs/heads/main")
+    }
+
+    /// A job of `repository` on `reference`.
+    pub(crate) fn job(&self, repository: &str, reference: &str) -> Client {
+        let token = self
+            .issuer
+            .token(json!({"repository": repository, "ref": reference}));
+        self.anonymous().with_token(&token)
+    }
+
+    /// The tenant of most tests.
+    pub(crate) fn acme(&self) -> Client {
+        self.tenant("acme/app")
+    }
+}
+
+fn config(provider: ProviderConfig, dir: &Path) -> Config {
+    let free = ListenAddr::Tcp(([127, 0, 0, 1], 0).into());
+    Config {
+        listen: vec![free.clone()],
+        ops_listen: Some(free),
+        base_url: None,
+        providers: vec![provider],
+        disk: Some(DiskConfig::new(dir.join("cache"), LIMIT)),
+        s3: None,
+        limits: LimitsConfig::default(),
+    }
+}
+
+fn tcp(address: &ListenAddr) -> SocketAddr {
+    match address {
+        ListenAddr::Tcp(address) => *address,
+        ListenAddr::Unix(path) => panic!("{path:?} is not a TCP address"),
+    }
+}
