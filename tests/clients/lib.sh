@@ -7,7 +7,9 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck disable=SC2034  # the checks use both
 LIB=$ROOT/tests/clients
+# shellcheck disable=SC2034
 CLIENTS=${CHACHA_CLIENTS:-$ROOT/target/clients}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/chacha-check.XXXXXX")
 SERVERS=()
