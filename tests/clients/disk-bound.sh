@@ -12,13 +12,26 @@ load write --total $((10 * LIMIT)) --max 3000000 --threads 12 >"$WORK/load.log" 
 writer=$!
 SERVERS+=("$writer")
 
+# While du walks, files come, go and are renamed, and it may count bytes that were never there at one
+# time. So every thread of the server is stopped for each sample; a stopped server still has its clients.
+stopped() { ! cut -d' ' -f3 /proc/"$PID"/task/*/stat | grep -qv '[Tt]'; }
+sample() {
+    kill -STOP "$PID"
+    wait_until 10 "the server is stopped" stopped
+    du -s --block-size=1 "$DIR" | cut -f1
+    kill -CONT "$PID"
+}
+
 highest=0 samples=0
 while alive "$writer"; do
-    # Files may go while du walks; it then says so and counts the rest.
-    now=$(du -s --block-size=1 "$DIR" 2>/dev/null | cut -f1 || true)
+    now=$(sample)
     samples=$((samples + 1))
-    if [ "${now:-0}" -gt "$highest" ]; then highest=$now; fi
-    most "bytes by du" "${now:-0}" $LIMIT
+    if [ "$now" -gt "$highest" ]; then highest=$now; fi
+    if [ "$now" -gt $LIMIT ]; then
+        say "the server's own count, at $now bytes by du:"
+        curl -fsS "http://$OPS/metrics" | grep -E '^chacha_disk_(used|reserved|limit)' || true
+    fi
+    most "bytes by du" "$now" $LIMIT
     [ "$SECONDS" -lt 240 ] || fail "the writer takes longer than 240 s"
 done
 wait "$writer" || fail "the writer has failed"

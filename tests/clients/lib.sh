@@ -28,7 +28,7 @@ cleanup() {
     for item in "${MOUNTS[@]}"; do umount "$item" 2>/dev/null || umount -l "$item" 2>/dev/null || true; done
     if [ "$code" -ne 0 ] && [ "$code" -ne 77 ]; then
         for item in "$WORK"/*.log; do
-            [ -f "$item" ] && { say "--- the end of ${item##*/}"; tail -n 40 "$item"; }
+            [ -f "$item" ] && { say "--- the end of ${item##*/}"; tail -n 20 "$item" | cut -c1-400; }
         done
     fi
     if [ -n "${CHACHA_KEEP:-}" ]; then say "kept: $WORK"; else chmod -R u+w "$WORK" 2>/dev/null; rm -rf "$WORK"; fi
