@@ -78,14 +78,13 @@ impl Authenticator {
     /// # Errors
     ///
     /// Unauthenticated, forbidden or unavailable: see [`Error`].
-    pub async fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Identity>, Error> {
-        let digest = credentials.digest();
-        if let Some(identity) = self.shared.memory.get(&digest, SystemTime::now()) {
+    pub async fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
+        if let Some(identity) = self.shared.memory.get(credentials, SystemTime::now()) {
             count(&self.shared.counters.remembered);
             return Ok(identity);
         }
         // Boxed to keep the future of the common case small.
-        let judged = Box::pin(self.judge(credentials, digest)).await;
+        let judged = Box::pin(self.judge(credentials)).await;
         let counters = &self.shared.counters;
         count(match &judged {
             Ok(_) => &counters.verified,
@@ -95,20 +94,31 @@ impl Authenticator {
         judged
     }
 
-    async fn judge(&self, credentials: &Credentials, digest: [u8; 32]) -> Result<Arc<Identity>, Error> {
-        let token = UnverifiedToken::parse(credentials.jwt())?;
+    async fn judge(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
+        let jwt = credentials.jwt()?;
+        let token = UnverifiedToken::parse(&jwt)?;
         let provider = self.provider(&token)?;
         let verified = provider.verify(&token).await?;
         let granted = provider.grant(&verified)?;
         let identity = Arc::new(provider.identity(&verified, &granted));
-        self.shared.memory.insert(digest, identity.clone(), verified.key);
+        let memory = &self.shared.memory;
+        memory.insert(
+            credentials,
+            Arc::clone(&identity),
+            verified.key,
+            SystemTime::now(),
+        );
         Ok(identity)
     }
 
     /// What becomes of these credentials and why, for an operator who may see claims. Always
     /// verifies anew; changes nothing.
-    pub async fn explain(&self, credentials: &Credentials) -> Explanation {
-        let token = match UnverifiedToken::parse(credentials.jwt()) {
+    pub async fn explain(&self, credentials: &Credentials<'_>) -> Explanation {
+        let jwt = match credentials.jwt() {
+            Ok(jwt) => jwt,
+            Err(reason) => return Explanation::unreadable(reason),
+        };
+        let token = match UnverifiedToken::parse(&jwt) {
             Ok(token) => token,
             Err(reason) => return Explanation::unreadable(reason),
         };

@@ -9,32 +9,28 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::error::{Error, Malformed};
 
-/// The credentials of one request. A secret: `Debug` shows nothing, and it cannot be cloned.
-pub struct Credentials(Kind);
-
-/// What kind of secret it is. Other kinds, such as tokens of our own, become variants here.
-enum Kind {
-    /// A JSON Web Token (RFC 7519); nothing about it is checked yet but its length and that it is
-    /// visible ASCII.
-    Jwt(Box<str>),
+/// The credentials of one request, as they came. A secret: `Debug` shows nothing, and it cannot be
+/// cloned.
+///
+/// Nothing is parsed until somebody asks for the secret in it: a request whose header was verified a
+/// moment ago is recognised by its digest alone. Other kinds of secrets, such as tokens of our own,
+/// become methods beside [`Credentials::jwt`].
+pub struct Credentials<'a> {
+    value: &'a [u8],
 }
 
-impl Credentials {
+impl<'a> Credentials<'a> {
     /// Longest accepted value of the header in bytes. Tokens of CI systems have one to three
     /// thousand; what is longer is refused before any of it is parsed.
     pub const MAX_BYTES: usize = 16 * 1024;
 
     /// From the values of all `Authorization` headers of one request.
     ///
-    /// Accepts `Bearer TOKEN`, `Basic` with the token in place of the password (the user is
-    /// ignored; standard or URL-safe base64, padded or not), and the bare token. The name of the
-    /// scheme is case-insensitive (RFC 9110 section 11.1).
-    ///
     /// # Errors
     ///
-    /// [`Error::Missing`] without a header, [`Error::Malformed`] with two, or with a value that is
-    /// none of the above.
-    pub fn from_header_values<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
+    /// [`Error::Missing`] without a header, [`Error::Malformed`] with two, or with one that is too
+    /// long.
+    pub fn from_header_values(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
         let value = values.next().ok_or(Error::Missing)?;
         if values.next().is_some() {
             return Err(Malformed::SeveralHeaders.into());
@@ -46,28 +42,36 @@ impl Credentials {
         if value.is_empty() {
             return Err(Error::Missing);
         }
-        let token = match value.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
-            None => jwt(value, Malformed::Scheme)?,
-            Some(end) => with_scheme(&value[..end], value[end..].trim_ascii_start())?,
-        };
-        Ok(Self(Kind::Jwt(token)))
+        Ok(Self { value })
     }
 
-    /// The token, if the credentials are one.
-    pub(super) fn jwt(&self) -> &str {
-        let Kind::Jwt(token) = &self.0;
-        token
+    /// The value of the header, without the blanks around it.
+    pub(super) fn value(&self) -> &[u8] {
+        self.value
     }
 
-    /// SHA-256 over the whole secret: equal only for equal credentials, whatever the claims say.
+    /// The JSON Web Token (RFC 7519) in the credentials; nothing about it is checked but that it is
+    /// visible ASCII with two dots.
+    ///
+    /// Accepts `Bearer TOKEN`, `Basic` with the token in place of the password (the user is
+    /// ignored; standard or URL-safe base64, padded or not), and the bare token. The name of the
+    /// scheme is case-insensitive (RFC 9110 section 11.1).
+    pub(super) fn jwt(&self) -> Result<Box<str>, Malformed> {
+        match self.value.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
+            None => jwt(self.value, Malformed::Scheme),
+            Some(end) => with_scheme(&self.value[..end], self.value[end..].trim_ascii_start()),
+        }
+    }
+
+    /// SHA-256 over the whole value: equal only for equal credentials, whatever the claims say.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut digest = [0; 32];
-        digest.copy_from_slice(digest::digest(&digest::SHA256, self.jwt().as_bytes()).as_ref());
+        digest.copy_from_slice(digest::digest(&digest::SHA256, self.value).as_ref());
         digest
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")
     }
@@ -127,8 +131,8 @@ mod tests {
     use base64::engine::general_purpose as base64_of;
 
     fn read(values: &[&str]) -> Result<String, Error> {
-        Credentials::from_header_values(values.iter().map(|value| value.as_bytes()))
-            .map(|credentials| credentials.jwt().to_owned())
+        let credentials = Credentials::from_header_values(values.iter().map(|value| value.as_bytes()))?;
+        Ok(credentials.jwt()?.into())
     }
 
     fn malformed(value: &str) -> Malformed {

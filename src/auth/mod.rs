@@ -22,6 +22,7 @@ mod identity;
 mod issuer;
 mod memory;
 mod provider;
+mod recent;
 mod scope;
 mod token;
 

@@ -87,6 +87,7 @@ impl App {
         if http_body::Body::is_end_stream(&body) || expects_continue(&parts.headers) {
             return;
         }
+        let stopping = self.0.tasks.stopping();
         self.0.tasks.spawn(async move {
             let read_all = async {
                 let mut body = body;
@@ -98,8 +99,11 @@ impl App {
                     }
                 }
             };
-            // Running out of time is an ordinary end: the connection is closed then.
-            tokio::time::timeout(LONGEST, read_all).await.ok();
+            tokio::select! {
+                // Running out of time is an ordinary end: the connection is closed then.
+                _ = tokio::time::timeout(LONGEST, read_all) => {}
+                () = stopping.cancelled() => {}
+            }
         });
     }
 }

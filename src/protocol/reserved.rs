@@ -8,9 +8,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
+use super::{Frontend, Handler};
 use crate::telemetry::access::Outcome;
 
 const PREFIXES: &[&[&str]] = &[
@@ -24,7 +24,7 @@ pub(super) fn frontend(app: &App) -> Frontend {
     Frontend {
         name: "none",
         claims: |path| PREFIXES.iter().any(|prefix| path.is_below(prefix)),
-        router: Router::new().fallback(refuse).with_state(app.clone()),
+        handler: Handler::Routed(Router::new().fallback(refuse).with_state(app.clone())),
     }
 }
 

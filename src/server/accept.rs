@@ -78,13 +78,16 @@ impl Acceptor {
             outbox,
         };
         let builder = self.builder();
+        let stopping = self.tasks.stopping();
         let metrics = Arc::clone(&self.metrics);
         metrics.connections().inc();
         self.tasks.spawn(async move {
             let connection = builder.serve_connection(stream, service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
+            tokio::select! {
                 // Clients leave all the time; what matters is in the records of their requests.
-                tracing::debug!(error = %error, "connection ended");
+                _ = watcher.watch(connection) => {}
+                // The time to drain is over.
+                () = stopping.cancelled() => {}
             }
             metrics.connections().dec();
             drop(permit);

@@ -4,24 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// A strong entity tag, made from the content: equal bytes have equal tags on every server.
 ///
-/// 32 hex digits of BLAKE3 over the size and the CRC-64/NVME of every MiB of the body (see
-/// [`crate::store::spool::Checksums::etag`]). Stored and compared without the quotes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ETag(Box<str>);
+/// 32 hex digits of BLAKE3 over the size and the CRC-64/NVME of every MiB of the body.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ETag(Bytes);
 
 impl ETag {
     /// Takes an opaque tag as it stands between the quotes.
-    pub fn new(opaque: impl Into<Box<str>>) -> Self {
-        Self(opaque.into())
+    pub fn new(opaque: &str) -> Self {
+        Self(format!("\"{opaque}\"").into())
+    }
+
+    /// The tag with its quotes, as protocols show it; shared, so that showing it copies nothing.
+    pub fn quoted(&self) -> &Bytes {
+        &self.0
     }
 
     /// The tag without quotes.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0[1..self.0.len() - 1]).unwrap_or_default()
     }
 }
 

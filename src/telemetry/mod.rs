@@ -5,3 +5,4 @@
 pub mod access;
 pub mod log;
 pub mod metrics;
+mod writer;

@@ -7,5 +7,8 @@
 
 mod auth;
 mod config;
+mod layering;
 mod protocol;
+mod server;
 mod support;
+mod store;

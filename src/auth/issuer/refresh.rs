@@ -87,11 +87,11 @@ impl Refresher {
         let issuer = &self.issuer.url;
         let next = Arc::new(next);
         self.issuer.keys.store(Some(next.clone()));
-        if next.len() == 0 {
+        if next.len() == 0 && current.is_none_or(|set| set.len() > 0) {
             tracing::warn!(%issuer, "the issuer publishes no usable key: all its tokens are refused");
         }
         let Some(current) = current else {
-            tracing::info!(%issuer, keys = next.len(), "the keys of the issuer are known");
+            tracing::info!(%issuer, keys = next.len(), "the key set of the issuer is known");
             return;
         };
         let changes = current.replace_by(&next);

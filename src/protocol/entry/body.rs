@@ -30,6 +30,7 @@ pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) 
     };
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(6);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),

@@ -1,9 +1,11 @@
 //! `GET` and `HEAD` of an entry.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body;
 use super::conditions::{self, Verdict};
@@ -13,54 +15,44 @@ use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::plain::{self, Failure};
 use crate::range::{ByteRange, Resolved};
-use crate::store::{ETag, Meta, Metadata};
+use crate::store::{ETag, Meta};
 use crate::telemetry::access::{Outcome, Report};
 
-/// The entry under `name`, as the headers of the request ask for it; `None` is a miss.
+/// The entry under `name`, as the headers of the request ask for it, with what its writer stored
+/// beside it.
 ///
 /// A tier that fails is a miss with a note for the operator: a cache must not break a build, and
 /// Gradle drops the whole cache after one 500.
+///
+/// # Errors
+/// The report of a miss, for the front-end to put into its own form.
 pub async fn read(
     app: &App,
     caller: &Identity,
     name: &EntryName,
     parts: &Parts,
-    report: &mut Report,
-) -> Option<Response> {
-    read_with_metadata(app, caller, name, parts, report)
-        .await
-        .map(|(response, _)| response)
-}
-
-/// As [`read`], with what the writer stored beside the entry.
-pub async fn read_with_metadata(
-    app: &App,
-    caller: &Identity,
-    name: &EntryName,
-    parts: &Parts,
-    report: &mut Report,
-) -> Option<(Response, Metadata)> {
-    let hit = match app.cache().get(&caller.scope, name).await {
-        Ok(Some(hit)) => hit,
+    mut report: Report,
+) -> Result<(Response, Arc<Meta>), Report> {
+    match app.cache().get(&caller.scope, name).await {
+        Ok(Some(hit)) => {
+            report.namespace = Some(Arc::clone(hit.namespace.label()));
+            report.outcome = Outcome::Hit;
+            let meta = Arc::clone(&hit.entry.meta);
+            Ok((weigh(parts, hit, report), meta))
+        }
         Ok(None) => {
             report.outcome = Outcome::Miss;
-            return None;
+            Err(report)
         }
         Err(error) => {
             report.outcome = Outcome::Miss;
             report.error = Some(plain::chain(&error).into());
-            return None;
+            Err(report)
         }
-    };
-    report.namespace = Some(hit.namespace.label().clone());
-    report.outcome = Outcome::Hit;
-    Some((
-        weigh(parts, &hit, report.clone()),
-        hit.entry.meta.metadata.clone(),
-    ))
+    }
 }
 
-fn weigh(parts: &Parts, hit: &Hit, mut report: Report) -> Response {
+fn weigh(parts: &Parts, hit: Hit, mut report: Report) -> Response {
     let etag = &hit.entry.meta.etag;
     match conditions::read(&parts.headers, etag) {
         Verdict::Proceed => respond(parts, hit, report),
@@ -69,34 +61,35 @@ fn weigh(parts: &Parts, hit: &Hit, mut report: Report) -> Response {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response.extensions_mut().insert(report);
-            describe(&mut response, etag);
+            describe(response.headers_mut(), etag);
             response
         }
-        Verdict::Failed => Failure::new(Class::PreconditionFailed, "the precondition does not hold")
-            .into_response_with(report),
+        Verdict::Failed => {
+            let failure = Failure::new(Class::PreconditionFailed, "the precondition does not hold");
+            failure.into_response_with(report)
+        }
     }
 }
 
-fn respond(parts: &Parts, hit: &Hit, report: Report) -> Response {
+fn respond(parts: &Parts, hit: Hit, report: Report) -> Response {
     let Meta { size, etag, .. } = &*hit.entry.meta;
-    let content = &hit.entry.content;
-    let resolved = range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size));
-    let mut response = match resolved {
-        Resolved::Whole => body::respond(StatusCode::OK, content.clone(), report),
+    let content = hit.entry.content;
+    let mut response = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
+        Resolved::Whole => body::respond(StatusCode::OK, content, report),
         Resolved::Part(part) => {
             let span = format!("bytes {}-{}/{size}", part.start, part.end - 1);
             let mut response = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), report);
-            insert(&mut response, header::CONTENT_RANGE, &span);
+            insert_span(response.headers_mut(), &span);
             response
         }
         Resolved::Unsatisfiable => {
             let failure = Failure::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
             let mut response = failure.into_response_with(report);
-            insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
+            insert_span(response.headers_mut(), &format!("bytes */{size}"));
             return response;
         }
     };
-    describe(&mut response, etag);
+    describe(response.headers_mut(), etag);
     response
 }
 
@@ -113,19 +106,25 @@ fn range(parts: &Parts, current: &ETag) -> Option<ByteRange> {
 }
 
 /// The headers that every successful read has.
-fn describe(response: &mut Response, etag: &ETag) {
-    let headers = response.headers_mut();
+fn describe(headers: &mut HeaderMap, etag: &ETag) {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, no-cache"),
     );
-    insert(response, header::ETAG, &format!("\"{}\"", etag.as_str()));
+    insert_etag(headers, etag);
 }
 
-fn insert(response: &mut Response, name: HeaderName, value: &str) {
-    // Tags are hexadecimal and spans are numbers, so this cannot fail.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
+/// Shared with the entry; a tag is hexadecimal, so this cannot fail.
+pub fn insert_etag(headers: &mut HeaderMap, etag: &ETag) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(etag.quoted().clone()) {
+        headers.insert(header::ETAG, value);
+    }
+}
+
+/// Numbers only, so this cannot fail.
+fn insert_span(headers: &mut HeaderMap, span: &str) {
+    if let Ok(value) = HeaderValue::from_str(span) {
+        headers.insert(header::CONTENT_RANGE, value);
     }
 }

@@ -6,18 +6,17 @@ mod delete;
 mod webdav;
 mod write;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
 use super::plain::Failure;
+use super::{Frontend, Handler};
 use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::store::Protocol;
@@ -28,14 +27,14 @@ pub(super) fn frontend(app: &App) -> Frontend {
     Frontend {
         name: "http",
         claims: |_| true,
-        router: Router::new().fallback(answer).with_state(app.clone()),
+        handler: Handler::direct(app, answer),
     }
 }
 
 const ALLOW: &str = "GET, HEAD, PUT, POST, DELETE, OPTIONS, PROPFIND, MKCOL";
 
 /// One entry point, because the route is the method: every path is a key.
-async fn answer(State(app): State<App>, request: Request) -> Response {
+async fn answer(app: App, request: Request) -> Response {
     let Admitted {
         caller,
         parts,
@@ -47,11 +46,13 @@ async fn answer(State(app): State<App>, request: Request) -> Response {
     };
     match parts.method {
         Method::GET | Method::HEAD => read(&app, &caller, &parts, report).await,
-        Method::PUT | Method::POST => write::answer(&app, &caller, &parts, body, report).await,
-        Method::DELETE => delete::answer(&app, &caller, &parts, report).await,
+        // Boxed: the futures of the rarer methods are large, and the space for the largest one would
+        // have to be moved around for every read.
+        Method::PUT | Method::POST => Box::pin(write::answer(&app, &caller, &parts, body, report)).await,
+        Method::DELETE => Box::pin(delete::answer(&app, &caller, &parts, report)).await,
         Method::OPTIONS => webdav::options(report),
         ref other if other.as_str() == "PROPFIND" => {
-            webdav::propfind(&app, &caller, &parts, body, report).await
+            Box::pin(webdav::propfind(&app, &caller, &parts, body, report)).await
         }
         ref other if other.as_str() == "MKCOL" => webdav::mkcol(&app, &parts, body, report),
         _ => not_allowed(&app, &parts, body, report),
@@ -72,14 +73,14 @@ fn not_allowed(app: &App, parts: &Parts, body: Body, mut report: Report) -> Resp
     response
 }
 
-async fn read(app: &App, caller: &Identity, parts: &Parts, mut report: Report) -> Response {
+async fn read(app: &App, caller: &Identity, parts: &Parts, report: Report) -> Response {
     let name = match entry_name(parts) {
         Ok(name) => name,
         Err(failure) => return failure.into_response_with(report),
     };
-    match entry::read(app, caller, &name, parts, &mut report).await {
-        Some(response) => response,
-        None => respond(StatusCode::NOT_FOUND, Body::from("not found\n"), report),
+    match entry::read(app, caller, &name, parts, report).await {
+        Ok((response, _)) => response,
+        Err(report) => respond(StatusCode::NOT_FOUND, Body::from("not found\n"), report),
     }
 }
 

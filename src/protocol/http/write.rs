@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use http::StatusCode;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
 
 use super::{entry_name, respond};
 use crate::auth::Identity;
@@ -34,9 +34,7 @@ pub(super) async fn answer(
         Ok(meta) => {
             report.outcome = Outcome::Stored;
             let mut response = respond(StatusCode::CREATED, Body::empty(), report);
-            if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", meta.etag.as_str())) {
-                response.headers_mut().insert(header::ETAG, etag);
-            }
+            entry::insert_etag(response.headers_mut(), &meta.etag);
             response
         }
         Err(failure) => failure.into_response_with(report),

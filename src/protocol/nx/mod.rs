@@ -10,11 +10,11 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
 use super::plain::Failure;
+use super::{Frontend, Handler};
 use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::Class;
@@ -26,7 +26,7 @@ pub(super) fn frontend(app: &App) -> Frontend {
     Frontend {
         name: "nx",
         claims: |path| path.is_child_of(&["v1", "cache"]),
-        router: Router::new().fallback(answer).with_state(app.clone()),
+        handler: Handler::Routed(Router::new().fallback(answer).with_state(app.clone())),
     }
 }
 
@@ -49,9 +49,9 @@ async fn answer(State(app): State<App>, request: Request) -> Response {
         }
     };
     match parts.method {
-        Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, &mut report).await {
-            Some(response) => response,
-            None => respond(StatusCode::NOT_FOUND, "not found\n", report),
+        Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, report).await {
+            Ok((response, _)) => response,
+            Err(report) => respond(StatusCode::NOT_FOUND, "not found\n", report),
         },
         Method::PUT | Method::POST => write(&app, &caller, &name, &parts, body, report).await,
         _ => {

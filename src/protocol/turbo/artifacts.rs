@@ -31,19 +31,18 @@ pub(super) async fn read(app: &App, admitted: Admitted) -> Response {
     let Admitted {
         caller,
         parts,
-        mut report,
+        report,
         ..
     } = admitted;
     let name = match name_of(&parts) {
         Ok(name) => name,
         Err(failure) => return error::respond(failure, report),
     };
-    let Some((mut response, metadata)) =
-        entry::read_with_metadata(app, &caller, &name, &parts, &mut report).await
-    else {
-        return respond(StatusCode::NOT_FOUND, Body::empty(), report);
+    let (mut response, meta) = match entry::read(app, &caller, &name, &parts, report).await {
+        Ok(found) => found,
+        Err(report) => return respond(StatusCode::NOT_FOUND, Body::empty(), report),
     };
-    for (name, value) in metadata.iter() {
+    for (name, value) in meta.metadata.iter() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
             response.headers_mut().insert(name, value);
         }

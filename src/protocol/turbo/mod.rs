@@ -13,11 +13,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::path::DecodedPath;
 use super::plain::Failure;
+use super::{Frontend, Handler};
 use crate::error::Class;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -28,7 +28,7 @@ pub(super) fn frontend(app: &App) -> Frontend {
     Frontend {
         name: "turbo",
         claims: |path| path.after(ROOT) == Some(None) || path.is_child_of(ROOT),
-        router: Router::new().fallback(answer).with_state(app.clone()),
+        handler: Handler::Routed(Router::new().fallback(answer).with_state(app.clone())),
     }
 }
 
@@ -52,9 +52,11 @@ async fn answer(State(app): State<App>, request: Request) -> Response {
             app.discard(&admitted.parts, admitted.body);
             json("{}".into(), admitted.report)
         }
-        ("/v8/artifacts", &Method::POST) => query::answer(&app, admitted).await,
+        ("/v8/artifacts", &Method::POST) => Box::pin(query::answer(&app, admitted)).await,
         ("/v8/artifacts/{hash}", &Method::GET | &Method::HEAD) => artifacts::read(&app, admitted).await,
-        ("/v8/artifacts/{hash}", &Method::PUT | &Method::POST) => artifacts::write(&app, admitted).await,
+        ("/v8/artifacts/{hash}", &Method::PUT | &Method::POST) => {
+            Box::pin(artifacts::write(&app, admitted)).await
+        }
         _ => not_allowed(&app, admitted),
     }
 }

@@ -60,6 +60,8 @@ struct State {
     releases: u64,
     waiters: VecDeque<Waiter>,
     demands: Vec<(u64, oneshot::Sender<u64>)>,
+    /// The count of releases when a growing upload was made to fail: its room comes back later.
+    failed_at: Option<u64>,
     closed: bool,
 }
 
@@ -105,12 +107,10 @@ impl Budget {
         self.limit
     }
 
-    /// The most that one entry can ever take, with everything that belongs to it: what is left when
-    /// all other entries are evicted. Folders, the snapshot and small files stay.
+    /// The most that one entry can ever take, with everything that belongs to it: what is left below
+    /// the high-water mark when all others are evicted. Some folders, the snapshot and small files stay.
     pub(crate) fn largest(&self) -> u64 {
-        self.limit
-            .saturating_sub(self.limit / 64)
-            .saturating_sub(128 * 1024)
+        self.high().saturating_sub(144 * 1024)
     }
 
     /// Bytes in use and bytes reserved.
@@ -154,6 +154,9 @@ impl Budget {
             return None;
         }
         state.reserved += bytes;
+        // Who was made to fail and is content with less will not give anything back now.
+        state.failed_at = None;
+        self.work.notify_one();
         Some(Reservation::new(self, bytes))
     }
 
@@ -279,14 +282,21 @@ impl Budget {
         std::mem::take(&mut self.lock().demands)
     }
 
-    /// Nothing is left to evict: the youngest growing upload that waits has to give up.
+    /// Nothing is left to evict: the youngest growing upload that waits has to give up. The next one
+    /// only if what that gives back is not enough.
     pub(crate) fn exhausted(&self) {
         let mut state = self.lock();
+        if state.failed_at == Some(state.releases) {
+            return;
+        }
         let youngest = state
             .waiters
             .iter()
             .position(|waiter| waiter.ask == Ask::Growth && !waiter.answer.is_closed());
         let waiter = youngest.and_then(|at| state.waiters.remove(at));
+        if waiter.is_some() {
+            state.failed_at = Some(state.releases);
+        }
         drop(state);
         if let Some(waiter) = waiter {
             let _gone = waiter.answer.send(Err(all_reserved(waiter.bytes)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Ask, Budget};
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 /// Reserved bytes; given back when it is dropped.
 #[derive(Debug)]
@@ -37,9 +37,8 @@ impl Reservation {
         }
         let missing = bytes - held;
         let more = match self.budget.reserve(missing.max(step), Ask::Growth).await {
-            Err(crate::store::Error::NoSpace { .. }) if step > missing => {
-                self.budget.reserve(missing, Ask::Growth).await?
-            }
+            // The step was too long: perhaps the need itself is not.
+            Err(refused @ Error::NoSpace { .. }) => self.budget.take(missing).ok_or(refused)?,
             other => other?,
         };
         self.bytes

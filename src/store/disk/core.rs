@@ -98,18 +98,18 @@ impl Core {
         self.last_generation.fetch_max(generation, Ordering::AcqRel);
     }
 
-    /// Blocking: unlinks a file that has left the index.
-    pub(super) fn retire(&self, retired: &Retired) -> std::io::Result<()> {
+    /// Blocking: unlinks a file that has left the index. Answers whether there was one.
+    pub(super) fn retire(&self, retired: &Retired) -> std::io::Result<bool> {
         let mut leaf = self.leaves.lock(leaf_of(&retired.digest));
         self.retire_in(&mut leaf, retired)
     }
 
     /// The same for those who hold the lock of the leaf already.
-    pub(super) fn retire_in(&self, leaf: &mut leaves::Leaf, retired: &Retired) -> std::io::Result<()> {
-        let grown = leaves::discard(&self.layout, leaf, &(retired.digest, retired.generation))?;
+    pub(super) fn retire_in(&self, leaf: &mut leaves::Leaf, retired: &Retired) -> std::io::Result<bool> {
+        let (existed, grown) = leaves::discard(&self.layout, leaf, &(retired.digest, retired.generation))?;
         self.index(|index| index.retired(retired.generation));
         self.budget.adjust(grown - retired.bytes() as i64);
-        Ok(())
+        Ok(existed)
     }
 
     /// Blocking: removes one version of an entry, if it is still there.

@@ -49,13 +49,15 @@ impl Core {
             let retiring = index.retiring(digest);
             (index.remove(digest, Expect::Any), retiring)
         });
-        if let Some(removed) = &removed {
-            self.retire_in(&mut leaf, removed)?;
-        }
+        // A record of the snapshot may have no file.
+        let existed = match &removed {
+            Some(removed) => self.retire_in(&mut leaf, removed)?,
+            None => false,
+        };
         // Evicted, but the evictor has not come to it yet; it keeps the account.
         for generation in retiring {
             leaves::unlink(&self.layout, &(*digest, generation))?;
         }
-        Ok(Outcome::Removed(removed.is_some()))
+        Ok(Outcome::Removed(existed))
     }
 }

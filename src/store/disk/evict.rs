@@ -64,7 +64,7 @@ impl Core {
         let mut freed = 0;
         for victim in self.index(|index| index.evict(bytes, BATCH)) {
             match self.retire(&victim) {
-                Ok(()) => {
+                Ok(_existed) => {
                     freed += victim.bytes();
                     self.counters.evictions.fetch_add(1, Ordering::Relaxed);
                 }

@@ -38,7 +38,8 @@ impl Core {
                     self.index(|index| index.distrust(key.digest(), &hit));
                     None
                 }
-                None => self.open_cold(key, &hit).await?,
+                // Boxed to keep the future of a hit small.
+                None => Box::pin(self.open_cold(key, &hit)).await?,
             };
             if let Some(opened) = opened {
                 let generation = hit.generation;

@@ -109,6 +109,8 @@ pub(super) enum Found {
     Known(i64),
     /// Not known before; it takes so many bytes more than the older version that it replaces.
     Added(i64),
+    /// The same, and the scan has met the older version before: unlink that one.
+    Replaced(i64, u64),
     /// There is a newer version: unlink this one.
     Older,
     /// Somebody is unlinking it.
@@ -388,12 +390,14 @@ impl Index {
                 Found::Known(grown)
             }
             std::cmp::Ordering::Less => {
-                let former = self.replace(id, file);
-                // The scan meets the former file as an older one, if it exists.
-                self.retiring.remove(&former.generation);
-                self.slab.get_mut(id).seen = true;
+                let former = self.replace(id, file).generation;
+                self.retiring.remove(&former);
                 self.changes += 1;
-                Found::Added(grown)
+                match std::mem::replace(&mut self.slab.get_mut(id).seen, true) {
+                    true => Found::Replaced(grown, former),
+                    // Only a record: if there is a file of it, the scan will meet it as an older one.
+                    false => Found::Added(grown),
+                }
             }
         }
     }

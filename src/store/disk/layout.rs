@@ -118,7 +118,7 @@ mod tests {
     fn names_lead_back_to_what_they_are_made_of() {
         let layout = Layout::new("/cache".into());
         for seed in 0..64_u8 {
-            let digest: Digest = std::array::from_fn(|n| seed.wrapping_mul(37).wrapping_add(n as u8 * 11));
+            let digest: Digest = std::array::from_fn(|n| seed.wrapping_mul(37).wrapping_add((n * 11) as u8));
             let path = layout.entry(&digest, 1 + u64::from(seed));
             let leaf = leaf_of(&digest);
             assert_eq!(path.parent(), Some(layout.leaf(leaf).as_path()));

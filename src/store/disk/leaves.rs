@@ -82,21 +82,21 @@ pub(super) fn measure(layout: &Layout, number: usize, leaf: &mut Leaf) -> i64 {
 }
 
 /// Blocking: unlinks a file; it is no error if it is gone. Removes the folder with the last file.
-/// Answers how many bytes the folders grew: none, or less than none.
-pub(super) fn discard(layout: &Layout, leaf: &mut Leaf, file: &File) -> io::Result<i64> {
-    unlink(layout, file)?;
+/// Answers whether there was one, and how many bytes the folders grew: none, or less than none.
+pub(super) fn discard(layout: &Layout, leaf: &mut Leaf, file: &File) -> io::Result<(bool, i64)> {
+    let existed = unlink(layout, file)?;
     leaf.files = leaf.files.saturating_sub(1);
-    let empty = leaf.files == 0 && leaf.scanned;
-    if !empty || std::fs::remove_dir(layout.leaf(leaf_of(&file.0))).is_err() {
-        return Ok(0);
+    // Before the scan the count is 0, and the folder itself knows whether it is empty.
+    if leaf.files > 0 || std::fs::remove_dir(layout.leaf(leaf_of(&file.0))).is_err() {
+        return Ok((existed, 0));
     }
-    Ok(-(std::mem::take(&mut leaf.bytes) as i64))
+    Ok((existed, -(std::mem::take(&mut leaf.bytes) as i64)))
 }
 
-/// Blocking: unlinks a file and nothing else; it is no error if it is gone.
-pub(super) fn unlink(layout: &Layout, file: &File) -> io::Result<()> {
+/// Blocking: unlinks a file and nothing else. Answers whether there was one.
+pub(super) fn unlink(layout: &Layout, file: &File) -> io::Result<bool> {
     match std::fs::remove_file(layout.entry(&file.0, file.1)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|()| true),
     }
 }

@@ -56,3 +56,97 @@ impl List {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::{Expect, Index, Record};
+    use super::super::probe::digest;
+    use crate::store::disk::hot::HotCell;
+    use proptest::prelude::*;
+
+    /// What the index should do, the slow way: oldest first.
+    #[derive(Default)]
+    struct Naive(Vec<(u64, u64)>);
+
+    impl Naive {
+        fn take(&mut self, name: u64) -> Option<u64> {
+            let at = self.0.iter().position(|(other, _)| *other == name)?;
+            Some(self.0.remove(at).1)
+        }
+    }
+
+    fn record(name: u64, generation: u64) -> Record {
+        Record {
+            digest: digest(name),
+            generation,
+            stamp: generation,
+            blocks: 1,
+        }
+    }
+
+    fn check(index: &mut Index, naive: &mut Naive, step: (u8, u64), now: u64) {
+        let (what, name) = step;
+        match what {
+            0 | 1 => {
+                let former = index.commit(record(name, now), HotCell::empty());
+                let former = former.expect("not full").map(|former| former.generation);
+                assert_eq!(former, naive.take(name));
+                naive.0.push((name, now));
+            }
+            2 => {
+                let hit = index.hit(&digest(name), now).map(|hit| hit.generation);
+                let known = naive.take(name);
+                assert_eq!(hit, known);
+                naive.0.extend(known.map(|generation| (name, generation)));
+            }
+            3 => {
+                let removed = index.remove(&digest(name), Expect::Any);
+                assert_eq!(removed.map(|removed| removed.generation), naive.take(name));
+            }
+            _ => {
+                let evicted = index.evict(1, 1);
+                let oldest = (!naive.0.is_empty()).then(|| naive.0.remove(0).1);
+                assert_eq!(evicted.first().map(|victim| victim.generation), oldest);
+            }
+        }
+        assert_eq!(index.len(), naive.0.len());
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_is_a_map_ordered_by_use(steps in prop::collection::vec((0..5_u8, 0..12_u64), 1..200)) {
+            let mut index = Index::new(0, 0);
+            let mut naive = Naive::default();
+            for (now, step) in (1..).zip(steps) {
+                check(&mut index, &mut naive, step, now);
+            }
+            let left: Vec<u64> = index.evict(u64::MAX, usize::MAX).iter().map(|victim| victim.generation).collect();
+            let expected: Vec<u64> = naive.0.iter().map(|(_, generation)| *generation).collect();
+            prop_assert_eq!(left, expected);
+        }
+
+        #[test]
+        fn found_files_take_their_place_by_their_time(known in prop::collection::vec(1..1000_u64, 0..20), found in prop::collection::vec(1..1000_u64, 0..20)) {
+            let mut known = known;
+            known.sort_unstable();
+            let mut index = Index::new(0, 0);
+            let mut all = Vec::new();
+            for (nth, stamp) in (0..).zip(known) {
+                index.restore(&Record { stamp, ..record(nth, nth + 1) });
+                all.push(stamp);
+            }
+            for (nth, stamp) in (100..).zip(found) {
+                index.found(&Record { stamp, ..record(nth, nth + 1) });
+                all.push(stamp);
+            }
+            index.order_found();
+            let mut left = Vec::new();
+            index.records(0, 100, |record| left.push((record.generation, record.stamp)));
+            let evicted = index.evict(u64::MAX, usize::MAX);
+            let stamp = |generation| left.iter().find(|(other, _)| *other == generation).map(|(_, stamp)| *stamp);
+            let order: Vec<u64> = evicted.iter().filter_map(|victim| stamp(victim.generation)).collect();
+            all.sort_unstable();
+            prop_assert_eq!(order, all);
+        }
+    }
+}

@@ -49,6 +49,6 @@ impl IndexProbe {
     }
 }
 
-fn digest(nth: u64) -> Digest {
+pub(super) fn digest(nth: u64) -> Digest {
     *blake3::hash(&nth.to_le_bytes()).as_bytes()
 }

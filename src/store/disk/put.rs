@@ -17,7 +17,7 @@ use super::layout::leaf_of;
 use super::leaves::Leaf;
 use crate::config::Durability;
 use crate::store::budget::{BLOCK, whole_blocks};
-use crate::store::spool::{ATTEMPTS, Body, FOLDERS, Temp, joined, make_way, room_for};
+use crate::store::spool::{ATTEMPTS, Body, FOLDERS, Temp, joined, make_way, refused, room_for};
 use crate::store::{Content, Draft, Entry, Error, Meta, Precondition, Result, Spool, StoreKey};
 use crate::sys;
 
@@ -74,7 +74,7 @@ impl Core {
             match stopped {
                 Stopped::Changed => commit.expect = self.expect(key, precondition).await?,
                 Stopped::Failed(error) => {
-                    let error = Error::io("writing an entry", error);
+                    let error = refused("writing an entry", error, size);
                     attempts += 1;
                     if attempts > ATTEMPTS || !make_way(&self.spools, &error, size).await {
                         return Err(error);

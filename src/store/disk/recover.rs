@@ -125,6 +125,12 @@ impl Core {
                 self.scan.added.fetch_add(1, Ordering::Relaxed);
                 self.budget.adjust(grown);
             }
+            Found::Replaced(grown, former) => {
+                leaves::unlink(&self.layout, &(digest, former))?;
+                self.scan.removed.fetch_add(1, Ordering::Relaxed);
+                leaf.files -= 1;
+                self.budget.adjust(grown);
+            }
             Found::Older => return self.remove_stray(file),
             // The evictor counts it down when it has unlinked it.
             Found::Retiring => {}

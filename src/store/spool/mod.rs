@@ -22,7 +22,7 @@ pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDERS, room_for};
 pub(crate) use temp::Temp;
 pub use writer::SpoolWriter;
-pub(crate) use writer::{ATTEMPTS, make_way};
+pub(crate) use writer::{ATTEMPTS, make_way, refused};
 
 use super::budget::Reservation;
 use super::{Content, FileRange};

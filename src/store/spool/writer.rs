@@ -68,9 +68,9 @@ impl SpoolWriter {
     /// [`Error::TooLarge`], [`Error::NoSpace`] or [`Error::Io`]; the body is lost then.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let written = self.written + chunk.len() as u64;
+        self.dir.check_size(written)?;
         let needed = room_for(written);
         if needed > self.room.bytes() {
-            self.dir.check_size(written)?;
             self.room.ensure(needed, self.dir.step()).await?;
         }
         self.written = written;
@@ -134,7 +134,7 @@ impl SpoolWriter {
                 self.job = Some(job);
                 return Ok(());
             };
-            let error = Error::io("writing a temporary file", error);
+            let error = refused("writing a temporary file", error, job.length());
             attempts += 1;
             if attempts > ATTEMPTS || !make_way(&self.dir, &error, job.length()).await {
                 return Err(error);
@@ -149,6 +149,17 @@ impl SpoolWriter {
 /// to try again.
 pub(crate) async fn make_way(dir: &SpoolDir, error: &Error, needed: u64) -> bool {
     matches!(error, Error::NoSpace { .. }) && dir.budget().make_room(needed + SPARE).await > 0
+}
+
+/// An error of a write of `length` bytes.
+pub(crate) fn refused(operation: &'static str, error: io::Error, length: u64) -> Error {
+    match Error::io(operation, error) {
+        Error::NoSpace { reason, .. } => Error::NoSpace {
+            needed: length,
+            reason,
+        },
+        other => other,
+    }
 }
 
 fn lost() -> Error {

@@ -73,11 +73,28 @@ async fn a_slow_issuer_makes_requests_wait_for_a_bounded_time() {
         issuer.behave_at(*page, Behaviour::Slow);
         let timing = Timing {
             wait: Duration::from_millis(20),
+            fetch: Duration::from_secs(3600),
             ..on_demand()
         };
         let world = World::timed(issuer, timing, |_| {});
-        unavailable(world.send(|_| {}).await);
+        let outcome = tokio::time::timeout(Duration::from_secs(5), world.send(|_| {}));
+        unavailable(outcome.await.expect("the wait is bounded"));
     }
+}
+
+#[tokio::test]
+async fn keys_are_not_fetched_over_plain_http_from_elsewhere() {
+    let insecure = behaving(Page::Discovery, Behaviour::InsecureKeys).await;
+    unavailable(insecure.send(|_| {}).await);
+    assert_eq!(insecure.issuer.requests().keys, 0);
+}
+
+#[tokio::test]
+async fn plain_http_from_elsewhere_can_be_permitted() {
+    let issuer = Issuer::start().await;
+    issuer.behave_at(Page::Discovery, Behaviour::InsecureKeys);
+    let world = World::timed(issuer, on_demand(), |config| config.allow_insecure_http = true);
+    world.accepts(|_| {}).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::auth::Timing;
+use chacha::auth::{Authenticator, Timing};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -108,6 +108,28 @@ async fn random_key_ids_do_not_hammer_the_issuer() {
             .await;
     }
     assert_eq!(world.issuer.requests().keys, 1);
+}
+
+#[tokio::test]
+async fn a_burst_of_unknown_keys_leaves_no_fetch_behind() {
+    let timing = Timing {
+        demand: Duration::from_millis(100),
+        ..Timing::default()
+    };
+    let world = World::timed(Issuer::start().await, timing, |_| {});
+    world.accepts(|_| {}).await;
+    while world.issuer.requests().keys < 2 {
+        let burst = (0..20).map(|number| world.send(move |t| t.header("kid", format!("random-{number}"))));
+        assert!(join_all(burst).await.iter().all(Result::is_err));
+    }
+    // Another server's first fetch takes as long as a surplus one would have taken.
+    let mut other = world.issuer.provider();
+    other.audiences.clear();
+    let auth = Authenticator::start(vec![other], &world.tasks).unwrap();
+    super::authenticate(&auth, &world.issuer.token(json!({})))
+        .await
+        .unwrap();
+    assert_eq!(world.issuer.requests().keys, 3);
 }
 
 #[tokio::test]

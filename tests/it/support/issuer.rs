@@ -35,6 +35,8 @@ pub(crate) enum Behaviour {
     WrongIssuer,
     /// Not JSON.
     Junk,
+    /// A discovery document whose keys are at an address that is no loopback address, but leads here.
+    InsecureKeys,
 }
 
 /// One of the two pages.
@@ -240,6 +242,11 @@ impl Shared {
             }
             Behaviour::WrongType => return json_answer(&body, "text/html"),
             Behaviour::WrongIssuer => body["issuer"] = format!("{}/", self.url).into(),
+            Behaviour::InsecureKeys => {
+                body["jwks_uri"] = format!("{}/keys", self.url)
+                    .replace("127.0.0.1", "0.0.0.0")
+                    .into();
+            }
             Behaviour::Junk => return Response::new(Body::from("<html>")),
         }
         let mut answer = json_answer(&body, "application/json; charset=utf-8");

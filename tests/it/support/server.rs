@@ -80,6 +80,10 @@ impl TestServer {
         tcp(&self.server().addresses()[0])
     }
 
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }

@@ -1,0 +1,196 @@
+//! Log lines on their way out: collected in memory, written in batches by a thread of their own.
+//!
+//! A request pays for a short lock and a copy of its line. A slow terminal or a full pipe costs lines,
+//! never a request.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that may wait for the writer; further lines are dropped and counted.
+const MOST: usize = 4 << 20;
+/// How long lines are collected before they are written: one call for many, and soon enough to watch.
+const COLLECT: Duration = Duration::from_millis(20);
+
+/// Takes lines. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Lines(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    dropped: u64,
+    closing: bool,
+}
+
+/// Writes what still waits when it is dropped.
+#[derive(Debug)]
+pub struct Guard {
+    lines: Lines,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the thread that writes to `out`.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guard)> {
+    let lines = Lines(Arc::default());
+    let writer = lines.clone();
+    let thread = std::thread::Builder::new()
+        .name("chacha-log".to_owned())
+        .spawn(move || writer.write_all_to(out))?;
+    let guard = Guard {
+        lines: lines.clone(),
+        thread: Some(thread),
+    };
+    Ok((lines, guard))
+}
+
+impl Lines {
+    fn push(&self, line: &[u8]) {
+        let mut state = self.state();
+        if state.waiting.len() + line.len() > MOST {
+            state.dropped += 1;
+            return;
+        }
+        let first = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        drop(state);
+        if first {
+            self.0.filled.notify_one();
+        }
+    }
+
+    fn write_all_to(&self, mut out: impl Write) {
+        let mut batch = Vec::new();
+        loop {
+            let (dropped, closing) = self.next(&mut batch);
+            // Nobody is left to be told when the log itself cannot be written.
+            out.write_all(&batch).ok();
+            if dropped > 0 {
+                writeln!(
+                    out,
+                    "{dropped} log lines were dropped: the log is written more slowly than it grows"
+                )
+                .ok();
+            }
+            out.flush().ok();
+            if closing {
+                return;
+            }
+            batch.clear();
+        }
+    }
+
+    /// Waits for lines, lets some more come, and takes them all.
+    fn next(&self, batch: &mut Vec<u8>) -> (u64, bool) {
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
+        let state = self
+            .0
+            .filled
+            .wait_while(self.state(), idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        let more = |state: &mut State| !state.closing;
+        let waited = self.0.filled.wait_timeout_while(state, COLLECT, more);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut state.waiting, batch);
+        (std::mem::take(&mut state.dropped), state.closing)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One event; `tracing_subscriber` hands over whole lines.
+#[derive(Debug)]
+pub(super) struct LineWriter<'a>(&'a Lines);
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter(self)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.lines.state().closing = true;
+        self.lines.0.filled.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks in `write` until the test lets it go on.
+    struct Slow(std::sync::mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            self.1.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn dropping_the_guard_writes_everything_in_order() {
+        let (go, gate) = std::sync::mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (lines, guard) = start(Slow(gate, written.clone())).unwrap();
+        let expected: String = (0..1000).map(|n| format!("line {n}\n")).collect();
+        for line in expected.split_inclusive('\n') {
+            lines.make_writer().write_all(line.as_bytes()).unwrap();
+        }
+        drop(go);
+        drop(guard);
+        assert_eq!(*written.lock().unwrap(), expected.as_bytes());
+    }
+
+    #[test]
+    fn a_stuck_output_costs_lines_and_blocks_nobody() {
+        let (go, gate) = std::sync::mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (lines, guard) = start(Slow(gate, written.clone())).unwrap();
+        let line = vec![b'x'; MOST / 4];
+        for _ in 0..20 {
+            lines.push(&line);
+        }
+        assert!(lines.state().waiting.len() <= MOST);
+        drop(go);
+        drop(guard);
+        let written = written.lock().unwrap();
+        assert!(String::from_utf8_lossy(&written).contains("log lines were dropped"));
+    }
+}

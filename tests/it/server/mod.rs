@@ -1,0 +1,6 @@
+//! The server around the front-ends.
+
+mod ops;
+mod shutdown;
+mod start;
+mod unix;

@@ -1,0 +1,81 @@
+//! Health, readiness and metrics.
+
+use http::StatusCode;
+
+use crate::protocol::bytes;
+use crate::support::client::within;
+use crate::support::server::TestServer;
+
+/// The value of a metric line; 0 if it was never written.
+async fn metric(server: &TestServer, line: &str) -> u64 {
+    let metrics = server.ops().get("/metrics").await;
+    let found = metrics
+        .text()
+        .lines()
+        .find_map(|found| found.strip_prefix(line).map(str::trim));
+    found.map_or(0, |value| value.parse().unwrap())
+}
+
+#[tokio::test]
+async fn health_and_readiness_need_no_token_and_are_no_keys() {
+    let server = TestServer::start().await;
+    assert_eq!(server.ops().get("/healthz").await.text(), "ok\n");
+    let ready = server.ops().get("/readyz").await;
+    assert!(
+        ready.status == StatusCode::OK && ready.text().starts_with("ready\n"),
+        "{}",
+        ready.text()
+    );
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(
+            server.acme().get(path).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+        assert_eq!(
+            server.acme().put(path, "x").await.status,
+            StatusCode::CREATED,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_protocol_method_and_outcome() {
+    let server = TestServer::start().await;
+    server.acme().put("/k", bytes(100_000, 1)).await;
+    server.acme().get("/k").await;
+    server.acme().get("/k").await;
+    server.acme().get("/missing").await;
+    server.anonymous().get("/k").await;
+    let count = |outcome: &str, method: &str| {
+        format!("chacha_requests_total{{protocol=\"http\",method=\"{method}\",outcome=\"{outcome}\"}}")
+    };
+    for (line, expected) in [
+        (count("stored", "PUT"), 1),
+        (count("hit", "GET"), 2),
+        (count("miss", "GET"), 1),
+        (count("refused", "GET"), 1),
+        ("chacha_received_bytes_total".to_owned(), 100_000),
+        ("chacha_disk_entries".to_owned(), 1),
+        ("chacha_auth_verified_total".to_owned(), 4),
+    ] {
+        // The record of a request is closed when its connection has let go of the body.
+        within(async {
+            while metric(&server, &line).await != expected {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn metrics_hold_no_secret() {
+    let server = TestServer::start().await;
+    server.acme().put("/very-secret-key", "x").await;
+    let text = server.ops().get("/metrics").await;
+    for secret in ["very-secret-key", "acme", "refs/heads"] {
+        assert!(!text.text().contains(secret), "{secret}");
+    }
+}

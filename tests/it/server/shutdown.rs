@@ -1,0 +1,62 @@
+//! Draining.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::protocol::bytes;
+use crate::support::client::within;
+use crate::support::server::TestServer;
+
+#[tokio::test]
+async fn a_running_upload_ends_before_the_server_does() {
+    let mut server = TestServer::start().await;
+    let mut raw = server.acme().raw().await;
+    raw.head(
+        "PUT /k HTTP/1.1",
+        "Content-Length: 10\r\nExpect: 100-continue\r\n",
+    )
+    .await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 100 "));
+    let address = server.address();
+    let stopping = tokio::spawn(server.take().stop());
+    // The listener is closed before the drain begins to wait.
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    raw.write(&bytes(10, 1)).await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 201 "));
+    stopping.await.unwrap();
+    server.restart().await;
+    assert!(server.acme().get("/k").await.body == bytes(10, 1));
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_the_server() {
+    let mut server = TestServer::start().await;
+    let mut raw = server.acme().raw().await;
+    raw.head("GET /k HTTP/1.1", "").await;
+    raw.read_head().await;
+    server.stop().await;
+    let (_, closed) = raw.read_to_end().await;
+    assert!(closed);
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
+    let mut server =
+        TestServer::start_with(|config| config.limits.drain_timeout = Duration::from_millis(50)).await;
+    let mut raw = server.acme().raw().await;
+    raw.head(
+        "PUT /k HTTP/1.1",
+        "Content-Length: 10\r\nExpect: 100-continue\r\n",
+    )
+    .await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 100 "));
+    raw.write(b"half").await;
+    within(server.restart()).await;
+    raw.read_to_end().await;
+    assert_eq!(server.acme().get("/k").await.status, StatusCode::NOT_FOUND);
+    let left = std::fs::read_dir(server.dir().join("cache/tmp")).unwrap().count();
+    assert_eq!(left, 0, "temporary files");
+}

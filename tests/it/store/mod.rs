@@ -1,0 +1,11 @@
+//! The tiers: a conformance suite for all of them, and the hazards of each.
+
+#[macro_use]
+mod suite;
+mod support;
+
+mod bound;
+mod damage;
+mod disk;
+mod model;
+mod restart;
