@@ -6,7 +6,8 @@ need bazel "Debian: bazel-bootstrap"
 serve_dev
 mkdir "$WORK/ws"
 cd "$WORK/ws"
-: >WORKSPACE
+: >WORKSPACE # read before Bazel 8
+: >MODULE.bazel
 cat >BUILD <<'BUILD'
 [genrule(
     name = "g%d" % nth,
@@ -30,7 +31,7 @@ say "bazel $(dpkg-query -W -f '${Version}' bazel-bootstrap 2>/dev/null || run_ba
 
 # Bazel's own summary: "INFO: 11 processes: 10 remote cache hit, 1 internal."
 build() {
-    local flags=(--spawn_strategy=local --genrule_strategy=local --noshow_progress --color=no)
+    local flags=(--spawn_strategy=local --noshow_progress --color=no)
     if [ "$FORM" = header ]; then
         flags+=("--remote_cache=$URL/bazel/$FORM" "--remote_header=Authorization=Bearer $2")
     else

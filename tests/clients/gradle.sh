@@ -27,7 +27,7 @@ class Make extends DefaultTask {
     @TaskAction void make() { result.text = text * 1000 }
 }
 (1..5).each { nth ->
-    task("make$nth", type: Make) { text = "text $nth"; result = file("$buildDir/make${nth}.txt") }
+    task("make$nth", type: Make) { text = "text $nth"; result = file("build/make${nth}.txt") }
 }
 task all { dependsOn((1..5).collect { "make$it" }) }
 GRADLE
