@@ -85,7 +85,7 @@ fn key(name: u64) -> StoreKey {
         "https://issuer".into(),
         "tenant".into(),
         Protocol::Http,
-        name.into(),
+        name.as_bytes(),
     )
 }
 

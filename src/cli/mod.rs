@@ -69,12 +69,12 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let _guard = log::start(self.log.log_format, &self.log.log_level)?;
+        let log = log::start(self.log.log_format, &self.log.log_level)?;
         match self.command {
-            Command::Run(args) => run::execute(&args),
+            Command::Run(args) => run::execute(&args, log.access.clone()),
             Command::Check(args) => Ok(check::execute(&args.file)),
             Command::Explain(args) => explain::execute(&args),
-            Command::Dev(args) => dev::execute(args),
+            Command::Dev(args) => dev::execute(args, log.access.clone()),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ListenAddr};
 use crate::server::Server;
+use crate::telemetry::access::AccessLog;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -20,7 +21,7 @@ pub(super) struct RunArgs {
     listen: Option<ListenAddr>,
 }
 
-pub(super) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn execute(args: &RunArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
     let loaded = match super::load(&args.file) {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
@@ -32,11 +33,11 @@ pub(super) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(listen) = &args.listen {
         config.override_listen(vec![listen.clone()]).context("--listen")?;
     }
-    super::block_on(serve(config))?
+    super::block_on(serve(config, log))?
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    let server = Server::start(config).await?;
+async fn serve(config: Config, log: AccessLog) -> anyhow::Result<ExitCode> {
+    let server = Server::start(config, log).await?;
     until_asked_to_stop().await?;
     server.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -9,24 +9,23 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::idle::Watch;
 use super::listener::Listener;
-use super::service::Service;
+use super::service::{Context, Service};
 use super::wire::{Outbox, Socket, WireStream};
-use crate::protocol::Dispatch;
 use crate::tasks::Tasks;
-use crate::telemetry::access::Recorder;
 use crate::telemetry::metrics::Metrics;
 
 /// What every connection needs.
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    pub(super) dispatch: Dispatch,
-    pub(super) recorder: Recorder,
+    pub(super) context: Arc<Context>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) tasks: Tasks,
     /// Bounds the connections that are served at once; further ones wait in the kernel's queue.
     pub(super) permits: Arc<Semaphore>,
-    pub(super) keep_alive: Duration,
+    /// Ends connections on which nothing happens.
+    pub(super) watch: Watch,
 }
 
 /// hyper's read buffer grows up to this: the length of the frames of a large upload.
@@ -71,14 +70,16 @@ impl Acceptor {
 
     fn serve(&self, socket: Socket, permit: tokio::sync::OwnedSemaphorePermit, watcher: Watcher) {
         let outbox = Outbox::default();
-        let stream = TokioIo::new(WireStream::new(socket, outbox.clone()));
+        // Cancelled when the time to drain is over, or when nothing happens on this connection.
+        let end = self.tasks.stopping().child_token();
+        let (activity, watched) = self.watch.add(end.clone());
+        let stream = TokioIo::new(WireStream::new(socket, outbox.clone(), activity.clone()));
         let service = Service {
-            dispatch: self.dispatch.clone(),
-            recorder: self.recorder.clone(),
+            context: Arc::clone(&self.context),
             outbox,
+            activity,
         };
-        let builder = self.builder();
-        let stopping = self.tasks.stopping();
+        let builder = Self::builder();
         let metrics = Arc::clone(&self.metrics);
         metrics.connections().inc();
         self.tasks.spawn(async move {
@@ -86,22 +87,19 @@ impl Acceptor {
             tokio::select! {
                 // Clients leave all the time; what matters is in the records of their requests.
                 _ = watcher.watch(connection) => {}
-                // The time to drain is over.
-                () = stopping.cancelled() => {}
+                () = end.cancelled() => {}
             }
             metrics.connections().dec();
-            drop(permit);
+            drop((permit, watched));
         });
     }
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
+    fn builder() -> auto::Builder<TokioExecutor> {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
-            .timer(TokioTimer::new())
-            // Also the time that an idle connection may live: hyper starts this clock when it
-            // begins to wait for the next head.
-            .header_read_timeout(self.keep_alive)
+            // Connections that idle are found by `watch`.
+            .header_read_timeout(None)
             .max_buf_size(READ_BUFFER)
             .writev(true);
         builder

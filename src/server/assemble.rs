@@ -1,14 +1,15 @@
 //! From a configuration to a running server: the only place that knows every type.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Acceptor;
+use super::idle::Watch;
 use super::listener::{self, ListenError, Listener};
-use super::{Server, ops};
+use super::service::Context;
+use super::{Server, ops, samples};
 use crate::auth::{Authenticator, SetupError};
 use crate::cache::Cache;
 use crate::config::Config;
@@ -16,8 +17,8 @@ use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
 use crate::store::disk::{Disk, OpenError};
 use crate::tasks::Tasks;
-use crate::telemetry::access::Recorder;
-use crate::telemetry::metrics::{Kind, Metrics, Sample};
+use crate::telemetry::access::{AccessLog, Recorder};
+use crate::telemetry::metrics::Metrics;
 
 /// Why the server cannot start. Every message names the key of the configuration and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum StartError {
     NoTier,
 }
 
-pub(super) async fn start(config: Config) -> Result<Server, StartError> {
+pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Server, StartError> {
     let (requests, background) = (Tasks::new(), Tasks::new());
     // Listeners first: a port in use must not leave an opened directory behind.
     let listeners = bind(&config)?;
@@ -49,7 +50,7 @@ pub(super) async fn start(config: Config) -> Result<Server, StartError> {
     let disk_config = config.disk.as_ref().ok_or(StartError::NoTier)?;
     let disk = Disk::open(disk_config, &background).await?;
     let metrics = Arc::new(Metrics::new());
-    add_samples(&metrics, &disk, &auth);
+    samples::connect(&metrics, &disk, &auth);
 
     let cache = Cache::new(Arc::clone(&disk) as Arc<_>, disk.spools());
     let limits = Limits {
@@ -58,13 +59,17 @@ pub(super) async fn start(config: Config) -> Result<Server, StartError> {
     };
     let app = App::new(cache, auth.clone(), limits, requests.clone());
     let closing = CancellationToken::new();
+    let watch = Watch::new(config.limits.keep_alive);
+    background.spawn(watch.clone().run(background.stopping()));
     let acceptor = Acceptor {
-        dispatch: Dispatch::new(&app),
-        recorder: Recorder::new(Arc::clone(&metrics)),
+        context: Arc::new(Context {
+            dispatch: Dispatch::new(&app),
+            recorder: Recorder::new(Arc::clone(&metrics), access_log),
+        }),
         metrics: Arc::clone(&metrics),
         tasks: requests.clone(),
         permits: Arc::new(Semaphore::new(config.limits.max_connections)),
-        keep_alive: config.limits.keep_alive,
+        watch: watch.clone(),
     };
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
@@ -133,106 +138,4 @@ fn announce(server: &Server) {
             "health, readiness and metrics"
         );
     }
-}
-
-/// Connects the numbers that other parts keep to the metrics.
-fn add_samples(metrics: &Metrics, disk: &Arc<Disk>, auth: &Authenticator) {
-    let disk = Arc::clone(disk);
-    metrics.add_samples(move || {
-        let stats = disk.stats();
-        let gauge = |name, help, value| Sample {
-            name,
-            help,
-            kind: Kind::Gauge,
-            value,
-        };
-        let counter = |name, help, value| Sample {
-            name,
-            help,
-            kind: Kind::Counter,
-            value,
-        };
-        vec![
-            gauge(
-                "chacha_disk_limit_bytes",
-                "Configured limit of the disk tier",
-                stats.limit,
-            ),
-            gauge(
-                "chacha_disk_used_bytes",
-                "Bytes that the disk tier takes",
-                stats.used,
-            ),
-            gauge(
-                "chacha_disk_reserved_bytes",
-                "Bytes reserved for uploads that are running",
-                stats.reserved,
-            ),
-            gauge(
-                "chacha_disk_entries",
-                "Entries of the disk tier",
-                stats.entries as u64,
-            ),
-            gauge(
-                "chacha_disk_indexing",
-                "1 while the disk tier is scanned after a start",
-                u64::from(stats.indexing),
-            ),
-            gauge(
-                "chacha_disk_open_files",
-                "Entries kept open",
-                stats.open_files as u64,
-            ),
-            gauge(
-                "chacha_disk_memory_bytes",
-                "Bytes of small bodies kept in memory",
-                stats.hot_bytes,
-            ),
-            counter("chacha_disk_evictions", "Entries evicted", stats.evictions),
-            counter("chacha_disk_evicted_bytes", "Bytes evicted", stats.evicted_bytes),
-            counter(
-                "chacha_disk_damaged",
-                "Entries found damaged and removed",
-                stats.corrupt,
-            ),
-        ]
-    });
-    let auth = auth.clone();
-    metrics.add_samples(move || {
-        let counters = auth.counters();
-        let counter = |name, help, value: &AtomicU64| Sample {
-            name,
-            help,
-            kind: Kind::Counter,
-            value: value.load(Ordering::Relaxed),
-        };
-        vec![
-            counter("chacha_auth_verified", "Tokens verified", &counters.verified),
-            counter(
-                "chacha_auth_remembered",
-                "Requests with a token verified before",
-                &counters.remembered,
-            ),
-            counter(
-                "chacha_auth_refused",
-                "Requests refused for their token",
-                &counters.refused,
-            ),
-            counter(
-                "chacha_auth_unavailable",
-                "Requests whose issuer's keys were not known",
-                &counters.unavailable,
-            ),
-            counter(
-                "chacha_auth_refreshes",
-                "Key sets fetched",
-                &counters.refreshes_ok,
-            ),
-            counter(
-                "chacha_auth_refresh_failures",
-                "Key sets that could not be fetched",
-                &counters.refreshes_failed,
-            ),
-        ]
-    });
 }

@@ -5,8 +5,10 @@
 
 mod accept;
 mod assemble;
+mod idle;
 mod listener;
 mod ops;
+mod samples;
 mod service;
 pub mod wire;
 
@@ -22,6 +24,7 @@ pub use listener::ListenError;
 use crate::config::{Config, ListenAddr};
 use crate::store::disk::Disk;
 use crate::tasks::Tasks;
+use crate::telemetry::access::AccessLog;
 
 /// A server that accepts requests. Stop it with [`Server::stop`]; dropping it leaves its tasks to the
 /// runtime.
@@ -44,8 +47,8 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], with the key of the configuration and the remedy.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
-        assemble::start(config).await
+    pub async fn start(config: Config, access_log: AccessLog) -> Result<Self, StartError> {
+        assemble::start(config, access_log).await
     }
 
     /// Where clients connect; shows the ports that were chosen for port 0.

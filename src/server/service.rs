@@ -2,24 +2,32 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
 
+use super::idle::Activity;
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::expects_continue;
 use crate::protocol::entry::FileBody;
 use crate::telemetry::access::{Exchange, Recorder, Report};
 
+/// What the requests of all connections share.
+pub(super) struct Context {
+    pub(super) dispatch: Dispatch,
+    pub(super) recorder: Recorder,
+}
+
 /// Answers the requests of one connection.
 #[derive(Clone)]
 pub(super) struct Service {
-    pub(super) dispatch: Dispatch,
-    pub(super) recorder: Recorder,
+    pub(super) context: Arc<Context>,
     pub(super) outbox: Outbox,
+    pub(super) activity: Activity,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -35,14 +43,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
 impl Service {
     async fn answer(self, request: Request<Incoming>) -> Response<WireBody> {
-        let mut exchange = self.recorder.begin(request.method());
+        let running = self.activity.begin();
+        let mut exchange = self.context.recorder.begin(request.method());
         let http1 = request.version() < Version::HTTP_2;
         let head = request.method() == http::Method::HEAD;
         // A body that may not be read to its end makes hyper close the connection; the client must
         // still get to read the answer. One that waits for 100 has nothing on its way.
         let sends_body =
             !http_body::Body::is_end_stream(request.body()) && !expects_continue(request.headers());
-        let response = self.dispatch.answer(request.map(Body::new)).await;
+        let response = self.context.dispatch.answer(request.map(Body::new)).await;
         if sends_body && !response.status().is_success() {
             self.outbox.linger();
         }
@@ -60,8 +69,8 @@ impl Service {
         };
         exchange.answered(parts.status.as_u16(), length, report);
         let body = match parts.extensions.remove::<FileBody>() {
-            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange),
-            _ => WireBody::routed(body, exchange),
+            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange, running),
+            _ => WireBody::routed(body, exchange, running),
         };
         Response::from_parts(parts, body)
     }

@@ -96,25 +96,6 @@ pub fn write_all_vectored_at(file: &File, slices: &[impl AsRef<[u8]>], mut offse
     Ok(())
 }
 
-/// Sends slices to a socket and tells the kernel that more follows at once, so that a header and
-/// the file behind it share packets.
-///
-/// # Errors
-/// `WouldBlock` if the socket takes nothing now.
-pub fn send_more(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-    #[cfg(target_os = "linux")]
-    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-    #[cfg(not(target_os = "linux"))]
-    let flags = SendFlags::empty();
-    Ok(sendmsg(
-        socket,
-        slices,
-        &mut SendAncillaryBuffer::default(),
-        flags,
-    )?)
-}
-
 /// Sends up to `length` bytes of `file` from `offset` on to a socket without copying them through
 /// this process. The caller makes sure that the bytes are in the page cache.
 ///

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::line::Field;
 use super::metrics::Metrics;
+
+pub use super::line::AccessLog;
 
 /// How a request ended. Closed, because it is a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -89,20 +92,22 @@ pub struct Recorder(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     metrics: Arc<Metrics>,
+    log: AccessLog,
     /// Tells the requests of two server processes apart.
     process: u32,
     next: AtomicU64,
 }
 
 impl Recorder {
-    /// A recorder that counts into `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    /// A recorder that counts into `metrics` and writes to `log`.
+    pub fn new(metrics: Arc<Metrics>, log: AccessLog) -> Self {
         let seed = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
         let process = (seed ^ (u128::from(std::process::id()) << 7)) as u32;
         Self(Arc::new(Shared {
             metrics,
+            log,
             process,
             next: AtomicU64::new(1),
         }))
@@ -128,9 +133,21 @@ impl Recorder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(u32, u64);
 
+impl RequestId {
+    /// 24 hex digits: the process, then the request.
+    fn text(self) -> [u8; 24] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u64, nth: usize| HEX[(value >> (4 * nth)) as usize & 15];
+        std::array::from_fn(|at| match at {
+            0..8 => digit(self.0.into(), 7 - at),
+            _ => digit(self.1, 23 - at),
+        })
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}-{:x}", self.0, self.1)
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -229,22 +246,35 @@ impl Exchange {
 
     fn write_line(&self, outcome: Outcome, seconds: f64) {
         let report = &self.report;
-        tracing::info!(
-            target: "chacha::access",
-            id = %self.id,
-            method = self.method.as_str(),
-            protocol = report.protocol,
-            route = report.route,
-            status = self.status,
-            outcome = outcome.as_str(),
-            tier = report.tier,
-            issuer = report.issuer.as_deref().unwrap_or(""),
-            namespace = report.namespace.as_deref().unwrap_or(""),
-            received = report.received,
-            sent = self.sent,
-            micros = (seconds * 1e6) as u64,
-            error = report.error.as_deref(),
-        );
+        let id = self.id.text();
+        let error = report.error.as_deref().unwrap_or_default();
+        let fields = [
+            ("id", Field::Name(std::str::from_utf8(&id).unwrap_or_default())),
+            ("method", Field::Name(self.method.as_str())),
+            ("protocol", Field::Name(report.protocol)),
+            ("route", Field::Name(report.route)),
+            ("status", Field::Number(self.status.into())),
+            ("outcome", Field::Name(outcome.as_str())),
+            ("tier", Field::Name(report.tier)),
+            (
+                "issuer",
+                Field::Name(report.issuer.as_deref().unwrap_or_default()),
+            ),
+            (
+                "namespace",
+                Field::Name(report.namespace.as_deref().unwrap_or_default()),
+            ),
+            ("received", Field::Number(report.received)),
+            ("sent", Field::Number(self.sent)),
+            ("micros", Field::Number((seconds * 1e6) as u64)),
+            ("error", Field::Text(error)),
+        ];
+        let shown = if error.is_empty() {
+            &fields[..fields.len() - 1]
+        } else {
+            &fields[..]
+        };
+        self.recorder.0.log.write(shown);
     }
 }
 
@@ -260,7 +290,7 @@ impl Drop for Exchange {
             self.report.received,
             self.sent,
         );
-        if tracing::enabled!(target: "chacha::access", tracing::Level::INFO) {
+        if self.recorder.0.log.is_on() {
             self.write_line(outcome, seconds);
         }
     }

@@ -4,6 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::writer::{self, Lines};
 
+pub use super::line::AccessLog;
 pub use super::writer::Guard;
 
 /// How a line looks.
@@ -27,15 +28,30 @@ pub enum LogError {
     Thread(#[from] std::io::Error),
 }
 
-/// Starts the log of the process. Lines that still wait are written when the guard is dropped.
+/// The running log of the process.
+#[derive(Debug)]
+pub struct Log {
+    /// For the lines of requests.
+    pub access: AccessLog,
+    /// Writes the lines that still wait when it is dropped.
+    pub guard: Guard,
+}
+
+/// Starts the log of the process.
 ///
 /// # Errors
 /// [`LogError`] if `level` cannot be read.
-pub fn start(format: Format, level: &str) -> Result<Guard, LogError> {
+pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
     let filter = EnvFilter::try_new(level).map_err(|error| LogError::Level(level.to_owned(), error))?;
     let (lines, guard) = writer::start(std::io::stderr())?;
-    subscribe(format, filter, lines);
-    Ok(guard)
+    subscribe(format, filter, lines.clone());
+    let wanted = tracing::enabled!(target: "chacha::access", tracing::Level::INFO);
+    let access = if wanted {
+        AccessLog::new(lines, format)
+    } else {
+        AccessLog::off()
+    };
+    Ok(Log { access, guard })
 }
 
 fn subscribe(format: Format, filter: EnvFilter, lines: Lines) {

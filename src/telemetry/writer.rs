@@ -57,7 +57,7 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guar
 }
 
 impl Lines {
-    fn push(&self, line: &[u8]) {
+    pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.waiting.len() + line.len() > MOST {
             state.dropped += 1;

@@ -10,5 +10,5 @@ mod config;
 mod layering;
 mod protocol;
 mod server;
-mod support;
 mod store;
+mod support;

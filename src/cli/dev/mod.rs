@@ -17,6 +17,7 @@ use crate::auth::Expressions;
 use crate::config::{self, Config, ListenAddr};
 use crate::server::Server;
 use crate::tasks::Tasks;
+use crate::telemetry::access::AccessLog;
 use issuer::{Issuer, Tenant};
 
 #[derive(Debug, Args)]
@@ -43,22 +44,22 @@ const TENANTS: [Tenant; 2] = [
     },
 ];
 
-pub(super) fn execute(args: DevArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn execute(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
     if !args.listen.ip().is_loopback() {
         bail!(
             "--listen {}: dev hands out tokens to everybody, so it serves on loopback only",
             args.listen
         );
     }
-    super::block_on(serve(args))?
+    super::block_on(serve(args, log))?
 }
 
-async fn serve(args: DevArgs) -> anyhow::Result<ExitCode> {
+async fn serve(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
     let dir = Workspace::open(args.dir)?;
     let tasks = Tasks::new();
     let issuer = Issuer::start(&tasks).await?;
     let text = guide::configuration(args.listen, issuer.url(), dir.path());
-    let server = Server::start(parse(&text)?).await?;
+    let server = Server::start(parse(&text)?, log).await?;
     let Some(ListenAddr::Tcp(address)) = server.addresses().first().cloned() else {
         bail!("--listen: not a TCP address");
     };

@@ -8,6 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
 use super::outbox::{Outbox, Token};
+use crate::server::idle::Running;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
 
@@ -16,6 +17,8 @@ use crate::telemetry::access::Exchange;
 pub struct WireBody {
     source: Source,
     exchange: Exchange,
+    /// Ends with the body: the request is under way until then.
+    _running: Running,
 }
 
 #[derive(Debug)]
@@ -30,18 +33,20 @@ enum Source {
 
 impl WireBody {
     /// A body that hyper writes.
-    pub fn routed(body: Body, exchange: Exchange) -> Self {
+    pub fn routed(body: Body, exchange: Exchange, running: Running) -> Self {
         Self {
             source: Source::Routed(body),
             exchange,
+            _running: running,
         }
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
-    pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange) -> Self {
+    pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange, running: Running) -> Self {
         Self {
             source: Source::File(part, outbox),
             exchange,
+            _running: running,
         }
     }
 }

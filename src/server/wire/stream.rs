@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::outbox::Outbox;
+use crate::server::idle::Activity;
 use crate::store::FileRange;
 use crate::sys;
 
@@ -45,6 +46,7 @@ impl AsFd for Socket {
 pub struct WireStream {
     socket: Socket,
     outbox: Outbox,
+    activity: Activity,
     /// A piece of a cold file on its way into the page cache.
     warming: Option<JoinHandle<io::Result<()>>>,
     lingering: Option<Pin<Box<Sleep>>>,
@@ -58,18 +60,20 @@ impl WireStream {
     const LINGER: Duration = Duration::from_secs(5);
 
     /// Wraps an accepted socket; the responses of this connection share `outbox`.
-    pub fn new(socket: Socket, outbox: Outbox) -> Self {
+    pub fn new(socket: Socket, outbox: Outbox, activity: Activity) -> Self {
         Self {
             socket,
             outbox,
+            activity,
             warming: None,
             lingering: None,
         }
     }
 
-    /// Writes the slices before a token with `MSG_MORE`, so that they share a packet with the file.
-    fn poll_send_more(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_writable(cx, || sys::send_more(&self.socket, slices))
+    fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = each!(&mut self.socket, socket => Pin::new(socket).poll_write_vectored(cx, slices));
+        self.activity.touch();
+        written
     }
 
     /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
@@ -90,6 +94,7 @@ impl WireStream {
         if sent == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
+        self.activity.touch();
         self.outbox.advance(sent as u64);
         Poll::Ready(Ok(sent))
     }
@@ -141,6 +146,7 @@ impl AsyncRead for WireStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.activity.touch();
         each!(&mut self.socket, socket => Pin::new(socket).poll_read(cx, buffer))
     }
 }
@@ -162,19 +168,10 @@ impl AsyncWrite for WireStream {
             .find_map(|(at, slice)| Some((at, this.outbox.file_for(slice)?)));
         match file {
             Some((0, part)) => this.poll_send_file(cx, &part),
-            Some((at, part)) => {
-                let before: usize = slices[..at].iter().map(|slice| slice.len()).sum();
-                let sent = ready!(this.poll_send_more(cx, &slices[..at]))?;
-                if sent < before {
-                    return Poll::Ready(Ok(sent));
-                }
-                // The header is on its way: an error of the file shows at the next call.
-                match this.poll_send_file(cx, &part) {
-                    Poll::Ready(Ok(more)) => Poll::Ready(Ok(sent + more)),
-                    Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(Ok(sent)),
-                }
-            }
-            None => each!(&mut this.socket, socket => Pin::new(socket).poll_write_vectored(cx, slices)),
+            // The header leaves alone. Held back to share a packet with the file (`MSG_MORE`), it costs
+            // two to four times the CPU time of a large file (Linux 6.18).
+            Some((at, _)) => this.poll_write_slices(cx, &slices[..at]),
+            None => this.poll_write_slices(cx, slices),
         }
     }
 

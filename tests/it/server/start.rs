@@ -2,6 +2,7 @@
 
 use chacha::config::ListenAddr;
 use chacha::server::Server;
+use chacha::telemetry::access::AccessLog;
 
 use crate::support::server::TestServer;
 
@@ -10,7 +11,10 @@ async fn a_port_in_use_names_the_key_and_the_address() {
     let server = TestServer::start().await;
     let mut config = server.config().clone();
     config.listen = vec![ListenAddr::Tcp(server.address())];
-    let error = Server::start(config).await.unwrap_err().to_string();
+    let error = Server::start(config, AccessLog::off())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with(&format!("listen: {} is in use", server.address())),
         "{error}"
@@ -20,7 +24,7 @@ async fn a_port_in_use_names_the_key_and_the_address() {
 #[tokio::test]
 async fn a_directory_in_use_names_the_key_and_the_remedy() {
     let server = TestServer::start().await;
-    let error = Server::start(server.config().clone())
+    let error = Server::start(server.config().clone(), AccessLog::off())
         .await
         .unwrap_err()
         .to_string();
@@ -38,6 +42,9 @@ async fn a_directory_that_is_a_file_names_the_key() {
     std::fs::write(&file, "x").unwrap();
     let mut config = server.config().clone();
     config.disk.as_mut().unwrap().dir = file;
-    let error = Server::start(config).await.unwrap_err().to_string();
+    let error = Server::start(config, AccessLog::off())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("disk.dir: "), "{error}");
 }

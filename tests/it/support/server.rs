@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chacha::config::{Config, DiskConfig, LimitsConfig, ListenAddr, ProviderConfig};
 use chacha::server::Server;
+use chacha::telemetry::access::AccessLog;
 use serde_json::json;
 
 use super::client::Client;
@@ -50,7 +51,9 @@ impl TestServer {
     }
 
     async fn open(&mut self) {
-        let server = Server::start(self.config.clone()).await.unwrap();
+        let server = Server::start(self.config.clone(), AccessLog::off())
+            .await
+            .unwrap();
         server.indexed().await;
         self.server = Some(server);
     }

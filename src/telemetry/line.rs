@@ -1,0 +1,159 @@
+//! The line of one request, as text or as JSON, in the form of the other lines of the log.
+//!
+//! Written by hand: `tracing` takes 2.5 us for a line of this length, which is a third of what a small
+//! read costs altogether; this takes a tenth of it.
+
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use super::log::Format;
+use super::writer::Lines;
+
+/// One value of a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Field<'a> {
+    /// A name of ours: nothing in it has to be escaped.
+    Name(&'a str),
+    /// Any text.
+    Text(&'a str),
+    /// A number.
+    Number(u64),
+}
+
+/// Where the lines of requests go. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct AccessLog(Option<(Lines, Format)>);
+
+thread_local! {
+    static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+impl AccessLog {
+    /// No lines.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn new(lines: Lines, format: Format) -> Self {
+        Self(Some((lines, format)))
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Writes one line.
+    pub(super) fn write(&self, fields: &[(&str, Field<'_>)]) {
+        let Some((lines, format)) = &self.0 else { return };
+        BUFFER.with_borrow_mut(|line| {
+            line.clear();
+            match format {
+                Format::Text => text(line, SystemTime::now(), fields),
+                Format::Json => json(line, SystemTime::now(), fields),
+            }
+            lines.push(line.as_bytes());
+        });
+    }
+}
+
+// Writing to a string cannot fail, hence the results that are dropped below.
+
+fn text(line: &mut String, now: SystemTime, fields: &[(&str, Field<'_>)]) {
+    let _ = write!(
+        line,
+        "{}  INFO chacha::access:",
+        humantime::format_rfc3339_micros(now)
+    );
+    for (name, value) in fields {
+        line.push(' ');
+        line.push_str(name);
+        line.push('=');
+        match value {
+            Field::Name(value) => line.push_str(value),
+            Field::Text(value) => _ = write!(line, "{value:?}"),
+            Field::Number(value) => number(line, *value),
+        }
+    }
+    line.push('\n');
+}
+
+fn json(line: &mut String, now: SystemTime, fields: &[(&str, Field<'_>)]) {
+    let now = humantime::format_rfc3339_micros(now);
+    let _ = write!(
+        line,
+        "{{\"timestamp\":\"{now}\",\"level\":\"INFO\",\"target\":\"chacha::access\""
+    );
+    for (name, value) in fields {
+        line.push_str(",\"");
+        line.push_str(name);
+        line.push_str("\":");
+        match value {
+            Field::Name(value) => {
+                line.push('"');
+                line.push_str(value);
+                line.push('"');
+            }
+            Field::Text(value) => _ = write!(line, "{}", serde_json::Value::from(*value)),
+            Field::Number(value) => number(line, *value),
+        }
+    }
+    line.push_str("}\n");
+}
+
+/// Without the machinery of `fmt`, which costs several times the digits.
+fn number(line: &mut String, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    digits[at..]
+        .iter()
+        .for_each(|digit| line.push(char::from(*digit)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: [(&str, Field<'_>); 4] = [
+        ("method", Field::Name("GET")),
+        ("sent", Field::Number(1024)),
+        ("zero", Field::Number(0)),
+        ("error", Field::Text("a \"b\"\n\u{1b}[31m")),
+    ];
+
+    #[test]
+    fn text_cannot_be_forged_by_what_it_holds() {
+        let mut line = String::new();
+        text(&mut line, SystemTime::UNIX_EPOCH, &FIELDS);
+        let expected = "1970-01-01T00:00:00.000000Z  INFO chacha::access: method=GET sent=1024 zero=0 \
+                        error=\"a \\\"b\\\"\\n\\u{1b}[31m\"\n";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let mut line = String::new();
+        json(&mut line, SystemTime::UNIX_EPOCH, &FIELDS);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["sent"], 1024);
+        assert_eq!(value["error"], "a \"b\"\n\u{1b}[31m");
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn numbers_are_written_whole() {
+        for value in [0, 9, 10, 99, 100, u64::MAX] {
+            let mut line = String::new();
+            number(&mut line, value);
+            assert_eq!(line, value.to_string());
+        }
+    }
+}
