@@ -8,7 +8,10 @@ use std::time::SystemTime;
 ///
 /// Compared as bytes. Two issuers with equal strings are two namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Namespace {
+pub struct Namespace(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Parts {
     issuer: Arc<str>,
     path: Arc<str>,
     label: Arc<str>,
@@ -24,26 +27,24 @@ impl Namespace {
             return None;
         }
         let digest = blake3::hash(format!("{}\n{issuer}{path}", issuer.len()).as_bytes()).to_hex();
-        Some(Self {
-            label: digest[..12].into(),
-            issuer,
-            path: path.into(),
-        })
+        let label = digest[..12].into();
+        let path = path.into();
+        Some(Self(Arc::new(Parts { issuer, path, label })))
     }
 
     /// The configured URL of the provider that verified the token.
     pub fn issuer(&self) -> &Arc<str> {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// A name for logs that tells namespaces apart and reveals nothing: 12 hex digits.
     pub fn label(&self) -> &Arc<str> {
-        &self.label
+        &self.0.label
     }
 
     /// What the expression returned. May hold anything that a claim can hold: never print it raw.
     pub fn path(&self) -> &Arc<str> {
-        &self.path
+        &self.0.path
     }
 }
 

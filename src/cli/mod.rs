@@ -91,12 +91,17 @@ fn load(file: &std::path::Path) -> Result<Loaded, ExitCode> {
     })
 }
 
-/// The runtime of every command that serves.
+/// The runtime of every command that serves. On one processor the scheduler for several threads has
+/// nothing to balance and only costs.
 fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("chacha")
-        .build()?;
+    crate::sys::raise_open_file_limit();
+    let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let mut builder = if alone {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder.enable_all().thread_name("chacha").build()?;
     Ok(runtime.block_on(work))
 }
 

@@ -1,7 +1,9 @@
 //! From the target of a request to a key.
 
-use http::Version;
 use http::request::Parts;
+use std::borrow::Cow;
+
+use http::{Version, header};
 
 use crate::error::Class;
 use crate::protocol::plain::Failure;
@@ -12,7 +14,7 @@ use crate::protocol::plain::Failure;
 /// keys. Refused are broken encoding, control characters and segments that are `.` or `..`, since
 /// some program between client and server would resolve them; the longest key is checked by
 /// [`crate::cache::EntryName`].
-pub(super) fn decode(parts: &Parts) -> Result<Vec<u8>, Failure> {
+pub(super) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
     let path = path(parts)?;
     if path.is_empty() {
         return Err(invalid("the path names no key"));
@@ -36,6 +38,10 @@ pub(super) fn decode(parts: &Parts) -> Result<Vec<u8>, Failure> {
 /// carries an authority.
 pub(super) fn path(parts: &Parts) -> Result<&str, Failure> {
     let proxied = parts.version < Version::HTTP_2 && parts.uri.authority().is_some();
+    // RFC 9112, section 3.2.
+    if parts.version == Version::HTTP_11 && !parts.headers.contains_key(header::HOST) {
+        return Err(invalid("the request has no Host header"));
+    }
     let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
     path.ok_or_else(|| invalid("the target of the request must be a path"))
 }
@@ -50,7 +56,10 @@ fn invalid(text: &'static str) -> Failure {
 }
 
 /// Strict: `%` must be followed by two hexadecimal digits. `percent_encoding` lets other text pass.
-fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
+fn percent_decode(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !text.contains(&b'%') {
+        return Some(text.into());
+    }
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
@@ -59,7 +68,7 @@ fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
             byte => *byte,
         });
     }
-    Some(decoded)
+    Some(decoded.into())
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -72,7 +81,11 @@ mod tests {
     use http::{Request, StatusCode};
 
     fn check(target: &str, expected: Result<&[u8], StatusCode>) {
-        let (parts, ()) = Request::get(target).body(()).expect(target).into_parts();
+        let (parts, ()) = Request::get(target)
+            .header("host", "x")
+            .body(())
+            .expect(target)
+            .into_parts();
         let found = decode(&parts).map_err(|failure| failure.status());
         assert_eq!(found.as_deref(), expected.as_ref().map(|key| *key), "{target}");
     }

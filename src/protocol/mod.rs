@@ -90,19 +90,25 @@ impl Dispatch {
 
     /// Answers a request. Never panics and never fails: a fault is an answer, too.
     pub async fn answer(&self, request: Request) -> Response {
+        // Chosen before the await, so that the request is not kept in this future as well.
+        let (name, answer) = self.begin(request);
+        match answer {
+            Some(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+                fault(
+                    name,
+                    "a request handler panicked; see the message before this line",
+                )
+            }),
+            None => fault(name, "no front-end takes this path"),
+        }
+    }
+
+    fn begin(&self, request: Request) -> (&'static str, Option<Answer>) {
         let path = DecodedPath::of(request.uri());
-        let Some(frontend) = self.0.iter().find(|frontend| (frontend.claims)(&path)) else {
-            return fault("none", "no front-end takes this path");
-        };
-        let answer = AssertUnwindSafe(frontend.handler.call(request))
-            .catch_unwind()
-            .await;
-        answer.unwrap_or_else(|_| {
-            fault(
-                frontend.name,
-                "a request handler panicked; see the message before this line",
-            )
-        })
+        match self.0.iter().find(|frontend| (frontend.claims)(&path)) {
+            Some(frontend) => (frontend.name, Some(frontend.handler.call(request))),
+            None => ("none", None),
+        }
     }
 }
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::idle::Watch;
 use super::listener::Listener;
 use super::service::{Context, Service};
 use super::wire::{Outbox, Socket, WireStream};
@@ -24,8 +22,28 @@ pub(super) struct Acceptor {
     pub(super) tasks: Tasks,
     /// Bounds the connections that are served at once; further ones wait in the kernel's queue.
     pub(super) permits: Arc<Semaphore>,
-    /// Ends connections on which nothing happens.
-    pub(super) watch: Watch,
+}
+
+/// An open connection counts until it is dropped, however its task ends.
+struct Open {
+    metrics: Arc<Metrics>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn count(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
+        metrics.connections().inc();
+        Self {
+            metrics: Arc::clone(metrics),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connections().dec();
+    }
 }
 
 /// hyper's read buffer grows up to this: the length of the frames of a large upload.
@@ -36,22 +54,18 @@ const HTTP2_HEAD: u32 = 64 * 1024;
 const HTTP2_WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
 
 impl Acceptor {
-    /// Accepts until `closing`, then waits until the last connection has ended. Idle connections end at
-    /// once, running requests when they are done.
+    /// Accepts until `closing`. The connections that it accepted live on.
     pub(super) async fn run(self, listener: Listener, closing: CancellationToken) {
-        let graceful = GracefulShutdown::new();
-        while let Some(socket) = self.next(&listener, &closing).await {
-            self.serve(socket.0, socket.1, graceful.watcher());
+        while let Some((socket, permit)) = self.next(&listener, &closing).await {
+            self.serve(socket, permit);
         }
-        drop(listener);
-        graceful.shutdown().await;
     }
 
     async fn next(
         &self,
         listener: &Listener,
         closing: &CancellationToken,
-    ) -> Option<(Socket, tokio::sync::OwnedSemaphorePermit)> {
+    ) -> Option<(Socket, OwnedSemaphorePermit)> {
         loop {
             let accepted = async {
                 let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
@@ -68,37 +82,31 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, socket: Socket, permit: tokio::sync::OwnedSemaphorePermit, watcher: Watcher) {
+    fn serve(&self, socket: Socket, permit: OwnedSemaphorePermit) {
         let outbox = Outbox::default();
-        // Cancelled when the time to drain is over, or when nothing happens on this connection.
-        let end = self.tasks.stopping().child_token();
-        let (activity, watched) = self.watch.add(end.clone());
+        let connections = &self.context.connections;
+        let activity = connections.activity();
         let stream = TokioIo::new(WireStream::new(socket, outbox.clone(), activity.clone()));
         let service = Service {
             context: Arc::clone(&self.context),
             outbox,
-            activity,
+            activity: activity.clone(),
         };
-        let builder = Self::builder();
-        let metrics = Arc::clone(&self.metrics);
-        metrics.connections().inc();
-        self.tasks.spawn(async move {
-            let connection = builder.serve_connection(stream, service).into_owned();
-            tokio::select! {
-                // Clients leave all the time; what matters is in the records of their requests.
-                _ = watcher.watch(connection) => {}
-                () = end.cancelled() => {}
-            }
-            metrics.connections().dec();
-            drop((permit, watched));
+        let open = Open::count(&self.metrics, permit);
+        let task = self.tasks.spawn(async move {
+            let connection = Self::builder().serve_connection(stream, service).into_owned();
+            // Clients leave all the time; what matters is in the records of their requests.
+            connection.await.ok();
+            drop(open);
         });
+        connections.add(&activity, task.abort_handle());
     }
 
     fn builder() -> auto::Builder<TokioExecutor> {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
-            // Connections that idle are found by `watch`.
+            // Connections that idle are found by `connections`.
             .header_read_timeout(None)
             .max_buf_size(READ_BUFFER)
             .writev(true);

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Acceptor;
-use super::idle::Watch;
+use super::connections::Connections;
 use super::listener::{self, ListenError, Listener};
 use super::service::Context;
 use super::{Server, ops, samples};
@@ -52,23 +52,24 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let app = App::new(cache, auth, limits(&config), requests.clone());
     let metrics = Arc::new(Metrics::new());
     samples::connect(&metrics, &disk, &app);
-    let watch = Watch::new(config.limits.keep_alive);
-    background.spawn(watch.clone().run(background.stopping()));
+    let connections = Connections::new(config.limits.keep_alive);
+    background.spawn(connections.clone().run(background.stopping()));
     let acceptor = Acceptor {
         context: Arc::new(Context {
             dispatch: Dispatch::new(&app),
             recorder: Recorder::new(Arc::clone(&metrics), access_log),
+            connections: connections.clone(),
         }),
         metrics: Arc::clone(&metrics),
         tasks: requests.clone(),
         permits: Arc::new(Semaphore::new(config.limits.max_connections)),
-        watch,
     };
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
         ops_address: ops_listener.as_ref().map(Listener::address),
         closing: CancellationToken::new(),
         loops: Vec::new(),
+        connections,
         requests,
         background,
         identity,

@@ -5,7 +5,7 @@
 
 mod accept;
 mod assemble;
-mod idle;
+mod connections;
 mod listener;
 mod ops;
 mod reload;
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub use assemble::StartError;
 pub use listener::ListenError;
 
+use connections::Connections;
+
 use crate::config::{Config, ListenAddr};
 use crate::protocol::app::App;
 use crate::store::disk::Disk;
@@ -35,6 +37,7 @@ pub struct Server {
     ops_address: Option<ListenAddr>,
     closing: CancellationToken,
     loops: Vec<JoinHandle<()>>,
+    connections: Connections,
     /// Connections and what belongs to one request.
     requests: Tasks,
     /// What runs as long as the server does.
@@ -76,9 +79,16 @@ impl Server {
         let drain_timeout = self.config.limits.drain_timeout;
         tracing::info!(at_most = ?drain_timeout, "draining: no new connections, running requests may end");
         self.closing.cancel();
-        let loops = futures_util::future::join_all(self.loops);
-        if tokio::time::timeout(drain_timeout, loops).await.is_err() {
-            tracing::warn!("requests are still running; cutting their connections");
+        futures_util::future::join_all(self.loops).await;
+        if tokio::time::timeout(drain_timeout, self.connections.drain())
+            .await
+            .is_err()
+        {
+            let connections = self.connections.cut();
+            tracing::warn!(
+                connections,
+                "requests are still running; their connections are cut"
+            );
         }
         self.requests.finish().await;
         self.disk.close().await;

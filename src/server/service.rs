@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, Request, Version};
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 
-use super::idle::Activity;
+use super::connections::{Activity, Connections};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::expects_continue;
@@ -20,6 +20,7 @@ use crate::telemetry::access::{Exchange, Recorder, Report};
 pub(super) struct Context {
     pub(super) dispatch: Dispatch,
     pub(super) recorder: Recorder,
+    pub(super) connections: Connections,
 }
 
 /// Answers the requests of one connection.
@@ -36,13 +37,12 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { Ok(this.answer(request).await) })
+        Box::pin(self.clone().answer(request))
     }
 }
 
 impl Service {
-    async fn answer(self, request: Request<Incoming>) -> Response<WireBody> {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<WireBody>, Infallible> {
         let running = self.activity.begin();
         let mut exchange = self.context.recorder.begin(request.method());
         let http1 = request.version() < Version::HTTP_2;
@@ -51,12 +51,17 @@ impl Service {
         // still get to read the answer. One that waits for 100 has nothing on its way.
         let sends_body =
             !http_body::Body::is_end_stream(request.body()) && !expects_continue(request.headers());
-        let response = self.context.dispatch.answer(request.map(Body::new)).await;
+        let response = self.context.dispatch.answer(request.map(body)).await;
         if sends_body && !response.status().is_success() {
             self.outbox.linger();
         }
         let (mut parts, body) = response.into_parts();
         let report = parts.extensions.remove::<Report>().unwrap_or_default();
+        if self.context.connections.is_draining() {
+            parts
+                .headers
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if parts.status.is_client_error() || parts.status.is_server_error() {
             add_id(&mut parts.headers, &exchange);
         }
@@ -72,17 +77,21 @@ impl Service {
             Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange, running),
             _ => WireBody::routed(body, exchange, running),
         };
-        Response::from_parts(parts, body)
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+/// Most requests have no body; an empty one needs no room of its own.
+fn body(incoming: Incoming) -> Body {
+    if http_body::Body::is_end_stream(&incoming) {
+        Body::empty()
+    } else {
+        Body::new(incoming)
     }
 }
 
 fn length_of(headers: &http::HeaderMap) -> Option<u64> {
-    headers
-        .get(http::header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Lets a user name the request to the operator.

@@ -129,16 +129,19 @@ impl FileRange {
 
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.
     ///
-    /// Looks at the first and the last page only: the kernel reads ahead in larger steps than the
-    /// pieces that are sent, and the price of a wrong "yes" is one wait.
+    /// Looks at the first, the middle and the last page only: the kernel reads ahead and evicts in
+    /// steps of about this size, and the price of a wrong "yes" is one wait.
     pub fn is_hot(&self, length: u64) -> bool {
         let end = self.start.saturating_add(length).min(self.end);
         if end == self.start {
             return true;
         }
+        let resident = |at| sys::is_resident(self.file(), at);
+        let length = end - self.start;
         self.file.verified(self.start..end)
-            && sys::is_resident(self.file(), self.start)
-            && (end - self.start <= sys::PAGE || sys::is_resident(self.file(), end - 1))
+            && resident(end - 1)
+            && (length <= sys::PAGE || resident(self.start))
+            && (length <= 64 * sys::PAGE || resident(self.start + length / 2))
     }
 
     /// Blocking: brings the first `length` bytes into the page cache and checks them.

@@ -13,6 +13,26 @@ pub fn open_file_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
 }
 
+/// Lets this process hold as many files open as the system allows it: a server is often started with
+/// a limit meant for interactive programs. Best effort.
+#[cfg(unix)]
+pub fn raise_open_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current != limit.maximum {
+        // A system that refuses leaves us where we were.
+        setrlimit(Resource::Nofile, raised).ok();
+    }
+}
+
+/// Nothing to raise here.
+#[cfg(not(unix))]
+pub fn raise_open_file_limit() {}
+
 /// How many files this process may hold open; a low guess where it cannot be asked.
 #[cfg(not(unix))]
 pub fn open_file_limit() -> u64 {

@@ -25,7 +25,11 @@ pub(super) enum Field<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct AccessLog(Option<(Lines, Format)>);
 
+/// A second and its text, up to the point before the fraction.
+type Second = (u64, String);
+
 thread_local! {
+    static SECOND: RefCell<Second> = const { RefCell::new((u64::MAX, String::new())) };
     static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -69,11 +73,8 @@ impl AccessLog {
 // Writing to a string cannot fail, hence the results that are dropped below.
 
 fn text(line: &mut String, now: SystemTime, fields: &[(&str, Field<'_>)]) {
-    let _ = write!(
-        line,
-        "{}  INFO chacha::access:",
-        humantime::format_rfc3339_micros(now)
-    );
+    timestamp(line, now);
+    line.push_str("  INFO chacha::access:");
     for (name, value) in fields {
         line.push(' ');
         line.push_str(name);
@@ -88,11 +89,9 @@ fn text(line: &mut String, now: SystemTime, fields: &[(&str, Field<'_>)]) {
 }
 
 fn json(line: &mut String, now: SystemTime, fields: &[(&str, Field<'_>)]) {
-    let now = humantime::format_rfc3339_micros(now);
-    let _ = write!(
-        line,
-        "{{\"timestamp\":\"{now}\",\"level\":\"INFO\",\"target\":\"chacha::access\""
-    );
+    line.push_str("{\"timestamp\":\"");
+    timestamp(line, now);
+    line.push_str("\",\"level\":\"INFO\",\"target\":\"chacha::access\"");
     for (name, value) in fields {
         line.push_str(",\"");
         line.push_str(name);
@@ -108,6 +107,26 @@ fn json(line: &mut String, now: SystemTime, fields: &[(&str, Field<'_>)]) {
         }
     }
     line.push_str("}\n");
+}
+
+/// As the rest of the log has it (RFC 3339, microseconds); the date is made once a second.
+fn timestamp(line: &mut String, now: SystemTime) {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            text.clear();
+            let _ = write!(text, "{}", humantime::format_rfc3339_seconds(now));
+            text.pop();
+            text.push('.');
+            *second = since.as_secs();
+        }
+        line.push_str(text);
+    });
+    // A digit in front keeps the zeros, and is taken away again.
+    let at = line.len();
+    number(line, 1_000_000 + u64::from(since.subsec_micros()));
+    line.remove(at);
+    line.push('Z');
 }
 
 /// Without the machinery of `fmt`, which costs several times the digits.
@@ -155,6 +174,16 @@ mod tests {
         assert_eq!(value["sent"], 1024);
         assert_eq!(value["error"], "a \"b\"\n\u{1b}[31m");
         assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn timestamps_are_those_of_humantime() {
+        for micros in [0, 7, 999_999, 1_000_000, 1_795_166_000_120_003] {
+            let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros);
+            let mut line = String::new();
+            timestamp(&mut line, now);
+            assert_eq!(line, humantime::format_rfc3339_micros(now).to_string());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
 use super::outbox::{Outbox, Token};
-use crate::server::idle::Running;
+use crate::server::connections::Running;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
 

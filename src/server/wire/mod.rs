@@ -1,7 +1,7 @@
 //! How the bytes of a file reach a socket without being copied through this process.
 //!
 //! hyper's HTTP/1 writer hands the slices of a body's chunks unchanged to a vectored write of the
-//! connection. A body that is a file therefore yields one chunk ([`FileChunk`]) of the file's true
+//! connection. A body that is a file therefore yields one chunk (`FileChunk`) of the file's true
 //! length whose *vectored* view is a token of a few bytes; [`WireStream`] recognises the token by
 //! its address and calls `sendfile` for the file that belongs to it. Nothing else in the project knows of this.
 //!

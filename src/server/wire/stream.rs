@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::outbox::Outbox;
-use crate::server::idle::Activity;
+use crate::server::connections::Activity;
 use crate::store::FileRange;
 use crate::sys;
 
@@ -55,7 +55,7 @@ pub struct WireStream {
 impl WireStream {
     /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy, short
     /// enough that the probe for cold pages stays honest and that no connection holds a thread.
-    const PIECE: u64 = 512 * 1024;
+    const PIECE: u64 = 1024 * 1024;
     /// How long a closing connection keeps reading what the client still sends.
     const LINGER: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,7 @@
 //!   [`index`]. Overwriting, evicting and deleting therefore never meet on one path.
 //! - A hit is one short lock and no call to the operating system; what is hot is held open or in
 //!   memory ([`hot`]). A cold entry costs one hop to the blocking pool.
-//! - Bytes are checked when this process sees them for the first time ([`file`]); damage is a miss.
+//! - Bytes are checked when this process sees them for the first time ([`mod@file`]); damage is a miss.
 //! - The bound on the volume is kept by [`super::budget`]; [`evict`] makes room off the request path.
 //! - A start reads a snapshot and answers at once; a scan in the background puts it right ([`recover`]).
 //!
