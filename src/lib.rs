@@ -5,14 +5,14 @@
 //! a module imports only from lines below its own:
 //!
 //! ```text
-//! cli, dev
+//! cli
 //! server
-//! protocol (the list of front-ends)
 //! protocol::{http, turbo, nx, reserved}
-//! protocol::app
+//! protocol::entry
+//! protocol (and the list of front-ends, which alone looks up)
 //! cache
 //! store::disk                       auth
-//! store (trait, key, meta, spool)
+//! store (trait, key, meta, spool, budget)
 //! config, telemetry
 //! sys, tasks, range, error
 //! ```

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
 use crate::store::disk::{Disk, OpenError};
+use crate::sys;
 use crate::tasks::Tasks;
 use crate::telemetry::access::{AccessLog, Recorder};
 use crate::telemetry::metrics::Metrics;
@@ -62,7 +63,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         }),
         metrics: Arc::clone(&metrics),
         tasks: requests.clone(),
-        permits: Arc::new(Semaphore::new(config.limits.max_connections)),
+        permits: Arc::new(Semaphore::new(connection_limit(&config))),
     };
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
@@ -96,6 +97,31 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     announce(&server);
     Ok(server)
+}
+
+/// Connections served at once: what is configured, or as many as the limit of open files leaves beside
+/// the entries that are kept open and the files of running uploads.
+fn connection_limit(config: &Config) -> usize {
+    const SPARE: u64 = 256;
+    const LEAST: u64 = 16;
+    let limit = sys::open_file_limit();
+    let entries = config
+        .disk
+        .as_ref()
+        .and_then(|disk| disk.open_files)
+        .map_or(limit.div_ceil(4).min(4096), |files| files as u64);
+    let possible = limit.saturating_sub(entries + SPARE).max(LEAST);
+    let wanted = config.limits.max_connections;
+    if (wanted as u64) <= possible {
+        return wanted;
+    }
+    tracing::info!(
+        wanted,
+        possible,
+        open_files = limit,
+        "limits.max_connections is above what the limit of open files allows; further connections wait"
+    );
+    usize::try_from(possible).unwrap_or(wanted)
 }
 
 /// The part of the limits that front-ends keep.

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::access::{MethodLabel, Outcome};
+use super::labels::{MethodLabel, Outcome};
 
 /// The front-ends that are counted apart, in the order of the counters.
 const PROTOCOLS: [&str; 5] = ["http", "turbo", "nx", "gha", "none"];
