@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::TryStreamExt;
 use http::{HeaderValue, Request, Version, header};
-use hyper::body::Incoming;
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
 
 use super::connections::{Activity, Connections};
-use super::wire::{Outbox, WireBody};
+use super::wire::{Outbox, Underway, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::expects_continue;
 use crate::protocol::entry::FileBody;
+use crate::store::{Content, FileRange};
 use crate::telemetry::access::{Exchange, Recorder, Report};
 
 /// What the requests of all connections share.
@@ -65,17 +68,17 @@ impl Service {
         if parts.status.is_client_error() || parts.status.is_server_error() {
             add_id(&mut parts.headers, &exchange);
         }
-        let length = if head {
-            None
-        } else {
-            http_body::Body::size_hint(&body)
-                .exact()
-                .or_else(|| length_of(&parts.headers))
-        };
-        exchange.answered(parts.status.as_u16(), length, report);
-        let body = match parts.extensions.remove::<FileBody>() {
-            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange, running),
-            _ => WireBody::routed(body, exchange, running),
+        let file = parts.extensions.remove::<FileBody>();
+        exchange.answered(
+            parts.status.as_u16(),
+            (!head).then(|| length_of(&parts.headers, &body)),
+            report,
+        );
+        let underway = Underway { exchange, running };
+        let body = match file {
+            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, underway),
+            Some(FileBody(part)) => WireBody::routed(pieces(part), underway),
+            None => WireBody::routed(body, underway),
         };
         Ok(Response::from_parts(parts, body))
     }
@@ -90,8 +93,18 @@ fn body(incoming: Incoming) -> Body {
     }
 }
 
-fn length_of(headers: &http::HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// A file for a transport that cannot send it whole.
+fn pieces(part: FileRange) -> Body {
+    Body::new(StreamBody::new(Content::File(part).pieces().map_ok(Frame::data)))
+}
+
+/// How many bytes of a body the client was promised.
+fn length_of(headers: &http::HeaderMap, body: &Body) -> u64 {
+    let said = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    said.or_else(|| http_body::Body::size_hint(body).exact())
+        .unwrap_or(0)
 }
 
 /// Lets a user name the request to the operator.

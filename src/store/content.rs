@@ -129,9 +129,10 @@ impl FileRange {
 
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.
     ///
-    /// Looks at the first, the middle and the last page only: the kernel reads ahead and evicts in
-    /// steps of about this size, and the price of a wrong "yes" is one wait.
+    /// Looks at a few pages only: the kernel reads ahead and evicts in steps of 128 KiB and more, and
+    /// the price of a wrong "yes" is one wait.
     pub fn is_hot(&self, length: u64) -> bool {
+        const STEP: u64 = 128 * 1024;
         let end = self.start.saturating_add(length).min(self.end);
         if end == self.start {
             return true;
@@ -140,8 +141,7 @@ impl FileRange {
         let length = end - self.start;
         self.file.verified(self.start..end)
             && resident(end - 1)
-            && (length <= sys::PAGE || resident(self.start))
-            && (length <= 64 * sys::PAGE || resident(self.start + length / 2))
+            && (length <= STEP || resident(self.start) && resident(self.start + length / 2))
     }
 
     /// Blocking: brings the first `length` bytes into the page cache and checks them.

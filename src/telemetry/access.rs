@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::line::Field;
+use super::line::{Field, name};
 use super::metrics::Metrics;
 
 pub use super::labels::{MethodLabel, Outcome};
@@ -149,25 +149,28 @@ impl Exchange {
         let id = self.id.text();
         let error = report.error.as_deref().unwrap_or_default();
         let fields = [
-            ("id", Field::Name(std::str::from_utf8(&id).unwrap_or_default())),
-            ("method", Field::Name(self.method.as_str())),
-            ("protocol", Field::Name(report.protocol)),
-            ("route", Field::Name(report.route)),
-            ("status", Field::Number(self.status.into())),
-            ("outcome", Field::Name(outcome.as_str())),
-            ("tier", Field::Name(report.tier)),
             (
-                "issuer",
+                name!("id"),
+                Field::Name(std::str::from_utf8(&id).unwrap_or_default()),
+            ),
+            (name!("method"), Field::Name(self.method.as_str())),
+            (name!("protocol"), Field::Name(report.protocol)),
+            (name!("route"), Field::Name(report.route)),
+            (name!("status"), Field::Number(self.status.into())),
+            (name!("outcome"), Field::Name(outcome.as_str())),
+            (name!("tier"), Field::Name(report.tier)),
+            (
+                name!("issuer"),
                 Field::Name(report.issuer.as_deref().unwrap_or_default()),
             ),
             (
-                "namespace",
+                name!("namespace"),
                 Field::Name(report.namespace.as_deref().unwrap_or_default()),
             ),
-            ("received", Field::Number(report.received)),
-            ("sent", Field::Number(self.sent)),
-            ("micros", Field::Number((seconds * 1e6) as u64)),
-            ("error", Field::Text(error)),
+            (name!("received"), Field::Number(report.received)),
+            (name!("sent"), Field::Number(self.sent)),
+            (name!("micros"), Field::Number((seconds * 1e6) as u64)),
+            (name!("error"), Field::Text(error)),
         ];
         let shown = if error.is_empty() {
             &fields[..fields.len() - 1]

@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode, header};
 use crate::store::{Content, FileRange};
 use crate::telemetry::access::Report;
 
-/// A file that the connection may send in place of the body, without copying it. Travels in the
-/// extensions of the response; a transport that cannot do that sends the body, which is the same bytes.
+/// The file that is the body of a response. Travels in the extensions, beside an empty body: how the
+/// file leaves is the business of the connection.
 #[derive(Debug, Clone)]
 pub struct FileBody(pub FileRange);
 
@@ -22,8 +22,7 @@ pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) 
         }
         Content::File(part) => {
             report.tier = "disk";
-            let mut response =
-                Response::new(Body::new(http_body_util::StreamBody::new(frames(part.clone()))));
+            let mut response = Response::new(Body::empty());
             response.extensions_mut().insert(FileBody(part));
             response
         }
@@ -38,12 +37,4 @@ pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) 
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response.extensions_mut().insert(report);
     response
-}
-
-/// The fallback for transports that cannot send a file.
-fn frames(
-    part: FileRange,
-) -> impl futures_util::Stream<Item = std::io::Result<http_body::Frame<bytes::Bytes>>> + Send + 'static {
-    use futures_util::TryStreamExt;
-    Content::File(part).pieces().map_ok(http_body::Frame::data)
 }

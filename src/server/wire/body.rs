@@ -1,53 +1,42 @@
 //! The body of every response.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
-use super::outbox::{Outbox, Token};
-use crate::server::connections::Running;
+use super::outbox::{Outbox, Parcel, Token, Underway};
 use crate::store::FileRange;
-use crate::telemetry::access::Exchange;
 
 /// A response body that counts what leaves and closes the record of its request when it is dropped.
+///
+/// The record of a file goes with it to the stream: hyper drops a body as soon as it has taken its last
+/// chunk, long before a large file has left.
 #[derive(Debug)]
-pub struct WireBody {
-    source: Source,
-    exchange: Exchange,
-    /// Ends with the body: the request is under way until then.
-    _running: Running,
-}
+pub struct WireBody(Source);
 
 #[derive(Debug)]
 enum Source {
     /// What the router made.
-    Routed(Body),
+    Routed(Body, Underway),
     /// A file, not yet handed to the stream.
-    File(FileRange, Outbox),
-    /// A file that the stream sends now.
-    Sent,
+    File(FileRange, Outbox, Underway),
+    /// Nothing more: the stream sends the file, or all is said.
+    Done,
 }
 
 impl WireBody {
     /// A body that hyper writes.
-    pub fn routed(body: Body, exchange: Exchange, running: Running) -> Self {
-        Self {
-            source: Source::Routed(body),
-            exchange,
-            _running: running,
-        }
+    pub fn routed(body: Body, underway: Underway) -> Self {
+        Self(Source::Routed(body, underway))
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
-    pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange, running: Running) -> Self {
-        Self {
-            source: Source::File(part, outbox),
-            exchange,
-            _running: running,
-        }
+    pub fn file(part: FileRange, outbox: Outbox, underway: Underway) -> Self {
+        Self(Source::File(part, outbox, underway))
     }
 }
 
@@ -59,46 +48,44 @@ impl HttpBody for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<WireChunk>, axum::Error>>> {
-        let this = &mut *self;
-        match std::mem::replace(&mut this.source, Source::Sent) {
-            Source::Sent => Poll::Ready(None),
-            Source::File(part, outbox) => {
-                let token = Token::new();
-                this.exchange.sending(part.len());
-                outbox.push(token.clone(), part.clone());
-                Poll::Ready(Some(Ok(Frame::data(WireChunk::File(FileChunk::new(
-                    token, part,
-                ))))))
-            }
-            Source::Routed(mut body) => {
-                let frame = Pin::new(&mut body).poll_frame(cx);
-                this.source = Source::Routed(body);
-                let frame = ready!(frame);
-                match &frame {
-                    Some(Ok(frame)) => this
-                        .exchange
-                        .sending(frame.data_ref().map_or(0, |data| data.len() as u64)),
-                    Some(Err(_)) => this.exchange.failed(),
-                    None => {}
+        if let Source::Routed(body, underway) = &mut self.0 {
+            let frame = ready!(Pin::new(body).poll_frame(cx));
+            match &frame {
+                Some(Ok(frame)) => {
+                    let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                    underway.exchange.sending(length);
                 }
-                Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(WireChunk::Bytes))))
+                Some(Err(_)) => underway.exchange.failed(),
+                None => {}
             }
+            return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(WireChunk::Bytes))));
         }
+        let Source::File(part, outbox, underway) = std::mem::replace(&mut self.0, Source::Done) else {
+            return Poll::Ready(None);
+        };
+        let token = Token::new();
+        let chunk = FileChunk::new(Arc::clone(&token), part.clone());
+        outbox.push(Parcel {
+            token,
+            rest: part,
+            underway,
+        });
+        Poll::Ready(Some(Ok(Frame::data(WireChunk::File(chunk)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Routed(body) => body.is_end_stream(),
-            Source::File(part, _) => part.is_empty(),
-            Source::Sent => true,
+        match &self.0 {
+            Source::Routed(body, _) => body.is_end_stream(),
+            Source::File(part, _, _) => part.is_empty(),
+            Source::Done => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Routed(body) => body.size_hint(),
-            Source::File(part, _) => SizeHint::with_exact(part.len()),
-            Source::Sent => SizeHint::with_exact(0),
+        match &self.0 {
+            Source::Routed(body, _) => body.size_hint(),
+            Source::File(part, _, _) => SizeHint::with_exact(part.len()),
+            Source::Done => SizeHint::with_exact(0),
         }
     }
 }

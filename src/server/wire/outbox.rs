@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::server::connections::Running;
 use crate::store::FileRange;
+use crate::telemetry::access::Exchange;
 
 /// Recognises a file chunk among the slices of a vectored write: by address, not by content.
 #[derive(Debug)]
@@ -31,6 +33,17 @@ pub(super) struct Parcel {
     pub(super) token: Arc<Token>,
     /// What is still to be sent.
     pub(super) rest: FileRange,
+    /// Closed when the last byte has left, or the connection is gone.
+    pub(super) underway: Underway,
+}
+
+/// A request until its answer has left.
+#[derive(Debug)]
+pub struct Underway {
+    /// Its record.
+    pub exchange: Exchange,
+    /// Keeps the connection from counting as idle.
+    pub running: Running,
 }
 
 /// Shared by one connection's responses (which fill it) and its stream (which empties it).
@@ -58,8 +71,8 @@ impl Outbox {
         self.0.linger.load(Ordering::Relaxed)
     }
 
-    pub(super) fn push(&self, token: Arc<Token>, rest: FileRange) {
-        self.parcels().push_back(Parcel { token, rest });
+    pub(super) fn push(&self, parcel: Parcel) {
+        self.parcels().push_back(parcel);
     }
 
     /// The file that `slice` stands for, if it is the token of the next parcel.
@@ -71,13 +84,14 @@ impl Outbox {
 
     /// Notes that `sent` bytes of the next parcel are on their way.
     pub(super) fn advance(&self, sent: u64) {
-        let mut parcels = self.parcels();
-        if let Some(next) = parcels.front_mut() {
+        // Bound to outlive the lock: dropping a parcel writes a line of the log.
+        let _done = {
+            let mut parcels = self.parcels();
+            let Some(next) = parcels.front_mut() else { return };
             next.rest.advance(sent);
-            if next.rest.is_empty() {
-                parcels.pop_front();
-            }
-        }
+            next.underway.exchange.sending(sent);
+            next.rest.is_empty().then(|| parcels.pop_front())
+        };
     }
 
     /// Never held across an await or a system call.

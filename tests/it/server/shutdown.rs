@@ -32,6 +32,25 @@ async fn a_running_upload_ends_before_the_server_does() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_being_sent_leaves_whole() {
+    // Far more than the sockets of both sides hold.
+    const SIZE: usize = 40 << 20;
+    let mut server = TestServer::start().await;
+    server.acme().put("/k", bytes(SIZE, 1)).await;
+    let mut raw = server.acme().raw().await;
+    raw.head("GET /k HTTP/1.1", "").await;
+    raw.read_head().await;
+    let address = server.address();
+    let stopping = tokio::spawn(server.take().stop());
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!stopping.is_finished());
+    assert!(raw.read_exact(SIZE).await == bytes(SIZE, 1));
+    within(stopping).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_idle_connection_does_not_hold_the_server() {
     let mut server = TestServer::start().await;
     let mut raw = server.acme().raw().await;
