@@ -7,26 +7,24 @@ use axum::body::Body;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
-use super::outbox::{Outbox, Token};
+use super::outbox::{Outbox, Parcel, Record, Token};
 use crate::server::connections::Running;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
 
 /// A response body that counts what leaves and closes the record of its request when it is dropped.
+///
+/// hyper drops a body as soon as it has the last chunk. That is no matter for bytes, which are few then;
+/// but a file has only begun to leave, so its record goes with it to the outbox.
 #[derive(Debug)]
-pub struct WireBody {
-    source: Source,
-    exchange: Exchange,
-    /// Ends with the body: the request is under way until then.
-    _running: Running,
-}
+pub struct WireBody(Source);
 
 #[derive(Debug)]
 enum Source {
     /// What the router made.
-    Routed(Body),
+    Routed(Body, Record),
     /// A file, not yet handed to the stream.
-    File(FileRange, Outbox),
+    File(FileRange, Outbox, Record),
     /// A file that the stream sends now.
     Sent,
 }
@@ -34,20 +32,12 @@ enum Source {
 impl WireBody {
     /// A body that hyper writes.
     pub fn routed(body: Body, exchange: Exchange, running: Running) -> Self {
-        Self {
-            source: Source::Routed(body),
-            exchange,
-            _running: running,
-        }
+        Self(Source::Routed(body, Record::new(exchange, running)))
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
     pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange, running: Running) -> Self {
-        Self {
-            source: Source::File(part, outbox),
-            exchange,
-            _running: running,
-        }
+        Self(Source::File(part, outbox, Record::new(exchange, running)))
     }
 }
 
@@ -59,45 +49,38 @@ impl HttpBody for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<WireChunk>, axum::Error>>> {
-        let this = &mut *self;
-        match std::mem::replace(&mut this.source, Source::Sent) {
-            Source::Sent => Poll::Ready(None),
-            Source::File(part, outbox) => {
-                let token = Token::new();
-                this.exchange.sending(part.len());
-                outbox.push(token.clone(), part.clone());
-                Poll::Ready(Some(Ok(Frame::data(WireChunk::File(FileChunk::new(
-                    token, part,
-                ))))))
+        if let Source::Routed(body, record) = &mut self.0 {
+            let frame = ready!(Pin::new(body).poll_frame(cx));
+            match &frame {
+                Some(Ok(frame)) => record
+                    .exchange
+                    .sending(frame.data_ref().map_or(0, |data| data.len() as u64)),
+                Some(Err(_)) => record.exchange.failed(),
+                None => {}
             }
-            Source::Routed(mut body) => {
-                let frame = Pin::new(&mut body).poll_frame(cx);
-                this.source = Source::Routed(body);
-                let frame = ready!(frame);
-                match &frame {
-                    Some(Ok(frame)) => this
-                        .exchange
-                        .sending(frame.data_ref().map_or(0, |data| data.len() as u64)),
-                    Some(Err(_)) => this.exchange.failed(),
-                    None => {}
-                }
-                Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(WireChunk::Bytes))))
-            }
+            return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(WireChunk::Bytes))));
         }
+        let Source::File(rest, outbox, record) = std::mem::replace(&mut self.0, Source::Sent) else {
+            return Poll::Ready(None);
+        };
+        let token = Token::new();
+        let chunk = FileChunk::new(token.clone(), rest.clone());
+        outbox.push(Parcel { token, rest, record });
+        Poll::Ready(Some(Ok(Frame::data(WireChunk::File(chunk)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Routed(body) => body.is_end_stream(),
-            Source::File(part, _) => part.is_empty(),
+        match &self.0 {
+            Source::Routed(body, _) => body.is_end_stream(),
+            Source::File(part, ..) => part.is_empty(),
             Source::Sent => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Routed(body) => body.size_hint(),
-            Source::File(part, _) => SizeHint::with_exact(part.len()),
+        match &self.0 {
+            Source::Routed(body, _) => body.size_hint(),
+            Source::File(part, ..) => SizeHint::with_exact(part.len()),
             Source::Sent => SizeHint::with_exact(0),
         }
     }

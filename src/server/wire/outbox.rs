@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::server::connections::Running;
 use crate::store::FileRange;
+use crate::telemetry::access::Exchange;
 
 /// Recognises a file chunk among the slices of a vectored write: by address, not by content.
 #[derive(Debug)]
@@ -31,6 +33,24 @@ pub(super) struct Parcel {
     pub(super) token: Arc<Token>,
     /// What is still to be sent.
     pub(super) rest: FileRange,
+    pub(super) record: Record,
+}
+
+/// What lasts as long as a request is under way: until the last byte of its answer has left, or its
+/// connection has ended.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) exchange: Exchange,
+    _running: Running,
+}
+
+impl Record {
+    pub(super) fn new(exchange: Exchange, running: Running) -> Self {
+        Self {
+            exchange,
+            _running: running,
+        }
+    }
 }
 
 /// Shared by one connection's responses (which fill it) and its stream (which empties it).
@@ -58,8 +78,8 @@ impl Outbox {
         self.0.linger.load(Ordering::Relaxed)
     }
 
-    pub(super) fn push(&self, token: Arc<Token>, rest: FileRange) {
-        self.parcels().push_back(Parcel { token, rest });
+    pub(super) fn push(&self, parcel: Parcel) {
+        self.parcels().push_back(parcel);
     }
 
     /// The file that `slice` stands for, if it is the token of the next parcel.
@@ -72,11 +92,14 @@ impl Outbox {
     /// Notes that `sent` bytes of the next parcel are on their way.
     pub(super) fn advance(&self, sent: u64) {
         let mut parcels = self.parcels();
-        if let Some(next) = parcels.front_mut() {
-            next.rest.advance(sent);
-            if next.rest.is_empty() {
-                parcels.pop_front();
-            }
+        let Some(next) = parcels.front_mut() else { return };
+        next.rest.advance(sent);
+        next.record.exchange.sending(sent);
+        if next.rest.is_empty() {
+            let done = parcels.pop_front();
+            drop(parcels);
+            // Closes the record of the request, which needs nothing of the queue.
+            drop(done);
         }
     }
 

@@ -32,6 +32,33 @@ async fn a_running_upload_ends_before_the_server_does() {
 }
 
 #[tokio::test]
+async fn a_running_download_ends_before_the_server_does() {
+    // Far more than the buffers of two sockets hold.
+    const SIZE: usize = 40 << 20;
+    let mut server = TestServer::start().await;
+    server.acme().put("/k", bytes(SIZE, 1)).await;
+    let mut raw = server.acme().raw().await;
+    raw.head("GET /k HTTP/1.1", "").await;
+    raw.read_head().await;
+    let address = server.address();
+    let stopping = tokio::spawn(server.take().stop());
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // Some looks at the connections later, it is still there.
+    tokio::time::interval_at(
+        tokio::time::Instant::now() + Duration::from_millis(50),
+        Duration::from_secs(1),
+    )
+    .tick()
+    .await;
+    let (body, closed) = raw.read_to_end().await;
+    assert!(closed, "{} bytes, then a reset", body.len());
+    assert!(body == bytes(SIZE, 1), "{} bytes", body.len());
+    within(stopping).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_idle_connection_does_not_hold_the_server() {
     let mut server = TestServer::start().await;
     let mut raw = server.acme().raw().await;
