@@ -182,3 +182,22 @@ async fn pipelined_heads_conditions_and_files_keep_their_order() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_download_that_pauses_outlives_keep_alive() {
+    // Far more than the buffers of two sockets hold.
+    const SIZE: usize = 40 << 20;
+    let server = TestServer::start_with(|config| {
+        config.limits.keep_alive = std::time::Duration::from_secs(1);
+    })
+    .await;
+    server.acme().put("/k", bytes(SIZE, 1)).await;
+    let mut download = server.acme().raw().await;
+    ask(&mut download, "GET /k", "", 200).await;
+    // A connection that begins to idle after the download has come to a halt, and ends for that.
+    let mut idle = server.acme().raw().await;
+    ask(&mut idle, "HEAD /k", "", 200).await;
+    let (_, closed) = idle.read_to_end().await;
+    assert!(closed);
+    assert!(download.read_exact(SIZE).await == bytes(SIZE, 1));
+}
