@@ -75,7 +75,8 @@ impl Service {
         exchange.answered(parts.status.as_u16(), length, report);
         let body = match parts.extensions.remove::<FileBody>() {
             Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange, running),
-            _ => WireBody::routed(body, exchange, running),
+            _ if http1 => WireBody::routed(body, exchange, running),
+            _ => WireBody::multiplexed(body, exchange, running),
         };
         Ok(Response::from_parts(parts, body))
     }

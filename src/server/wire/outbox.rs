@@ -41,15 +41,12 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) exchange: Exchange,
-    _running: Running,
+    pub(super) running: Running,
 }
 
 impl Record {
     pub(super) fn new(exchange: Exchange, running: Running) -> Self {
-        Self {
-            exchange,
-            _running: running,
-        }
+        Self { exchange, running }
     }
 }
 

@@ -87,3 +87,43 @@ async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
     let left = std::fs::read_dir(server.dir().join("cache/tmp")).unwrap().count();
     assert_eq!(left, 0, "temporary files");
 }
+
+#[tokio::test]
+async fn what_waits_for_the_window_of_http2_is_sent_before_the_end() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let mut server = TestServer::start().await;
+    let token = server.issuer.token(serde_json::json!({}));
+    server
+        .anonymous()
+        .with_token(&token)
+        .put("/k", bytes(200_000, 9))
+        .await;
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("http://cache.test/k")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = within(sender.send_request(request)).await.unwrap();
+    let address = server.address();
+    let stopping = tokio::spawn(server.take().stop());
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::interval_at(
+        tokio::time::Instant::now() + Duration::from_millis(50),
+        Duration::from_secs(1),
+    )
+    .tick()
+    .await;
+    let body = within(response.into_body().collect()).await.unwrap().to_bytes();
+    assert!(body == bytes(200_000, 9));
+    within(stopping).await.unwrap();
+}
