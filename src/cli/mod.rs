@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Loaded};
-use crate::telemetry::log;
+use crate::telemetry::log::{self, LogError};
 
 /// Exit code for a configuration or a command line that cannot be used, as `clap` does.
 const USAGE: u8 = 2;
@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            fail(&format!("{error:#}"));
+            fail(&told_once(&error));
             ExitCode::FAILURE
         }
     }
@@ -72,7 +72,13 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let log = log::start(self.log.log_format, &self.log.log_level)?;
+        let log = match log::start(self.log.log_format, &self.log.log_level) {
+            Err(error @ LogError::Level(..)) => {
+                fail(&error.to_string());
+                return Ok(ExitCode::from(USAGE));
+            }
+            log => log?,
+        };
         match self.command {
             Command::Run(args) => run::execute(&args, log.access.clone()),
             Command::Check(args) => Ok(check::execute(&args.file)),
@@ -89,6 +95,17 @@ fn load(file: &std::path::Path) -> Result<Loaded, ExitCode> {
         fail(&report.to_string());
         ExitCode::from(USAGE)
     })
+}
+
+/// An error with its causes, without those that its text holds already.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// The runtime of every command that serves. On one processor the scheduler for several threads has

@@ -60,9 +60,17 @@ async fn serve(args: &RunArgs, config: Config, log: AccessLog) -> anyhow::Result
 
 /// Keeps everything as it is if the file cannot be used.
 async fn reload(args: &RunArgs, server: &mut Server) {
-    let Ok(Ok(config)) = args.config() else {
-        tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");
-        return;
+    let config = match args.config() {
+        Ok(Ok(config)) => config,
+        Ok(Err(_)) => {
+            tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");
+            return;
+        }
+        Err(error) => {
+            let error = super::told_once(&error);
+            tracing::error!(error, "SIGHUP: the configuration was not reloaded");
+            return;
+        }
     };
     match server.reload(config).await {
         Ok(fixed) if fixed.is_empty() => tracing::info!("SIGHUP: configuration reloaded"),

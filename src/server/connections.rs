@@ -162,6 +162,14 @@ impl Activity {
     }
 }
 
+/// The request is under way until the last clone is gone.
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        self.0.0.requests.fetch_add(1, Relaxed);
+        Self(self.0.clone())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.touch();

@@ -2,7 +2,7 @@
 
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
-use crate::config::Config;
+use crate::config::{Config, DiskConfig};
 use crate::tasks::Tasks;
 
 impl Server {
@@ -28,11 +28,26 @@ impl Server {
 }
 
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let disk = |differ: fn(&DiskConfig, &DiskConfig) -> bool| {
+        let both = old.disk.as_ref().zip(new.disk.as_ref());
+        both.is_some_and(|(old, new)| differ(old, new))
+    };
     let changed = [
         ("listen", old.listen != new.listen),
         ("ops_listen", old.ops_listen != new.ops_listen),
         ("base_url", old.base_url != new.base_url),
-        ("disk", old.disk != new.disk),
+        ("disk", old.disk.is_some() != new.disk.is_some()),
+        ("disk.dir", disk(|old, new| old.dir != new.dir)),
+        ("disk.limit", disk(|old, new| old.limit != new.limit)),
+        (
+            "disk.durability",
+            disk(|old, new| old.durability != new.durability),
+        ),
+        ("disk.memory", disk(|old, new| old.memory != new.memory)),
+        (
+            "disk.open_files",
+            disk(|old, new| old.open_files != new.open_files),
+        ),
         ("s3", old.s3 != new.s3),
         (
             "limits.max_connections",

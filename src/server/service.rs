@@ -12,7 +12,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
 use super::connections::{Activity, Connections};
-use super::wire::{Outbox, Underway, WireBody};
+use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::expects_continue;
 use crate::protocol::entry::FileBody;
@@ -74,11 +74,11 @@ impl Service {
             (!head).then(|| length_of(&parts.headers, &body)),
             report,
         );
-        let underway = Underway { exchange, running };
         let body = match file {
-            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, underway),
-            Some(FileBody(part)) => WireBody::routed(pieces(part), underway),
-            None => WireBody::routed(body, underway),
+            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange, running),
+            Some(FileBody(part)) => WireBody::multiplexed(pieces(part), exchange, running),
+            None if http1 => WireBody::routed(body, exchange, running),
+            None => WireBody::multiplexed(body, exchange, running),
         };
         Ok(Response::from_parts(parts, body))
     }

@@ -1,6 +1,7 @@
 //! The log: structured lines on standard error, written by a thread of their own.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::writer::{self, Lines};
 
@@ -22,7 +23,7 @@ pub enum Format {
 pub enum LogError {
     /// What stands after `--log-level`.
     #[error("--log-level {0:?}: write error, warn, info, debug, trace, off, or a list of target=level: {1}")]
-    Level(String, #[source] tracing_subscriber::filter::ParseError),
+    Level(String, String),
     /// The thread that writes.
     #[error("cannot start the log: {0}")]
     Thread(#[from] std::io::Error),
@@ -42,7 +43,7 @@ pub struct Log {
 /// # Errors
 /// [`LogError`] if `level` cannot be read.
 pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
-    let filter = EnvFilter::try_new(level).map_err(|error| LogError::Level(level.to_owned(), error))?;
+    let filter = filter(level).map_err(|reason| LogError::Level(level.to_owned(), reason))?;
     let (lines, guard) = writer::start(std::io::stderr())?;
     subscribe(format, filter, lines.clone());
     let wanted = tracing::enabled!(target: "chacha::access", tracing::Level::INFO);
@@ -52,6 +53,23 @@ pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
         AccessLog::off()
     };
     Ok(Log { access, guard })
+}
+
+/// The filter that `level` means, or what is wrong with it.
+///
+/// To `EnvFilter` a bare word that is no level is the name of a module, and everything else is off: a
+/// misspelt level would silence the log.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    let directives: Vec<&str> = level.split(',').map(str::trim).collect();
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let known = |directive: &&str| directive.contains(['=', '[']) || is_level(directive);
+    if let Some(word) = directives
+        .iter()
+        .find(|directive| directive.is_empty() || !known(directive))
+    {
+        return Err(format!("{word:?} is no level"));
+    }
+    EnvFilter::try_new(directives.join(",")).map_err(|error| error.to_string())
 }
 
 fn subscribe(format: Format, filter: EnvFilter, lines: Lines) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Buf, Bytes};
 
 use super::outbox::Token;
+use crate::server::connections::Running;
 use crate::store::FileRange;
 
 /// The data of a frame: bytes, or a file that the stream sends itself.
@@ -13,6 +14,8 @@ use crate::store::FileRange;
 pub enum WireChunk {
     /// Ordinary bytes.
     Bytes(Bytes),
+    /// Bytes that wait inside of hyper for the client's window (HTTP/2); the request is under way as long.
+    Held(Bytes, Running),
     /// A file.
     File(FileChunk),
 }
@@ -57,7 +60,7 @@ impl FileChunk {
 impl Buf for WireChunk {
     fn remaining(&self) -> usize {
         match self {
-            Self::Bytes(bytes) => bytes.remaining(),
+            Self::Bytes(bytes) | Self::Held(bytes, _) => bytes.remaining(),
             // A file beyond the address space cannot be announced; 64-bit targets only.
             Self::File(file) => usize::try_from(file.rest.len()).unwrap_or(usize::MAX),
         }
@@ -65,7 +68,7 @@ impl Buf for WireChunk {
 
     fn chunk(&self) -> &[u8] {
         match self {
-            Self::Bytes(bytes) => bytes.chunk(),
+            Self::Bytes(bytes) | Self::Held(bytes, _) => bytes.chunk(),
             Self::File(file) if file.rest.is_empty() => &[],
             Self::File(file) => file.copied(),
         }
@@ -73,7 +76,7 @@ impl Buf for WireChunk {
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         match self {
-            Self::Bytes(bytes) => bytes.chunks_vectored(slices),
+            Self::Bytes(bytes) | Self::Held(bytes, _) => bytes.chunks_vectored(slices),
             Self::File(file) if file.rest.is_empty() || slices.is_empty() => 0,
             Self::File(file) => {
                 slices[0] = IoSlice::new(file.token.slice());
@@ -84,7 +87,7 @@ impl Buf for WireChunk {
 
     fn advance(&mut self, count: usize) {
         match self {
-            Self::Bytes(bytes) => bytes.advance(count),
+            Self::Bytes(bytes) | Self::Held(bytes, _) => bytes.advance(count),
             Self::File(file) => {
                 file.rest.advance(count as u64);
                 file.copy = OnceLock::new();

@@ -15,5 +15,5 @@ mod outbox;
 mod stream;
 
 pub use body::WireBody;
-pub use outbox::{Outbox, Underway};
+pub use outbox::Outbox;
 pub use stream::{Socket, WireStream};

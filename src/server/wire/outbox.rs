@@ -33,17 +33,21 @@ pub(super) struct Parcel {
     pub(super) token: Arc<Token>,
     /// What is still to be sent.
     pub(super) rest: FileRange,
-    /// Closed when the last byte has left, or the connection is gone.
-    pub(super) underway: Underway,
+    pub(super) record: Record,
 }
 
-/// A request until its answer has left.
+/// What lasts as long as a request is under way: until the last byte of its answer has left, or its
+/// connection has ended.
 #[derive(Debug)]
-pub struct Underway {
-    /// Its record.
-    pub exchange: Exchange,
-    /// Keeps the connection from counting as idle.
-    pub running: Running,
+pub(super) struct Record {
+    pub(super) exchange: Exchange,
+    pub(super) running: Running,
+}
+
+impl Record {
+    pub(super) fn new(exchange: Exchange, running: Running) -> Self {
+        Self { exchange, running }
+    }
 }
 
 /// Shared by one connection's responses (which fill it) and its stream (which empties it).
@@ -84,14 +88,16 @@ impl Outbox {
 
     /// Notes that `sent` bytes of the next parcel are on their way.
     pub(super) fn advance(&self, sent: u64) {
-        // Bound to outlive the lock: dropping a parcel writes a line of the log.
-        let _done = {
-            let mut parcels = self.parcels();
-            let Some(next) = parcels.front_mut() else { return };
-            next.rest.advance(sent);
-            next.underway.exchange.sending(sent);
-            next.rest.is_empty().then(|| parcels.pop_front())
-        };
+        let mut parcels = self.parcels();
+        let Some(next) = parcels.front_mut() else { return };
+        next.rest.advance(sent);
+        next.record.exchange.sending(sent);
+        if next.rest.is_empty() {
+            let done = parcels.pop_front();
+            drop(parcels);
+            // Closes the record of the request, which needs nothing of the queue.
+            drop(done);
+        }
     }
 
     /// Never held across an await or a system call.

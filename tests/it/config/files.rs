@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use chacha::config::load;
+use chacha::auth::{Expressions, Rules};
+use chacha::config::{load, parse};
 
 use super::{DISK, PROVIDER, Words, accepted, check_refused};
 
@@ -46,6 +47,24 @@ fn the_file_of_the_first_chacha_loads_unchanged() {
             .message
             .contains("serving from disk only; entries are not shared")
     );
+}
+
+/// The other tests of this folder stand in for the language; here the real one reads the expressions.
+#[test]
+fn documented_files_load_with_the_real_expressions() {
+    let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.yaml"));
+    let loaded = load(example, &Expressions).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.warnings, []);
+    assert!(loaded.config.providers.len() > 1);
+
+    let loaded = parse("c.yaml", ORIGINAL, &Expressions).unwrap_or_else(|report| panic!("{report}"));
+    let claims = serde_json::json!({"repository": "acme/app", "ref": "refs/heads/main"});
+    let provider = &loaded.config.providers[0];
+    let rules = Rules::compile(&provider.cache_key_exprs, None, None).unwrap();
+    let granted = rules.apply(&provider.url.as_str().into(), claims.as_object().unwrap());
+    let scope = granted.unwrap().scope;
+    let paths: Vec<String> = scope.readable().map(|space| space.path().to_string()).collect();
+    assert_eq!(paths, ["github/acme/app/refs/heads/main", "github/acme/app"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The front-ends over real sockets; one file for each concern.
 
 mod conditions;
+mod connection;
 mod credentials;
 mod framing;
 mod keys;

@@ -1,5 +1,6 @@
 //! The server around the front-ends.
 
+mod log;
 mod ops;
 mod shutdown;
 mod start;

@@ -32,8 +32,8 @@ async fn a_running_upload_ends_before_the_server_does() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_being_sent_leaves_whole() {
-    // Far more than the sockets of both sides hold.
+async fn a_running_download_ends_before_the_server_does() {
+    // Far more than the buffers of two sockets hold.
     const SIZE: usize = 40 << 20;
     let mut server = TestServer::start().await;
     server.acme().put("/k", bytes(SIZE, 1)).await;
@@ -45,8 +45,16 @@ async fn a_file_that_is_being_sent_leaves_whole() {
     while tokio::net::TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    assert!(!stopping.is_finished());
-    assert!(raw.read_exact(SIZE).await == bytes(SIZE, 1));
+    // Some looks at the connections later, it is still there.
+    tokio::time::interval_at(
+        tokio::time::Instant::now() + Duration::from_millis(50),
+        Duration::from_secs(1),
+    )
+    .tick()
+    .await;
+    let (body, closed) = raw.read_to_end().await;
+    assert!(closed, "{} bytes, then a reset", body.len());
+    assert!(body == bytes(SIZE, 1), "{} bytes", body.len());
     within(stopping).await.unwrap();
 }
 
@@ -78,4 +86,44 @@ async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
     assert_eq!(server.acme().get("/k").await.status, StatusCode::NOT_FOUND);
     let left = std::fs::read_dir(server.dir().join("cache/tmp")).unwrap().count();
     assert_eq!(left, 0, "temporary files");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_window_of_http2_is_sent_before_the_end() {
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let mut server = TestServer::start().await;
+    let token = server.issuer.token(serde_json::json!({}));
+    server
+        .anonymous()
+        .with_token(&token)
+        .put("/k", bytes(200_000, 9))
+        .await;
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("http://cache.test/k")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = within(sender.send_request(request)).await.unwrap();
+    let address = server.address();
+    let stopping = tokio::spawn(server.take().stop());
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::interval_at(
+        tokio::time::Instant::now() + Duration::from_millis(50),
+        Duration::from_secs(1),
+    )
+    .tick()
+    .await;
+    let body = within(response.into_body().collect()).await.unwrap().to_bytes();
+    assert!(body == bytes(200_000, 9));
+    within(stopping).await.unwrap();
 }

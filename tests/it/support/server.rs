@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use chacha::config::{Config, DiskConfig, LimitsConfig, ListenAddr, ProviderConfig};
 use chacha::server::Server;
 use chacha::telemetry::access::AccessLog;
-use serde_json::json;
+use chacha::telemetry::log::{Format, Guard};
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::issuer::Issuer;
@@ -17,6 +19,23 @@ pub(crate) struct TestServer {
     config: Config,
     pub(crate) issuer: Issuer,
     dir: tempfile::TempDir,
+    access: AccessLog,
+    lines: Arc<Mutex<Vec<u8>>>,
+    guard: Option<Guard>,
+}
+
+/// The end of the log, in memory.
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// 64 MiB: far above what a test stores unless it wants to be evicted.
@@ -40,18 +59,23 @@ impl TestServer {
             Some("default(\"claims.event_name\", \"push\") != \"pull_request_target\"".into());
         let mut config = config(provider, dir.path());
         change(&mut config);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (access, guard) = AccessLog::to(Memory(lines.clone()), Format::Json).unwrap();
         let mut this = Self {
             server: None,
             config,
             issuer,
             dir,
+            access,
+            lines,
+            guard: Some(guard),
         };
         this.open().await;
         this
     }
 
     async fn open(&mut self) {
-        let server = Server::start(self.config.clone(), AccessLog::off())
+        let server = Server::start(self.config.clone(), self.access.clone())
             .await
             .unwrap();
         server.indexed().await;
@@ -68,6 +92,23 @@ impl TestServer {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
+    }
+
+    /// Stops the server; the lines of all its requests in the order in which these began.
+    pub(crate) async fn log(&mut self) -> Vec<Value> {
+        let text = self.log_text().await;
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let mut lines: Vec<Value> = text.lines().map(parse).collect();
+        lines.sort_by_key(|line| line["id"].as_str().unwrap().to_owned());
+        lines
+    }
+
+    /// Stops the server; its log as it was written.
+    pub(crate) async fn log_text(&mut self) -> String {
+        self.stop().await;
+        // Ends the thread that writes.
+        self.guard = None;
+        String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
     }
 
     /// The running server, to be stopped by the test itself.
