@@ -68,6 +68,16 @@ impl Tasks {
     }
 }
 
+/// hyper's own tasks are tracked, too.
+impl<F> hyper::rt::Executor<F> for Tasks
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        drop(self.spawn(task));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,9 +95,17 @@ impl App {
     ///
     /// A client that waits for `100 Continue` has sent nothing: its body must not be touched.
     pub fn discard(&self, parts: &Parts, body: Body) {
+        if !expects_continue(&parts.headers) {
+            self.discard_begun(body);
+        }
+    }
+
+    /// [`App::discard`] for a body of which something was read already, so that the client is sending
+    /// whatever it had asked before.
+    pub fn discard_begun(&self, body: Body) {
         const MOST: u64 = 16 * 1024 * 1024;
         const LONGEST: Duration = Duration::from_secs(5);
-        if http_body::Body::is_end_stream(&body) || expects_continue(&parts.headers) {
+        if http_body::Body::is_end_stream(&body) {
             return;
         }
         let stopping = self.0.tasks.stopping();

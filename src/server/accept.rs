@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -67,9 +67,10 @@ impl Acceptor {
         closing: &CancellationToken,
     ) -> Option<(Socket, OwnedSemaphorePermit)> {
         loop {
+            // A socket first: a listener without clients must not hold the place of a connection.
             let accepted = async {
-                let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-                Some((listener.accept().await, permit))
+                let socket = listener.accept().await;
+                Some((socket, Arc::clone(&self.permits).acquire_owned().await.ok()?))
             };
             let (socket, permit) = tokio::select! {
                 () = closing.cancelled() => return None,
@@ -92,9 +93,10 @@ impl Acceptor {
             outbox,
             activity: activity.clone(),
         };
+        let builder = self.builder();
         let open = Open::count(&self.metrics, permit);
         let task = self.tasks.spawn(async move {
-            let connection = Self::builder().serve_connection(stream, service).into_owned();
+            let connection = builder.serve_connection(stream, service).into_owned();
             // Clients leave all the time; what matters is in the records of their requests.
             connection.await.ok();
             drop(open);
@@ -102,8 +104,8 @@ impl Acceptor {
         connections.add(&activity, task.abort_handle());
     }
 
-    fn builder() -> auto::Builder<TokioExecutor> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+    fn builder(&self) -> auto::Builder<Tasks> {
+        let mut builder = auto::Builder::new(self.tasks.clone());
         builder
             .http1()
             // Connections that idle are found by `connections`.

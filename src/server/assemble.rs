@@ -1,6 +1,7 @@
 //! From a configuration to a running server: the only place that knows every type.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,14 @@ pub enum StartError {
     /// An identity provider.
     #[error(transparent)]
     Auth(#[from] SetupError),
+    /// A reload would turn away tokens that are good now.
+    #[error(
+        "oidc_providers: {issuer} cannot be reached, and its known keys would be lost; reload again when it can"
+    )]
+    KeysWouldBeLost {
+        /// The configured URL.
+        issuer: String,
+    },
     /// There is no tier that this version can serve from.
     #[error("disk: this version needs a disk tier; add a `disk` section with `dir` and `limit`")]
     NoTier,
@@ -146,18 +155,33 @@ fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
     let router = ops::router(ops);
     let stopping = server.background.stopping();
     server.background.spawn(async move {
+        // A client that stalls in the middle of a request must not hold the end of the server.
+        let late = stopping.clone();
         let until = stopping.cancelled_owned();
-        let served = match listener {
-            Listener::Tcp(listener) => axum::serve(listener, router).with_graceful_shutdown(until).await,
-            Listener::Unix(listener, _file) => {
-                axum::serve(listener, router).with_graceful_shutdown(until).await
+        let serve = async {
+            match listener {
+                Listener::Tcp(listener) => axum::serve(listener, router).with_graceful_shutdown(until).await,
+                Listener::Unix(listener, _file) => {
+                    axum::serve(listener, router).with_graceful_shutdown(until).await
+                }
             }
         };
-        if let Err(error) = served {
-            tracing::error!(%error, "the ops listener ended");
+        let patience = async {
+            late.cancelled().await;
+            let never = std::pin::pin!(std::future::pending::<()>());
+            tokio::time::timeout(OPS_PATIENCE, never).await.ok();
+        };
+        tokio::select! {
+            served = serve => if let Err(error) = served {
+                tracing::error!(%error, "the ops listener ended");
+            },
+            () = patience => {}
         }
     });
 }
+
+/// How long an answer of the ops listener may take when everything else has ended.
+const OPS_PATIENCE: Duration = Duration::from_secs(1);
 
 fn announce(server: &Server) {
     for address in &server.addresses {

@@ -1,6 +1,7 @@
 //! Listening sockets: TCP and Unix.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
@@ -101,7 +102,11 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Listener> {
-    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+    // Only what a dead server left: a socket on which nobody listens. Anything else is not ours.
+    let socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let dead = std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if socket && dead {
         std::fs::remove_file(path)?;
     }
     Ok(Listener::Unix(

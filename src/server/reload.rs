@@ -1,9 +1,14 @@
 //! SIGHUP: a changed configuration without a restart, as far as that is possible.
 
+use std::time::Duration;
+
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
 use crate::config::{Config, DiskConfig};
 use crate::tasks::Tasks;
+
+/// How long a reload waits for the keys of issuers.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Server {
     /// Takes over `oidc_providers` and the limits of requests from a configuration that was checked.
@@ -11,10 +16,21 @@ impl Server {
     /// keys that have changed and need a restart.
     ///
     /// # Errors
-    /// [`StartError::Auth`] if a provider cannot be used; everything stays as it was then.
+    /// [`StartError`] if a provider cannot be used, or if the keys of an issuer that are known now cannot be
+    /// fetched anew; everything stays as it was then.
     pub async fn reload(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let identity = Tasks::new();
-        let auth = Authenticator::start(config.providers.clone(), &identity)?;
+        let auth = match Authenticator::start(config.providers.clone(), &identity) {
+            Ok(auth) => auth,
+            Err(error) => {
+                identity.finish().await;
+                return Err(error.into());
+            }
+        };
+        if let Err(issuer) = keys_of_known_issuers(&self.app.auth(), &auth).await {
+            identity.finish().await;
+            return Err(StartError::KeysWouldBeLost { issuer });
+        }
         self.app.replace(auth, assemble::limits(&config));
         std::mem::replace(&mut self.identity, identity).finish().await;
         let fixed = needs_restart(&self.config, &config);
@@ -24,6 +40,31 @@ impl Server {
         self.config.limits.body_idle_timeout = config.limits.body_idle_timeout;
         self.config.limits.drain_timeout = config.limits.drain_timeout;
         Ok(fixed)
+    }
+}
+
+/// Waits until the new authenticator has the keys of every issuer whose keys the old one has; a reload
+/// must not turn away tokens that were good a moment ago. Gives the issuer that cannot be reached.
+async fn keys_of_known_issuers(old: &Authenticator, new: &Authenticator) -> Result<(), String> {
+    let missing = || {
+        let known: Vec<&str> = old
+            .issuers()
+            .filter(|(_, keys)| *keys)
+            .map(|(url, _)| url)
+            .collect();
+        new.issuers()
+            .find(|(url, keys)| !keys && known.contains(url))
+            .map(|(url, _)| url.to_owned())
+    };
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let all_there = async {
+        while missing().is_some() {
+            looks.tick().await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, all_there).await {
+        Ok(()) => Ok(()),
+        Err(_) => missing().map_or(Ok(()), Err),
     }
 }
 

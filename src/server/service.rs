@@ -14,9 +14,9 @@ use hyper::body::{Frame, Incoming};
 use super::connections::{Activity, Connections};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
-use crate::protocol::app::expects_continue;
 use crate::protocol::entry::FileBody;
 use crate::store::{Content, FileRange};
+use crate::sys;
 use crate::telemetry::access::{Exchange, Recorder, Report};
 
 /// What the requests of all connections share.
@@ -50,10 +50,9 @@ impl Service {
         let mut exchange = self.context.recorder.begin(request.method());
         let http1 = request.version() < Version::HTTP_2;
         let head = request.method() == http::Method::HEAD;
-        // A body that may not be read to its end makes hyper close the connection; the client must
-        // still get to read the answer. One that waits for 100 has nothing on its way.
-        let sends_body =
-            !http_body::Body::is_end_stream(request.body()) && !expects_continue(request.headers());
+        // A body that is not read to its end makes hyper close the connection; the client must still get
+        // to read the answer.
+        let sends_body = !http_body::Body::is_end_stream(request.body());
         let response = self.context.dispatch.answer(request.map(body)).await;
         if sends_body && !response.status().is_success() {
             self.outbox.linger();
@@ -75,7 +74,10 @@ impl Service {
             report,
         );
         let body = match file {
-            Some(FileBody(part)) if http1 => WireBody::file(part, self.outbox, exchange, running),
+            Some(FileBody(part)) if http1 && sys::CAN_SEND_FILE => {
+                WireBody::file(part, self.outbox, exchange, running)
+            }
+            Some(FileBody(part)) if http1 => WireBody::routed(pieces(part), exchange, running),
             Some(FileBody(part)) => WireBody::multiplexed(pieces(part), exchange, running),
             None if http1 => WireBody::routed(body, exchange, running),
             None => WireBody::multiplexed(body, exchange, running),

@@ -96,6 +96,9 @@ pub fn write_all_vectored_at(file: &File, slices: &[impl AsRef<[u8]>], mut offse
     Ok(())
 }
 
+/// Whether [`send_file`] works here.
+pub const CAN_SEND_FILE: bool = cfg!(target_os = "linux");
+
 /// Sends up to `length` bytes of `file` from `offset` on to a socket without copying them through
 /// this process. The caller makes sure that the bytes are in the page cache.
 ///

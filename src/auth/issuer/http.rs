@@ -1,7 +1,5 @@
 //! The one HTTP client of the identity layer: GET, small answers, no redirects.
 
-use std::future::Future;
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -62,7 +60,7 @@ impl Http {
             builder.with_tls_config(config)
         };
         let connector = builder.https_or_http().enable_http1().build();
-        let client = Client::builder(Executor(tasks.clone()))
+        let client = Client::builder(tasks.clone())
             .pool_max_idle_per_host(0)
             .build(connector);
         Ok(Self { client })
@@ -88,20 +86,6 @@ impl Http {
             .await
             .map_err(HttpError::Body)?;
         Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
-    }
-}
-
-/// Runs the client's connections as tasks that a shutdown waits for.
-#[derive(Clone)]
-struct Executor(Tasks);
-
-impl<F> hyper::rt::Executor<F> for Executor
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, connection: F) {
-        drop(self.0.spawn(connection));
     }
 }
 

@@ -36,17 +36,22 @@ pub async fn receive(
     precondition: Precondition,
     metadata: Metadata,
 ) -> Received {
-    let mut bytes = 0;
     let expected = body.size_hint().exact();
-    let result = match open(app, caller, name, &parts.headers, expected, precondition).await {
-        Ok(mut upload) => {
-            *upload.metadata_mut() = metadata;
-            fill(app, upload, &mut body, &mut bytes).await
+    let mut upload = match open(app, caller, name, &parts.headers, expected, precondition).await {
+        Ok(upload) => upload,
+        Err(failure) => {
+            app.discard(parts, body);
+            return Received {
+                bytes: 0,
+                result: Err(failure),
+            };
         }
-        Err(failure) => Err(failure),
     };
+    *upload.metadata_mut() = metadata;
+    let mut bytes = 0;
+    let result = fill(app, upload, &mut body, &mut bytes).await;
     if result.is_err() {
-        app.discard(parts, body);
+        app.discard_begun(body);
     }
     Received { bytes, result }
 }

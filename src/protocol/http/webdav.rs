@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::{ALLOW, entry_name, respond};
 use crate::auth::Identity;
 use crate::protocol::app::App;
-use crate::protocol::plain::Failure;
+use crate::protocol::plain::{self, Failure};
 use crate::store::Meta;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -52,7 +52,18 @@ pub(super) async fn propfind(
 
 async fn file(app: &App, caller: &Identity, parts: &Parts) -> Result<Option<std::sync::Arc<Meta>>, Failure> {
     let name = entry_name(parts)?;
-    Ok(app.cache().head(&caller.scope, &name).await?)
+    // As for every read, a tier that fails is a miss.
+    Ok(app
+        .cache()
+        .head(&caller.scope, &name)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::warn!(
+                error = plain::chain(&error),
+                "a look-up failed and was answered as a miss"
+            );
+            None
+        }))
 }
 
 /// Folders need no state: every one exists.

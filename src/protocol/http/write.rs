@@ -29,9 +29,9 @@ pub(super) async fn answer(
     let precondition = conditions::change(&parts.headers);
     let received = entry::receive(app, caller, &name, parts, body, precondition, Metadata::default()).await;
     report.received = received.bytes;
-    report.tier = "disk";
     match received.result {
         Ok(meta) => {
+            report.tier = "disk";
             report.outcome = Outcome::Stored;
             let mut response = respond(StatusCode::CREATED, Body::empty(), report);
             entry::insert_etag(response.headers_mut(), &meta.etag);

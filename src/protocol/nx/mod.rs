@@ -85,9 +85,9 @@ async fn write(
     )
     .await;
     report.received = received.bytes;
-    report.tier = "disk";
     match received.result {
         Ok(_) => {
+            report.tier = "disk";
             report.outcome = Outcome::Stored;
             respond(StatusCode::OK, "", report)
         }

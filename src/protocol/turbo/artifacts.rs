@@ -66,9 +66,9 @@ pub(super) async fn write(app: &App, admitted: Admitted) -> Response {
     };
     let received = entry::receive(app, &caller, &name, &parts, body, Precondition::None, metadata).await;
     report.received = received.bytes;
-    report.tier = "disk";
     match received.result {
         Ok(_) => {
+            report.tier = "disk";
             report.outcome = Outcome::Stored;
             respond(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), report)
         }

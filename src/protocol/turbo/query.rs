@@ -12,7 +12,7 @@ use crate::auth::Identity;
 use crate::error::Class;
 use crate::protocol::admit::Admitted;
 use crate::protocol::app::App;
-use crate::protocol::plain::Failure;
+use crate::protocol::plain::{self, Failure};
 
 /// A hash has some 16 characters; this is far above the tasks of any repository.
 const MOST_BYTES: usize = 1 << 20;
@@ -49,7 +49,18 @@ async fn look_up(
     let mut found = Map::new();
     for hash in query.hashes {
         let name = artifacts::name(parts, hash.as_bytes())?;
-        let meta = app.cache().head(&caller.scope, &name).await?;
+        // As for every read, a tier that fails is a miss.
+        let meta = app
+            .cache()
+            .head(&caller.scope, &name)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = plain::chain(&error),
+                    "a look-up failed and was answered as a miss"
+                );
+                None
+            });
         let value = meta.map_or(Value::Null, |meta| {
             let duration = meta
                 .metadata

@@ -158,7 +158,7 @@ impl Core {
         self.passes.wait().await;
         let core = Arc::clone(self);
         // Whatever the scan has not seen yet is not in the index.
-        let whole = self.scan.done.is_cancelled();
+        let whole = self.scan.complete.load(Ordering::SeqCst);
         let written = self.tasks.spawn_blocking(move || core.write_snapshot(whole));
         if let Ok(Err(error)) = written.await {
             tracing::warn!(%error, "could not write the snapshot of the cache index; the next start scans");

@@ -122,6 +122,18 @@ impl DiskFile {
     }
 }
 
+/// The last close of a file that was unlinked meanwhile frees its room on the volume, which takes long
+/// for a large one: not on a thread that serves others.
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        const LARGE: u64 = 4 << 20;
+        if self.identity.length >= LARGE && tokio::runtime::Handle::try_current().is_ok() {
+            let file = Arc::clone(&self.file);
+            drop(sys::run_blocking(move || drop(file)));
+        }
+    }
+}
+
 impl EntryFile for DiskFile {
     fn file(&self) -> &File {
         &self.file

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::file::DiskFile;
 use super::slab::Slab;
-use crate::store::{Content, Entry};
+use crate::store::{Content, Entry, Meta};
 
 /// Bodies up to this many bytes are held in memory; larger ones are better off in the page cache.
 pub(super) const IN_MEMORY: u64 = 16 * 1024;
@@ -90,9 +90,20 @@ enum Weight {
     File,
 }
 
+/// Bytes of what a writer says about an entry: a tenant decides how long it is.
+fn description(meta: &Meta) -> u64 {
+    let metadata: usize = meta
+        .metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    (metadata + meta.origin.subject.len() + meta.origin.issuer.len()) as u64
+}
+
 fn weight(cell: &HotCell) -> Option<Weight> {
-    Some(match &cell.opened.get()?.entry.content {
-        Content::Memory(bytes) => Weight::Memory(bytes.len() as u64 + OVERHEAD),
+    let entry = &cell.opened.get()?.entry;
+    Some(match &entry.content {
+        Content::Memory(bytes) => Weight::Memory(bytes.len() as u64 + description(&entry.meta) + OVERHEAD),
         Content::File(_) => Weight::File,
     })
 }

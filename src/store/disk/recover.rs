@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use tokio::sync::OnceCell;
@@ -28,7 +28,10 @@ const SLICE: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Scan {
     leaves: Box<[OnceCell<()>]>,
+    /// Set when the scan has ended, whatever came of it.
     pub(super) done: CancellationToken,
+    /// Whether it has seen everything; only then is the index the whole truth.
+    pub(super) complete: AtomicBool,
     added: AtomicU64,
     removed: AtomicU64,
 }
@@ -38,6 +41,7 @@ impl Scan {
         Self {
             leaves: (0..LEAVES).map(|_| OnceCell::new()).collect(),
             done: CancellationToken::new(),
+            complete: AtomicBool::new(false),
             added: AtomicU64::new(0),
             removed: AtomicU64::new(0),
         }
@@ -89,7 +93,16 @@ impl Core {
         };
         leaf.files = 0;
         for file in folder.into_iter().flatten() {
-            self.scan_file(number, &mut leaf, &file?)?;
+            let file = file?;
+            // One file that cannot be read or removed must not cost the index all the others.
+            if let Err(error) = self.scan_file(number, &mut leaf, &file) {
+                tracing::error!(path = %file.path().display(), %error, "a file of the cache directory that cannot be handled; remove it");
+                leaf.files += 1;
+                self.budget.adjust(
+                    file.metadata()
+                        .map_or(0, |metadata| sys::block_bytes(&metadata) as i64),
+                );
+            }
         }
         leaf.scanned = true;
         let mut grown = leaves::measure(&self.layout, number, &mut leaf);
@@ -164,7 +177,9 @@ impl Core {
                 let leaf = (0..256).find(|leaf| name.to_str() == Some(&format!("{leaf:02x}")));
                 match leaf.filter(|_| file.path().is_dir()) {
                     Some(leaf) => leaves.push(parent << 8 | leaf),
-                    None => self.remove_stray(&file)?,
+                    None => self.remove_stray(&file).unwrap_or_else(|error| {
+                        tracing::error!(path = %file.path().display(), %error, "a file that does not belong into the cache; remove it");
+                    }),
                 }
             }
         }
@@ -179,7 +194,6 @@ impl Core {
                 self.drop_record(&gone);
             }
         }
-        self.index(super::index::Index::order_found);
     }
 
     fn drop_record(&self, gone: &Retired) {
@@ -191,39 +205,55 @@ impl Core {
 
 /// Scans everything once, unless the tier stops before.
 pub(super) async fn run(core: Arc<Core>) {
-    let whole = async {
-        let blocking = Arc::clone(&core);
-        let hop = core.tasks.spawn_blocking(move || blocking.list_leaves());
-        let mut there = vec![false; LEAVES];
-        for leaf in hop.await.map_err(io::Error::other)?? {
-            there[leaf] = true;
-        }
-        for (number, there) in there.into_iter().enumerate() {
-            if there {
-                core.know_leaf(number).await?;
-            } else if !core.leaves.lock(number).scanned {
-                core.know_leaf_is_empty(number);
-            }
-        }
-        let blocking = Arc::clone(&core);
-        let hop = core.tasks.spawn_blocking(move || blocking.sweep());
-        hop.await.map_err(io::Error::other)
-    };
     let outcome = tokio::select! {
         () = core.stop.cancelled() => return,
-        outcome = whole => outcome,
+        outcome = scan_all(&core) => outcome,
     };
     match outcome {
-        Ok(()) => tracing::info!(
-            entries = core.index(|index| index.len()),
-            added = core.scan.added.load(Ordering::Relaxed),
-            removed = core.scan.removed.load(Ordering::Relaxed),
-            "indexed the cache directory"
-        ),
-        Err(error) => tracing::error!(%error, "could not index the whole cache directory"),
+        Ok(true) => {
+            core.scan.complete.store(true, Ordering::SeqCst);
+            tracing::info!(
+                entries = core.index(|index| index.len()),
+                added = core.scan.added.load(Ordering::Relaxed),
+                removed = core.scan.removed.load(Ordering::Relaxed),
+                "indexed the cache directory"
+            );
+        }
+        Ok(false) => tracing::error!("some folders of the cache directory could not be indexed"),
+        Err(error) => tracing::error!(%error, "could not index the cache directory"),
     }
     core.scan.done.cancel();
     core.budget.settled();
+}
+
+/// Whether every leaf folder could be scanned. What belongs to one that could not stays as the snapshot
+/// has it.
+async fn scan_all(core: &Arc<Core>) -> io::Result<bool> {
+    let blocking = Arc::clone(core);
+    let hop = core.tasks.spawn_blocking(move || blocking.list_leaves());
+    let mut there = vec![false; LEAVES];
+    for leaf in hop.await.map_err(io::Error::other)?? {
+        there[leaf] = true;
+    }
+    let mut whole = true;
+    for number in (0..LEAVES).filter(|number| there[*number]) {
+        if let Err(error) = core.know_leaf(number).await {
+            tracing::error!(folder = format!("{number:03x}"), %error, "a folder of the cache cannot be read");
+            whole = false;
+        }
+    }
+    let blocking = Arc::clone(core);
+    let hop = core.tasks.spawn_blocking(move || {
+        for number in (0..LEAVES).filter(|number| !there[*number]) {
+            blocking.know_leaf_is_empty(number);
+        }
+        if whole {
+            blocking.sweep();
+        }
+        blocking.index(super::index::Index::order_found);
+    });
+    hop.await.map_err(io::Error::other)?;
+    Ok(whole)
 }
 
 impl Core {

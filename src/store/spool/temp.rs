@@ -78,9 +78,12 @@ impl Drop for Temp {
             Arc::clone(&self.room),
             self.dir.clone(),
         );
+        let file = Arc::clone(&self.file);
         let remove = move || {
             // What cannot be removed now is removed at the next start.
             let _gone = std::fs::remove_file(path);
+            // Closed after the unlink, here: the last close frees the room on the volume.
+            drop(file);
             dir.file_gone();
             drop(room);
         };

@@ -203,3 +203,20 @@ async fn prior_knowledge_http2_reads_the_same_bytes() {
     let body = within(response.into_body().collect()).await.unwrap().to_bytes();
     assert!(body == bytes(1_500_000, 9));
 }
+
+#[tokio::test]
+async fn a_refusal_after_100_continue_can_be_read_too() {
+    let server = TestServer::start_with(|config| config.limits.max_entry_size = Some(1000)).await;
+    let mut raw = server.acme().raw().await;
+    raw.head(
+        "PUT /k HTTP/1.1",
+        "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n",
+    )
+    .await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 100 "));
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+    for nth in 0..64 {
+        assert!(raw.try_write(&chunk).await, "reset while sending chunk {nth}");
+    }
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 413 "));
+}

@@ -127,3 +127,13 @@ async fn what_waits_for_the_window_of_http2_is_sent_before_the_end() {
     assert!(body == bytes(200_000, 9));
     within(stopping).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_stalled_client_of_the_ops_listener_does_not_hold_the_end() {
+    let mut server = TestServer::start().await;
+    let mut stalled = server.ops().raw().await;
+    stalled.write(b"GET /met").await;
+    // The half request has arrived when a whole one behind it is answered.
+    server.ops().get("/healthz").await;
+    within(server.stop()).await;
+}

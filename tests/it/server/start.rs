@@ -48,3 +48,48 @@ async fn a_directory_that_is_a_file_names_the_key() {
         .to_string();
     assert!(error.starts_with("disk.dir: "), "{error}");
 }
+
+#[tokio::test]
+async fn a_file_in_the_place_of_a_unix_socket_is_kept() {
+    let mut server = TestServer::start().await;
+    server.stop().await;
+    let file = server.dir().join("precious");
+    std::fs::write(&file, "data").unwrap();
+    let mut config = server.config().clone();
+    config.listen = vec![ListenAddr::Unix(file.clone())];
+    let error = Server::start(config, AccessLog::off())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("listen: "), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "data");
+}
+
+#[tokio::test]
+async fn a_second_listener_without_clients_takes_no_connection_away() {
+    let free = ListenAddr::Tcp(([127, 0, 0, 1], 0).into());
+    let server = TestServer::start_with(|config| {
+        config.listen.push(free);
+        config.limits.max_connections = 2;
+    })
+    .await;
+    let mut first = server.acme().raw().await;
+    first.head("GET /k HTTP/1.1", "").await;
+    first.read_head().await;
+    let answer = crate::support::client::within(server.acme().get("/k")).await;
+    assert_eq!(answer.status, http::StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_keys_of_an_issuer_that_is_down() {
+    let mut server = TestServer::start().await;
+    server.acme().put("/k", "x").await;
+    let client = server.acme();
+    server.issuer.down();
+    let config = server.config().clone();
+    let mut running = server.take();
+    let error = running.reload(config).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be reached"), "{error}");
+    assert_eq!(client.get("/k").await.text(), "x");
+    running.stop().await;
+}
