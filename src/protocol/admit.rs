@@ -10,7 +10,7 @@ use super::app::App;
 use super::key;
 use super::plain::Failure;
 use crate::auth::Identity;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::{Early, Report};
 
 /// A request whose caller is known.
 pub struct Admitted {
@@ -49,6 +49,9 @@ pub async fn admit(
     };
     report.issuer = Some(Arc::clone(&caller.issuer));
     report.namespace = Some(Arc::clone(caller.scope.writable().label()));
+    if let Some(early) = parts.extensions.get::<Arc<Early>>() {
+        early.admitted(&report);
+    }
     if let Err(failure) = key::path(&parts) {
         app.discard(&parts, body);
         return Err((failure, report));

@@ -45,7 +45,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 }
 
 impl Service {
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<WireBody>, Infallible> {
+    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<WireBody>, Infallible> {
         let running = self.activity.begin();
         let mut exchange = self.context.recorder.begin(request.method());
         let http1 = request.version() < Version::HTTP_2;
@@ -53,6 +53,9 @@ impl Service {
         // A body that is not read to its end makes hyper close the connection; the client must still get
         // to read the answer.
         let sends_body = !http_body::Body::is_end_stream(request.body());
+        if sends_body {
+            request.extensions_mut().insert(exchange.early());
+        }
         let response = self.context.dispatch.answer(request.map(body)).await;
         if sends_body && !response.status().is_success() {
             self.outbox.linger();

@@ -1,8 +1,8 @@
 //! The record of one request: one log line and a handful of counters when its answer has left.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::line::{Field, name};
@@ -30,6 +30,26 @@ pub struct Report {
     pub received: u64,
     /// The full chain of an error, for the operator.
     pub error: Option<Arc<str>>,
+}
+
+/// What is known of a request with a body before it is answered, for the record of one that never is.
+/// Travels in the extensions of the request.
+#[derive(Debug, Default)]
+pub struct Early {
+    report: OnceLock<Report>,
+    received: AtomicU64,
+}
+
+impl Early {
+    /// Notes who is asking for what.
+    pub fn admitted(&self, report: &Report) {
+        self.report.get_or_init(|| report.clone());
+    }
+
+    /// Notes bytes of the body.
+    pub fn received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// Makes the records of one server. Cheap to clone.
@@ -72,6 +92,7 @@ impl Recorder {
             sent: 0,
             broken: false,
             report: Report::default(),
+            early: None,
         }
     }
 }
@@ -111,12 +132,18 @@ pub struct Exchange {
     sent: u64,
     broken: bool,
     report: Report,
+    early: Option<Arc<Early>>,
 }
 
 impl Exchange {
     /// The name of this request.
     pub fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// What front-ends fill in while they read the body of the request.
+    pub fn early(&mut self) -> Arc<Early> {
+        Arc::clone(self.early.get_or_insert_default())
     }
 
     /// Notes the head of the answer; `length` is the length of its body if that is known.
@@ -183,6 +210,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if let (0, Some(early)) = (self.status, &self.early) {
+            self.report = early.report.get().cloned().unwrap_or_default();
+            self.report.received = early.received.load(Ordering::Relaxed);
+        }
         let outcome = self.outcome();
         let seconds = self.started.elapsed().as_secs_f64();
         self.recorder.0.metrics.request(

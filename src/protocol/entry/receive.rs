@@ -1,5 +1,7 @@
 //! Receiving a body into an upload: the part of every write that does not depend on the protocol.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
@@ -13,13 +15,14 @@ use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::plain::Failure;
 use crate::store::{Meta, Metadata, Precondition};
+use crate::telemetry::access::Early;
 
 /// What came of a write, and how many bytes of the body were taken.
 pub struct Received {
     /// Bytes of the body that arrived.
     pub bytes: u64,
     /// The stored entry, or why there is none.
-    pub result: Result<std::sync::Arc<Meta>, Failure>,
+    pub result: Result<Arc<Meta>, Failure>,
 }
 
 /// Stores the body of a request under `name` in the caller's first namespace.
@@ -49,7 +52,8 @@ pub async fn receive(
     };
     *upload.metadata_mut() = metadata;
     let mut bytes = 0;
-    let result = fill(app, upload, &mut body, &mut bytes).await;
+    let early = parts.extensions.get::<Arc<Early>>();
+    let result = fill(app, upload, &mut body, &mut bytes, early.map(|early| &**early)).await;
     if result.is_err() {
         app.discard_begun(body);
     }
@@ -90,11 +94,15 @@ async fn fill(
     mut upload: Upload,
     body: &mut Body,
     bytes: &mut u64,
-) -> Result<std::sync::Arc<Meta>, Failure> {
+    early: Option<&Early>,
+) -> Result<Arc<Meta>, Failure> {
     let expected = body.size_hint().exact();
     let limit = app.max_entry_size();
     while let Some(data) = next(app, body).await? {
         *bytes += data.len() as u64;
+        if let Some(early) = early {
+            early.received(data.len() as u64);
+        }
         if *bytes > limit {
             return Err(Failure::too_large(*bytes, limit));
         }
