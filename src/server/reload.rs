@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Server {
     /// Takes over `oidc_providers` and the limits of requests from a configuration that was checked.
-    /// Running requests keep the rules under which they began; tokens are verified anew. Returns the
+    /// Callers that were let in stay in until their request ends; tokens are verified anew. Returns the
     /// keys that have changed and need a restart.
     ///
     /// # Errors

@@ -6,9 +6,12 @@
 mod guide;
 mod issuer;
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -119,10 +122,13 @@ struct Workspace {
 impl Workspace {
     fn open(given: Option<PathBuf>) -> anyhow::Result<Self> {
         let temporary = given.is_none();
-        let path =
-            given.unwrap_or_else(|| std::env::temp_dir().join(format!("chacha-dev-{}", std::process::id())));
-        std::fs::create_dir_all(&path)
-            .with_context(|| format!("--dir {}: cannot make it", path.display()))?;
+        let path = given.unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            std::env::temp_dir().join(format!("chacha-dev-{}-{:x}", std::process::id(), now.as_nanos()))
+        });
+        // Tokens will lie there: private, and never in a directory that somebody else has prepared.
+        let made = DirBuilder::new().mode(0o700).recursive(!temporary).create(&path);
+        made.with_context(|| format!("--dir {}: cannot make it", path.display()))?;
         let path = std::path::absolute(path)?;
         Ok(Self { path, temporary })
     }
