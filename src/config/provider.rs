@@ -134,7 +134,11 @@ fn audiences(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<String> {
         return Vec::new();
     };
     if leaf.value().as_sequence().is_some_and(Vec::is_empty) {
-        reader.warn(leaf.path(), WARNING);
+        // A template that renders nothing must not open the cache to everybody.
+        reader.error(
+            leaf.path(),
+            "the list is empty; name an audience, or remove the key to accept tokens for any audience",
+        );
     }
     list(reader, &leaf, "https://cache.example.com", |entry| {
         entry.text().map(str::to_owned)

@@ -25,6 +25,9 @@ struct Inner {
     tasks: Tasks,
 }
 
+/// Bytes of a refused body that are read and dropped, so that the client gets to read the answer.
+pub const DISCARDED: u64 = 16 * 1024 * 1024;
+
 /// What one request may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -103,7 +106,6 @@ impl App {
     /// [`App::discard`] for a body of which something was read already, so that the client is sending
     /// whatever it had asked before.
     pub fn discard_begun(&self, body: Body) {
-        const MOST: u64 = 16 * 1024 * 1024;
         const LONGEST: Duration = Duration::from_secs(5);
         if http_body::Body::is_end_stream(&body) {
             return;
@@ -115,7 +117,7 @@ impl App {
                 let mut seen = 0;
                 while let Some(Ok(frame)) = body.frame().await {
                     seen += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if seen > MOST {
+                    if seen > DISCARDED {
                         break;
                     }
                 }

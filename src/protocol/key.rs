@@ -39,8 +39,8 @@ pub(super) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
 pub(super) fn path(parts: &Parts) -> Result<&str, Failure> {
     let proxied = parts.version < Version::HTTP_2 && parts.uri.authority().is_some();
     // RFC 9112, section 3.2.
-    if parts.version == Version::HTTP_11 && !parts.headers.contains_key(header::HOST) {
-        return Err(invalid("the request has no Host header"));
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(invalid("the request must have exactly one Host header"));
     }
     let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
     path.ok_or_else(|| invalid("the target of the request must be a path"))

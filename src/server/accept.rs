@@ -47,7 +47,7 @@ impl Drop for Open {
 }
 
 /// hyper's read buffer grows up to this: the length of the frames of a large upload.
-const READ_BUFFER: usize = 512 * 1024;
+const READ_BUFFER: usize = 128 * 1024;
 /// Largest head of an HTTP/2 request; a Basic header with a long token needs 16 KiB.
 const HTTP2_HEAD: u32 = 64 * 1024;
 /// Bytes that an HTTP/2 peer may send ahead for one stream, and for all streams of a connection.

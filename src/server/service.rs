@@ -14,6 +14,7 @@ use hyper::body::{Frame, Incoming};
 use super::connections::{Activity, Connections};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
+use crate::protocol::app::{DISCARDED, expects_continue};
 use crate::protocol::entry::FileBody;
 use crate::store::{Content, FileRange};
 use crate::sys;
@@ -56,13 +57,15 @@ impl Service {
         if sends_body {
             request.extensions_mut().insert(exchange.early());
         }
+        let unread = sends_body && is_left_unread(&request);
         let response = self.context.dispatch.answer(request.map(body)).await;
         if sends_body && !response.status().is_success() {
             self.outbox.linger();
         }
         let (mut parts, body) = response.into_parts();
         let report = parts.extensions.remove::<Report>().unwrap_or_default();
-        if self.context.connections.is_draining() {
+        let refused = !parts.status.is_success();
+        if self.context.connections.is_draining() || unread && refused {
             parts
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -87,6 +90,13 @@ impl Service {
         };
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// Whether the body of this request, if it is refused, is not read to its end: hyper closes the
+/// connection then, and the client must be told (RFC 9112, section 9.6).
+fn is_left_unread(request: &Request<Incoming>) -> bool {
+    let length = http_body::Body::size_hint(request.body()).exact();
+    expects_continue(request.headers()) || length.is_some_and(|length| length > DISCARDED)
 }
 
 /// Most requests have no body; an empty one needs no room of its own.

@@ -150,9 +150,6 @@ impl FileRange {
     /// As [`EntryFile::verify`].
     pub fn warm(&self, length: u64) -> io::Result<()> {
         let end = self.start.saturating_add(length).min(self.end);
-        if self.file.verified(self.start..end) {
-            return sys::read_through(self.file(), self.start..end);
-        }
         self.file.verify(self.start..end)
     }
 

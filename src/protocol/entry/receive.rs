@@ -82,11 +82,27 @@ async fn open(
             "Content-Range is not allowed on a write",
         ));
     }
+    if !is_plain(headers) {
+        return Err(Failure::new(
+            Class::Invalid,
+            "the only known Transfer-Encoding is chunked",
+        ));
+    }
     let limit = app.max_entry_size();
     if let Some(size) = expected.filter(|size| *size > limit) {
         return Err(Failure::too_large(size, limit));
     }
     Ok(app.cache().begin(caller, name, expected, precondition).await?)
+}
+
+/// Whether the framing is one that is undone here: any other coding would be stored as if it were the
+/// body (RFC 9112, section 6.1).
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match codings.next() {
+        None => true,
+        Some(coding) => codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+    }
 }
 
 async fn fill(

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::{ALLOW, entry_name, respond};
 use crate::auth::Identity;
 use crate::protocol::app::App;
+use crate::protocol::key;
 use crate::protocol::plain::{self, Failure};
 use crate::store::Meta;
 use crate::telemetry::access::{Outcome, Report};
@@ -30,6 +31,11 @@ pub(super) async fn propfind(
     report.outcome = Outcome::Control;
     report.route = "PROPFIND /{key}";
     let path = parts.uri.path();
+    if path != "/"
+        && let Err(failure) = key::decode(parts)
+    {
+        return failure.into_response_with(report);
+    }
     if path.ends_with('/') {
         return multistatus(path, "<D:resourcetype><D:collection/></D:resourcetype>", report);
     }

@@ -18,6 +18,15 @@ fn disk(settings: &str) -> String {
 }
 
 #[test]
+fn an_empty_list_of_audiences_does_not_open_the_cache_to_everybody() {
+    let text = format!("{}{DISK}", PROVIDER.replace("[x]", "[]"));
+    check_refused(
+        &text,
+        &["c.yaml:3: oidc_providers[0].audiences: the list is empty"],
+    );
+}
+
+#[test]
 fn every_error_is_reported_at_once_with_its_line() {
     let text = "listen: ':8080'
 base_url: http://cache.example.com

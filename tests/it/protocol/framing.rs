@@ -220,3 +220,41 @@ async fn a_refusal_after_100_continue_can_be_read_too() {
     }
     assert!(raw.read_head().await.starts_with("HTTP/1.1 413 "));
 }
+
+#[tokio::test]
+async fn a_refusal_that_ends_the_connection_says_so() {
+    let server = TestServer::start_with(|config| config.limits.max_entry_size = Some(1000)).await;
+    for headers in [
+        "Content-Length: 5000\r\nExpect: 100-continue\r\n",
+        "Content-Length: 50000000\r\n",
+    ] {
+        let mut raw = server.acme().raw().await;
+        raw.head("PUT /k HTTP/1.1", headers).await;
+        let head = raw.read_head().await.to_lowercase();
+        assert!(
+            head.starts_with("http/1.1 413 ") && head.contains("connection: close"),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn unknown_codings_and_doubtful_hosts_are_refused() {
+    let server = TestServer::start().await;
+    for coding in [
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked\r\nTransfer-Encoding: chunked",
+    ] {
+        let mut raw = server.acme().raw().await;
+        raw.head("PUT /k HTTP/1.1", &format!("Transfer-Encoding: {coding}\r\n"))
+            .await;
+        raw.try_write(b"1\r\nx\r\n0\r\n\r\n").await;
+        let head = raw.read_head().await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{coding}: {head}");
+    }
+    let mut raw = server.acme().raw().await;
+    raw.head("GET /k HTTP/1.1", "Host: other.test\r\n").await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 400 "));
+    assert_eq!(server.acme().get("/k").await.status, StatusCode::NOT_FOUND);
+}

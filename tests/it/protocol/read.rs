@@ -108,3 +108,32 @@ async fn an_entry_that_was_removed_from_outside_is_a_miss() {
     assert_eq!(server.acme().put("/k", "new").await.status, StatusCode::CREATED);
     assert_eq!(server.acme().get("/k").await.text(), "new");
 }
+
+#[tokio::test]
+async fn a_file_that_was_cut_short_while_it_was_served_becomes_a_miss() {
+    let server = TestServer::start().await;
+    let client = server.acme();
+    client.put("/k", bytes(300_000, 1)).await;
+    assert_eq!(client.get("/k").await.status, StatusCode::OK);
+    let mut folders = vec![server.dir().join("cache/entries")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                std::fs::File::options()
+                    .write(true)
+                    .open(path)
+                    .unwrap()
+                    .set_len(1000)
+                    .unwrap();
+            }
+        }
+    }
+    // The first reader may be cut off; the damage is known from then on.
+    let mut raw = client.raw().await;
+    raw.head("GET /k HTTP/1.1", "Connection: close\r\n").await;
+    raw.read_to_end().await;
+    assert_eq!(client.get("/k").await.status, StatusCode::NOT_FOUND);
+}
