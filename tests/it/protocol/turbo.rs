@@ -135,3 +135,25 @@ async fn errors_have_a_code_and_a_message() {
         assert!(!body["error"]["message"].as_str().unwrap().is_empty());
     }
 }
+
+#[tokio::test]
+async fn long_headers_count_as_memory() {
+    const MEMORY: u64 = 1 << 20;
+    let server = TestServer::start_with(|config| config.disk.as_mut().unwrap().memory = MEMORY).await;
+    let tag = "x".repeat(7000);
+    for nth in 0..200 {
+        let path = format!("/v8/artifacts/{nth}?slug=t");
+        let put = server
+            .acme()
+            .put_with(&path, &[("x-artifact-tag", &tag)], "")
+            .await;
+        assert_eq!(put.status, StatusCode::ACCEPTED);
+    }
+    let metrics = server.ops().get("/metrics").await;
+    let held = metrics
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("chacha_disk_memory_bytes "));
+    let held: u64 = held.unwrap().parse().unwrap();
+    assert!((MEMORY / 2..=MEMORY).contains(&held), "{held}");
+}
