@@ -68,6 +68,16 @@ impl Tasks {
     }
 }
 
+/// Waits. Only where there is nothing to wait for: a limit that some other program set, or the patience
+/// with a peer that may never come back.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that waits for time alone"
+)]
+pub async fn pause(time: std::time::Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// hyper's own tasks are tracked, too.
 impl<F> hyper::rt::Executor<F> for Tasks
 where

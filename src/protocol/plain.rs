@@ -118,6 +118,14 @@ impl Failure {
     }
 }
 
+/// An answer with its report.
+pub fn respond(status: StatusCode, body: impl Into<Body>, report: Report) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.extensions_mut().insert(report);
+    response
+}
+
 /// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its
 /// token when the challenge is not Bearer, or names `invalid_token`.
 fn challenge(headers: &mut http::HeaderMap, token_sent: bool) {

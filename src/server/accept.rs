@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::listener::Listener;
 use super::service::{Context, Service};
 use super::wire::{Outbox, Socket, WireStream};
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
 /// What every connection needs.
@@ -134,6 +134,5 @@ async fn pause(error: &std::io::Error) {
         return;
     }
     tracing::warn!(%error, "cannot accept connections; trying again (is the limit of open files too low?)");
-    let wait = std::pin::pin!(std::future::pending::<()>());
-    tokio::time::timeout(Duration::from_millis(50), wait).await.ok();
+    tasks::pause(Duration::from_millis(50)).await;
 }

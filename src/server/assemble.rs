@@ -16,9 +16,9 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
-use crate::store::disk::{Disk, OpenError};
+use crate::store::disk::{self, Disk, OpenError};
 use crate::sys;
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 use crate::telemetry::access::{AccessLog, Recorder};
 use crate::telemetry::metrics::Metrics;
 
@@ -114,11 +114,7 @@ fn connection_limit(config: &Config) -> usize {
     const SPARE: u64 = 256;
     const LEAST: u64 = 16;
     let limit = sys::open_file_limit();
-    let entries = config
-        .disk
-        .as_ref()
-        .and_then(|disk| disk.open_files)
-        .map_or(limit.div_ceil(4).min(4096), |files| files as u64);
+    let entries = config.disk.as_ref().map_or(0, disk::open_files);
     let possible = limit.saturating_sub(entries + SPARE).max(LEAST);
     let wanted = config.limits.max_connections;
     if (wanted as u64) <= possible {
@@ -168,8 +164,7 @@ fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
         };
         let patience = async {
             late.cancelled().await;
-            let never = std::pin::pin!(std::future::pending::<()>());
-            tokio::time::timeout(OPS_PATIENCE, never).await.ok();
+            tasks::pause(OPS_PATIENCE).await;
         };
         tokio::select! {
             served = serve => if let Err(error) = served {

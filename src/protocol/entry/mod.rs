@@ -9,5 +9,5 @@ mod read;
 mod receive;
 
 pub use body::FileBody;
-pub use read::{insert_etag, read};
+pub use read::{head, insert_etag, read};
 pub use receive::{Received, receive};

@@ -52,6 +52,20 @@ pub async fn read(
     }
 }
 
+/// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
+pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<Meta>> {
+    app.cache()
+        .head(&caller.scope, name)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::warn!(
+                error = plain::chain(&error),
+                "a look-up failed and was answered as a miss"
+            );
+            None
+        })
+}
+
 fn weigh(parts: &Parts, hit: Hit, mut report: Report) -> Response {
     let etag = &hit.entry.meta.etag;
     match conditions::read(&parts.headers, etag) {

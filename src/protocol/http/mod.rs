@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
-use super::plain::Failure;
+use super::plain::{Failure, respond};
 use super::{Frontend, Handler};
 use crate::auth::Identity;
 use crate::cache::EntryName;
@@ -88,12 +88,4 @@ async fn read(app: &App, caller: &Identity, parts: &Parts, report: Report) -> Re
 fn entry_name(parts: &Parts) -> Result<EntryName, Failure> {
     let key = super::key::decode(parts)?;
     EntryName::new(Protocol::Http, key).ok_or_else(super::key::out_of_range)
-}
-
-/// An answer with its report.
-fn respond(status: StatusCode, body: Body, report: Report) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.extensions_mut().insert(report);
-    response
 }

@@ -11,8 +11,8 @@ use http::{HeaderValue, StatusCode, header};
 use super::{ALLOW, entry_name, respond};
 use crate::auth::Identity;
 use crate::protocol::app::App;
-use crate::protocol::key;
-use crate::protocol::plain::{self, Failure};
+use crate::protocol::plain::Failure;
+use crate::protocol::{entry, key};
 use crate::store::Meta;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -58,18 +58,7 @@ pub(super) async fn propfind(
 
 async fn file(app: &App, caller: &Identity, parts: &Parts) -> Result<Option<std::sync::Arc<Meta>>, Failure> {
     let name = entry_name(parts)?;
-    // As for every read, a tier that fails is a miss.
-    Ok(app
-        .cache()
-        .head(&caller.scope, &name)
-        .await
-        .unwrap_or_else(|error| {
-            tracing::warn!(
-                error = plain::chain(&error),
-                "a look-up failed and was answered as a miss"
-            );
-            None
-        }))
+    Ok(entry::head(app, caller, &name).await)
 }
 
 /// Folders need no state: every one exists.

@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
-use super::plain::Failure;
+use super::plain::{Failure, respond};
 use super::{Frontend, Handler};
 use crate::auth::Identity;
 use crate::cache::EntryName;
@@ -107,11 +107,4 @@ fn name(parts: &Parts) -> Result<EntryName, Failure> {
     let key = super::key::decode(parts)?;
     let hash = key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     EntryName::new(Protocol::Nx, hash).ok_or_else(|| Failure::new(Class::NameTooLong, "the hash is too long"))
-}
-
-fn respond(status: StatusCode, text: &'static str, report: Report) -> Response {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response.extensions_mut().insert(report);
-    response
 }

@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::path::DecodedPath;
-use super::plain::Failure;
+use super::plain::{Failure, respond};
 use super::{Frontend, Handler};
 use crate::error::Class;
 use crate::telemetry::access::{Outcome, Report};
@@ -94,12 +94,5 @@ fn json(text: String, mut report: Report) -> Response {
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn respond(status: StatusCode, body: Body, report: Report) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.extensions_mut().insert(report);
     response
 }

@@ -12,7 +12,8 @@ use crate::auth::Identity;
 use crate::error::Class;
 use crate::protocol::admit::Admitted;
 use crate::protocol::app::App;
-use crate::protocol::plain::{self, Failure};
+use crate::protocol::entry;
+use crate::protocol::plain::Failure;
 
 /// A hash has some 16 characters; this is far above the tasks of any repository.
 const MOST_BYTES: usize = 1 << 20;
@@ -49,18 +50,7 @@ async fn look_up(
     let mut found = Map::new();
     for hash in query.hashes {
         let name = artifacts::name(parts, hash.as_bytes())?;
-        // As for every read, a tier that fails is a miss.
-        let meta = app
-            .cache()
-            .head(&caller.scope, &name)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::warn!(
-                    error = plain::chain(&error),
-                    "a look-up failed and was answered as a miss"
-                );
-                None
-            });
+        let meta = entry::head(app, caller, &name).await;
         let value = meta.map_or(Value::Null, |meta| {
             let duration = meta
                 .metadata

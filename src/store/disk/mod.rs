@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use open::OpenError;
+pub use open::{OpenError, open_files};
 pub use stats::DiskStats;
 
 use self::core::Core;

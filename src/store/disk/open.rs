@@ -266,7 +266,8 @@ fn overhead(layout: &Layout, leaves: &Leaves) -> Result<u64, OpenError> {
     measure().at("read", root)
 }
 
-fn open_files(config: &DiskConfig) -> u64 {
+/// How many entries the tier keeps open: `disk.open_files`, or a part of what the process may open.
+pub fn open_files(config: &DiskConfig) -> u64 {
     let default = || OPEN_FILES.min(sys::open_file_limit() / 4);
     config.open_files.map_or_else(default, |files| files as u64)
 }
