@@ -41,6 +41,7 @@ impl Rig {
             durability: Durability::Relaxed,
             memory,
             open_files: Some(open_files),
+            revalidate_after: None,
         };
         let disk = runtime.block_on(async {
             let disk = Disk::open(&config, &Tasks::new()).await.unwrap();

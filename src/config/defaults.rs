@@ -42,6 +42,27 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// `limits.drain_timeout`.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// `s3.connect_timeout`.
+pub const S3_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// `s3.read_timeout`.
+pub const S3_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `s3.idle_timeout`.
+pub const S3_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// `s3.max_concurrency`.
+pub const S3_MAX_CONCURRENCY: usize = 64;
+
+/// `s3.part_size`, in bytes.
+pub const S3_PART_SIZE: u64 = 8 << 20;
+
+/// `s3.parallel_parts`.
+pub const S3_PARALLEL_PARTS: usize = 8;
+
+/// `s3.staging_limit`, in bytes.
+pub const S3_STAGING_LIMIT: u64 = 10_000_000_000;
+
 /// The largest file that is read, in bytes.
 pub(super) const FILE_LIMIT: usize = 1 << 20;
 

@@ -37,7 +37,8 @@ pub use expression::{ExpressionCheck, ExpressionKind};
 pub use load::{Loaded, load, parse};
 pub use problem::{Problem, Report};
 pub use sections::{
-    Algorithm, Config, DiskConfig, Durability, LimitsConfig, ListenAddr, ProviderConfig, S3Config,
+    Algorithm, Config, DiskConfig, Durability, LimitsConfig, ListenAddr, ProviderConfig, S3Checksums,
+    S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption,
 };
 
 impl Config {

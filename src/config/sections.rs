@@ -96,6 +96,9 @@ pub struct DiskConfig {
     /// `open_files`: upper bound of entries kept open, 1 to 1048576. Default: a quarter of the process'
     /// limit, at most 4096.
     pub open_files: Option<usize>,
+    /// `revalidate_after`: with `s3`, an entry that was not compared with the bucket for this long is compared
+    /// before it is served, 1 s to 168 h. Default: never; set it when several servers share the bucket.
+    pub revalidate_after: Option<Duration>,
 }
 
 /// When an entry counts as stored.
@@ -109,11 +112,121 @@ pub enum Durability {
     Fsync,
 }
 
-/// The `s3` section.
+/// The `s3` section: the shared tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Config {
-    /// `bucket`: the bucket's name. Read, but not used by this version.
+    /// `bucket`: the bucket's name.
     pub bucket: String,
+    /// `prefix`: goes in front of the name of every object. Empty, or ends with a slash. Default empty.
+    pub prefix: String,
+    /// `region`. Default: what the environment or the profile says, else `us-east-1` with an
+    /// `endpoint_url`.
+    pub region: Option<String>,
+    /// `endpoint_url`: the server to ask instead of AWS. `http` only for loopback hosts, or with
+    /// `allow_insecure_http: true` beside it.
+    pub endpoint_url: Option<Url>,
+    /// `force_path_style`: the bucket in the path, not in the host name. Default: true with an
+    /// `endpoint_url`, else false.
+    pub force_path_style: bool,
+    /// `checksums`: whether requests carry checksums that S3 can do without. Default: `when_required`
+    /// with an `endpoint_url`, else `when_supported`.
+    pub checksums: S3Checksums,
+    /// `storage_class` of new objects. Default: the bucket's.
+    pub storage_class: Option<String>,
+    /// `server_side_encryption` of new objects. Default: the bucket's.
+    pub server_side_encryption: Option<ServerSideEncryption>,
+    /// `sse_kms_key_id`: the key for `aws:kms` and `aws:kms:dsse`. Default: the bucket's.
+    pub sse_kms_key_id: Option<String>,
+    /// `access_key_id_file` and its neighbours. Default: the chain of the SDK (environment, profile,
+    /// web identity, ECS, EKS, EC2).
+    pub credentials: Option<S3CredentialFiles>,
+    /// `denied_is_missing`: S3 says 403 for a missing object to who may not list the bucket; take that for
+    /// a miss. Default false.
+    pub denied_is_missing: bool,
+    /// `connect_timeout`: 100 ms to 1 min. Default 3 s.
+    pub connect_timeout: Duration,
+    /// `read_timeout`: longest wait for the beginning of an answer, 1 s to 5 min. Default 10 s.
+    pub read_timeout: Duration,
+    /// `idle_timeout`: longest pause inside of a body, 1 s to 5 min. Default 20 s.
+    pub idle_timeout: Duration,
+    /// `max_concurrency`: requests to S3 at once, 1 to 1024. Default 64.
+    pub max_concurrency: usize,
+    /// `part_size`: bytes of a part of a large object, both ways. A multiple of 1 MiB, 5 MiB to 1 GiB.
+    /// Default 8 MiB.
+    pub part_size: u64,
+    /// `parallel_parts`: parts of one object that are under way at once, 1 to 64. Default 8.
+    pub parallel_parts: usize,
+    /// `write`: when a write is answered. Default through.
+    pub write: S3Write,
+    /// `queue_limit`: with `write: back`, bytes that may wait for their upload; beyond that a write is
+    /// answered when S3 has it. Default: half of `disk.limit`.
+    pub queue_limit: Option<u64>,
+    /// `redirect`: whether clients are sent to S3 for large entries that are not on the disk. Default
+    /// never.
+    pub redirect: S3Redirect,
+    /// `staging_dir`: where bodies wait when there is no `disk`. Default: `chacha-staging` in the folder
+    /// for temporary files.
+    pub staging_dir: Option<PathBuf>,
+    /// `staging_limit`: upper bound of everything below `staging_dir`, in bytes. At least 1 MiB. Default
+    /// 10 GB.
+    pub staging_limit: u64,
+}
+
+/// When requests to S3 carry checksums (the SDK's `RequestChecksumCalculation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum S3Checksums {
+    /// Always: a CRC-32 in a trailer. AWS understands it; some other stores do not.
+    WhenSupported,
+    /// Only where the protocol demands one.
+    WhenRequired,
+}
+
+/// How S3 encrypts what it stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub enum ServerSideEncryption {
+    /// With keys of S3.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// With keys of the key management service.
+    #[serde(rename = "aws:kms")]
+    Kms,
+    /// The same, two layers.
+    #[serde(rename = "aws:kms:dsse")]
+    KmsDsse,
+}
+
+/// Credentials in files, read anew whenever they are needed, so that they can be renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3CredentialFiles {
+    /// `access_key_id_file`.
+    pub access_key_id: PathBuf,
+    /// `secret_access_key_file`.
+    pub secret_access_key: PathBuf,
+    /// `session_token_file`.
+    pub session_token: Option<PathBuf>,
+}
+
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum S3Write {
+    /// When S3 has the entry.
+    #[default]
+    Through,
+    /// When the disk has it; a queue that survives a crash uploads it.
+    Back,
+}
+
+/// Whether clients are sent to S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum S3Redirect {
+    /// Every byte goes through this server.
+    #[default]
+    Never,
+    /// For entries of more than one part that are not on the disk.
+    Large,
 }
 
 /// The `limits` section.
@@ -172,6 +285,46 @@ impl DiskConfig {
             durability: Durability::default(),
             memory: defaults::MEMORY,
             open_files: None,
+            revalidate_after: None,
         }
+    }
+}
+
+impl S3Config {
+    /// The bucket of AWS with this name; all else is default. Nothing is checked here.
+    pub fn new(bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            prefix: String::new(),
+            region: None,
+            endpoint_url: None,
+            force_path_style: false,
+            checksums: S3Checksums::WhenSupported,
+            storage_class: None,
+            server_side_encryption: None,
+            sse_kms_key_id: None,
+            credentials: None,
+            denied_is_missing: false,
+            connect_timeout: defaults::S3_CONNECT_TIMEOUT,
+            read_timeout: defaults::S3_READ_TIMEOUT,
+            idle_timeout: defaults::S3_IDLE_TIMEOUT,
+            max_concurrency: defaults::S3_MAX_CONCURRENCY,
+            part_size: defaults::S3_PART_SIZE,
+            parallel_parts: defaults::S3_PARALLEL_PARTS,
+            write: S3Write::default(),
+            queue_limit: None,
+            redirect: S3Redirect::default(),
+            staging_dir: None,
+            staging_limit: defaults::S3_STAGING_LIMIT,
+        }
+    }
+
+    /// The same with another server than AWS, and with what that changes.
+    #[must_use]
+    pub fn at(mut self, endpoint_url: Url) -> Self {
+        self.endpoint_url = Some(endpoint_url);
+        self.force_path_style = true;
+        self.checksums = S3Checksums::WhenRequired;
+        self
     }
 }

@@ -65,7 +65,7 @@ fn durability(leaf: &Leaf<'_>) -> Result<Durability, String> {
 fn s3(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Option<S3Config> {
     let section = Section::open(reader, leaf.path().clone(), leaf.value(), S3)?;
     let bucket = section.required(reader, "bucket", "bucket: my-bucket", bucket)?;
-    Some(S3Config { bucket })
+    Some(S3Config::new(bucket))
 }
 
 fn bucket(leaf: &Leaf<'_>) -> Result<String, String> {

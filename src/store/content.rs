@@ -1,4 +1,7 @@
-//! The bytes of an entry: in memory, or a range of an open immutable file.
+//! The bytes of an entry: in memory, a range of an open file, or a range of an object that is far away.
+//!
+//! A file is immutable, but it may still be growing: bytes that have arrived never change, and who wants
+//! the others waits for them.
 //!
 //! A [`FileRange`] says "this range of this open file" and nothing about how it is sent. A transport
 //! that can send a file without copying does so; every other one reads [`Content::pieces`].
@@ -6,10 +9,14 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 
 use crate::sys;
 
@@ -20,6 +27,8 @@ pub enum Content {
     Memory(Bytes),
     /// A part of a file.
     File(FileRange),
+    /// A part of an object that is read as it is sent.
+    Remote(RemoteRange),
 }
 
 impl Content {
@@ -28,6 +37,7 @@ impl Content {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(part) => part.len(),
+            Self::Remote(part) => part.len(),
         }
     }
 
@@ -45,6 +55,17 @@ impl Content {
             // A body in memory is far smaller than the address space.
             Self::Memory(bytes) => Self::Memory(bytes.slice(start as usize..end as usize)),
             Self::File(part) => Self::File(part.slice(start..end)),
+            Self::Remote(part) => Self::Remote(part.slice(start..end)),
+        }
+    }
+
+    /// Where the bytes come from, for the log.
+    pub fn tier(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::File(part) if part.file.is_growing() => "s3",
+            Self::File(_) => "disk",
+            Self::Remote(_) => "s3",
         }
     }
 
@@ -70,6 +91,67 @@ pub trait EntryFile: std::fmt::Debug + Send + Sync + 'static {
     /// `InvalidData` if the bytes are damaged (the tier then drops the entry), `UnexpectedEof` if
     /// the file is shorter than its entry, and whatever the operating system says.
     fn verify(&self, range: Range<u64>) -> io::Result<()>;
+
+    /// Whether bytes may be missing still.
+    fn is_growing(&self) -> bool {
+        false
+    }
+
+    /// How many bytes from `offset` on are there; only a file that still grows has fewer than its length.
+    fn arrived(&self, _offset: u64) -> u64 {
+        u64::MAX
+    }
+
+    /// Resolves when the byte at `offset` is there.
+    ///
+    /// # Errors
+    /// When it will never be.
+    fn arrival(&self, _offset: u64) -> BoxFuture<'static, io::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Where the bytes of a [`RemoteRange`] come from.
+pub trait RemoteSource: std::fmt::Debug + Send + Sync + 'static {
+    /// The bytes of `range`, in order; an error in the place of what cannot be had.
+    fn open(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
+}
+
+/// A part of a far object. Cheap to clone; nothing is asked for before it is read.
+#[derive(Debug, Clone)]
+pub struct RemoteRange {
+    source: Arc<dyn RemoteSource>,
+    start: u64,
+    end: u64,
+}
+
+impl RemoteRange {
+    /// `range` counts from the beginning of the body.
+    pub fn new(source: Arc<dyn RemoteSource>, range: Range<u64>) -> Self {
+        Self {
+            source,
+            start: range.start,
+            end: range.end.max(range.start),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn slice(&self, range: Range<u64>) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            start: self.start + range.start,
+            end: self.start + range.end,
+        }
+    }
 }
 
 /// A part of an open immutable file. Cheap to clone.
@@ -127,6 +209,19 @@ impl FileRange {
         self.start = self.start.saturating_add(length).min(self.end);
     }
 
+    /// How many bytes at the front are there; fewer than [`FileRange::len`] only while the file grows.
+    pub fn available(&self) -> u64 {
+        self.len().min(self.file.arrived(self.start))
+    }
+
+    /// Resolves when the first byte is there.
+    ///
+    /// # Errors
+    /// As [`EntryFile::arrival`].
+    pub fn arrival(&self) -> BoxFuture<'static, io::Result<()>> {
+        self.file.arrival(self.start)
+    }
+
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.
     ///
     /// Looks at a few pages only: the kernel reads ahead and evicts in steps of 128 KiB and more, and
@@ -179,10 +274,12 @@ impl FileRange {
     }
 }
 
-/// See [`Content::pieces`]. Ends with an error when the file is damaged or shorter than its entry.
+/// See [`Content::pieces`]. Ends with an error when the bytes are damaged, or fewer than they should be.
 pub struct Pieces {
     rest: Content,
     reading: Option<tokio::task::JoinHandle<io::Result<Bytes>>>,
+    arriving: Option<BoxFuture<'static, io::Result<()>>>,
+    stream: Option<BoxStream<'static, io::Result<Bytes>>>,
 }
 
 impl Pieces {
@@ -190,42 +287,68 @@ impl Pieces {
     const LENGTH: u64 = 256 * 1024;
 
     fn new(rest: Content) -> Self {
-        Self { rest, reading: None }
+        Self {
+            rest,
+            reading: None,
+            arriving: None,
+            stream: None,
+        }
+    }
+
+    /// The next piece of a file.
+    fn poll_file(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            if let Some(arriving) = &mut self.arriving {
+                let arrived = ready!(arriving.as_mut().poll(cx));
+                self.arriving = None;
+                if let Err(error) = arrived {
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            if let Some(reading) = &mut self.reading {
+                let piece = ready!(Pin::new(reading).poll(cx))
+                    .unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+                self.reading = None;
+                return Poll::Ready(Some(piece));
+            }
+            let Content::File(part) = &mut self.rest else {
+                return Poll::Ready(None);
+            };
+            if part.is_empty() {
+                return Poll::Ready(None);
+            }
+            let length = part.available().min(Self::LENGTH);
+            if length == 0 {
+                self.arriving = Some(part.arrival());
+                continue;
+            }
+            let piece = part.slice(0..length);
+            part.advance(length);
+            let mut buffer = vec![0; length as usize];
+            if piece.is_hot(length) && piece.read_now(&mut buffer) == Some(buffer.len()) {
+                return Poll::Ready(Some(Ok(buffer.into())));
+            }
+            self.reading = Some(sys::run_blocking(move || {
+                piece.read(&mut buffer)?;
+                Ok(buffer.into())
+            }));
+        }
     }
 }
 
 impl Stream for Pieces {
     type Item = io::Result<Bytes>;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        use std::task::{Poll, ready};
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if let Some(reading) = &mut this.reading {
-            let piece = ready!(std::pin::Pin::new(reading).poll(cx))
-                .unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
-            this.reading = None;
-            return Poll::Ready(Some(piece));
+        match &mut this.rest {
+            Content::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Memory(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Content::File(_) => this.poll_file(cx),
+            Content::Remote(part) => {
+                let open = || part.source.open(part.start..part.end);
+                this.stream.get_or_insert_with(open).as_mut().poll_next(cx)
+            }
         }
-        let part = match &mut this.rest {
-            Content::Memory(bytes) if bytes.is_empty() => return Poll::Ready(None),
-            Content::Memory(bytes) => return Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            Content::File(part) if part.is_empty() => return Poll::Ready(None),
-            Content::File(part) => part,
-        };
-        let length = part.len().min(Self::LENGTH);
-        let piece = part.slice(0..length);
-        part.advance(length);
-        let mut buffer = vec![0; length as usize];
-        if piece.is_hot(length) && piece.read_now(&mut buffer) == Some(buffer.len()) {
-            return Poll::Ready(Some(Ok(buffer.into())));
-        }
-        this.reading = Some(sys::run_blocking(move || {
-            piece.read(&mut buffer)?;
-            Ok(buffer.into())
-        }));
-        self.poll_next(cx)
     }
 }

@@ -38,9 +38,73 @@ pub enum Error {
         /// The answer of the operating system.
         source: io::Error,
     },
+    /// A far tier did not do what it was asked for.
+    #[error("{operation}: {fault}")]
+    Remote {
+        /// What was tried, for the operator.
+        operation: &'static str,
+        /// What kind of fault it is.
+        fault: RemoteFault,
+        /// The answer of the tier.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The server is shutting down.
     #[error("the store is shutting down")]
     Stopping,
+}
+
+/// Why a far tier did not do what it was asked for; the texts are for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RemoteFault {
+    /// There are none, or none that can be read.
+    #[error("there are no credentials; set them in the environment, a profile or s3.access_key_id_file")]
+    NoCredentials,
+    /// They have expired and were not renewed.
+    #[error("the credentials have expired")]
+    Expired,
+    /// It does not know them, or they may not do this.
+    #[error("access is denied; check the credentials and the policy of the bucket")]
+    Denied,
+    /// There is no such bucket.
+    #[error("there is no such bucket; check s3.bucket and s3.endpoint_url")]
+    NoBucket,
+    /// The bucket is in another region.
+    #[error("the bucket is in another region; set s3.region")]
+    WrongRegion,
+    /// The clocks differ.
+    #[error("the clock of this machine differs too much from that of S3; synchronize it")]
+    ClockSkew,
+    /// No connection can be made.
+    #[error("the server cannot be reached; check s3.endpoint_url and the network")]
+    Unreachable,
+    /// It asks for fewer requests.
+    #[error("the server asks for fewer requests; lower s3.max_concurrency if this lasts")]
+    Throttled,
+    /// It took too long.
+    #[error("no answer in time")]
+    Timeout,
+    /// The version that was being read is gone.
+    #[error("the entry was replaced meanwhile")]
+    Changed,
+    /// What it gave is not what was stored.
+    #[error("what the server gave is not what was stored")]
+    Damaged,
+    /// It was down a moment ago and is not asked now.
+    #[error("the server has failed again and again and is given a rest")]
+    Resting,
+    /// Anything else.
+    #[error("the request has failed")]
+    Other,
+}
+
+impl RemoteFault {
+    /// Whether a change that ended so may have happened all the same.
+    pub fn leaves_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout | Self::Other | Self::Throttled | Self::Damaged
+        )
+    }
 }
 
 impl Error {
@@ -54,6 +118,27 @@ impl Error {
             _ => Self::Io { operation, source },
         }
     }
+
+    /// Wraps an error of a far tier.
+    pub fn remote(
+        operation: &'static str,
+        fault: RemoteFault,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Remote {
+            operation,
+            fault,
+            source: source.into(),
+        }
+    }
+
+    /// The kind of fault, if a far tier is the cause.
+    pub fn remote_fault(&self) -> Option<RemoteFault> {
+        match self {
+            Self::Remote { fault, .. } => Some(*fault),
+            _ => None,
+        }
+    }
 }
 
 impl Classify for Error {
@@ -63,7 +148,7 @@ impl Classify for Error {
             Self::TooLarge { .. } => Class::TooLarge,
             Self::NoSpace { .. } => Class::NoSpace,
             Self::Io { .. } => Class::Internal,
-            Self::Stopping => Class::Unavailable,
+            Self::Remote { .. } | Self::Stopping => Class::Unavailable,
         }
     }
 
@@ -75,6 +160,7 @@ impl Classify for Error {
             }
             Self::NoSpace { .. } => "the cache has no room for this entry now".into(),
             Self::Io { .. } => "the cache could not do this".into(),
+            Self::Remote { .. } => "the shared tier of the cache cannot do this now".into(),
             Self::Stopping => "the server is shutting down".into(),
         }
     }

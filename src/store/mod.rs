@@ -9,6 +9,7 @@ pub mod disk;
 mod error;
 pub mod key;
 mod meta;
+pub mod remote;
 pub mod spool;
 
 use std::fmt::Debug;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use content::{Content, EntryFile, FileRange, Pieces};
-pub use error::{Error, Result};
+pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource};
+pub use error::{Error, RemoteFault, Result};
 pub use key::{Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use spool::Spool;

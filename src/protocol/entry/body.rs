@@ -15,17 +15,15 @@ pub struct FileBody(pub FileRange);
 /// An answer with the bytes of an entry, its length and the media type of opaque bytes.
 pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) -> Response {
     let length = content.len();
+    report.tier = content.tier();
     let mut response = match content {
-        Content::Memory(bytes) => {
-            report.tier = "memory";
-            Response::new(Body::from(bytes))
-        }
+        Content::Memory(bytes) => Response::new(Body::from(bytes)),
         Content::File(part) => {
-            report.tier = "disk";
             let mut response = Response::new(Body::empty());
             response.extensions_mut().insert(FileBody(part));
             response
         }
+        far @ Content::Remote(_) => Response::new(Body::from_stream(far.pieces())),
     };
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
@@ -47,9 +48,26 @@ pub struct WireStream {
     socket: Socket,
     outbox: Outbox,
     activity: Activity,
-    /// A piece of a cold file on its way into the page cache.
-    warming: Option<JoinHandle<io::Result<()>>>,
+    /// A piece of a file that cannot be sent yet, and what brings it nearer.
+    warming: Option<Warming>,
     lingering: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why the next piece of a file has to wait.
+enum Warming {
+    /// It is cold: the blocking pool reads it into the page cache.
+    Cold(JoinHandle<io::Result<()>>),
+    /// It has not arrived yet.
+    Missing(BoxFuture<'static, io::Result<()>>),
+}
+
+impl std::fmt::Debug for Warming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cold(_) => "Cold",
+            Self::Missing(_) => "Missing",
+        })
+    }
 }
 
 impl WireStream {
@@ -78,16 +96,7 @@ impl WireStream {
 
     /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
     fn poll_send_file(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<usize>> {
-        let length = part.len().min(Self::PIECE);
-        if self.warming.is_none() && !part.is_hot(length) {
-            let cold = part.clone();
-            self.warming = Some(sys::run_blocking(move || cold.warm(length)));
-        }
-        if let Some(warming) = &mut self.warming {
-            let warmed = ready!(Pin::new(warming).poll(cx));
-            self.warming = None;
-            warmed.map_err(io::Error::other)??;
-        }
+        let length = ready!(self.poll_ready_length(cx, part))?;
         let sent = ready!(self.poll_writable(cx, || {
             sys::send_file(&self.socket, part.file(), part.start(), length as usize)
         }))?;
@@ -97,6 +106,32 @@ impl WireStream {
         self.activity.touch();
         self.outbox.advance(sent as u64);
         Poll::Ready(Ok(sent))
+    }
+
+    /// How many bytes of `part` can be sent without waiting for anything but the socket; at least one.
+    fn poll_ready_length(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<u64>> {
+        loop {
+            let length = part.available().min(Self::PIECE);
+            match &mut self.warming {
+                Some(Warming::Cold(reading)) => {
+                    let warmed = ready!(Pin::new(reading).poll(cx));
+                    self.warming = None;
+                    warmed.map_err(io::Error::other)??;
+                    return Poll::Ready(Ok(length));
+                }
+                Some(Warming::Missing(arrival)) => {
+                    let arrived = ready!(arrival.as_mut().poll(cx));
+                    self.warming = None;
+                    arrived?;
+                }
+                None if length == 0 => self.warming = Some(Warming::Missing(part.arrival())),
+                None if part.is_hot(length) => return Poll::Ready(Ok(length)),
+                None => {
+                    let cold = part.clone();
+                    self.warming = Some(Warming::Cold(sys::run_blocking(move || cold.warm(length))));
+                }
+            }
+        }
     }
 
     /// Runs `write` once the socket takes bytes.

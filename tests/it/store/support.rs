@@ -34,6 +34,7 @@ pub(crate) fn config(dir: &Path, limit: usize) -> DiskConfig {
         durability: Durability::Relaxed,
         memory: 4 << 20,
         open_files: Some(64),
+        revalidate_after: None,
     }
 }
 

@@ -1,0 +1,108 @@
+//! A far tier: what is behind the network, shared by several servers, slower than a disk, and sometimes
+//! not there.
+//!
+//! It differs from [`super::Store`] in what its callers need to hide its distance: an entry can be read in
+//! ranges of one version at once, and a write is sent first and made visible in a second, short step.
+//! [`crate::store`]'s composition of tiers is built from it; one alone is a [`super::Store`], too.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::spool::Checksums;
+use super::{Content, Draft, Meta, Precondition, Result, StoreKey};
+
+/// One version of an entry in a far tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteEntry {
+    /// The description.
+    pub meta: Arc<Meta>,
+    /// The tier's own name of this version (the ETag of S3), for reading more of the same.
+    pub version: Arc<str>,
+}
+
+/// Bytes in order, as they arrive, in pieces of any length. Ends after the last byte of its range, or with
+/// an error; never early without one. A pause beyond the tier's idle timeout is an error.
+pub type RemoteStream = BoxStream<'static, Result<Bytes>>;
+
+/// An entry that is being read from its beginning.
+pub struct RemoteOpen {
+    /// Which entry, and which version of it.
+    pub entry: RemoteEntry,
+    /// The first bytes of the body.
+    pub front: RemoteStream,
+    /// How many bytes `front` gives: all, or one part of [`ReadPlan::part_size`].
+    pub length: u64,
+}
+
+/// How a large entry is best read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadPlan {
+    /// Bytes of one range; a multiple of [`Checksums::BLOCK`].
+    pub part_size: u64,
+    /// Ranges at once, at least 1.
+    pub parallel: usize,
+}
+
+/// A far tier.
+#[async_trait]
+pub trait Remote: Debug + Send + Sync + 'static {
+    /// The entry under `key`; `None` is a miss.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`], also when the object is not the entry that its name says.
+    async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>>;
+
+    /// The entry under `key` and its first bytes, with one request for whatever is not larger than a
+    /// part. Returns as soon as the description is known.
+    ///
+    /// # Errors
+    /// As [`Remote::head`].
+    async fn open(&self, key: &StoreKey) -> Result<Option<RemoteOpen>>;
+
+    /// `range` of the body of exactly this version; `range` lies inside of it and is not empty.
+    ///
+    /// # Errors
+    /// As [`Remote::head`], and with [`super::RemoteFault::Changed`] if that version is gone.
+    async fn read(&self, key: &StoreKey, entry: &RemoteEntry, range: Range<u64>) -> Result<RemoteStream>;
+
+    /// Sends a whole body. Nothing is visible before [`RemoteUpload::commit`]; dropped before, nothing
+    /// stays. `body` can be read as often as it must be.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`], [`super::Error::TooLarge`], [`super::Error::Io`].
+    async fn upload(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        sums: &Checksums,
+        body: Content,
+    ) -> Result<Box<dyn RemoteUpload>>;
+
+    /// Removes the entry; `true` if there was one.
+    ///
+    /// # Errors
+    /// [`super::Error::Precondition`], [`super::Error::Remote`].
+    async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool>;
+
+    /// How a large entry is best read.
+    fn plan(&self) -> ReadPlan;
+
+    /// The largest body in bytes.
+    fn capacity(&self) -> u64;
+}
+
+/// A body that the far tier has, or is about to get, and that is not visible yet.
+#[async_trait]
+pub trait RemoteUpload: Send {
+    /// Makes the entry visible, whole, if `precondition` holds at that moment.
+    ///
+    /// # Errors
+    /// [`super::Error::Precondition`]; [`super::Error::Remote`], after which the entry may be visible all the
+    /// same if [`super::RemoteFault::leaves_doubt`].
+    async fn commit(self: Box<Self>, precondition: &Precondition) -> Result<RemoteEntry>;
+}
