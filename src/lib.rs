@@ -11,6 +11,7 @@
 //! protocol::entry
 //! protocol (and the list of front-ends, which alone looks up)
 //! cache
+//! store::tiered
 //! store::disk                       auth
 //! store (trait, key, meta, spool, budget)
 //! config, telemetry

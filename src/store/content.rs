@@ -98,15 +98,16 @@ pub trait EntryFile: std::fmt::Debug + Send + Sync + 'static {
     }
 
     /// How many bytes from `offset` on are there; only a file that still grows has fewer than its length.
-    fn arrived(&self, _offset: u64) -> u64 {
+    /// `whole` says that the reader wants the entire body: its last byte is there when all are checked.
+    fn arrived(&self, _offset: u64, _whole: bool) -> u64 {
         u64::MAX
     }
 
-    /// Resolves when the byte at `offset` is there.
+    /// Resolves when the byte at `offset` is there, for the same kind of reader.
     ///
     /// # Errors
     /// When it will never be.
-    fn arrival(&self, _offset: u64) -> BoxFuture<'static, io::Result<()>> {
+    fn arrival(&self, _offset: u64, _whole: bool) -> BoxFuture<'static, io::Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -160,15 +161,18 @@ pub struct FileRange {
     file: Arc<dyn EntryFile>,
     start: u64,
     end: u64,
+    /// Began as the entire body.
+    whole: bool,
 }
 
 impl FileRange {
-    /// `range` counts from the beginning of the file and must lie in the body of the entry.
-    pub fn new(file: Arc<dyn EntryFile>, range: Range<u64>) -> Self {
+    /// The entire body of an entry: `length` bytes from the beginning of the file on.
+    pub fn whole(file: Arc<dyn EntryFile>, length: u64) -> Self {
         Self {
             file,
-            start: range.start,
-            end: range.end.max(range.start),
+            start: 0,
+            end: length,
+            whole: true,
         }
     }
 
@@ -201,6 +205,7 @@ impl FileRange {
             file: Arc::clone(&self.file),
             start,
             end,
+            whole: self.whole && (start, end) == (self.start, self.end),
         }
     }
 
@@ -211,7 +216,7 @@ impl FileRange {
 
     /// How many bytes at the front are there; fewer than [`FileRange::len`] only while the file grows.
     pub fn available(&self) -> u64 {
-        self.len().min(self.file.arrived(self.start))
+        self.len().min(self.file.arrived(self.start, self.whole))
     }
 
     /// Resolves when the first byte is there.
@@ -219,7 +224,7 @@ impl FileRange {
     /// # Errors
     /// As [`EntryFile::arrival`].
     pub fn arrival(&self) -> BoxFuture<'static, io::Result<()>> {
-        self.file.arrival(self.start)
+        self.file.arrival(self.start, self.whole)
     }
 
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.

@@ -26,6 +26,12 @@ impl Protocol {
             Self::Gha => "gha",
         }
     }
+
+    fn parse(name: &[u8]) -> Option<Self> {
+        [Self::Http, Self::Turbo, Self::Nx, Self::Gha]
+            .into_iter()
+            .find(|protocol| protocol.as_str().as_bytes() == name)
+    }
 }
 
 /// The tuple (issuer, namespace, protocol, key, version) and the digest that names it in a tier.
@@ -90,6 +96,29 @@ impl StoreKey {
             bytes.extend_from_slice(part);
         });
         bytes
+    }
+
+    /// Reads the canonical form; `None` if it is none.
+    pub fn from_canonical(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut part = || -> Option<&[u8]> {
+            let (length, more) = rest.split_first_chunk::<4>()?;
+            let (part, more) = more.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rest = more;
+            Some(part)
+        };
+        let text = |part: &[u8]| std::str::from_utf8(part).ok().map(Arc::<str>::from);
+        if part()? != Self::FORMAT.as_bytes() {
+            return None;
+        }
+        let (issuer, namespace) = (text(part()?)?, text(part()?)?);
+        let protocol = Protocol::parse(part()?)?;
+        let key = Self::new(issuer, namespace, protocol, part()?);
+        let key = match part() {
+            Some(version) => key.with_version(text(version)?),
+            None => key,
+        };
+        (key.canonical() == bytes).then_some(key)
     }
 
     fn hash(&self) -> [u8; 32] {

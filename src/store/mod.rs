@@ -8,9 +8,11 @@ mod content;
 pub mod disk;
 mod error;
 pub mod key;
+mod locks;
 mod meta;
 pub mod remote;
 pub mod spool;
+pub mod tiered;
 
 use std::fmt::Debug;
 use std::sync::Arc;

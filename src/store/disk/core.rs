@@ -16,6 +16,7 @@ use super::index::{Expect, Index, Retired};
 use super::layout::{Layout, leaf_of};
 use super::leaves::{self, Leaves};
 use super::lock::DirLock;
+use super::marks::Marks;
 use super::recover::Scan;
 use super::snapshot::Snapshot;
 use super::stats::Counters;
@@ -35,6 +36,7 @@ pub(super) struct Core {
     pub(super) tasks: Tasks,
     pub(super) scan: Scan,
     pub(super) snapshot: Snapshot,
+    pub(super) marks: Marks,
     pub(super) counters: Counters,
     pub(super) durability: Durability,
     /// Bytes of bodies that may be held in memory.

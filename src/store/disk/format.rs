@@ -135,6 +135,18 @@ pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, F
     Ok(Parsed { meta, sums, body })
 }
 
+/// Blocking: the key of an entry and the checksums of its body, from its file of `length` bytes.
+pub(super) fn identify(file: &File, length: u64) -> Result<Option<(StoreKey, Checksums)>, Failure> {
+    let lengths = Lengths::parse(&read_from(file, length.saturating_sub(TAIL), length)?, length)?;
+    let trailer = read_from(file, lengths.body, length)?;
+    let (table, json) = lengths.check(&trailer)?;
+    let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
+    let canonical = STANDARD.decode(&description.key).map_err(|_| Flaw::Description)?;
+    let blocks = table.chunks_exact(8).map(number).collect();
+    let sums = Checksums::from_parts(lengths.body, blocks).ok_or(Flaw::Description)?;
+    Ok(StoreKey::from_canonical(&canonical).map(|key| (key, sums)))
+}
+
 fn describe(json: &[u8], key: &StoreKey) -> Result<Description, Flaw> {
     let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
     if description.format != VERSION {

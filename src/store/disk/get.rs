@@ -156,7 +156,7 @@ fn in_memory(parsed: Parsed) -> Arc<Opened> {
 
 /// An entry whose body is sent from its file.
 pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<crate::store::Meta>) -> Arc<Opened> {
-    let range = FileRange::new(Arc::clone(&file) as _, 0..meta.size);
+    let range = FileRange::whole(Arc::clone(&file) as _, meta.size);
     let content = Content::File(range);
     Opened::new(Entry { meta, content }, Some(file), now())
 }

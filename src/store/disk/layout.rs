@@ -3,6 +3,8 @@
 //! ```text
 //! entries/<h>/<hh>/<61 hex>.<16 hex>   one version of an entry: digest, generation
 //! tmp/                                 bodies under construction; emptied at start
+//! marks/                               what another tier has not heard of yet
+//! parts/                               what another tier was sent in part
 //! index                                snapshot of the index
 //! lock                                 held by the running server; holds its pid
 //! format                               version of this layout
@@ -37,6 +39,14 @@ impl Layout {
 
     pub(super) fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    pub(super) fn marks(&self) -> PathBuf {
+        self.root.join("marks")
+    }
+
+    pub(super) fn parts(&self) -> PathBuf {
+        self.root.join("parts")
     }
 
     pub(super) fn index(&self) -> PathBuf {

@@ -28,6 +28,8 @@ mod layout;
 mod leaves;
 mod lock;
 mod lru;
+mod marks;
+mod near;
 mod open;
 #[doc(hidden)]
 pub mod probe;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use marks::{Left, Mark};
 pub use open::{OpenError, open_files};
 pub use stats::DiskStats;
 
@@ -51,7 +54,7 @@ use crate::config::DiskConfig;
 use crate::tasks::Tasks;
 
 /// The name of an entry: [`StoreKey::digest`].
-type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 /// The local tier. See the module.
 #[derive(Debug)]

@@ -16,10 +16,11 @@ use super::index::Index;
 use super::layout::{LEAVES, Layout};
 use super::leaves::Leaves;
 use super::lock::{DirLock, Refused};
+use super::marks::{Mark, Marks};
 use super::recover::{self, Scan};
 use super::snapshot::{self, Loaded, Snapshot};
 use super::stats::Counters;
-use crate::config::DiskConfig;
+use crate::config::{DiskConfig, Durability};
 use crate::store::budget::{BLOCK, Budget};
 use crate::store::spool::SpoolDir;
 use crate::sys;
@@ -120,6 +121,13 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
     warn_if_too_large(config);
     let loaded = snapshot::load(&layout.index()).unwrap_or_default();
     let mut index = Index::new(config.memory, open_files(config));
+    let marks = Marks::new(layout.marks(), config.durability == Durability::Fsync);
+    for left in marks.load().at("read", &layout.marks())? {
+        // Before anything can be evicted. Whoever set the mark ends this.
+        if left.mark == Mark::Upload {
+            index.pin(&left.digest);
+        }
+    }
     let leaves = Leaves::new();
     let used = restore(&loaded, &mut index, &leaves) + overhead(&layout, &leaves)?;
     let newest = loaded.records.iter().map(|record| record.generation).max();
@@ -132,6 +140,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
     Ok(Arc::new(Core {
         spools: SpoolDir::new(layout.tmp(), Arc::clone(&budget), tasks.clone()),
         snapshot: Snapshot::new(layout.index(), loaded.clean),
+        marks,
         layout,
         leaves,
         budget,

@@ -26,9 +26,20 @@ pub(super) struct Slot {
     pub(super) seen: bool,
     /// Written or checked by this process.
     pub(super) trusted: bool,
-    /// Waits in the list of found files for its place in the order of use.
-    pub(super) found: bool,
+    /// The list that it stands in.
+    pub(super) list: ListKind,
     pub(super) hot: Option<Arc<HotCell>>,
+}
+
+/// The lists of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListKind {
+    /// Ordered by last use.
+    Used,
+    /// Found files that wait for their place in the order of use.
+    Found,
+    /// Entries that must not be evicted.
+    Pinned,
 }
 
 /// Slots by number.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::Core;
+use crate::store::budget::BLOCK;
 
 /// The tier at one moment. Bytes are counted as `du` counts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct DiskStats {
     pub limit: u64,
     /// Entries in the index.
     pub entries: usize,
+    /// Bytes of entries that are not evicted because another tier does not have them yet.
+    pub pinned: u64,
     /// Entries evicted since the start.
     pub evictions: u64,
     /// Bytes evicted since the start.
@@ -43,13 +46,14 @@ impl Core {
     /// See [`super::Disk::stats`].
     pub(super) fn stats(&self) -> DiskStats {
         let (used, reserved) = self.budget.figures();
-        let (entries, (hot_entries, hot_bytes, open_files)) =
-            self.index(|index| (index.len(), index.hot_figures()));
+        let (entries, pinned, (hot_entries, hot_bytes, open_files)) =
+            self.index(|index| (index.len(), index.pinned_blocks() * BLOCK, index.hot_figures()));
         DiskStats {
             used,
             reserved,
             limit: self.budget.limit(),
             entries,
+            pinned,
             evictions: self.counters.evictions.load(Ordering::Relaxed),
             evicted_bytes: self.counters.evicted_bytes.load(Ordering::Relaxed),
             corrupt: self.counters.corrupt.load(Ordering::Relaxed),

@@ -8,10 +8,10 @@
 
 mod checksums;
 mod dir;
+mod growth;
 mod temp;
 mod writer;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ pub use checksums::Checksums;
 pub(crate) use checksums::{Summer, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDERS, room_for};
+pub(crate) use growth::Growth;
 pub(crate) use temp::Temp;
 pub use writer::SpoolWriter;
 pub(crate) use writer::{ATTEMPTS, make_way, refused};
@@ -68,10 +69,7 @@ impl Spool {
     pub fn content(&self) -> Content {
         match &self.body {
             Body::Memory(frames) => Content::Memory(joined(frames)),
-            Body::File(temp) => {
-                let whole: Range<u64> = 0..self.len();
-                Content::File(FileRange::new(temp.entry_file(), whole))
-            }
+            Body::File(temp) => Content::File(FileRange::whole(temp.entry_file(), self.len())),
         }
     }
 

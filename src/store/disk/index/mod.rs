@@ -5,7 +5,10 @@
 //! the former version is *retiring* until it is unlinked, so that neither a scan nor a crash between
 //! the two can bring it back unnoticed.
 
-use std::collections::HashMap;
+mod lists;
+mod start;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -13,7 +16,7 @@ use hashbrown::HashTable;
 use super::Digest;
 use super::hot::{HotCell, HotSet};
 use super::lru::List;
-use super::slab::{NONE, Slab, Slot};
+use super::slab::{ListKind, NONE, Slab, Slot};
 
 /// Look-up tables: a table that grows stops everybody for a moment, a small one only for a short one.
 const TABLES: usize = 64;
@@ -27,6 +30,10 @@ pub(super) struct Index {
     used: List,
     /// Entries found by the scan, in no order, until [`Index::order_found`].
     found: List,
+    /// Entries that are never evicted, whether or not they exist now.
+    pins: HashSet<Digest>,
+    pinned: List,
+    pinned_blocks: u64,
     hot: HotSet,
     /// Files that are out of the index and not yet unlinked: generation to digest.
     retiring: HashMap<u64, Digest>,
@@ -136,6 +143,9 @@ impl Index {
             slab: Slab::new(),
             used: List::new(),
             found: List::new(),
+            pins: HashSet::new(),
+            pinned: List::new(),
+            pinned_blocks: 0,
             hot: HotSet::new(memory, files),
             retiring: HashMap::new(),
             entries: 0,
@@ -271,10 +281,10 @@ impl Index {
             next: NONE,
             seen: false,
             trusted: false,
-            found: false,
+            list: ListKind::Used,
             hot: None,
         })?;
-        self.used.push_front(&mut self.slab, id);
+        self.link(id, self.home(&new.digest));
         let slab = &self.slab;
         self.tables[table_of(&new.digest)]
             .insert_unique(hash(&new.digest), id, |id| hash(&slab.get(*id).digest));
@@ -291,6 +301,10 @@ impl Index {
             generation: slot.generation,
             blocks: slot.blocks,
         };
+        if slot.list == ListKind::Pinned {
+            self.pinned_blocks += u64::from(new.blocks);
+            self.pinned_blocks -= u64::from(slot.blocks);
+        }
         slot.generation = new.generation;
         slot.blocks = new.blocks;
         slot.trusted = false;
@@ -326,26 +340,16 @@ impl Index {
         }
     }
 
-    fn unlink(&mut self, id: u32) {
-        let list = if self.slab.get(id).found {
-            &mut self.found
-        } else {
-            &mut self.used
-        };
-        list.unlink(&mut self.slab, id);
-    }
-
     /// Stamps only grow, so that the list is always ordered by them, and a snapshot too.
     fn touch(&mut self, id: u32, now: u64) {
         self.clock = now.max(self.clock + 1);
         let stamp = self.clock;
         if self.used.front() != Some(id) {
             self.unlink(id);
-            self.used.push_front(&mut self.slab, id);
+            let home = self.home(&self.slab.get(id).digest);
+            self.link(id, home);
         }
-        let slot = self.slab.get_mut(id);
-        slot.found = false;
-        slot.stamp = stamp;
+        self.slab.get_mut(id).stamp = stamp;
     }
 
     fn oldest(&self) -> Option<u32> {
@@ -356,115 +360,5 @@ impl Index {
             }
             (used, found) => used.or(found),
         }
-    }
-}
-
-/// Start and snapshot.
-impl Index {
-    /// Adds a record of the snapshot as the one used last; records come ordered by last use.
-    /// Answers whether it was new.
-    pub(super) fn restore(&mut self, record: &Record) -> bool {
-        // Stamps of this run follow those of earlier ones, even if their clock was ahead.
-        self.clock = self.clock.max(record.stamp);
-        match self.find(&record.digest) {
-            Some(_) => false,
-            None => self.insert(record).is_some(),
-        }
-    }
-
-    /// Takes a file that the scan found.
-    pub(super) fn found(&mut self, file: &Record) -> Found {
-        if self.retiring.contains_key(&file.generation) {
-            return Found::Retiring;
-        }
-        let Some(id) = self.find(&file.digest) else {
-            return self.found_new(file);
-        };
-        let slot = self.slab.get_mut(id);
-        let grown = (i64::from(file.blocks) - i64::from(slot.blocks)) * crate::store::budget::BLOCK as i64;
-        match slot.generation.cmp(&file.generation) {
-            std::cmp::Ordering::Greater => Found::Older,
-            std::cmp::Ordering::Equal => {
-                slot.seen = true;
-                slot.blocks = file.blocks;
-                Found::Known(grown)
-            }
-            std::cmp::Ordering::Less => {
-                let former = self.replace(id, file).generation;
-                self.retiring.remove(&former);
-                self.changes += 1;
-                match std::mem::replace(&mut self.slab.get_mut(id).seen, true) {
-                    true => Found::Replaced(grown, former),
-                    // Only a record: if there is a file of it, the scan will meet it as an older one.
-                    false => Found::Added(grown),
-                }
-            }
-        }
-    }
-
-    fn found_new(&mut self, file: &Record) -> Found {
-        let Some(id) = self.insert(file) else {
-            return Found::Older;
-        };
-        self.used.unlink(&mut self.slab, id);
-        self.found.push_front(&mut self.slab, id);
-        let slot = self.slab.get_mut(id);
-        slot.seen = true;
-        slot.found = true;
-        self.changes += 1;
-        Found::Added(i64::from(file.blocks) * crate::store::budget::BLOCK as i64)
-    }
-
-    /// Gives found entries their place in the order of use. One pass, once after a start.
-    pub(super) fn order_found(&mut self) {
-        let mut found = Vec::new();
-        while let Some(id) = self.found.front() {
-            self.found.unlink(&mut self.slab, id);
-            found.push((self.slab.get(id).stamp, id));
-        }
-        found.sort_unstable();
-        // The oldest entries are at the back: walk forward from there, as both are ordered.
-        let mut older = self.used.back().unwrap_or(NONE);
-        for (stamp, id) in found {
-            while older != NONE && self.slab.get(older).stamp <= stamp {
-                older = self.slab.get(older).prev;
-            }
-            // `older` is used later than `id`; it belongs behind it.
-            let next = match older {
-                NONE => self.used.front().unwrap_or(NONE),
-                newer => self.slab.get(newer).next,
-            };
-            self.used.insert_before(&mut self.slab, id, next);
-            self.slab.get_mut(id).found = false;
-        }
-    }
-
-    /// Removes records of the slots `from..from + most` whose files the scan did not meet.
-    pub(super) fn sweep(&mut self, from: usize, most: usize) -> Vec<Retired> {
-        let mut gone = Vec::new();
-        for id in from..self.slab.end().min(from + most) {
-            let slot = self.slab.get(id as u32);
-            if slot.generation != 0 && !slot.seen {
-                gone.push(self.take(id as u32));
-            }
-        }
-        gone
-    }
-
-    /// Visits the records of the slots `from..from + most`; `false` after the last one.
-    pub(super) fn records(&self, from: usize, most: usize, mut visit: impl FnMut(Record)) -> bool {
-        let end = self.slab.end();
-        for id in from..end.min(from + most) {
-            let slot = self.slab.get(id as u32);
-            if slot.generation != 0 {
-                visit(Record {
-                    digest: slot.digest,
-                    generation: slot.generation,
-                    stamp: slot.stamp,
-                    blocks: slot.blocks,
-                });
-            }
-        }
-        from + most < end
     }
 }

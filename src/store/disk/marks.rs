@@ -1,0 +1,189 @@
+//! Marks: what must survive a crash although it is not in the entries themselves.
+//!
+//! A composition of tiers sets a mark before a change that another tier has to hear of, and removes it
+//! when that has happened. A mark is an empty file in one folder, named by the digest of the entry; setting
+//! and clearing it is one call to the operating system each. With `durability: fsync` the folder is synced.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use super::Digest;
+use crate::sys;
+
+/// What a mark says about the entry under its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// The far tier does not have the version that is on the disk.
+    Upload,
+    /// The far tier may have another version than the disk.
+    Doubt,
+    /// It was deleted here, and the far tier has not heard of it.
+    Deleted,
+}
+
+impl Mark {
+    const ALL: [Self; 3] = [Self::Upload, Self::Doubt, Self::Deleted];
+
+    /// The end of the file's name. Never change one.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Doubt => "doubt",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A mark of an earlier run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Which entry.
+    pub digest: Digest,
+    /// What about it.
+    pub mark: Mark,
+    /// When it was set.
+    pub since: SystemTime,
+    /// What was set with it.
+    pub note: Vec<u8>,
+}
+
+/// After so many new names the folder is measured again.
+const STEP: usize = 64;
+
+/// The folder of marks. All methods block.
+#[derive(Debug)]
+pub(super) struct Marks {
+    path: PathBuf,
+    sync: bool,
+    made: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+impl Marks {
+    /// `sync`: whether a mark must survive a power loss.
+    pub(super) fn new(path: PathBuf, sync: bool) -> Self {
+        let this = Self {
+            path,
+            sync,
+            made: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+        };
+        this.bytes.store(blocks_of(&this.path), Ordering::Relaxed);
+        this
+    }
+
+    /// The marks of earlier runs. Other files in the folder are left alone.
+    pub(super) fn load(&self) -> io::Result<Vec<Left>> {
+        let mut left = Vec::new();
+        let folder = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(left),
+            other => other?,
+        };
+        for file in folder {
+            let file = file?;
+            let Some((digest, mark)) = file.file_name().to_str().and_then(parse) else {
+                continue;
+            };
+            let since = file.metadata().and_then(|metadata| metadata.modified())?;
+            let note = fs::read(file.path())?;
+            left.push(Left {
+                digest,
+                mark,
+                since,
+                note,
+            });
+        }
+        left.sort_unstable_by_key(|left| left.since);
+        Ok(left)
+    }
+
+    /// Sets a mark with a note of a few KiB; answers how many bytes more are in use.
+    pub(super) fn set(&self, digest: &Digest, mark: Mark, note: &[u8]) -> io::Result<i64> {
+        let path = self.file(digest, mark);
+        let before = blocks_of(&path);
+        let written = match fs::write(&path, note) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.path)?;
+                fs::write(&path, note)
+            }
+            other => other,
+        };
+        written?;
+        if self.sync {
+            File::open(&path)?.sync_all()?;
+        }
+        self.synced()?;
+        Ok(blocks_of(&path) as i64 - before as i64 + self.grown())
+    }
+
+    /// Removes a mark; it is no error if it is not set. Answers how many bytes fewer are in use.
+    pub(super) fn clear(&self, digest: &Digest, mark: Mark) -> io::Result<i64> {
+        let path = self.file(digest, mark);
+        let bytes = blocks_of(&path);
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            other => other?,
+        }
+        self.synced()?;
+        Ok(bytes as i64)
+    }
+
+    /// What the folder itself has grown, looked at from time to time.
+    fn grown(&self) -> i64 {
+        if !self.made.fetch_add(1, Ordering::Relaxed).is_multiple_of(STEP) {
+            return 0;
+        }
+        let now = blocks_of(&self.path);
+        now as i64 - self.bytes.swap(now, Ordering::Relaxed) as i64
+    }
+
+    fn file(&self, digest: &Digest, mark: Mark) -> PathBuf {
+        let name = blake3::Hash::from_bytes(*digest).to_hex();
+        self.path.join(format!("{name}.{}", mark.extension()))
+    }
+
+    fn synced(&self) -> io::Result<()> {
+        if !self.sync {
+            return Ok(());
+        }
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn blocks_of(path: &Path) -> u64 {
+    path.metadata().map_or(0, |metadata| sys::block_bytes(&metadata))
+}
+
+fn parse(name: &str) -> Option<(Digest, Mark)> {
+    let (digest, extension) = name.split_once('.')?;
+    let digest = *blake3::Hash::from_hex(digest).ok()?.as_bytes();
+    let mark = Mark::ALL.into_iter().find(|mark| mark.extension() == extension)?;
+    Some((digest, mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_again() {
+        let dir = tempfile::tempdir().expect("folder");
+        let marks = Marks::new(dir.path().join("marks"), true);
+        assert_eq!(marks.load().expect("none").len(), 0);
+        for (nth, mark) in Mark::ALL.into_iter().enumerate() {
+            marks.set(&[nth as u8; 32], mark, b"").expect("set");
+            marks.set(&[nth as u8; 32], mark, b"note").expect("set again");
+        }
+        fs::write(dir.path().join("marks/other"), "").expect("a foreign file");
+        marks.clear(&[1; 32], Mark::Doubt).expect("clear");
+        marks.clear(&[1; 32], Mark::Doubt).expect("clear again");
+        let left = marks.load().expect("marks");
+        assert!(left.iter().all(|left| left.note == b"note"));
+        let mut found: Vec<_> = left.iter().map(|left| (left.digest, left.mark)).collect();
+        found.sort_unstable_by_key(|(digest, _)| *digest);
+        assert_eq!(found, [([0; 32], Mark::Upload), ([2; 32], Mark::Deleted)]);
+    }
+}

@@ -1,0 +1,123 @@
+//! What a composition needs of this tier beyond [`Store`]: pins, marks, and entries by digest alone.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::core::Core;
+use super::marks::{Left, Mark};
+use super::{Digest, Disk, format};
+use crate::store::spool::Checksums;
+use crate::store::{Entry, Error, Result, Store, StoreKey};
+
+impl Disk {
+    /// Whether there is an entry under this digest.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if its folder cannot be read.
+    pub async fn contains(&self, digest: &Digest) -> Result<bool> {
+        self.core.know(digest).await?;
+        Ok(self.core.index(|index| index.current(digest)).is_some())
+    }
+
+    /// The entry under this digest, with the key that stands in its file and the checksums of its body.
+    /// `None` if there is none, or a damaged one.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn entry(&self, digest: &Digest) -> Result<Option<(StoreKey, Checksums, Entry)>> {
+        self.core.know(digest).await?;
+        let Some(generation) = self.core.index(|index| index.current(digest)) else {
+            return Ok(None);
+        };
+        let (core, digest) = (Arc::clone(&self.core), *digest);
+        let reading = self.blocking("reading an entry", move || core.identify(&digest, generation));
+        let Some((key, sums)) = reading.await? else {
+            return Ok(None);
+        };
+        let entry = self.get(&key).await?;
+        // Overwritten between the two looks: whoever did that comes again.
+        let entry = entry.filter(|entry| entry.meta.etag == sums.etag());
+        Ok(entry.map(|entry| (key, sums, entry)))
+    }
+
+    /// Keeps whatever is under `digest` from being evicted, now and later.
+    pub fn pin(&self, digest: &Digest) {
+        self.core.index(|index| index.pin(digest));
+    }
+
+    /// Ends [`Disk::pin`].
+    pub fn unpin(&self, digest: &Digest) {
+        self.core.index(|index| index.unpin(digest));
+        // There may be something to evict again.
+        self.core.budget.adjust(0);
+    }
+
+    /// The configured limit, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.core.budget.limit()
+    }
+
+    /// Marks that earlier runs left, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn marks(&self) -> Result<Vec<Left>> {
+        let core = Arc::clone(&self.core);
+        self.blocking("reading marks", move || core.marks.load()).await
+    }
+
+    /// Sets a mark that survives a crash, with a note of a few KiB.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::Io`].
+    pub async fn set_mark(&self, digest: &Digest, mark: Mark, note: Vec<u8>) -> Result<()> {
+        let (core, digest) = (Arc::clone(&self.core), *digest);
+        let set = move || {
+            core.budget.adjust(core.marks.set(&digest, mark, &note)?);
+            Ok(())
+        };
+        self.blocking("setting a mark", set).await
+    }
+
+    /// Removes a mark, if it is set.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn clear_mark(&self, digest: &Digest, mark: Mark) -> Result<()> {
+        let (core, digest) = (Arc::clone(&self.core), *digest);
+        let clear = move || {
+            core.budget.adjust(-core.marks.clear(&digest, mark)?);
+            Ok(())
+        };
+        self.blocking("removing a mark", clear).await
+    }
+
+    /// A folder in which a far tier may note what it has begun.
+    pub fn parts_folder(&self) -> PathBuf {
+        self.core.layout.parts()
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let hop = self.core.tasks.spawn_blocking(work);
+        let done = hop.await.map_err(|_| Error::Stopping)?;
+        done.map_err(|error| Error::io(operation, error))
+    }
+}
+
+impl Core {
+    /// Blocking: the key and the checksums in the file of an entry.
+    fn identify(&self, digest: &Digest, generation: u64) -> io::Result<Option<(StoreKey, Checksums)>> {
+        let file = match std::fs::File::open(self.layout.entry(digest, generation)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let length = file.metadata()?.len();
+        let found = format::identify(&file, length).ok().flatten();
+        Ok(found.filter(|(key, _)| key.digest() == digest))
+    }
+}

@@ -1,0 +1,215 @@
+//! Writes and deletes, in an order that cannot bring old bytes back.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Inner;
+use crate::config::S3Write;
+use crate::store::disk::Mark;
+use crate::store::remote::RemoteUpload;
+use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, Store, StoreKey};
+
+impl Inner {
+    /// See [`Store::put`].
+    pub(super) async fn put(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>> {
+        let digest = key.digest();
+        // What waits already is the truth about its key, so what follows it has to wait, too.
+        if self.queue.is_waiting(digest) || self.policy.write == S3Write::Back && self.has_room_for(&body) {
+            let (inner, key) = (Arc::clone(self), key.clone());
+            return self
+                .unbroken(async move { inner.put_back(&key, draft, body, precondition).await })
+                .await;
+        }
+        let upload = self
+            .far
+            .upload(key, draft.clone(), body.checksums(), body.content())
+            .await?;
+        let (inner, key) = (Arc::clone(self), key.clone());
+        let put = async move { inner.put_through(&key, draft, body, upload, precondition).await };
+        self.unbroken(put).await
+    }
+
+    /// Whether one more body may wait for its upload.
+    fn has_room_for(&self, body: &Spool) -> bool {
+        self.near.stats().pinned.saturating_add(body.len()) <= self.policy.queue_limit
+    }
+
+    /// The far tier first.
+    async fn put_through(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        upload: Box<dyn RemoteUpload>,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>> {
+        let digest = key.digest();
+        let _change = self.changes.lock(digest).await;
+        // After a crash between the two commits the local copy would be the former version.
+        let copy = self.near.contains(digest).await?;
+        if copy {
+            self.near.set_mark(digest, Mark::Doubt, Vec::new()).await?;
+        }
+        let began = Instant::now();
+        let committed = upload.commit(&precondition).await;
+        // Whatever was being read before may be the former version.
+        self.fills.outdate(digest);
+        let outcome = match committed {
+            Ok(entry) => {
+                self.put_near(key, draft, body, began).await;
+                self.settle(digest).await;
+                Ok(entry.meta)
+            }
+            Err(error) => {
+                if copy && error.remote_fault().is_some_and(|fault| fault.leaves_doubt()) {
+                    self.drop_near(key).await;
+                }
+                Err(error)
+            }
+        };
+        if copy {
+            self.unmark(digest, Mark::Doubt).await;
+        }
+        outcome
+    }
+
+    /// The disk after the far tier: if it cannot keep the entry, it must not keep the former one.
+    async fn put_near(&self, key: &StoreKey, draft: Draft, body: Spool, began: Instant) {
+        match self.near.put(key, draft, body, Precondition::None).await {
+            Ok(_) => {
+                if let Some(fresh) = &self.fresh {
+                    fresh.note(key.digest(), began);
+                }
+            }
+            Err(error) => {
+                if !matches!(error, Error::Stopping) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "an entry could not be kept on the disk");
+                }
+                self.drop_near(key).await;
+            }
+        }
+    }
+
+    /// The disk first; the queue tells the far tier.
+    async fn put_back(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>> {
+        let digest = key.digest();
+        let _change = self.changes.lock(digest).await;
+        self.hold(key, &precondition).await?;
+        self.near.pin(digest);
+        let stored = self.near.put(key, draft, body, Precondition::None).await;
+        let meta = match stored {
+            Ok(meta) => meta,
+            Err(error) => {
+                if !self.queue.is_upload(digest) {
+                    self.near.unpin(digest);
+                }
+                return Err(error);
+            }
+        };
+        self.fills.outdate(digest);
+        let first = precondition == Precondition::Absent;
+        let note = if first { FIRST.to_vec() } else { Vec::new() };
+        self.near.set_mark(digest, Mark::Upload, note).await?;
+        if self.queue.is_deleted(digest) {
+            self.unmark(digest, Mark::Deleted).await;
+        }
+        self.queue.upload(*digest, first);
+        Ok(meta)
+    }
+
+    /// See [`Store::delete`].
+    pub(super) async fn delete(self: &Arc<Self>, key: &StoreKey, precondition: Precondition) -> Result<bool> {
+        let (inner, key) = (Arc::clone(self), key.clone());
+        self.unbroken(async move { inner.delete_both(&key, precondition).await })
+            .await
+    }
+
+    /// The disk first: what somebody wanted gone is never served from it.
+    async fn delete_both(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
+        let digest = key.digest();
+        let _change = self.changes.lock(digest).await;
+        if precondition != Precondition::None {
+            self.hold(key, &precondition).await?;
+        }
+        let known_gone = self.queue.is_deleted(digest);
+        let local = self.near.delete(key, Precondition::None).await?;
+        self.fills.outdate(digest);
+        let outcome = self.far.delete(key, &Precondition::None).await;
+        // Again: a fill may have asked in between.
+        self.fills.outdate(digest);
+        match outcome {
+            Ok(existed) => {
+                self.settle(digest).await;
+                Ok(local || existed && !known_gone)
+            }
+            Err(error) if self.policy.write == S3Write::Back && error.remote_fault().is_some() => {
+                let note = key.canonical();
+                self.near.set_mark(digest, Mark::Deleted, note).await?;
+                self.unmark(digest, Mark::Upload).await;
+                self.near.unpin(digest);
+                self.queue.delete(key.clone());
+                Ok(!known_gone)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether `precondition` holds for what a reader would get. Under the lock of the key.
+    async fn hold(&self, key: &StoreKey, precondition: &Precondition) -> Result<()> {
+        if *precondition == Precondition::None {
+            return Ok(());
+        }
+        let digest = key.digest();
+        let current = if self.queue.is_deleted(digest) {
+            None
+        } else if self.queue.is_upload(digest) {
+            self.near.head(key).await?
+        } else {
+            self.far.head(key).await?.map(|entry| entry.meta)
+        };
+        match precondition.holds(current.as_deref().map(|meta| &meta.etag)) {
+            true => Ok(()),
+            false => Err(Error::Precondition),
+        }
+    }
+
+    /// The far tier knows what the disk knows: nothing waits any more.
+    pub(super) async fn settle(&self, digest: &[u8; 32]) {
+        if let Some(mark) = self.queue.settle(digest) {
+            self.unmark(digest, mark).await;
+            self.near.unpin(digest);
+        }
+    }
+
+    /// A mark that stays costs a look at the next start, no more.
+    pub(super) async fn unmark(&self, digest: &[u8; 32], mark: Mark) {
+        if let Err(error) = self.near.clear_mark(digest, mark).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a mark of the cache directory could not be removed");
+        }
+    }
+
+    pub(super) async fn drop_near(&self, key: &StoreKey) {
+        if let Err(error) = self.near.delete(key, Precondition::None).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "an outdated entry could not be removed from the disk");
+        }
+    }
+}
+
+/// The note of an upload that must not replace anything.
+pub(super) const FIRST: &[u8] = b"first";

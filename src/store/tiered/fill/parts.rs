@@ -1,0 +1,125 @@
+//! Which part of an entry is fetched next.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Parts in order, except those that a reader waits for.
+#[derive(Debug)]
+pub(super) struct Parts {
+    count: usize,
+    state: Mutex<State>,
+    urgent: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: usize,
+    taken: Vec<bool>,
+    /// Asked for by readers, the latest last.
+    wanted: Vec<usize>,
+    closed: bool,
+}
+
+impl Parts {
+    pub(super) fn new(count: usize) -> Self {
+        let state = State {
+            taken: vec![false; count],
+            ..State::default()
+        };
+        Self {
+            count,
+            state: Mutex::new(state),
+            urgent: Notify::new(),
+        }
+    }
+
+    /// The part to fetch now; `None` when all are taken.
+    pub(super) fn take(&self) -> Option<usize> {
+        let mut state = self.lock();
+        if let Some(part) = state.take_wanted() {
+            return Some(part);
+        }
+        while state.next < self.count {
+            let part = state.next;
+            state.next += 1;
+            if !std::mem::replace(&mut state.taken[part], true) {
+                return Some(part);
+            }
+        }
+        None
+    }
+
+    /// A reader waits for this part: if nobody has begun it, it comes next.
+    pub(super) fn want(&self, part: usize) {
+        let mut state = self.lock();
+        if part < self.count && !state.taken[part] {
+            state.wanted.push(part);
+            drop(state);
+            self.urgent.notify_one();
+        }
+    }
+
+    /// Waits for a part that a reader wants; `None` when all others have ended.
+    pub(super) async fn wanted(&self) -> Option<usize> {
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(part) = state.take_wanted() {
+                    return Some(part);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            self.urgent.notified().await;
+        }
+    }
+
+    /// Nothing is left to take.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.urgent.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_wanted(&mut self) -> Option<usize> {
+        while let Some(part) = self.wanted.pop() {
+            if !std::mem::replace(&mut self.taken[part], true) {
+                return Some(part);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_once_and_wanted_ones_first() {
+        let parts = Parts::new(6);
+        assert_eq!(parts.take(), Some(0));
+        parts.want(4);
+        parts.want(0);
+        parts.want(3);
+        parts.want(9);
+        let order: Vec<usize> = std::iter::from_fn(|| parts.take()).collect();
+        assert_eq!(order, [3, 4, 1, 2, 5]);
+    }
+
+    #[tokio::test]
+    async fn the_urgent_one_ends_with_the_others() {
+        let parts = Parts::new(2);
+        parts.want(1);
+        assert_eq!(parts.wanted().await, Some(1));
+        let (end, ()) = tokio::join!(parts.wanted(), async { parts.close() });
+        assert_eq!(end, None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The disk in front of a far tier.
+//!
+//! - A read takes the disk first. What is only far away is fetched once for all who ask for it, into a
+//!   file that they follow while it grows ([`fill`]).
+//! - A change reaches both tiers in an order that cannot bring old bytes back ([`change`]), or the disk
+//!   first and the far tier from a queue that survives a crash ([`queue`]).
+//! - With several servers over one far tier, a local copy is compared with it from time to time ([`fresh`]).
+//!
+//! Invariants. The short step of a change that makes it visible runs under the lock of its key, in a task
+//! that nobody's departure interrupts. A fill that began before a change was complete publishes nothing.
+//! Whatever the far tier has not heard of is marked on the disk before the client is answered. The far
+//! tier failing costs misses and refused writes, never wrong bytes, and never what is on the disk.
+
+mod change;
+mod fill;
+mod fresh;
+mod queue;
+mod revalidate;
+mod stats;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use stats::TieredStats;
+
+use self::fill::Fills;
+use self::fresh::Fresh;
+use self::queue::Queue;
+use self::stats::Counters;
+use super::disk::Disk;
+use super::locks::KeyLocks;
+use super::remote::Remote;
+use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey};
+use crate::config::S3Write;
+use crate::tasks::Tasks;
+
+/// How both tiers work together.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// When a write is answered.
+    pub write: S3Write,
+    /// With [`S3Write::Back`]: bytes on the disk that may wait for their upload; beyond that a write is
+    /// answered when the far tier has it.
+    pub queue_limit: u64,
+    /// A local copy that was not compared for this long is compared before it is served.
+    pub revalidate_after: Option<Duration>,
+}
+
+/// Two tiers as one. See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tiered(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    near: Arc<Disk>,
+    far: Arc<dyn Remote>,
+    policy: Policy,
+    fills: Fills,
+    fresh: Option<Fresh>,
+    queue: Queue,
+    /// Changes of one key, one after the other.
+    changes: KeyLocks,
+    /// Comparisons of one key, one after the other.
+    checks: KeyLocks,
+    counters: Counters,
+    tasks: Tasks,
+}
+
+impl Tiered {
+    /// Puts `near` in front of `far`, settles what an earlier run left, and starts the queue. Never waits
+    /// for the far tier. Fills, commits and uploads run in `tasks`, which must end before `near` is closed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the marks on the disk cannot be read.
+    pub async fn start(near: Arc<Disk>, far: Arc<dyn Remote>, policy: Policy, tasks: &Tasks) -> Result<Self> {
+        let this = Self(Arc::new(Inner {
+            fills: Fills::default(),
+            fresh: policy.revalidate_after.map(Fresh::new),
+            queue: Queue::default(),
+            changes: KeyLocks::default(),
+            checks: KeyLocks::default(),
+            counters: Counters::default(),
+            tasks: tasks.clone(),
+            near,
+            far,
+            policy,
+        }));
+        queue::recover(&this.0).await?;
+        queue::start(&this.0);
+        Ok(this)
+    }
+
+    /// Figures of this moment, for metrics.
+    pub fn stats(&self) -> TieredStats {
+        self.0.stats()
+    }
+}
+
+#[async_trait]
+impl Store for Tiered {
+    async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
+        let inner = &self.0;
+        if let Some(entry) = inner.near_get(key).await {
+            let due = inner
+                .fresh
+                .as_ref()
+                .is_some_and(|fresh| fresh.is_due(key.digest()));
+            // Boxed to keep the future of a hit small.
+            if !due || Box::pin(inner.still_holds(key, &entry.meta)).await {
+                return Ok(Some(entry));
+            }
+        }
+        Box::pin(inner.fetch(key)).await
+    }
+
+    async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
+        let inner = &self.0;
+        if let Some(entry) = inner.near_get(key).await {
+            let due = inner
+                .fresh
+                .as_ref()
+                .is_some_and(|fresh| fresh.is_due(key.digest()));
+            if !due || Box::pin(inner.still_holds(key, &entry.meta)).await {
+                return Ok(Some(entry.meta));
+            }
+        }
+        if inner.queue.is_deleted(key.digest()) {
+            return Ok(None);
+        }
+        let found = Box::pin(inner.far.head(key)).await?;
+        Ok(found.map(|entry| entry.meta))
+    }
+
+    async fn put(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>> {
+        Inner::put(&self.0, key, draft, body, precondition).await
+    }
+
+    async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
+        Inner::delete(&self.0, key, precondition).await
+    }
+
+    fn capacity(&self) -> u64 {
+        // Every body waits on the disk until it is whole.
+        self.0.near.spools().capacity().min(self.0.far.capacity())
+    }
+}
+
+impl Inner {
+    /// The entry on the disk. A disk that fails is a miss here: the far tier may have the entry.
+    async fn near_get(&self, key: &StoreKey) -> Option<Entry> {
+        self.near.get(key).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the disk tier could not be read"
+            );
+            None
+        })
+    }
+
+    /// Runs a step to its end, whether or not its caller stays.
+    async fn unbroken<T: Send + 'static>(
+        &self,
+        step: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.tasks.spawn(step).await.map_err(|_| Error::Stopping)?
+    }
+}

@@ -1,0 +1,190 @@
+//! Changes that the far tier has not heard of.
+//!
+//! Each is marked on the disk before its client is answered, so it survives a crash; an entry that waits
+//! is pinned. The queue is in memory, rebuilt from the marks. There is one job per key: a later change
+//! takes the place of the former one.
+
+mod run;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::Notify;
+
+pub(super) use run::start;
+
+use super::Inner;
+use super::change::FIRST;
+use crate::store::disk::{Digest, Left, Mark};
+use crate::store::{Result, StoreKey};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    work: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: HashMap<Digest, Job>,
+    order: VecDeque<Digest>,
+    last: u64,
+}
+
+/// What has to be told to the far tier about one key.
+#[derive(Debug, Clone)]
+struct Job {
+    what: What,
+    since: SystemTime,
+    /// Tells a job from a later one of the same key.
+    number: u64,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    /// The version on the disk; `first` if it must not replace another server's.
+    Upload {
+        first: bool,
+    },
+    Delete(StoreKey),
+}
+
+impl Queue {
+    /// Whether the far tier has not heard of the last change of this key.
+    pub(super) fn is_waiting(&self, digest: &Digest) -> bool {
+        self.lock().jobs.contains_key(digest)
+    }
+
+    /// Whether the last change was a delete that the far tier has not heard of: reads are misses.
+    pub(super) fn is_deleted(&self, digest: &Digest) -> bool {
+        matches!(self.what(digest), Some(What::Delete(_)))
+    }
+
+    /// Whether the last change was a write that the far tier has not heard of.
+    pub(super) fn is_upload(&self, digest: &Digest) -> bool {
+        matches!(self.what(digest), Some(What::Upload { .. }))
+    }
+
+    pub(super) fn upload(&self, digest: Digest, first: bool) {
+        self.add(digest, What::Upload { first }, SystemTime::now());
+    }
+
+    pub(super) fn delete(&self, key: StoreKey) {
+        self.add(*key.digest(), What::Delete(key), SystemTime::now());
+    }
+
+    /// The far tier has heard of everything about this key. Answers the mark to remove.
+    pub(super) fn settle(&self, digest: &Digest) -> Option<Mark> {
+        let job = self.lock().jobs.remove(digest)?;
+        Some(match job.what {
+            What::Upload { .. } => Mark::Upload,
+            What::Delete(_) => Mark::Deleted,
+        })
+    }
+
+    /// How many changes wait, and since when the oldest does.
+    pub(super) fn figures(&self) -> (usize, Option<SystemTime>) {
+        let state = self.lock();
+        let oldest = state.jobs.values().map(|job| job.since).min();
+        (state.jobs.len(), oldest)
+    }
+
+    fn what(&self, digest: &Digest) -> Option<What> {
+        self.lock().jobs.get(digest).map(|job| job.what.clone())
+    }
+
+    fn add(&self, digest: Digest, what: What, since: SystemTime) {
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        let job = Job { what, since, number };
+        if state.jobs.insert(digest, job).is_none() {
+            state.order.push_back(digest);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Takes the next job out of the order, not out of the queue.
+    async fn next(&self) -> (Digest, Job) {
+        loop {
+            {
+                let mut state = self.lock();
+                while let Some(digest) = state.order.pop_front() {
+                    if let Some(job) = state.jobs.get(&digest).cloned() {
+                        // One wake-up may stand for several jobs.
+                        self.work.notify_one();
+                        return (digest, job);
+                    }
+                }
+            }
+            self.work.notified().await;
+        }
+    }
+
+    /// A job that could not be done, or was replaced meanwhile, goes to the end.
+    fn put_back(&self, digest: Digest) {
+        let mut state = self.lock();
+        if state.jobs.contains_key(&digest) {
+            state.order.push_back(digest);
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether this is still what has to be told.
+    fn is_current(&self, digest: &Digest, job: &Job) -> bool {
+        let state = self.lock();
+        state.jobs.get(digest).is_some_and(|now| now.number == job.number)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Settles what an earlier run left, before anything is served.
+pub(super) async fn recover(inner: &Arc<Inner>) -> Result<()> {
+    let marks = inner.near.marks().await?;
+    if !marks.is_empty() {
+        tracing::info!(
+            changes = marks.len(),
+            "the shared tier has not heard of some changes of the last run; telling it now"
+        );
+    }
+    for left in marks {
+        recover_one(inner, left).await?;
+    }
+    Ok(())
+}
+
+async fn recover_one(inner: &Arc<Inner>, left: Left) -> Result<()> {
+    let Left {
+        digest,
+        mark,
+        since,
+        note,
+    } = left;
+    match mark {
+        Mark::Upload => {
+            let first = note == FIRST;
+            inner.queue.add(digest, What::Upload { first }, since);
+        }
+        Mark::Deleted => match StoreKey::from_canonical(&note) {
+            Some(key) if *key.digest() == digest && !inner.queue.is_upload(&digest) => {
+                inner.queue.add(digest, What::Delete(key), since);
+            }
+            // A write came after it, or the mark is damaged.
+            _ => inner.unmark(&digest, mark).await,
+        },
+        Mark::Doubt => {
+            if let Some((key, _, _)) = inner.near.entry(&digest).await? {
+                inner.drop_near(&key).await;
+            }
+            inner.unmark(&digest, mark).await;
+        }
+    }
+    Ok(())
+}
