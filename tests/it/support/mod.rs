@@ -6,3 +6,4 @@ pub(crate) mod issuer;
 pub(crate) mod server;
 pub(crate) mod signer;
 pub(crate) mod token;
+pub(crate) mod wait;
