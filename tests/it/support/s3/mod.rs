@@ -57,6 +57,18 @@ impl S3Auth for Keys {
     }
 }
 
+/// A client of any server, that tries everything once.
+pub(crate) fn client_of(url: &str, key: &str, secret: &str) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(url)
+        .force_path_style(true)
+        .retry_config(RetryConfig::disabled())
+        .credentials_provider(Credentials::new(key, secret, None, None, "test"));
+    aws_sdk_s3::Client::from_conf(config.build())
+}
+
 impl S3Server {
     /// The bucket that is there from the start.
     pub(crate) const BUCKET: &str = "bucket";
@@ -122,14 +134,7 @@ impl S3Server {
     /// A client that tries everything once.
     pub(crate) fn client(&self) -> aws_sdk_s3::Client {
         let (key, secret) = self.keys.0.lock().unwrap().clone();
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::from_static("us-east-1"))
-            .endpoint_url(self.url())
-            .force_path_style(true)
-            .retry_config(RetryConfig::disabled())
-            .credentials_provider(Credentials::new(key, secret, None, None, "test"));
-        aws_sdk_s3::Client::from_conf(config.build())
+        client_of(&self.url(), &key, &secret)
     }
 
     fn dir(&self) -> &Path {
