@@ -8,4 +8,5 @@ mod bound;
 mod damage;
 mod disk;
 mod model;
+mod moto;
 mod restart;

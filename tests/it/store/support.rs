@@ -15,6 +15,8 @@ use chacha::store::{
 use chacha::tasks::Tasks;
 use futures_util::StreamExt;
 
+pub(crate) use crate::support::wait::until;
+
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 
@@ -214,15 +216,6 @@ pub(crate) async fn read(content: Content) -> std::io::Result<Bytes> {
 
 pub(crate) fn is_precondition<T>(outcome: &Result<T>) -> bool {
     matches!(outcome, Err(Error::Precondition))
-}
-
-/// Waits until something holds, without a fixed time.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(std::time::Instant::now() < deadline, "never: {what}");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// What `du` says, in bytes. Files may go while it looks.

@@ -3,6 +3,8 @@
 
 pub(crate) mod client;
 pub(crate) mod issuer;
+pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod signer;
 pub(crate) mod token;
+pub(crate) mod wait;

@@ -1,0 +1,226 @@
+//! What goes wrong, and when.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::sync::watch;
+
+use super::request::{Asked, Kind};
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    /// This status with this code in an S3 error document. Nothing is changed.
+    Status(StatusCode, &'static str),
+    /// The connection closes before any answer. Nothing is changed.
+    Refuse,
+    /// The connection is reset when so many bytes of the request's body have come. Nothing is changed.
+    ResetRequest(u64),
+    /// The change is made, its answer is lost with the connection.
+    LoseAnswer,
+    /// The connection is reset after so many bytes of the answer's body, which has to be longer.
+    Reset(u64),
+    /// Nothing more comes after so many bytes of the answer's body, which has to be longer.
+    Stall(u64),
+    /// The body ends after so many bytes; a clean end, without a `Content-Length`.
+    Truncate(u64),
+    /// `Content-Length` says so many bytes too much; after the body the connection closes.
+    Overstate(u64),
+    /// At most so many bytes of the answer's body a second.
+    Rate(u64),
+    /// The request waits before anything is done.
+    Hold(Gate),
+    /// All is done, the answer waits.
+    HoldAnswer(Gate),
+    /// The answer has this ETag, quotes included.
+    Etag(&'static str),
+    /// The answer has this body; its other headers stay.
+    Swap(Bytes),
+    /// 403 in the place of 404, as for a caller who may not list.
+    DenyMissing,
+}
+
+impl Action {
+    pub(crate) fn status(status: u16, code: &'static str) -> Self {
+        Self::Status(StatusCode::from_u16(status).unwrap(), code)
+    }
+
+    pub(crate) fn internal_error() -> Self {
+        Self::status(500, "InternalError")
+    }
+
+    pub(crate) fn slow_down() -> Self {
+        Self::status(503, "SlowDown")
+    }
+
+    pub(crate) fn access_denied() -> Self {
+        Self::status(403, "AccessDenied")
+    }
+
+    pub(crate) fn clock_skew() -> Self {
+        Self::status(403, "RequestTimeTooSkewed")
+    }
+
+    pub(crate) fn expired_token() -> Self {
+        Self::status(400, "ExpiredToken")
+    }
+
+    /// Names another region, too.
+    pub(crate) fn redirect() -> Self {
+        Self::status(301, "PermanentRedirect")
+    }
+
+    pub(crate) fn no_bucket() -> Self {
+        Self::status(404, "NoSuchBucket")
+    }
+
+    pub(crate) fn precondition_failed() -> Self {
+        Self::status(412, "PreconditionFailed")
+    }
+
+    /// What S3 says to one of two conditional writes at the same moment.
+    pub(crate) fn conflict() -> Self {
+        Self::status(409, "ConditionalRequestConflict")
+    }
+}
+
+/// Which requests a fault is about. A [`Kind`] becomes one, and so does a list of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Which {
+    kinds: Vec<Kind>,
+    object: Option<String>,
+}
+
+impl Which {
+    /// All requests.
+    pub(crate) fn any() -> Self {
+        Self::default()
+    }
+
+    /// Only those for an object whose name contains `part`.
+    pub(crate) fn of(mut self, part: &str) -> Self {
+        self.object = Some(part.to_owned());
+        self
+    }
+
+    fn fits(&self, asked: &Asked) -> bool {
+        let object = self.object.as_ref();
+        (self.kinds.is_empty() || self.kinds.contains(&asked.kind))
+            && object.is_none_or(|part| asked.object.contains(part))
+    }
+}
+
+impl From<Kind> for Which {
+    fn from(kind: Kind) -> Self {
+        [kind].into()
+    }
+}
+
+impl<const N: usize> From<[Kind; N]> for Which {
+    fn from(kinds: [Kind; N]) -> Self {
+        Self {
+            kinds: kinds.into(),
+            object: None,
+        }
+    }
+}
+
+/// The switch of a server; a clone is the same. Of several faults for a request, the one that was set
+/// first happens.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults(Arc<Mutex<Vec<Rule>>>);
+
+#[derive(Debug)]
+struct Rule {
+    which: Which,
+    action: Action,
+    /// How many more requests pass without harm.
+    skip: u64,
+    /// How many it then happens to.
+    times: u64,
+}
+
+impl Faults {
+    /// Every such request from now on.
+    pub(crate) fn always(&self, which: impl Into<Which>, action: Action) {
+        self.set(which, 0, u64::MAX, action);
+    }
+
+    /// The next such request.
+    pub(crate) fn once(&self, which: impl Into<Which>, action: Action) {
+        self.set(which, 0, 1, action);
+    }
+
+    /// The next `times` such requests.
+    pub(crate) fn times(&self, which: impl Into<Which>, times: u64, action: Action) {
+        self.set(which, 0, times, action);
+    }
+
+    /// The `nth` such request from now on, counted from 1.
+    pub(crate) fn nth(&self, which: impl Into<Which>, nth: u64, action: Action) {
+        self.set(which, nth - 1, 1, action);
+    }
+
+    /// What a caller without the right to list sees: no lists, and 403 for what is not there.
+    pub(crate) fn deny_list(&self) {
+        self.always([Kind::List, Kind::ListUploads], Action::access_denied());
+        self.always([Kind::Get, Kind::Head], Action::DenyMissing);
+    }
+
+    /// Nothing goes wrong any more. What is stalled or held stays so.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    fn set(&self, which: impl Into<Which>, skip: u64, times: u64, action: Action) {
+        self.0.lock().unwrap().push(Rule {
+            which: which.into(),
+            action,
+            skip,
+            times,
+        });
+    }
+
+    /// What happens to this request.
+    pub(super) fn take(&self, asked: &Asked) -> Option<Action> {
+        let mut rules = self.0.lock().unwrap();
+        for rule in rules.iter_mut().filter(|rule| rule.which.fits(asked)) {
+            if rule.skip > 0 {
+                rule.skip -= 1;
+            } else if rule.times > 0 {
+                rule.times -= 1;
+                return Some(rule.action.clone());
+            }
+        }
+        None
+    }
+}
+
+/// Holds requests until a test opens it; a clone is the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate(Arc<watch::Sender<(bool, usize)>>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new((false, 0))))
+    }
+
+    /// Lets all pass, also those that come later.
+    pub(crate) fn open(&self) {
+        self.0.send_modify(|(open, _)| *open = true);
+    }
+
+    /// Waits until so many requests have come to it.
+    pub(crate) async fn reached(&self, requests: usize) {
+        let mut state = self.0.subscribe();
+        let enough = state.wait_for(|(_, arrived)| *arrived >= requests);
+        let wait = tokio::time::timeout(std::time::Duration::from_secs(30), enough);
+        wait.await.expect("too few requests came to the gate").unwrap();
+    }
+
+    pub(super) async fn pass(&self) {
+        self.0.send_modify(|(_, arrived)| *arrived += 1);
+        self.0.subscribe().wait_for(|(open, _)| *open).await.unwrap();
+    }
+}

@@ -1,0 +1,139 @@
+//! The way of a request through the faults to S3, and of the answer back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, ETAG};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use s3s::HttpError;
+use s3s::service::S3Service;
+
+use super::answer::{Answer, End};
+use super::faults::{Action, Faults};
+use super::line::Line;
+use super::request::{Asked, Book};
+
+/// What all connections share.
+pub(super) struct Front {
+    pub(super) s3: S3Service,
+    pub(super) faults: Faults,
+    pub(super) book: Book,
+}
+
+type Answered = Response<s3s::Body>;
+
+pub(super) async fn answer(
+    front: Arc<Front>,
+    line: Arc<Line>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, HttpError> {
+    let asked = Asked::new(&request);
+    let action = front.faults.take(&asked);
+    let running = front.book.begin(asked);
+    let response = before(&front.s3, &line, request, action.as_ref()).await?;
+    let (response, end, rate) = after(&line, response, action).await;
+    Ok(response.map(|body| Answer::new(body, running, line, end, rate)))
+}
+
+/// The faults of requests.
+async fn before(
+    s3: &S3Service,
+    line: &Line,
+    request: Request<Incoming>,
+    action: Option<&Action>,
+) -> Result<Answered, HttpError> {
+    match action {
+        Some(Action::Status(status, code)) => {
+            // Read first: an answer in the middle of an upload may be lost with the connection.
+            let _ = request.into_body().collect().await;
+            Ok(refusal(*status, code))
+        }
+        Some(Action::Refuse) => cut(line, false).await,
+        Some(Action::ResetRequest(bytes)) => {
+            let mut body = request.into_body();
+            let mut read = 0;
+            while read < *bytes {
+                let Some(Ok(frame)) = body.frame().await else {
+                    break;
+                };
+                read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            cut(line, true).await
+        }
+        Some(Action::Hold(gate)) => {
+            gate.pass().await;
+            s3.call(request.map(s3s::Body::from)).await
+        }
+        _ => s3.call(request.map(s3s::Body::from)).await,
+    }
+}
+
+/// The faults of answers: the changed answer, how its body ends, and how fast it comes.
+async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (Answered, End, Option<u64>) {
+    let mut end = End::Whole;
+    let mut rate = None;
+    match action {
+        Some(Action::LoseAnswer) => cut(line, false).await,
+        Some(Action::HoldAnswer(gate)) => gate.pass().await,
+        Some(Action::Reset(bytes)) => end = End::Reset(bytes),
+        Some(Action::Stall(bytes)) => end = End::Stall(bytes),
+        Some(Action::Rate(bytes)) => rate = Some(bytes),
+        Some(Action::Truncate(bytes)) => {
+            response.headers_mut().remove(CONTENT_LENGTH);
+            end = End::Clean(bytes);
+        }
+        Some(Action::Overstate(bytes)) => {
+            overstate(&mut response, bytes);
+            end = End::Clean(u64::MAX);
+        }
+        Some(Action::Etag(etag)) => {
+            response
+                .headers_mut()
+                .insert(ETAG, HeaderValue::from_static(etag));
+        }
+        Some(Action::Swap(body)) => {
+            response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+            *response.body_mut() = s3s::Body::http_body(Full::new(body));
+        }
+        Some(Action::DenyMissing) if response.status() == StatusCode::NOT_FOUND => {
+            response = refusal(StatusCode::FORBIDDEN, "AccessDenied");
+        }
+        _ => {}
+    }
+    (response, end, rate)
+}
+
+fn overstate(response: &mut Answered, bytes: u64) {
+    let length = response.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let length = length.expect("only an answer with a length can lie about it");
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, (length + bytes).into());
+}
+
+/// Ends the connection, and with it this request.
+async fn cut<T>(line: &Line, reset: bool) -> T {
+    line.cut(reset);
+    std::future::pending().await
+}
+
+fn refusal(status: StatusCode, code: &str) -> Answered {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>as the test wants \
+         it</Message><RequestId>0</RequestId></Error>"
+    );
+    let mut response = Response::new(s3s::Body::from(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
+    if status == StatusCode::MOVED_PERMANENTLY {
+        headers.insert("x-amz-bucket-region", HeaderValue::from_static("eu-west-1"));
+    }
+    response
+}
