@@ -8,9 +8,11 @@ mod content;
 pub mod disk;
 mod error;
 pub mod key;
+mod lock;
 mod meta;
 pub mod remote;
 pub mod spool;
+mod trailer;
 
 use std::fmt::Debug;
 use std::sync::Arc;
