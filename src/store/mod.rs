@@ -8,11 +8,13 @@ mod content;
 pub mod disk;
 mod error;
 pub mod key;
+mod lock;
 mod locks;
 mod meta;
 pub mod remote;
 pub mod spool;
 pub mod tiered;
+mod trailer;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -26,7 +26,6 @@ mod hot;
 mod index;
 mod layout;
 mod leaves;
-mod lock;
 mod lru;
 mod marks;
 mod near;

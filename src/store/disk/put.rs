@@ -38,7 +38,7 @@ impl Core {
             origin: draft.origin,
             metadata: draft.metadata,
         });
-        let trailer = format::trailer(key, &meta, body.checksums())
+        let trailer = format::write(key, &meta, body.checksums())
             .map_err(|error| Error::io("describing an entry", error))?;
         // Usually held already: the trailer would have to be longer than any usual one.
         let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDERS;

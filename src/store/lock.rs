@@ -7,11 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// Holds the lock file until it is released or dropped; the kernel releases it when the process dies.
 #[derive(Debug)]
-pub(super) struct DirLock(Mutex<Option<File>>);
+pub(crate) struct DirLock(Mutex<Option<File>>);
 
 /// Why the lock was not taken.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// Another server holds it; its process id, if it could be read.
     Held(Option<u32>),
     Io(io::Error),
@@ -19,7 +19,7 @@ pub(super) enum Refused {
 
 impl DirLock {
     /// Blocking: takes the lock, or says who has it.
-    pub(super) fn take(path: &Path) -> Result<Self, Refused> {
+    pub(crate) fn take(path: &Path) -> Result<Self, Refused> {
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -42,7 +42,7 @@ impl DirLock {
     }
 
     /// Lets another process take the directory.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

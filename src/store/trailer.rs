@@ -1,0 +1,193 @@
+//! What follows the body of an entry: the file of a disk and the object of a far tier may end with it.
+//!
+//! ```text
+//! body                         from offset 0, so that it can be sent as it is
+//! table                        CRC-64/NVME of every MiB of the body, 8 bytes each
+//! description                  JSON: format, key (canonical form, base64), origin, metadata
+//! footer                       length of the body, table and description (8 bytes each);
+//!                              CRC-64/NVME of table, description and the lengths; magic
+//! ```
+//!
+//! All numbers are little endian. The footer comes last: what was torn has none, or one whose lengths or
+//! checksum do not fit.
+
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::spool::{Checksums, crc};
+use super::{Meta, Metadata, Origin, StoreKey};
+
+/// Version of the trailer.
+pub(crate) const VERSION: u32 = 1;
+const MAGIC: &[u8; 8] = b"chacha\x001";
+const FOOTER: u64 = 40;
+/// Bytes to read at once from the end of something whose length is not known to be small: they hold
+/// every usual trailer.
+pub(crate) const TAIL: u64 = 16 * 1024;
+/// Longest accepted description in bytes: the longest key and metadata, escaped, are far below.
+const MOST_JSON: u64 = 1 << 20;
+
+/// Why something is not the entry it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Flaw {
+    #[error("the file is torn or cut")]
+    Torn,
+    #[error("the description is damaged")]
+    Description,
+    #[error("the body is damaged")]
+    Body,
+    #[error("the file holds another entry than its name says")]
+    Foreign,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    key: String,
+    origin: Origin,
+    metadata: Metadata,
+}
+
+/// What follows the body of an entry.
+pub(crate) fn write(key: &StoreKey, meta: &Meta, sums: &Checksums) -> io::Result<Bytes> {
+    let json = serde_json::to_vec(&Description {
+        format: VERSION,
+        key: STANDARD.encode(key.canonical()),
+        origin: meta.origin.clone(),
+        metadata: meta.metadata.clone(),
+    })?;
+    let table = sums.blocks().len() * 8;
+    let mut bytes = Vec::with_capacity(table + json.len() + FOOTER as usize);
+    for block in sums.blocks() {
+        bytes.extend_from_slice(&block.to_le_bytes());
+    }
+    bytes.extend_from_slice(&json);
+    for length in [sums.size(), table as u64, json.len() as u64] {
+        bytes.extend_from_slice(&length.to_le_bytes());
+    }
+    let sum = crc(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes.extend_from_slice(MAGIC);
+    Ok(bytes.into())
+}
+
+/// An entry as its trailer describes it.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) meta: Meta,
+    pub(crate) sums: Checksums,
+}
+
+/// Where the trailer of an entry begins that takes `length` bytes and ends with `tail`: the length of
+/// its body.
+///
+/// # Errors
+/// [`Flaw::Torn`].
+pub(crate) fn begin(tail: &[u8], length: u64) -> Result<u64, Flaw> {
+    Ok(Lengths::parse(tail, length)?.body)
+}
+
+/// Reads the trailer of an entry that takes `length` bytes and ends with `tail`, which holds at least
+/// everything from [`begin`] on, and holds it against `key`.
+///
+/// # Errors
+/// [`Flaw`].
+pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Described, Flaw> {
+    let lengths = Lengths::parse(tail, length)?;
+    let at = (tail.len() as u64)
+        .checked_sub(lengths.trailer())
+        .ok_or(Flaw::Torn)?;
+    let (table, json) = lengths.check(&tail[at as usize..])?;
+    let described = describe(json, key)?;
+    let blocks = table.chunks_exact(8).map(number).collect();
+    let sums = Checksums::from_parts(lengths.body, blocks).ok_or(Flaw::Description)?;
+    let meta = Meta {
+        size: lengths.body,
+        etag: sums.etag(),
+        origin: described.origin,
+        metadata: described.metadata,
+    };
+    Ok(Described { meta, sums })
+}
+
+/// The key that stands in the trailer; `None` if it is none of ours. See [`parse`].
+///
+/// # Errors
+/// [`Flaw`].
+pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, Flaw> {
+    let lengths = Lengths::parse(tail, length)?;
+    let at = (tail.len() as u64)
+        .checked_sub(lengths.trailer())
+        .ok_or(Flaw::Torn)?;
+    let (_, json) = lengths.check(&tail[at as usize..])?;
+    let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
+    let canonical = STANDARD.decode(&description.key).map_err(|_| Flaw::Description)?;
+    Ok(StoreKey::from_canonical(&canonical))
+}
+
+fn describe(json: &[u8], key: &StoreKey) -> Result<Description, Flaw> {
+    let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
+    if description.format != VERSION {
+        return Err(Flaw::Description);
+    }
+    let stored = STANDARD.decode(&description.key).map_err(|_| Flaw::Description)?;
+    if stored != key.canonical() {
+        return Err(Flaw::Foreign);
+    }
+    Ok(description)
+}
+
+/// The lengths in a footer.
+struct Lengths {
+    body: u64,
+    table: u64,
+    json: u64,
+}
+
+impl Lengths {
+    fn parse(tail: &[u8], length: u64) -> Result<Self, Flaw> {
+        let footer = tail.last_chunk::<{ FOOTER as usize }>().ok_or(Flaw::Torn)?;
+        if &footer[32..] != MAGIC {
+            return Err(Flaw::Torn);
+        }
+        let this = Self {
+            body: number(&footer[..8]),
+            table: number(&footer[8..16]),
+            json: number(&footer[16..24]),
+        };
+        let fits = this.json <= MOST_JSON
+            && this.table == table_of(this.body)
+            && this.body.checked_add(this.trailer()) == Some(length);
+        fits.then_some(this).ok_or(Flaw::Torn)
+    }
+
+    fn trailer(&self) -> u64 {
+        self.table.saturating_add(self.json).saturating_add(FOOTER)
+    }
+
+    /// Table and description of a whole trailer, checked.
+    fn check<'a>(&self, trailer: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Flaw> {
+        let (summed, rest) = trailer.split_at(trailer.len() - 16);
+        if crc(summed) != number(&rest[..8]) {
+            return Err(Flaw::Description);
+        }
+        let (table, rest) = summed.split_at(self.table as usize);
+        Ok((table, &rest[..self.json as usize]))
+    }
+}
+
+fn table_of(body: u64) -> u64 {
+    body.div_ceil(Checksums::BLOCK).saturating_mul(8)
+}
+
+/// Up to eight bytes, little endian.
+fn number(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
