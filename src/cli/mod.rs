@@ -5,6 +5,7 @@ mod dev;
 mod explain;
 mod health;
 mod run;
+mod s3;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Ask a running server whether it is ready; exit code 0 if it is
     Health(health::HealthArgs),
+    /// What belongs to the bucket of the configuration
+    S3(s3::S3Args),
     /// Serve for trying things: loopback only, built-in issuer, tokens of two tenants
     Dev(dev::DevArgs),
 }
@@ -84,6 +87,7 @@ impl Cli {
             Command::Check(args) => Ok(check::execute(&args.file)),
             Command::Explain(args) => explain::execute(&args),
             Command::Health(args) => health::execute(&args),
+            Command::S3(args) => s3::execute(&args),
             Command::Dev(args) => dev::execute(args, log.access.clone()),
         }
     }
@@ -126,6 +130,12 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
 #[expect(clippy::print_stdout, reason = "the output of a command")]
 fn say(text: &str) {
     println!("{text}");
+}
+
+/// What belongs beside the output: on standard error, so that the output alone can go into a file.
+#[expect(clippy::print_stderr, reason = "advice of a command")]
+fn note(text: &str) {
+    eprintln!("{text}");
 }
 
 /// What went wrong.

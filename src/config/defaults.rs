@@ -69,8 +69,11 @@ pub(super) const FILE_LIMIT: usize = 1 << 20;
 /// The most entries of `cache_key_exprs`: each is one more look-up for a miss.
 pub(super) const MAX_EXPRESSIONS: usize = 16;
 
-/// The least value of `disk.limit`, in bytes.
+/// The least value of `disk.limit` and `s3.staging_limit`, in bytes.
 pub(super) const MIN_DISK_LIMIT: u64 = 1 << 20;
+
+/// The most bytes of `s3.prefix`: with what Chacha appends, names stay far below the 1,024 bytes of S3.
+pub(super) const MAX_PREFIX: usize = 256;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -89,3 +92,22 @@ pub(super) const DRAIN_RANGE: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 
 /// Accepted values of `max_connections` and `open_files`.
 pub(super) const COUNT_RANGE: RangeInclusive<u64> = 1..=1_048_576;
+
+/// Accepted values of `revalidate_after`.
+pub(super) const REVALIDATE_RANGE: RangeInclusive<Duration> = MAX_AGE_RANGE;
+
+/// Accepted values of `connect_timeout`.
+pub(super) const S3_CONNECT_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60);
+
+/// Accepted values of `read_timeout` and `idle_timeout`.
+pub(super) const S3_WAIT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// Accepted values of `max_concurrency`.
+pub(super) const S3_CONCURRENCY_RANGE: RangeInclusive<u64> = 1..=1024;
+
+/// Accepted values of `parallel_parts`.
+pub(super) const S3_PARALLEL_RANGE: RangeInclusive<u64> = 1..=64;
+
+/// Accepted values of `part_size`, in bytes: no part but the last may be smaller, says S3.
+pub(super) const S3_PART_RANGE: RangeInclusive<u64> = 5 << 20..=1 << 30;

@@ -6,12 +6,16 @@ pub(super) struct Key {
     /// Its name in the file.
     pub(super) name: &'static str,
     /// Whether its value is hidden in every message. A function that reads such a key must not
-    /// repeat the value in its error either.
+    /// repeat the value in its error either. No message offers such a key.
     pub(super) secret: bool,
 }
 
 const fn plain(name: &'static str) -> Key {
     Key { name, secret: false }
+}
+
+const fn secret(name: &'static str) -> Key {
+    Key { name, secret: true }
 }
 
 /// The keys at the top of the file.
@@ -48,10 +52,40 @@ pub(super) const DISK: &[Key] = &[
     plain("durability"),
     plain("memory"),
     plain("open_files"),
+    plain("revalidate_after"),
 ];
 
-/// The keys of `s3`.
-pub(super) const S3: &[Key] = &[plain("bucket")];
+/// The keys of `s3`. The secret ones are known so that they can be refused with advice.
+pub(super) const S3: &[Key] = &[
+    plain("bucket"),
+    plain("prefix"),
+    plain("region"),
+    plain("endpoint_url"),
+    plain("allow_insecure_http"),
+    plain("force_path_style"),
+    plain("checksums"),
+    plain("storage_class"),
+    plain("server_side_encryption"),
+    plain("sse_kms_key_id"),
+    plain("access_key_id_file"),
+    plain("secret_access_key_file"),
+    plain("session_token_file"),
+    secret("access_key_id"),
+    secret("secret_access_key"),
+    secret("session_token"),
+    plain("denied_is_missing"),
+    plain("connect_timeout"),
+    plain("read_timeout"),
+    plain("idle_timeout"),
+    plain("max_concurrency"),
+    plain("part_size"),
+    plain("parallel_parts"),
+    plain("write"),
+    plain("queue_limit"),
+    plain("redirect"),
+    plain("staging_dir"),
+    plain("staging_limit"),
+];
 
 /// The keys of `limits`.
 pub(super) const LIMITS: &[Key] = &[

@@ -4,8 +4,10 @@
 //! value is put in front here, in one place, so that secret ones are never printed.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use super::keypath::KeyPath;
@@ -98,6 +100,29 @@ impl<'a> Leaf<'a> {
             Value::Bool(_) | Value::Number(_) => Err("is not a text; put it into quotes".to_owned()),
             _ => Err("is not a text; write one value".to_owned()),
         }
+    }
+
+    /// A path. What a shell would replace is refused, because here nothing is.
+    ///
+    /// # Errors
+    /// For anything else.
+    pub(super) fn file_path(&self) -> Result<PathBuf, String> {
+        let path = self.text()?;
+        if path.starts_with('~') || path.contains("${") || path.starts_with('$') {
+            return Err(
+                "is taken as it stands (~ and $NAME are not replaced); write the whole path".to_owned(),
+            );
+        }
+        Ok(PathBuf::from(path))
+    }
+
+    /// One of the words of an enumeration.
+    ///
+    /// # Errors
+    /// `fault`, for anything else.
+    pub(super) fn word<T: DeserializeOwned>(&self, fault: &str) -> Result<T, String> {
+        let word = self.value.as_str().unwrap_or_default();
+        serde_yaml::from_value(Value::from(word)).map_err(|_| fault.to_owned())
     }
 
     /// `true` or `false`.

@@ -10,6 +10,7 @@
 //! is forgotten.
 
 mod address;
+mod credentials;
 pub mod defaults;
 mod duration;
 #[cfg(test)]
@@ -20,10 +21,12 @@ mod keys;
 mod leaf;
 mod load;
 mod locate;
+mod naming;
 mod problem;
 mod provider;
 mod reader;
 mod root;
+mod s3;
 mod sections;
 mod size;
 mod suggest;

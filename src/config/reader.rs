@@ -8,7 +8,7 @@ use super::keypath::{KeyPath, Lines};
 use super::keys::Key;
 use super::leaf::Leaf;
 use super::problem::Problem;
-use super::suggest::{home, listed, nearest, quoted};
+use super::suggest::{home, listed, nearest, offered, quoted};
 
 /// Collects what is wrong with one file.
 pub(super) struct Reader<'a> {
@@ -112,7 +112,7 @@ impl<'a> Section<'a> {
             "merge keys are not supported; repeat the keys here".to_owned()
         } else if let Some(home) = home(&name) {
             format!("it belongs to {home}; check the indentation")
-        } else if let Some(near) = nearest(&name, self.keys.iter().map(|key| key.name)) {
+        } else if let Some(near) = nearest(&name, offered(self.keys)) {
             self.guessed.push(near);
             format!("did you mean {near:?}?")
         } else {
@@ -240,11 +240,11 @@ mod tests {
         );
         check(
             "[1]",
-            &["c.yaml: a list is not a section; write keys below it: token, name"],
+            &["c.yaml: a list is not a section; write keys below it: name"],
         );
         check(
             "{name: true, 7: 1}",
-            &["c.yaml: 7: unknown key \"7\"; known here: token, name"],
+            &["c.yaml: 7: unknown key \"7\"; known here: name"],
         );
         check(
             "{name: true, bucket: b}",

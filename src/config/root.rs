@@ -29,7 +29,7 @@ pub(super) fn config(
     let providers = provider::providers(reader, &root, expressions);
     let (disk, s3) = tiers::tiers(reader, &root);
     let limits = limits(reader, &root);
-    tiers::warn_of_entry_size(reader, disk.as_ref(), limits.max_entry_size);
+    tiers::warn_of_entry_size(reader, disk.as_ref(), s3.as_ref(), limits.max_entry_size);
     Some(Config {
         listen,
         ops_listen,

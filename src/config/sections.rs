@@ -319,6 +319,12 @@ impl S3Config {
         }
     }
 
+    /// What the names of all objects begin with. The number is that of their form: a later one can stand
+    /// beside it.
+    pub fn object_prefix(&self) -> String {
+        format!("{}v1/", self.prefix)
+    }
+
     /// The same with another server than AWS, and with what that changes.
     #[must_use]
     pub fn at(mut self, endpoint_url: Url) -> Self {

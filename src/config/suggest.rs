@@ -20,12 +20,24 @@ pub(super) fn quoted(text: &str) -> String {
 
 fn without_user(text: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Cow::Borrowed(text);
+        return without_scheme_and_user(text);
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
         Some(at) => Cow::Owned(format!("{scheme}://***{}", &rest[at..])),
         None => Cow::Borrowed(text),
+    }
+}
+
+/// `user:password@host` is what is left of a URL whose scheme was forgotten. Expressions, which may hold
+/// the same signs, have quotes.
+fn without_scheme_and_user(text: &str) -> Cow<'_, str> {
+    let unlike_a_url = |letter: char| letter.is_whitespace() || "\"'()".contains(letter);
+    match text.rfind('@') {
+        Some(at) if text[..at].contains(':') && !text.contains(unlike_a_url) => {
+            Cow::Owned(format!("***{}", &text[at..]))
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 
@@ -49,9 +61,14 @@ pub(super) fn home(written: &str) -> Option<String> {
     Some(format!("`{section}`"))
 }
 
+/// The names of the keys that a message may offer.
+pub(super) fn offered(keys: &[Key]) -> impl Iterator<Item = &'static str> {
+    keys.iter().filter(|key| !key.secret).map(|key| key.name)
+}
+
 /// `a, b, c` for messages.
 pub(super) fn listed(keys: &[Key]) -> String {
-    keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+    offered(keys).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -90,6 +107,9 @@ mod tests {
         check("https://me:pass@host/a", "https://***@host/a");
         check("https://me:p@ss@host", "https://***@host");
         check("https://host/a@b", "https://host/a@b");
+        check("me:pass@host", "***@host");
+        check("me@host", "me@host");
+        check("a:b@c d", "a:b@c d");
     }
 
     #[test]

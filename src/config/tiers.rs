@@ -1,95 +1,83 @@
 //! The sections `disk` and `s3`, and whether together they are a cache.
 
-use std::path::PathBuf;
-
-use serde_yaml::Value;
-
 use super::keypath::KeyPath;
-use super::keys::{DISK, S3};
+use super::keys::DISK;
 use super::leaf::Leaf;
 use super::reader::{Reader, Section};
+use super::s3::{self, Beside};
 use super::{DiskConfig, Durability, S3Config, defaults};
 
-/// Reads both tiers and reports when there is none that can be used.
+/// Reads both tiers and reports when there is none.
 pub(super) fn tiers(reader: &mut Reader<'_>, root: &Section<'_>) -> (Option<DiskConfig>, Option<S3Config>) {
     let (disk_leaf, s3_leaf) = (root.leaf("disk"), root.leaf("s3"));
-    match (&disk_leaf, &s3_leaf) {
-        (None, None) => root.missing(reader, "disk", "disk:` with the keys `dir` and `limit"),
-        (None, Some(s3)) => reader.error(
-            s3.path(),
-            "this version has no S3 tier yet, so it needs a disk: add `disk:` with the keys `dir` and `limit`",
-        ),
-        (Some(_), Some(s3)) => reader.warn(
-            s3.path(),
-            "this version has no S3 tier yet: serving from disk only; entries are not shared",
-        ),
-        (Some(_), None) => {}
+    if disk_leaf.is_none() && s3_leaf.is_none() {
+        root.missing(
+            reader,
+            "disk",
+            "disk:` with the keys `dir` and `limit`, or `s3:` with the key `bucket",
+        );
     }
-    let disk = disk_leaf.and_then(|leaf| disk(reader, &leaf));
-    let s3 = s3_leaf.and_then(|leaf| s3(reader, &leaf));
+    let disk = disk_leaf
+        .as_ref()
+        .and_then(|leaf| disk(reader, leaf, s3_leaf.is_some()));
+    let beside = Beside {
+        disk: disk_leaf.is_some(),
+        read: disk.as_ref(),
+    };
+    let s3 = s3_leaf.and_then(|leaf| s3::s3(reader, &leaf, beside));
     (disk, s3)
 }
 
-fn disk(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Option<DiskConfig> {
+fn disk(reader: &mut Reader<'_>, leaf: &Leaf<'_>, s3: bool) -> Option<DiskConfig> {
     let section = Section::open(reader, leaf.path().clone(), leaf.value(), DISK)?;
-    let dir = section.required(reader, "dir", "dir: /var/cache/chacha", directory);
+    let dir = section.required(reader, "dir", "dir: /var/cache/chacha", Leaf::file_path);
     let limit = section.required(reader, "limit", "limit: 50GB", |leaf| {
         leaf.size(defaults::MIN_DISK_LIMIT)
     });
     let durability = section.optional(reader, "durability", durability);
     let memory = section.optional(reader, "memory", |leaf| leaf.size(1));
     let open_files = section.optional(reader, "open_files", |leaf| leaf.count(&defaults::COUNT_RANGE));
+    let revalidate_after = section.optional(reader, "revalidate_after", |leaf| {
+        leaf.duration(&defaults::REVALIDATE_RANGE)
+    });
+    if let Some(leaf) = section.leaf("revalidate_after").filter(|_| !s3) {
+        reader.warn(
+            leaf.path(),
+            "is not used: without `s3` there is nothing to compare entries with; remove it",
+        );
+    }
     let default = DiskConfig::new(dir?, limit?);
     Some(DiskConfig {
         durability: durability.unwrap_or(default.durability),
         memory: memory.unwrap_or(default.memory),
         open_files,
+        revalidate_after,
         ..default
     })
 }
 
-fn directory(leaf: &Leaf<'_>) -> Result<PathBuf, String> {
-    let dir = leaf.text()?;
-    if dir.starts_with('~') || dir.contains("${") || dir.starts_with('$') {
-        return Err("is taken as it stands (~ and $NAME are not replaced); write the whole path".to_owned());
-    }
-    Ok(PathBuf::from(dir))
-}
-
 fn durability(leaf: &Leaf<'_>) -> Result<Durability, String> {
-    serde_yaml::from_value(Value::from(leaf.text()?)).map_err(|_| {
-        "is not a durability; write relaxed (a power loss may cost entries) or fsync (slower)".to_owned()
-    })
-}
-
-fn s3(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Option<S3Config> {
-    let section = Section::open(reader, leaf.path().clone(), leaf.value(), S3)?;
-    let bucket = section.required(reader, "bucket", "bucket: my-bucket", bucket)?;
-    Some(S3Config::new(bucket))
-}
-
-fn bucket(leaf: &Leaf<'_>) -> Result<String, String> {
-    let name = leaf.text()?;
-    let legal = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
-    if name.chars().all(legal) {
-        Ok(name.to_owned())
-    } else {
-        Err("is not the name of a bucket; write the bare name, without s3:// and without a path".to_owned())
-    }
+    leaf.word("is not a durability; write relaxed (a power loss may cost entries) or fsync (slower)")
 }
 
 /// Warns when a single entry may be larger than everything together.
 pub(super) fn warn_of_entry_size(
     reader: &mut Reader<'_>,
     disk: Option<&DiskConfig>,
+    s3: Option<&S3Config>,
     max_entry_size: Option<u64>,
 ) {
-    if let (Some(disk), Some(max)) = (disk, max_entry_size)
-        && max > disk.limit
+    let limit = match (disk, s3) {
+        (Some(disk), _) => Some(("disk.limit", disk.limit)),
+        (None, Some(s3)) => Some(("s3.staging_limit", s3.staging_limit)),
+        (None, None) => None,
+    };
+    if let (Some((name, limit)), Some(max)) = (limit, max_entry_size)
+        && max > limit
     {
         reader.warn(
             &KeyPath::default().key("limits").key("max_entry_size"),
-            "is larger than disk.limit, so the largest accepted entries cannot be stored; lower it",
+            format!("is larger than {name}, so the largest accepted entries cannot be stored; lower it"),
         );
     }
 }

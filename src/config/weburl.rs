@@ -1,4 +1,4 @@
-//! URLs of issuers and of this server. Faults are predicates, as in [`super::size`].
+//! URLs of issuers, of this server and of S3. Faults are predicates, as in [`super::size`].
 
 use url::{Host, Url};
 
@@ -41,6 +41,22 @@ pub(super) fn base(text: &str, allowed: Allowed) -> Result<Url, String> {
     let mut url = parse(text, allowed)?;
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
+    Ok(url)
+}
+
+/// Checks the URL of a server of S3.
+///
+/// # Errors
+/// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
+pub(super) fn endpoint(text: &str, allowed: Allowed) -> Result<Url, String> {
+    let url = parse(text, allowed)?;
+    if url.path() != "/" {
+        return Err(
+            "has a path; write only https://host or https://host:port: the bucket belongs into \
+             `bucket`, a folder in it into `prefix`"
+                .to_owned(),
+        );
+    }
     Ok(url)
 }
 
@@ -152,5 +168,22 @@ mod tests {
         check("http://127.0.0.1:8080", "http://127.0.0.1:8080/");
         assert!(base("http://cache.example.com", NOTHING).is_err());
         assert!(base("https://cache.example.com/?x", NOTHING).is_err());
+    }
+    #[test]
+    fn endpoints_are_only_scheme_host_and_port() {
+        let check = |text, expected: &str| assert_eq!(endpoint(text, NOTHING).unwrap().as_str(), expected);
+        check("https://s3.example.com", "https://s3.example.com/");
+        check("https://s3.example.com/", "https://s3.example.com/");
+        check("http://127.0.0.1:9000", "http://127.0.0.1:9000/");
+        let refused = |text, expected: &str| {
+            let fault = endpoint(text, NOTHING).expect_err(text);
+            assert!(fault.contains(expected), "{text}: {fault}");
+        };
+        refused("https://s3.example.com/my-bucket", "belongs into `bucket`");
+        refused("https://s3.example.com//", "has a path");
+        refused("http://s3.example.com", "allow_insecure_http: true");
+        refused("https://key:secret@s3.example.com", "user name or password");
+        refused("https://s3.example.com?a", "query");
+        refused("s3://my-bucket", "is not an http(s) URL");
     }
 }

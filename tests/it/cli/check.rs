@@ -10,7 +10,9 @@ async fn a_good_file_is_ok_and_its_warnings_are_printed() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
     assert_eq!(ended.out, format!("{file}: ok, 0 warnings\n"));
 
-    place.configure(|text| text.replace("    audiences", "    #audiences") + "s3: {bucket: b}\n");
+    place.configure(|text| {
+        text.replace("    audiences", "    #audiences") + "s3: {bucket: my-bucket, staging_dir: s}\n"
+    });
     let ended = chacha(&["check", "-f", &file]).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
     let lines: Vec<&str> = ended.out.lines().collect();
@@ -20,7 +22,7 @@ async fn a_good_file_is_ok_and_its_warnings_are_printed() {
         "{ended:?}"
     );
     assert!(
-        lines[1].starts_with(&format!("warning: {file}:12: s3: ")),
+        lines[1].starts_with(&format!("warning: {file}:12: s3.staging_dir: ")),
         "{ended:?}"
     );
     assert_eq!(lines[2], format!("{file}: ok, 2 warnings"));

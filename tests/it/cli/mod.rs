@@ -5,6 +5,7 @@ mod dev;
 mod explain;
 mod health;
 mod run;
+mod s3;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;

@@ -38,7 +38,7 @@ async fn it_serves_and_drains_an_upload_on_sigterm() {
 #[tokio::test]
 async fn every_line_of_the_log_is_json() {
     let place = Place::new().await;
-    place.configure(|text| text + "s3: {bucket: b}\n");
+    place.configure(|text| text + "s3: {bucket: my-bucket, staging_dir: s}\n");
     let running = place.serve().await;
     let client = running.client(&place.issuer.token(json!({})));
     client.get("/missing").await;
@@ -54,7 +54,7 @@ async fn every_line_of_the_log_is_json() {
         "the lines of requests are written before the end"
     );
     assert!(
-        ended.err.contains("config.yaml:12: s3: "),
+        ended.err.contains("config.yaml:12: s3.staging_dir: "),
         "warnings of the file: {ended:?}"
     );
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod robust;
+mod s3;
 mod values;
 
 use chacha::config::{ExpressionCheck, ExpressionKind, Loaded, parse};

@@ -121,7 +121,7 @@ fn provider_options() {
 fn warnings() {
     let check = |text: &str, expected: &[(usize, &str, &str)]| {
         let warnings = accepted(text).warnings;
-        assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+        assert_eq!(warnings.len(), expected.len(), "{text}\n{warnings:#?}");
         for (warning, (line, key, part)) in warnings.iter().zip(expected) {
             assert_eq!((warning.line, warning.key.as_str()), (Some(*line), *key));
             assert!(warning.message.contains(part), "{warning}");
@@ -132,7 +132,15 @@ fn warnings() {
         &top("allow_insecure_http: true\nbase_url: http://cache.example"),
         &[],
     );
-    check(&top("s3: {bucket: b}"), &[(6, "s3", "no S3 tier yet")]);
+    check(&top("s3: {bucket: my-bucket}"), &[]);
+    check(
+        &format!("{PROVIDER}disk:\n  dir: d\n  limit: 1GB\n  revalidate_after: 5m\n"),
+        &[(8, "disk.revalidate_after", "without `s3`")],
+    );
+    check(
+        &format!("{PROVIDER}s3: {{bucket: my-bucket, staging_limit: 1GB}}\nlimits:\n  max_entry_size: 2GB\n"),
+        &[(7, "limits.max_entry_size", "larger than s3.staging_limit")],
+    );
     check(
         &top("limits:\n  max_entry_size: 2GB"),
         &[(7, "limits.max_entry_size", "larger than disk.limit")],

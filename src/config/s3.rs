@@ -1,0 +1,246 @@
+//! The section `s3`.
+
+use super::credentials;
+use super::keys::S3;
+use super::leaf::Leaf;
+use super::naming;
+use super::reader::{Reader, Section};
+use super::weburl::{self, Allowed};
+use super::{DiskConfig, S3Config, S3Write, ServerSideEncryption, defaults};
+
+/// What is known of the section `disk` beside this one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside<'d> {
+    /// Whether it is written.
+    pub(super) disk: bool,
+    /// What it says, if it has no error.
+    pub(super) read: Option<&'d DiskConfig>,
+}
+
+/// Reads the section. `None` when something required is missing or wrong; every fault is reported.
+pub(super) fn s3(reader: &mut Reader<'_>, leaf: &Leaf<'_>, beside: Beside<'_>) -> Option<S3Config> {
+    let section = Section::open(reader, leaf.path().clone(), leaf.value(), S3)?;
+    let section = &section;
+    let bucket = section.required(reader, "bucket", "bucket: my-bucket", |leaf| {
+        naming::bucket(leaf.text()?).map(str::to_owned)
+    });
+    let mut config = S3Config::new(bucket.clone().unwrap_or_default());
+    server(reader, section, &mut config);
+    objects(reader, section, &mut config);
+    config.credentials = credentials::files(reader, section);
+    requests(reader, section, &mut config);
+    writes(reader, section, &mut config, beside);
+    staging(reader, section, &mut config, beside);
+    bucket.map(|_| config)
+}
+
+/// Takes over what was read; what is absent keeps its default.
+fn set<T>(target: &mut T, read: Option<T>) {
+    if let Some(read) = read {
+        *target = read;
+    }
+}
+
+/// Which server is asked, and how.
+fn server(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
+    let insecure_http = section.optional(reader, "allow_insecure_http", Leaf::flag);
+    let allowed = Allowed {
+        insecure_http: insecure_http.unwrap_or(false),
+        ..Allowed::default()
+    };
+    let endpoint = section.optional(reader, "endpoint_url", |leaf| {
+        weburl::endpoint(leaf.text()?, allowed)
+    });
+    if let Some(url) = endpoint {
+        *config = config.clone().at(url);
+    }
+    let aws = is_aws(section);
+    config.region = section.optional(reader, "region", |leaf| {
+        naming::region(leaf.text()?, aws).map(str::to_owned)
+    });
+    let path_style = section.optional(reader, "force_path_style", Leaf::flag);
+    set(&mut config.force_path_style, path_style);
+    let checksums = section.optional(reader, "checksums", |leaf| {
+        leaf.word(
+            "is not accepted; write when_supported (always) or when_required (only where S3 demands it)",
+        )
+    });
+    set(&mut config.checksums, checksums);
+}
+
+/// Whether no other server is named, even one that could not be read.
+fn is_aws(section: &Section<'_>) -> bool {
+    section.leaf("endpoint_url").is_none()
+}
+
+/// What objects are called, and how they are stored.
+fn objects(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
+    let prefix = section.optional(reader, "prefix", |leaf| match leaf.value().as_str() {
+        Some("") => Ok(String::new()),
+        _ => naming::prefix(leaf.text()?),
+    });
+    set(&mut config.prefix, prefix);
+    config.storage_class = storage_class(reader, section);
+    config.server_side_encryption = section.optional(reader, "server_side_encryption", |leaf| {
+        leaf.word("is not accepted; write AES256, aws:kms or aws:kms:dsse")
+    });
+    config.sse_kms_key_id = section.optional(reader, "sse_kms_key_id", key_id);
+    if let Some(key) = section.leaf("sse_kms_key_id")
+        && matches!(config.server_side_encryption, None | Some(ServerSideEncryption::Aes256))
+        // An encryption that cannot be read has its own message.
+        && (config.server_side_encryption.is_some() || section.leaf("server_side_encryption").is_none())
+    {
+        reader.error(
+            key.path(),
+            "only counts with keys of the key management service; add `server_side_encryption: aws:kms`, \
+             or remove it",
+        );
+    }
+}
+
+fn storage_class(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<String> {
+    let leaf = section.leaf("storage_class")?;
+    let aws = is_aws(section);
+    let (class, warning) = leaf.read(reader, |leaf| naming::storage_class(leaf.text()?, aws))?;
+    if let Some(warning) = warning {
+        reader.warn(leaf.path(), warning);
+    }
+    Some(class.to_owned())
+}
+
+/// An id, an alias or an ARN; it becomes the value of a header.
+fn key_id(leaf: &Leaf<'_>) -> Result<String, String> {
+    let id = leaf.text()?;
+    if id.len() > 2048 || !id.chars().all(|letter| letter.is_ascii_graphic()) {
+        return Err("is not the name of a key; write its id, its alias or its ARN".to_owned());
+    }
+    Ok(id.to_owned())
+}
+
+/// How many requests there are, of which size, and how long they may take.
+fn requests(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
+    let denied_is_missing = section.optional(reader, "denied_is_missing", Leaf::flag);
+    set(&mut config.denied_is_missing, denied_is_missing);
+    for (name, range, target) in [
+        (
+            "connect_timeout",
+            defaults::S3_CONNECT_RANGE,
+            &mut config.connect_timeout,
+        ),
+        ("read_timeout", defaults::S3_WAIT_RANGE, &mut config.read_timeout),
+        ("idle_timeout", defaults::S3_WAIT_RANGE, &mut config.idle_timeout),
+    ] {
+        set(
+            target,
+            section.optional(reader, name, |leaf| leaf.duration(&range)),
+        );
+    }
+    for (name, range, target) in [
+        (
+            "max_concurrency",
+            defaults::S3_CONCURRENCY_RANGE,
+            &mut config.max_concurrency,
+        ),
+        (
+            "parallel_parts",
+            defaults::S3_PARALLEL_RANGE,
+            &mut config.parallel_parts,
+        ),
+    ] {
+        set(target, section.optional(reader, name, |leaf| leaf.count(&range)));
+    }
+    set(
+        &mut config.part_size,
+        section.optional(reader, "part_size", part_size),
+    );
+}
+
+fn part_size(leaf: &Leaf<'_>) -> Result<u64, String> {
+    let range = defaults::S3_PART_RANGE;
+    let bytes = leaf.size(1)?;
+    if range.contains(&bytes) && bytes.is_multiple_of(1 << 20) {
+        return Ok(bytes);
+    }
+    let bytes = bytes.clamp(*range.start(), *range.end());
+    Err(format!(
+        "is not accepted; write a multiple of 1MiB from 5MiB to 1GiB, such as {}MiB",
+        bytes.div_ceil(1 << 20)
+    ))
+}
+
+/// When a write is answered, and where reads may be sent.
+fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, beside: Beside<'_>) {
+    let write = section.leaf("write");
+    let known = write.as_ref().map_or(Some(S3Write::Through), |leaf| {
+        leaf.read(reader, |leaf| {
+            leaf.word(
+                "is not accepted; write through (answered when S3 has it) or back (when the disk has it)",
+            )
+        })
+    });
+    set(&mut config.write, known);
+    if let Some(write) = &write
+        && known == Some(S3Write::Back)
+        && !beside.disk
+    {
+        reader.error(
+            write.path(),
+            "back needs a disk, where entries wait for their upload; add `disk:` with the keys `dir` and \
+             `limit`, or write through",
+        );
+    }
+    config.queue_limit = section.optional(reader, "queue_limit", |leaf| leaf.size(1));
+    if let Some(leaf) = section.leaf("queue_limit") {
+        check_queue(reader, &leaf, config.queue_limit, known, beside);
+    }
+    let redirect = section.optional(reader, "redirect", |leaf| {
+        leaf.word("is not accepted; write never, or large (large entries that are not on the disk)")
+    });
+    set(&mut config.redirect, redirect);
+}
+
+fn check_queue(
+    reader: &mut Reader<'_>,
+    leaf: &Leaf<'_>,
+    limit: Option<u64>,
+    write: Option<S3Write>,
+    beside: Beside<'_>,
+) {
+    if write == Some(S3Write::Through) {
+        reader.error(
+            leaf.path(),
+            "only counts with `write: back`, because otherwise nothing waits; add that, or remove it",
+        );
+    }
+    if let (Some(limit), Some(disk)) = (limit, beside.read)
+        && limit > disk.limit
+    {
+        reader.error(
+            leaf.path(),
+            format!(
+                "{} is more than disk.limit, and what waits is on the disk; write at most that",
+                leaf.shown()
+            ),
+        );
+    }
+}
+
+/// Where bodies wait without a disk.
+fn staging(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, beside: Beside<'_>) {
+    config.staging_dir = section.optional(reader, "staging_dir", Leaf::file_path);
+    let limit = section.optional(reader, "staging_limit", |leaf| {
+        leaf.size(defaults::MIN_DISK_LIMIT)
+    });
+    set(&mut config.staging_limit, limit);
+    if !beside.disk {
+        return;
+    }
+    for name in ["staging_dir", "staging_limit"] {
+        if let Some(leaf) = section.leaf(name) {
+            reader.warn(
+                leaf.path(),
+                "is not used: with `disk`, bodies wait there; remove it",
+            );
+        }
+    }
+}
