@@ -6,15 +6,29 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::faults::Gate;
 use super::line::Line;
 use super::request::Running;
 
+/// How a body leaves.
+#[derive(Default)]
+pub(super) struct Flow {
+    pub(super) end: End,
+    /// Bytes a second.
+    pub(super) rate: Option<u64>,
+    /// Where it waits.
+    pub(super) pause: Option<(u64, Gate)>,
+}
+
 /// How a body ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
+    #[default]
     Whole,
     /// As if this were all; hyper does not learn the length.
     Clean(u64),
@@ -28,10 +42,14 @@ pub(super) struct Answer {
     line: Arc<Line>,
     end: End,
     rate: Option<Rate>,
+    pause: Option<Pause>,
     /// Came from `inner`, but may not leave yet.
     rest: Bytes,
     sent: u64,
 }
+
+/// What is after so many bytes waits for this.
+struct Pause(u64, BoxFuture<'static, ()>);
 
 /// When the next piece may leave, for so many bytes a second.
 struct Rate {
@@ -60,19 +78,15 @@ impl Rate {
 }
 
 impl Answer {
-    pub(super) fn new(
-        inner: s3s::Body,
-        running: Running,
-        line: Arc<Line>,
-        end: End,
-        rate: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(inner: s3s::Body, running: Running, line: Arc<Line>, flow: Flow) -> Self {
+        let pause = |(bytes, gate): (u64, Gate)| Pause(bytes, async move { gate.pass().await }.boxed());
         Self {
             inner,
             running,
             line,
-            end,
-            rate: rate.map(Rate::new),
+            end: flow.end,
+            rate: flow.rate.map(Rate::new),
+            pause: flow.pause.map(pause),
             rest: Bytes::new(),
             sent: 0,
         }
@@ -84,7 +98,9 @@ impl Answer {
             End::Whole => u64::MAX,
             End::Clean(bytes) | End::Reset(bytes) | End::Stall(bytes) => bytes.saturating_sub(self.sent),
         };
-        left.min(self.rate.as_ref().map_or(u64::MAX, Rate::piece))
+        let pause = self.pause.as_ref().map_or(u64::MAX, |pause| pause.0 - self.sent);
+        left.min(pause)
+            .min(self.rate.as_ref().map_or(u64::MAX, Rate::piece))
     }
 
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<(), s3s::StdError>>> {
@@ -110,6 +126,12 @@ impl Body for Answer {
         let this = self.get_mut();
         if let Some(rate) = &mut this.rate {
             ready!(rate.sleep.as_mut().poll(context));
+        }
+        if let Some(Pause(bytes, gate)) = &mut this.pause
+            && *bytes == this.sent
+        {
+            ready!(gate.poll_unpin(context));
+            this.pause = None;
         }
         let room = this.room();
         if room == 0 {

@@ -23,6 +23,8 @@ pub(crate) enum Action {
     Reset(u64),
     /// Nothing more comes after so many bytes of the answer's body, which has to be longer.
     Stall(u64),
+    /// After so many bytes of the answer's body, the rest waits; it has to be longer.
+    Pause(u64, Gate),
     /// The body ends after so many bytes; a clean end, without a `Content-Length`.
     Truncate(u64),
     /// `Content-Length` says so many bytes too much; after the body the connection closes.

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use s3s::HttpError;
 use s3s::service::S3Service;
 
-use super::answer::{Answer, End};
+use super::answer::{Answer, End, Flow};
 use super::faults::{Action, Faults};
 use super::line::Line;
 use super::request::{Asked, Book};
@@ -31,10 +31,10 @@ pub(super) async fn answer(
 ) -> Result<Response<Answer>, HttpError> {
     let asked = Asked::new(&request);
     let action = front.faults.take(&asked);
-    let running = front.book.begin(asked);
+    let running = front.book.begin(asked, request.headers());
     let response = before(&front.s3, &line, request, action.as_ref()).await?;
-    let (response, end, rate) = after(&line, response, action).await;
-    Ok(response.map(|body| Answer::new(body, running, line, end, rate)))
+    let (response, flow) = after(&line, response, action).await;
+    Ok(response.map(|body| Answer::new(body, running, line, flow)))
 }
 
 /// The faults of requests.
@@ -70,23 +70,23 @@ async fn before(
     }
 }
 
-/// The faults of answers: the changed answer, how its body ends, and how fast it comes.
-async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (Answered, End, Option<u64>) {
-    let mut end = End::Whole;
-    let mut rate = None;
+/// The faults of answers: the changed answer, and how its body leaves.
+async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (Answered, Flow) {
+    let mut flow = Flow::default();
     match action {
         Some(Action::LoseAnswer) => cut(line, false).await,
         Some(Action::HoldAnswer(gate)) => gate.pass().await,
-        Some(Action::Reset(bytes)) => end = End::Reset(bytes),
-        Some(Action::Stall(bytes)) => end = End::Stall(bytes),
-        Some(Action::Rate(bytes)) => rate = Some(bytes),
+        Some(Action::Reset(bytes)) => flow.end = End::Reset(bytes),
+        Some(Action::Stall(bytes)) => flow.end = End::Stall(bytes),
+        Some(Action::Rate(bytes)) => flow.rate = Some(bytes),
+        Some(Action::Pause(bytes, gate)) => flow.pause = Some((bytes, gate)),
         Some(Action::Truncate(bytes)) => {
             response.headers_mut().remove(CONTENT_LENGTH);
-            end = End::Clean(bytes);
+            flow.end = End::Clean(bytes);
         }
         Some(Action::Overstate(bytes)) => {
             overstate(&mut response, bytes);
-            end = End::Clean(u64::MAX);
+            flow.end = End::Clean(u64::MAX);
         }
         Some(Action::Etag(etag)) => {
             response
@@ -102,7 +102,7 @@ async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (
         }
         _ => {}
     }
-    (response, end, rate)
+    (response, flow)
 }
 
 fn overstate(response: &mut Answered, bytes: u64) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::memory::{Bucket, Object};
 use super::{Asked, Kind, S3Server};
@@ -84,6 +85,15 @@ impl S3Server {
     /// All requests in the order in which they came.
     pub(crate) fn log(&self) -> Vec<Asked> {
         self.front.book.read(|pages| pages.log.clone())
+    }
+
+    /// The headers of all requests of a kind.
+    pub(crate) fn headers(&self, kind: Kind) -> Vec<HeaderMap> {
+        self.front.book.read(|pages| {
+            let all = pages.log.iter().zip(&pages.headers);
+            let fitting = all.filter(|(asked, _)| asked.kind == kind);
+            fitting.map(|(_, headers)| headers.clone()).collect()
+        })
     }
 
     /// How many requests of a kind came.

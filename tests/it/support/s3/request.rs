@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use http::{Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use percent_encoding::percent_decode_str;
 
 /// The operations.
@@ -80,6 +80,8 @@ pub(super) struct Book(Arc<Mutex<Pages>>);
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     pub(super) log: Vec<Asked>,
+    /// Of the same requests.
+    pub(super) headers: Vec<HeaderMap>,
     pub(super) in_flight: usize,
     pub(super) most_in_flight: usize,
     pub(super) response_bytes: u64,
@@ -99,9 +101,10 @@ impl Book {
         self.0.lock().unwrap().connections += 1;
     }
 
-    pub(super) fn begin(&self, asked: Asked) -> Running {
+    pub(super) fn begin(&self, asked: Asked, headers: &HeaderMap) -> Running {
         let mut pages = self.0.lock().unwrap();
         pages.log.push(asked);
+        pages.headers.push(headers.clone());
         pages.in_flight += 1;
         pages.most_in_flight = pages.most_in_flight.max(pages.in_flight);
         Running(self.clone())

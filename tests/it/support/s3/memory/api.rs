@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::{Memory, Object, list};
+use super::{Memory, Object, checked, list};
 
 /// Reads a whole body, which has to be as long as was said.
 async fn receive(body: Option<StreamingBlob>, length: Option<i64>) -> S3Result<Bytes> {
@@ -80,8 +80,8 @@ impl S3 for Memory {
 
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = req.input;
-        let bytes = receive(input.body, input.content_length).await?;
-        let object = Object::new(bytes, input.metadata.unwrap_or_default());
+        let metadata = checked(input.metadata)?;
+        let object = Object::new(receive(input.body, input.content_length).await?, metadata);
         let e_tag = Some(object.etag.clone());
         let mut state = self.lock();
         let bucket = state.bucket(&input.bucket)?;

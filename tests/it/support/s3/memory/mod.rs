@@ -124,6 +124,16 @@ impl Object {
     }
 }
 
+/// The metadata of a new object, which is short: 2 KB of names and values.
+fn checked(metadata: Option<Metadata>) -> S3Result<Metadata> {
+    let metadata = metadata.unwrap_or_default();
+    let lengths = metadata.iter().map(|(name, value)| name.len() + value.len());
+    match lengths.sum::<usize>() {
+        0..=2048 => Ok(metadata),
+        _ => Err(s3_error!(MetadataTooLarge)),
+    }
+}
+
 fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

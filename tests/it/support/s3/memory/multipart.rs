@@ -8,7 +8,7 @@ use s3s::crypto::{Checksum, Md5};
 use s3s::dto::*;
 use s3s::{S3Result, s3_error};
 
-use super::{Bucket, Object, State, Upload, hex};
+use super::{Bucket, Object, State, Upload, checked, hex};
 
 /// The least that a part has, unless it is the last one.
 const SMALLEST: usize = 5 << 20;
@@ -22,7 +22,7 @@ impl State {
         // Names in the order of their beginning, as listings want them.
         let id = format!("upload-{:08}", self.begun);
         let upload = Upload {
-            metadata: input.metadata.unwrap_or_default(),
+            metadata: checked(input.metadata)?,
             begun: SystemTime::now(),
             parts: BTreeMap::new(),
         };

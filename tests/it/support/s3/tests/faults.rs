@@ -167,6 +167,38 @@ async fn answers_wait_at_a_gate() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_body_waits_at_a_gate() {
+    let server = S3Server::memory();
+    put(&server, "a", vec![9; 200_000]).await;
+    let gate = Gate::new();
+    server
+        .faults()
+        .once(Kind::Get, Action::Pause(100_000, gate.clone()));
+    let get = server.client().get_object().bucket(BUCKET).key("a");
+    let mut body = get.send().await.unwrap().body;
+    let mut read = 0;
+    while read < 100_000 {
+        read += body.next().await.unwrap().unwrap().len();
+    }
+    assert_eq!(read, 100_000);
+    gate.reached(1).await;
+    gate.open();
+    assert_eq!(body.collect().await.unwrap().into_bytes().len(), 100_000);
+}
+
+#[tokio::test]
+async fn an_error_may_come_with_a_good_status() {
+    let server = S3Server::memory();
+    let id = create(&server, "a").await;
+    server
+        .faults()
+        .once(Kind::Complete, Action::status(200, "InternalError"));
+    let complete = server.client().complete_multipart_upload();
+    let complete = complete.bucket(BUCKET).key("a").upload_id(id).send().await;
+    assert_eq!(refused(complete).1, "InternalError");
+}
+
+#[tokio::test]
 async fn answers_that_lie() {
     let server = S3Server::memory();
     put(&server, "a", "truth").await;

@@ -146,6 +146,21 @@ async fn conditions_of_writes() {
 }
 
 #[tokio::test]
+async fn names_and_metadata_have_bounds() {
+    let server = S3Server::memory();
+    let put = |name: usize, metadata: usize| {
+        let put = server.client().put_object().bucket(BUCKET).key("k".repeat(name));
+        put.metadata("name", "v".repeat(metadata)).send()
+    };
+    put(1024, 2044).await.unwrap();
+    assert_eq!(refused(put(1, 2045).await), answer(400, "MetadataTooLarge"));
+    assert_eq!(refused(put(1025, 1).await), answer(400, "KeyTooLongError"));
+    let create = server.client().create_multipart_upload().bucket(BUCKET).key("a");
+    let create = create.metadata("name", "v".repeat(2045)).send().await;
+    assert_eq!(refused(create), answer(400, "MetadataTooLarge"));
+}
+
+#[tokio::test]
 async fn an_upload_without_a_length_is_refused() {
     let server = S3Server::memory();
     let body = ByteStream::from_static(b"12345");

@@ -55,6 +55,7 @@ async fn requests_are_counted() {
     };
     tokio::join!(join_all(gets), open);
     crate::support::wait::until("all is over", || server.in_flight() == 0).await;
+    assert!(server.headers(Kind::Get)[2].contains_key("authorization"));
     assert_eq!(server.count(Kind::Get), 3);
     assert_eq!(server.count_of(Kind::Get, "dir/a b"), 3);
     assert_eq!(server.count_of(Kind::Get, "dir"), 0);
