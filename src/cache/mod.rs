@@ -13,7 +13,7 @@ pub use upload::Upload;
 
 use crate::auth::{Identity, Namespace, Scope};
 use crate::store::spool::SpoolDir;
-use crate::store::{Entry, Error, Meta, Precondition, Result, Store, StoreKey};
+use crate::store::{Content, Entry, Error, Precondition, Result, Store, StoreKey};
 
 /// An entry, and where it was found.
 #[derive(Debug, Clone)]
@@ -51,14 +51,17 @@ impl Cache {
         Ok(None)
     }
 
-    /// The description of the entry that [`Cache::get`] would return.
+    /// The entry that [`Cache::get`] would return, without its bytes: nothing is fetched for it.
     ///
     /// # Errors
     /// As [`Store::head`].
-    pub async fn head(&self, scope: &Scope, name: &EntryName) -> Result<Option<Arc<Meta>>> {
+    pub async fn head(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
         for namespace in scope.readable() {
             if let Some(meta) = self.store.head(&key(namespace, name)).await? {
-                return Ok(Some(meta));
+                let content = Content::Described(meta.size);
+                let namespace = namespace.clone();
+                let entry = Entry { meta, content };
+                return Ok(Some(Hit { entry, namespace }));
             }
         }
         Ok(None)

@@ -34,13 +34,15 @@ pub async fn admit(
     protocol: &'static str,
     route: &'static str,
 ) -> Result<Admitted, (Failure, Report)> {
-    let (parts, body) = request.into_parts();
     let mut report = Report {
         protocol,
         route,
         ..Report::default()
     };
-    let caller = match app.caller(&parts.headers).await {
+    // Taken apart after the wait, so that the parts are not kept in the future as well.
+    let caller = app.caller(request.headers()).await;
+    let (parts, body) = request.into_parts();
+    let caller = match caller {
         Ok(caller) => caller,
         Err(error) => {
             app.discard(&parts, body);
@@ -52,7 +54,7 @@ pub async fn admit(
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
         early.admitted(&report);
     }
-    if let Err(failure) = key::path(&parts) {
+    if let Err(failure) = key::host(&parts).and_then(|()| key::path(&parts)) {
         app.discard(&parts, body);
         return Err((failure, report));
     }

@@ -24,10 +24,11 @@ pub(super) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
     if key.iter().any(|byte| *byte < 0x20 || *byte == 0x7f) {
         return Err(invalid("the path has control characters"));
     }
-    if key
-        .split(|byte| matches!(byte, b'/' | b'\\'))
-        .any(|segment| matches!(segment, b"." | b".."))
-    {
+    let dotted = |key: &[u8]| {
+        key.split(|byte| matches!(byte, b'/' | b'\\'))
+            .any(|segment| matches!(segment, b"." | b".."))
+    };
+    if key.contains(&b'.') && dotted(&key) {
         return Err(invalid("the path has a segment that is a dot or two"));
     }
     Ok(key)
@@ -38,12 +39,16 @@ pub(super) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
 /// carries an authority.
 pub(super) fn path(parts: &Parts) -> Result<&str, Failure> {
     let proxied = parts.version < Version::HTTP_2 && parts.uri.authority().is_some();
-    // RFC 9112, section 3.2.
+    let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
+    path.ok_or_else(|| invalid("the target of the request must be a path"))
+}
+
+/// Refuses what names no server, or several (RFC 9112, section 3.2).
+pub(super) fn host(parts: &Parts) -> Result<(), Failure> {
     if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
         return Err(invalid("the request must have exactly one Host header"));
     }
-    let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
-    path.ok_or_else(|| invalid("the target of the request must be a path"))
+    Ok(())
 }
 
 /// Why a key has no name: it is too long (an empty one never gets that far).

@@ -10,7 +10,12 @@ pub(crate) struct DecodedPath<'a>(Cow<'a, [u8]>);
 
 impl<'a> DecodedPath<'a> {
     pub(crate) fn of(uri: &'a Uri) -> Self {
-        Self(percent_decode_str(uri.path()).into())
+        let path = uri.path();
+        Self(match path.contains('%') {
+            true => percent_decode_str(path).into(),
+            // Nearly always; the decoder would look at it byte by byte.
+            false => path.as_bytes().into(),
+        })
     }
 
     /// What follows the segments of `prefix`: `Some(None)` if the path ends with them.

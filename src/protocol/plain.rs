@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
+use super::reply::Reply;
 use crate::auth;
 use crate::error::{Class, Classify};
 use crate::store;
@@ -81,12 +80,11 @@ impl Failure {
     }
 
     /// The answer; `report` says the rest of what is known about the request.
-    pub fn into_response_with(self, mut report: Report) -> Response {
+    pub fn into_reply(self, mut report: Report) -> Reply {
         report.outcome = self.outcome();
         report.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
-        let mut response = Response::new(Body::from(self.text()));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
+        let mut reply = Reply::new(self.status(), self.text(), report);
+        let headers = reply.headers_mut();
         let form = if self.sizes.is_some() {
             "application/json"
         } else {
@@ -100,8 +98,7 @@ impl Failure {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
-        response.extensions_mut().insert(report);
-        response
+        reply
     }
 
     /// Users ask for the numbers when an entry is too large: those go out as JSON.
@@ -116,14 +113,6 @@ impl Failure {
             None => format!("{}\n", self.public),
         }
     }
-}
-
-/// An answer with its report.
-pub fn respond(status: StatusCode, body: impl Into<Body>, report: Report) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.extensions_mut().insert(report);
-    response
 }
 
 /// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its

@@ -3,14 +3,13 @@
 //! They are no keys: a client of such a protocol must see "not here" and never read or write a plain
 //! entry by accident. Authentication comes first, as everywhere, so that nobody can probe.
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
 use http::StatusCode;
 
+use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
-use super::{Frontend, Handler};
+use super::reply::Reply;
 use crate::telemetry::access::Outcome;
 
 const PREFIXES: &[&[&str]] = &[
@@ -20,17 +19,17 @@ const PREFIXES: &[&[&str]] = &[
 ];
 
 /// The front-end.
-pub(super) fn frontend(app: &App) -> Frontend {
+pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "none",
         claims: |path| PREFIXES.iter().any(|prefix| path.is_below(prefix)),
-        handler: Handler::Routed(Router::new().fallback(refuse).with_state(app.clone())),
+        answer: |app, request| Box::pin(refuse(app, request)),
     }
 }
 
-async fn refuse(State(app): State<App>, request: Request) -> Response {
+async fn refuse(app: App, request: Request) -> Reply {
     match admit(&app, request, "none", "reserved").await {
-        Err((failure, report)) => failure.into_response_with(report),
+        Err((failure, report)) => failure.into_reply(report),
         Ok(Admitted {
             parts,
             body,
@@ -39,13 +38,11 @@ async fn refuse(State(app): State<App>, request: Request) -> Response {
         }) => {
             app.discard(&parts, body);
             report.outcome = Outcome::Refused;
-            let mut response = (
+            Reply::new(
                 StatusCode::NOT_FOUND,
                 "this path is reserved and serves nothing\n",
+                report,
             )
-                .into_response();
-            response.extensions_mut().insert(report);
-            response
         }
     }
 }

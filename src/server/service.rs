@@ -7,18 +7,18 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use futures_util::TryStreamExt;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Request, StatusCode, Version, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
-use super::connections::{Activity, Connections};
+use super::connections::{Activity, Connections, Running};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{DISCARDED, expects_continue};
-use crate::protocol::entry::FileBody;
+use crate::protocol::reply::Reply;
 use crate::store::{Content, FileRange};
 use crate::sys;
-use crate::telemetry::access::{Exchange, Recorder, Report};
+use crate::telemetry::access::{Exchange, Recorder};
 
 /// What the requests of all connections share.
 pub(super) struct Context {
@@ -28,11 +28,22 @@ pub(super) struct Context {
 }
 
 /// Answers the requests of one connection.
-#[derive(Clone)]
 pub(super) struct Service {
     pub(super) context: Arc<Context>,
     pub(super) outbox: Outbox,
     pub(super) activity: Activity,
+}
+
+/// A request under way. Small: its space is set up for every request.
+struct Asked {
+    context: Arc<Context>,
+    outbox: Outbox,
+    running: Running,
+    exchange: Exchange,
+    http1: bool,
+    head: bool,
+    sends_body: bool,
+    unread: bool,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -40,55 +51,85 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.clone().answer(request))
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let asked = self.begin(&mut request);
+        let reply = self.context.dispatch.answer(request.map(body));
+        Box::pin(async move { Ok(asked.respond(reply.await)) })
     }
 }
 
 impl Service {
-    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<WireBody>, Infallible> {
+    fn begin(&self, request: &mut Request<Incoming>) -> Asked {
         let running = self.activity.begin();
         let mut exchange = self.context.recorder.begin(request.method());
-        let http1 = request.version() < Version::HTTP_2;
-        let head = request.method() == http::Method::HEAD;
         // A body that is not read to its end makes hyper close the connection; the client must still get
         // to read the answer.
         let sends_body = !http_body::Body::is_end_stream(request.body());
         if sends_body {
             request.extensions_mut().insert(exchange.early());
         }
-        let unread = sends_body && is_left_unread(&request);
-        let response = self.context.dispatch.answer(request.map(body)).await;
-        if sends_body && !response.status().is_success() {
+        Asked {
+            context: Arc::clone(&self.context),
+            outbox: self.outbox.clone(),
+            running,
+            exchange,
+            http1: request.version() < Version::HTTP_2,
+            head: request.method() == http::Method::HEAD,
+            sends_body,
+            unread: sends_body && is_left_unread(request),
+        }
+    }
+}
+
+impl Asked {
+    fn respond(mut self, reply: Reply) -> Response<WireBody> {
+        let Reply {
+            response,
+            file,
+            report,
+        } = reply;
+        let (mut parts, body) = response.into_parts();
+        let refused = !parts.status.is_success();
+        if self.sends_body && refused {
             self.outbox.linger();
         }
-        let (mut parts, body) = response.into_parts();
-        let report = parts.extensions.remove::<Report>().unwrap_or_default();
-        let refused = !parts.status.is_success();
-        if self.context.connections.is_draining() || unread && refused {
+        if self.context.connections.is_draining() || self.unread && refused {
             parts
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.status.is_client_error() || parts.status.is_server_error() {
-            add_id(&mut parts.headers, &exchange);
+            add_id(&mut parts.headers, &self.exchange);
         }
-        let file = parts.extensions.remove::<FileBody>();
-        exchange.answered(
-            parts.status.as_u16(),
-            (!head).then(|| length_of(&parts.headers, &body)),
-            report,
-        );
-        let body = match file {
-            Some(FileBody(part)) if http1 && sys::CAN_SEND_FILE => {
+        let length = match &file {
+            Some(part) => part.len(),
+            None => http_body::Body::size_hint(&body).exact().unwrap_or(0),
+        };
+        if self.must_say(length, parts.status) {
+            parts.headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        self.exchange
+            .answered(parts.status.as_u16(), (!self.head).then_some(length), report);
+        Response::from_parts(parts, self.wire(body, file))
+    }
+
+    /// Whether hyper would leave out the length of an answer to a read.
+    fn must_say(&self, length: u64, status: StatusCode) -> bool {
+        let left_out = !self.http1 || self.head && length == 0;
+        left_out && matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+    }
+
+    fn wire(self, body: Body, file: Option<FileRange>) -> WireBody {
+        let (exchange, running) = (self.exchange, self.running);
+        match file {
+            Some(part) if self.http1 && sys::CAN_SEND_FILE => {
                 WireBody::file(part, self.outbox, exchange, running)
             }
-            Some(FileBody(part)) if http1 => WireBody::routed(pieces(part), exchange, running),
-            Some(FileBody(part)) => WireBody::multiplexed(pieces(part), exchange, running),
-            None if http1 => WireBody::routed(body, exchange, running),
+            Some(part) if self.http1 => WireBody::routed(pieces(part), exchange, running),
+            Some(part) => WireBody::multiplexed(pieces(part), exchange, running),
+            None if self.http1 => WireBody::routed(body, exchange, running),
             None => WireBody::multiplexed(body, exchange, running),
-        };
-        Ok(Response::from_parts(parts, body))
+        }
     }
 }
 
@@ -111,15 +152,6 @@ fn body(incoming: Incoming) -> Body {
 /// A file for a transport that cannot send it whole.
 fn pieces(part: FileRange) -> Body {
     Body::new(StreamBody::new(Content::File(part).pieces().map_ok(Frame::data)))
-}
-
-/// How many bytes of a body the client was promised.
-fn length_of(headers: &http::HeaderMap, body: &Body) -> u64 {
-    let said = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    said.or_else(|| http_body::Body::size_hint(body).exact())
-        .unwrap_or(0)
 }
 
 /// Lets a user name the request to the operator.

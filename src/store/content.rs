@@ -29,6 +29,8 @@ pub enum Content {
     File(FileRange),
     /// A part of an object that is read as it is sent.
     Remote(RemoteRange),
+    /// No bytes, only how many there are: for answers without a body.
+    Described(u64),
 }
 
 impl Content {
@@ -38,6 +40,7 @@ impl Content {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(part) => part.len(),
             Self::Remote(part) => part.len(),
+            Self::Described(length) => *length,
         }
     }
 
@@ -56,6 +59,7 @@ impl Content {
             Self::Memory(bytes) => Self::Memory(bytes.slice(start as usize..end as usize)),
             Self::File(part) => Self::File(part.slice(start..end)),
             Self::Remote(part) => Self::Remote(part.slice(start..end)),
+            Self::Described(_) => Self::Described(end - start),
         }
     }
 
@@ -66,6 +70,7 @@ impl Content {
             Self::File(part) if part.file.is_growing() => "s3",
             Self::File(_) => "disk",
             Self::Remote(_) => "s3",
+            Self::Described(_) => "index",
         }
     }
 
@@ -350,6 +355,7 @@ impl Stream for Pieces {
             Content::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Memory(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             Content::File(_) => this.poll_file(cx),
+            Content::Described(_) => Poll::Ready(Some(Err(io::ErrorKind::Unsupported.into()))),
             Content::Remote(part) => {
                 let open = || part.source.open(part.start..part.end);
                 this.stream.get_or_insert_with(open).as_mut().poll_next(cx)

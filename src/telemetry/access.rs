@@ -105,11 +105,12 @@ impl RequestId {
     /// 24 hex digits: the process, then the request.
     fn text(self) -> [u8; 24] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u64, nth: usize| HEX[(value >> (4 * nth)) as usize & 15];
-        std::array::from_fn(|at| match at {
-            0..8 => digit(self.0.into(), 7 - at),
-            _ => digit(self.1, 23 - at),
-        })
+        let bytes = (u128::from(self.0) << 64 | u128::from(self.1)).to_be_bytes();
+        let mut text = [0; 24];
+        for (byte, pair) in bytes[4..].iter().zip(text.as_chunks_mut::<2>().0) {
+            *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        }
+        text
     }
 }
 

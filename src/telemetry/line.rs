@@ -136,15 +136,19 @@ fn timestamp(line: &mut String, now: SystemTime) {
         }
         line.push_str(text);
     });
-    // A digit in front keeps the zeros, and is taken away again.
-    let at = line.len();
-    number(line, 1_000_000 + u64::from(since.subsec_micros()));
-    line.remove(at);
+    // A digit in front keeps the zeros, and is left out.
+    digits(1_000_000 + u64::from(since.subsec_micros()), |text| {
+        line.push_str(&text[1..]);
+    });
     line.push('Z');
 }
 
+fn number(line: &mut String, value: u64) {
+    digits(value, |text| line.push_str(text));
+}
+
 /// Without the machinery of `fmt`, which costs several times the digits.
-fn number(line: &mut String, mut value: u64) {
+fn digits(mut value: u64, take: impl FnOnce(&str)) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -155,9 +159,7 @@ fn number(line: &mut String, mut value: u64) {
             break;
         }
     }
-    digits[at..]
-        .iter()
-        .for_each(|digit| line.push(char::from(*digit)));
+    take(std::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -1,38 +1,75 @@
 //! From the bytes of an entry to a response.
 
-use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use crate::store::{Content, FileRange};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderValue, StatusCode, header};
+use http_body::{Frame, SizeHint};
+
+use crate::protocol::reply::Reply;
+use crate::store::{Content, Pieces};
 use crate::telemetry::access::Report;
 
-/// The file that is the body of a response. Travels in the extensions, beside an empty body: how the
-/// file leaves is the business of the connection.
-#[derive(Debug, Clone)]
-pub struct FileBody(pub FileRange);
-
-/// An answer with the bytes of an entry, its length and the media type of opaque bytes.
-pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) -> Response {
-    let length = content.len();
+/// An answer with the bytes of an entry and the media type of opaque bytes. Their length is written by
+/// the connection.
+pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) -> Reply {
     report.tier = content.tier();
-    let mut response = match content {
-        Content::Memory(bytes) => Response::new(Body::from(bytes)),
+    let mut reply = match content {
+        Content::Memory(bytes) => Reply::new(status, bytes, report),
         Content::File(part) => {
-            let mut response = Response::new(Body::empty());
-            response.extensions_mut().insert(FileBody(part));
-            response
+            let reply = Reply::new(status, Body::empty(), report);
+            Reply {
+                file: Some(part),
+                ..reply
+            }
         }
-        far @ Content::Remote(_) => Response::new(Body::from_stream(far.pieces())),
+        far => Reply::new(status, Body::new(Measured::new(far)), report),
     };
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let headers = reply.headers_mut();
     headers.reserve(6);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    response.extensions_mut().insert(report);
-    response
+    reply
+}
+
+/// A body that is read as it is sent, and that knows its length.
+struct Measured {
+    pieces: Pieces,
+    left: u64,
+}
+
+impl Measured {
+    fn new(content: Content) -> Self {
+        Self {
+            left: content.len(),
+            pieces: content.pieces(),
+        }
+    }
+}
+
+impl http_body::Body for Measured {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = ready!(Pin::new(&mut self.pieces).poll_next(cx));
+        if let Some(Ok(bytes)) = &piece {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }

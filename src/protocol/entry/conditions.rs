@@ -24,6 +24,13 @@ pub(crate) enum Verdict {
     Failed,
 }
 
+/// Whether a read has to be weighed at all: whether any header is there that [`read`] or a range needs.
+/// One look at each name is cheaper than three look-ups in vain.
+pub(crate) fn concern(headers: &HeaderMap) -> bool {
+    let all = [header::IF_MATCH, header::IF_NONE_MATCH, header::RANGE];
+    headers.keys().any(|name| all.contains(name))
+}
+
 /// Weighs `If-Match`, then `If-None-Match`, in the order of RFC 9110, section 13.2.2. Dates are
 /// ignored: entries carry no `Last-Modified`.
 pub(crate) fn read(headers: &HeaderMap, current: &ETag) -> Verdict {

@@ -8,6 +8,5 @@ pub mod conditions;
 mod read;
 mod receive;
 
-pub use body::FileBody;
 pub use read::{head, insert_etag, read};
 pub use receive::{Received, receive};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
@@ -14,6 +13,7 @@ use crate::cache::{EntryName, Hit};
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::plain::{self, Failure};
+use crate::protocol::reply::Reply;
 use crate::range::{ByteRange, Resolved};
 use crate::store::{ETag, Meta};
 use crate::telemetry::access::{Outcome, Report};
@@ -32,8 +32,13 @@ pub async fn read(
     name: &EntryName,
     parts: &Parts,
     mut report: Report,
-) -> Result<(Response, Arc<Meta>), Report> {
-    match app.cache().get(&caller.scope, name).await {
+) -> Result<(Reply, Arc<Meta>), Report> {
+    let found = if parts.method == Method::HEAD {
+        app.cache().head(&caller.scope, name).await
+    } else {
+        app.cache().get(&caller.scope, name).await
+    };
+    match found {
         Ok(Some(hit)) => {
             report.namespace = Some(Arc::clone(hit.namespace.label()));
             report.outcome = Outcome::Hit;
@@ -54,9 +59,9 @@ pub async fn read(
 
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
 pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<Meta>> {
-    app.cache()
-        .head(&caller.scope, name)
-        .await
+    let found = app.cache().head(&caller.scope, name).await;
+    found
+        .map(|hit| hit.map(|hit| hit.entry.meta))
         .unwrap_or_else(|error| {
             tracing::warn!(
                 error = plain::chain(&error),
@@ -66,45 +71,52 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         })
 }
 
-fn weigh(parts: &Parts, hit: Hit, mut report: Report) -> Response {
+fn weigh(parts: &Parts, hit: Hit, mut report: Report) -> Reply {
+    if !conditions::concern(&parts.headers) {
+        return whole(hit, report);
+    }
     let etag = &hit.entry.meta.etag;
     match conditions::read(&parts.headers, etag) {
         Verdict::Proceed => respond(parts, hit, report),
         Verdict::NotModified => {
             report.outcome = Outcome::Condition;
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response.extensions_mut().insert(report);
-            describe(response.headers_mut(), etag);
-            response
+            let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty(), report);
+            describe(reply.headers_mut(), etag);
+            reply
         }
         Verdict::Failed => {
             let failure = Failure::new(Class::PreconditionFailed, "the precondition does not hold");
-            failure.into_response_with(report)
+            failure.into_reply(report)
         }
     }
 }
 
-fn respond(parts: &Parts, hit: Hit, report: Report) -> Response {
+fn whole(hit: Hit, report: Report) -> Reply {
+    let mut reply = body::respond(StatusCode::OK, hit.entry.content, report);
+    describe(reply.headers_mut(), &hit.entry.meta.etag);
+    reply
+}
+
+fn respond(parts: &Parts, hit: Hit, report: Report) -> Reply {
     let Meta { size, etag, .. } = &*hit.entry.meta;
     let content = hit.entry.content;
-    let mut response = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
+    let mut reply = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
         Resolved::Whole => body::respond(StatusCode::OK, content, report),
         Resolved::Part(part) => {
             let span = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            let mut response = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), report);
-            insert_span(response.headers_mut(), &span);
-            response
+            let mut reply = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), report);
+            insert_span(reply.headers_mut(), &span);
+            reply
         }
         Resolved::Unsatisfiable => {
             let failure = Failure::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
-            let mut response = failure.into_response_with(report);
-            insert_span(response.headers_mut(), &format!("bytes */{size}"));
-            return response;
+            let mut reply = failure.into_reply(report);
+            insert_span(reply.headers_mut(), &format!("bytes */{size}"));
+            return reply;
         }
     };
-    describe(response.headers_mut(), etag);
-    response
+    describe(reply.headers_mut(), etag);
+    reply
 }
 
 /// The range that counts: `GET` only (RFC 9110, section 14.2), one header, the right version.

@@ -1,29 +1,29 @@
 //! `DELETE`: removes the entry from the caller's first namespace.
 
 use axum::body::Body;
-use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 
-use super::{entry_name, respond};
+use super::entry_name;
 use crate::auth::Identity;
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::entry::conditions;
 use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
 use crate::telemetry::access::{Outcome, Report};
 
-pub(super) async fn answer(app: &App, caller: &Identity, parts: &Parts, mut report: Report) -> Response {
+pub(super) async fn answer(app: &App, caller: &Identity, parts: &Parts, mut report: Report) -> Reply {
     match remove(app, caller, parts).await {
         Ok(true) => {
             report.outcome = Outcome::Deleted;
-            respond(StatusCode::NO_CONTENT, Body::empty(), report)
+            Reply::new(StatusCode::NO_CONTENT, Body::empty(), report)
         }
         Ok(false) => {
             report.outcome = Outcome::Miss;
-            respond(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
+            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
         }
-        Err(failure) => failure.into_response_with(report),
+        Err(failure) => failure.into_reply(report),
     }
 }
 

@@ -4,14 +4,14 @@
 //! eleven requests for each write, or makes the cache read-only.
 
 use axum::body::Body;
-use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
-use super::{ALLOW, entry_name, respond};
+use super::{ALLOW, entry_name};
 use crate::auth::Identity;
 use crate::protocol::app::App;
 use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
 use crate::protocol::{entry, key};
 use crate::store::Meta;
 use crate::telemetry::access::{Outcome, Report};
@@ -26,7 +26,7 @@ pub(super) async fn propfind(
     parts: &Parts,
     body: Body,
     mut report: Report,
-) -> Response {
+) -> Reply {
     app.discard(parts, body);
     report.outcome = Outcome::Control;
     report.route = "PROPFIND /{key}";
@@ -34,7 +34,7 @@ pub(super) async fn propfind(
     if path != "/"
         && let Err(failure) = key::decode(parts)
     {
-        return failure.into_response_with(report);
+        return failure.into_reply(report);
     }
     if path.ends_with('/') {
         return multistatus(path, "<D:resourcetype><D:collection/></D:resourcetype>", report);
@@ -50,9 +50,9 @@ pub(super) async fn propfind(
         }
         Ok(None) => {
             report.outcome = Outcome::Miss;
-            respond(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
+            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
         }
-        Err(failure) => failure.into_response_with(report),
+        Err(failure) => failure.into_reply(report),
     }
 }
 
@@ -62,37 +62,37 @@ async fn file(app: &App, caller: &Identity, parts: &Parts) -> Result<Option<std:
 }
 
 /// Folders need no state: every one exists.
-pub(super) fn mkcol(app: &App, parts: &Parts, body: Body, mut report: Report) -> Response {
+pub(super) fn mkcol(app: &App, parts: &Parts, body: Body, mut report: Report) -> Reply {
     app.discard(parts, body);
     report.outcome = Outcome::Control;
     report.route = "MKCOL /{key}";
-    respond(StatusCode::CREATED, Body::empty(), report)
+    Reply::new(StatusCode::CREATED, Body::empty(), report)
 }
 
-pub(super) fn options(mut report: Report) -> Response {
+pub(super) fn options(mut report: Report) -> Reply {
     report.outcome = Outcome::Control;
-    let mut response = respond(StatusCode::OK, Body::empty(), report);
-    let headers = response.headers_mut();
+    let mut reply = Reply::new(StatusCode::OK, Body::empty(), report);
+    let headers = reply.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
     headers.insert("dav", HeaderValue::from_static("1"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("Authorization"),
     );
-    response
+    reply
 }
 
-fn multistatus(path: &str, properties: &str, report: Report) -> Response {
+fn multistatus(path: &str, properties: &str, report: Report) -> Reply {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>{}</D:href>\
          <D:propstat><D:prop><D:getlastmodified>{EPOCH}</D:getlastmodified>{properties}</D:prop>\
          <D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>\n",
         escape(path)
     );
-    let mut response = respond(StatusCode::MULTI_STATUS, Body::from(text), report);
+    let mut reply = Reply::new(StatusCode::MULTI_STATUS, Body::from(text), report);
     let xml = HeaderValue::from_static("application/xml; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, xml);
-    response
+    reply.headers_mut().insert(header::CONTENT_TYPE, xml);
+    reply
 }
 
 fn escape(text: &str) -> String {

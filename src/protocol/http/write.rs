@@ -1,14 +1,14 @@
 //! `PUT` and `POST`: store the body, whatever its media type says (curl posts forms).
 
 use axum::body::Body;
-use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 
-use super::{entry_name, respond};
+use super::entry_name;
 use crate::auth::Identity;
 use crate::protocol::app::App;
 use crate::protocol::entry::{self, conditions};
+use crate::protocol::reply::Reply;
 use crate::store::Metadata;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -18,12 +18,12 @@ pub(super) async fn answer(
     parts: &Parts,
     body: Body,
     mut report: Report,
-) -> Response {
+) -> Reply {
     let name = match entry_name(parts) {
         Ok(name) => name,
         Err(failure) => {
             app.discard(parts, body);
-            return failure.into_response_with(report);
+            return failure.into_reply(report);
         }
     };
     let precondition = conditions::change(&parts.headers);
@@ -33,10 +33,10 @@ pub(super) async fn answer(
         Ok(meta) => {
             report.tier = "disk";
             report.outcome = Outcome::Stored;
-            let mut response = respond(StatusCode::CREATED, Body::empty(), report);
-            entry::insert_etag(response.headers_mut(), &meta.etag);
-            response
+            let mut reply = Reply::new(StatusCode::CREATED, Body::empty(), report);
+            entry::insert_etag(reply.headers_mut(), &meta.etag);
+            reply
         }
-        Err(failure) => failure.into_response_with(report),
+        Err(failure) => failure.into_reply(report),
     }
 }

@@ -3,18 +3,17 @@
 //! Nx fails the user's run for every status that it does not know, so storage trouble is "not here"
 //! on a read and "not allowed" on a write, both of which it takes in silence.
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::extract::Request;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 
+use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
-use super::plain::{Failure, respond};
-use super::{Frontend, Handler};
+use super::plain::Failure;
+use super::reply::Reply;
 use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::Class;
@@ -22,15 +21,15 @@ use crate::store::{Metadata, Precondition, Protocol};
 use crate::telemetry::access::{Outcome, Report};
 
 /// The front-end.
-pub(super) fn frontend(app: &App) -> Frontend {
+pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "nx",
         claims: |path| path.is_child_of(&["v1", "cache"]),
-        handler: Handler::Routed(Router::new().fallback(answer).with_state(app.clone())),
+        answer: |app, request| Box::pin(answer(app, request)),
     }
 }
 
-async fn answer(State(app): State<App>, request: Request) -> Response {
+async fn answer(app: App, request: Request) -> Reply {
     let admitted = admit(&app, request, "nx", "/v1/cache/{hash}").await;
     let Admitted {
         caller,
@@ -39,29 +38,29 @@ async fn answer(State(app): State<App>, request: Request) -> Response {
         mut report,
     } = match admitted {
         Ok(admitted) => admitted,
-        Err((failure, report)) => return failure.into_response_with(report),
+        Err((failure, report)) => return failure.into_reply(report),
     };
     let name = match name(&parts) {
         Ok(name) => name,
         Err(failure) => {
             app.discard(&parts, body);
-            return failure.into_response_with(report);
+            return failure.into_reply(report);
         }
     };
     match parts.method {
         Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, report).await {
-            Ok((response, _)) => response,
-            Err(report) => respond(StatusCode::NOT_FOUND, "not found\n", report),
+            Ok((reply, _)) => reply,
+            Err(report) => Reply::new(StatusCode::NOT_FOUND, "not found\n", report),
         },
         Method::PUT | Method::POST => write(&app, &caller, &name, &parts, body, report).await,
         _ => {
             app.discard(&parts, body);
             report.outcome = Outcome::Refused;
-            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n", report);
-            response
+            let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n", report);
+            reply
                 .headers_mut()
                 .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT, POST"));
-            response
+            reply
         }
     }
 }
@@ -73,7 +72,7 @@ async fn write(
     parts: &Parts,
     body: Body,
     mut report: Report,
-) -> Response {
+) -> Reply {
     let received = entry::receive(
         app,
         caller,
@@ -89,15 +88,15 @@ async fn write(
         Ok(_) => {
             report.tier = "disk";
             report.outcome = Outcome::Stored;
-            respond(StatusCode::OK, "", report)
+            Reply::new(StatusCode::OK, "", report)
         }
         Err(failure) => {
-            let mut response = failure.into_response_with(report);
+            let mut reply = failure.into_reply(report);
             // Not stored for any reason but a cut-off body: the status that Nx takes in silence.
-            if response.status() != StatusCode::BAD_REQUEST {
-                *response.status_mut() = StatusCode::FORBIDDEN;
+            if reply.response.status() != StatusCode::BAD_REQUEST {
+                reply.set_status(StatusCode::FORBIDDEN);
             }
-            response
+            reply
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{ROOT, error, respond};
+use super::{ROOT, error};
 use crate::cache::EntryName;
 use crate::error::Class;
 use crate::protocol::admit::Admitted;
@@ -15,6 +14,7 @@ use crate::protocol::app::App;
 use crate::protocol::entry;
 use crate::protocol::path::DecodedPath;
 use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
 use crate::store::{Metadata, Precondition, Protocol};
 use crate::telemetry::access::Outcome;
 
@@ -27,7 +27,7 @@ pub(super) const HEADERS: [&str; 4] = [
     "x-artifact-dirty-hash",
 ];
 
-pub(super) async fn read(app: &App, admitted: Admitted) -> Response {
+pub(super) async fn read(app: &App, admitted: Admitted) -> Reply {
     let Admitted {
         caller,
         parts,
@@ -38,19 +38,19 @@ pub(super) async fn read(app: &App, admitted: Admitted) -> Response {
         Ok(name) => name,
         Err(failure) => return error::respond(failure, report),
     };
-    let (mut response, meta) = match entry::read(app, &caller, &name, &parts, report).await {
+    let (mut reply, meta) = match entry::read(app, &caller, &name, &parts, report).await {
         Ok(found) => found,
-        Err(report) => return respond(StatusCode::NOT_FOUND, Body::empty(), report),
+        Err(report) => return Reply::new(StatusCode::NOT_FOUND, Body::empty(), report),
     };
     for (name, value) in meta.metadata.iter() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
-            response.headers_mut().insert(name, value);
+            reply.headers_mut().insert(name, value);
         }
     }
-    response
+    reply
 }
 
-pub(super) async fn write(app: &App, admitted: Admitted) -> Response {
+pub(super) async fn write(app: &App, admitted: Admitted) -> Reply {
     let Admitted {
         caller,
         parts,
@@ -70,7 +70,7 @@ pub(super) async fn write(app: &App, admitted: Admitted) -> Response {
         Ok(_) => {
             report.tier = "disk";
             report.outcome = Outcome::Stored;
-            respond(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), report)
+            Reply::new(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), report)
         }
         Err(failure) => error::respond(failure, report),
     }

@@ -1,22 +1,22 @@
 //! Errors in Turborepo's form: `{"error":{"code":"...","message":"..."}}`.
 
 use axum::body::Body;
-use axum::response::Response;
 use http::{HeaderValue, header};
 use serde_json::json;
 
 use crate::error::Class;
 use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
 use crate::telemetry::access::Report;
 
-pub(super) fn respond(failure: Failure, report: Report) -> Response {
+pub(super) fn respond(failure: Failure, report: Report) -> Reply {
     let text = json!({"error": {"code": code(failure.class()), "message": failure.public()}}).to_string();
-    let mut response = failure.into_response_with(report);
-    *response.body_mut() = Body::from(text);
-    response
+    let mut reply = failure.into_reply(report);
+    *reply.response.body_mut() = Body::from(text);
+    reply
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    reply
 }
 
 fn code(class: Class) -> &'static str {

@@ -7,32 +7,31 @@ mod artifacts;
 mod error;
 mod query;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::extract::Request;
 use http::{HeaderValue, Method, StatusCode, header};
 
+use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::path::DecodedPath;
-use super::plain::{Failure, respond};
-use super::{Frontend, Handler};
+use super::plain::Failure;
+use super::reply::Reply;
 use crate::error::Class;
 use crate::telemetry::access::{Outcome, Report};
 
 const ROOT: &[&str] = &["v8", "artifacts"];
 
 /// The front-end.
-pub(super) fn frontend(app: &App) -> Frontend {
+pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "turbo",
         claims: |path| path.after(ROOT) == Some(None) || path.is_child_of(ROOT),
-        handler: Handler::Routed(Router::new().fallback(answer).with_state(app.clone())),
+        answer: |app, request| Box::pin(answer(app, request)),
     }
 }
 
-async fn answer(State(app): State<App>, request: Request) -> Response {
+async fn answer(app: App, request: Request) -> Reply {
     let path = DecodedPath::of(request.uri());
     let child = path.after(ROOT).flatten().map(<[u8]>::to_vec);
     let route = match child.as_deref() {
@@ -62,37 +61,37 @@ async fn answer(State(app): State<App>, request: Request) -> Response {
 }
 
 /// Without `Authorization` among the allowed headers turbo drops the token from the real request.
-fn preflight(Admitted { mut report, .. }: Admitted) -> Response {
+fn preflight(Admitted { mut report, .. }: Admitted) -> Reply {
     report.outcome = Outcome::Control;
-    let mut response = respond(StatusCode::OK, Body::empty(), report);
-    let headers = response.headers_mut();
+    let mut reply = Reply::new(StatusCode::OK, Body::empty(), report);
+    let headers = reply.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, User-Agent, x-artifact-duration, x-artifact-tag, x-artifact-sha, x-artifact-dirty-hash, x-artifact-client-ci, x-artifact-client-interactive"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
     );
-    response
+    reply
 }
 
-fn not_allowed(app: &App, admitted: Admitted) -> Response {
+fn not_allowed(app: &App, admitted: Admitted) -> Reply {
     let Admitted {
         parts, body, report, ..
     } = admitted;
     app.discard(&parts, body);
-    let mut response = error::respond(Failure::new(Class::Invalid, "method not allowed"), report);
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(
+    let mut reply = error::respond(Failure::new(Class::Invalid, "method not allowed"), report);
+    reply.set_status(StatusCode::METHOD_NOT_ALLOWED);
+    reply.headers_mut().insert(
         header::ALLOW,
         HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
     );
-    response
+    reply
 }
 
-fn json(text: String, mut report: Report) -> Response {
+fn json(text: String, mut report: Report) -> Reply {
     report.outcome = Outcome::Control;
-    let mut response = respond(StatusCode::OK, Body::from(text), report);
-    response
+    let mut reply = Reply::new(StatusCode::OK, Body::from(text), report);
+    reply
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    reply
 }

@@ -1,7 +1,6 @@
 //! `POST /v8/artifacts`: which of these artifacts exist (dry runs of turbo 2.11).
 
 use axum::body::Body;
-use axum::response::Response;
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use crate::protocol::admit::Admitted;
 use crate::protocol::app::App;
 use crate::protocol::entry;
 use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
 
 /// A hash has some 16 characters; this is far above the tasks of any repository.
 const MOST_BYTES: usize = 1 << 20;
@@ -23,7 +23,7 @@ struct Query {
     hashes: Vec<String>,
 }
 
-pub(super) async fn answer(app: &App, admitted: Admitted) -> Response {
+pub(super) async fn answer(app: &App, admitted: Admitted) -> Reply {
     let Admitted {
         caller,
         parts,

@@ -104,7 +104,7 @@ fn weight(cell: &HotCell) -> Option<Weight> {
     let entry = &cell.opened.get()?.entry;
     Some(match &entry.content {
         Content::Memory(bytes) => Weight::Memory(bytes.len() as u64 + description(&entry.meta) + OVERHEAD),
-        Content::File(_) | Content::Remote(_) => Weight::File,
+        Content::File(_) | Content::Remote(_) | Content::Described(_) => Weight::File,
     })
 }
 
