@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 10] = [
     &["protocol::entry"],
     &["protocol"],
     &["cache"],
-    &["store::disk", "auth"],
+    &["store::disk", "store::s3", "auth"],
     &["store"],
     &["config", "telemetry"],
     &["sys", "tasks", "range", "error"],
