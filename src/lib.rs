@@ -11,7 +11,7 @@
 //! protocol::entry
 //! protocol (and the list of front-ends, which alone looks up)
 //! cache
-//! store::{disk, s3}                 auth
+//! store::{disk, s3, remote_only}    auth
 //! store (trait, key, meta, spool, budget)
 //! config, telemetry
 //! sys, tasks, range, error

@@ -11,6 +11,7 @@ pub mod key;
 mod lock;
 mod meta;
 pub mod remote;
+pub mod remote_only;
 pub mod s3;
 pub mod spool;
 mod trailer;

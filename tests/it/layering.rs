@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 10] = [
     &["protocol::entry"],
     &["protocol"],
     &["cache"],
-    &["store::disk", "store::s3", "auth"],
+    &["store::disk", "store::s3", "store::remote_only", "auth"],
     &["store"],
     &["config", "telemetry"],
     &["sys", "tasks", "range", "error"],

@@ -9,3 +9,5 @@ mod damage;
 mod disk;
 mod model;
 mod restart;
+mod s3;
+mod s3_server;
