@@ -12,7 +12,7 @@
 //! protocol (and the list of front-ends, which alone looks up)
 //! cache
 //! store::tiered
-//! store::disk                       auth
+//! store::{disk, s3, remote_only}    auth
 //! store (trait, key, meta, spool, budget)
 //! config, telemetry
 //! sys, tasks, range, error

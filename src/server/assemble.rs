@@ -10,13 +10,15 @@ use super::accept::Acceptor;
 use super::connections::Connections;
 use super::listener::{self, ListenError, Listener};
 use super::service::Context;
+use super::tiers::Tiers;
 use super::{Server, ops, samples};
 use crate::auth::{Authenticator, SetupError};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
-use crate::store::disk::{self, Disk, OpenError};
+use crate::store::disk::{self, OpenError};
+use crate::store::{self, RemoteFault, remote_only, s3};
 use crate::sys;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::access::{AccessLog, Recorder};
@@ -42,8 +44,25 @@ pub enum StartError {
         /// The configured URL.
         issuer: String,
     },
-    /// There is no tier that this version can serve from.
-    #[error("disk: this version needs a disk tier; add a `disk` section with `dir` and `limit`")]
+    /// The client of the S3 tier.
+    #[error(transparent)]
+    S3(#[from] s3::OpenError),
+    /// The folder of bodies without a disk.
+    #[error(transparent)]
+    Staging(#[from] remote_only::OpenError),
+    /// What an earlier run left on the disk for the S3 tier cannot be read.
+    #[error("disk.dir: {0}; the directory must be readable and writable for this user")]
+    Tiered(#[from] store::Error),
+    /// The bucket cannot be used, and there is no disk to serve from.
+    #[error("s3.bucket: {fault} (the server says: {cause})")]
+    Bucket {
+        /// What is wrong, with the remedy.
+        fault: RemoteFault,
+        /// The answer of the server.
+        cause: String,
+    },
+    /// There is no tier to serve from.
+    #[error("disk: there is no tier; add a `disk` section with `dir` and `limit`, or an `s3` section")]
     NoTier,
 }
 
@@ -56,12 +75,13 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         .map(|address| Listener::bind(address, "ops_listen"))
         .transpose()?;
     let auth = Authenticator::start(config.providers.clone(), &identity)?;
-    let disk = Disk::open(config.disk.as_ref().ok_or(StartError::NoTier)?, &background).await?;
+    // Boxed: the client of S3 is set up in a large future.
+    let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
-    let cache = Cache::new(Arc::clone(&disk) as Arc<_>, disk.spools());
+    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
     let app = App::new(cache, auth, limits(&config), requests.clone());
     let metrics = Arc::new(Metrics::new());
-    samples::connect(&metrics, &disk, &app);
+    samples::connect(&metrics, &tiers, &app);
     let connections = Connections::new(config.limits.keep_alive);
     background.spawn(connections.clone().run(background.stopping()));
     let acceptor = Acceptor {
@@ -84,7 +104,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         background,
         identity,
         app: app.clone(),
-        disk: Arc::clone(&disk),
+        tiers: tiers.clone(),
         config,
     };
     for listener in listeners {
@@ -99,7 +119,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
             ops::Ops {
                 metrics,
                 app,
-                disk,
+                tiers,
                 closing,
             },
         );

@@ -11,9 +11,8 @@ mod ops;
 mod reload;
 mod samples;
 mod service;
+mod tiers;
 pub mod wire;
-
-use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,10 +21,10 @@ pub use assemble::StartError;
 pub use listener::ListenError;
 
 use connections::Connections;
+use tiers::Tiers;
 
 use crate::config::{Config, ListenAddr};
 use crate::protocol::app::App;
-use crate::store::disk::Disk;
 use crate::tasks::Tasks;
 use crate::telemetry::access::AccessLog;
 
@@ -45,7 +44,7 @@ pub struct Server {
     /// What fetches keys; replaced by a reload.
     identity: Tasks,
     app: App,
-    disk: Arc<Disk>,
+    tiers: Tiers,
     config: Config,
 }
 
@@ -70,7 +69,7 @@ impl Server {
 
     /// Resolves when the disk tier has finished its scan.
     pub async fn indexed(&self) {
-        self.disk.indexed().await;
+        self.tiers.indexed().await;
     }
 
     /// Takes no new connections, lets running requests end (at most `limits.drain_timeout`), ends
@@ -91,7 +90,7 @@ impl Server {
             );
         }
         self.requests.finish().await;
-        self.disk.close().await;
+        self.tiers.close().await;
         self.identity.finish().await;
         self.background.finish().await;
         tracing::info!("stopped");

@@ -9,8 +9,8 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
+use super::tiers::Tiers;
 use crate::protocol::app::App;
-use crate::store::disk::Disk;
 use crate::telemetry::metrics::Metrics;
 
 /// What the listener reports on.
@@ -18,7 +18,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct Ops {
     pub(super) metrics: Arc<Metrics>,
     pub(super) app: App,
-    pub(super) disk: Arc<Disk>,
+    pub(super) tiers: Tiers,
     /// Set when the server has begun to drain.
     pub(super) closing: CancellationToken,
 }
@@ -32,17 +32,20 @@ pub(super) fn router(ops: Ops) -> Router {
 }
 
 /// 200 if requests should be sent here. A draining server answers 503. Issuers without keys and a
-/// running index are told, but do not take the server out of service: it can serve all the others.
+/// running index are told, but do not take the server out of service: it can serve all the others. So is a
+/// bucket that cannot be used, unless there is no disk.
 async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
     let draining = ops.closing.is_cancelled();
-    let status = if draining {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
+    let (lines, serving) = ops.tiers.state();
+    let (status, word) = match (draining, serving) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "no tier can be used"),
+        _ => (StatusCode::OK, "ready"),
     };
-    let mut text = format!("{}\n", if draining { "draining" } else { "ready" });
-    if ops.disk.stats().indexing {
-        text.push_str("disk: indexing, serving meanwhile\n");
+    let mut text = format!("{word}\n");
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
     }
     for (issuer, has_keys) in ops.app.auth().issuers() {
         if !has_keys {

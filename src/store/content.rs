@@ -63,14 +63,14 @@ impl Content {
         }
     }
 
-    /// Where the bytes come from, for the log.
+    /// Where the bytes come from, for the log; empty if there are none.
     pub fn tier(&self) -> &'static str {
         match self {
             Self::Memory(_) => "memory",
             Self::File(part) if part.file.is_growing() => "s3",
             Self::File(_) => "disk",
             Self::Remote(_) => "s3",
-            Self::Described(_) => "index",
+            Self::Described(_) => "",
         }
     }
 

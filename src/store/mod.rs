@@ -12,6 +12,8 @@ mod lock;
 mod locks;
 mod meta;
 pub mod remote;
+pub mod remote_only;
+pub mod s3;
 pub mod spool;
 pub mod tiered;
 mod trailer;

@@ -39,6 +39,15 @@ pub struct RemoteOpen {
     pub length: u64,
 }
 
+impl Debug for RemoteOpen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteOpen")
+            .field("entry", &self.entry)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How a large entry is best read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadPlan {

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Whether the byte at `offset` can be read without waiting for a disk.
 pub fn is_resident(file: &File, offset: u64) -> bool {
@@ -37,6 +38,19 @@ pub fn read_at_nowait(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
 #[cfg(not(target_os = "linux"))]
 pub fn read_at_nowait(_file: &File, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
     Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Blocking: makes a folder that only this user can look into, and what is missing above it. One that is
+/// there already stays as it is.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Blocking: fills `buffer` from `offset` on.

@@ -55,6 +55,10 @@ pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
     Ok(Log { access, guard })
 }
 
+/// The SDK of S3 warns of what the tier itself reports better, and at lower levels shows requests. All its
+/// modules begin so; a directive of the operator for one of them counts more.
+const QUIET: &str = "aws_=error";
+
 /// The filter that `level` means, or what is wrong with it.
 ///
 /// To `EnvFilter` a bare word that is no level is the name of a module, and everything else is off: a
@@ -69,7 +73,8 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     {
         return Err(format!("{word:?} is no level"));
     }
-    EnvFilter::try_new(directives.join(",")).map_err(|error| error.to_string())
+    let all = [&[QUIET], directives.as_slice()].concat().join(",");
+    EnvFilter::try_new(all).map_err(|error| error.to_string())
 }
 
 fn subscribe(format: Format, filter: EnvFilter, lines: Lines) {

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, OnceLock};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -20,7 +21,7 @@ const DURATIONS: [f64; 10] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 
 type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
 
 /// One value that another part of the server keeps and that is read when metrics are asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sample {
     /// Full name without the suffix `_total`.
     pub name: &'static str,
@@ -28,8 +29,17 @@ pub struct Sample {
     pub help: &'static str,
     /// Counter or gauge.
     pub kind: Kind,
-    /// The value now.
-    pub value: u64,
+    /// The value now, or one for each value of a label.
+    pub values: Values,
+}
+
+/// The numbers of a [`Sample`].
+#[derive(Debug, Clone)]
+pub enum Values {
+    /// A single one.
+    One(u64),
+    /// The name of a label from a closed set, and its values with their numbers.
+    By(&'static str, Vec<(&'static str, u64)>),
 }
 
 /// What a [`Sample`] is.
@@ -172,27 +182,27 @@ impl std::fmt::Debug for Samples {
 impl Collector for Samples {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for sample in (self.0)() {
-            match sample.kind {
-                Kind::Counter => {
-                    let value = ConstCounter::new(sample.value);
-                    value.encode(encoder.encode_descriptor(
-                        sample.name,
-                        sample.help,
-                        None,
-                        value.metric_type(),
-                    )?)?;
-                }
-                Kind::Gauge => {
-                    let value = ConstGauge::new(i64::try_from(sample.value).unwrap_or(i64::MAX));
-                    value.encode(encoder.encode_descriptor(
-                        sample.name,
-                        sample.help,
-                        None,
-                        value.metric_type(),
-                    )?)?;
+            let kind = match sample.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            let mut row = encoder.encode_descriptor(sample.name, sample.help, None, kind)?;
+            match sample.values {
+                Values::One(value) => encode(sample.kind, value, row)?,
+                Values::By(label, values) => {
+                    for (name, value) in values {
+                        encode(sample.kind, value, row.encode_family(&[(label, name)])?)?;
+                    }
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn encode(kind: Kind, value: u64, row: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+    match kind {
+        Kind::Counter => ConstCounter::new(value).encode(row),
+        Kind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(row),
     }
 }

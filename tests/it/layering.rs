@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 11] = [
     &["protocol"],
     &["cache"],
     &["store::tiered"],
-    &["store::disk", "auth"],
+    &["store::disk", "store::s3", "store::remote_only", "auth"],
     &["store"],
     &["config", "telemetry"],
     &["sys", "tasks", "range", "error"],

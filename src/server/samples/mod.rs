@@ -1,17 +1,27 @@
 //! The numbers that other parts keep, as metrics.
 
-use std::sync::Arc;
+mod remote;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::tiers::Tiers;
 
 use crate::auth::AuthCounters;
 use crate::protocol::app::App;
-use crate::store::disk::{Disk, DiskStats};
-use crate::telemetry::metrics::{Kind, Metrics, Sample};
+use crate::store::disk::DiskStats;
+use crate::telemetry::metrics::{Kind, Metrics, Sample, Values};
 
-/// Reads the numbers of the disk tier and of the identity layer whenever metrics are asked for.
-pub(super) fn connect(metrics: &Metrics, disk: &Arc<Disk>, app: &App) {
-    let disk = Arc::clone(disk);
-    metrics.add_samples(move || disk_samples(&disk.stats()));
+/// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
+pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
+    if let Some(disk) = tiers.disk.clone() {
+        metrics.add_samples(move || disk_samples(&disk.stats()));
+    }
+    if let Some(s3) = tiers.s3.clone() {
+        metrics.add_samples(move || remote::s3(&s3.stats(), &s3.health()));
+    }
+    if let Some(tiered) = tiers.tiered.clone() {
+        metrics.add_samples(move || remote::tiered(&tiered.stats()));
+    }
     let app = app.clone();
     metrics.add_samples(move || auth_samples(app.auth().counters()));
 }
@@ -21,7 +31,7 @@ fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
         name,
         help,
         kind: Kind::Gauge,
-        value,
+        values: Values::One(value),
     }
 }
 
@@ -30,7 +40,7 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
         name,
         help,
         kind: Kind::Counter,
-        value,
+        values: Values::One(value),
     }
 }
 
@@ -55,6 +65,11 @@ fn disk_samples(stats: &DiskStats) -> Vec<Sample> {
             "chacha_disk_entries",
             "Entries of the disk tier",
             stats.entries as u64,
+        ),
+        gauge(
+            "chacha_disk_pinned_bytes",
+            "Bytes of entries that wait for their upload and are not evicted",
+            stats.pinned,
         ),
         gauge(
             "chacha_disk_indexing",

@@ -189,9 +189,10 @@ impl Inner {
 
     /// The far tier knows what the disk knows: nothing waits any more.
     pub(super) async fn settle(&self, digest: &[u8; 32]) {
-        if let Some(mark) = self.queue.settle(digest) {
+        if let Some(mark) = self.queue.mark_of(digest) {
             self.unmark(digest, mark).await;
             self.near.unpin(digest);
+            self.queue.settle(digest);
         }
     }
 

@@ -57,7 +57,7 @@ async fn every_request_has_one_line_with_the_documented_fields() {
         json!(["PUT", "http", "/{key}", 201, "stored", "disk", 100_000, 0]),
         json!(["GET", "http", "/{key}", 200, "hit", "memory", 0, 5]),
         json!(["GET", "http", "/{key}", 200, "hit", "disk", 0, 100_000]),
-        json!(["HEAD", "http", "/{key}", 200, "hit", "disk", 0, 0]),
+        json!(["HEAD", "http", "/{key}", 200, "hit", "", 0, 0]),
         json!(["GET", "http", "/{key}", 206, "hit", "disk", 0, 10]),
         json!(["GET", "http", "/{key}", 404, "miss", "", 0, 0]),
         json!(["GET", "http", "/{key}", 200, "hit", "memory", 0, 5]),

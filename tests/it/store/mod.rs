@@ -10,3 +10,6 @@ mod disk;
 mod model;
 mod moto;
 mod restart;
+mod s3;
+mod s3_server;
+mod tiered;

@@ -1,7 +1,7 @@
 //! The task of one fill.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -57,28 +57,32 @@ async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()>
         return Ok(());
     }
     for attempt in 1.. {
-        let Some(open) = inner.far.open(key).await? else {
-            inner.fills.end(key.digest(), fill);
-            fill.tell(State::Missing);
-            return Ok(());
-        };
-        if open.entry.meta.size > SMALL as u64 {
-            return large(inner, key, fill, open).await;
-        }
-        match small::read(&inner.far, key, open).await {
+        match ask_far(inner, key, fill).await {
             Err(error) if is_torn(&error) && attempt < ATTEMPTS => {}
-            other => {
-                let (meta, bytes) = other?;
-                inner.counters.fetched(meta.size);
-                let content = Content::Memory(bytes.clone());
-                let entry = Entry { meta, content };
-                fill.tell(State::Found(entry.clone()));
-                if let Some(spool) = small::spool(&inner.near.spools(), bytes).await {
-                    publish(inner, key, fill, &entry.meta, spool).await;
-                }
-                break;
-            }
+            other => return other,
         }
+    }
+    Ok(())
+}
+
+async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
+    let Some(open) = inner.far.open(key).await? else {
+        inner.fills.end(key.digest(), fill);
+        fill.tell(State::Missing);
+        return Ok(());
+    };
+    if open.entry.meta.size > SMALL as u64 {
+        // Its faults are met part by part; once readers follow it, there is no other attempt.
+        large(inner, key, fill, open).await;
+        return Ok(());
+    }
+    let (meta, bytes) = small::read(&inner.far, key, open).await?;
+    inner.counters.fetched(meta.size);
+    let content = Content::Memory(bytes.clone());
+    let entry = Entry { meta, content };
+    fill.tell(State::Found(entry.clone()));
+    if let Some(spool) = small::spool(&inner.near.spools(), bytes).await {
+        publish(inner, key, fill, &entry.meta, spool).await;
     }
     Ok(())
 }
@@ -90,14 +94,12 @@ fn is_torn(error: &Error) -> bool {
     )
 }
 
-/// Readers follow the file from now on; errors reach them through it.
-async fn large(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>, open: RemoteOpen) -> Result<()> {
+/// Readers follow the file from now on; faults reach them through it.
+async fn large(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>, open: RemoteOpen) {
     let meta = Arc::clone(&open.entry.meta);
     let Some(growth) = room(inner, meta.size).await else {
-        inner.counters.streamed();
         inner.fills.end(key.digest(), fill);
-        fill.tell(State::Streamed(open.entry));
-        return Ok(());
+        return fill.tell(State::Streamed(Arc::new(Mutex::new(Some(open)))));
     };
     let growing = Growing::new(growth, meta.size, inner.far.plan().part_size);
     let content = Content::File(FileRange::whole(growing.for_readers(), meta.size));
@@ -106,31 +108,29 @@ async fn large(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>, open: Remot
         content,
     }));
     let transfer = Transfer::new(inner, key, open.entry, growing.clone());
-    let sums = match transfer.run(open.front, open.length).await {
-        Ok(sums) if sums.etag() == meta.etag => sums,
+    match transfer.run(open.front, open.length).await {
+        Ok(sums) if sums.etag() == meta.etag => {
+            growing.complete();
+            publish(inner, key, fill, &meta, growing.finish(sums)).await;
+        }
         Ok(_) => {
             let text = "the body does not have the checksum that was stored with it";
-            return give_up(
-                &growing,
-                Error::remote("fetching an entry", RemoteFault::Damaged, text),
-            );
+            let error = Error::remote("fetching an entry", RemoteFault::Damaged, text);
+            give_up(inner, &growing, &error);
         }
-        Err(error) => return give_up(&growing, error),
-    };
-    growing.complete();
-    publish(inner, key, fill, &meta, growing.finish(sums)).await;
-    Ok(())
+        Err(error) => give_up(inner, &growing, &error),
+    }
 }
 
-fn give_up(growing: &Growing, error: Error) -> Result<()> {
+fn give_up(inner: &Inner, growing: &Growing, error: &Error) {
+    inner.counters.fill_failed();
     if !matches!(error, Error::Stopping) {
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error as &dyn std::error::Error,
             "an entry could not be fetched to its end; its readers are cut"
         );
     }
-    growing.fail(&error);
-    Err(error)
+    growing.fail(error);
 }
 
 async fn room(inner: &Inner, size: u64) -> Option<Growth> {

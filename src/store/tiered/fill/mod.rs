@@ -9,7 +9,6 @@ mod growing;
 mod lead;
 mod parts;
 mod small;
-mod streamed;
 mod transfer;
 
 use std::collections::HashMap;
@@ -21,8 +20,8 @@ use tokio::time::Instant;
 
 use super::Inner;
 use crate::store::disk::Digest;
-use crate::store::remote::RemoteEntry;
-use crate::store::{Entry, Error, RemoteFault, Result, StoreKey};
+use crate::store::remote::RemoteOpen;
+use crate::store::{Entry, Error, RemoteFault, Result, StoreKey, remote_only};
 
 /// The fills that are under way.
 #[derive(Debug, Default)]
@@ -46,8 +45,8 @@ enum State {
     Failed(&'static str, RemoteFault, String),
     /// In memory, or a file that grows.
     Found(Entry),
-    /// The disk has no room: everybody streams for himself.
-    Streamed(RemoteEntry),
+    /// The disk has no room: everybody streams for himself, the first one what was opened already.
+    Streamed(Arc<Mutex<Option<RemoteOpen>>>),
     Stopping,
 }
 
@@ -128,11 +127,7 @@ impl Inner {
             let known = known.map_err(|_| Error::Stopping)?.clone();
             match known {
                 State::Found(entry) => return Ok(Some(entry)),
-                State::Streamed(entry) => {
-                    let (meta, far) = (Arc::clone(&entry.meta), Arc::clone(&self.far));
-                    let content = streamed::content(far, key.clone(), entry);
-                    return Ok(Some(Entry { meta, content }));
-                }
+                State::Streamed(open) => return self.stream(key, &open).await,
                 State::Failed(operation, fault, text) => return Err(Error::remote(operation, fault, text)),
                 State::Missing if fill.begun >= arrived => return Ok(None),
                 // Asked before we came: somebody may have stored it since.
@@ -140,5 +135,19 @@ impl Inner {
                 State::Stopping => return Err(Error::Stopping),
             }
         }
+    }
+
+    /// The entry, past the disk.
+    async fn stream(&self, key: &StoreKey, first: &Mutex<Option<RemoteOpen>>) -> Result<Option<Entry>> {
+        self.counters.streamed();
+        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let open = match first {
+            Some(open) => Some(open),
+            None => self.far.open(key).await?,
+        };
+        Ok(open.map(|open| Entry {
+            meta: Arc::clone(&open.entry.meta),
+            content: remote_only::content(&self.far, key, open),
+        }))
     }
 }

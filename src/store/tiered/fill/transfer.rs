@@ -209,6 +209,7 @@ fn is_final(error: &Error) -> bool {
                 | RemoteFault::Timeout
                 | RemoteFault::Expired
                 | RemoteFault::Resting
+                | RemoteFault::Damaged
                 | RemoteFault::Other
         )
     )

@@ -75,13 +75,17 @@ impl Queue {
         self.add(*key.digest(), What::Delete(key), SystemTime::now());
     }
 
-    /// The far tier has heard of everything about this key. Answers the mark to remove.
-    pub(super) fn settle(&self, digest: &Digest) -> Option<Mark> {
-        let job = self.lock().jobs.remove(digest)?;
-        Some(match job.what {
+    /// The mark that stands for what waits about this key.
+    pub(super) fn mark_of(&self, digest: &Digest) -> Option<Mark> {
+        Some(match self.what(digest)? {
             What::Upload { .. } => Mark::Upload,
             What::Delete(_) => Mark::Deleted,
         })
+    }
+
+    /// The far tier has heard of everything about this key.
+    pub(super) fn settle(&self, digest: &Digest) {
+        self.lock().jobs.remove(digest);
     }
 
     /// How many changes wait, and since when the oldest does.

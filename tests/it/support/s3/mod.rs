@@ -39,7 +39,7 @@ pub(crate) struct S3Server {
     /// The bucket that `config` named last.
     bucket: Mutex<String>,
     dir: tempfile::TempDir,
-    server: Option<JoinHandle<()>>,
+    server: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The only credentials that are good.
@@ -97,14 +97,14 @@ impl S3Server {
             faults: Faults::default(),
             book: Book::default(),
         };
-        let mut this = Self {
+        let this = Self {
             port: Port::new(),
             front: Arc::new(front),
             memory,
             keys,
             bucket: Mutex::default(),
             dir,
-            server: None,
+            server: Mutex::default(),
         };
         this.accept_keys("access-key", "secret-key");
         this.write_keys("access-key", "secret-key");
@@ -161,17 +161,19 @@ impl S3Server {
     }
 
     /// Ends all connections; new ones are refused. The port stays ours.
-    pub(crate) async fn stop_listening(&mut self) {
-        if let Some(server) = self.server.take() {
+    pub(crate) async fn stop_listening(&self) {
+        let running = self.server.lock().unwrap().take();
+        if let Some(server) = running {
             server.abort();
             let _ = server.await;
         }
     }
 
     /// Listens again, on the same port.
-    pub(crate) fn resume(&mut self) {
-        if self.server.is_none() {
-            self.server = Some(self.port.serve(self.front.clone()));
+    pub(crate) fn resume(&self) {
+        let mut server = self.server.lock().unwrap();
+        if server.is_none() {
+            *server = Some(self.port.serve(self.front.clone()));
         }
     }
 
@@ -182,7 +184,7 @@ impl S3Server {
 
 impl Drop for S3Server {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
+        if let Some(server) = self.server.lock().unwrap().take() {
             server.abort();
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_port_can_be_closed_and_opened() {
-    let mut server = S3Server::memory();
+    let server = S3Server::memory();
     put(&server, "a", "1").await;
     let client = server.client();
     let head = || client.head_object().bucket(BUCKET).key("a").send();

@@ -1,0 +1,174 @@
+//! The tiers of a configuration: opened, composed, and closed in the right order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::{Config, DiskConfig, S3Config};
+use crate::store::disk::Disk;
+use crate::store::remote::Remote;
+use crate::store::remote_only::RemoteStore;
+use crate::store::s3::{S3, S3Health};
+use crate::store::spool::SpoolDir;
+use crate::store::tiered::{Policy, Tiered};
+use crate::store::{RemoteFault, Store};
+use crate::tasks::Tasks;
+
+/// What serves, and its parts for those who look at them.
+#[derive(Debug, Clone)]
+pub(super) struct Tiers {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) spools: SpoolDir,
+    pub(super) disk: Option<Arc<Disk>>,
+    pub(super) s3: Option<Arc<S3>>,
+    pub(super) tiered: Option<Tiered>,
+    /// Where bodies wait without a disk.
+    staged: Option<Arc<RemoteStore>>,
+    /// Fills, commits and uploads. They end before the disk is closed.
+    shared: Tasks,
+}
+
+impl Tiers {
+    /// Opens what is configured. A bucket that cannot be reached stops only a server without a disk, and
+    /// only for a reason that will not pass.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub(super) async fn open(config: &Config, background: &Tasks) -> Result<Self, StartError> {
+        let shared = Tasks::new();
+        match (&config.disk, &config.s3) {
+            (None, None) => Err(StartError::NoTier),
+            (Some(disk), None) => Self::disk_alone(disk, background, shared).await,
+            (None, Some(s3)) => Self::s3_alone(s3, background, shared).await,
+            (Some(disk), Some(s3)) => Self::both(disk, s3, background, shared).await,
+        }
+    }
+
+    async fn disk_alone(disk: &DiskConfig, background: &Tasks, shared: Tasks) -> Result<Self, StartError> {
+        let disk = Disk::open(disk, background).await?;
+        Ok(Self {
+            store: Arc::clone(&disk) as Arc<_>,
+            spools: disk.spools(),
+            staged: None,
+            disk: Some(disk),
+            s3: None,
+            tiered: None,
+            shared,
+        })
+    }
+
+    async fn s3_alone(config: &S3Config, background: &Tasks, shared: Tasks) -> Result<Self, StartError> {
+        let dir = staging_dir(config);
+        let s3 = S3::open(config, Some(dir.join("parts")), &shared).await?;
+        probe(&s3).await?;
+        let remote = Arc::clone(&s3) as Arc<dyn Remote>;
+        let store = RemoteStore::open(remote, &dir, config.staging_limit, background).await?;
+        Ok(Self {
+            spools: store.spools(),
+            store: Arc::clone(&store) as Arc<_>,
+            staged: Some(store),
+            disk: None,
+            s3: Some(s3),
+            tiered: None,
+            shared,
+        })
+    }
+
+    async fn both(
+        disk: &DiskConfig,
+        config: &S3Config,
+        background: &Tasks,
+        shared: Tasks,
+    ) -> Result<Self, StartError> {
+        let policy = Policy {
+            write: config.write,
+            queue_limit: config.queue_limit.unwrap_or(disk.limit / 2),
+            revalidate_after: disk.revalidate_after,
+        };
+        let disk = Disk::open(disk, background).await?;
+        let s3 = S3::open(config, Some(disk.parts_folder()), &shared).await?;
+        let remote = Arc::clone(&s3) as Arc<dyn Remote>;
+        let tiered = Tiered::start(Arc::clone(&disk), remote, policy, &shared).await?;
+        let probed = Arc::clone(&s3);
+        drop(shared.spawn(async move {
+            if let Err(error) = probe(&probed).await {
+                tracing::warn!("{error}; serving from the disk until it can be used");
+            }
+        }));
+        Ok(Self {
+            store: Arc::new(tiered.clone()),
+            spools: disk.spools(),
+            staged: None,
+            disk: Some(disk),
+            s3: Some(s3),
+            tiered: Some(tiered),
+            shared,
+        })
+    }
+
+    /// Resolves when the disk tier has finished its scan.
+    pub(super) async fn indexed(&self) {
+        if let Some(disk) = &self.disk {
+            disk.indexed().await;
+        }
+    }
+
+    /// Ends fills and uploads, then saves the index of the disk. What was not uploaded stays marked.
+    pub(super) async fn close(&self) {
+        self.shared.finish().await;
+        if let Some(disk) = &self.disk {
+            disk.close().await;
+        }
+        if let Some(staged) = &self.staged {
+            staged.close();
+        }
+    }
+
+    /// What the operator should know, a line each; and whether anything can be served.
+    pub(super) fn state(&self) -> (Vec<String>, bool) {
+        let mut lines = Vec::new();
+        if self.disk.as_ref().is_some_and(|disk| disk.stats().indexing) {
+            lines.push("disk: indexing, serving meanwhile".to_owned());
+        }
+        let down = match self.s3.as_ref().map(|s3| s3.health()) {
+            Some(S3Health::Down { fault, since }) => {
+                let seconds = since.elapsed().map_or(0, |time| time.as_secs());
+                lines.push(format!("s3: cannot be used since {seconds} s: {fault}"));
+                true
+            }
+            _ => false,
+        };
+        if let Some(stats) = self.tiered.as_ref().map(Tiered::stats)
+            && stats.queued > 0
+        {
+            let (queued, age) = (stats.queued, stats.queue_age.as_secs());
+            lines.push(format!(
+                "s3: {queued} changes wait for their upload, the oldest for {age} s"
+            ));
+        }
+        (lines, self.disk.is_some() || !down)
+    }
+}
+
+/// Asks the bucket once, so that a wrong configuration is told at the start.
+async fn probe(s3: &S3) -> Result<(), StartError> {
+    let Err(error) = s3.probe().await else {
+        return Ok(());
+    };
+    let fault = error.remote_fault().unwrap_or(RemoteFault::Other);
+    let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
+    match fault {
+        // It may come back before the first client does.
+        RemoteFault::Unreachable | RemoteFault::Timeout | RemoteFault::Throttled | RemoteFault::Resting => {
+            tracing::warn!("s3: {fault} ({cause}); reads are misses until it can be used");
+            Ok(())
+        }
+        _ => Err(StartError::Bucket { fault, cause }),
+    }
+}
+
+/// Where bodies wait without a disk.
+fn staging_dir(config: &S3Config) -> PathBuf {
+    let default = || std::env::temp_dir().join("chacha-staging");
+    config.staging_dir.clone().unwrap_or_else(default)
+}

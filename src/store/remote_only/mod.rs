@@ -1,0 +1,153 @@
+//! A far tier alone, without a disk in front of it: every read and every write goes there.
+//!
+//! A body waits in a [`staging`] folder until it is sent. A short entry is read as a whole and checked
+//! before it is answered; a longer one is read as it is sent ([`source`]). Changes of one entry are made one
+//! after the other in this process ([`super::locks`]); between processes the far tier decides.
+
+mod source;
+mod staging;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+
+pub(crate) use source::content;
+pub use staging::OpenError;
+
+use self::staging::Staging;
+use super::locks::KeyLocks;
+use super::remote::{Remote, RemoteOpen};
+use super::spool::{Checksums, SpoolDir};
+use super::{Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey};
+use crate::tasks::Tasks;
+
+/// Bodies up to this many bytes are read as a whole.
+const SMALL: u64 = 64 * 1024;
+/// How often an entry is opened whose bytes are not those of its description: the server may have been
+/// about to replace it.
+const ATTEMPTS: usize = 3;
+
+/// A far tier as a store. See the module.
+#[derive(Debug)]
+pub struct RemoteStore {
+    remote: Arc<dyn Remote>,
+    staging: Staging,
+    locks: KeyLocks,
+}
+
+impl RemoteStore {
+    /// Makes the staging folder `dir` for at most `limit` bytes, as `du` counts them, and takes it for this
+    /// process. What an earlier run left there is removed.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the key of the configuration, the path and the remedy.
+    pub async fn open(
+        remote: Arc<dyn Remote>,
+        dir: &Path,
+        limit: u64,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, OpenError> {
+        Ok(Arc::new(Self {
+            remote,
+            staging: Staging::open(dir, limit, tasks).await?,
+            locks: KeyLocks::default(),
+        }))
+    }
+
+    /// Where bodies for [`Store::put`] are made.
+    pub fn spools(&self) -> SpoolDir {
+        self.staging.spools.clone()
+    }
+
+    /// Gives the staging folder free for another process. Bodies cannot be begun any more.
+    pub fn close(&self) {
+        self.staging.close();
+    }
+
+    async fn get_once(&self, key: &StoreKey) -> Result<Option<Entry>> {
+        let Some(open) = self.remote.open(key).await? else {
+            return Ok(None);
+        };
+        let meta = Arc::clone(&open.entry.meta);
+        let content = match meta.size <= SMALL {
+            true => Content::Memory(read_all(open).await?),
+            false => content(&self.remote, key, open),
+        };
+        Ok(Some(Entry { meta, content }))
+    }
+}
+
+/// The whole body of a short entry, checked.
+async fn read_all(open: RemoteOpen) -> Result<Bytes> {
+    let meta = open.entry.meta;
+    let chunks: Vec<Bytes> = open.front.try_collect().await?;
+    let bytes = super::spool::joined(&chunks);
+    if bytes.len() as u64 != meta.size || Checksums::of(&bytes).etag() != meta.etag {
+        return Err(source::damaged());
+    }
+    Ok(bytes)
+}
+
+/// Whether another attempt may find a whole entry.
+fn is_torn(error: &Error) -> bool {
+    matches!(
+        error.remote_fault(),
+        Some(RemoteFault::Damaged | RemoteFault::Changed)
+    )
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
+        for _ in 0..ATTEMPTS {
+            match self.get_once(key).await {
+                Err(error) if is_torn(&error) => {}
+                other => return other,
+            }
+        }
+        // Whoever writes it next replaces it.
+        tracing::warn!(
+            entry = key.short(),
+            "the object of an entry is damaged; it counts as a miss"
+        );
+        Ok(None)
+    }
+
+    async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
+        match self.remote.head(key).await {
+            Ok(found) => Ok(found.map(|entry| entry.meta)),
+            Err(error) if is_torn(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>> {
+        let upload = self
+            .remote
+            .upload(key, draft, body.checksums(), body.content())
+            .await?;
+        let _alone = self.locks.lock(key.digest()).await;
+        let entry = upload.commit(&precondition).await?;
+        // Its room is given back only now.
+        drop(body);
+        Ok(entry.meta)
+    }
+
+    async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
+        let _alone = self.locks.lock(key.digest()).await;
+        self.remote.delete(key, &precondition).await
+    }
+
+    fn capacity(&self) -> u64 {
+        self.staging.spools.capacity().min(self.remote.capacity())
+    }
+}

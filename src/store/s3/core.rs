@@ -1,0 +1,168 @@
+//! What all parts of the tier share: the client, the permits, and the way every request goes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::fault::{Failure, Why};
+use super::health::{self, Health};
+use super::object;
+use super::records::Records;
+use super::stats::{Counters, Op};
+use crate::config::S3Config;
+use crate::store::{RemoteFault, StoreKey};
+use crate::tasks::{Tasks, pause};
+
+/// The right to one request, and to the stream of its answer.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) client: Client,
+    pub(super) config: S3Config,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) health: Health,
+    pub(super) counters: Counters,
+    pub(super) records: Option<Records>,
+    pub(super) tasks: Tasks,
+}
+
+impl Core {
+    pub(super) fn name(&self, key: &StoreKey) -> String {
+        object::name(&self.config.prefix, key)
+    }
+
+    pub(super) fn bucket(&self) -> &str {
+        &self.config.bucket
+    }
+
+    /// Waits for a permit, unless the server is given a rest.
+    ///
+    /// # Errors
+    /// [`RemoteFault::Resting`] at once; [`RemoteFault::Timeout`] if all permits stay taken.
+    pub(super) async fn enter(&self) -> Result<Permit, Failure> {
+        if self.health.is_resting() {
+            self.counters.failure(RemoteFault::Resting);
+            return Err(Failure::new(RemoteFault::Resting, "not asked"));
+        }
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        match tokio::time::timeout(self.config.idle_timeout, waiting).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => {
+                // Says nothing about the server.
+                self.counters.failure(RemoteFault::Timeout);
+                let text = "all of s3.max_concurrency requests are under way";
+                Err(Failure::new(RemoteFault::Timeout, text))
+            }
+        }
+    }
+
+    /// Makes a request for which there is a permit.
+    pub(super) async fn ask<T, E>(
+        self: &Arc<Self>,
+        op: Op,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.counters.request(op);
+        // The futures of the SDK are several KiB.
+        let outcome = Box::pin(request).await;
+        let failure = match outcome {
+            Ok(answer) => {
+                self.health.success();
+                return Ok(answer);
+            }
+            Err(error) => Failure::of(&error),
+        };
+        match failure.why {
+            // Who may not list the bucket is told this about every object that is not there.
+            Why::Fault(RemoteFault::Denied)
+                if self.config.denied_is_missing && matches!(op, Op::Head | Op::Get) =>
+            {
+                self.health.success();
+                Err(Failure {
+                    why: Why::Missing,
+                    ..failure
+                })
+            }
+            Why::Fault(fault) => {
+                self.failed(fault, &failure.text);
+                Err(failure)
+            }
+            _ => {
+                self.health.success();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Waits for a permit, and makes a request with it.
+    pub(super) async fn call<T, E>(
+        self: &Arc<Self>,
+        op: Op,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let _permit = self.enter().await?;
+        self.ask(op, request).await
+    }
+
+    /// Counts a failure; if it is one too many, probes from now on.
+    pub(super) fn failed(self: &Arc<Self>, fault: RemoteFault, cause: &str) {
+        self.counters.failure(fault);
+        if self.health.failure(fault, cause) {
+            let core = Arc::clone(self);
+            drop(self.tasks.spawn(async move { core.probe_until_up().await }));
+        }
+    }
+
+    /// A small request that tells whether the server can be used: for an object that is never there, with
+    /// GET, because the answer to a HEAD has no code.
+    pub(super) async fn probe(self: &Arc<Self>) -> Result<(), Failure> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(self.bucket())
+            .key(format!("{}probe", object::folder(&self.config.prefix)))
+            .range("bytes=0-0");
+        match self.ask(Op::Probe, request.send()).await {
+            Ok(_) => Ok(()),
+            Err(failure) => match failure.fault() {
+                None => Ok(()),
+                Some(RemoteFault::Denied) if self.config.denied_is_missing => Ok(()),
+                Some(_) => Err(failure),
+            },
+        }
+    }
+
+    async fn probe_until_up(self: Arc<Self>) {
+        let stopping = self.tasks.stopping();
+        while self.health.is_resting() {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = pause(health::PAUSE) => {}
+            }
+            let outcome = tokio::select! {
+                () = stopping.cancelled() => return,
+                outcome = self.probe() => outcome,
+            };
+            // An answer that concerns this object only comes from a server that works.
+            let answered = match &outcome {
+                Ok(()) => true,
+                Err(failure) => !failure.fault().is_some_and(health::speaks_of_the_server),
+            };
+            if answered {
+                self.health.success();
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Removing an entry.
+
+use std::sync::Arc;
+
+use super::core::Core;
+use super::fault::{Failure, Why};
+use super::stats::Op;
+use crate::store::{Error, Precondition, RemoteFault, Result, StoreKey};
+
+/// How often it is looked again after somebody else changed the object.
+const ATTEMPTS: u32 = 8;
+const OPERATION: &str = "deleting an object";
+
+impl Core {
+    /// See [`crate::store::remote::Remote::delete`]. An object that is not the entry is left alone.
+    pub(super) async fn delete(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        precondition: &Precondition,
+    ) -> Result<bool> {
+        for _ in 0..ATTEMPTS {
+            let seen = self.look(key).await.map_err(|failure| failure.at(OPERATION))?;
+            let found = seen.and_then(|seen| Some((seen.entry.ok()?, seen.etag)));
+            if !precondition.holds(found.as_ref().map(|(entry, _)| &entry.meta.etag)) {
+                return Err(Error::Precondition);
+            }
+            let Some((_, etag)) = found else {
+                return Ok(false);
+            };
+            let expected = (*precondition != Precondition::None).then_some(etag);
+            match self.remove(key, expected).await {
+                Ok(()) => return Ok(true),
+                Err(failure) if matches!(failure.why, Why::Precondition | Why::Conflict) => {}
+                Err(failure) => return Err(failure.at(OPERATION)),
+            }
+        }
+        Err(Failure::new(RemoteFault::Other, "the object changed again and again").at(OPERATION))
+    }
+
+    /// Removes the object; only the version `expected` where the server knows such a condition.
+    async fn remove(self: &Arc<Self>, key: &StoreKey, expected: Option<String>) -> Result<(), Failure> {
+        let request = |expected| {
+            self.client
+                .delete_object()
+                .bucket(self.bucket())
+                .key(self.name(key))
+                .set_if_match(expected)
+                .send()
+        };
+        let conditional = expected.is_some();
+        match self.call(Op::Delete, request(expected)).await {
+            Err(failure) if failure.why == Why::Unsupported && conditional => {
+                self.call(Op::Delete, request(None)).await.map(drop)
+            }
+            // Somebody else was faster; it is gone all the same.
+            Err(failure) if failure.why == Why::Missing => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What an answer of S3, or its absence, means.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::DispatchFailure;
+
+use crate::store::{Error, RemoteFault};
+
+/// Longest text of a server that is kept, in bytes.
+const TEXT: usize = 400;
+
+/// Why a request did not do what it was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// There is no such object.
+    Missing,
+    /// The object is not, or is no longer, what the request asked for.
+    Precondition,
+    /// Another change of the same object was under way.
+    Conflict,
+    /// The range is outside of the object.
+    OutOfRange,
+    /// There is no such multipart upload any more.
+    NoUpload,
+    /// The server does not know this kind of request.
+    Unsupported,
+    /// Anything else.
+    Fault(RemoteFault),
+}
+
+/// A request that did not do what it was for.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) why: Why,
+    /// What the server said, for the operator.
+    pub(super) text: String,
+}
+
+impl Failure {
+    pub(super) fn new(fault: RemoteFault, text: impl Into<String>) -> Self {
+        Self {
+            why: Why::Fault(fault),
+            text: text.into(),
+        }
+    }
+
+    /// What an error of the SDK means.
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let status = error.raw_response().map(|raw| raw.status().as_u16());
+        let why = match error {
+            SdkError::TimeoutError(_) => Why::Fault(RemoteFault::Timeout),
+            SdkError::DispatchFailure(failure) => Why::Fault(undispatched(failure, error)),
+            SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+                classify(error.code(), status.unwrap_or(0))
+            }
+            other if lacks_credentials(other) => Why::Fault(RemoteFault::NoCredentials),
+            _ => Why::Fault(RemoteFault::Other),
+        };
+        let text = match (error.code(), error.message()) {
+            (None, None) => DisplayErrorContext(error).to_string(),
+            (code, message) => format!("{} {}", code.unwrap_or_default(), message.unwrap_or_default()),
+        };
+        let status = status.map_or_else(String::new, |status| format!("status {status}: "));
+        Self {
+            why,
+            text: status + cut(&text),
+        }
+    }
+
+    /// The same as an error of the tier.
+    pub(super) fn at(self, operation: &'static str) -> Error {
+        match self.why {
+            Why::Precondition => Error::Precondition,
+            Why::Fault(fault) => Error::remote(operation, fault, self.text),
+            _ => Error::remote(operation, RemoteFault::Other, self.text),
+        }
+    }
+
+    /// The kind of fault, if the answer was none that a correct server gives in the normal course of things.
+    pub(super) fn fault(&self) -> Option<RemoteFault> {
+        match self.why {
+            Why::Fault(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Why a request got no answer.
+fn undispatched(failure: &DispatchFailure, error: &(dyn std::error::Error + 'static)) -> RemoteFault {
+    if lacks_credentials(error) {
+        return RemoteFault::NoCredentials;
+    }
+    if failure.is_timeout() {
+        // The SDK has one kind for both; only the text says that there was not even a connection.
+        let text = DisplayErrorContext(error).to_string();
+        return match text.contains("connect timeout") {
+            true => RemoteFault::Unreachable,
+            false => RemoteFault::Timeout,
+        };
+    }
+    match failure.is_io() {
+        true => RemoteFault::Unreachable,
+        false => RemoteFault::Other,
+    }
+}
+
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<CredentialsError>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// What a code and a status mean. The answer to a HEAD has no code.
+pub(super) fn classify(code: Option<&str>, status: u16) -> Why {
+    let fault = match (code.unwrap_or_default(), status) {
+        ("NoSuchKey" | "NotFound", _) => return Why::Missing,
+        ("NoSuchUpload", _) => return Why::NoUpload,
+        ("PreconditionFailed", _) => return Why::Precondition,
+        ("ConditionalRequestConflict" | "OperationAborted", _) => return Why::Conflict,
+        ("InvalidRange", _) => return Why::OutOfRange,
+        ("NotImplemented" | "MethodNotAllowed", _) => return Why::Unsupported,
+        ("NoSuchBucket", _) => RemoteFault::NoBucket,
+        ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _)
+        | ("IllegalLocationConstraintException", _) => RemoteFault::WrongRegion,
+        ("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture", _) => RemoteFault::ClockSkew,
+        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => RemoteFault::Expired,
+        ("SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded", _)
+        | ("Throttling" | "ThrottlingException", _) => RemoteFault::Throttled,
+        ("AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _)
+        | ("AllAccessDisabled" | "AccountProblem", _) => RemoteFault::Denied,
+        ("RequestTimeout", _) => RemoteFault::Timeout,
+        ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch", _) => RemoteFault::Damaged,
+        (_, 404) => return Why::Missing,
+        (_, 409) => return Why::Conflict,
+        (_, 412) => return Why::Precondition,
+        (_, 416) => return Why::OutOfRange,
+        (_, 405 | 501) => return Why::Unsupported,
+        (_, 301 | 307 | 308) => RemoteFault::WrongRegion,
+        (_, 401 | 403) => RemoteFault::Denied,
+        (_, 408 | 504) => RemoteFault::Timeout,
+        (_, 429 | 503) => RemoteFault::Throttled,
+        _ => RemoteFault::Other,
+    };
+    Why::Fault(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_go_before_statuses() {
+        let fault = |code, status| match classify(code, status) {
+            Why::Fault(fault) => fault,
+            other => panic!("{code:?} {status}: {other:?}"),
+        };
+        use RemoteFault::*;
+        assert_eq!(fault(Some("NoSuchBucket"), 404), NoBucket);
+        assert_eq!(fault(Some("ExpiredToken"), 400), Expired);
+        assert_eq!(fault(Some("RequestTimeTooSkewed"), 403), ClockSkew);
+        assert_eq!(fault(Some("AuthorizationHeaderMalformed"), 400), WrongRegion);
+        assert_eq!(fault(Some("SignatureDoesNotMatch"), 403), Denied);
+        assert_eq!(fault(Some("SlowDown"), 503), Throttled);
+        assert_eq!(fault(Some("InternalError"), 500), Other);
+        assert_eq!(fault(None, 301), WrongRegion);
+        assert_eq!(fault(None, 403), Denied);
+        assert_eq!(fault(None, 429), Throttled);
+        assert_eq!(fault(None, 500), Other);
+    }
+
+    #[test]
+    fn answers_of_the_normal_course_are_no_faults() {
+        assert_eq!(classify(Some("NoSuchKey"), 404), Why::Missing);
+        assert_eq!(classify(None, 404), Why::Missing);
+        assert_eq!(classify(Some("NoSuchUpload"), 404), Why::NoUpload);
+        assert_eq!(classify(Some("PreconditionFailed"), 412), Why::Precondition);
+        assert_eq!(classify(Some("ConditionalRequestConflict"), 409), Why::Conflict);
+        assert_eq!(classify(Some("InvalidRange"), 416), Why::OutOfRange);
+        assert_eq!(classify(Some("NotImplemented"), 501), Why::Unsupported);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let text = "\u{e4}".repeat(TEXT);
+        assert!(cut(&text).len() <= TEXT && !cut(&text).is_empty());
+    }
+}

@@ -1,0 +1,167 @@
+//! Whether the server as a whole can be used, and the rest it is given when it cannot.
+//!
+//! [`ENOUGH`] failures in a row that speak of the whole server ([`speaks_of_the_server`]) open the circuit:
+//! requests fail at once with [`RemoteFault::Resting`], and one probe every [`PAUSE`] runs in the background
+//! until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
+//! request only. Neither does a server that asks for fewer requests: the SDK slows down by itself.
+//!
+//! A change is logged once, with the remedy; what does not open the circuit at most once in [`QUIET`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::store::RemoteFault;
+
+/// Failures in a row that open the circuit.
+pub(super) const ENOUGH: u32 = 3;
+/// Between two probes.
+pub(super) const PAUSE: Duration = Duration::from_secs(3);
+/// Between two lines in the log about the same fault.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Whether the far tier can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum S3Health {
+    /// It can, as far as is known.
+    Up,
+    /// It cannot; reads are misses and writes fail until it can.
+    Down {
+        /// Why.
+        fault: RemoteFault,
+        /// Since when.
+        since: SystemTime,
+    },
+}
+
+/// The state of the circuit. See the module.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// Nothing failed since the last success: the usual case needs no lock.
+    soiled: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    down: Option<(RemoteFault, SystemTime)>,
+    said: Vec<(RemoteFault, Instant)>,
+}
+
+/// Whether a fault concerns every request.
+pub(super) fn speaks_of_the_server(fault: RemoteFault) -> bool {
+    use RemoteFault::*;
+    match fault {
+        Unreachable | Timeout | NoCredentials | Expired | NoBucket | WrongRegion | ClockSkew => true,
+        Denied | Throttled | Changed | Damaged | Resting | Other => false,
+    }
+}
+
+impl Health {
+    pub(super) fn now(&self) -> S3Health {
+        match self.lock().down {
+            Some((fault, since)) => S3Health::Down { fault, since },
+            None => S3Health::Up,
+        }
+    }
+
+    /// Whether requests are refused for the time being.
+    pub(super) fn is_resting(&self) -> bool {
+        self.soiled.load(Ordering::Relaxed) && self.lock().down.is_some()
+    }
+
+    /// The server did what it was asked for.
+    pub(super) fn success(&self) {
+        if !self.soiled.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.lock();
+        state.failures = 0;
+        let was = state.down.take();
+        drop(state);
+        if let Some((_, since)) = was {
+            let seconds = since.elapsed().map_or(0, |time| time.as_secs());
+            tracing::info!(seconds, "S3 can be used again");
+        }
+    }
+
+    /// It did not. `true` if this opens the circuit: then somebody has to probe.
+    pub(super) fn failure(&self, fault: RemoteFault, cause: &str) -> bool {
+        if !speaks_of_the_server(fault) {
+            self.complain(fault, cause);
+            return false;
+        }
+        let mut state = self.lock();
+        self.soiled.store(true, Ordering::Relaxed);
+        state.failures = state.failures.saturating_add(1);
+        if state.failures < ENOUGH || state.down.is_some() {
+            return false;
+        }
+        state.down = Some((fault, SystemTime::now()));
+        drop(state);
+        tracing::warn!(%fault, cause, "S3 cannot be used; reads are misses until it can");
+        true
+    }
+
+    fn complain(&self, fault: RemoteFault, cause: &str) {
+        if matches!(fault, RemoteFault::Resting | RemoteFault::Changed) {
+            return;
+        }
+        let mut state = self.lock();
+        match state.said.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, when)) if when.elapsed() < QUIET => return,
+            Some((_, when)) => *when = Instant::now(),
+            None => state.said.push((fault, Instant::now())),
+        }
+        drop(state);
+        tracing::warn!(%fault, cause, "a request to S3 has failed");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_failures_in_a_row_open_the_circuit_and_a_success_closes_it() {
+        let health = Health::default();
+        for _ in 0..2 {
+            assert!(!health.failure(RemoteFault::Timeout, ""));
+            assert!(!health.failure(RemoteFault::Timeout, ""));
+            health.success();
+        }
+        assert!(!health.failure(RemoteFault::Timeout, ""));
+        assert!(!health.failure(RemoteFault::Unreachable, ""));
+        assert!(!health.is_resting());
+        assert!(health.failure(RemoteFault::Unreachable, ""));
+        assert!(health.is_resting());
+        assert!(matches!(
+            health.now(),
+            S3Health::Down {
+                fault: RemoteFault::Unreachable,
+                ..
+            }
+        ));
+        // One probe is enough.
+        assert!(!health.failure(RemoteFault::Unreachable, ""));
+        health.success();
+        assert!(!health.is_resting());
+        assert_eq!(health.now(), S3Health::Up);
+    }
+
+    #[test]
+    fn faults_of_single_requests_never_open_it() {
+        let health = Health::default();
+        for fault in [RemoteFault::Denied, RemoteFault::Throttled, RemoteFault::Damaged] {
+            for _ in 0..10 {
+                assert!(!health.failure(fault, ""));
+            }
+        }
+        assert_eq!(health.now(), S3Health::Up);
+    }
+}

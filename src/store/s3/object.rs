@@ -1,0 +1,260 @@
+//! The object of an entry: its name, and where its description is.
+//!
+//! The body begins at offset 0. The description is in one header of user metadata if it is short
+//! ("inline": the object is the body), else the body is followed by the same [`trailer`] as a file of the
+//! local tier, and the header says so. A second header names the upload, so that a writer whose answer was
+//! lost can tell its own object from one of another writer.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::store::spool::Checksums;
+use crate::store::trailer::{self, Flaw};
+use crate::store::{ETag, Error, Meta, Metadata, Origin, Result, StoreKey};
+
+/// Longest inline description, in bytes of base64: S3 takes 2 KB of user metadata, names included.
+const INLINE: usize = 1400;
+/// Version of the inline description.
+const FORMAT: u32 = 1;
+/// The header with the description.
+const DESCRIPTION: &str = "chacha";
+/// The header with the name of the upload.
+const UPLOAD: &str = "chacha-upload";
+/// The description of an object that ends with a trailer.
+const TRAILER: &str = "trailer";
+/// In front of the versions of such objects; an ETag begins with a quote.
+const TRAILER_MARK: char = 'T';
+
+/// Below the prefix, all objects of this layout.
+pub(super) fn folder(prefix: &str) -> String {
+    format!("{prefix}v1/")
+}
+
+/// The name of the object of an entry.
+pub(super) fn name(prefix: &str, key: &StoreKey) -> String {
+    let [first, rest @ ..] = key.digest();
+    let mut name = format!("{prefix}v1/{first:02x}/");
+    for byte in rest {
+        // Writing to a string cannot fail.
+        let _infallible = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    key: String,
+    size: u64,
+    etag: String,
+    origin: Origin,
+    metadata: Metadata,
+}
+
+/// What an upload says about itself.
+pub(super) struct Outside {
+    /// User metadata.
+    pub(super) headers: HashMap<String, String>,
+    /// What follows the body.
+    pub(super) tail: Bytes,
+}
+
+impl Outside {
+    /// Describes an entry for the upload `upload`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the description cannot be written down.
+    pub(super) fn new(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Result<Self> {
+        let failed = |error| Error::io("describing an entry", error);
+        let short = inline(key, meta).map_err(failed)?;
+        let (text, tail) = match short {
+            Some(text) => (text, Bytes::new()),
+            None => {
+                let tail = trailer::write(key, meta, sums).map_err(failed)?;
+                (TRAILER.to_owned(), tail)
+            }
+        };
+        let headers = HashMap::from([
+            (DESCRIPTION.to_owned(), text),
+            (UPLOAD.to_owned(), upload.to_owned()),
+        ]);
+        Ok(Self { headers, tail })
+    }
+
+    pub(super) fn is_inline(&self) -> bool {
+        self.tail.is_empty()
+    }
+}
+
+/// The description in base64, if it is short enough.
+fn inline(key: &StoreKey, meta: &Meta) -> std::io::Result<Option<String>> {
+    let json = serde_json::to_vec(&Description {
+        format: FORMAT,
+        key: STANDARD.encode(key.canonical()),
+        size: meta.size,
+        etag: meta.etag.as_str().to_owned(),
+        origin: meta.origin.clone(),
+        metadata: meta.metadata.clone(),
+    })?;
+    Ok(Some(STANDARD.encode(json)).filter(|text| text.len() <= INLINE))
+}
+
+/// What the user metadata of an object says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Everything; the object is the body.
+    Inline(Meta),
+    /// The object ends with a trailer.
+    Trailer,
+}
+
+/// Reads the user metadata of an object, and holds it against `key`.
+///
+/// # Errors
+/// [`Flaw`].
+pub(super) fn told(key: &StoreKey, headers: Option<&HashMap<String, String>>) -> Result<Told, Flaw> {
+    let text = find(headers, DESCRIPTION).ok_or(Flaw::Foreign)?;
+    if text == TRAILER {
+        return Ok(Told::Trailer);
+    }
+    let json = STANDARD.decode(text).map_err(|_| Flaw::Description)?;
+    let told: Description = serde_json::from_slice(&json).map_err(|_| Flaw::Description)?;
+    let hex = told.etag.len() == 32 && told.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if told.format != FORMAT || !hex {
+        return Err(Flaw::Description);
+    }
+    let stored = STANDARD.decode(&told.key).map_err(|_| Flaw::Description)?;
+    if stored != key.canonical() {
+        return Err(Flaw::Foreign);
+    }
+    Ok(Told::Inline(Meta {
+        size: told.size,
+        etag: ETag::new(&told.etag),
+        origin: told.origin,
+        metadata: told.metadata,
+    }))
+}
+
+/// Which upload made an object.
+pub(super) fn upload_of(headers: Option<&HashMap<String, String>>) -> Option<String> {
+    find(headers, UPLOAD).map(str::to_owned)
+}
+
+/// Some servers change the case of names.
+fn find<'a>(headers: Option<&'a HashMap<String, String>>, name: &str) -> Option<&'a str> {
+    let mut pairs = headers?.iter();
+    pairs
+        .find(|(other, _)| other.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+}
+
+/// The name of a version: the ETag of S3, and the form of the object.
+pub(super) fn version(etag: &str, inline: bool) -> Arc<str> {
+    match inline {
+        true => etag.into(),
+        false => format!("{TRAILER_MARK}{etag}").into(),
+    }
+}
+
+/// The ETag of S3 in a [`version`], and whether the object is inline.
+pub(super) fn etag_of(version: &str) -> (&str, bool) {
+    match version.strip_prefix(TRAILER_MARK) {
+        Some(etag) => (etag, false),
+        None => (version, true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Protocol;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn key(name: &str) -> StoreKey {
+        StoreKey::new("i".into(), "n".into(), Protocol::Http, name.as_bytes())
+    }
+
+    fn meta(metadata: &str) -> Meta {
+        let mut pairs = Metadata::default();
+        pairs.insert("k", metadata).expect("short");
+        Meta {
+            size: 3,
+            etag: Checksums::of(b"abc").etag(),
+            origin: Origin {
+                issuer: "i".into(),
+                subject: "s\u{fc}".into(),
+                stored: UNIX_EPOCH + Duration::from_secs(7),
+            },
+            metadata: pairs,
+        }
+    }
+
+    fn outside(metadata: &str) -> Outside {
+        Outside::new(&key("k"), &meta(metadata), &Checksums::of(b"abc"), "u1").expect("described")
+    }
+
+    #[test]
+    fn names_are_digests_in_256_folders() {
+        let name = name("ci/", &key("k"));
+        let (folder, rest) = name.rsplit_once('/').expect("folder");
+        assert_eq!((folder.len(), rest.len()), (8, 62));
+        assert!(name.starts_with("ci/v1/"));
+        let hex: String = key("k").digest().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(format!("{}{rest}", &folder[6..]), hex);
+    }
+
+    #[test]
+    fn a_short_description_comes_back_from_one_header() {
+        let outside = outside("\u{1f980}\n");
+        assert!(outside.is_inline());
+        assert!(outside.headers.values().all(|text| text.is_ascii()));
+        let told = told(&key("k"), Some(&outside.headers));
+        assert_eq!(told, Ok(Told::Inline(meta("\u{1f980}\n"))));
+        assert_eq!(upload_of(Some(&outside.headers)).as_deref(), Some("u1"));
+        let shouted = outside
+            .headers
+            .into_iter()
+            .map(|(name, text)| (name.to_uppercase(), text));
+        assert!(super::told(&key("k"), Some(&shouted.collect())).is_ok());
+    }
+
+    #[test]
+    fn a_long_description_is_a_trailer() {
+        let text = "\u{1}".repeat(8000);
+        let outside = outside(&text);
+        assert!(!outside.is_inline());
+        assert_eq!(told(&key("k"), Some(&outside.headers)), Ok(Told::Trailer));
+        let length = 3 + outside.tail.len() as u64;
+        assert_eq!(trailer::begin(&outside.tail, length), Ok(3));
+        let described = trailer::parse(&outside.tail, length, &key("k")).expect("trailer");
+        assert_eq!(described.meta, meta(&text));
+        assert_eq!(
+            trailer::parse(&outside.tail, length, &key("x")).err(),
+            Some(Flaw::Foreign)
+        );
+    }
+
+    #[test]
+    fn what_is_not_the_entry_is_refused() {
+        let headers = outside("v").headers;
+        assert_eq!(told(&key("other"), Some(&headers)), Err(Flaw::Foreign));
+        assert_eq!(told(&key("k"), None), Err(Flaw::Foreign));
+        assert_eq!(told(&key("k"), Some(&HashMap::new())), Err(Flaw::Foreign));
+        for text in ["", "%", "e30=", "bnVsbA=="] {
+            let headers = HashMap::from([(DESCRIPTION.to_owned(), text.to_owned())]);
+            assert_eq!(told(&key("k"), Some(&headers)), Err(Flaw::Description), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_tell_the_form() {
+        assert_eq!(etag_of(&version("\"a\"", true)), ("\"a\"", true));
+        assert_eq!(etag_of(&version("\"a\"", false)), ("\"a\"", false));
+    }
+}

@@ -1,0 +1,146 @@
+//! Figures for metrics and for the operator.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::store::RemoteFault;
+
+/// The kinds of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Head,
+    Get,
+    Put,
+    Delete,
+    CreateUpload,
+    UploadPart,
+    CompleteUpload,
+    AbortUpload,
+    ListUploads,
+    Probe,
+}
+
+impl Op {
+    const ALL: [Self; 10] = [
+        Self::Head,
+        Self::Get,
+        Self::Put,
+        Self::Delete,
+        Self::CreateUpload,
+        Self::UploadPart,
+        Self::CompleteUpload,
+        Self::AbortUpload,
+        Self::ListUploads,
+        Self::Probe,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Delete => "delete",
+            Self::CreateUpload => "create_upload",
+            Self::UploadPart => "upload_part",
+            Self::CompleteUpload => "complete_upload",
+            Self::AbortUpload => "abort_upload",
+            Self::ListUploads => "list_uploads",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+const FAULTS: [RemoteFault; 13] = [
+    RemoteFault::NoCredentials,
+    RemoteFault::Expired,
+    RemoteFault::Denied,
+    RemoteFault::NoBucket,
+    RemoteFault::WrongRegion,
+    RemoteFault::ClockSkew,
+    RemoteFault::Unreachable,
+    RemoteFault::Throttled,
+    RemoteFault::Timeout,
+    RemoteFault::Changed,
+    RemoteFault::Damaged,
+    RemoteFault::Resting,
+    RemoteFault::Other,
+];
+
+/// The far tier at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Stats {
+    /// Requests since the start by operation, without the retries of the SDK.
+    pub requests: Vec<(&'static str, u64)>,
+    /// Requests and streams since the start that failed, by fault. A missing object is no fault.
+    pub failures: Vec<(RemoteFault, u64)>,
+    /// Bytes of bodies read since the start.
+    pub bytes_in: u64,
+    /// Bytes of bodies sent since the start, without those sent again.
+    pub bytes_out: u64,
+    /// Requests and streams under way.
+    pub permits_used: usize,
+    /// How many there may be (`s3.max_concurrency`).
+    pub permits: usize,
+    /// Objects read since the start that are not the entry that their name says.
+    pub damaged: u64,
+}
+
+/// What only grows.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    requests: [AtomicU64; Op::ALL.len()],
+    failures: [AtomicU64; FAULTS.len()],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    damaged: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn request(&self, op: Op) {
+        self.requests[op as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn failure(&self, fault: RemoteFault) {
+        if let Some(at) = FAULTS.iter().position(|known| *known == fault) {
+            self.failures[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn came_in(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn went_out(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn snapshot(&self, permits_used: usize, permits: usize) -> S3Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let requests = Op::ALL.iter().zip(&self.requests);
+        let failures = FAULTS.iter().zip(&self.failures);
+        S3Stats {
+            requests: requests.map(|(op, count)| (op.name(), read(count))).collect(),
+            failures: failures.map(|(fault, count)| (*fault, read(count))).collect(),
+            bytes_in: read(&self.bytes_in),
+            bytes_out: read(&self.bytes_out),
+            permits_used,
+            permits,
+            damaged: read(&self.damaged),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_its_own_place() {
+        for (nth, op) in Op::ALL.iter().enumerate() {
+            assert_eq!(*op as usize, nth);
+        }
+    }
+}

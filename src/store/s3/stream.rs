@@ -1,0 +1,118 @@
+//! The body of an answer: its length checked, no pause too long, its permit held to the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use super::core::{Core, Permit};
+use crate::store::remote::RemoteStream;
+use crate::store::{Error, RemoteFault, Result};
+
+/// What is named in errors.
+const READING: &str = "reading an object";
+
+/// A body that is being read.
+pub(super) struct Body {
+    pub(super) core: Arc<Core>,
+    pub(super) bytes: ByteStream,
+    /// Bytes that the answer has.
+    pub(super) length: u64,
+    pub(super) _permit: Arc<Permit>,
+}
+
+impl Body {
+    /// The first `wanted` bytes.
+    pub(super) fn stream(self, wanted: u64) -> RemoteStream {
+        let state = Reading {
+            idle: self.core.config.idle_timeout,
+            wanted: wanted.min(self.length),
+            body: self,
+            given: 0,
+        };
+        let chunks = stream::try_unfold(Some(state), |state| async move {
+            let Some(mut state) = state else { return Ok(None) };
+            let chunk = state.next().await?;
+            // With the last bytes the connection and the permit are given back.
+            let rest = (state.given < state.wanted).then_some(state);
+            Ok::<_, Error>(chunk.map(|chunk| (chunk, rest)))
+        });
+        chunks.boxed()
+    }
+
+    /// The whole body, which must be short.
+    pub(super) async fn collect(self) -> Result<Bytes> {
+        let length = self.length;
+        let mut chunks = self.stream(length);
+        let mut bytes = Vec::with_capacity(length as usize);
+        while let Some(chunk) = chunks.next().await {
+            bytes.extend_from_slice(&chunk?);
+        }
+        Ok(bytes.into())
+    }
+}
+
+struct Reading {
+    body: Body,
+    idle: Duration,
+    wanted: u64,
+    given: u64,
+}
+
+impl Reading {
+    /// The next bytes that are wanted; none only if none were wanted at all.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.given >= self.wanted {
+            return Ok(None);
+        }
+        let mut chunk = match self.receive().await? {
+            Some(chunk) => chunk,
+            None => return Err(self.fail(RemoteFault::Other, "the body ended early")),
+        };
+        let left = self.wanted - self.given;
+        let past = self.given + chunk.len() as u64 > self.body.length;
+        if past {
+            return Err(self.fail(RemoteFault::Damaged, "the body is longer than announced"));
+        }
+        if chunk.len() as u64 >= left {
+            chunk.truncate(left as usize);
+            if self.wanted == self.body.length {
+                // What the SDK checks at the end it says there; and the connection can be used again.
+                self.expect_end().await?;
+            }
+        }
+        self.given += chunk.len() as u64;
+        self.body.core.counters.came_in(chunk.len() as u64);
+        Ok(Some(chunk))
+    }
+
+    async fn expect_end(&mut self) -> Result<()> {
+        match self.receive().await? {
+            None => Ok(()),
+            Some(_) => Err(self.fail(RemoteFault::Damaged, "the body is longer than announced")),
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match tokio::time::timeout(self.idle, self.body.bytes.next()).await {
+                Ok(Some(Ok(chunk))) if chunk.is_empty() => {}
+                Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
+                Ok(Some(Err(error))) => {
+                    let text = aws_sdk_s3::error::DisplayErrorContext(error).to_string();
+                    return Err(self.fail(RemoteFault::Other, text));
+                }
+                Ok(None) => return Ok(None),
+                Err(_) => return Err(self.fail(RemoteFault::Timeout, "s3.idle_timeout is over")),
+            }
+        }
+    }
+
+    fn fail(&self, fault: RemoteFault, text: impl Into<String>) -> Error {
+        let text = text.into();
+        self.body.core.failed(fault, &text);
+        Error::remote(READING, fault, text)
+    }
+}

@@ -1,0 +1,137 @@
+//! Multipart uploads that nobody will end: those of an earlier run, and those older than a day.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::core::Core;
+use super::fault::{Failure, Why};
+use super::object;
+use super::records::Record;
+use super::stats::Op;
+use super::upload::parts::{self, abort_once, settle};
+use crate::store::RemoteFault;
+use crate::tasks::pause;
+
+/// Between two sweeps.
+const PERIOD: Duration = Duration::from_secs(6 * 3600);
+/// Before the next attempt when S3 cannot be used.
+const SOON: Duration = Duration::from_secs(300);
+/// Older uploads are aborted: no body takes that long.
+const AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// Aborts what an earlier run left, as soon as S3 can be used.
+pub(super) async fn abort_recorded(core: Arc<Core>, mut left: Vec<Record>) {
+    let stopping = core.tasks.stopping();
+    while !left.is_empty() {
+        for record in std::mem::take(&mut left) {
+            let settled = tokio::select! {
+                () = stopping.cancelled() => return,
+                settled = settle(&core, &record.object, &record.upload) => settled,
+            };
+            if !settled {
+                left.push(record);
+            }
+        }
+        if left.is_empty() {
+            return;
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = pause(parts::PAUSE) => {}
+        }
+    }
+}
+
+/// Sweeps until the server stops.
+pub(super) async fn run(core: Arc<Core>) {
+    let stopping = core.tasks.stopping();
+    let mut refused = false;
+    loop {
+        let outcome = tokio::select! {
+            () = stopping.cancelled() => return,
+            outcome = sweep(&core) => outcome,
+        };
+        let next = match outcome {
+            Ok(0) => PERIOD,
+            Ok(aborted) => {
+                tracing::info!(aborted, "aborted multipart uploads that were older than a day");
+                PERIOD
+            }
+            Err(failure) if is_refused(&failure) => {
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::info!(
+                        cause = failure.text,
+                        "S3 does not list multipart uploads for us; let a lifecycle rule remove old ones"
+                    );
+                }
+                PERIOD
+            }
+            Err(_) => SOON,
+        };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = pause(next) => {}
+        }
+    }
+}
+
+fn is_refused(failure: &Failure) -> bool {
+    matches!(
+        failure.why,
+        Why::Unsupported | Why::Missing | Why::Fault(RemoteFault::Denied)
+    )
+}
+
+/// Aborts old uploads. Answers how many.
+async fn sweep(core: &Arc<Core>) -> Result<usize, Failure> {
+    let (mut aborted, mut marker) = (0, (None, None));
+    loop {
+        let request = core
+            .client
+            .list_multipart_uploads()
+            .bucket(core.bucket())
+            .prefix(object::folder(&core.config.prefix))
+            .set_key_marker(marker.0.take())
+            .set_upload_id_marker(marker.1.take());
+        let page = core.call(Op::ListUploads, request.send()).await?;
+        for upload in page.uploads() {
+            let (Some(name), Some(id)) = (upload.key(), upload.upload_id()) else {
+                continue;
+            };
+            if is_old(upload.initiated().map(|time| time.secs())) {
+                abort_once(core, name, id).await?;
+                aborted += 1;
+            }
+        }
+        marker = (page.next_key_marker, page.next_upload_id_marker);
+        if page.is_truncated != Some(true) || marker.0.is_none() {
+            return Ok(aborted);
+        }
+    }
+}
+
+/// Whether something was begun longer ago than [`AGE`], `began` in seconds since 1970.
+fn is_old(began: Option<i64>) -> bool {
+    let began = began.and_then(|seconds| u64::try_from(seconds).ok());
+    let began = began.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    let age = began.and_then(|began| SystemTime::now().duration_since(began).ok());
+    age.is_some_and(|age| age > AGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uploads_of_yesterday_are_old() {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("clock")
+            .as_secs() as i64;
+        assert!(is_old(Some(now - 25 * 3600)));
+        assert!(!is_old(Some(now - 23 * 3600)));
+        assert!(!is_old(Some(now + 3600)));
+        assert!(!is_old(Some(-5)));
+        assert!(!is_old(None));
+    }
+}

@@ -1,0 +1,330 @@
+//! Writing: a body is sent first, or at once when it is made visible if it is small; a condition is held
+//! against our own tag, and against races by the ETag of S3.
+
+mod body;
+pub(super) mod parts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::types;
+
+use self::body::Source;
+use self::parts::Parts;
+use super::client;
+use super::core::Core;
+use super::fault::{Failure, Why};
+use super::object::{self, Outside};
+use super::read::Seen;
+use super::stats::Op;
+use crate::config::{S3Config, ServerSideEncryption};
+use crate::store::remote::{RemoteEntry, RemoteUpload};
+use crate::store::spool::Checksums;
+use crate::store::{Content, Draft, Error, Meta, Precondition, RemoteFault, Result, StoreKey};
+use crate::tasks::pause;
+
+/// Up to this length an object is sent with one request, in bytes; more if parts are longer.
+const SINGLE: u64 = 8 << 20;
+/// How often a commit looks again after somebody else changed the object.
+const ATTEMPTS: u32 = 8;
+/// Before the attempt after a conflict; grows with each.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Everything about one upload.
+struct Job {
+    core: Arc<Core>,
+    key: StoreKey,
+    /// Of the object.
+    name: String,
+    /// Tells this upload from every other one.
+    id: String,
+    meta: Arc<Meta>,
+    outside: Outside,
+    source: Source,
+}
+
+/// See [`RemoteUpload`].
+struct Upload {
+    job: Job,
+    /// `None`: the object is sent when it is made visible.
+    parts: Option<Parts>,
+}
+
+/// What S3 is to make sure of.
+#[derive(Debug, PartialEq, Eq)]
+enum Rule {
+    None,
+    /// There is no object.
+    Absent,
+    /// The object has this ETag.
+    Is(String),
+}
+
+impl Rule {
+    fn if_match(&self) -> Option<String> {
+        match self {
+            Self::Is(etag) => Some(etag.clone()),
+            _ => None,
+        }
+    }
+
+    fn if_none_match(&self) -> Option<String> {
+        (*self == Self::Absent).then(|| "*".to_owned())
+    }
+}
+
+impl Core {
+    /// See [`crate::store::remote::Remote::upload`].
+    pub(super) async fn upload(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        draft: Draft,
+        sums: &Checksums,
+        body: Content,
+    ) -> Result<Box<dyn RemoteUpload>> {
+        let (size, limit) = (sums.size(), super::CAPACITY);
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        let id = random_id()?;
+        let meta = Arc::new(Meta {
+            size,
+            etag: sums.etag(),
+            origin: draft.origin,
+            metadata: draft.metadata,
+        });
+        let outside = Outside::new(key, &meta, sums, &id)?;
+        let job = Job {
+            core: Arc::clone(self),
+            key: key.clone(),
+            name: self.name(key),
+            id,
+            meta,
+            source: Source::new(body, outside.tail.clone()),
+            outside,
+        };
+        if job.source.len() <= SINGLE.max(self.config.part_size) {
+            return Ok(Box::new(Upload { job, parts: None }));
+        }
+        // The futures of the SDK are large.
+        let sent = Box::pin(Parts::send(&job)).await;
+        let parts = Some(sent.map_err(|failure| failure.at("uploading"))?);
+        Ok(Box::new(Upload { job, parts }))
+    }
+}
+
+#[async_trait]
+impl RemoteUpload for Upload {
+    async fn commit(mut self: Box<Self>, precondition: &Precondition) -> Result<RemoteEntry> {
+        let outcome = self.run(precondition).await;
+        // A failed one is aborted when it is dropped.
+        if outcome.is_ok()
+            && let Some(parts) = self.parts.take()
+        {
+            parts.finish();
+        }
+        outcome
+    }
+}
+
+impl Upload {
+    async fn run(&mut self, precondition: &Precondition) -> Result<RemoteEntry> {
+        let mut rule = match precondition {
+            Precondition::None => Rule::None,
+            Precondition::Absent => Rule::Absent,
+            other => match self.weigh(other).await? {
+                Weighed::Ours(entry) => return Ok(entry),
+                Weighed::Rule(rule) => rule,
+            },
+        };
+        for attempt in 1..=ATTEMPTS {
+            let failure = match self.send(&rule).await {
+                Ok(etag) => return self.entry(etag).await,
+                Err(failure) => failure,
+            };
+            match failure.why {
+                Why::Conflict => pause(PAUSE * attempt).await,
+                // With a condition: the object that was there is gone.
+                Why::Precondition | Why::NoUpload | Why::Missing => {}
+                Why::Fault(_) | Why::OutOfRange | Why::Unsupported => return Err(failure.at("committing")),
+            }
+            // An answer may have been lost before this one: then the object there is ours.
+            rule = match self.weigh(precondition).await? {
+                Weighed::Ours(entry) => return Ok(entry),
+                Weighed::Rule(rule) => rule,
+            };
+            if failure.why == Why::NoUpload {
+                // A conflict ends an upload in parts: all of them have to be sent again.
+                self.parts = None;
+                let again = Box::pin(Parts::send(&self.job)).await;
+                self.parts = Some(again.map_err(|failure| failure.at("uploading"))?);
+            }
+        }
+        Err(Failure::new(RemoteFault::Other, "the object changed again and again").at("committing"))
+    }
+
+    /// Holds the condition against what is there now.
+    async fn weigh(&self, precondition: &Precondition) -> Result<Weighed> {
+        let seen = self.job.core.look(&self.job.key).await;
+        match seen.map_err(|failure| failure.at("looking at an object"))? {
+            Some(seen) if seen.upload.as_deref() == Some(&self.job.id) => {
+                Ok(Weighed::Ours(self.known(&seen.etag)))
+            }
+            seen => weigh(precondition, seen).map(Weighed::Rule),
+        }
+    }
+
+    async fn send(&self, rule: &Rule) -> Result<Option<String>, Failure> {
+        match &self.parts {
+            Some(parts) => parts.complete(rule).await,
+            None => self.job.put(rule).await,
+        }
+    }
+
+    /// The entry that is visible now.
+    async fn entry(&self, etag: Option<String>) -> Result<RemoteEntry> {
+        if let Some(etag) = etag {
+            return Ok(self.known(&etag));
+        }
+        match self.weigh(&Precondition::None).await? {
+            Weighed::Ours(entry) => Ok(entry),
+            // It was visible; somebody has replaced it since.
+            Weighed::Rule(_) => Ok(self.known("")),
+        }
+    }
+
+    fn known(&self, etag: &str) -> RemoteEntry {
+        RemoteEntry {
+            meta: Arc::clone(&self.job.meta),
+            version: object::version(etag, self.job.outside.is_inline()),
+        }
+    }
+}
+
+enum Weighed {
+    /// The object there is the one of this upload.
+    Ours(RemoteEntry),
+    Rule(Rule),
+}
+
+/// What S3 has to make sure of so that `precondition` holds at the change, if it holds now. What is no
+/// entry of ours counts as none, and may be replaced.
+fn weigh(precondition: &Precondition, seen: Option<Seen>) -> Result<Rule> {
+    let entry = seen.as_ref().and_then(|seen| seen.entry.as_ref().ok());
+    if !precondition.holds(entry.map(|entry| &entry.meta.etag)) {
+        return Err(Error::Precondition);
+    }
+    Ok(match (precondition, seen) {
+        (Precondition::None, _) => Rule::None,
+        (_, Some(seen)) => Rule::Is(seen.etag),
+        (_, None) => Rule::Absent,
+    })
+}
+
+impl Job {
+    /// Sends the whole object with one request.
+    async fn put(&self, rule: &Rule) -> Result<Option<String>, Failure> {
+        let length = self.source.len();
+        let config = &self.core.config;
+        let permit = self.core.enter().await?;
+        let request = self
+            .core
+            .client
+            .put_object()
+            .bucket(self.core.bucket())
+            .key(&self.name)
+            .set_metadata(Some(self.outside.headers.clone()))
+            .set_storage_class(storage_class(config))
+            .set_server_side_encryption(encryption(config))
+            .set_ssekms_key_id(config.sse_kms_key_id.clone())
+            .set_if_match(rule.if_match())
+            .set_if_none_match(rule.if_none_match())
+            .content_length(length as i64)
+            .body(self.source.request(0..length))
+            .customize()
+            .config_override(client::for_upload(config, length));
+        let answer = self.core.ask(Op::Put, request.send()).await?;
+        drop(permit);
+        self.core.counters.went_out(length);
+        Ok(answer.e_tag)
+    }
+}
+
+fn storage_class(config: &S3Config) -> Option<types::StorageClass> {
+    config.storage_class.as_deref().map(types::StorageClass::from)
+}
+
+fn encryption(config: &S3Config) -> Option<types::ServerSideEncryption> {
+    config.server_side_encryption.map(|kind| match kind {
+        ServerSideEncryption::Aes256 => types::ServerSideEncryption::Aes256,
+        ServerSideEncryption::Kms => types::ServerSideEncryption::AwsKms,
+        ServerSideEncryption::KmsDsse => types::ServerSideEncryption::AwsKmsDsse,
+    })
+}
+
+/// 32 hex digits that no other upload has.
+fn random_id() -> Result<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
+        let error = std::io::Error::other("no random numbers");
+        Error::io("naming an upload", error)
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::trailer::Flaw;
+    use crate::store::{ETag, Metadata, Origin};
+
+    fn seen(tag: Result<&str, Flaw>) -> Option<Seen> {
+        let entry = tag.map(|tag| RemoteEntry {
+            meta: Arc::new(Meta {
+                size: 0,
+                etag: ETag::new(tag),
+                origin: Origin {
+                    issuer: "i".into(),
+                    subject: "s".into(),
+                    stored: std::time::UNIX_EPOCH,
+                },
+                metadata: Metadata::default(),
+            }),
+            version: "v".into(),
+        });
+        Some(Seen {
+            etag: "v".into(),
+            upload: None,
+            entry,
+        })
+    }
+
+    #[test]
+    fn conditions_become_rules_about_the_version_that_was_seen() {
+        use Precondition::{Absent, Matches, MatchesNone, None as Any, Present};
+        let is = |tag| vec![ETag::new(tag)];
+        let version = || Rule::Is("v".into());
+        let refused = |condition: &Precondition, seen| {
+            assert!(matches!(weigh(condition, seen), Err(Error::Precondition)));
+        };
+        assert_eq!(weigh(&Any, seen(Ok("a"))).expect("holds"), Rule::None);
+        assert_eq!(weigh(&Present, seen(Ok("a"))).expect("holds"), version());
+        assert_eq!(weigh(&Matches(is("a")), seen(Ok("a"))).expect("holds"), version());
+        assert_eq!(
+            weigh(&MatchesNone(is("b")), seen(Ok("a"))).expect("holds"),
+            version()
+        );
+        assert_eq!(weigh(&MatchesNone(is("b")), None).expect("holds"), Rule::Absent);
+        refused(&Absent, seen(Ok("a")));
+        refused(&Present, None);
+        refused(&Matches(is("b")), seen(Ok("a")));
+        refused(&MatchesNone(is("a")), seen(Ok("a")));
+        // What is no entry is replaced, but only that.
+        assert_eq!(
+            weigh(&Absent, seen(Err(Flaw::Foreign))).expect("holds"),
+            version()
+        );
+        refused(&Present, seen(Err(Flaw::Foreign)));
+    }
+}

@@ -1,0 +1,257 @@
+//! Large objects: parts that are sent in parallel, then put together.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::body::Source;
+use super::{Job, Rule};
+use crate::store::RemoteFault;
+use crate::store::s3::client;
+use crate::store::s3::core::Core;
+use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::stats::Op;
+use crate::tasks::pause;
+
+/// The most parts that S3 takes.
+const MOST_PARTS: u64 = 10_000;
+/// Parts are whole MiB.
+const UNIT: u64 = 1 << 20;
+/// Between two attempts to abort an upload, and how many there are.
+pub(in crate::store::s3) const PAUSE: Duration = Duration::from_secs(30);
+const ATTEMPTS: usize = 20;
+/// S3 refuses shorter parts, except for the last one, in bytes.
+const LEAST_PART: u64 = 5 << 20;
+
+/// Length of the parts of an object of `length` bytes: as configured, or longer if they would be too many.
+pub(super) fn part_length(length: u64, configured: u64) -> u64 {
+    let needed = length.div_ceil(MOST_PARTS).div_ceil(UNIT) * UNIT;
+    needed.max(configured).max(LEAST_PART)
+}
+
+/// The ranges of the parts, in order.
+fn ranges(length: u64, part: u64) -> impl Iterator<Item = (i32, Range<u64>)> {
+    let count = length.div_ceil(part).min(MOST_PARTS);
+    (0..count).map(move |nth| {
+        let start = nth * part;
+        // At most 10,000.
+        (nth as i32 + 1, start..(start + part).min(length))
+    })
+}
+
+/// A multipart upload. Dropped before it is put together, it is aborted in the background.
+pub(super) struct Parts {
+    core: Arc<Core>,
+    name: String,
+    id: String,
+    done: Vec<CompletedPart>,
+    finished: bool,
+}
+
+impl Parts {
+    /// Sends all parts.
+    pub(super) async fn send(job: &Job) -> Result<Self, Failure> {
+        let mut parts = Self::begin(job).await?;
+        if let Some(records) = &job.core.records {
+            records.note(&parts.name, &parts.id).await;
+        }
+        let length = part_length(job.source.len(), job.core.config.part_size);
+        let this = &parts;
+        let sending =
+            ranges(job.source.len(), length).map(|(number, range)| this.send_one(&job.source, number, range));
+        let mut done: Vec<CompletedPart> = stream::iter(sending)
+            .buffer_unordered(job.core.config.parallel_parts)
+            .try_collect()
+            .await?;
+        done.sort_by_key(|part| part.part_number);
+        parts.done = done;
+        Ok(parts)
+    }
+
+    async fn begin(job: &Job) -> Result<Self, Failure> {
+        let config = &job.core.config;
+        let request = job
+            .core
+            .client
+            .create_multipart_upload()
+            .bucket(job.core.bucket())
+            .key(&job.name)
+            .set_metadata(Some(job.outside.headers.clone()))
+            .set_storage_class(super::storage_class(config))
+            .set_server_side_encryption(super::encryption(config))
+            .set_ssekms_key_id(config.sse_kms_key_id.clone());
+        let answer = job.core.call(Op::CreateUpload, request.send()).await?;
+        let id = answer
+            .upload_id
+            .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no name of the upload"))?;
+        Ok(Self {
+            core: Arc::clone(&job.core),
+            name: job.name.clone(),
+            id,
+            done: Vec::new(),
+            finished: false,
+        })
+    }
+
+    async fn send_one(
+        &self,
+        source: &Source,
+        number: i32,
+        range: Range<u64>,
+    ) -> Result<CompletedPart, Failure> {
+        let length = range.end - range.start;
+        let permit = self.core.enter().await?;
+        let request = self
+            .core
+            .client
+            .upload_part()
+            .bucket(self.core.bucket())
+            .key(&self.name)
+            .upload_id(&self.id)
+            .part_number(number)
+            .content_length(length as i64)
+            .body(source.request(range))
+            .customize()
+            .config_override(client::for_upload(&self.core.config, length));
+        let answer = self.core.ask(Op::UploadPart, request.send()).await?;
+        drop(permit);
+        self.core.counters.went_out(length);
+        let etag = answer
+            .e_tag
+            .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no ETag"))?;
+        // An upload that was begun with checksums wants those of its parts back.
+        Ok(CompletedPart::builder()
+            .part_number(number)
+            .e_tag(etag)
+            .set_checksum_crc32(answer.checksum_crc32)
+            .set_checksum_crc32_c(answer.checksum_crc32_c)
+            .set_checksum_crc64_nvme(answer.checksum_crc64_nvme)
+            .set_checksum_sha1(answer.checksum_sha1)
+            .set_checksum_sha256(answer.checksum_sha256)
+            .build())
+    }
+
+    /// Puts the object together if `rule` holds. Answers the ETag of S3, if it was told.
+    pub(super) async fn complete(&self, rule: &Rule) -> Result<Option<String>, Failure> {
+        let whole = CompletedMultipartUpload::builder()
+            .set_parts(Some(self.done.clone()))
+            .build();
+        let request = self
+            .core
+            .client
+            .complete_multipart_upload()
+            .bucket(self.core.bucket())
+            .key(&self.name)
+            .upload_id(&self.id)
+            .multipart_upload(whole)
+            .set_if_match(rule.if_match())
+            .set_if_none_match(rule.if_none_match())
+            .customize()
+            .config_override(client::for_assembly(&self.core.config));
+        let answer = self.core.call(Op::CompleteUpload, request.send()).await?;
+        Ok(answer.e_tag)
+    }
+
+    /// Nothing is left to abort.
+    pub(super) fn finish(mut self) {
+        self.finished = true;
+        if let Some(records) = &self.core.records {
+            records.forget(&self.id);
+        }
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        if self.finished || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let core = Arc::clone(&self.core);
+        let (name, id) = (std::mem::take(&mut self.name), std::mem::take(&mut self.id));
+        let tasks = self.core.tasks.clone();
+        drop(tasks.spawn(async move { abort(&core, &name, &id).await }));
+    }
+}
+
+/// Aborts an upload; tries for a while, or until the server stops: its record is found at the next start.
+async fn abort(core: &Arc<Core>, name: &str, id: &str) {
+    let stopping = core.tasks.stopping();
+    for _ in 0..ATTEMPTS {
+        if settle(core, name, id).await {
+            return;
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = pause(PAUSE) => {}
+        }
+    }
+}
+
+/// Aborts an upload and forgets its record; `false` if that is worth another attempt.
+pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str) -> bool {
+    match abort_once(core, name, id).await {
+        Ok(()) => {}
+        // Whatever the server says about this one now, it will say again.
+        Err(failure) if failure.fault() == Some(RemoteFault::Denied) => {
+            tracing::info!(
+                object = name,
+                cause = failure.text,
+                "cannot abort a multipart upload"
+            );
+        }
+        Err(_) => return false,
+    }
+    if let Some(records) = &core.records {
+        records.forget(id);
+    }
+    true
+}
+
+/// Aborts an upload; one that is gone already is no failure.
+pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &str) -> Result<(), Failure> {
+    let request = core
+        .client
+        .abort_multipart_upload()
+        .bucket(core.bucket())
+        .key(name)
+        .upload_id(id);
+    match core.call(Op::AbortUpload, request.send()).await {
+        Ok(_) => Ok(()),
+        Err(failure) if matches!(failure.why, Why::NoUpload | Why::Missing) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn parts_grow_before_they_are_too_many() {
+        assert_eq!(part_length(20 * MIB, 5 * MIB), 5 * MIB);
+        assert_eq!(part_length(50_000 * MIB, 5 * MIB), 5 * MIB);
+        assert_eq!(part_length(50_000 * MIB + 1, 5 * MIB), 6 * MIB);
+        for length in [8 * MIB + 1, 50_000 * MIB + 1, 5 << 40] {
+            let part = part_length(length, 8 * MIB);
+            assert!(length.div_ceil(part) <= MOST_PARTS && part <= 5 << 30);
+            assert!(part.is_multiple_of(MIB));
+        }
+    }
+
+    #[test]
+    fn ranges_cover_everything_once() {
+        for length in [1, 5 * MIB, 5 * MIB + 1, 23 * MIB - 1] {
+            let mut at = 0;
+            for (nth, (number, range)) in ranges(length, 5 * MIB).enumerate() {
+                assert_eq!((number, range.start), (nth as i32 + 1, at));
+                at = range.end;
+            }
+            assert_eq!(at, length);
+        }
+    }
+}

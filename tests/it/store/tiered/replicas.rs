@@ -1,0 +1,123 @@
+//! Several servers over one bucket.
+
+use std::time::Duration;
+
+use chacha::store::{Precondition, Store};
+
+use super::super::support::*;
+use super::rig::{Pair, Plan};
+use crate::support::s3::Kind;
+
+/// Every read is compared.
+fn at_once(plan: &mut Plan) {
+    plan.policy.revalidate_after = Some(Duration::from_nanos(1));
+}
+
+/// No read is compared in the time of a test.
+fn in_an_hour(plan: &mut Plan) {
+    plan.policy.revalidate_after = Some(Duration::from_secs(3600));
+}
+
+async fn pairs(change: fn(&mut Plan)) -> (Pair, Pair) {
+    let s3 = std::sync::Arc::new(crate::support::s3::S3Server::memory());
+    let one = Pair::with(s3, change).await;
+    let two = one.twin(change).await;
+    (one, two)
+}
+
+#[tokio::test]
+async fn what_one_stores_the_other_serves() {
+    let (one, two) = pairs(|_| {}).await;
+    let bytes = body(3 * MIB, 1);
+    one.put("shared", &bytes).await;
+    assert!(two.get("shared").await.unwrap() == bytes);
+    assert!(one.delete("shared").await.unwrap());
+    two.kept("shared").await;
+}
+
+#[tokio::test]
+async fn overwrite_and_delete_are_seen() {
+    let (one, two) = pairs(at_once).await;
+    one.put("seen", b"old").await;
+    assert_eq!(two.get("seen").await.unwrap(), "old");
+    two.kept("seen").await;
+    one.put("seen", b"new").await;
+    assert_eq!(two.get("seen").await.unwrap(), "new");
+    assert_eq!(two.tiered.head(&key("seen")).await.unwrap().unwrap().size, 3);
+    two.kept("seen").await;
+    one.delete("seen").await.unwrap();
+    assert!(two.tiered.head(&key("seen")).await.unwrap().is_none());
+    assert!(two.get("seen").await.is_none());
+}
+
+#[tokio::test]
+async fn a_copy_is_not_compared_again_before_its_time() {
+    let (one, two) = pairs(in_an_hour).await;
+    one.put("fresh", b"old").await;
+    assert_eq!(two.get("fresh").await.unwrap(), "old");
+    two.kept("fresh").await;
+    one.s3.forget();
+    for _ in 0..5 {
+        assert_eq!(one.get("fresh").await.unwrap(), "old");
+        assert_eq!(two.get("fresh").await.unwrap(), "old");
+    }
+    assert_eq!(one.s3.log(), []);
+    // What an earlier run left is compared once.
+    let two = two.restart().await;
+    one.put("fresh", b"new").await;
+    one.s3.forget();
+    assert_eq!(two.get("fresh").await.unwrap(), "new");
+    assert_eq!(one.s3.count(Kind::Head), 1);
+}
+
+#[tokio::test]
+async fn a_copy_is_served_when_s3_cannot_be_asked() {
+    let (one, two) = pairs(at_once).await;
+    one.put("down", b"bytes").await;
+    two.get("down").await.unwrap();
+    two.kept("down").await;
+    one.s3.stop_listening().await;
+    assert_eq!(two.get("down").await.unwrap(), "bytes");
+}
+
+#[tokio::test]
+async fn the_first_writer_of_two_servers_wins() {
+    let (one, two) = pairs(|_| {}).await;
+    for round in 0..5 {
+        let key = key(&round.to_string());
+        let write = |pair: &Pair, bytes: &'static [u8]| {
+            let (tiered, spools, key) = (pair.tiered.clone(), pair.disk.spools(), key.clone());
+            async move { put_if(&tiered, &spools, &key, bytes, Precondition::Absent).await }
+        };
+        let (first, second) = tokio::join!(write(&one, b"one"), write(&two, b"two"));
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+        let expected = if first.is_ok() { "one" } else { "two" };
+        assert_eq!(get(&one.tiered, &key).await.unwrap(), expected);
+        assert_eq!(get(&two.tiered, &key).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn compare_and_swap_between_servers_loses_no_change() {
+    let (one, two) = pairs(at_once).await;
+    one.put("counter", b"0").await;
+    let add = |pair: &Pair| {
+        let (tiered, spools) = (pair.tiered.clone(), pair.disk.spools());
+        async move {
+            let mut done = 0;
+            while done < 5 {
+                let entry = tiered.get(&key("counter")).await.unwrap().unwrap();
+                let text = read(entry.content).await.unwrap();
+                let number: u32 = std::str::from_utf8(&text).unwrap().parse().unwrap();
+                let next = (number + 1).to_string();
+                let condition = Precondition::Matches(vec![entry.meta.etag.clone()]);
+                match put_if(&tiered, &spools, &key("counter"), next.as_bytes(), condition).await {
+                    Ok(_) => done += 1,
+                    outcome => assert!(is_precondition(&outcome), "{outcome:?}"),
+                }
+            }
+        }
+    };
+    tokio::join!(add(&one), add(&two));
+    assert_eq!(one.get("counter").await.unwrap(), "10");
+}

@@ -1,0 +1,218 @@
+//! Two tiers and the server behind them, which can be stopped, crashed and started again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chacha::config::{DiskConfig, S3Config, S3Write};
+use chacha::store::disk::{Disk, OpenError};
+use chacha::store::s3::S3;
+use chacha::store::tiered::{Policy, Tiered};
+use chacha::store::{Entry, Meta, Precondition, Result, Store};
+use chacha::tasks::Tasks;
+
+use super::super::support::*;
+use crate::support::s3::S3Server;
+
+/// What a test may change.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) disk: DiskConfig,
+    pub(crate) s3: S3Config,
+    pub(crate) policy: Policy,
+}
+
+/// A disk in front of a bucket.
+pub(crate) struct Pair {
+    pub(crate) s3: Arc<S3Server>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) tiered: Tiered,
+    pub(crate) plan: Plan,
+    near_tasks: Tasks,
+    far_tasks: Tasks,
+    dir: Option<tempfile::TempDir>,
+}
+
+/// Writes are answered when the disk has them.
+pub(crate) fn back(plan: &mut Plan) {
+    plan.policy.write = S3Write::Back;
+}
+
+impl Pair {
+    pub(crate) async fn new() -> Self {
+        Self::with(Arc::new(S3Server::memory()), |_| {}).await
+    }
+
+    /// Parts of 1 MiB, so that small bodies have many.
+    pub(crate) async fn with(s3: Arc<S3Server>, change: impl FnOnce(&mut Plan)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut far = s3.config(S3Server::BUCKET);
+        far.part_size = MIB as u64;
+        far.idle_timeout = Duration::from_secs(2);
+        let policy = Policy {
+            write: S3Write::Through,
+            queue_limit: 32 << 20,
+            revalidate_after: None,
+        };
+        let mut plan = Plan {
+            disk: config(dir.path(), 64 * MIB),
+            s3: far,
+            policy,
+        };
+        change(&mut plan);
+        Self::open(s3, plan, Some(dir)).await
+    }
+
+    async fn open(s3: Arc<S3Server>, plan: Plan, dir: Option<tempfile::TempDir>) -> Self {
+        // A child process that another test starts holds every lock until it executes its program.
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let (disk, near_tasks) = loop {
+            match super::super::support::open(&plan.disk).await {
+                Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
+                other => break other.unwrap(),
+            }
+        };
+        let far_tasks = Tasks::new();
+        let far = S3::open(&plan.s3, Some(disk.parts_folder()), &far_tasks)
+            .await
+            .unwrap();
+        let tiered = Tiered::start(Arc::clone(&disk), far, plan.policy, &far_tasks)
+            .await
+            .unwrap();
+        Self {
+            s3,
+            disk,
+            tiered,
+            plan,
+            near_tasks,
+            far_tasks,
+            dir,
+        }
+    }
+
+    /// Another server with a disk of its own over the same bucket.
+    pub(crate) async fn twin(&self, change: impl FnOnce(&mut Plan)) -> Self {
+        Self::with(Arc::clone(&self.s3), change).await
+    }
+
+    /// A clean stop, and a start on the same directory.
+    pub(crate) async fn restart(self) -> Self {
+        self.far_tasks.finish().await;
+        self.disk.close().await;
+        self.crash().await
+    }
+
+    /// Stops everything without closing the tier, and opens it again.
+    pub(crate) async fn crash(mut self) -> Self {
+        self.far_tasks.finish().await;
+        self.near_tasks.finish().await;
+        let (s3, plan, dir) = (Arc::clone(&self.s3), self.plan.clone(), self.dir.take());
+        drop(self);
+        Self::open(s3, plan, dir).await
+    }
+
+    pub(crate) async fn put(&self, name: &str, bytes: &[u8]) -> Arc<Meta> {
+        self.try_put(name, bytes).await.unwrap()
+    }
+
+    pub(crate) async fn try_put(&self, name: &str, bytes: &[u8]) -> Result<Arc<Meta>> {
+        put(&self.tiered, &self.disk.spools(), &key(name), bytes).await
+    }
+
+    pub(crate) async fn get(&self, name: &str) -> Option<Bytes> {
+        get(&self.tiered, &key(name)).await
+    }
+
+    pub(crate) async fn entry(&self, name: &str) -> Entry {
+        self.tiered.get(&key(name)).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<bool> {
+        self.tiered.delete(&key(name), Precondition::None).await
+    }
+
+    /// What is on the disk alone.
+    pub(crate) async fn local(&self, name: &str) -> Option<Bytes> {
+        get(&*self.disk, &key(name)).await
+    }
+
+    /// As if the disk had evicted it.
+    pub(crate) async fn forget(&self, name: &str) {
+        assert!(self.disk.delete(&key(name), Precondition::None).await.unwrap());
+    }
+
+    /// An entry that only S3 has; and a clean log of requests.
+    pub(crate) async fn cold(&self, name: &str, bytes: &[u8]) {
+        self.put(name, bytes).await;
+        self.forget(name).await;
+        self.s3.forget();
+    }
+
+    /// Waits until the disk has the entry.
+    pub(crate) async fn kept(&self, name: &str) {
+        until("the fill is on the disk", || self.disk.stats().reserved == 0).await;
+        while self.tiered.stats().filling > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(self.local(name).await.is_some(), "{name} is not on the disk");
+    }
+
+    /// Waits until S3 has heard of everything.
+    pub(crate) async fn drained(&self) {
+        until("the queue is empty", || self.tiered.stats().queued == 0).await;
+    }
+}
+
+impl Pair {
+    /// So many parts at once.
+    pub(crate) async fn with_parallel(parts: usize) -> Self {
+        Self::with(Arc::new(S3Server::memory()), |plan| {
+            plan.s3.parallel_parts = parts;
+        })
+        .await
+    }
+
+    /// A disk of so many bytes.
+    pub(crate) async fn with_limit(limit: usize) -> Self {
+        Self::with(Arc::new(S3Server::memory()), |plan| {
+            plan.disk.limit = limit as u64;
+        })
+        .await
+    }
+}
+
+/// Takes a copy of a cache directory, as a killed process would leave it.
+pub(crate) struct CopyLater(std::path::PathBuf);
+
+impl CopyLater {
+    pub(crate) fn take(&self) -> tempfile::TempDir {
+        let to = tempfile::tempdir().unwrap();
+        copy_tree(&self.0, &to.path().join("cache"));
+        to
+    }
+}
+
+fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let to = to.join(file.file_name());
+        match file.path().is_dir() {
+            true => copy_tree(&file.path(), &to),
+            false => _ = std::fs::copy(file.path(), to).unwrap(),
+        }
+    }
+}
+
+impl Pair {
+    pub(crate) fn crash_copy(&self) -> CopyLater {
+        CopyLater(self.plan.disk.dir.clone())
+    }
+
+    /// A server that starts on such a copy, over the same bucket.
+    pub(crate) async fn on_copy(&self, copy: tempfile::TempDir) -> Self {
+        let mut plan = self.plan.clone();
+        plan.disk.dir = copy.path().join("cache");
+        Self::open(Arc::clone(&self.s3), plan, Some(copy)).await
+    }
+}
