@@ -83,7 +83,7 @@ fn advice(s3: &S3Config, days: u32) -> String {
 It replaces all rules of the bucket; if there are others, put this one beside them first.
 Objects below {prefix} are removed {days} {plural} after they were written, parts of broken uploads after one day.
 Reading does not make an object younger: an entry in use is removed, too, and stored anew when it is missed.
-What is on the disk of a server stays there.",
+The rule does not touch the disk of any server.",
     );
     let host = s3.endpoint_url.as_ref().and_then(|url| url.host_str());
     if host.is_some_and(|host| host.ends_with("googleapis.com")) {

@@ -16,7 +16,7 @@ pub(super) struct Allowed {
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or can never equal an `iss` claim.
 pub(super) fn issuer(text: &str, allowed: Allowed) -> Result<String, String> {
-    let url = parse(text, allowed)?;
+    let url = parse(text, allowed, ANY)?;
     if url.path().contains("/.well-known/") {
         return Err(
             "is the address of a discovery document; write the issuer, the part before /.well-known"
@@ -38,7 +38,7 @@ pub(super) fn issuer(text: &str, allowed: Allowed) -> Result<String, String> {
 /// # Errors
 /// When it is no http(s) URL or is `http` to another machine.
 pub(super) fn base(text: &str, allowed: Allowed) -> Result<Url, String> {
-    let mut url = parse(text, allowed)?;
+    let mut url = parse(text, allowed, ANY)?;
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
@@ -49,26 +49,30 @@ pub(super) fn base(text: &str, allowed: Allowed) -> Result<Url, String> {
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
 pub(super) fn endpoint(text: &str, allowed: Allowed) -> Result<Url, String> {
-    let url = parse(text, allowed)?;
+    let url = parse(text, allowed, BARE)?;
     if url.path() != "/" {
         return Err(
-            "has a path; write only https://host or https://host:port: the bucket belongs into \
-             `bucket`, a folder in it into `prefix`"
+            "has a path; remove it: the bucket belongs into `bucket`, a folder in it into `prefix`"
                 .to_owned(),
         );
     }
     Ok(url)
 }
 
-fn parse(text: &str, allowed: Allowed) -> Result<Url, String> {
+/// The forms of a URL, for advice.
+const ANY: &str = "write https://host or https://host/path";
+
+/// The forms of a URL without a path, for advice.
+const BARE: &str = "write https://host or https://host:port";
+
+fn parse(text: &str, allowed: Allowed, forms: &str) -> Result<Url, String> {
     // The URL standard drops these silently; the text would then differ from what was checked.
     if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
         return Err("contains blanks or control characters; remove them".to_owned());
     }
-    let url = Url::parse(text)
-        .map_err(|error| format!("is not a URL ({error}); write https://host or https://host/path"))?;
+    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); {forms}"))?;
     if !matches!(url.scheme(), "http" | "https") || !text.contains("://") {
-        return Err("is not an http(s) URL; write https://host or https://host/path".to_owned());
+        return Err(format!("is not an http(s) URL; {forms}"));
     }
     let authority = text
         .split("://")
@@ -184,6 +188,9 @@ mod tests {
         refused("http://s3.example.com", "allow_insecure_http: true");
         refused("https://key:secret@s3.example.com", "user name or password");
         refused("https://s3.example.com?a", "query");
-        refused("s3://my-bucket", "is not an http(s) URL");
+        refused(
+            "s3://my-bucket",
+            "is not an http(s) URL; write https://host or https://host:port",
+        );
     }
 }

@@ -32,7 +32,7 @@ async fn the_rule_covers_what_chacha_writes_and_nothing_else() {
     ended.mentions(&[
         "replaces all rules",
         "30 days after they were written",
-        "on the disk",
+        "not touch the disk",
     ]);
     assert!(!place.dir.path().join("cache").exists());
 }
