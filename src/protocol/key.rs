@@ -21,7 +21,11 @@ pub(super) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
     }
     let key =
         percent_decode(path.as_bytes()).ok_or_else(|| invalid("the path has a broken percent-encoding"))?;
-    if key.iter().any(|byte| *byte < 0x20 || *byte == 0x7f) {
+    // To the end in any case, so that many bytes are looked at at once.
+    if key
+        .iter()
+        .fold(false, |found, byte| found | (*byte < 0x20) | (*byte == 0x7f))
+    {
         return Err(invalid("the path has control characters"));
     }
     let dotted = |key: &[u8]| {

@@ -111,6 +111,10 @@ impl Acceptor {
             // Connections that idle are found by `connections`.
             .header_read_timeout(None)
             .max_buf_size(READ_BUFFER)
+            // Otherwise hyper looks, while a request is answered, whether its client has left: with a
+            // buffer of its own for each request, since the request still holds the first. A client that
+            // has left is found by the write; one that has only ended its side still gets its answer.
+            .half_close(true)
             .writev(true);
         builder
             .http2()

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// A connection with a request under way whose bytes do not move for so long is given up, whatever
@@ -81,6 +82,8 @@ impl Connections {
     /// Looks once a second until `stopping`.
     pub(super) async fn run(self, stopping: CancellationToken) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        // After a stall of the process no time has passed for its clients: they could not be heard.
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -234,6 +237,17 @@ mod tests {
             look_at(connections, 60);
         };
         check(again, false).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_of_the_process_is_not_held_against_clients() {
+        let connections = Connections::new(Duration::from_secs(10));
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(connections.clone().run(CancellationToken::new()));
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::task::yield_now().await;
+        assert!(connections.0.clock.load(Relaxed) <= 2);
     }
 
     #[tokio::test]

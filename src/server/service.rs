@@ -122,6 +122,8 @@ impl Asked {
     fn wire(self, body: Body, file: Option<FileRange>) -> WireBody {
         let (exchange, running) = (self.exchange, self.running);
         match file {
+            // hyper leaves the body of an answer to HEAD out by itself, but only with HTTP/1.
+            _ if self.head && !self.http1 => WireBody::multiplexed(Body::empty(), exchange, running),
             Some(part) if self.http1 && sys::CAN_SEND_FILE => {
                 WireBody::file(part, self.outbox, exchange, running)
             }

@@ -1,5 +1,6 @@
 //! The identity of an entry: a tuple that cannot be forged by gluing its parts.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,11 +92,15 @@ impl StoreKey {
     /// The canonical form: for every part its length (4 bytes, big endian) and its bytes.
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.namespace.len() + self.key.len());
+        self.write_canonical(&mut bytes);
+        bytes
+    }
+
+    fn write_canonical(&self, bytes: &mut Vec<u8>) {
         self.each_part(|part| {
             bytes.extend_from_slice(&length_prefix(part));
             bytes.extend_from_slice(part);
         });
-        bytes
     }
 
     /// Reads the canonical form; `None` if it is none.
@@ -122,8 +127,15 @@ impl StoreKey {
     }
 
     fn hash(&self) -> [u8; 32] {
+        thread_local! {
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
         // In one piece: the streaming hasher is 2 KiB of state to set up, for some 200 bytes.
-        *blake3::hash(&self.canonical()).as_bytes()
+        BUFFER.with_borrow_mut(|bytes| {
+            bytes.clear();
+            self.write_canonical(bytes);
+            *blake3::hash(bytes).as_bytes()
+        })
     }
 
     fn each_part(&self, mut visit: impl FnMut(&[u8])) {

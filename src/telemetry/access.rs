@@ -177,10 +177,7 @@ impl Exchange {
         let id = self.id.text();
         let error = report.error.as_deref().unwrap_or_default();
         let fields = [
-            (
-                name!("id"),
-                Field::Name(std::str::from_utf8(&id).unwrap_or_default()),
-            ),
+            (name!("id"), Field::Ascii(&id)),
             (name!("method"), Field::Name(self.method.as_str())),
             (name!("protocol"), Field::Name(report.protocol)),
             (name!("route"), Field::Name(report.route)),

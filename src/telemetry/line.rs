@@ -4,7 +4,7 @@
 //! read costs altogether; this takes a tenth of it.
 
 use std::cell::RefCell;
-use std::fmt::Write;
+use std::io::Write;
 use std::time::SystemTime;
 
 use super::log::Format;
@@ -33,6 +33,8 @@ pub(super) use name;
 pub(super) enum Field<'a> {
     /// A name of ours: nothing in it has to be escaped.
     Name(&'a str),
+    /// The same, in ASCII.
+    Ascii(&'a [u8]),
     /// Any text.
     Text(&'a str),
     /// A number.
@@ -48,7 +50,7 @@ type Second = (u64, String);
 
 thread_local! {
     static SECOND: RefCell<Second> = const { RefCell::new((u64::MAX, String::new())) };
-    static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl AccessLog {
@@ -83,72 +85,77 @@ impl AccessLog {
                 Format::Text => text(line, SystemTime::now(), fields),
                 Format::Json => json(line, SystemTime::now(), fields),
             }
-            lines.push(line.as_bytes());
+            lines.push(line);
         });
     }
 }
 
-// Writing to a string cannot fail, hence the results that are dropped below.
+// Writing to memory cannot fail, hence the results that are dropped below.
 
-fn text(line: &mut String, now: SystemTime, fields: &[(Name, Field<'_>)]) {
+fn text(line: &mut Vec<u8>, now: SystemTime, fields: &[(Name, Field<'_>)]) {
     timestamp(line, now);
-    line.push_str("  INFO chacha::access:");
+    line.extend_from_slice(b"  INFO chacha::access:");
     for (name, value) in fields {
-        line.push_str(name.text);
+        line.extend_from_slice(name.text.as_bytes());
         match value {
-            Field::Name(value) => line.push_str(value),
+            Field::Name(value) => line.extend_from_slice(value.as_bytes()),
+            Field::Ascii(value) => line.extend_from_slice(value),
             Field::Text(value) => _ = write!(line, "{value:?}"),
             Field::Number(value) => number(line, *value),
         }
     }
-    line.push('\n');
+    line.push(b'\n');
 }
 
-fn json(line: &mut String, now: SystemTime, fields: &[(Name, Field<'_>)]) {
-    line.push_str("{\"timestamp\":\"");
+fn json(line: &mut Vec<u8>, now: SystemTime, fields: &[(Name, Field<'_>)]) {
+    line.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(line, now);
-    line.push_str("\",\"level\":\"INFO\",\"target\":\"chacha::access\"");
+    line.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"chacha::access\"");
     for (name, value) in fields {
-        line.push_str(name.json);
+        line.extend_from_slice(name.json.as_bytes());
         match value {
             Field::Name(value) => {
-                line.push('"');
-                line.push_str(value);
-                line.push('"');
+                line.push(b'"');
+                line.extend_from_slice(value.as_bytes());
+                line.push(b'"');
+            }
+            Field::Ascii(value) => {
+                line.push(b'"');
+                line.extend_from_slice(value);
+                line.push(b'"');
             }
             Field::Text(value) => _ = write!(line, "{}", serde_json::Value::from(*value)),
             Field::Number(value) => number(line, *value),
         }
     }
-    line.push_str("}\n");
+    line.extend_from_slice(b"}\n");
 }
 
 /// As the rest of the log has it (RFC 3339, microseconds); the date is made once a second.
-fn timestamp(line: &mut String, now: SystemTime) {
+fn timestamp(line: &mut Vec<u8>, now: SystemTime) {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SECOND.with_borrow_mut(|(second, text)| {
         if *second != since.as_secs() {
-            text.clear();
-            let _ = write!(text, "{}", humantime::format_rfc3339_seconds(now));
+            *text = humantime::format_rfc3339_seconds(now).to_string();
             text.pop();
             text.push('.');
             *second = since.as_secs();
         }
-        line.push_str(text);
+        line.extend_from_slice(text.as_bytes());
     });
     // A digit in front keeps the zeros, and is left out.
     digits(1_000_000 + u64::from(since.subsec_micros()), |text| {
-        line.push_str(&text[1..]);
+        line.extend_from_slice(&text[1..]);
     });
-    line.push('Z');
+    line.push(b'Z');
 }
 
-fn number(line: &mut String, value: u64) {
-    digits(value, |text| line.push_str(text));
+fn number(line: &mut Vec<u8>, value: u64) {
+    digits(value, |text| line.extend_from_slice(text));
 }
 
 /// Without the machinery of `fmt`, which costs several times the digits.
-fn digits(mut value: u64, take: impl FnOnce(&str)) {
+fn digits(mut value: u64, take: impl FnOnce(&[u8])) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -159,7 +166,7 @@ fn digits(mut value: u64, take: impl FnOnce(&str)) {
             break;
         }
     }
-    take(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+    take(&digits[at..]);
 }
 
 #[cfg(test)]
@@ -175,39 +182,39 @@ mod tests {
 
     #[test]
     fn text_cannot_be_forged_by_what_it_holds() {
-        let mut line = String::new();
+        let mut line = Vec::new();
         text(&mut line, SystemTime::UNIX_EPOCH, &FIELDS);
         let expected = "1970-01-01T00:00:00.000000Z  INFO chacha::access: method=GET sent=1024 zero=0 \
                         error=\"a \\\"b\\\"\\n\\u{1b}[31m\"\n";
-        assert_eq!(line, expected);
+        assert_eq!(String::from_utf8(line).unwrap(), expected);
     }
 
     #[test]
     fn json_is_one_object_a_line() {
-        let mut line = String::new();
+        let mut line = Vec::new();
         json(&mut line, SystemTime::UNIX_EPOCH, &FIELDS);
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["sent"], 1024);
         assert_eq!(value["error"], "a \"b\"\n\u{1b}[31m");
-        assert_eq!(line.matches('\n').count(), 1);
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
     }
 
     #[test]
     fn timestamps_are_those_of_humantime() {
         for micros in [0, 7, 999_999, 1_000_000, 1_795_166_000_120_003] {
             let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros);
-            let mut line = String::new();
+            let mut line = Vec::new();
             timestamp(&mut line, now);
-            assert_eq!(line, humantime::format_rfc3339_micros(now).to_string());
+            assert_eq!(line, humantime::format_rfc3339_micros(now).to_string().as_bytes());
         }
     }
 
     #[test]
     fn numbers_are_written_whole() {
         for value in [0, 9, 10, 99, 100, u64::MAX] {
-            let mut line = String::new();
+            let mut line = Vec::new();
             number(&mut line, value);
-            assert_eq!(line, value.to_string());
+            assert_eq!(line, value.to_string().as_bytes());
         }
     }
 }

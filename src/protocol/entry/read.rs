@@ -9,13 +9,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::body;
 use super::conditions::{self, Verdict};
 use crate::auth::Identity;
-use crate::cache::{EntryName, Hit};
+use crate::cache::EntryName;
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::plain::{self, Failure};
 use crate::protocol::reply::Reply;
 use crate::range::{ByteRange, Resolved};
-use crate::store::{ETag, Meta};
+use crate::store::{Content, ETag, Entry, Meta};
 use crate::telemetry::access::{Outcome, Report};
 
 /// The entry under `name`, as the headers of the request ask for it, with what its writer stored
@@ -42,8 +42,8 @@ pub async fn read(
         Ok(Some(hit)) => {
             report.namespace = Some(Arc::clone(hit.namespace.label()));
             report.outcome = Outcome::Hit;
-            let meta = Arc::clone(&hit.entry.meta);
-            Ok((weigh(parts, hit, report), meta))
+            let Entry { meta, content } = hit.entry;
+            Ok((weigh(parts, &meta, content, report), meta))
         }
         Ok(None) => {
             report.outcome = Outcome::Miss;
@@ -71,13 +71,13 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         })
 }
 
-fn weigh(parts: &Parts, hit: Hit, mut report: Report) -> Reply {
+fn weigh(parts: &Parts, meta: &Meta, content: Content, mut report: Report) -> Reply {
+    let etag = &meta.etag;
     if !conditions::concern(&parts.headers) {
-        return whole(hit, report);
+        return whole(etag, content, report);
     }
-    let etag = &hit.entry.meta.etag;
     match conditions::read(&parts.headers, etag) {
-        Verdict::Proceed => respond(parts, hit, report),
+        Verdict::Proceed => respond(parts, meta, content, report),
         Verdict::NotModified => {
             report.outcome = Outcome::Condition;
             let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty(), report);
@@ -91,15 +91,14 @@ fn weigh(parts: &Parts, hit: Hit, mut report: Report) -> Reply {
     }
 }
 
-fn whole(hit: Hit, report: Report) -> Reply {
-    let mut reply = body::respond(StatusCode::OK, hit.entry.content, report);
-    describe(reply.headers_mut(), &hit.entry.meta.etag);
+fn whole(etag: &ETag, content: Content, report: Report) -> Reply {
+    let mut reply = body::respond(StatusCode::OK, content, report);
+    describe(reply.headers_mut(), etag);
     reply
 }
 
-fn respond(parts: &Parts, hit: Hit, report: Report) -> Reply {
-    let Meta { size, etag, .. } = &*hit.entry.meta;
-    let content = hit.entry.content;
+fn respond(parts: &Parts, meta: &Meta, content: Content, report: Report) -> Reply {
+    let Meta { size, etag, .. } = meta;
     let mut reply = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
         Resolved::Whole => body::respond(StatusCode::OK, content, report),
         Resolved::Part(part) => {

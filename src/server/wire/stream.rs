@@ -74,6 +74,8 @@ impl WireStream {
     /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy, short
     /// enough that the probe for cold pages stays honest and that no connection holds a thread.
     const PIECE: u64 = 1024 * 1024;
+    /// Answers up to this length are copied into one piece: `send` is that much cheaper than `writev`.
+    const COPIED: usize = 1536;
     /// How long a closing connection keeps reading what the client still sends.
     const LINGER: Duration = Duration::from_secs(5);
 
@@ -89,7 +91,11 @@ impl WireStream {
     }
 
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = each!(&mut self.socket, socket => Pin::new(socket).poll_write_vectored(cx, slices));
+        let mut copy = [0; Self::COPIED];
+        let written = match gather(slices, &mut copy) {
+            Some(bytes) => each!(&mut self.socket, socket => Pin::new(socket).poll_write(cx, bytes)),
+            None => each!(&mut self.socket, socket => Pin::new(socket).poll_write_vectored(cx, slices)),
+        };
         self.activity.touch();
         written
     }
@@ -173,6 +179,21 @@ impl WireStream {
             }
         }
     }
+}
+
+/// The bytes of `slices` in one piece; `None` if they do not fit into `copy`.
+fn gather<'a>(slices: &'a [IoSlice<'_>], copy: &'a mut [u8]) -> Option<&'a [u8]> {
+    if let [only] = slices {
+        return Some(only);
+    }
+    let length: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut rest = copy.get_mut(..length)?;
+    for slice in slices {
+        let (here, after) = rest.split_at_mut(slice.len());
+        here.copy_from_slice(slice);
+        rest = after;
+    }
+    Some(&copy[..length])
 }
 
 impl AsyncRead for WireStream {

@@ -184,6 +184,32 @@ async fn pipelined_heads_conditions_and_files_keep_their_order() {
 }
 
 #[tokio::test]
+async fn an_empty_entry_has_a_length_too() {
+    let server = start().await;
+    server.acme().put("/empty", bytes(0, 0)).await;
+    let mut raw = server.acme().raw().await;
+    for line in ["HEAD /empty", "GET /empty"] {
+        let head = ask(&mut raw, line, "", 200).await;
+        assert_eq!(value(&head, "content-length"), "0", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_still_gets_its_answer() {
+    let server = start().await;
+    for size in [SMALL, MIDDLE, LARGE] {
+        let mut raw = server.acme().raw().await;
+        raw.head(&format!("GET /{size} HTTP/1.1"), "").await;
+        raw.finish().await;
+        let head = raw.read_head().await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let (body, closed) = raw.read_to_end().await;
+        assert!(body == bytes(size, size as u64), "{size} bytes");
+        assert!(closed);
+    }
+}
+
+#[tokio::test]
 async fn a_download_that_pauses_outlives_keep_alive() {
     // Far more than the buffers of two sockets hold.
     const SIZE: usize = 40 << 20;

@@ -194,14 +194,19 @@ async fn prior_knowledge_http2_reads_the_same_bytes() {
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     tokio::spawn(connection);
-    let request = http::Request::get("http://cache.test/k")
-        .header("authorization", format!("Bearer {token}"))
-        .body(Empty::<bytes::Bytes>::new())
-        .unwrap();
-    let response = within(sender.send_request(request)).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    let body = within(response.into_body().collect()).await.unwrap().to_bytes();
-    assert!(body == bytes(1_500_000, 9));
+    for (method, expected) in [("HEAD", bytes(0, 0)), ("GET", bytes(1_500_000, 9))] {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("http://cache.test/k")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let response = within(sender.send_request(request)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-length"], "1500000", "{method}");
+        let body = within(response.into_body().collect()).await.unwrap().to_bytes();
+        assert!(body == expected, "{method}");
+    }
 }
 
 #[tokio::test]
