@@ -10,4 +10,6 @@ mod disk;
 mod model;
 mod restart;
 mod s3;
+mod s3_faults;
 mod s3_server;
+mod s3_wire;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chacha::config::S3Config;
+use chacha::config::{S3Checksums, S3Config};
 use chacha::store::remote::Remote;
 use chacha::store::remote_only::RemoteStore;
 use chacha::store::s3::{S3, S3Health};
@@ -280,6 +280,18 @@ async fn a_version_that_was_replaced_is_not_mixed_with_the_new_one() {
     far.s3.delete(&key("v"), &Precondition::None).await.unwrap();
     let gone = far.s3.read(&key("v"), &entry, range).await.err().unwrap();
     assert_eq!(gone.remote_fault(), Some(RemoteFault::Changed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_may_carry_checksums() {
+    let mut server = S3Server::start().await;
+    server.config.checksums = S3Checksums::WhenSupported;
+    let far = Far::on(server).await;
+    for size in [0, 10, 100 * KIB, 11 * MIB] {
+        let bytes = body(size, 4);
+        far.put("c", &bytes).await;
+        assert!(get(&*far.store, &key("c")).await.unwrap() == bytes, "{size}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
