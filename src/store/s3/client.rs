@@ -21,8 +21,8 @@ use crate::config::{S3Checksums, S3Config};
 
 /// How often the SDK tries, the first time included.
 const ATTEMPTS: u32 = 3;
-/// How long the start waits for what the environment says; a machine without a metadata service lets
-/// packets vanish.
+/// How long the start waits for what the environment says, and a request for credentials: where there is
+/// no metadata service, packets may vanish.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The slowest upload that is waited for, in bytes a second.
 const SLOWEST: u64 = 64 * 1024;
@@ -78,11 +78,15 @@ async fn environment(config: &S3Config) -> SdkConfig {
     if let Some(url) = &config.endpoint_url {
         loader = loader.endpoint_url(url.as_str());
     }
-    if let Some(files) = &config.credentials {
-        loader = loader
+    loader = match &config.credentials {
+        Some(files) => loader
             .credentials_provider(SharedCredentialsProvider::new(Files::new(files.clone())))
-            .identity_cache(IdentityCache::no_cache());
-    }
+            .identity_cache(IdentityCache::no_cache()),
+        None => {
+            let patience = PATIENCE.min(config.read_timeout);
+            loader.identity_cache(IdentityCache::lazy().load_timeout(patience).build())
+        }
+    };
     loader.load().await
 }
 

@@ -372,6 +372,17 @@ async fn a_server_that_is_not_there_is_given_a_rest_until_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewed_credentials_count_at_once() {
+    let far = Far::new().await;
+    far.put("k", b"1").await;
+    std::fs::write(far.server.folder("secret"), "EXPIRED").unwrap();
+    let denied = far.s3.head(&key("k")).await.err().unwrap();
+    assert_eq!(denied.remote_fault(), Some(RemoteFault::Denied));
+    std::fs::write(far.server.folder("secret"), "SECRET").unwrap();
+    assert!(far.s3.head(&key("k")).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_probe_names_what_is_wrong() {
     let server = S3Server::start().await;
     let fault = |config: S3Config| async move {

@@ -151,15 +151,32 @@ async fn a_reader_goes_on_where_its_stream_broke() {
 
 #[tokio::test]
 async fn a_writer_whose_answer_was_lost_knows_its_own_object() {
+    for lost in [Fault::DoneBut(500), Fault::Silent] {
+        let rig = Rig::new().await;
+        rig.wire.script(first("PUT", lost));
+        let entry = rig.put(b"mine", Precondition::Absent).await.unwrap();
+        let puts = rig.wire.seen();
+        let puts = puts.iter().filter(|asked| asked.method == "PUT").count();
+        assert_eq!(puts, 2);
+        assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
+        let other = rig.put(b"mine", Precondition::Absent).await;
+        assert!(matches!(other, Err(Error::Precondition)));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_requests_and_never_answers_leaves_doubt_and_gets_a_rest() {
     let rig = Rig::new().await;
-    rig.wire.script(first("PUT", Fault::DoneBut(500)));
-    let entry = rig.put(b"mine", Precondition::Absent).await.unwrap();
-    let puts = rig.wire.seen();
-    let puts = puts.iter().filter(|asked| asked.method == "PUT").count();
-    assert_eq!(puts, 2);
-    assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
-    let other = rig.put(b"mine", Precondition::Absent).await;
-    assert!(matches!(other, Err(Error::Precondition)));
+    rig.wire.script(|_| Some(Fault::Silent));
+    let outcome = fault(rig.put(b"perhaps", Precondition::None).await);
+    assert!(outcome.leaves_doubt(), "{outcome}");
+    while rig.s3.health() == S3Health::Up {
+        assert!(rig.s3.head(&key("k")).await.is_err());
+    }
+    assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteFault::Resting);
+    rig.wire.script(|_| None);
+    until("it can be used again", || rig.s3.health() == S3Health::Up).await;
+    assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "perhaps");
 }
 
 #[tokio::test]

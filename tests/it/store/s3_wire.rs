@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     WrongRange,
     /// One byte of the body is another one.
     Flip,
+    /// The request is done, but there is no answer.
+    Silent,
     /// The request is done, but the answer is this one.
     DoneBut(u16),
     /// The request is not done.
@@ -139,6 +141,7 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
     };
     let head = answer.len() - answer_body(&answer).len();
     let (end, hang) = match fault {
+        Some(Fault::Silent) => (0, false),
         Some(Fault::Cut(at)) => (head + at, false),
         Some(Fault::Stall(at)) => (head + at, true),
         _ => (answer.len(), false),
