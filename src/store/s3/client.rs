@@ -24,6 +24,8 @@ const ATTEMPTS: u32 = 3;
 /// How long the start waits for what the environment says; a machine without a metadata service lets
 /// packets vanish.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for credentials, for the same reason.
+const CREDENTIALS: Duration = Duration::from_secs(5);
 /// The slowest upload that is waited for, in bytes a second.
 const SLOWEST: u64 = 64 * 1024;
 /// S3 may need minutes to put a large object together.
@@ -78,11 +80,15 @@ async fn environment(config: &S3Config, region: Region) -> SdkConfig {
     if let Some(url) = &config.endpoint_url {
         loader = loader.endpoint_url(url.as_str());
     }
-    if let Some(files) = &config.credentials {
-        loader = loader
+    loader = match &config.credentials {
+        Some(files) => loader
             .credentials_provider(SharedCredentialsProvider::new(Files::new(files.clone())))
-            .identity_cache(IdentityCache::no_cache());
-    }
+            .identity_cache(IdentityCache::no_cache()),
+        None => {
+            let patience = CREDENTIALS.min(config.read_timeout);
+            loader.identity_cache(IdentityCache::lazy().load_timeout(patience).build())
+        }
+    };
     loader.load().await
 }
 

@@ -73,34 +73,25 @@ impl Core {
     {
         self.counters.request(op);
         // The futures of the SDK are several KiB.
-        let outcome = Box::pin(request).await;
-        let failure = match outcome {
+        let mut failure = match Box::pin(request).await {
             Ok(answer) => {
                 self.health.success();
                 return Ok(answer);
             }
             Err(error) => Failure::of(&error),
         };
-        match failure.why {
+        if self.config.denied_is_missing
+            && failure.fault() == Some(RemoteFault::Denied)
+            && matches!(op, Op::Head | Op::Get)
+        {
             // Who may not list the bucket is told this about every object that is not there.
-            Why::Fault(RemoteFault::Denied)
-                if self.config.denied_is_missing && matches!(op, Op::Head | Op::Get) =>
-            {
-                self.health.success();
-                Err(Failure {
-                    why: Why::Missing,
-                    ..failure
-                })
-            }
-            Why::Fault(fault) => {
-                self.failed(fault, &failure.text);
-                Err(failure)
-            }
-            _ => {
-                self.health.success();
-                Err(failure)
-            }
+            failure.why = Why::Missing;
         }
+        match failure.fault() {
+            Some(fault) => self.note(fault, &failure.text, failure.answered),
+            None => self.health.success(),
+        }
+        Err(failure)
     }
 
     /// Waits for a permit, and makes a request with it.
@@ -116,10 +107,15 @@ impl Core {
         self.ask(op, request).await
     }
 
-    /// Counts a failure; if it is one too many, probes from now on.
+    /// Counts a failure of an answer.
     pub(super) fn failed(self: &Arc<Self>, fault: RemoteFault, cause: &str) {
+        self.note(fault, cause, true);
+    }
+
+    /// Counts a failure; if it is one too many, probes from now on.
+    fn note(self: &Arc<Self>, fault: RemoteFault, cause: &str, answered: bool) {
         self.counters.failure(fault);
-        if self.health.failure(fault, cause) {
+        if self.health.failure(fault, cause, answered) {
             let core = Arc::clone(self);
             drop(self.tasks.spawn(async move { core.probe_until_up().await }));
         }
@@ -158,7 +154,9 @@ impl Core {
             // An answer that concerns this object only comes from a server that works.
             let answered = match &outcome {
                 Ok(()) => true,
-                Err(failure) => !failure.fault().is_some_and(health::speaks_of_the_server),
+                Err(failure) => {
+                    failure.answered && !failure.fault().is_some_and(health::speaks_of_the_server)
+                }
             };
             if answered {
                 self.health.success();

@@ -4,6 +4,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::DispatchFailure;
+use hyper_util::client::legacy;
 
 use crate::store::{Error, RemoteFault};
 
@@ -35,6 +36,8 @@ pub(super) struct Failure {
     pub(super) why: Why,
     /// What the server said, for the operator.
     pub(super) text: String,
+    /// Whether there was an answer at all.
+    pub(super) answered: bool,
 }
 
 impl Failure {
@@ -42,6 +45,7 @@ impl Failure {
         Self {
             why: Why::Fault(fault),
             text: text.into(),
+            answered: true,
         }
     }
 
@@ -57,9 +61,10 @@ impl Failure {
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 classify(error.code(), status.unwrap_or(0))
             }
-            other if lacks_credentials(other) => Why::Fault(RemoteFault::NoCredentials),
+            other if find::<CredentialsError>(other).is_some() => Why::Fault(RemoteFault::NoCredentials),
             _ => Why::Fault(RemoteFault::Other),
         };
+        let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
         let text = match (error.code(), error.message()) {
             (None, None) => DisplayErrorContext(error).to_string(),
             (code, message) => format!("{} {}", code.unwrap_or_default(), message.unwrap_or_default()),
@@ -68,6 +73,7 @@ impl Failure {
         Self {
             why,
             text: status + cut(&text),
+            answered,
         }
     }
 
@@ -97,34 +103,34 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// Why a request got no answer.
+/// Why a request got no answer. Only what never had a connection is [`RemoteFault::Unreachable`]: anything
+/// else may have been done all the same.
 fn undispatched(failure: &DispatchFailure, error: &(dyn std::error::Error + 'static)) -> RemoteFault {
-    if lacks_credentials(error) {
+    // The SDK has no type that can be named for these two.
+    let text = DisplayErrorContext(error).to_string();
+    let is_connect = |error: &legacy::Error| error.is_connect();
+    if find::<CredentialsError>(error).is_some() || text.contains("identity resolver timed out") {
         return RemoteFault::NoCredentials;
     }
-    if failure.is_timeout() {
-        // The SDK has one kind for both; only the text says that there was not even a connection.
-        let text = DisplayErrorContext(error).to_string();
-        return match text.contains("connect timeout") {
-            true => RemoteFault::Unreachable,
-            false => RemoteFault::Timeout,
-        };
+    if find(error).is_some_and(is_connect) || text.contains("connect timeout") {
+        return RemoteFault::Unreachable;
     }
-    match failure.is_io() {
-        true => RemoteFault::Unreachable,
+    match failure.is_timeout() {
+        true => RemoteFault::Timeout,
         false => RemoteFault::Other,
     }
 }
 
-fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+/// The first error of a type among the causes of another one.
+fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(cause) = next {
-        if cause.is::<CredentialsError>() {
-            return true;
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
         }
         next = cause.source();
     }
-    false
+    None
 }
 
 /// What a code and a status mean. The answer to a HEAD has no code.

@@ -1,7 +1,7 @@
 //! Whether the server as a whole can be used, and the rest it is given when it cannot.
 //!
-//! [`ENOUGH`] failures in a row that speak of the whole server ([`speaks_of_the_server`]) open the circuit:
-//! requests fail at once with [`RemoteFault::Resting`], and one probe every [`PAUSE`] runs in the background
+//! [`ENOUGH`] failures in a row that speak of the whole server (no answer at all, or one of
+//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteFault::Resting`], and one probe every [`PAUSE`] runs in the background
 //! until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
 //! request only. Neither does a server that asks for fewer requests: the SDK slows down by itself.
 //!
@@ -86,9 +86,9 @@ impl Health {
         }
     }
 
-    /// It did not. `true` if this opens the circuit: then somebody has to probe.
-    pub(super) fn failure(&self, fault: RemoteFault, cause: &str) -> bool {
-        if !speaks_of_the_server(fault) {
+    /// It did not, or did not answer at all. `true` if this opens the circuit: then somebody has to probe.
+    pub(super) fn failure(&self, fault: RemoteFault, cause: &str, answered: bool) -> bool {
+        if answered && !speaks_of_the_server(fault) {
             self.complain(fault, cause);
             return false;
         }
@@ -131,14 +131,14 @@ mod tests {
     fn three_failures_in_a_row_open_the_circuit_and_a_success_closes_it() {
         let health = Health::default();
         for _ in 0..2 {
-            assert!(!health.failure(RemoteFault::Timeout, ""));
-            assert!(!health.failure(RemoteFault::Timeout, ""));
+            assert!(!health.failure(RemoteFault::Timeout, "", true));
+            assert!(!health.failure(RemoteFault::Timeout, "", true));
             health.success();
         }
-        assert!(!health.failure(RemoteFault::Timeout, ""));
-        assert!(!health.failure(RemoteFault::Unreachable, ""));
+        assert!(!health.failure(RemoteFault::Timeout, "", true));
+        assert!(!health.failure(RemoteFault::Unreachable, "", true));
         assert!(!health.is_resting());
-        assert!(health.failure(RemoteFault::Unreachable, ""));
+        assert!(health.failure(RemoteFault::Unreachable, "", true));
         assert!(health.is_resting());
         assert!(matches!(
             health.now(),
@@ -148,7 +148,7 @@ mod tests {
             }
         ));
         // One probe is enough.
-        assert!(!health.failure(RemoteFault::Unreachable, ""));
+        assert!(!health.failure(RemoteFault::Unreachable, "", true));
         health.success();
         assert!(!health.is_resting());
         assert_eq!(health.now(), S3Health::Up);
@@ -159,7 +159,7 @@ mod tests {
         let health = Health::default();
         for fault in [RemoteFault::Denied, RemoteFault::Throttled, RemoteFault::Damaged] {
             for _ in 0..10 {
-                assert!(!health.failure(fault, ""));
+                assert!(!health.failure(fault, "", true));
             }
         }
         assert_eq!(health.now(), S3Health::Up);

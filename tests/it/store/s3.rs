@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chacha::config::S3Config;
+use chacha::config::{S3Checksums, S3Config};
 use chacha::store::remote::Remote;
 use chacha::store::remote_only::RemoteStore;
 use chacha::store::s3::{S3, S3Health};
@@ -283,6 +283,18 @@ async fn a_version_that_was_replaced_is_not_mixed_with_the_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_may_carry_checksums() {
+    let mut server = S3Server::start().await;
+    server.config.checksums = S3Checksums::WhenSupported;
+    let far = Far::on(server).await;
+    for size in [0, 10, 100 * KIB, 11 * MIB] {
+        let bytes = body(size, 4);
+        far.put("c", &bytes).await;
+        assert!(get(&*far.store, &key("c")).await.unwrap() == bytes, "{size}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_give_the_body_without_credentials() {
     let far = Far::new().await;
     far.put("linked", b"the bytes").await;
@@ -357,6 +369,17 @@ async fn a_server_that_is_not_there_is_given_a_rest_until_it_is() {
     until("it can be used again", || s3.health() == S3Health::Up).await;
     assert!(s3.head(&key("x")).await.unwrap().is_none());
     tasks.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewed_credentials_count_at_once() {
+    let far = Far::new().await;
+    far.put("k", b"1").await;
+    std::fs::write(far.server.folder("secret"), "EXPIRED").unwrap();
+    let denied = far.s3.head(&key("k")).await.err().unwrap();
+    assert_eq!(denied.remote_fault(), Some(RemoteFault::Denied));
+    std::fs::write(far.server.folder("secret"), "SECRET").unwrap();
+    assert!(far.s3.head(&key("k")).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

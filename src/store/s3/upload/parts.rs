@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -119,19 +120,7 @@ impl Parts {
         let answer = self.core.ask(Op::UploadPart, request.send()).await?;
         drop(permit);
         self.core.counters.went_out(length);
-        let etag = answer
-            .e_tag
-            .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no ETag"))?;
-        // An upload that was begun with checksums wants those of its parts back.
-        Ok(CompletedPart::builder()
-            .part_number(number)
-            .e_tag(etag)
-            .set_checksum_crc32(answer.checksum_crc32)
-            .set_checksum_crc32_c(answer.checksum_crc32_c)
-            .set_checksum_crc64_nvme(answer.checksum_crc64_nvme)
-            .set_checksum_sha1(answer.checksum_sha1)
-            .set_checksum_sha256(answer.checksum_sha256)
-            .build())
+        completed(number, answer)
     }
 
     /// Puts the object together if `rule` holds. Answers the ETag of S3, if it was told.
@@ -162,6 +151,21 @@ impl Parts {
             records.forget(&self.id);
         }
     }
+}
+
+/// A part as the last request names it. An upload that was begun with checksums wants those of its parts
+/// back.
+fn completed(number: i32, answer: UploadPartOutput) -> Result<CompletedPart, Failure> {
+    let no_etag = || Failure::new(RemoteFault::Damaged, "the answer has no ETag");
+    Ok(CompletedPart::builder()
+        .part_number(number)
+        .e_tag(answer.e_tag.ok_or_else(no_etag)?)
+        .set_checksum_crc32(answer.checksum_crc32)
+        .set_checksum_crc32_c(answer.checksum_crc32_c)
+        .set_checksum_crc64_nvme(answer.checksum_crc64_nvme)
+        .set_checksum_sha1(answer.checksum_sha1)
+        .set_checksum_sha256(answer.checksum_sha256)
+        .build())
 }
 
 impl Drop for Parts {

@@ -1,4 +1,7 @@
-//! Reading: descriptions, the beginning of an object, and ranges of one version.
+//! Reading: descriptions ([`look`]), the beginning of an object ([`open`]), and ranges of one version.
+
+mod look;
+mod open;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,34 +9,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use futures_util::{FutureExt, StreamExt, stream};
 
-use super::core::{Core, Permit};
-use super::fault::{Failure, Why};
-use super::object::{self, Told};
-use super::stats::Op;
-use super::stream::Body;
-use crate::store::remote::{RemoteEntry, RemoteOpen, RemoteStream};
+use crate::store::remote::{RemoteEntry, RemoteStream};
+use crate::store::s3::core::{Core, Permit};
+use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::object::{self, Told};
+use crate::store::s3::stats::Op;
+use crate::store::s3::stream::Body;
 use crate::store::trailer::{self, Flaw, TAIL};
 use crate::store::{Error, Meta, RemoteFault, Result, StoreKey};
 use crate::tasks::pause;
 
-/// Objects with a trailer up to this length are read as a whole to find it, in bytes.
-const WHOLE: u64 = 256 * 1024;
 /// Some servers store body and description one after the other: what does not fit together is looked at
 /// again so often, after a pause that grows.
 const LOOKS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Waits before the look after the one with this number, which begins at 1.
+async fn before_next(look: u32) {
+    pause(PAUSE * 3_u32.pow(look - 1)).await;
+}
+
 /// An object as it stands under the name of an entry.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(in crate::store::s3) struct Seen {
     /// The ETag of S3.
-    pub(super) etag: String,
+    pub(in crate::store::s3) etag: String,
     /// Which upload made it.
-    pub(super) upload: Option<String>,
+    pub(in crate::store::s3) upload: Option<String>,
     /// The entry, or why it is none.
-    pub(super) entry: Result<RemoteEntry, Flaw>,
+    pub(in crate::store::s3) entry: Result<RemoteEntry, Flaw>,
 }
 
 /// The outside of an object.
@@ -52,52 +57,6 @@ enum Look<T> {
 }
 
 impl Core {
-    /// The object of an entry, without its body.
-    pub(super) async fn look(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Seen>, Failure> {
-        let mut looks = 0;
-        loop {
-            looks += 1;
-            match self.look_once(key).await? {
-                Look::Settled(seen) => return Ok(seen),
-                Look::Again(seen) if looks >= LOOKS => return Ok(seen),
-                Look::Changed if looks >= LOOKS => return Err(restless()),
-                Look::Again(_) | Look::Changed => pause(PAUSE * 3_u32.pow(looks - 1)).await,
-            }
-        }
-    }
-
-    async fn look_once(self: &Arc<Self>, key: &StoreKey) -> Result<Look<Option<Seen>>, Failure> {
-        let request = self
-            .client
-            .head_object()
-            .bucket(self.bucket())
-            .key(self.name(key));
-        let permit = Arc::new(self.enter().await?);
-        let head = match self.ask(Op::Head, request.send()).await {
-            Err(failure) if failure.why == Why::Missing => return Ok(Look::Settled(None)),
-            other => other?,
-        };
-        let outside = Outside {
-            etag: head.e_tag.ok_or_else(no_etag)?,
-            length: length_of(head.content_length)?,
-            headers: head.metadata,
-        };
-        let upload = object::upload_of(outside.headers.as_ref());
-        let entry = match self.describe(key, &outside, &permit).await {
-            Err(failure) if is_changed(&failure) => return Ok(Look::Changed),
-            other => other?,
-        };
-        let seen = Seen {
-            etag: outside.etag,
-            upload,
-            entry,
-        };
-        Ok(match seen.entry {
-            Ok(_) => Look::Settled(Some(seen)),
-            Err(_) => Look::Again(Some(seen)),
-        })
-    }
-
     /// The entry that an object says it is; for an object with a trailer that takes another request.
     async fn describe(
         self: &Arc<Self>,
@@ -194,7 +153,7 @@ impl Core {
     }
 
     /// See [`crate::store::remote::Remote::read`].
-    pub(super) async fn read(
+    pub(in crate::store::s3) async fn read(
         self: &Arc<Self>,
         key: &StoreKey,
         entry: &RemoteEntry,
@@ -207,83 +166,8 @@ impl Core {
         Ok(body.stream(wanted))
     }
 
-    /// See [`crate::store::remote::Remote::open`].
-    pub(super) async fn open(self: &Arc<Self>, key: &StoreKey) -> Result<Option<RemoteOpen>, Failure> {
-        let mut looks = 0;
-        loop {
-            looks += 1;
-            let flaw = match self.open_once(key).await? {
-                Look::Settled(opened) => match opened {
-                    None => return Ok(None),
-                    Some(Ok(open)) => return Ok(Some(open)),
-                    Some(Err(flaw)) => Some(flaw),
-                },
-                Look::Again(_) | Look::Changed => None,
-            };
-            if looks >= LOOKS {
-                return Err(flaw.map_or_else(restless, |flaw| self.flawed(flaw)));
-            }
-            pause(PAUSE * 3_u32.pow(looks - 1)).await;
-        }
-    }
-
-    async fn open_once(
-        self: &Arc<Self>,
-        key: &StoreKey,
-    ) -> Result<Look<Option<Result<RemoteOpen, Flaw>>>, Failure> {
-        let permit = Arc::new(self.enter().await?);
-        let Some(mut answer) = self.front(key).await? else {
-            return Ok(Look::Settled(None));
-        };
-        let length = length_of(answer.content_length)?;
-        let whole = match parse_range(answer.content_range.as_deref()) {
-            Some((range, whole)) if range == (0..length) => whole,
-            None if answer.content_range.is_none() => length,
-            _ => return Err(self.damaged("the answer has another range")),
-        };
-        let outside = Outside {
-            etag: answer.e_tag.take().ok_or_else(no_etag)?,
-            length: whole,
-            headers: answer.metadata.take(),
-        };
-        let body = self.body(answer, length, &permit);
-        let trailed = matches!(object::told(key, outside.headers.as_ref()), Ok(Told::Trailer));
-        if trailed && whole == length && whole <= WHOLE {
-            let opened = open_short(key, &outside, body).await?;
-            return Ok(Look::Settled(Some(opened)));
-        }
-        let entry = match self.describe(key, &outside, &permit).await {
-            Err(failure) if is_changed(&failure) => return Ok(Look::Changed),
-            other => other?,
-        };
-        Ok(Look::Settled(Some(entry.map(|entry| {
-            let given = entry.meta.size.min(length).min(self.config.part_size);
-            RemoteOpen {
-                front: body.stream(given),
-                length: given,
-                entry,
-            }
-        }))))
-    }
-
-    /// The first part of an object.
-    async fn front(self: &Arc<Self>, key: &StoreKey) -> Result<Option<GetObjectOutput>, Failure> {
-        let request = || self.client.get_object().bucket(self.bucket()).key(self.name(key));
-        let first = request().range(format!("bytes=0-{}", self.config.part_size - 1));
-        let answer = match self.ask(Op::Get, first.send()).await {
-            // An empty object has no first byte.
-            Err(failure) if failure.why == Why::OutOfRange => self.ask(Op::Get, request().send()).await,
-            other => other,
-        };
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(failure) if failure.why == Why::Missing => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// What stands there is not the entry.
-    pub(super) fn flawed(self: &Arc<Self>, flaw: Flaw) -> Failure {
+    pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: Flaw) -> Failure {
         self.counters.was_damaged();
         self.damaged(match flaw {
             Flaw::Foreign => "the object holds something else than its name says",
@@ -297,24 +181,6 @@ impl Core {
         self.failed(RemoteFault::Damaged, text);
         Failure::new(RemoteFault::Damaged, text)
     }
-}
-
-/// An object with a trailer that is short enough to be held in memory.
-async fn open_short(
-    key: &StoreKey,
-    outside: &Outside,
-    body: Body,
-) -> Result<Result<RemoteOpen, Flaw>, Failure> {
-    let bytes = body.collect().await.map_err(of_stream)?;
-    Ok(trailer::parse(&bytes, outside.length, key).map(|described| {
-        let length = described.meta.size;
-        let bytes = bytes.slice(..length as usize);
-        RemoteOpen {
-            entry: entry(described.meta, &outside.etag, false),
-            front: stream::once(std::future::ready(Ok(bytes)).boxed()).boxed(),
-            length,
-        }
-    }))
 }
 
 fn entry(meta: Meta, etag: &str, inline: bool) -> RemoteEntry {

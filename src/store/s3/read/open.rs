@@ -1,0 +1,125 @@
+//! The beginning of an object, with its description.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use futures_util::{FutureExt, StreamExt, stream};
+
+use super::{
+    LOOKS, Look, Outside, before_next, entry, is_changed, length_of, no_etag, of_stream, parse_range,
+    restless,
+};
+use crate::store::remote::RemoteOpen;
+use crate::store::s3::core::Core;
+use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::object::{self, Told};
+use crate::store::s3::stats::Op;
+use crate::store::s3::stream::Body;
+use crate::store::trailer::{self, Flaw};
+use crate::store::{Result, StoreKey};
+
+/// Objects with a trailer up to this length are read as a whole to find it, in bytes.
+const WHOLE: u64 = 256 * 1024;
+
+impl Core {
+    /// See [`crate::store::remote::Remote::open`].
+    pub(in crate::store::s3) async fn open(
+        self: &Arc<Self>,
+        key: &StoreKey,
+    ) -> Result<Option<RemoteOpen>, Failure> {
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let flaw = match self.open_once(key).await? {
+                Look::Settled(opened) => match opened {
+                    None => return Ok(None),
+                    Some(Ok(open)) => return Ok(Some(open)),
+                    Some(Err(flaw)) => Some(flaw),
+                },
+                Look::Again(_) | Look::Changed => None,
+            };
+            if looks >= LOOKS {
+                return Err(flaw.map_or_else(restless, |flaw| self.flawed(flaw)));
+            }
+            before_next(looks).await;
+        }
+    }
+
+    async fn open_once(
+        self: &Arc<Self>,
+        key: &StoreKey,
+    ) -> Result<Look<Option<Result<RemoteOpen, Flaw>>>, Failure> {
+        let permit = Arc::new(self.enter().await?);
+        let Some(mut answer) = self.front(key).await? else {
+            return Ok(Look::Settled(None));
+        };
+        let length = length_of(answer.content_length)?;
+        let outside = Outside {
+            etag: answer.e_tag.take().ok_or_else(no_etag)?,
+            length: self.whole_of(&answer, length)?,
+            headers: answer.metadata.take(),
+        };
+        let body = self.body(answer, length, &permit);
+        let trailed = matches!(object::told(key, outside.headers.as_ref()), Ok(Told::Trailer));
+        if trailed && outside.length == length && length <= WHOLE {
+            let opened = open_short(key, &outside, body).await?;
+            return Ok(Look::Settled(Some(opened)));
+        }
+        let entry = match self.describe(key, &outside, &permit).await {
+            Err(failure) if is_changed(&failure) => return Ok(Look::Changed),
+            other => other?,
+        };
+        Ok(Look::Settled(Some(entry.map(|entry| {
+            let given = entry.meta.size.min(length).min(self.config.part_size);
+            RemoteOpen {
+                front: body.stream(given),
+                length: given,
+                entry,
+            }
+        }))))
+    }
+
+    /// The length of the object of which `length` bytes from the beginning on were given.
+    fn whole_of(self: &Arc<Self>, answer: &GetObjectOutput, length: u64) -> Result<u64, Failure> {
+        let range = answer.content_range.as_deref();
+        match (range, parse_range(range)) {
+            (None, _) => Ok(length),
+            (_, Some((range, whole))) if range == (0..length) => Ok(whole),
+            _ => Err(self.damaged("the answer has another range")),
+        }
+    }
+
+    /// The first part of an object.
+    async fn front(self: &Arc<Self>, key: &StoreKey) -> Result<Option<GetObjectOutput>, Failure> {
+        let request = || self.client.get_object().bucket(self.bucket()).key(self.name(key));
+        let first = request().range(format!("bytes=0-{}", self.config.part_size - 1));
+        let answer = match self.ask(Op::Get, first.send()).await {
+            // An empty object has no first byte.
+            Err(failure) if failure.why == Why::OutOfRange => self.ask(Op::Get, request().send()).await,
+            other => other,
+        };
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.why == Why::Missing => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// An object with a trailer that is short enough to be held in memory.
+async fn open_short(
+    key: &StoreKey,
+    outside: &Outside,
+    body: Body,
+) -> Result<Result<RemoteOpen, Flaw>, Failure> {
+    let bytes = body.collect().await.map_err(of_stream)?;
+    Ok(trailer::parse(&bytes, outside.length, key).map(|described| {
+        let length = described.meta.size;
+        let bytes = bytes.slice(..length as usize);
+        RemoteOpen {
+            entry: entry(described.meta, &outside.etag, false),
+            front: stream::once(std::future::ready(Ok(bytes)).boxed()).boxed(),
+            length,
+        }
+    }))
+}

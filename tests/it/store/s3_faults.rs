@@ -1,0 +1,302 @@
+//! What a server of S3, or the way to it, can do wrong.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chacha::store::remote::{Remote, RemoteEntry};
+use chacha::store::remote_only::RemoteStore;
+use chacha::store::s3::{S3, S3Health};
+use chacha::store::spool::Checksums;
+use chacha::store::{Content, Error, Precondition, RemoteFault, Result, Store};
+use chacha::tasks::Tasks;
+use futures_util::TryStreamExt;
+
+use super::s3_wire::{Asked, Fault, Wire};
+use super::support::*;
+
+/// A bucket that misbehaves, and one server on it.
+struct Rig {
+    wire: Wire,
+    s3: Arc<S3>,
+    store: Arc<RemoteStore>,
+    _staging: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        Self::on(Wire::start().await).await
+    }
+
+    async fn on(wire: Wire) -> Self {
+        let tasks = Tasks::new();
+        let staging = tempfile::tempdir().unwrap();
+        let s3 = S3::open(&wire.config, None, &tasks).await.unwrap();
+        let store = RemoteStore::open(s3.clone(), staging.path(), 64 << 20, &tasks).await;
+        Self {
+            wire,
+            s3,
+            store: store.unwrap(),
+            _staging: staging,
+        }
+    }
+
+    /// An entry of `size` bytes, and its version.
+    async fn filled(size: usize) -> (Self, Vec<u8>, RemoteEntry) {
+        let rig = Self::new().await;
+        let bytes = body(size, 1);
+        let entry = rig.put(&bytes, Precondition::None).await.unwrap();
+        rig.wire.seen();
+        (rig, bytes, entry)
+    }
+
+    async fn put(&self, bytes: &[u8], precondition: Precondition) -> Result<RemoteEntry> {
+        let content = Content::Memory(Bytes::copy_from_slice(bytes));
+        let sums = Checksums::of(bytes);
+        let upload = self.s3.upload(&key("k"), draft(), &sums, content).await?;
+        upload.commit(&precondition).await
+    }
+
+    /// The first `wanted` bytes of the entry.
+    async fn read(&self, entry: &RemoteEntry, start: u64, end: u64) -> Result<Bytes> {
+        let chunks: Vec<Bytes> = self
+            .s3
+            .read(&key("k"), entry, start..end)
+            .await?
+            .try_collect()
+            .await?;
+        Ok(chunks.concat().into())
+    }
+}
+
+/// Does something wrong with every GET.
+fn every_get(fault: Fault) -> impl FnMut(&Asked) -> Option<Fault> + Send + 'static {
+    move |asked| (asked.method == "GET").then_some(fault)
+}
+
+/// Does something wrong with the first request of this kind.
+fn first(method: &'static str, fault: Fault) -> impl FnMut(&Asked) -> Option<Fault> + Send + 'static {
+    let mut done = false;
+    move |asked| (asked.method == method && !std::mem::replace(&mut done, true)).then_some(fault)
+}
+
+fn fault<T>(outcome: Result<T>) -> RemoteFault {
+    outcome.err().unwrap().remote_fault().unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_or_stalls_is_an_error() {
+    let (rig, _, entry) = Rig::filled(100_000).await;
+    for at in [0, 1, 50_000, 99_999] {
+        rig.wire.script(every_get(Fault::Cut(at)));
+        assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteFault::Other);
+        rig.wire.script(every_get(Fault::Stall(at)));
+        assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteFault::Timeout);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_range_or_version_is_never_taken() {
+    let (rig, bytes, entry) = Rig::filled(100_000).await;
+    rig.wire.script(every_get(Fault::WrongRange));
+    assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
+    rig.wire.script(every_get(Fault::NoRange));
+    assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
+    // The beginning of the whole object is what was asked for.
+    assert!(rig.read(&entry, 0, 10).await.unwrap() == bytes[..10]);
+    let open = rig.s3.open(&key("k")).await.unwrap().unwrap();
+    assert_eq!(open.length, 100_000);
+    let front: Vec<Bytes> = open.front.try_collect().await.unwrap();
+    assert!(front.concat() == bytes);
+    rig.put(b"other", Precondition::None).await.unwrap();
+    rig.wire.script(every_get(Fault::NoIfMatch));
+    assert_eq!(fault(rig.read(&entry, 0, 3).await), RemoteFault::Changed);
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_not_answered() {
+    for size in [1_000, 3 * MIB] {
+        let rig = Rig::new().await;
+        rig.put(&body(size, 1), Precondition::None).await.unwrap();
+        rig.wire.script(every_get(Fault::Flip));
+        match rig.store.get(&key("k")).await.unwrap() {
+            None => assert_eq!(size, 1_000),
+            // The status may be sent already: the body ends with an error.
+            Some(entry) => assert!(read(entry.content).await.is_err()),
+        }
+        rig.wire.script(|_| None);
+        assert!(get(&*rig.store, &key("k")).await.unwrap() == body(size, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_where_its_stream_broke() {
+    let (rig, bytes, _) = Rig::filled(3 * MIB + 5).await;
+    // Every second stream breaks after 300,000 bytes.
+    let mut nth = 0;
+    rig.wire.script(move |asked| {
+        nth += u32::from(asked.method == "GET");
+        (nth % 2 == 1).then_some(Fault::Cut(300_000))
+    });
+    assert!(get(&*rig.store, &key("k")).await.unwrap() == bytes);
+    let seen = rig.wire.seen();
+    assert!(seen[1].header("range").starts_with("bytes=300000-"), "{seen:?}");
+    assert!(seen[1..].iter().all(|asked| !asked.header("if-match").is_empty()));
+    // Without a byte in between it gives up.
+    rig.wire.script(|_| None);
+    let entry = rig.store.get(&key("k")).await.unwrap().unwrap();
+    rig.wire.script(every_get(Fault::Cut(0)));
+    assert!(read(entry.content).await.is_err());
+    assert!(rig.wire.seen().len() < 10);
+}
+
+#[tokio::test]
+async fn a_writer_whose_answer_was_lost_knows_its_own_object() {
+    for lost in [Fault::DoneBut(500), Fault::Silent] {
+        let rig = Rig::new().await;
+        rig.wire.script(first("PUT", lost));
+        let entry = rig.put(b"mine", Precondition::Absent).await.unwrap();
+        let puts = rig.wire.seen();
+        let puts = puts.iter().filter(|asked| asked.method == "PUT").count();
+        assert_eq!(puts, 2);
+        assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
+        let other = rig.put(b"mine", Precondition::Absent).await;
+        assert!(matches!(other, Err(Error::Precondition)));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_requests_and_never_answers_leaves_doubt_and_gets_a_rest() {
+    let rig = Rig::new().await;
+    rig.wire.script(|_| Some(Fault::Silent));
+    let outcome = fault(rig.put(b"perhaps", Precondition::None).await);
+    assert!(outcome.leaves_doubt(), "{outcome}");
+    while rig.s3.health() == S3Health::Up {
+        assert!(rig.s3.head(&key("k")).await.is_err());
+    }
+    assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteFault::Resting);
+    rig.wire.script(|_| None);
+    until("it can be used again", || rig.s3.health() == S3Health::Up).await;
+    assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "perhaps");
+}
+
+#[tokio::test]
+async fn a_conflict_is_tried_again() {
+    let rig = Rig::new().await;
+    let conflict = Fault::Refused(409, "ConditionalRequestConflict");
+    rig.wire.script(first("PUT", conflict));
+    rig.put(b"1", Precondition::Absent).await.unwrap();
+    assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_denial_is_a_miss_only_if_it_is_configured() {
+    for denied_is_missing in [false, true] {
+        let mut wire = Wire::start().await;
+        wire.config.denied_is_missing = denied_is_missing;
+        let rig = Rig::on(wire).await;
+        rig.wire.script(|_| Some(Fault::Refused(403, "AccessDenied")));
+        let head = rig.s3.head(&key("k")).await;
+        let open = rig.s3.open(&key("k")).await;
+        match denied_is_missing {
+            true => assert!(head.unwrap().is_none() && open.unwrap().is_none()),
+            false => {
+                assert_eq!(fault(head), RemoteFault::Denied);
+                assert_eq!(fault(open), RemoteFault::Denied);
+            }
+        }
+        assert_eq!(
+            fault(rig.put(b"1", Precondition::None).await),
+            RemoteFault::Denied
+        );
+        assert_eq!(rig.s3.health(), S3Health::Up);
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_name() {
+    let rig = Rig::new().await;
+    for (status, code, expected) in [
+        (404, "NoSuchBucket", RemoteFault::NoBucket),
+        (400, "ExpiredToken", RemoteFault::Expired),
+        (403, "RequestTimeTooSkewed", RemoteFault::ClockSkew),
+        (301, "PermanentRedirect", RemoteFault::WrongRegion),
+        (400, "AuthorizationHeaderMalformed", RemoteFault::WrongRegion),
+        (403, "SignatureDoesNotMatch", RemoteFault::Denied),
+        (503, "SlowDown", RemoteFault::Throttled),
+        (500, "InternalError", RemoteFault::Other),
+    ] {
+        rig.wire.script(move |_| Some(Fault::Refused(status, code)));
+        assert_eq!(fault(rig.s3.open(&key("k")).await), expected, "{code}");
+        // No three failures in a row.
+        rig.wire.script(|_| None);
+        assert!(rig.s3.open(&key("k")).await.unwrap().is_none());
+    }
+}
+
+/// A body that goes in parts.
+const LARGE: usize = 9 * MIB;
+
+fn is_completion(asked: &Asked) -> bool {
+    asked.method == "POST" && asked.value("uploadId").is_some()
+}
+
+#[tokio::test]
+async fn a_large_body_whose_last_answer_was_lost_is_there() {
+    let rig = Rig::new().await;
+    rig.wire.script(first_completion(Fault::DoneBut(500)));
+    let entry = rig.put(&body(LARGE, 1), Precondition::Absent).await.unwrap();
+    assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
+    assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
+    assert_eq!(rig.wire.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn a_large_body_that_a_conflict_ended_is_sent_again() {
+    let rig = Rig::new().await;
+    let conflict = Fault::Refused(409, "ConditionalRequestConflict");
+    rig.wire.script(first_completion(conflict));
+    rig.put(&body(LARGE, 1), Precondition::Absent).await.unwrap();
+    assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
+    until("nothing is left", || rig.wire.unfinished() == 0).await;
+}
+
+fn first_completion(fault: Fault) -> impl FnMut(&Asked) -> Option<Fault> + Send + 'static {
+    let mut done = false;
+    move |asked| (is_completion(asked) && !std::mem::replace(&mut done, true)).then_some(fault)
+}
+
+#[tokio::test]
+async fn parts_are_sent_again_and_an_upload_that_fails_is_aborted() {
+    let rig = Rig::new().await;
+    let mut nth = 0;
+    rig.wire.script(move |asked| {
+        nth += u32::from(asked.value("partNumber").is_some());
+        (asked.method == "PUT" && nth % 3 == 1).then_some(Fault::Refused(500, "InternalError"))
+    });
+    rig.put(&body(LARGE, 1), Precondition::None).await.unwrap();
+    assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
+    rig.wire.script(|asked| {
+        let broken = asked.value("partNumber") == Some("4");
+        broken.then_some(Fault::Refused(400, "InvalidRequest"))
+    });
+    let failed = rig.put(&body(LARGE, 2), Precondition::None).await;
+    assert_eq!(fault(failed), RemoteFault::Other);
+    until("nothing is left", || rig.wire.unfinished() == 0).await;
+    assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
+}
+
+#[tokio::test]
+async fn uploads_of_yesterday_are_swept_at_the_start() {
+    let rig = Rig::new().await;
+    let bytes: Bytes = body(LARGE, 1).into();
+    let sums = Checksums::of(&bytes);
+    let content = Content::Memory(bytes);
+    let upload = rig.s3.upload(&key("k"), draft(), &sums, content).await.unwrap();
+    std::mem::forget(upload);
+    assert_eq!(rig.wire.unfinished(), 1);
+    rig.wire.list_old_uploads();
+    let tasks = Tasks::new();
+    let _s3 = S3::open(&rig.wire.config, None, &tasks).await.unwrap();
+    until("nothing is left", || rig.wire.unfinished() == 0).await;
+    tasks.finish().await;
+}
