@@ -18,14 +18,44 @@ use crate::store::{RemoteFault, StoreKey};
 use crate::tasks::{Tasks, pause};
 
 /// The right to one request, and to the stream of its answer.
-pub(super) type Permit = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(super) struct Permit {
+    _one: OwnedSemaphorePermit,
+    /// Of those that bodies may have on their way out.
+    _sending: Option<OwnedSemaphorePermit>,
+}
+
+/// The permits of `s3.max_concurrency`.
+#[derive(Debug)]
+pub(super) struct Permits {
+    all: Arc<Semaphore>,
+    /// Three quarters: many parts on their way out must not keep readers waiting.
+    sending: Arc<Semaphore>,
+    count: usize,
+}
+
+impl Permits {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(count)),
+            sending: Arc::new(Semaphore::new((count - count / 4).max(1))),
+            count,
+        }
+    }
+
+    /// How many are taken, and how many there are.
+    pub(super) fn figures(&self) -> (usize, usize) {
+        let used = self.count.saturating_sub(self.all.available_permits());
+        (used, self.count)
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) client: Client,
     pub(super) config: S3Config,
-    pub(super) permits: Arc<Semaphore>,
+    pub(super) permits: Permits,
     pub(super) health: Health,
     pub(super) counters: Counters,
     pub(super) records: Option<Records>,
@@ -46,13 +76,13 @@ impl Core {
     /// # Errors
     /// [`RemoteFault::Resting`] at once; [`RemoteFault::Timeout`] if all permits stay taken.
     pub(super) async fn enter(&self) -> Result<Permit, Failure> {
-        if self.health.is_resting() {
-            self.counters.failure(RemoteFault::Resting);
-            return Err(Failure::new(RemoteFault::Resting, "not asked"));
-        }
-        let waiting = Arc::clone(&self.permits).acquire_owned();
+        self.refuse_at_rest()?;
+        let waiting = Arc::clone(&self.permits.all).acquire_owned();
         match tokio::time::timeout(self.config.idle_timeout, waiting).await {
-            Ok(Ok(permit)) => Ok(permit),
+            Ok(Ok(one)) => Ok(Permit {
+                _one: one,
+                _sending: None,
+            }),
             _ => {
                 // Says nothing about the server.
                 self.counters.failure(RemoteFault::Timeout);
@@ -60,6 +90,33 @@ impl Core {
                 Err(Failure::new(RemoteFault::Timeout, text))
             }
         }
+    }
+
+    /// The same for a body on its way out, which waits as long as others before it are being sent.
+    ///
+    /// # Errors
+    /// [`RemoteFault::Resting`].
+    pub(super) async fn enter_to_send(&self) -> Result<Permit, Failure> {
+        self.refuse_at_rest()?;
+        let closed = |_| Failure::new(RemoteFault::Other, "the server is shutting down");
+        let sending = Arc::clone(&self.permits.sending).acquire_owned();
+        let sending = sending.await.map_err(closed)?;
+        let one = Arc::clone(&self.permits.all).acquire_owned();
+        let one = one.await.map_err(closed)?;
+        // That took a while.
+        self.refuse_at_rest()?;
+        Ok(Permit {
+            _one: one,
+            _sending: Some(sending),
+        })
+    }
+
+    fn refuse_at_rest(&self) -> Result<(), Failure> {
+        if !self.health.is_resting() {
+            return Ok(());
+        }
+        self.counters.failure(RemoteFault::Resting);
+        Err(Failure::new(RemoteFault::Resting, "not asked"))
     }
 
     /// Makes a request for which there is a permit.

@@ -32,13 +32,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
-use tokio::sync::Semaphore;
 use url::Url;
 
 pub use health::S3Health;
 pub use stats::S3Stats;
 
-use self::core::Core;
+use self::core::{Core, Permits};
 use self::health::Health;
 use self::records::{Record, Records};
 use self::stats::Counters;
@@ -93,7 +92,7 @@ impl S3 {
         };
         let core = Arc::new(Core {
             client: client::connect(config).await,
-            permits: Arc::new(Semaphore::new(config.max_concurrency)),
+            permits: Permits::new(config.max_concurrency),
             config: config.clone(),
             health: Health::default(),
             counters: Counters::default(),
@@ -121,8 +120,7 @@ impl S3 {
 
     /// Figures of this moment, for metrics.
     pub fn stats(&self) -> S3Stats {
-        let all = self.core.config.max_concurrency;
-        let used = all.saturating_sub(self.core.permits.available_permits());
+        let (used, all) = self.core.permits.figures();
         self.core.counters.snapshot(used, all)
     }
 

@@ -88,6 +88,8 @@ async fn serve(service: S3Service, address: &str) -> SocketAddr {
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let service = service.clone();
+            // Else every body waits for a delayed acknowledgement of its head.
+            socket.set_nodelay(true).unwrap();
             tokio::spawn(async move {
                 let builder = Builder::new(TokioExecutor::new());
                 let served = builder.serve_connection(TokioIo::new(socket), service).await;

@@ -26,6 +26,8 @@ use crate::tasks::pause;
 
 /// Up to this length an object is sent with one request, in bytes; more if parts are longer.
 const SINGLE: u64 = 8 << 20;
+/// Up to this length an object is sent before it is looked whether another one is there, in bytes.
+const SMALL: u64 = 64 << 10;
 /// How often a commit looks again after somebody else changed the object.
 const ATTEMPTS: u32 = 8;
 /// Before the attempt after a conflict; grows with each.
@@ -132,7 +134,8 @@ impl Upload {
     async fn run(&mut self, precondition: &Precondition) -> Result<RemoteEntry> {
         let mut rule = match precondition {
             Precondition::None => Rule::None,
-            Precondition::Absent => Rule::Absent,
+            // A long body is not sent only to be refused.
+            Precondition::Absent if self.job.source.len() <= SMALL => Rule::Absent,
             other => match self.weigh(other).await? {
                 Weighed::Ours(entry) => return Ok(entry),
                 Weighed::Rule(rule) => rule,
@@ -147,6 +150,9 @@ impl Upload {
                 Why::Conflict => pause(PAUSE * attempt).await,
                 // With a condition: the object that was there is gone.
                 Why::Precondition | Why::NoUpload | Why::Missing => {}
+                Why::Fault(fault) if fault.leaves_doubt() || !failure.answered => {
+                    return self.resolve(precondition, failure).await;
+                }
                 Why::Fault(_) | Why::OutOfRange | Why::Unsupported => return Err(failure.at("committing")),
             }
             // An answer may have been lost before this one: then the object there is ours.
@@ -162,6 +168,16 @@ impl Upload {
             }
         }
         Err(Failure::new(RemoteFault::Other, "the object changed again and again").at("committing"))
+    }
+
+    /// After a request that may have been done, or refused, with an answer that was lost: a server that
+    /// answers before it has read the body, and closes, is often not heard.
+    async fn resolve(&self, precondition: &Precondition, failure: Failure) -> Result<RemoteEntry> {
+        match self.weigh(precondition).await {
+            Ok(Weighed::Ours(entry)) => Ok(entry),
+            Err(Error::Precondition) => Err(Error::Precondition),
+            _ => Err(failure.at("committing")),
+        }
     }
 
     /// Holds the condition against what is there now.
@@ -227,7 +243,7 @@ impl Job {
     async fn put(&self, rule: &Rule) -> Result<Option<String>, Failure> {
         let length = self.source.len();
         let config = &self.core.config;
-        let permit = self.core.enter().await?;
+        let permit = self.core.enter_to_send().await?;
         let request = self
             .core
             .client

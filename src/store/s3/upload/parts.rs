@@ -104,7 +104,7 @@ impl Parts {
         range: Range<u64>,
     ) -> Result<CompletedPart, Failure> {
         let length = range.end - range.start;
-        let permit = self.core.enter().await?;
+        let permit = self.core.enter_to_send().await?;
         let request = self
             .core
             .client
