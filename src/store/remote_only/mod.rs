@@ -9,6 +9,7 @@ mod staging;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,13 +23,15 @@ use super::locks::KeyLocks;
 use super::remote::{Remote, RemoteOpen};
 use super::spool::{Checksums, SpoolDir};
 use super::{Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, pause};
 
 /// Bodies up to this many bytes are read as a whole.
 const SMALL: u64 = 64 * 1024;
 /// How often an entry is opened whose bytes are not those of its description: the server may have been
 /// about to replace it.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: u32 = 4;
+/// Before the second attempt; three times as long before each further one.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A far tier as a store. See the module.
 #[derive(Debug)]
@@ -102,7 +105,10 @@ fn is_torn(error: &Error) -> bool {
 #[async_trait]
 impl Store for RemoteStore {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                pause(PAUSE * 3_u32.pow(attempt - 1)).await;
+            }
             match self.get_once(key).await {
                 Err(error) if is_torn(&error) => {}
                 other => return other,
