@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use url::Url;
 
 pub(crate) use source::content;
 pub use staging::OpenError;
@@ -39,11 +40,13 @@ pub struct RemoteStore {
     remote: Arc<dyn Remote>,
     staging: Staging,
     locks: KeyLocks,
+    redirect: bool,
 }
 
 impl RemoteStore {
     /// Makes the staging folder `dir` for at most `limit` bytes, as `du` counts them, and takes it for this
-    /// process. What an earlier run left there is removed.
+    /// process. What an earlier run left there is removed. `redirect`: whether clients read long entries
+    /// from the far tier themselves.
     ///
     /// # Errors
     /// [`OpenError`] names the key of the configuration, the path and the remedy.
@@ -51,10 +54,12 @@ impl RemoteStore {
         remote: Arc<dyn Remote>,
         dir: &Path,
         limit: u64,
+        redirect: bool,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, OpenError> {
         Ok(Arc::new(Self {
             remote,
+            redirect,
             staging: Staging::open(dir, limit, tasks).await?,
             locks: KeyLocks::default(),
         }))
@@ -155,5 +160,16 @@ impl Store for RemoteStore {
 
     fn capacity(&self) -> u64 {
         self.staging.spools.capacity().min(self.remote.capacity())
+    }
+
+    fn has_links(&self) -> bool {
+        self.redirect
+    }
+
+    async fn link(&self, key: &StoreKey) -> Result<Option<Url>> {
+        match self.redirect {
+            true => self.remote.link_if_long(key).await,
+            false => Ok(None),
+        }
     }
 }

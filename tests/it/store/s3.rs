@@ -49,7 +49,7 @@ impl Far {
             .await
             .unwrap();
         let staging = server.folder("staging");
-        let store = RemoteStore::open(s3.clone(), &staging, 256 << 20, &tasks).await;
+        let store = RemoteStore::open(s3.clone(), &staging, 256 << 20, false, &tasks).await;
         Self {
             server,
             s3,
@@ -63,7 +63,7 @@ impl Far {
         let tasks = Tasks::new();
         let s3 = S3::open(&self.server.config, None, &tasks).await.unwrap();
         let staging = self.server.folder("second");
-        let store = RemoteStore::open(s3, &staging, 64 << 20, &tasks).await;
+        let store = RemoteStore::open(s3, &staging, 64 << 20, false, &tasks).await;
         (store.unwrap(), tasks)
     }
 
@@ -135,7 +135,7 @@ async fn long_descriptions_are_trailers() {
         let object = &far.server.objects()[0];
         assert!(object.metadata().unwrap().len() > meta.size + 8000);
         let entry = far.s3.head(&key("t")).await.unwrap().unwrap();
-        assert!(far.s3.presign(&key("t"), &entry).await.is_err());
+        assert!(far.s3.link(&key("t"), &entry).await.unwrap().is_none());
     }
 }
 
@@ -299,7 +299,7 @@ async fn links_give_the_body_without_credentials() {
     let far = Far::new().await;
     far.put("linked", b"the bytes").await;
     let entry = far.s3.head(&key("linked")).await.unwrap().unwrap();
-    let link = far.s3.presign(&key("linked"), &entry).await.unwrap();
+    let link = far.s3.link(&key("linked"), &entry).await.unwrap().unwrap();
     let mut stream = tokio::net::TcpStream::connect(link.authority()).await.unwrap();
     let path = &link[url::Position::BeforePath..];
     let request = format!(
