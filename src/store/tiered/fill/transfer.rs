@@ -49,7 +49,12 @@ impl Transfer {
 
     /// Fetches all parts; `front` gives the first `length` bytes.
     pub(super) async fn run(self: Arc<Self>, front: RemoteStream, length: u64) -> Result<Checksums> {
-        let parallel = self.inner.far.plan().parallel.min(self.growing.count());
+        let parallel = self
+            .inner
+            .far
+            .plan()
+            .parallel
+            .clamp(1, self.growing.count().max(1));
         let mut front = Some((front, length));
         let spawn = |work| self.inner.tasks.spawn(work);
         let workers: Vec<JoinHandle<Result<()>>> = (0..parallel)
@@ -69,10 +74,13 @@ impl Transfer {
         sums.ok_or_else(|| damaged("the parts do not make the whole"))
     }
 
-    /// Takes part after part.
-    async fn work(self: Arc<Self>, mut front: Option<(RemoteStream, u64)>) -> Result<()> {
+    /// Takes part after part; with the front, the first one before.
+    async fn work(self: Arc<Self>, front: Option<(RemoteStream, u64)>) -> Result<()> {
+        if front.is_some() {
+            self.guarded(0, front).await?;
+        }
         while let Some(part) = self.growing.parts().take() {
-            self.guarded(part, front.take().filter(|_| part == 0)).await?;
+            self.guarded(part, None).await?;
         }
         Ok(())
     }
