@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use super::super::support::*;
 use super::Far;
+use crate::support::s3::{Action, Gate, Kind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_that_are_given_up_leave_nothing() {
@@ -35,6 +36,24 @@ async fn uploads_that_are_given_up_leave_nothing() {
     .await;
     assert!(far.server.objects().is_empty());
     assert!(far.s3.head(&key("gone")).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_leaves_while_its_upload_is_begun_leaves_nothing() {
+    let far = Far::new().await;
+    let gate = Gate::new();
+    let faults = far.server.faults();
+    faults.once(Kind::Create, Action::HoldAnswer(gate.clone()));
+    let bytes: Bytes = body(12 * MIB, 3).into();
+    let sums = Checksums::of(&bytes);
+    let (name, content) = (key("gone"), Content::Memory(bytes));
+    tokio::select! {
+        _ = far.s3.upload(&name, draft(), &sums, content) => panic!("the answer is held"),
+        () = gate.reached(1) => {}
+    }
+    assert_eq!(far.server.uploads().len(), 1);
+    gate.open();
+    until("nothing is left", || far.server.uploads().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
