@@ -51,7 +51,7 @@ BIN=$(find_binary)
 isolate() {
     local name
     export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
-    for name in $(compgen -e | grep -E '^(CCACHE|SCCACHE|TURBO|NX|MOON|BAZEL|GRADLE|RUSTC_WRAPPER|ACTIONS)' || true); do
+    for name in $(compgen -e | grep -E '^(CCACHE|SCCACHE|TURBO|NX|MOON|BAZEL|GRADLE|AWS|RUSTC_WRAPPER|ACTIONS)' || true); do
         unset "$name"
     done
     unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY GITHUB_ACTIONS
@@ -106,13 +106,23 @@ printed() { alive "$1" || fail "the server has ended at its start"; grep -q -- "
 # tokens outlive it. Sets URL, HOST, OPS and PID.
 serve_run() {
     local name=$1 dir=$2 limit=$3 limits=${4:-}
-    local config=$WORK/$name.yaml log=$WORK/$name.log
     {
-        printf "listen: '127.0.0.1:0'\nops_listen: '127.0.0.1:0'\n"
-        sed -n '/^oidc_providers:/,/^disk:/p' "$WORK/dev/config.yaml"
-        printf '  dir: "%s"\n  limit: %s\n' "$dir" "$limit"
+        configured
+        printf 'disk:\n  dir: "%s"\n  limit: %s\n' "$dir" "$limit"
         if [ -n "$limits" ]; then printf 'limits:\n  %s\n' "$limits"; fi
-    } >"$config"
+    } >"$WORK/$name.yaml"
+    start_run "$name"
+}
+
+# The beginning of a configuration: where to listen, and the issuer of serve_dev.
+configured() {
+    printf "listen: '127.0.0.1:0'\nops_listen: '127.0.0.1:0'\n"
+    sed -n '/^oidc_providers:/,/^disk:/p' "$WORK/dev/config.yaml" | sed '$d'
+}
+
+# start_run NAME: the server of $WORK/NAME.yaml; as serve_run.
+start_run() {
+    local name=$1 config=$WORK/$1.yaml log=$WORK/$1.log
     : >"$log"
     "$BIN" run -f "$config" --log-format json >"$WORK/$name.out" 2>"$log" &
     PID=$!

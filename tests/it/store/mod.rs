@@ -11,7 +11,4 @@ mod model;
 mod moto;
 mod restart;
 mod s3;
-mod s3_faults;
-mod s3_server;
-mod s3_wire;
 mod tiered;

@@ -2,6 +2,7 @@
 //! moto). `CHACHA_TEST_S3` is its URL; `CHACHA_TEST_S3_KEY` and `CHACHA_TEST_S3_SECRET` are `test` unless
 //! they say otherwise. Buckets are left behind.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
@@ -9,7 +10,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use chacha::config::{S3Config, S3CredentialFiles};
 
+use super::suite::Tier;
 use super::support::*;
+use super::tiered::rig::{Plan, back};
 use crate::support::s3::client_of;
 
 /// A new bucket of that server.
@@ -17,7 +20,7 @@ struct External {
     config: S3Config,
     client: aws_sdk_s3::Client,
     /// Has the credentials.
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// `None` without `CHACHA_TEST_S3`.
@@ -39,8 +42,7 @@ async fn external() -> Option<External> {
     let client = client_of(&url, &key, &secret);
     let create = client.create_bucket().bucket(&config.bucket);
     create.send().await.expect("no bucket can be made");
-    let _dir = dir;
-    Some(External { config, client, _dir })
+    Some(External { config, client, dir })
 }
 
 /// A name that no other test and no earlier run has.
@@ -55,6 +57,40 @@ fn bucket() -> String {
 async fn required() -> External {
     let external = external().await;
     external.expect("set CHACHA_TEST_S3 to the URL of an S3 server, or run `.ci/run s3`")
+}
+
+conformance!(alone, super::alone, #[ignore = "needs CHACHA_TEST_S3"]);
+conformance!(through, super::through, #[ignore = "needs CHACHA_TEST_S3"]);
+conformance!(write_back, super::write_back, #[ignore = "needs CHACHA_TEST_S3"]);
+
+async fn alone() -> Tier {
+    let server = required().await;
+    let (s3, store, tasks) = super::s3::open(&server.config, server.dir.path()).await;
+    Tier {
+        store: store.clone(),
+        spools: store.spools(),
+        _keep: Box::new((s3, tasks, server)),
+    }
+}
+
+async fn through() -> Tier {
+    tiered(|_| {}).await
+}
+
+async fn write_back() -> Tier {
+    tiered(back).await
+}
+
+async fn tiered(change: impl FnOnce(&mut Plan)) -> Tier {
+    let server = required().await;
+    let mut plan = Plan::new(server.dir.path(), server.config.clone());
+    change(&mut plan);
+    let both = plan.start().await;
+    Tier {
+        store: Arc::new(both.tiered.clone()),
+        spools: both.disk.spools(),
+        _keep: Box::new((both, server)),
+    }
 }
 
 #[tokio::test]

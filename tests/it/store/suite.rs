@@ -1,4 +1,5 @@
-//! What every tier promises. `conformance!(module, make)` runs all of it on the tier that `make` makes.
+//! What every tier promises. `conformance!(module, make)` runs all of it on the tier that `make` makes;
+//! attributes behind `make` go to every test.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -19,9 +20,9 @@ pub(crate) struct Tier {
 }
 
 macro_rules! conformance {
-    ($module:ident, $make:path) => {
+    ($module:ident, $make:path $(, #[$attribute:meta])*) => {
         mod $module {
-            conformance!(@cases $make;
+            conformance!(@cases [$(#[$attribute])*] $make;
                 round_trip_at_every_boundary, a_miss_is_a_value, head_describes_what_get_gives,
                 metadata_and_origin_come_back, overwriting_replaces, deleting_removes,
                 equal_bytes_have_equal_tags, the_tag_is_made_from_the_checksums,
@@ -34,12 +35,16 @@ macro_rules! conformance {
                 more_than_the_capacity_is_refused_at_once, a_spool_can_be_read_again);
         }
     };
-    (@cases $make:path; $($case:ident),*) => { $(
+    (@cases $attributes:tt $make:path; $($case:ident),*) => {
+        $( conformance!(@case $attributes $make; $case); )*
+    };
+    (@case [$(#[$attribute:meta])*] $make:path; $case:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $(#[$attribute])*
         async fn $case() {
             $crate::store::suite::$case(&$make().await).await;
         }
-    )* };
+    };
 }
 
 const SIZES: [usize; 16] = [

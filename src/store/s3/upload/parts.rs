@@ -72,6 +72,7 @@ impl Parts {
         Ok(parts)
     }
 
+    /// In a task of its own: whoever leaves meanwhile, the answer is read, and what it names is aborted.
     async fn begin(job: &Job) -> Result<Self, Failure> {
         let config = &job.core.config;
         let request = job
@@ -84,17 +85,22 @@ impl Parts {
             .set_storage_class(super::storage_class(config))
             .set_server_side_encryption(super::encryption(config))
             .set_ssekms_key_id(config.sse_kms_key_id.clone());
-        let answer = job.core.call(Op::CreateUpload, request.send()).await?;
-        let id = answer
-            .upload_id
-            .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no name of the upload"))?;
-        Ok(Self {
-            core: Arc::clone(&job.core),
-            name: job.name.clone(),
-            id,
-            done: Vec::new(),
-            finished: false,
-        })
+        let (core, name) = (Arc::clone(&job.core), job.name.clone());
+        let begun = job.core.tasks.spawn(async move {
+            let answer = core.call(Op::CreateUpload, request.send()).await?;
+            let id = answer
+                .upload_id
+                .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no name of the upload"))?;
+            Ok(Self {
+                core,
+                name,
+                id,
+                done: Vec::new(),
+                finished: false,
+            })
+        });
+        let stopped = |_| Failure::new(RemoteFault::Other, "the server is shutting down");
+        begun.await.map_err(stopped)?
     }
 
     async fn send_one(

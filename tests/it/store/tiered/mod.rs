@@ -5,7 +5,7 @@ mod change;
 mod fill;
 mod model;
 mod replicas;
-mod rig;
+pub(super) mod rig;
 mod troubles;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Two tiers and the server behind them, which can be stopped, crashed and started again.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,56 @@ pub(crate) struct Plan {
     pub(crate) disk: DiskConfig,
     pub(crate) s3: S3Config,
     pub(crate) policy: Policy,
+}
+
+/// Both tiers, and their tasks.
+pub(crate) struct Both {
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) tiered: Tiered,
+    near_tasks: Tasks,
+    far_tasks: Tasks,
+}
+
+impl Plan {
+    /// A disk below `dir`. Parts of 1 MiB, so that small bodies have many.
+    pub(crate) fn new(dir: &Path, mut s3: S3Config) -> Self {
+        s3.part_size = MIB as u64;
+        s3.idle_timeout = Duration::from_secs(2);
+        Self {
+            disk: config(dir, 64 * MIB),
+            s3,
+            policy: Policy {
+                write: S3Write::Through,
+                queue_limit: 32 << 20,
+                revalidate_after: None,
+                redirect: false,
+            },
+        }
+    }
+
+    pub(crate) async fn start(&self) -> Both {
+        // A child process that another test starts holds every lock until it executes its program.
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        let (disk, near_tasks) = loop {
+            match super::super::support::open(&self.disk).await {
+                Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
+                other => break other.unwrap(),
+            }
+        };
+        let far_tasks = Tasks::new();
+        let far = S3::open(&self.s3, Some(disk.parts_folder()), &far_tasks)
+            .await
+            .unwrap();
+        let tiered = Tiered::start(Arc::clone(&disk), far, self.policy, &far_tasks)
+            .await
+            .unwrap();
+        Both {
+            disk,
+            tiered,
+            near_tasks,
+            far_tasks,
+        }
+    }
 }
 
 /// A disk in front of a bucket.
@@ -43,43 +94,20 @@ impl Pair {
         Self::with(Arc::new(S3Server::memory()), |_| {}).await
     }
 
-    /// Parts of 1 MiB, so that small bodies have many.
     pub(crate) async fn with(s3: Arc<S3Server>, change: impl FnOnce(&mut Plan)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut far = s3.config(S3Server::BUCKET);
-        far.part_size = MIB as u64;
-        far.idle_timeout = Duration::from_secs(2);
-        let policy = Policy {
-            write: S3Write::Through,
-            queue_limit: 32 << 20,
-            revalidate_after: None,
-            redirect: false,
-        };
-        let mut plan = Plan {
-            disk: config(dir.path(), 64 * MIB),
-            s3: far,
-            policy,
-        };
+        let mut plan = Plan::new(dir.path(), s3.config(S3Server::BUCKET));
         change(&mut plan);
         Self::open(s3, plan, Some(dir)).await
     }
 
     async fn open(s3: Arc<S3Server>, plan: Plan, dir: Option<tempfile::TempDir>) -> Self {
-        // A child process that another test starts holds every lock until it executes its program.
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        let (disk, near_tasks) = loop {
-            match super::super::support::open(&plan.disk).await {
-                Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
-                other => break other.unwrap(),
-            }
-        };
-        let far_tasks = Tasks::new();
-        let far = S3::open(&plan.s3, Some(disk.parts_folder()), &far_tasks)
-            .await
-            .unwrap();
-        let tiered = Tiered::start(Arc::clone(&disk), far, plan.policy, &far_tasks)
-            .await
-            .unwrap();
+        let Both {
+            disk,
+            tiered,
+            near_tasks,
+            far_tasks,
+        } = plan.start().await;
         Self {
             s3,
             disk,

@@ -12,8 +12,8 @@ use chacha::store::{Content, Error, Precondition, RemoteFault, Result, Store};
 use chacha::tasks::Tasks;
 use futures_util::TryStreamExt;
 
-use super::s3_wire::{Asked, Fault, Wire};
-use super::support::*;
+use super::super::support::*;
+use super::wire::{Asked, Fault, Wire};
 
 /// A bucket that misbehaves, and one server on it.
 struct Rig {
