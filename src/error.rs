@@ -42,3 +42,19 @@ pub trait Classify: std::error::Error + Send + Sync + 'static {
     /// The text for the client. Never holds a token, the value of a claim, a namespace or a path.
     fn public(&self) -> Cow<'static, str>;
 }
+
+/// An error and its causes in one line, for the operator. A cause whose text stands there already is not
+/// repeated.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -8,6 +8,8 @@ mod upload;
 
 use std::sync::Arc;
 
+use url::Url;
+
 pub use name::EntryName;
 pub use upload::Upload;
 
@@ -65,6 +67,30 @@ impl Cache {
             }
         }
         Ok(None)
+    }
+
+    /// Where a client can read the body of the entry that [`Cache::get`] would return itself; `None` if it
+    /// should be read from here, or there is none.
+    ///
+    /// # Errors
+    /// As [`Store::link`].
+    pub async fn link(&self, scope: &Scope, name: &EntryName) -> Result<Option<Url>> {
+        for namespace in scope.readable() {
+            let key = key(namespace, name);
+            if let Some(link) = self.store.link(&key).await? {
+                return Ok(Some(link));
+            }
+            if self.store.head(&key).await?.is_some() {
+                // The first namespace that has the entry counts.
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether [`Cache::link`] may ever give a link.
+    pub fn has_links(&self) -> bool {
+        self.store.has_links()
     }
 
     /// Begins a write to the first namespace. Room for `expected` bytes is reserved before this

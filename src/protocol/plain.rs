@@ -2,14 +2,13 @@
 //! does not define one.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
 use super::reply::Reply;
 use crate::auth;
-use crate::error::{Class, Classify};
+use crate::error::{Class, Classify, chain};
 use crate::store;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -124,26 +123,6 @@ fn challenge(headers: &mut http::HeaderMap, token_sent: bool) {
     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
     let bearer = if token_sent { INVALID } else { BEARER };
     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(bearer));
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        append(&mut text, inner);
-        cause = inner.source();
-    }
-    text
-}
-
-/// Some errors already hold the text of their source.
-fn append(text: &mut String, cause: &dyn Display) {
-    let cause = cause.to_string();
-    if !text.contains(&cause) {
-        text.push_str(": ");
-        text.push_str(&cause);
-    }
 }
 
 impl From<auth::Error> for Failure {

@@ -8,7 +8,7 @@ use crate::store::FileRange;
 use crate::telemetry::access::Report;
 
 /// An answer. The file and the report stand beside the response, not in its extensions, which are a
-/// table of boxes: setting one up costs a small read 5 % of its instructions.
+/// table of boxes: setting one up costs a small read 3 % of its instructions.
 #[derive(Debug)]
 pub struct Reply {
     /// What the client gets.

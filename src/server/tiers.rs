@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{Config, DiskConfig, S3Config};
+use crate::config::{Config, DiskConfig, S3Config, S3Redirect};
 use crate::store::disk::Disk;
 use crate::store::remote::Remote;
 use crate::store::remote_only::RemoteStore;
@@ -62,7 +62,8 @@ impl Tiers {
         let s3 = S3::open(config, Some(dir.join("parts")), &shared).await?;
         probe(&s3).await?;
         let remote = Arc::clone(&s3) as Arc<dyn Remote>;
-        let store = RemoteStore::open(remote, &dir, config.staging_limit, background).await?;
+        let store =
+            RemoteStore::open(remote, &dir, config.staging_limit, redirects(config), background).await?;
         Ok(Self {
             spools: store.spools(),
             store: Arc::clone(&store) as Arc<_>,
@@ -84,6 +85,7 @@ impl Tiers {
             write: config.write,
             queue_limit: config.queue_limit.unwrap_or(disk.limit / 2),
             revalidate_after: disk.revalidate_after,
+            redirect: redirects(config),
         };
         let disk = Disk::open(disk, background).await?;
         let s3 = S3::open(config, Some(disk.parts_folder()), &shared).await?;
@@ -153,6 +155,7 @@ impl Tiers {
 /// Asks the bucket once, so that a wrong configuration is told at the start.
 async fn probe(s3: &S3) -> Result<(), StartError> {
     let Err(error) = s3.probe().await else {
+        tracing::info!("the bucket of s3.bucket can be used");
         return Ok(());
     };
     let fault = error.remote_fault().unwrap_or(RemoteFault::Other);
@@ -165,6 +168,10 @@ async fn probe(s3: &S3) -> Result<(), StartError> {
         }
         _ => Err(StartError::Bucket { fault, cause }),
     }
+}
+
+fn redirects(config: &S3Config) -> bool {
+    config.redirect == S3Redirect::Large
 }
 
 /// Where bodies wait without a disk.

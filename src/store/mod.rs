@@ -22,6 +22,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use url::Url;
 
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource};
 pub use error::{Error, RemoteFault, Result};
@@ -109,4 +110,17 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The largest body that this store can hold, in bytes.
     fn capacity(&self) -> u64;
+
+    /// Whether [`Store::link`] may ever give one.
+    fn has_links(&self) -> bool {
+        false
+    }
+
+    /// Where a client can read the body of the entry itself; `None` if it should be read from here.
+    ///
+    /// # Errors
+    /// As [`Store::head`].
+    async fn link(&self, _key: &StoreKey) -> Result<Option<Url>> {
+        Ok(None)
+    }
 }

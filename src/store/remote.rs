@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use url::Url;
 
 use super::spool::Checksums;
 use super::{Content, Draft, Meta, Precondition, Result, StoreKey};
@@ -97,6 +98,24 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`super::Error::Precondition`], [`super::Error::Remote`].
     async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool>;
+
+    /// A URL with which anybody can read the body of this entry for some minutes; `None` if there is none
+    /// that gives the body and nothing else. Asks nobody.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`] without credentials.
+    async fn link(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Option<Url>>;
+
+    /// Where a client should read this entry itself because it is long; `None` for all others.
+    ///
+    /// # Errors
+    /// As [`Remote::head`] and [`Remote::link`].
+    async fn link_if_long(&self, key: &StoreKey) -> Result<Option<Url>> {
+        match self.head(key).await? {
+            Some(entry) if entry.meta.size > self.plan().part_size => self.link(key, &entry).await,
+            _ => Ok(None),
+        }
+    }
 
     /// How a large entry is best read.
     fn plan(&self) -> ReadPlan;

@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 pub use super::labels::{MethodLabel, Outcome};
 pub use super::line::AccessLog;
 
-/// What a front-end reports about an answer; travels in the extensions of the response.
+/// What a front-end reports about an answer; travels beside the response.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// The front-end.

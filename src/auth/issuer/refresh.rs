@@ -1,6 +1,5 @@
 //! The background task that keeps the keys of one issuer fresh.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,23 +103,11 @@ impl Refresher {
     fn failed(&mut self, error: &FetchError) -> Duration {
         count(&self.counters.refreshes_failed);
         self.failures = self.failures.saturating_add(1);
-        let reason = with_causes(error);
+        let reason = crate::error::chain(error);
         if self.reported.as_ref() != Some(&reason) {
             tracing::warn!(issuer = %self.issuer.url, %reason, "the keys of the issuer cannot be fetched");
             self.reported = Some(reason);
         }
         self.issuer.timing.retry(self.failures)
     }
-}
-
-/// The text of an error and of everything below it.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -10,9 +10,9 @@ use super::body;
 use super::conditions::{self, Verdict};
 use crate::auth::Identity;
 use crate::cache::EntryName;
-use crate::error::Class;
+use crate::error::{Class, chain};
 use crate::protocol::app::App;
-use crate::protocol::plain::{self, Failure};
+use crate::protocol::plain::Failure;
 use crate::protocol::reply::Reply;
 use crate::range::{ByteRange, Resolved};
 use crate::store::{Content, ETag, Entry, Meta};
@@ -51,7 +51,7 @@ pub async fn read(
         }
         Err(error) => {
             report.outcome = Outcome::Miss;
-            report.error = Some(plain::chain(&error).into());
+            report.error = Some(chain(&error).into());
             Err(report)
         }
     }
@@ -64,7 +64,7 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         .map(|hit| hit.map(|hit| hit.entry.meta))
         .unwrap_or_else(|error| {
             tracing::warn!(
-                error = plain::chain(&error),
+                error = chain(&error),
                 "a look-up failed and was answered as a miss"
             );
             None

@@ -3,6 +3,7 @@
 
 mod delete;
 
+mod redirect;
 mod webdav;
 mod write;
 
@@ -94,6 +95,14 @@ async fn read(app: App, request: Request) -> Reply {
     let name = match entry_name(&parts) {
         Ok(name) => name,
         Err(failure) => return failure.into_reply(report),
+    };
+    let report = match app.cache().has_links() {
+        // Boxed: it is rarely configured, and would enlarge the future of every read.
+        true => match Box::pin(redirect::answer(&app, &caller, &name, &parts, report)).await {
+            Ok(reply) => return reply,
+            Err(report) => report,
+        },
+        false => report,
     };
     match entry::read(&app, &caller, &name, &parts, report).await {
         Ok((reply, _)) => reply,

@@ -9,10 +9,12 @@ mod staging;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use url::Url;
 
 pub(crate) use source::content;
 pub use staging::OpenError;
@@ -22,13 +24,15 @@ use super::locks::KeyLocks;
 use super::remote::{Remote, RemoteOpen};
 use super::spool::{Checksums, SpoolDir};
 use super::{Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, pause};
 
 /// Bodies up to this many bytes are read as a whole.
 const SMALL: u64 = 64 * 1024;
 /// How often an entry is opened whose bytes are not those of its description: the server may have been
 /// about to replace it.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: u32 = 4;
+/// Before the second attempt; three times as long before each further one.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A far tier as a store. See the module.
 #[derive(Debug)]
@@ -36,11 +40,13 @@ pub struct RemoteStore {
     remote: Arc<dyn Remote>,
     staging: Staging,
     locks: KeyLocks,
+    redirect: bool,
 }
 
 impl RemoteStore {
     /// Makes the staging folder `dir` for at most `limit` bytes, as `du` counts them, and takes it for this
-    /// process. What an earlier run left there is removed.
+    /// process. What an earlier run left there is removed. `redirect`: whether clients read long entries
+    /// from the far tier themselves.
     ///
     /// # Errors
     /// [`OpenError`] names the key of the configuration, the path and the remedy.
@@ -48,10 +54,12 @@ impl RemoteStore {
         remote: Arc<dyn Remote>,
         dir: &Path,
         limit: u64,
+        redirect: bool,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, OpenError> {
         Ok(Arc::new(Self {
             remote,
+            redirect,
             staging: Staging::open(dir, limit, tasks).await?,
             locks: KeyLocks::default(),
         }))
@@ -102,7 +110,10 @@ fn is_torn(error: &Error) -> bool {
 #[async_trait]
 impl Store for RemoteStore {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                pause(PAUSE * 3_u32.pow(attempt - 1)).await;
+            }
             match self.get_once(key).await {
                 Err(error) if is_torn(&error) => {}
                 other => return other,
@@ -149,5 +160,16 @@ impl Store for RemoteStore {
 
     fn capacity(&self) -> u64 {
         self.staging.spools.capacity().min(self.remote.capacity())
+    }
+
+    fn has_links(&self) -> bool {
+        self.redirect
+    }
+
+    async fn link(&self, key: &StoreKey) -> Result<Option<Url>> {
+        match self.redirect {
+            true => self.remote.link_if_long(key).await,
+            false => Ok(None),
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::DispatchFailure;
 use hyper_util::client::legacy;
 
+use crate::error::chain;
 use crate::store::{Error, RemoteFault};
 
 /// Longest text of a server that is kept, in bytes.
@@ -66,7 +67,7 @@ impl Failure {
         };
         let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
         let text = match (error.code(), error.message()) {
-            (None, None) => DisplayErrorContext(error).to_string(),
+            (None, None) => chain(error),
             (code, message) => format!("{} {}", code.unwrap_or_default(), message.unwrap_or_default()),
         };
         let status = status.map_or_else(String::new, |status| format!("status {status}: "));
@@ -107,7 +108,7 @@ fn cut(text: &str) -> &str {
 /// else may have been done all the same.
 fn undispatched(failure: &DispatchFailure, error: &(dyn std::error::Error + 'static)) -> RemoteFault {
     // The SDK has no type that can be named for these two.
-    let text = DisplayErrorContext(error).to_string();
+    let text = chain(error);
     let is_connect = |error: &legacy::Error| error.is_connect();
     if find::<CredentialsError>(error).is_some() || text.contains("identity resolver timed out") {
         return RemoteFault::NoCredentials;

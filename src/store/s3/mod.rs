@@ -123,31 +123,6 @@ impl S3 {
         let (used, all) = self.core.permits.figures();
         self.core.counters.snapshot(used, all)
     }
-
-    /// A link with which anybody can read the body of this entry for 10 minutes, whatever version of it is
-    /// there then. Asks S3 nothing.
-    ///
-    /// # Errors
-    /// [`Error::Remote`] if the object holds more than the body, or there are no credentials.
-    pub async fn presign(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Url> {
-        const OPERATION: &str = "making a link";
-        let refused = |fault, text: String| Error::remote(OPERATION, fault, text);
-        if !object::etag_of(&entry.version).1 {
-            let text = "the object has a trailer".to_owned();
-            return Err(refused(RemoteFault::Other, text));
-        }
-        let valid = PresigningConfig::expires_in(LINK)
-            .map_err(|error| refused(RemoteFault::Other, error.to_string()))?;
-        let request = self
-            .core
-            .client
-            .get_object()
-            .bucket(self.core.bucket())
-            .key(self.core.name(key));
-        let signed = Box::pin(request.presigned(valid)).await;
-        let link = signed.map_err(|error| fault::Failure::of(&error).at(OPERATION))?;
-        Url::parse(link.uri()).map_err(|error| refused(RemoteFault::Other, error.to_string()))
-    }
 }
 
 async fn open_records(folder: PathBuf, tasks: &Tasks) -> Result<(Option<Records>, Vec<Record>), OpenError> {
@@ -194,6 +169,23 @@ impl Remote for S3 {
 
     async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool> {
         self.core.delete(key, precondition).await
+    }
+
+    /// Valid for 10 minutes, for whatever version is there then.
+    async fn link(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Option<Url>> {
+        const OPERATION: &str = "making a link";
+        if !object::etag_of(&entry.version).1 {
+            // The object holds more than the body.
+            return Ok(None);
+        }
+        let refused = |text: String| Error::remote(OPERATION, RemoteFault::Other, text);
+        let valid = PresigningConfig::expires_in(LINK).map_err(|error| refused(error.to_string()))?;
+        let core = &self.core;
+        let request = core.client.get_object().bucket(core.bucket()).key(core.name(key));
+        let signed = Box::pin(request.presigned(valid)).await;
+        let link = signed.map_err(|error| fault::Failure::of(&error).at(OPERATION))?;
+        let url = Url::parse(link.uri()).map_err(|error| refused(error.to_string()))?;
+        Ok(Some(url))
     }
 
     fn plan(&self) -> ReadPlan {

@@ -101,7 +101,7 @@ impl Reading {
                 Ok(Some(Ok(chunk))) if chunk.is_empty() => {}
                 Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
                 Ok(Some(Err(error))) => {
-                    let text = aws_sdk_s3::error::DisplayErrorContext(error).to_string();
+                    let text = crate::error::chain(&error);
                     return Err(self.fail(RemoteFault::Other, text));
                 }
                 Ok(None) => return Ok(None),

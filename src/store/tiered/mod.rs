@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use url::Url;
 
 pub use stats::TieredStats;
 
@@ -46,6 +47,8 @@ pub struct Policy {
     pub queue_limit: u64,
     /// A local copy that was not compared for this long is compared before it is served.
     pub revalidate_after: Option<Duration>,
+    /// Whether clients read long entries that are not on the disk from the far tier themselves.
+    pub redirect: bool,
 }
 
 /// Two tiers as one. See the module. Cheap to clone.
@@ -150,6 +153,19 @@ impl Store for Tiered {
     fn capacity(&self) -> u64 {
         // Every body waits on the disk until it is whole.
         self.0.near.spools().capacity().min(self.0.far.capacity())
+    }
+
+    fn has_links(&self) -> bool {
+        self.0.policy.redirect
+    }
+
+    async fn link(&self, key: &StoreKey) -> Result<Option<Url>> {
+        let inner = &self.0;
+        let digest = key.digest();
+        if !inner.policy.redirect || inner.queue.is_waiting(digest) || inner.near.contains(digest).await? {
+            return Ok(None);
+        }
+        inner.far.link_if_long(key).await
     }
 }
 

@@ -4,4 +4,5 @@ mod log;
 mod ops;
 mod shutdown;
 mod start;
+mod tiers;
 mod unix;

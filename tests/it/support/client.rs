@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 pub(crate) struct Client {
     address: SocketAddr,
     authorization: Option<String>,
+    host: String,
 }
 
 /// A whole answer.
@@ -41,14 +42,21 @@ impl Client {
         Self {
             address,
             authorization: None,
+            host: "cache.test".into(),
         }
+    }
+
+    /// The same client, which calls the server by its address.
+    pub(crate) fn by_address(mut self) -> Self {
+        self.host = self.address.to_string();
+        self
     }
 
     /// The same client with this `Authorization` header.
     pub(crate) fn with_authorization(&self, value: impl Into<String>) -> Self {
         Self {
-            address: self.address,
             authorization: Some(value.into()),
+            ..self.clone()
         }
     }
 
@@ -95,7 +103,7 @@ impl Client {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "cache.test");
+            .header("host", &self.host);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }

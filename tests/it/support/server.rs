@@ -111,6 +111,27 @@ impl TestServer {
         String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
     }
 
+    /// Stops the server, removes its disk, and starts it again.
+    pub(crate) async fn wipe(&mut self) {
+        self.stop().await;
+        std::fs::remove_dir_all(self.dir().join("cache")).unwrap();
+        self.open().await;
+    }
+
+    /// Starts the server again with the issuer of another one as a second provider.
+    pub(crate) async fn trust(&mut self, other: &Issuer) {
+        let mut provider = other.provider();
+        provider.cache_key_exprs = self.config.providers[0].cache_key_exprs.clone();
+        self.config.providers.push(provider);
+        self.restart().await;
+    }
+
+    /// A token of a job of `repository` on the default branch.
+    pub(crate) fn token(&self, repository: &str) -> String {
+        self.issuer
+            .token(json!({"repository": repository, "ref": "refs/heads/main"}))
+    }
+
     /// The running server, to be stopped by the test itself.
     pub(crate) fn take(&mut self) -> Server {
         self.server.take().unwrap()

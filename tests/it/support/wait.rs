@@ -7,6 +7,7 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
-        tokio::task::yield_now().await;
+        // Looks again soon; a loop without a pause would take the time of what it waits for.
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -49,16 +49,10 @@ impl Transfer {
 
     /// Fetches all parts; `front` gives the first `length` bytes.
     pub(super) async fn run(self: Arc<Self>, front: RemoteStream, length: u64) -> Result<Checksums> {
-        let parallel = self
-            .inner
-            .far
-            .plan()
-            .parallel
-            .clamp(1, self.growing.count().max(1));
+        let parallel = self.inner.far.plan().parallel.min(self.growing.count());
         let mut front = Some((front, length));
-        let spawn = |work| self.inner.tasks.spawn(work);
         let workers: Vec<JoinHandle<Result<()>>> = (0..parallel)
-            .map(|_| spawn(Arc::clone(&self).work(front.take())))
+            .map(|_| self.inner.tasks.spawn(Arc::clone(&self).work(front.take())))
             .collect();
         let urgent = self.inner.tasks.spawn(Arc::clone(&self).work_urgently());
         let mut outcome = Ok(());
@@ -74,7 +68,7 @@ impl Transfer {
         sums.ok_or_else(|| damaged("the parts do not make the whole"))
     }
 
-    /// Takes part after part; with the front, the first one before.
+    /// Takes part after part; whoever has the front begins with it.
     async fn work(self: Arc<Self>, front: Option<(RemoteStream, u64)>) -> Result<()> {
         if front.is_some() {
             self.guarded(0, front).await?;

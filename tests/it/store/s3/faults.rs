@@ -32,7 +32,7 @@ impl Rig {
         let tasks = Tasks::new();
         let staging = tempfile::tempdir().unwrap();
         let s3 = S3::open(&wire.config, None, &tasks).await.unwrap();
-        let store = RemoteStore::open(s3.clone(), staging.path(), 64 << 20, &tasks).await;
+        let store = RemoteStore::open(s3.clone(), staging.path(), 64 << 20, false, &tasks).await;
         Self {
             wire,
             s3,

@@ -43,7 +43,7 @@ async fn tier(server: S3Server) -> Tier {
 pub(super) async fn open(config: &S3Config, dir: &Path) -> (Arc<S3>, Arc<RemoteStore>, Tasks) {
     let tasks = Tasks::new();
     let s3 = S3::open(config, Some(dir.join("records")), &tasks).await.unwrap();
-    let store = RemoteStore::open(s3.clone(), &dir.join("staging"), 256 << 20, &tasks).await;
+    let store = RemoteStore::open(s3.clone(), &dir.join("staging"), 256 << 20, false, &tasks).await;
     (s3, store.unwrap(), tasks)
 }
 

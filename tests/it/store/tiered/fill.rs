@@ -19,7 +19,12 @@ async fn a_hundred_readers_cost_one_fetch() {
         pair.cold("cold", &bytes).await;
         let readers = join_all((0..100).map(|_| pair.get("cold"))).await;
         assert!(readers.iter().all(|read| read.as_deref() == Some(&bytes[..])));
-        assert_eq!(pair.s3.count(Kind::Get), size.div_ceil(MIB), "{size} bytes");
+        assert_eq!(
+            pair.s3.count(Kind::Get),
+            size.div_ceil(MIB),
+            "{size} bytes: {:?}",
+            pair.s3.log()
+        );
         assert_eq!(pair.s3.response_bytes(), size as u64);
         pair.kept("cold").await;
         pair.s3.forget();

@@ -43,6 +43,7 @@ impl Plan {
                 write: S3Write::Through,
                 queue_limit: 32 << 20,
                 revalidate_after: None,
+                redirect: false,
             },
         }
     }
@@ -178,10 +179,8 @@ impl Pair {
 
     /// Waits until the disk has the entry.
     pub(crate) async fn kept(&self, name: &str) {
-        until("the fill is on the disk", || self.disk.stats().reserved == 0).await;
-        while self.tiered.stats().filling > 0 {
-            tokio::task::yield_now().await;
-        }
+        let busy = || self.disk.stats().reserved > 0 || self.tiered.stats().filling > 0;
+        until("the fill is on the disk", || !busy()).await;
         assert!(self.local(name).await.is_some(), "{name} is not on the disk");
     }
 

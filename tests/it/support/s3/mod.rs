@@ -8,6 +8,7 @@ mod line;
 mod look;
 mod memory;
 mod request;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
