@@ -15,16 +15,6 @@ DIR=$WORK/disk-through
 head -c 40000000 /dev/urandom >"$WORK/large"
 way slow --up 2M
 serve_s3 through "$DIR" "$WAY" "${PARTS[@]}"
-# Not in a subshell, which would be killed in its place.
-curl -sS --max-time 60 -H "Authorization: Bearer $ACME" -T "$WORK/large" "$URL/left" >/dev/null 2>&1 &
-client=$!
-SERVERS+=("$client")
-wait_until 30 "an upload is begun" uploads_at_least 1
-kill_server "$client"
-begin=$(now_ms)
-wait_until 30 "a client that leaves has its upload aborted" uploads_are 0
-say "a client that leaves has its upload aborted after $(($(now_ms) - begin)) ms"
-equal "GET of it" "$(status_as "$ACME" "$URL/left")" 404
 slow=()
 for nth in 1 2 3 4; do
     as "$ACME" -T "$WORK/large" "$URL/slow/$nth" >/dev/null 2>&1 &
