@@ -24,6 +24,8 @@ const UNIT: u64 = 1 << 20;
 /// Between two attempts to abort an upload, and how many there are.
 pub(in crate::store::s3) const PAUSE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 20;
+/// How long a stop waits for the name of an upload that is being begun.
+const GRACE: Duration = Duration::from_secs(2);
 /// S3 refuses shorter parts, except for the last one, in bytes.
 const LEAST_PART: u64 = 5 << 20;
 
@@ -87,7 +89,10 @@ impl Parts {
             .set_ssekms_key_id(config.sse_kms_key_id.clone());
         let (core, name) = (Arc::clone(&job.core), job.name.clone());
         let begun = job.core.tasks.spawn(async move {
-            let answer = core.call(Op::CreateUpload, request.send()).await?;
+            let answer = tokio::select! {
+                answer = core.call(Op::CreateUpload, request.send()) => answer?,
+                () = given_up(&core) => return Err(stopping()),
+            };
             let id = answer
                 .upload_id
                 .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no name of the upload"))?;
@@ -99,8 +104,7 @@ impl Parts {
                 finished: false,
             })
         });
-        let stopped = |_| Failure::new(RemoteFault::Other, "the server is shutting down");
-        begun.await.map_err(stopped)?
+        begun.await.unwrap_or_else(|_| Err(stopping()))
     }
 
     async fn send_one(
@@ -157,6 +161,16 @@ impl Parts {
             records.forget(&self.id);
         }
     }
+}
+
+/// Some time after the server was told to stop: a bucket that does not answer must not keep it.
+async fn given_up(core: &Core) {
+    core.tasks.stopping().cancelled().await;
+    pause(GRACE).await;
+}
+
+fn stopping() -> Failure {
+    Failure::new(RemoteFault::Other, "the server is shutting down")
 }
 
 /// A part as the last request names it. An upload that was begun with checksums wants those of its parts
