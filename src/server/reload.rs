@@ -89,6 +89,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "disk.open_files",
             disk(|old, new| old.open_files != new.open_files),
         ),
+        (
+            "disk.revalidate_after",
+            disk(|old, new| old.revalidate_after != new.revalidate_after),
+        ),
         ("s3", old.s3 != new.s3),
         (
             "limits.max_connections",

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use crate::store::disk::Digest;
 
+/// How long a copy is served after the far tier could not be asked about it.
+const GRACE: Duration = Duration::from_secs(5);
 /// Copies that are remembered; one that is forgotten is compared once more.
 const MOST: u64 = 1 << 20;
 
@@ -31,8 +33,37 @@ impl Fresh {
         self.seen.get(digest).is_none_or(|at| at.elapsed() >= self.after)
     }
 
+    /// The far tier could not be asked: the copy is served for a while, without everybody waiting again.
+    pub(super) fn postpone(&self, digest: &Digest) {
+        let now = Instant::now();
+        let at = now.checked_sub(self.after.saturating_sub(GRACE)).unwrap_or(now);
+        self.seen.insert(*digest, at);
+    }
+
     /// The copy is what the far tier had at `at` or later. Take the time before asking.
     pub(super) fn note(&self, digest: &Digest, at: Instant) {
         self.seen.insert(*digest, at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_due_after_its_time_and_sooner_when_nobody_could_be_asked() {
+        let fresh = Fresh::new(Duration::from_secs(60));
+        let digest = [1; 32];
+        assert!(fresh.is_due(&digest));
+        fresh.note(&digest, Instant::now());
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!fresh.is_due(&digest));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(fresh.is_due(&digest));
+        fresh.postpone(&digest);
+        tokio::time::advance(GRACE - Duration::from_millis(1)).await;
+        assert!(!fresh.is_due(&digest));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(fresh.is_due(&digest));
     }
 }

@@ -1,11 +1,19 @@
 //! Comparing a local copy with the far tier.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::store::{Error, Meta, Precondition, Store, StoreKey};
+use crate::store::{Error, Meta, Precondition, RemoteFault, Store, StoreKey};
+
+/// How long a read waits for the comparison: what is on the disk is served, however slow the far tier is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn late() -> Error {
+    Error::remote("comparing a copy", RemoteFault::Timeout, "no answer in time")
+}
 
 impl Inner {
     /// Whether the copy on the disk may be served: the far tier has the same, or cannot be asked, in which
@@ -19,7 +27,8 @@ impl Inner {
         }
         let asked = Instant::now();
         self.counters.revalidated();
-        match self.far.head(key).await {
+        let look = tokio::time::timeout(PATIENCE, self.far.head(key));
+        match look.await.unwrap_or_else(|_| Err(late())) {
             Ok(Some(far)) if far.meta.etag == copy.etag && far.meta.metadata == copy.metadata => {
                 fresh.note(key.digest(), asked);
                 true
@@ -28,7 +37,10 @@ impl Inner {
                 self.drop_copy(key, copy).await;
                 false
             }
-            Err(_unknown) => true,
+            Err(_unknown) => {
+                fresh.postpone(key.digest());
+                true
+            }
         }
     }
 

@@ -22,13 +22,16 @@ struct State {
 }
 
 impl Parts {
-    /// `count` parts, at least one; the first is taken already: its bytes come with the description.
+    /// The first part is taken already: whoever opened the entry has its beginning.
     pub(super) fn new(count: usize) -> Self {
-        let mut state = State {
-            taken: vec![false; count],
+        let mut taken = vec![false; count];
+        if let Some(first) = taken.first_mut() {
+            *first = true;
+        }
+        let state = State {
+            taken,
             ..State::default()
         };
-        state.taken[0] = true;
         Self {
             count,
             state: Mutex::new(state),
@@ -107,12 +110,20 @@ mod tests {
     #[test]
     fn every_part_once_and_wanted_ones_first() {
         let parts = Parts::new(6);
+        assert_eq!(parts.take(), Some(1));
         parts.want(4);
-        parts.want(0);
+        parts.want(1);
         parts.want(3);
         parts.want(9);
         let order: Vec<usize> = std::iter::from_fn(|| parts.take()).collect();
-        assert_eq!(order, [3, 4, 1, 2, 5]);
+        assert_eq!(order, [3, 4, 2, 5]);
+    }
+
+    #[test]
+    fn a_reader_at_the_front_does_not_have_it_fetched_twice() {
+        let parts = Parts::new(1);
+        parts.want(0);
+        assert_eq!(parts.take(), None);
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ const WORKERS: usize = 4;
 /// The pause after the first failure; each further one is twice as long, up to [`LONGEST`].
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause of a worker.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Starts the workers. They end with the server; what is not done then stays marked.
 pub(in crate::store::tiered) fn start(inner: &Arc<Inner>) {

@@ -6,7 +6,7 @@ use chacha::store::{Precondition, Store};
 
 use super::super::support::*;
 use super::rig::{Pair, Plan};
-use crate::support::s3::Kind;
+use crate::support::s3::{Action, Gate, Kind};
 
 /// Every read is compared.
 fn at_once(plan: &mut Plan) {
@@ -78,6 +78,24 @@ async fn a_copy_is_served_when_s3_cannot_be_asked() {
     two.kept("down").await;
     one.s3.stop_listening().await;
     assert_eq!(two.get("down").await.unwrap(), "bytes");
+}
+
+#[tokio::test]
+async fn a_copy_is_served_while_s3_does_not_answer() {
+    let (one, two) = pairs(in_an_hour).await;
+    one.put("slow", b"bytes").await;
+    let two = {
+        two.get("slow").await.unwrap();
+        two.kept("slow").await;
+        two.restart().await
+    };
+    let gate = Gate::new();
+    one.s3.faults().always(Kind::Head, Action::Hold(gate.clone()));
+    let readers = futures_util::future::join_all((0..20).map(|_| two.get("slow"))).await;
+    assert!(readers.iter().all(|read| read.as_deref() == Some(b"bytes")));
+    // All of them waited for one question.
+    assert_eq!(one.s3.count(Kind::Head), 1);
+    gate.open();
 }
 
 #[tokio::test]

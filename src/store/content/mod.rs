@@ -1,0 +1,78 @@
+//! The bytes of an entry: in memory, a range of an open file, or a range of an object that is far away.
+//!
+//! A file is immutable, but it may still be growing: bytes that have arrived never change, and who wants
+//! the others waits for them.
+//!
+//! A [`FileRange`] says "this range of this open file" and nothing about how it is sent. A transport
+//! that can send a file without copying does so; every other one reads [`Content::pieces`].
+mod file;
+mod pieces;
+mod remote;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+pub use file::{EntryFile, FileRange};
+pub use pieces::Pieces;
+pub use remote::{RemoteRange, RemoteSource};
+
+/// The bytes of one entry, or a part of them.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A small body.
+    Memory(Bytes),
+    /// A part of a file.
+    File(FileRange),
+    /// A part of an object that is read as it is sent.
+    Remote(RemoteRange),
+    /// No bytes, only how many there are: for answers without a body.
+    Described(u64),
+}
+
+impl Content {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(part) => part.len(),
+            Self::Remote(part) => part.len(),
+            Self::Described(length) => *length,
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A part of these bytes; positions beyond the end are cut.
+    #[must_use]
+    pub fn slice(&self, range: Range<u64>) -> Self {
+        let end = range.end.min(self.len());
+        let start = range.start.min(end);
+        match self {
+            // A body in memory is far smaller than the address space.
+            Self::Memory(bytes) => Self::Memory(bytes.slice(start as usize..end as usize)),
+            Self::File(part) => Self::File(part.slice(start..end)),
+            Self::Remote(part) => Self::Remote(part.slice(start..end)),
+            Self::Described(_) => Self::Described(end - start),
+        }
+    }
+
+    /// Where the bytes come from, for the log; empty if there are none.
+    pub fn tier(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::File(part) if part.is_growing() => "s3",
+            Self::File(_) => "disk",
+            Self::Remote(_) => "s3",
+            Self::Described(_) => "",
+        }
+    }
+
+    /// The bytes in order, a bounded piece at a time, read off the async threads when the disk is cold.
+    pub fn pieces(self) -> Pieces {
+        Pieces::new(self)
+    }
+}
