@@ -49,7 +49,12 @@ impl Transfer {
 
     /// Fetches all parts; `front` gives the first `length` bytes.
     pub(super) async fn run(self: Arc<Self>, front: RemoteStream, length: u64) -> Result<Checksums> {
-        let parallel = self.inner.far.plan().parallel.min(self.growing.count());
+        let parallel = self
+            .inner
+            .far
+            .plan()
+            .parallel
+            .clamp(1, self.growing.count().max(1));
         let mut front = Some((front, length));
         let workers: Vec<JoinHandle<Result<()>>> = (0..parallel)
             .map(|_| self.inner.tasks.spawn(Arc::clone(&self).work(front.take())))
