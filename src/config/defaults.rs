@@ -46,7 +46,7 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const S3_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// `s3.read_timeout`.
-pub const S3_READ_TIMEOUT: Duration = Duration::from_secs(10);
+pub const S3_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `s3.idle_timeout`.
 pub const S3_IDLE_TIMEOUT: Duration = Duration::from_secs(20);

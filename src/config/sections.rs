@@ -145,7 +145,7 @@ pub struct S3Config {
     pub denied_is_missing: bool,
     /// `connect_timeout`: 100 ms to 1 min. Default 3 s.
     pub connect_timeout: Duration,
-    /// `read_timeout`: longest wait for the beginning of an answer, 1 s to 5 min. Default 10 s.
+    /// `read_timeout`: longest wait for the beginning of an answer, 1 s to 5 min. Default 5 s.
     pub read_timeout: Duration,
     /// `idle_timeout`: longest pause inside of a body, 1 s to 5 min. Default 20 s.
     pub idle_timeout: Duration,

@@ -35,7 +35,10 @@ use super::locks::KeyLocks;
 use super::remote::Remote;
 use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey};
 use crate::config::S3Write;
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
+
+/// How long a stop waits for a change that is being made visible.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How both tiers work together.
 #[derive(Debug, Clone, Copy)]
@@ -181,11 +184,23 @@ impl Inner {
         })
     }
 
-    /// Runs a step to its end, whether or not its caller stays.
+    /// Runs a step to its end, whether or not its caller stays. A server that stops gives it up after a
+    /// while, which is what a crash does: marks tell the next start.
     async fn unbroken<T: Send + 'static>(
         &self,
         step: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        let stopping = self.tasks.stopping();
+        let given_up = async move {
+            stopping.cancelled().await;
+            tasks::pause(PATIENCE).await;
+        };
+        let step = async move {
+            tokio::select! {
+                done = step => done,
+                () = given_up => Err(Error::Stopping),
+            }
+        };
         self.tasks.spawn(step).await.map_err(|_| Error::Stopping)?
     }
 }

@@ -171,3 +171,18 @@ async fn of_two_first_writers_the_one_that_s3_heard_first_stays() {
     assert_eq!(one.get("first").await.unwrap(), "two");
     assert_eq!(two.get("first").await.unwrap(), "two");
 }
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_bucket_that_does_not_answer() {
+    let pair = pair().await;
+    let gate = Gate::new();
+    pair.s3.faults().always(Kind::Put, Action::Hold(gate.clone()));
+    pair.put("waits", b"bytes").await;
+    gate.reached(1).await;
+    let began = std::time::Instant::now();
+    let pair = pair.restart().await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    gate.open();
+    pair.drained().await;
+    assert_eq!(pair.s3.objects().len(), 1);
+}

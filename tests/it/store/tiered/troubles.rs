@@ -116,6 +116,58 @@ async fn damaged_bytes_never_arrive_whole_and_are_not_kept() {
 }
 
 #[tokio::test]
+async fn bytes_of_a_slow_server_are_passed_on_as_they_come() {
+    use futures_util::StreamExt;
+    let pair = Pair::new().await;
+    let bytes = body(200 * KIB, 6);
+    pair.cold("slow", &bytes).await;
+    pair.s3.faults().always(Kind::Get, Action::Rate(1000));
+    let mut pieces = pair.entry("slow").await.content.pieces();
+    let mut came = Vec::new();
+    while came.len() < 2000 {
+        came.extend_from_slice(&pieces.next().await.unwrap().unwrap());
+    }
+    assert!(bytes.starts_with(&came) && came.len() < 20 * KIB);
+}
+
+#[tokio::test]
+async fn whatever_s3_refuses_the_disk_keeps_serving() {
+    let refusals = [
+        (Action::access_denied(), RemoteFault::Denied),
+        (Action::clock_skew(), RemoteFault::ClockSkew),
+        (Action::expired_token(), RemoteFault::Expired),
+        (Action::no_bucket(), RemoteFault::NoBucket),
+        (Action::redirect(), RemoteFault::WrongRegion),
+    ];
+    for (refusal, fault) in refusals {
+        let pair = Pair::new().await;
+        pair.put("there", b"bytes").await;
+        pair.cold("away", b"bytes").await;
+        pair.s3.faults().always(crate::support::s3::Which::any(), refusal);
+        let error = pair.tiered.get(&key("away")).await.unwrap_err();
+        assert_eq!(error.remote_fault(), Some(fault));
+        let error = pair.try_put("there", b"new").await.unwrap_err();
+        assert_eq!(error.remote_fault(), Some(fault));
+        assert_eq!(pair.get("there").await.unwrap(), "bytes");
+        pair.s3.faults().clear();
+        until_found(&pair, "away").await;
+        assert_eq!(pair.get("there").await.unwrap(), "bytes");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_list_sees_misses_if_that_is_configured() {
+    let s3 = std::sync::Arc::new(crate::support::s3::S3Server::memory());
+    let pair = Pair::with(s3, |plan| plan.s3.denied_is_missing = true).await;
+    pair.s3.faults().deny_list();
+    assert!(pair.get("nothing").await.is_none());
+    pair.put("here", b"bytes").await;
+    pair.forget("here").await;
+    assert_eq!(pair.get("here").await.unwrap(), "bytes");
+    assert!(pair.tiered.head(&key("nothing")).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn the_disk_keeps_serving_while_s3_is_down() {
     let pair = Pair::new().await;
     pair.put("there", b"bytes").await;
