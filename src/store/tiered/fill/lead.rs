@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::growing::Growing;
 use super::transfer::Transfer;
-use super::{Fill, State, small};
+use super::{Fill, State, damaged, small};
 use crate::store::remote::RemoteOpen;
 use crate::store::spool::{Growth, SMALL};
 use crate::store::tiered::Inner;
@@ -114,8 +114,7 @@ async fn large(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>, open: Remot
             publish(inner, key, fill, &meta, growing.finish(sums)).await;
         }
         Ok(_) => {
-            let text = "the body does not have the checksum that was stored with it";
-            let error = Error::remote("fetching an entry", RemoteFault::Damaged, text);
+            let error = damaged("the body does not have the checksum that was stored with it");
             give_up(inner, &growing, &error);
         }
         Err(error) => give_up(inner, &growing, &error),

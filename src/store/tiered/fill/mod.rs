@@ -151,3 +151,7 @@ impl Inner {
         }))
     }
 }
+
+fn damaged(text: &'static str) -> Error {
+    Error::remote("fetching an entry", RemoteFault::Damaged, text)
+}

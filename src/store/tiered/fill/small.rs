@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+use super::damaged;
 use crate::store::remote::{Remote, RemoteOpen};
 use crate::store::spool::{Checksums, SpoolDir};
-use crate::store::{Error, Meta, RemoteFault, Result, Spool, StoreKey};
+use crate::store::{Meta, Result, Spool, StoreKey};
 
 /// How often a broken transfer is tried again.
 const ATTEMPTS: usize = 3;
@@ -39,8 +40,9 @@ pub(super) async fn read(
     }
     let bytes = bytes.freeze();
     if bytes.len() as u64 != meta.size || Checksums::of(&bytes).etag() != meta.etag {
-        let text = "the body does not have the checksum that was stored with it";
-        return Err(Error::remote("fetching an entry", RemoteFault::Damaged, text));
+        return Err(damaged(
+            "the body does not have the checksum that was stored with it",
+        ));
     }
     Ok((meta, bytes))
 }

@@ -8,6 +8,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::damaged;
 use super::growing::Growing;
 use crate::store::remote::{RemoteEntry, RemoteStream};
 use crate::store::spool::{Checksums, Summer};
@@ -225,8 +226,4 @@ fn is_final(error: &Error) -> bool {
 fn cut() -> Error {
     let text = "the connection ended before the body did";
     Error::remote("fetching an entry", RemoteFault::Other, text)
-}
-
-fn damaged(text: &'static str) -> Error {
-    Error::remote("fetching an entry", RemoteFault::Damaged, text)
 }
