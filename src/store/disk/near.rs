@@ -7,8 +7,12 @@ use std::sync::Arc;
 use super::core::Core;
 use super::marks::{Left, Mark};
 use super::{Digest, Disk, format};
+use crate::store::budget::BLOCK;
 use crate::store::spool::Checksums;
 use crate::store::{Entry, Error, Result, Store, StoreKey};
+
+/// Bytes for [`Disk::parts_folder`]: a block for each note, and the folder.
+const NOTES: u64 = 64 * BLOCK;
 
 impl Disk {
     /// Whether there is an entry under this digest.
@@ -93,8 +97,10 @@ impl Disk {
         self.blocking("removing a mark", clear).await
     }
 
-    /// A folder in which a far tier may note what it has begun.
+    /// A folder in which a far tier may note what it has begun. Room for some dozens of notes counts as used
+    /// from now on; call it once.
     pub fn parts_folder(&self) -> PathBuf {
+        self.core.budget.adjust(NOTES.min(self.limit() / 64) as i64);
         self.core.layout.parts()
     }
 
