@@ -1,6 +1,9 @@
-//! The seam between the configuration, which cannot know the language, and the language.
+//! The seam between the configuration, which knows neither the language nor key sets, and both.
+
+use std::path::Path;
 
 use super::expr::{Expression, Kind};
+use super::issuer;
 use crate::config::{ExpressionCheck, ExpressionKind};
 
 /// Checks the expressions of a configuration file while it is loaded.
@@ -17,4 +20,9 @@ impl ExpressionCheck for Expressions {
         let expression = expression.of_kind(wanted).map_err(|error| error.to_string())?;
         Ok(expression.warnings())
     }
+}
+
+/// Blocking: what is wrong with the file of a key set, and the remedy; `None` if it can be used.
+pub fn key_file_fault(path: &Path) -> Option<String> {
+    issuer::key_file_fault(path)
 }

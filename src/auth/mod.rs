@@ -27,7 +27,7 @@ mod scope;
 mod token;
 
 pub use authenticator::Authenticator;
-pub use check::Expressions;
+pub use check::{Expressions, key_file_fault};
 pub use counters::AuthCounters;
 pub use credentials::Credentials;
 pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};
