@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use super::credentials::Credentials;
+use super::error::Error;
 use super::expr::{Expression, Kind};
 use super::issuer;
+use super::token::UnverifiedToken;
 use crate::config::{ExpressionCheck, ExpressionKind};
 
 /// Checks the expressions of a configuration file while it is loaded.
@@ -20,6 +23,17 @@ impl ExpressionCheck for Expressions {
         let expression = expression.of_kind(wanted).map_err(|error| error.to_string())?;
         Ok(expression.warnings())
     }
+}
+
+/// Reads the value of an `Authorization` header as far as that goes without keys: for `fuzz/`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn read_header(value: &[u8]) -> Result<(), Error> {
+    let credentials = Credentials::from_header_values([value].into_iter())?;
+    let jwt = credentials.jwt()?;
+    UnverifiedToken::parse(&jwt)?;
+    Ok(())
 }
 
 /// Blocking: what is wrong with the file of a key set, and the remedy; `None` if it can be used.

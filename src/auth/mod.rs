@@ -27,6 +27,7 @@ mod scope;
 mod token;
 
 pub use authenticator::Authenticator;
+pub(crate) use check::read_header;
 pub use check::{Expressions, key_file_fault};
 pub use counters::AuthCounters;
 pub use credentials::Credentials;
