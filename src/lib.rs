@@ -5,7 +5,7 @@
 //! a module imports only from lines below its own:
 //!
 //! ```text
-//! cli
+//! cli                               fuzzing
 //! server
 //! protocol::{http, turbo, nx, reserved}
 //! protocol::entry
@@ -23,6 +23,8 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod protocol;
 pub mod range;
 pub mod server;

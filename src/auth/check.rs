@@ -1,6 +1,12 @@
-//! The seam between the configuration, which cannot know the language, and the language.
+//! The seam between the configuration, which knows neither the language nor key sets, and both.
 
+use std::path::Path;
+
+use super::credentials::Credentials;
+use super::error::Error;
 use super::expr::{Expression, Kind};
+use super::issuer;
+use super::token::UnverifiedToken;
 use crate::config::{ExpressionCheck, ExpressionKind};
 
 /// Checks the expressions of a configuration file while it is loaded.
@@ -17,4 +23,20 @@ impl ExpressionCheck for Expressions {
         let expression = expression.of_kind(wanted).map_err(|error| error.to_string())?;
         Ok(expression.warnings())
     }
+}
+
+/// Reads the value of an `Authorization` header as far as that goes without keys: for `fuzz/`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn read_header(value: &[u8]) -> Result<(), Error> {
+    let credentials = Credentials::from_header_values([value].into_iter())?;
+    let jwt = credentials.jwt()?;
+    UnverifiedToken::parse(&jwt)?;
+    Ok(())
+}
+
+/// Blocking: what is wrong with the file of a key set, and the remedy; `None` if it can be used.
+pub fn key_file_fault(path: &Path) -> Option<String> {
+    issuer::key_file_fault(path)
 }

@@ -27,7 +27,8 @@ mod scope;
 mod token;
 
 pub use authenticator::Authenticator;
-pub use check::Expressions;
+pub(crate) use check::read_header;
+pub use check::{Expressions, key_file_fault};
 pub use counters::AuthCounters;
 pub use credentials::Credentials;
 pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};

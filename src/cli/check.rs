@@ -1,15 +1,25 @@
-//! `chacha check`: the checks of `run`, without opening anything.
+//! `chacha check`: the checks of `run`, without opening a port, a directory or a connection.
 
 use std::path::Path;
 use std::process::ExitCode;
+
+use crate::auth::key_file_fault;
+use crate::config::{Loaded, Problem};
 
 pub(super) fn execute(file: &Path) -> ExitCode {
     let loaded = match super::load(file) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    let faults = key_files(&loaded);
     for warning in &loaded.warnings {
         super::say(&format!("warning: {warning}"));
+    }
+    for fault in &faults {
+        super::fail(&fault.to_string());
+    }
+    if !faults.is_empty() {
+        return ExitCode::from(super::USAGE);
     }
     super::say(&format!(
         "{}: ok, {} warnings",
@@ -17,4 +27,15 @@ pub(super) fn execute(file: &Path) -> ExitCode {
         loaded.warnings.len()
     ));
     ExitCode::SUCCESS
+}
+
+/// A server starts without them and looks for them again and again; but until they come, it knows nobody.
+fn key_files(loaded: &Loaded) -> Vec<Problem> {
+    let providers = loaded.config.providers.iter().enumerate();
+    let faults = providers.filter_map(|(nth, provider)| {
+        let fault = key_file_fault(provider.jwks_file.as_ref()?)?;
+        let key = format!("oidc_providers[{nth}].jwks_file");
+        Some(loaded.places.problem(&key, fault))
+    });
+    faults.collect()
 }

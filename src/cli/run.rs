@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::config::{Config, ListenAddr};
-use crate::server::Server;
+use crate::config::{ListenAddr, Loaded, Places};
+use crate::server::{Server, StartError};
 use crate::telemetry::access::AccessLog;
 
 #[derive(Debug, Args)]
@@ -22,8 +22,8 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn execute(args: &RunArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
-    match args.config()? {
-        Ok(config) => super::block_on(serve(args, config, log))?,
+    match args.load()? {
+        Ok(loaded) => super::block_on(serve(args, loaded, log))?,
         Err(code) => Ok(code),
     }
 }
@@ -31,26 +31,41 @@ pub(super) fn execute(args: &RunArgs, log: AccessLog) -> anyhow::Result<ExitCode
 impl RunArgs {
     /// The configuration, with what the command line says; or the exit code after its problems were
     /// printed.
-    fn config(&self) -> anyhow::Result<Result<Config, ExitCode>> {
-        let loaded = match super::load(&self.file) {
+    fn load(&self) -> anyhow::Result<Result<Loaded, ExitCode>> {
+        let mut loaded = match super::load(&self.file) {
             Ok(loaded) => loaded,
             Err(code) => return Ok(Err(code)),
         };
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let mut config = loaded.config;
         if let Some(listen) = &self.listen {
-            config.override_listen(vec![listen.clone()]).context("--listen")?;
+            let replaced = loaded.config.override_listen(vec![listen.clone()]);
+            replaced.context("--listen")?;
         }
-        Ok(Ok(config))
+        Ok(Ok(loaded))
+    }
+
+    /// Why the server cannot use a configuration that can be read, with the place in the file.
+    fn located(&self, places: &Places, error: StartError) -> anyhow::Error {
+        let from_command_line = self.listen.is_some() && is_about_listen(&error);
+        let told = super::told_once(&error.into());
+        match from_command_line {
+            true => anyhow::Error::msg(told),
+            false => anyhow::Error::msg(places.located(&told)),
+        }
     }
 }
 
-async fn serve(args: &RunArgs, config: Config, log: AccessLog) -> anyhow::Result<ExitCode> {
+fn is_about_listen(error: &StartError) -> bool {
+    matches!(error, StartError::Listen(error) if error.key() == "listen")
+}
+
+async fn serve(args: &RunArgs, loaded: Loaded, log: AccessLog) -> anyhow::Result<ExitCode> {
     // Before the ports open, so that no signal is lost.
     let mut signals = Signals::new()?;
-    let mut server = Server::start(config, log).await?;
+    let started = Server::start(loaded.config, log).await;
+    let mut server = started.map_err(|error| args.located(&loaded.places, error))?;
     while let Signal::Reload = signals.next().await {
         reload(args, &mut server).await;
     }
@@ -60,8 +75,8 @@ async fn serve(args: &RunArgs, config: Config, log: AccessLog) -> anyhow::Result
 
 /// Keeps everything as it is if the file cannot be used.
 async fn reload(args: &RunArgs, server: &mut Server) {
-    let config = match args.config() {
-        Ok(Ok(config)) => config,
+    let Loaded { config, places, .. } = match args.load() {
+        Ok(Ok(loaded)) => loaded,
         Ok(Err(_)) => {
             tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");
             return;
@@ -78,7 +93,10 @@ async fn reload(args: &RunArgs, server: &mut Server) {
             keys = fixed.join(", "),
             "SIGHUP: reloaded, but these keys need a restart"
         ),
-        Err(error) => tracing::error!(%error, "SIGHUP: the configuration was not reloaded"),
+        Err(error) => {
+            let error = args.located(&places, error);
+            tracing::error!(%error, "SIGHUP: the configuration was not reloaded");
+        }
     }
 }
 

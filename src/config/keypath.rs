@@ -9,7 +9,6 @@ pub(super) struct KeyPath(String);
 
 impl KeyPath {
     /// A path as messages show it.
-    #[cfg(test)]
     pub(super) fn raw(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -40,6 +39,11 @@ impl Lines {
     /// Notes the line of a key. The first line of a key stays, because its first value is the one that is read.
     pub(super) fn note(&mut self, path: &KeyPath, line: usize) {
         self.0.entry(path.0.clone()).or_insert(line);
+    }
+
+    /// Whether the key itself stands in the file.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
     }
 
     /// The line of the key, or of the nearest one around it: what comes through an alias has the line

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::defaults::FILE_LIMIT;
 use super::expression::ExpressionCheck;
 use super::locate::{self, Located, Refusal};
+use super::places::Places;
 use super::problem::{Problem, Report};
 use super::reader::Reader;
 use super::value::Tolerant;
@@ -19,6 +20,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is allowed but probably not meant, in the order of the file's lines.
     pub warnings: Vec<Problem>,
+    /// Where its keys stand, for what is found out later.
+    pub places: Places,
 }
 
 /// Reads and checks the file at `path`. Nothing else is opened: neither ports nor directories.
@@ -65,7 +68,14 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     }));
     warnings.sort_by_key(|warning| warning.line);
     match config {
-        Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
+        Some(config) if errors.is_empty() => {
+            let places = Places::new(file_name.to_owned(), lines);
+            Ok(Loaded {
+                config,
+                warnings,
+                places,
+            })
+        }
         _ => Err(Report::new(errors)),
     }
 }

@@ -22,6 +22,7 @@ mod leaf;
 mod load;
 mod locate;
 mod naming;
+mod places;
 mod problem;
 mod provider;
 mod reader;
@@ -38,6 +39,7 @@ mod weburl;
 pub use address::InvalidAddress;
 pub use expression::{ExpressionCheck, ExpressionKind};
 pub use load::{Loaded, load, parse};
+pub use places::Places;
 pub use problem::{Problem, Report};
 pub use sections::{
     Algorithm, Config, DiskConfig, Durability, LimitsConfig, ListenAddr, ProviderConfig, S3Checksums,

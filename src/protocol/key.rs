@@ -14,7 +14,7 @@ use crate::protocol::plain::Failure;
 /// keys. Refused are broken encoding, control characters and segments that are `.` or `..`, since
 /// some program between client and server would resolve them; the longest key is checked by
 /// [`crate::cache::EntryName`].
-pub(super) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
+pub(crate) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
     let path = path(parts)?;
     if path.is_empty() {
         return Err(invalid("the path names no key"));

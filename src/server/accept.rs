@@ -1,5 +1,7 @@
 //! The accept loop: one task for each listener, one for each connection.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,13 +97,22 @@ impl Acceptor {
         };
         let builder = self.builder();
         let open = Open::count(&self.metrics, permit);
+        let watched = activity.watched();
         let task = self.tasks.spawn(async move {
-            let connection = builder.serve_connection(stream, service).into_owned();
+            let mut connection = pin!(builder.serve_connection(stream, service).into_owned());
+            let mut ending = false;
+            let ended = poll_fn(|context| {
+                if !ending && activity.is_told_to_end(context) {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context)
+            });
             // Clients leave all the time; what matters is in the records of their requests.
-            connection.await.ok();
+            ended.await.ok();
             drop(open);
         });
-        connections.add(&activity, task.abort_handle());
+        connections.add(watched, task.abort_handle());
     }
 
     fn builder(&self) -> auto::Builder<Tasks> {

@@ -5,9 +5,11 @@
 //! time, for limits that nobody needs to the millisecond.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Context;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,10 @@ use tokio_util::sync::CancellationToken;
 const STALLED: Duration = Duration::from_secs(15 * 60);
 /// How often a drain looks for connections that have become idle.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// Seconds that an idle HTTP/2 connection gets at the drain to say goodbye (RFC 9113, section 6.8): a round
+/// trip, after which it ends by itself.
+const FAREWELL: u32 = 1;
 
 /// The connections of a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,7 +47,21 @@ struct State {
     clock: Arc<AtomicU32>,
     last: AtomicU32,
     requests: AtomicU32,
+    /// Only of HTTP/2: there a client may have sent requests that the server will never look at, and must be
+    /// told which. An HTTP/1 connection learns it from `Connection: close`.
+    farewell: OnceLock<Box<Farewell>>,
 }
+
+/// How the task of a connection hears that the connection is to end.
+#[derive(Debug, Default)]
+struct Farewell {
+    told: AtomicBool,
+    task: AtomicWaker,
+}
+
+/// A connection that [`Connections::add`] will watch over.
+#[derive(Debug)]
+pub(super) struct Watched(Weak<State>);
 
 /// A request under way.
 #[derive(Debug)]
@@ -66,12 +86,13 @@ impl Connections {
             clock,
             last,
             requests: AtomicU32::new(0),
+            farewell: OnceLock::new(),
         }))
     }
 
     /// Watches over the task of a connection from now on.
-    pub(super) fn add(&self, activity: &Activity, task: AbortHandle) {
-        self.list().push((Arc::downgrade(&activity.0), task));
+    pub(super) fn add(&self, connection: Watched, task: AbortHandle) {
+        self.list().push((connection.0, task));
     }
 
     /// Whether answers must tell their clients to send nothing more on this connection.
@@ -92,14 +113,15 @@ impl Connections {
         }
     }
 
-    /// Ends idle connections at once and the others when their requests are done. Returns when all
+    /// Ends idle connections at once (HTTP/2: with GOAWAY) and the others when their requests are done. Returns when all
     /// have ended; a caller that waits no longer calls [`Connections::cut`].
     pub(super) async fn drain(&self) {
         self.0.draining.store(true, Relaxed);
         let mut looks = tokio::time::interval(DRAIN_LOOK);
         loop {
             looks.tick().await;
-            self.end_if(|state| state.requests.load(Relaxed) == 0);
+            let now = self.0.clock.load(Relaxed);
+            self.end_if(|state| !state.says_goodbye(now) && state.requests.load(Relaxed) == 0);
             if self.list().is_empty() {
                 return;
             }
@@ -146,6 +168,19 @@ impl State {
     fn idle(&self, now: u32) -> u32 {
         now.saturating_sub(self.last.load(Relaxed))
     }
+
+    /// Tells an HTTP/2 connection to end. Whether it may still be about to.
+    fn says_goodbye(&self, now: u32) -> bool {
+        let Some(farewell) = self.farewell.get() else {
+            return false;
+        };
+        if !farewell.told.swap(true, Relaxed) {
+            self.last.store(now, Relaxed);
+        }
+        // At every look: the task may not have been there to be woken at the last one.
+        farewell.task.wake();
+        self.idle(now) <= FAREWELL
+    }
 }
 
 impl Activity {
@@ -155,6 +190,26 @@ impl Activity {
         if self.0.requests.load(Relaxed) > 0 {
             self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
         }
+    }
+
+    /// What watches over this connection.
+    pub(super) fn watched(&self) -> Watched {
+        Watched(Arc::downgrade(&self.0))
+    }
+
+    /// The connection is HTTP/2: it wants to be told when it is to end.
+    pub(super) fn multiplexed(&self) {
+        self.0.farewell.get_or_init(Box::default);
+    }
+
+    /// Whether the connection is to end. Its task is woken when that changes, if it is HTTP/2.
+    pub(super) fn is_told_to_end(&self, context: &Context<'_>) -> bool {
+        let Some(farewell) = self.0.farewell.get() else {
+            return false;
+        };
+        // In this order: whoever is told in between is woken.
+        farewell.task.register(context.waker());
+        farewell.told.load(Relaxed)
     }
 
     /// A request has come.
@@ -189,7 +244,7 @@ mod tests {
         let connections = Connections::new(Duration::from_secs(10));
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
-        connections.add(&activity, tasks.spawn(std::future::pending::<()>()));
+        connections.add(activity.watched(), tasks.spawn(std::future::pending::<()>()));
         scenario(&connections, &activity);
         tokio::task::yield_now().await;
         assert_eq!(tasks.try_join_next().is_some(), ended);
@@ -255,7 +310,7 @@ mod tests {
         let connections = Connections::new(Duration::from_secs(10));
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
-        connections.add(&activity, tasks.spawn(async {}));
+        connections.add(activity.watched(), tasks.spawn(async {}));
         drop(activity);
         look_at(&connections, 1);
         assert!(connections.list().is_empty());

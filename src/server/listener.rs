@@ -36,6 +36,15 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// The key of the configuration.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::InUse { key, .. } | Self::Other { key, .. } => key,
+        }
+    }
+}
+
 /// One bound address.
 #[derive(Debug)]
 pub(super) enum Listener {

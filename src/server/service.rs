@@ -61,6 +61,10 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 impl Service {
     fn begin(&self, request: &mut Request<Incoming>) -> Asked {
         let running = self.activity.begin();
+        let http1 = request.version() < Version::HTTP_2;
+        if !http1 {
+            self.activity.multiplexed();
+        }
         let mut exchange = self.context.recorder.begin(request.method());
         // A body that is not read to its end makes hyper close the connection; the client must still get
         // to read the answer.
@@ -73,7 +77,7 @@ impl Service {
             outbox: self.outbox.clone(),
             running,
             exchange,
-            http1: request.version() < Version::HTTP_2,
+            http1,
             head: request.method() == http::Method::HEAD,
             sends_body,
             unread: sends_body && is_left_unread(request),

@@ -16,7 +16,7 @@ pub mod remote_only;
 pub mod s3;
 pub mod spool;
 pub mod tiered;
-mod trailer;
+pub(crate) mod trailer;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -66,13 +66,7 @@ pub(crate) fn write(key: &StoreKey, meta: &Meta, sums: &Checksums) -> io::Result
         bytes.extend_from_slice(&block.to_le_bytes());
     }
     bytes.extend_from_slice(&json);
-    for length in [sums.size(), table as u64, json.len() as u64] {
-        bytes.extend_from_slice(&length.to_le_bytes());
-    }
-    let sum = crc(&bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    bytes.extend_from_slice(MAGIC);
-    Ok(bytes.into())
+    Ok(seal(bytes, sums.size()).into())
 }
 
 /// An entry as its trailer describes it.
@@ -127,6 +121,19 @@ pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, Flaw> {
     let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
     let canonical = STANDARD.decode(&description.key).map_err(|_| Flaw::Description)?;
     Ok(StoreKey::from_canonical(&canonical))
+}
+
+/// Ends a trailer: the footer for a body of `body` bytes, and table and description in `bytes`.
+pub(crate) fn seal(mut bytes: Vec<u8>, body: u64) -> Vec<u8> {
+    let table = table_of(body);
+    let json = (bytes.len() as u64).saturating_sub(table);
+    for length in [body, table, json] {
+        bytes.extend_from_slice(&length.to_le_bytes());
+    }
+    let sum = crc(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes.extend_from_slice(MAGIC);
+    bytes
 }
 
 fn describe(json: &[u8], key: &StoreKey) -> Result<Description, Flaw> {

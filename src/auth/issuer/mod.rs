@@ -14,6 +14,8 @@ mod refresh;
 mod source;
 mod timing;
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ use url::Url;
 use self::http::Http;
 use self::keys::{KeySet, NoKey};
 use self::refresh::Refresher;
-use self::source::{Discovery, KeyFile, Source};
+use self::source::{Discovery, FetchError, KeyFile, Source};
 use super::counters::AuthCounters;
 use super::error::SetupError;
 use crate::config::{Algorithm, ProviderConfig};
@@ -197,6 +199,26 @@ impl Issuer {
             progress.next = Instant::now() + pause;
         });
     }
+}
+
+/// Blocking: what is wrong with a `jwks_file`, and the remedy.
+pub(super) fn key_file_fault(path: &Path) -> Option<String> {
+    const FORM: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
+    let fault = match source::read(path) {
+        Ok(set) if KeySet::new(&set, None, Instant::now()).len() > 0 => return None,
+        Ok(_) => format!("holds no key that can verify signatures; {FORM}"),
+        Err(FetchError::File(error)) if error.kind() == ErrorKind::NotFound => {
+            format!("does not exist; correct the path, or {FORM}")
+        }
+        Err(FetchError::File(error)) => {
+            format!("cannot be read ({error}); check the file and its permissions")
+        }
+        Err(_) => format!("is not a key set; {FORM}"),
+    };
+    Some(format!(
+        "\"{}\" {fault}",
+        path.display().to_string().escape_debug()
+    ))
 }
 
 fn source(provider: &ProviderConfig, tasks: &Tasks) -> Result<Source, SetupError> {

@@ -141,11 +141,21 @@ impl KeyFile {
         let Some((stamp, body)) = read.map_err(io::Error::other)?? else {
             return Ok(Fetched::Unchanged);
         };
-        let set = document::key_set(&body)?;
-        let set = serde_json::from_slice(&set).map_err(|error| FetchError::answer(&error))?;
+        let set = parse(&body)?;
         self.seen = Some(stamp);
         Ok(Fetched::New(set, None))
     }
+}
+
+/// Blocking: the key set in a file.
+pub(super) fn read(path: &Path) -> Result<CoreJsonWebKeySet, FetchError> {
+    let read = read_if_changed(path, None)?;
+    parse(&read.map(|(_, body)| body).unwrap_or_default())
+}
+
+fn parse(body: &[u8]) -> Result<CoreJsonWebKeySet, FetchError> {
+    let set = document::key_set(body)?;
+    serde_json::from_slice(&set).map_err(|error| FetchError::answer(&error))
 }
 
 fn read_if_changed(path: &Path, seen: Option<Stamp>) -> io::Result<Option<(Stamp, Vec<u8>)>> {

@@ -82,6 +82,11 @@ fn disk_samples(stats: &DiskStats) -> Vec<Sample> {
             stats.open_files as u64,
         ),
         gauge(
+            "chacha_disk_stuck_files",
+            "Files that could not be removed and are tried again",
+            stats.stuck_files as u64,
+        ),
+        gauge(
             "chacha_disk_memory_bytes",
             "Bytes of small bodies kept in memory",
             stats.hot_bytes,

@@ -15,6 +15,7 @@ use super::hot::Opened;
 use super::index::{Expect, Index, Retired};
 use super::layout::{Layout, leaf_of};
 use super::leaves::{self, Leaves};
+use super::leftovers::Leftovers;
 use super::marks::Marks;
 use super::recover::Scan;
 use super::snapshot::Snapshot;
@@ -31,6 +32,7 @@ use crate::tasks::Tasks;
 pub(super) struct Core {
     pub(super) layout: Layout,
     pub(super) leaves: Leaves,
+    pub(super) leftovers: Leftovers,
     pub(super) budget: Arc<Budget>,
     pub(super) spools: SpoolDir,
     pub(super) tasks: Tasks,
@@ -106,9 +108,11 @@ impl Core {
         self.retire_in(&mut leaf, retired)
     }
 
-    /// The same for those who hold the lock of the leaf already.
+    /// The same for those who hold the lock of the leaf already. A file that stays is tried again later,
+    /// and its bytes stay counted until then.
     pub(super) fn retire_in(&self, leaf: &mut leaves::Leaf, retired: &Retired) -> std::io::Result<bool> {
-        let (existed, grown) = leaves::discard(&self.layout, leaf, &(retired.digest, retired.generation))?;
+        let (existed, grown) = leaves::discard(&self.layout, leaf, &(retired.digest, retired.generation))
+            .inspect_err(|_| self.leftovers.add(retired))?;
         self.index(|index| index.retired(retired.generation));
         self.budget.adjust(grown - retired.bytes() as i64);
         Ok(existed)

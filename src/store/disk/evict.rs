@@ -15,6 +15,9 @@ pub(super) async fn run(core: Arc<Core>) {
         tokio::select! {
             () = core.stop.cancelled() => break,
             () = core.budget.wanted() => {}
+            () = core.leftovers.due() => {
+                let _freed = retry(&core).await;
+            }
         }
         answer_demands(&core).await;
         make_room(&core).await;
@@ -29,7 +32,7 @@ async fn make_room(core: &Arc<Core>) {
         if goal == 0 {
             return;
         }
-        if evict(core, goal).await == 0 {
+        if free(core, goal).await == 0 {
             core.budget.exhausted();
             return;
         }
@@ -42,7 +45,7 @@ async fn answer_demands(core: &Arc<Core>) {
         say_full(bytes);
         let mut freed = 0;
         while freed < bytes && !core.stop.is_cancelled() {
-            match evict(core, bytes - freed).await {
+            match free(core, bytes - freed).await {
                 0 => break,
                 more => freed += more,
             }
@@ -52,9 +55,23 @@ async fn answer_demands(core: &Arc<Core>) {
     }
 }
 
-async fn evict(core: &Arc<Core>, bytes: u64) -> u64 {
+/// What nobody can use goes first, then entries.
+async fn free(core: &Arc<Core>, bytes: u64) -> u64 {
+    if core.leftovers.is_worth_it() {
+        let freed = retry(core).await;
+        if freed > 0 {
+            return freed;
+        }
+    }
     let blocking = Arc::clone(core);
     let hop = core.tasks.spawn_blocking(move || blocking.evict(bytes));
+    hop.await.unwrap_or(0)
+}
+
+/// Tries again what could not be unlinked. Answers the bytes freed.
+async fn retry(core: &Arc<Core>) -> u64 {
+    let blocking = Arc::clone(core);
+    let hop = core.tasks.spawn_blocking(move || blocking.retry_leftovers());
     hop.await.unwrap_or(0)
 }
 
@@ -62,7 +79,9 @@ impl Core {
     /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes freed.
     pub(super) fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0;
-        for victim in self.index(|index| index.evict(bytes, BATCH)) {
+        // On a volume that refuses everything, a batch would cost entries and free nothing.
+        let most = if self.leftovers.is_full() { 1 } else { BATCH };
+        for victim in self.index(|index| index.evict(bytes, most)) {
             match self.retire(&victim) {
                 Ok(_existed) => {
                     freed += victim.bytes();
@@ -74,13 +93,26 @@ impl Core {
         self.counters.evicted_bytes.fetch_add(freed, Ordering::Relaxed);
         freed
     }
+
+    /// Blocking: see [`retry`].
+    fn retry_leftovers(&self) -> u64 {
+        let mut freed = 0;
+        for file in self.leftovers.take() {
+            match self.retire(&file) {
+                Ok(_existed) => freed += file.bytes(),
+                Err(error) => cannot_remove(&error),
+            }
+        }
+        self.leftovers.tried(freed > 0);
+        freed
+    }
 }
 
-/// A file stays although its entry is gone; the next start finds it again.
+/// A file stays although its entry is gone; see [`super::leftovers`].
 pub(super) fn cannot_remove(error: &io::Error) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {
-        tracing::error!(%error, "cannot remove a file of the cache; check the permissions of disk.dir");
+        tracing::error!(%error, "cannot remove a file of the cache; it is tried again, check the volume and the permissions of disk.dir");
     }
 }
 

@@ -112,6 +112,54 @@ mod tests {
         assert_eq!(index.len(), naive.0.len());
     }
 
+    /// As the end of the scan does it, with other work between the slices.
+    fn order(index: &mut Index, slice: usize, mut between: impl FnMut(&mut Index)) {
+        let (mut found, mut from) = (Vec::new(), 0);
+        while index.list_found(from, slice, &mut found) {
+            from += slice;
+        }
+        found.sort_unstable();
+        for slice in found.chunks(slice) {
+            between(index);
+            index.order_found(slice);
+        }
+    }
+
+    #[test]
+    fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
+        let mut index = Index::new(0, 0);
+        for name in 0..40 {
+            index.found(&record(name, 1 + name * 17 % 41));
+        }
+        let mut round = 100;
+        order(&mut index, 4, |index| {
+            round += 1;
+            index.hit(&digest(round % 40), round);
+            index.remove(&digest(round % 37), Expect::Any);
+            // Takes the slot of the removed one.
+            index
+                .commit(record(round, round), HotCell::empty())
+                .expect("not full");
+            index.pin(&digest(round % 31));
+            index
+                .commit(record(round % 29, 2 * round), HotCell::empty())
+                .expect("not full");
+            index.unpin(&digest(round % 31));
+        });
+        let mut stamps = std::collections::HashMap::new();
+        index.records(0, 100, |record| {
+            stamps.insert(record.generation, record.stamp);
+        });
+        let order: Vec<u64> = index
+            .evict(u64::MAX, usize::MAX)
+            .iter()
+            .map(|victim| stamps[&victim.generation])
+            .collect();
+        assert_eq!(order.len(), stamps.len());
+        assert!(order.is_sorted(), "{order:?}");
+        assert_eq!(index.len(), 0);
+    }
+
     proptest! {
         #[test]
         fn the_index_is_a_map_ordered_by_use(steps in prop::collection::vec((0..5_u8, 0..12_u64), 1..200)) {
@@ -139,7 +187,7 @@ mod tests {
                 index.found(&Record { stamp, ..record(nth, nth + 1) });
                 all.push(stamp);
             }
-            index.order_found();
+            order(&mut index, 7, |_| {});
             let mut left = Vec::new();
             index.records(0, 100, |record| left.push((record.generation, record.stamp)));
             let evicted = index.evict(u64::MAX, usize::MAX);

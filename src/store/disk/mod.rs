@@ -26,6 +26,7 @@ mod hot;
 mod index;
 mod layout;
 mod leaves;
+mod leftovers;
 mod lru;
 mod marks;
 mod near;

@@ -15,6 +15,7 @@ use super::format::VERSION;
 use super::index::Index;
 use super::layout::{LEAVES, Layout};
 use super::leaves::Leaves;
+use super::leftovers::Leftovers;
 use super::marks::{Mark, Marks};
 use super::recover::{self, Scan};
 use super::snapshot::{self, Loaded, Snapshot};
@@ -143,6 +144,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
         marks,
         layout,
         leaves,
+        leftovers: Leftovers::default(),
         budget,
         tasks: tasks.clone(),
         scan: Scan::new(),

@@ -1,8 +1,10 @@
-//! The index alone, for `benches/store.rs`. Not a part of the interface.
+//! The index alone, for `benches/store.rs`, and its snapshot, for `fuzz/`. Not a part of the interface.
 
 use super::Digest;
 use super::hot::HotCell;
 use super::index::{Index, Record};
+use super::snapshot;
+use crate::store::spool::crc;
 
 /// An index without a disk.
 #[derive(Debug)]
@@ -47,6 +49,19 @@ impl IndexProbe {
         self.next += 1;
         self.index.hit(&digest(nth), self.next).is_some()
     }
+}
+
+/// Reads the content of a snapshot; answers how many records it has.
+pub fn read_snapshot(bytes: &[u8]) -> Option<usize> {
+    snapshot::read(bytes).map(|loaded| loaded.records.len())
+}
+
+/// A snapshot of which everything but the magic and the checksum comes from `bytes`.
+pub fn sealed_snapshot(bytes: &[u8]) -> Vec<u8> {
+    let mut whole = [snapshot::MAGIC.as_slice(), bytes].concat();
+    let sum = crc(whole.get(16..).unwrap_or_default());
+    whole.extend_from_slice(&sum.to_le_bytes());
+    whole
 }
 
 pub(super) fn digest(nth: u64) -> Digest {

@@ -196,6 +196,19 @@ impl Core {
         }
     }
 
+    /// Puts the entries that only the scan knew into the order of their files' times: collected and moved
+    /// in slices, sorted without the lock, so that requests are never held up for long.
+    fn order_found(&self) {
+        let (mut found, mut from) = (Vec::new(), 0);
+        while self.index(|index| index.list_found(from, SLICE, &mut found)) {
+            from += SLICE;
+        }
+        found.sort_unstable();
+        for slice in found.chunks(SLICE) {
+            self.index(|index| index.order_found(slice));
+        }
+    }
+
     fn drop_record(&self, gone: &Retired) {
         self.index(|index| index.retired(gone.generation));
         self.budget.freed(gone.bytes());
@@ -250,7 +263,7 @@ async fn scan_all(core: &Arc<Core>) -> io::Result<bool> {
         if whole {
             blocking.sweep();
         }
-        blocking.index(super::index::Index::order_found);
+        blocking.order_found();
     });
     hop.await.map_err(io::Error::other)?;
     Ok(whole)

@@ -28,7 +28,7 @@ use crate::store::budget::whole_blocks;
 use crate::store::spool::crc;
 use crate::sys;
 
-const MAGIC: &[u8; 8] = b"chachaI1";
+pub(super) const MAGIC: &[u8; 8] = b"chachaI1";
 /// Where the mark of a clean stop is.
 const CLEAN: u64 = 8;
 const HEADER: usize = 32;
@@ -89,10 +89,18 @@ impl Snapshot {
 /// Blocking: reads a snapshot; `None` if there is none or it is damaged.
 pub(super) fn load(path: &Path) -> Option<Loaded> {
     let bytes = std::fs::read(path).ok()?;
+    let loaded = read(&bytes);
+    if loaded.is_none() {
+        tracing::warn!(path = %path.display(), "the snapshot of the cache index is damaged; scanning instead");
+    }
+    loaded
+}
+
+/// The content of a snapshot; `None` if it is damaged.
+pub(super) fn read(bytes: &[u8]) -> Option<Loaded> {
     let (summed, sum) = bytes.split_last_chunk::<8>()?;
     let (header, mut rest) = summed.split_at_checked(HEADER)?;
     if &header[..8] != MAGIC || crc(&summed[16..]) != u64::from_le_bytes(*sum) {
-        tracing::warn!(path = %path.display(), "the snapshot of the cache index is damaged; scanning instead");
         return None;
     }
     let count = |at: usize| usize::try_from(number(&header[at..at + 8])).ok();

@@ -32,6 +32,8 @@ pub struct DiskStats {
     pub hot_bytes: u64,
     /// Files held open for them.
     pub open_files: usize,
+    /// Files that could not be unlinked and are tried again.
+    pub stuck_files: usize,
 }
 
 /// What only grows.
@@ -61,6 +63,7 @@ impl Core {
             hot_entries,
             hot_bytes,
             open_files,
+            stuck_files: self.leftovers.len(),
         }
     }
 }

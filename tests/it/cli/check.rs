@@ -38,6 +38,30 @@ async fn a_check_opens_neither_ports_nor_directories() {
 }
 
 #[tokio::test]
+async fn a_key_set_that_cannot_be_used_is_not_ok() {
+    let place = Place::new().await;
+    place.configure(|text| text.replace("    audiences", "    jwks_file: keys.json\n    audiences"));
+    let check = async || place.spawn(&["check", "-f", "config.yaml"]).ended().await;
+    let line = "chacha: config.yaml:5: oidc_providers[0].jwks_file: \"keys.json\" ";
+    check()
+        .await
+        .failed(2, &[line, "does not exist", "correct the path"]);
+    for (text, expected) in [
+        ("<html>", "is not a key set"),
+        ("{}", "is not a key set"),
+        ("{\"keys\": []}", "holds no key"),
+        ("{\"keys\": [{\"kty\": \"oct\", \"k\": \"AA\"}]}", "holds no key"),
+    ] {
+        place.write("keys.json", text);
+        check().await.failed(2, &[line, expected, "jwks_uri"]);
+    }
+    place.write("keys.json", &place.issuer.key_set());
+    let ended = check().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(place.issuer.requests(), Default::default());
+}
+
+#[tokio::test]
 async fn every_problem_of_a_broken_file_is_one_line() {
     let place = Place::new().await;
     place.configure(|text| {

@@ -81,7 +81,7 @@ async fn listen_on_the_command_line_replaces_that_of_the_file() {
     place.configure(|text| text.replacen("127.0.0.1:0", &address, 1));
     let ended = place.spawn(&["run", "-f", "config.yaml"]).ended().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    ended.mentions(&[&format!("chacha: listen: {address} is in use")]);
+    ended.mentions(&[&format!("chacha: config.yaml:1: listen: {address} is in use")]);
     let running = place.serve_with(&["-l", "127.0.0.1:0"]).await;
     assert_ne!(running.address.to_string(), address);
 }
@@ -132,7 +132,13 @@ async fn a_directory_in_use_by_another_process_is_named() {
     let running = place.serve().await;
     let arguments = ["run", "-f", "config.yaml", "--log-level", "off"];
     let ended = place.spawn(&arguments).ended().await;
-    ended.failed(1, &["chacha: disk.dir: ", "is in use by another running server"]);
+    ended.failed(
+        1,
+        &[
+            "chacha: config.yaml:10: disk.dir: ",
+            "is in use by another running server",
+        ],
+    );
     running.terminate().await;
     place.serve().await;
 }

@@ -1,5 +1,6 @@
 //! The server around the front-ends.
 
+mod goaway;
 mod log;
 mod ops;
 mod shutdown;

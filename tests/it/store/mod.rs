@@ -7,6 +7,7 @@ mod support;
 mod bound;
 mod damage;
 mod disk;
+mod leftovers;
 mod model;
 mod moto;
 mod restart;

@@ -119,6 +119,11 @@ impl Issuer {
         }
     }
 
+    /// What it publishes now.
+    pub(crate) fn key_set(&self) -> String {
+        self.shared.good(Page::Keys).to_string()
+    }
+
     /// A good token with these claims set; `null` removes one.
     pub(crate) fn token(&self, claims: Value) -> String {
         self.token_with(|draft| draft.claims(claims))

@@ -28,7 +28,8 @@ pub(super) struct Index {
     pub(super) slab: Slab,
     /// All entries whose last use is known, ordered by it.
     used: List,
-    /// Entries found by the scan, in no order, until [`Index::order_found`].
+    /// Entries found by the scan and not used since; in no order until [`Index::order_found`], then by
+    /// the time of their files.
     found: List,
     /// Entries that are never evicted, whether or not they exist now.
     pins: HashSet<Digest>,

@@ -1,6 +1,6 @@
 //! Start and snapshot: what earlier runs left.
 
-use super::{Found, Index, ListKind, NONE, Record, Retired};
+use super::{Found, Index, ListKind, Record, Retired};
 
 impl Index {
     /// Adds a record of the snapshot as the one used last; records come ordered by last use.
@@ -61,27 +61,33 @@ impl Index {
         Found::Added(i64::from(file.blocks) * crate::store::budget::BLOCK as i64)
     }
 
-    /// Gives found entries their place in the order of use. One pass, once after a start.
-    pub(in crate::store::disk) fn order_found(&mut self) {
-        let mut found = Vec::new();
-        while let Some(id) = self.found.front() {
-            self.found.unlink(&mut self.slab, id);
-            found.push((self.slab.get(id).stamp, id));
-        }
-        found.sort_unstable();
-        // The oldest entries are at the back: walk forward from there, as both are ordered.
-        let mut older = self.used.back().unwrap_or(NONE);
-        for (stamp, id) in found {
-            while older != NONE && self.slab.get(older).stamp <= stamp {
-                older = self.slab.get(older).prev;
+    /// Collects stamp and slot of the found entries among the slots `from..from + most`; `false` after
+    /// the last one.
+    pub(in crate::store::disk) fn list_found(
+        &self,
+        from: usize,
+        most: usize,
+        found: &mut Vec<(u64, u32)>,
+    ) -> bool {
+        let end = self.slab.end();
+        for id in from..end.min(from + most) {
+            let slot = self.slab.get(id as u32);
+            if slot.generation != 0 && slot.list == ListKind::Found {
+                found.push((slot.stamp, id as u32));
             }
-            // `older` is used later than `id`; it belongs behind it.
-            let next = match older {
-                NONE => self.used.front().unwrap_or(NONE),
-                newer => self.slab.get(newer).next,
-            };
-            self.used.insert_before(&mut self.slab, id, next);
-            self.slab.get_mut(id).list = ListKind::Used;
+        }
+        from + most < end
+    }
+
+    /// Makes these entries the ones of the list of found ones that are evicted last, the last of them
+    /// last of all. Those that were used, replaced or removed since they were collected stay where they are.
+    pub(in crate::store::disk) fn order_found(&mut self, sorted: &[(u64, u32)]) {
+        for (stamp, id) in sorted {
+            let slot = self.slab.get(*id);
+            if slot.generation != 0 && slot.list == ListKind::Found && slot.stamp == *stamp {
+                self.unlink(*id);
+                self.link(*id, ListKind::Found);
+            }
         }
     }
 

@@ -20,7 +20,7 @@ fn with_disk(settings: &str) -> String {
 
 /// What the section means; it has no warnings.
 fn read(text: &str) -> S3Config {
-    let Loaded { config, warnings } = accepted(text);
+    let Loaded { config, warnings, .. } = accepted(text);
     assert_eq!(warnings, [], "{text}");
     config.s3.unwrap()
 }

@@ -1,0 +1,52 @@
+//! Where the keys of a file stand, for problems that only show when its values are used.
+
+use super::keypath::{KeyPath, Lines};
+use super::problem::Problem;
+
+/// The lines of one file. See the module.
+#[derive(Debug)]
+pub struct Places {
+    file: String,
+    lines: Lines,
+}
+
+impl Places {
+    pub(super) fn new(file: String, lines: Lines) -> Self {
+        Self { file, lines }
+    }
+
+    /// A problem of the value of `key`, such as `oidc_providers[0].jwks_file`.
+    pub fn problem(&self, key: &str, message: String) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: self.lines.find(&KeyPath::raw(key)),
+            key: key.to_owned(),
+            message,
+        }
+    }
+
+    /// A message that begins with a key and a colon, with file and line in front of it. Any other, and one
+    /// about a key that the file does not have, stays as it is.
+    pub fn located(&self, message: &str) -> String {
+        match message.split_once(": ") {
+            Some((key, rest)) if self.lines.has(key) => self.problem(key, rest.to_owned()).to_string(),
+            _ => message.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_gets_the_line_of_its_key_only() {
+        let mut lines = Lines::default();
+        lines.note(&KeyPath::raw("disk.dir"), 7);
+        let places = Places::new("c.yaml".into(), lines);
+        assert_eq!(places.located("disk.dir: x: y"), "c.yaml:7: disk.dir: x: y");
+        for other in ["disk: x", "ops_listen: 127.0.0.1:1 is in use", "no key", ""] {
+            assert_eq!(places.located(other), other);
+        }
+    }
+}
