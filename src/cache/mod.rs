@@ -8,6 +8,7 @@ mod upload;
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use url::Url;
 
 pub use name::EntryName;
@@ -44,9 +45,33 @@ impl Cache {
     /// # Errors
     /// As [`Store::get`]. A front-end of a cache answers them as a miss.
     pub async fn get(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
-        for namespace in scope.readable() {
+        for (nth, namespace) in scope.readable().enumerate() {
+            if nth == 1 && self.store.is_far() && scope.readable().count() > 2 {
+                // Boxed to keep the future of the usual read small.
+                return Box::pin(self.get_from_fallbacks(scope, name)).await;
+            }
             if let Some(entry) = self.store.get(&key(namespace, name)).await? {
                 let namespace = namespace.clone();
+                return Ok(Some(Hit { entry, namespace }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same without the first namespace, where a look takes its time: at all of them at once, so that a
+    /// miss in many costs no more than in one.
+    async fn get_from_fallbacks(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
+        let fallbacks = scope.readable().skip(1);
+        let keys: Vec<_> = fallbacks
+            .map(|namespace| (namespace, key(namespace, name)))
+            .collect();
+        let looks = join_all(keys.iter().map(|(_, key)| self.store.head(key))).await;
+        for ((namespace, key), found) in keys.iter().zip(looks) {
+            if found?.is_none() {
+                continue;
+            }
+            if let Some(entry) = self.store.get(key).await? {
+                let namespace = (*namespace).clone();
                 return Ok(Some(Hit { entry, namespace }));
             }
         }

@@ -111,6 +111,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The largest body that this store can hold, in bytes.
     fn capacity(&self) -> u64;
 
+    /// Whether a look-up that finds nothing here has to go far.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// Whether [`Store::link`] may ever give one.
     fn has_links(&self) -> bool {
         false

@@ -162,6 +162,10 @@ impl Store for RemoteStore {
         self.staging.spools.capacity().min(self.remote.capacity())
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn has_links(&self) -> bool {
         self.redirect
     }

@@ -158,6 +158,10 @@ impl Store for Tiered {
         self.0.near.spools().capacity().min(self.0.far.capacity())
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn has_links(&self) -> bool {
         self.0.policy.redirect
     }

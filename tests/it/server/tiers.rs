@@ -8,7 +8,7 @@ use chacha::store::RemoteFault;
 use chacha::telemetry::access::AccessLog;
 
 use crate::support::client::within;
-use crate::support::s3::{Action, Kind, S3Server, Which};
+use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 use crate::support::server::TestServer;
 use crate::support::wait::until;
 
@@ -198,4 +198,41 @@ async fn a_wrong_bucket_stops_only_a_server_without_a_disk() {
             .starts_with("s3.bucket: there is no such bucket"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn fallbacks_are_looked_at_all_at_once() {
+    let s3 = Arc::new(S3Server::memory());
+    let mut one = server(&s3, |config| {
+        config.providers[0].cache_key_exprs = ["own", "second", "third", "fourth"]
+            .map(|last| format!("join(claims.repository, \"{last}\")"))
+            .to_vec();
+    })
+    .await;
+    assert_eq!(one.acme().get("/none").await.status, 404);
+    let gate = Gate::new();
+    s3.faults().always(Kind::Head, Action::Hold(gate.clone()));
+    let miss = async { one.acme().get("/none").await.status };
+    let open = async {
+        gate.reached(3).await;
+        gate.open();
+    };
+    let (status, ()) = tokio::join!(miss, open);
+    assert_eq!(status, 404);
+    // The order counts, not who answers first.
+    let write = |last: &str| {
+        let expression = format!("join(claims.repository, \"{last}\")");
+        let mut config = one.config().clone();
+        config.providers[0].cache_key_exprs = vec![expression];
+        config
+    };
+    let configs = [write("third"), write("fourth")];
+    let reader = one.config().clone();
+    for (config, body) in configs.into_iter().zip(["third", "fourth"]) {
+        one.reconfigure(config).await;
+        assert_eq!(one.acme().put("/some", body).await.status, 201);
+    }
+    one.reconfigure(reader).await;
+    one.wipe().await;
+    assert_eq!(one.acme().get("/some").await.text(), "third");
 }

@@ -118,6 +118,12 @@ impl TestServer {
         self.open().await;
     }
 
+    /// Starts the server again with another configuration on the same directory.
+    pub(crate) async fn reconfigure(&mut self, config: Config) {
+        self.config = config;
+        self.restart().await;
+    }
+
     /// Starts the server again with the issuer of another one as a second provider.
     pub(crate) async fn trust(&mut self, other: &Issuer) {
         let mut provider = other.provider();
