@@ -119,8 +119,8 @@ pub struct S3Config {
     pub bucket: String,
     /// `prefix`: goes in front of the name of every object. Empty, or ends with a slash. Default empty.
     pub prefix: String,
-    /// `region`. Default: what the environment or the profile says, else `us-east-1` with an
-    /// `endpoint_url`.
+    /// `region`. Default: what the environment, the profile or (without `endpoint_url`) the metadata service
+    /// of the machine says, else `us-east-1`.
     pub region: Option<String>,
     /// `endpoint_url`: the server to ask instead of AWS. `http` only for loopback hosts, or with
     /// `allow_insecure_http: true` beside it.
