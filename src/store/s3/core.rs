@@ -64,7 +64,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn name(&self, key: &StoreKey) -> String {
-        object::name(&self.config.prefix, key)
+        object::name(&self.config.object_prefix(), key)
     }
 
     pub(super) fn bucket(&self) -> &str {
@@ -185,7 +185,7 @@ impl Core {
             .client
             .get_object()
             .bucket(self.bucket())
-            .key(format!("{}probe", object::folder(&self.config.prefix)))
+            .key(format!("{}probe", self.config.object_prefix()))
             .range("bytes=0-0");
         match self.ask(Op::Probe, request.send()).await {
             Ok(_) => Ok(()),

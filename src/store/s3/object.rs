@@ -31,15 +31,10 @@ const TRAILER: &str = "trailer";
 /// In front of the versions of such objects; an ETag begins with a quote.
 const TRAILER_MARK: char = 'T';
 
-/// Below the prefix, all objects of this layout.
-pub(super) fn folder(prefix: &str) -> String {
-    format!("{prefix}v1/")
-}
-
-/// The name of the object of an entry.
+/// The name of the object of an entry; `prefix` is [`crate::config::S3Config::object_prefix`].
 pub(super) fn name(prefix: &str, key: &StoreKey) -> String {
     let [first, rest @ ..] = key.digest();
-    let mut name = format!("{prefix}v1/{first:02x}/");
+    let mut name = format!("{prefix}{first:02x}/");
     for byte in rest {
         // Writing to a string cannot fail.
         let _infallible = write!(name, "{byte:02x}");
@@ -201,7 +196,9 @@ mod tests {
 
     #[test]
     fn names_are_digests_in_256_folders() {
-        let name = name("ci/", &key("k"));
+        let mut config = crate::config::S3Config::new("bucket");
+        config.prefix = "ci/".into();
+        let name = name(&config.object_prefix(), &key("k"));
         let (folder, rest) = name.rsplit_once('/').expect("folder");
         assert_eq!((folder.len(), rest.len()), (8, 62));
         assert!(name.starts_with("ci/v1/"));

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::core::Core;
 use super::fault::{Failure, Why};
-use super::object;
 use super::records::Record;
 use super::stats::Op;
 use super::upload::parts::{self, abort_once, settle};
@@ -90,7 +89,7 @@ async fn sweep(core: &Arc<Core>) -> Result<usize, Failure> {
             .client
             .list_multipart_uploads()
             .bucket(core.bucket())
-            .prefix(object::folder(&core.config.prefix))
+            .prefix(core.config.object_prefix())
             .set_key_marker(marker.0.take())
             .set_upload_id_marker(marker.1.take());
         let page = core.call(Op::ListUploads, request.send()).await?;
