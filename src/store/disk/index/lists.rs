@@ -70,4 +70,14 @@ impl Index {
         let (list, slab) = self.list(kind);
         list.unlink(slab, id);
     }
+
+    /// The file of an entry takes another number of blocks.
+    pub(super) fn resize(&mut self, id: u32, blocks: u32) {
+        let slot = self.slab.get_mut(id);
+        let before = std::mem::replace(&mut slot.blocks, blocks);
+        if slot.list == ListKind::Pinned {
+            self.pinned_blocks += u64::from(blocks);
+            self.pinned_blocks -= u64::from(before);
+        }
+    }
 }

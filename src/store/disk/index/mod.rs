@@ -302,13 +302,9 @@ impl Index {
             generation: slot.generation,
             blocks: slot.blocks,
         };
-        if slot.list == ListKind::Pinned {
-            self.pinned_blocks += u64::from(new.blocks);
-            self.pinned_blocks -= u64::from(slot.blocks);
-        }
         slot.generation = new.generation;
-        slot.blocks = new.blocks;
         slot.trusted = false;
+        self.resize(id, new.blocks);
         self.retiring.insert(former.generation, former.digest);
         former
     }

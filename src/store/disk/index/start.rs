@@ -28,11 +28,7 @@ impl Index {
             std::cmp::Ordering::Greater => Found::Older,
             std::cmp::Ordering::Equal => {
                 slot.seen = true;
-                if slot.list == ListKind::Pinned {
-                    self.pinned_blocks += u64::from(file.blocks);
-                    self.pinned_blocks -= u64::from(slot.blocks);
-                }
-                slot.blocks = file.blocks;
+                self.resize(id, file.blocks);
                 Found::Known(grown)
             }
             std::cmp::Ordering::Less => {
