@@ -107,30 +107,17 @@ impl Tiered {
 #[async_trait]
 impl Store for Tiered {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        let inner = &self.0;
-        if let Some(entry) = inner.near_get(key).await {
-            let due = inner
-                .fresh
-                .as_ref()
-                .is_some_and(|fresh| fresh.is_due(key.digest()));
+        match self.0.copy(key).await {
+            Some(entry) => Ok(Some(entry)),
             // Boxed to keep the future of a hit small.
-            if !due || Box::pin(inner.still_holds(key, &entry.meta)).await {
-                return Ok(Some(entry));
-            }
+            None => Box::pin(self.0.fetch(key)).await,
         }
-        Box::pin(inner.fetch(key)).await
     }
 
     async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
         let inner = &self.0;
-        if let Some(entry) = inner.near_get(key).await {
-            let due = inner
-                .fresh
-                .as_ref()
-                .is_some_and(|fresh| fresh.is_due(key.digest()));
-            if !due || Box::pin(inner.still_holds(key, &entry.meta)).await {
-                return Ok(Some(entry.meta));
-            }
+        if let Some(entry) = inner.copy(key).await {
+            return Ok(Some(entry.meta));
         }
         if inner.queue.is_deleted(key.digest()) {
             return Ok(None);
@@ -177,6 +164,17 @@ impl Store for Tiered {
 }
 
 impl Inner {
+    /// The entry on the disk, if it may be served.
+    async fn copy(&self, key: &StoreKey) -> Option<Entry> {
+        let entry = self.near_get(key).await?;
+        let due = self
+            .fresh
+            .as_ref()
+            .is_some_and(|fresh| fresh.is_due(key.digest()));
+        // Boxed to keep the future of a hit small.
+        (!due || Box::pin(self.still_holds(key, &entry.meta)).await).then_some(entry)
+    }
+
     /// The entry on the disk. A disk that fails is a miss here: the far tier may have the entry.
     async fn near_get(&self, key: &StoreKey) -> Option<Entry> {
         self.near.get(key).await.unwrap_or_else(|error| {
