@@ -3,6 +3,7 @@
 //! Invariants: only the first namespace of a scope is written or deleted; the others are read in
 //! order. A front-end holds a [`Cache`], never a store.
 
+pub mod actions;
 mod name;
 mod upload;
 

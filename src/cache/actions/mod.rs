@@ -1,0 +1,8 @@
+//! The cache of GitHub Actions without its protocols: look-ups by prefix and time, immutable entries,
+//! uploads that arrive in blocks.
+
+mod error;
+mod name;
+
+pub use error::{Error, Result};
+pub use name::{CacheKey, NameError, Version};
