@@ -15,7 +15,7 @@
 //! store::{disk, s3, remote_only}    auth
 //! store (trait, key, meta, spool, budget)
 //! config, telemetry
-//! sys, tasks, range, error
+//! sys, tasks, range, error, outbound
 //! ```
 
 pub mod auth;
@@ -25,6 +25,7 @@ pub mod config;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod outbound;
 pub mod protocol;
 pub mod range;
 pub mod server;

@@ -11,6 +11,7 @@ pub(crate) mod key;
 mod nx;
 pub(crate) mod path;
 pub mod plain;
+pub mod relay;
 pub mod reply;
 mod reserved;
 mod turbo;

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 11] = [
     &["store::disk", "store::s3", "store::remote_only", "auth"],
     &["store"],
     &["config", "telemetry"],
-    &["sys", "tasks", "range", "error"],
+    &["sys", "tasks", "range", "error", "outbound"],
 ];
 
 /// `protocol/mod.rs` holds the list of front-ends, so it alone looks upwards, to name them.

@@ -3,16 +3,13 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use openidconnect::{HttpRequest, HttpResponse};
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
 use std::time::Duration;
 use url::{Host, Url};
 
 use super::super::error::SetupError;
+use crate::outbound::{self, Connector};
 use crate::tasks::Tasks;
 
 /// Why there is no answer.
@@ -31,7 +28,7 @@ pub(super) enum HttpError {
 /// An HTTP/1.1 client. Keeps no idle connections: it is used every few minutes.
 #[derive(Clone)]
 pub(super) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client<Connector, Empty<Bytes>>,
 }
 
 impl Http {
@@ -43,23 +40,7 @@ impl Http {
     ///
     /// If there are none.
     pub(super) fn new(tasks: &Tasks, https: bool) -> Result<Self, SetupError> {
-        // Named explicitly: the process-wide default of rustls panics at the first use when a
-        // dependency switches on a second provider.
-        let provider = aws_lc_rs::default_provider();
-        let builder = HttpsConnectorBuilder::new();
-        let builder = if https {
-            builder
-                .with_provider_and_native_roots(provider)
-                .map_err(SetupError::Certificates)?
-        } else {
-            let config = ClientConfig::builder_with_provider(provider.into())
-                .with_safe_default_protocol_versions()
-                .map_err(|error| SetupError::Certificates(std::io::Error::other(error)))?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth();
-            builder.with_tls_config(config)
-        };
-        let connector = builder.https_or_http().enable_http1().build();
+        let connector = outbound::connector(https, None).map_err(SetupError::Certificates)?;
         let client = Client::builder(tasks.clone())
             .pool_max_idle_per_host(0)
             .build(connector);
