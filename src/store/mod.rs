@@ -14,6 +14,7 @@ mod meta;
 pub mod remote;
 pub mod remote_only;
 pub mod s3;
+pub mod shared;
 pub mod spool;
 pub mod tiered;
 pub(crate) mod trailer;

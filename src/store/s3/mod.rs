@@ -19,6 +19,7 @@ mod health;
 mod object;
 mod read;
 mod records;
+mod shared;
 mod stats;
 mod stream;
 mod sweep;

@@ -16,11 +16,12 @@ pub(super) enum Op {
     CompleteUpload,
     AbortUpload,
     ListUploads,
+    List,
     Probe,
 }
 
 impl Op {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Head,
         Self::Get,
         Self::Put,
@@ -30,6 +31,7 @@ impl Op {
         Self::CompleteUpload,
         Self::AbortUpload,
         Self::ListUploads,
+        Self::List,
         Self::Probe,
     ];
 
@@ -44,6 +46,7 @@ impl Op {
             Self::CompleteUpload => "complete_upload",
             Self::AbortUpload => "abort_upload",
             Self::ListUploads => "list_uploads",
+            Self::List => "list",
             Self::Probe => "probe",
         }
     }

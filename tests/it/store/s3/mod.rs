@@ -3,6 +3,7 @@
 mod faults;
 mod health;
 mod objects;
+mod shared;
 mod wire;
 mod writers;
 
