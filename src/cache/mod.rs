@@ -5,6 +5,7 @@
 
 pub mod actions;
 mod name;
+pub mod peers;
 mod upload;
 
 use std::sync::Arc;

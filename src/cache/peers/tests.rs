@@ -1,0 +1,134 @@
+//! Homes, and who is there.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::*;
+use crate::store::Result;
+use crate::store::shared::Listed;
+
+/// A bucket in memory; its clock is moved by hand.
+#[derive(Debug, Default)]
+struct Bucket {
+    names: Mutex<BTreeMap<String, SystemTime>>,
+    late: Mutex<Duration>,
+}
+
+#[async_trait]
+impl Shared for Bucket {
+    fn longest_name(&self) -> usize {
+        1000
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<Bytes>> {
+        Ok(self.names.lock().unwrap().contains_key(name).then(Bytes::new))
+    }
+
+    async fn write(&self, name: &str, _content: Bytes) -> Result<()> {
+        let now = SystemTime::UNIX_EPOCH + *self.late.lock().unwrap();
+        self.names.lock().unwrap().insert(name.to_owned(), now);
+        Ok(())
+    }
+
+    async fn create(&self, name: &str, content: Bytes) -> Result<bool> {
+        self.write(name, content).await.map(|()| true)
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.names.lock().unwrap().remove(name);
+        Ok(())
+    }
+
+    async fn list(&self, prefix: &str, _after: Option<&str>) -> Result<Vec<Listed>> {
+        let names = self.names.lock().unwrap();
+        let found = names.iter().filter(|(name, _)| name.starts_with(prefix));
+        Ok(found
+            .map(|(name, written)| Listed {
+                name: name.clone(),
+                written: Some(*written),
+            })
+            .collect())
+    }
+}
+
+fn id(number: u16) -> ServerId {
+    ServerId::new(number).unwrap()
+}
+
+fn url(number: u16) -> Url {
+    Url::parse(&format!("http://10.0.0.{number}:8080/")).unwrap()
+}
+
+async fn join(bucket: &Arc<Bucket>, number: u16, tasks: &Tasks) -> Peers {
+    Peers::join(
+        Arc::clone(bucket) as Arc<_>,
+        id(number),
+        url(number),
+        Timing::default(),
+        tasks,
+    )
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_servers_agree_on_every_home() {
+    let (bucket, tasks) = (Arc::new(Bucket::default()), Tasks::new());
+    let one = join(&bucket, 1, &tasks).await;
+    let two = join(&bucket, 2, &tasks).await;
+    tokio::time::advance(Timing::default().period).await;
+    while one.others().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let mut at_one = 0;
+    for n in 0..1000_u32 {
+        let digest = *blake3::hash(&n.to_be_bytes()).as_bytes();
+        match (one.home_of(&digest), two.home_of(&digest)) {
+            (Home::Here, Home::There(there)) => {
+                assert_eq!(*there, url(1));
+                at_one += 1;
+            }
+            (Home::There(there), Home::Here) => assert_eq!(*there, url(2)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((400..600).contains(&at_one), "{at_one}");
+    assert_eq!(one.at(id(2)), Home::There(Arc::new(url(2))));
+    assert_eq!(one.at(id(1)), Home::Here);
+    assert_eq!(one.at(id(3)), Home::Gone);
+    tasks.finish().await;
+    assert!(bucket.names.lock().unwrap().is_empty(), "who leaves says so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_not_heard_of_is_gone() {
+    let (bucket, tasks) = (Arc::new(Bucket::default()), Tasks::new());
+    bucket
+        .write(&name::write(id(9), &url(9)), Bytes::new())
+        .await
+        .unwrap();
+    bucket.write("servers/garbage", Bytes::new()).await.unwrap();
+    let one = join(&bucket, 1, &tasks).await;
+    assert_eq!(one.others(), [Arc::new(url(9))]);
+    *bucket.late.lock().unwrap() = Timing::default().gone_after;
+    while one.at(id(9)) != Home::Gone {
+        tokio::time::advance(Timing::default().period).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(one.home_of(&[0; 32]), Home::Here);
+    tasks.finish().await;
+}
+
+#[test]
+fn numbers_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server-id");
+    let first = ServerId::load_or_create(&path).unwrap();
+    assert_eq!(ServerId::load_or_create(&path).unwrap(), first);
+    std::fs::write(&path, "0\n").unwrap();
+    let second = ServerId::load_or_create(&path).unwrap();
+    assert_eq!(ServerId::load_or_create(&path).unwrap(), second);
+}
