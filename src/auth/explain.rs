@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::claims::Times;
 use super::error::{Error, KeyLabel, Malformed, printable};
-use super::identity::Identity;
+use super::identity::{Identity, Namespace};
 use super::token::UnverifiedToken;
 
 /// The whole story of one token. May hold values of claims: for its owner's eyes, not for logs.
@@ -32,7 +32,7 @@ pub struct Explanation {
 pub struct Rights {
     /// The id of the key that verified it; `None` if the issuer's only key has no id.
     pub key: Option<Arc<str>>,
-    /// Namespaces in the order in which they are read, and whether the first may be written.
+    /// Namespaces in the order in which they are read, and whether the writable one may be written.
     pub identity: Identity,
     /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
     pub skipped: Vec<(usize, String)>,
@@ -92,15 +92,21 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let may = if self.identity.may_write {
-            "read and write"
-        } else {
-            "read"
+        let Identity { scope, may_write, .. } = &self.identity;
+        let may = match (scope.readable().len() > 0, may_write) {
+            (true, true) => "may read and write",
+            (true, false) => "may read, but not write: read-only",
+            (false, true) => "may write, but may not read",
+            (false, false) => "may not read, and may not write",
         };
-        write!(f, "accepted: may {may}")?;
-        for (index, namespace) in self.identity.scope.readable().enumerate() {
-            let path = printable(namespace.path(), Explanation::MAX_CHARS);
-            write!(f, "\nnamespace {}: \"{path}\"", index + 1)?;
+        write!(f, "accepted: {may}")?;
+        let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_CHARS);
+        for (index, namespace) in scope.readable().enumerate() {
+            write!(f, "\nnamespace {}: \"{}\"", index + 1, path(namespace))?;
+        }
+        let written = scope.writable();
+        if *may_write && scope.readable().next() != Some(written) {
+            write!(f, "\nwritten, but not read: \"{}\"", path(written))?;
         }
         for (index, reason) in &self.skipped {
             write!(

@@ -48,33 +48,52 @@ impl Namespace {
     }
 }
 
-/// The ordered namespaces of one caller; never empty. The first is written and read first, the
-/// others are read-only fallbacks.
+/// The namespaces of one caller: one that may be written, and those that are read, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
+    /// Never empty. The first is the writable one.
     order: Arc<[Namespace]>,
+    /// Whether the first is read, too.
+    reads_first: bool,
 }
 
 impl Scope {
-    /// Drops repeated namespaces (the first of them stays). `None` if there is no namespace.
+    /// All of them are read, and the first is the writable one. Drops repeated namespaces (the first of them
+    /// stays). `None` if there is no namespace.
     pub(in crate::auth) fn new(namespaces: impl IntoIterator<Item = Namespace>) -> Option<Self> {
-        let mut order: Vec<Namespace> = Vec::new();
-        for namespace in namespaces {
+        let mut namespaces = namespaces.into_iter();
+        Some(Self::with_first(namespaces.next()?, true, namespaces))
+    }
+
+    /// `first` is the writable one and is read only if `reads_first`; the `others` are read after it. Drops
+    /// repeated namespaces, as [`Scope::new`].
+    pub(in crate::auth) fn with_first(
+        first: Namespace,
+        reads_first: bool,
+        others: impl IntoIterator<Item = Namespace>,
+    ) -> Self {
+        let mut order = vec![first];
+        for namespace in others {
             if !order.contains(&namespace) {
                 order.push(namespace);
             }
         }
-        (!order.is_empty()).then(|| Self { order: order.into() })
+        Self {
+            order: order.into(),
+            reads_first,
+        }
     }
 
-    /// The only namespace that is ever written.
+    /// The only namespace that is ever written; whether it may be, [`Identity::may_write`] says. Also the
+    /// one that stands for the caller in logs.
     pub fn writable(&self) -> &Namespace {
         &self.order[0]
     }
 
-    /// All namespaces in the order in which they are read.
+    /// The namespaces that may be read, in the order in which they are. The writable one is the first of them,
+    /// or is not among them; without any, every look-up is a miss.
     pub fn readable(&self) -> impl ExactSizeIterator<Item = &Namespace> {
-        self.order.iter()
+        self.order[usize::from(!self.reads_first)..].iter()
     }
 }
 
@@ -87,8 +106,43 @@ pub struct Identity {
     pub subject: Arc<str>,
     /// What the caller may read, and where it writes.
     pub scope: Scope,
-    /// Whether `write_if` allows to write and delete.
+    /// Whether the rules and the scopes of the token allow to write and delete.
     pub may_write: bool,
     /// The end of the token's life, leeway included. Checked at the start of a request only.
     pub expires: SystemTime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(path: &str) -> Namespace {
+        Namespace::new("https://issuer.test".into(), path).unwrap()
+    }
+
+    #[track_caller]
+    fn check(scope: &Scope, writable: &str, readable: &[&str]) {
+        assert_eq!(&**scope.writable().path(), writable);
+        let found: Vec<&str> = scope.readable().map(|found| &**found.path()).collect();
+        assert_eq!(found, readable);
+        assert_eq!(scope.readable().len(), readable.len());
+    }
+
+    #[test]
+    fn the_writable_namespace_is_read_first_or_not_at_all() {
+        let others = || ["b", "a", "b", "c"].map(namespace);
+        check(
+            &Scope::with_first(namespace("a"), true, others()),
+            "a",
+            &["a", "b", "c"],
+        );
+        check(
+            &Scope::with_first(namespace("a"), false, others()),
+            "a",
+            &["b", "c"],
+        );
+        check(&Scope::with_first(namespace("a"), false, []), "a", &[]);
+        check(&Scope::new(others()).unwrap(), "b", &["b", "a", "c"]);
+        assert_eq!(Scope::new([]), None);
+    }
 }
