@@ -134,6 +134,7 @@ impl Authenticator {
         Ok(Rights {
             key: verified.key.id().map(Into::into),
             identity,
+            source: granted.source,
             skipped: skipped
                 .map(|(index, reason)| (index, reason.to_string()))
                 .collect(),

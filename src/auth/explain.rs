@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::claims::Times;
 use super::error::{Error, KeyLabel, Malformed, printable};
 use super::identity::{Identity, Namespace};
+use super::scope::Source;
 use super::token::UnverifiedToken;
 
 /// The whole story of one token. May hold values of claims: for its owner's eyes, not for logs.
@@ -34,6 +35,8 @@ pub struct Rights {
     pub key: Option<Arc<str>>,
     /// Namespaces in the order in which they are read, and whether the writable one may be written.
     pub identity: Identity,
+    /// Where the namespaces come from.
+    pub source: Source,
     /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
     pub skipped: Vec<(usize, String)>,
     /// Why `write_if` has no result, if it failed; the token is read-only then.
@@ -100,6 +103,9 @@ impl fmt::Display for Rights {
             (false, false) => "may not read, and may not write",
         };
         write!(f, "accepted: {may}")?;
+        if self.source == Source::Ac {
+            f.write_str("\nscopes: from the claim `ac`")?;
+        }
         let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_CHARS);
         for (index, namespace) in scope.readable().enumerate() {
             write!(f, "\nnamespace {}: \"{}\"", index + 1, path(namespace))?;

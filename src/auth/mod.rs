@@ -36,4 +36,4 @@ pub use explain::{Explanation, Rights};
 pub use expr::{Absence, CompileError, EvalError, Expression, Kind};
 pub use identity::{Identity, Namespace, Scope};
 pub use issuer::Timing;
-pub use scope::{Granted, Place, Refused, Rules, RulesError};
+pub use scope::{AcError, Granted, Place, Refused, Rules, RulesError, Source};

@@ -43,11 +43,10 @@ impl Provider {
         tasks: &Tasks,
     ) -> Result<Self, SetupError> {
         let (allow_if, write_if) = (config.allow_if.as_deref(), config.write_if.as_deref());
-        let rules = Rules::compile(&config.cache_key_exprs, allow_if, write_if).map_err(|source| {
-            SetupError::Rules {
-                url: config.url.clone(),
-                source,
-            }
+        let rules = Rules::compile(&config.cache_key_exprs, config.scopes, allow_if, write_if);
+        let rules = rules.map_err(|source| SetupError::Rules {
+            url: config.url.clone(),
+            source,
         })?;
         if config.audiences.is_empty() {
             tracing::warn!(issuer = %config.url, "no `audiences`: tokens made for other services are accepted");

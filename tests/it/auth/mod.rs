@@ -9,6 +9,7 @@ mod issuers;
 mod keys;
 mod memory;
 mod rotation;
+mod scopes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
