@@ -34,6 +34,6 @@ pub use credentials::Credentials;
 pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};
 pub use explain::{Explanation, Rights};
 pub use expr::{Absence, CompileError, EvalError, Expression, Kind};
-pub use identity::{Identity, Namespace, Scope};
+pub use identity::{Identity, Namespace, Scope, TokenDigest};
 pub use issuer::Timing;
 pub use scope::{AcError, Granted, Place, Refused, Rules, RulesError, Source};

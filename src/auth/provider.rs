@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::claims::{Times, Tolerance, UniqueMap};
 use super::counters::AuthCounters;
 use super::error::{Error, KeyLabel, Rejection, SetupError};
-use super::identity::Identity;
+use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, Key, KeyError, Timing};
 use super::scope::{Granted, Rules};
 use super::token::UnverifiedToken;
@@ -121,7 +121,12 @@ impl Provider {
     }
 
     /// Who bears the token.
-    pub(super) fn identity(&self, verified: &Verified, granted: &Granted) -> Identity {
+    pub(super) fn identity(
+        &self,
+        token: &UnverifiedToken<'_>,
+        verified: &Verified,
+        granted: &Granted,
+    ) -> Identity {
         let subject = verified
             .claims
             .get("sub")
@@ -133,6 +138,7 @@ impl Provider {
             scope: granted.scope.clone(),
             may_write: granted.may_write,
             expires: verified.expires,
+            token: TokenDigest::of(token.text()),
         }
     }
 }

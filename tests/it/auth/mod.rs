@@ -7,6 +7,7 @@ mod explain;
 mod headers;
 mod issuers;
 mod keys;
+mod late;
 mod memory;
 mod rotation;
 mod scopes;
