@@ -76,6 +76,7 @@ impl Rig {
             audiences: vec![AUDIENCE.into()],
             algorithms: vec![Algorithm::RS256, Algorithm::ES256],
             cache_key_exprs: expressions(),
+            scopes: None,
             allow_if: Some(ALLOW_IF.into()),
             write_if: Some(WRITE_IF.into()),
             leeway: Duration::from_secs(30),
@@ -138,7 +139,7 @@ fn fresh_es256_token(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn github_expressions(bencher: Bencher<'_, '_>) {
-    let rules = Rules::compile(&expressions(), Some(ALLOW_IF), Some(WRITE_IF)).unwrap();
+    let rules = Rules::compile(&expressions(), None, Some(ALLOW_IF), Some(WRITE_IF)).unwrap();
     let claims = draft(Signer::Nobody).claims;
     let issuer = ISSUER.into();
     let granted = rules.apply(&issuer, &claims).unwrap();

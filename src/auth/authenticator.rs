@@ -7,7 +7,7 @@ use super::counters::{AuthCounters, count};
 use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
-use super::identity::Identity;
+use super::identity::{Identity, TokenDigest};
 use super::issuer::Timing;
 use super::memory::Memory;
 use super::provider::Provider;
@@ -100,7 +100,7 @@ impl Authenticator {
         let provider = self.provider(&token)?;
         let verified = provider.verify(&token).await?;
         let granted = provider.grant(&verified)?;
-        let identity = Arc::new(provider.identity(&verified, &granted));
+        let identity = Arc::new(provider.identity(&token, &verified, &granted));
         let memory = &self.shared.memory;
         memory.insert(
             credentials,
@@ -109,6 +109,14 @@ impl Authenticator {
             SystemTime::now(),
         );
         Ok(identity)
+    }
+
+    /// Names the token in credentials that [`Authenticator::authenticate`] refused with `error`: `Some` only if
+    /// its time has run out, by its own `exp` or by `max_age`. Nothing is said about its bearer, who may only go
+    /// on with what was begun with the very same token while that was good.
+    pub fn late(&self, credentials: &Credentials<'_>, error: &Error) -> Option<TokenDigest> {
+        let jwt = error.is_expired().then(|| credentials.jwt().ok())??;
+        Some(TokenDigest::of(&jwt))
     }
 
     /// What becomes of these credentials and why, for an operator who may see claims. Always
@@ -129,11 +137,12 @@ impl Authenticator {
         let provider = self.provider(token)?;
         let verified = provider.verify(token).await?;
         let granted = provider.grant(&verified)?;
-        let identity = provider.identity(&verified, &granted);
+        let identity = provider.identity(token, &verified, &granted);
         let skipped = granted.skipped.into_iter();
         Ok(Rights {
             key: verified.key.id().map(Into::into),
             identity,
+            source: granted.source,
             skipped: skipped
                 .map(|(index, reason)| (index, reason.to_string()))
                 .collect(),

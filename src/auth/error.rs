@@ -61,6 +61,18 @@ impl Error {
         )
     }
 
+    /// Whether the time of a token has run out, by its own `exp` or by `max_age`. Its signature is good; its other
+    /// claims may not have been looked at.
+    pub fn is_expired(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected {
+                reason: Rejection::Expired | Rejection::TooOld,
+                ..
+            }
+        )
+    }
+
     /// When the same request may succeed, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

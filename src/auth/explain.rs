@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::claims::Times;
 use super::error::{Error, KeyLabel, Malformed, printable};
-use super::identity::Identity;
+use super::identity::{Identity, Namespace};
+use super::scope::Source;
 use super::token::UnverifiedToken;
 
 /// The whole story of one token. May hold values of claims: for its owner's eyes, not for logs.
@@ -32,8 +33,10 @@ pub struct Explanation {
 pub struct Rights {
     /// The id of the key that verified it; `None` if the issuer's only key has no id.
     pub key: Option<Arc<str>>,
-    /// Namespaces in the order in which they are read, and whether the first may be written.
+    /// Namespaces in the order in which they are read, and whether the writable one may be written.
     pub identity: Identity,
+    /// Where the namespaces come from.
+    pub source: Source,
     /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
     pub skipped: Vec<(usize, String)>,
     /// Why `write_if` has no result, if it failed; the token is read-only then.
@@ -92,15 +95,24 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let may = if self.identity.may_write {
-            "read and write"
-        } else {
-            "read"
+        let Identity { scope, may_write, .. } = &self.identity;
+        let may = match (scope.readable().len() > 0, may_write) {
+            (true, true) => "may read and write",
+            (true, false) => "may read, but not write: read-only",
+            (false, true) => "may write, but may not read",
+            (false, false) => "may not read, and may not write",
         };
-        write!(f, "accepted: may {may}")?;
-        for (index, namespace) in self.identity.scope.readable().enumerate() {
-            let path = printable(namespace.path(), Explanation::MAX_CHARS);
-            write!(f, "\nnamespace {}: \"{path}\"", index + 1)?;
+        write!(f, "accepted: {may}")?;
+        if self.source == Source::Ac {
+            f.write_str("\nscopes: from the claim `ac`")?;
+        }
+        let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_CHARS);
+        for (index, namespace) in scope.readable().enumerate() {
+            write!(f, "\nnamespace {}: \"{}\"", index + 1, path(namespace))?;
+        }
+        let written = scope.writable();
+        if *may_write && scope.readable().next() != Some(written) {
+            write!(f, "\nwritten, but not read: \"{}\"", path(written))?;
         }
         for (index, reason) in &self.skipped {
             write!(

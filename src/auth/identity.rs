@@ -1,8 +1,11 @@
 //! The result of authentication. Only this folder can make these values, so a handler that forgets
 //! to authenticate cannot name an entry.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use aws_lc_rs::digest;
 
 /// One tenant's room: what one expression returned, together with the issuer that vouched for it.
 ///
@@ -48,33 +51,78 @@ impl Namespace {
     }
 }
 
-/// The ordered namespaces of one caller; never empty. The first is written and read first, the
-/// others are read-only fallbacks.
+/// The namespaces of one caller: one that may be written, and those that are read, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
+    /// Never empty. The first is the writable one.
     order: Arc<[Namespace]>,
+    /// Whether the first is read, too.
+    reads_first: bool,
 }
 
 impl Scope {
-    /// Drops repeated namespaces (the first of them stays). `None` if there is no namespace.
+    /// All of them are read, and the first is the writable one. Drops repeated namespaces (the first of them
+    /// stays). `None` if there is no namespace.
     pub(in crate::auth) fn new(namespaces: impl IntoIterator<Item = Namespace>) -> Option<Self> {
-        let mut order: Vec<Namespace> = Vec::new();
-        for namespace in namespaces {
+        let mut namespaces = namespaces.into_iter();
+        Some(Self::with_first(namespaces.next()?, true, namespaces))
+    }
+
+    /// `first` is the writable one and is read only if `reads_first`; the `others` are read after it. Drops
+    /// repeated namespaces, as [`Scope::new`].
+    pub(in crate::auth) fn with_first(
+        first: Namespace,
+        reads_first: bool,
+        others: impl IntoIterator<Item = Namespace>,
+    ) -> Self {
+        let mut order = vec![first];
+        for namespace in others {
             if !order.contains(&namespace) {
                 order.push(namespace);
             }
         }
-        (!order.is_empty()).then(|| Self { order: order.into() })
+        Self {
+            order: order.into(),
+            reads_first,
+        }
     }
 
-    /// The only namespace that is ever written.
+    /// The only namespace that is ever written; whether it may be, [`Identity::may_write`] says. Also the
+    /// one that stands for the caller in logs.
     pub fn writable(&self) -> &Namespace {
         &self.order[0]
     }
 
-    /// All namespaces in the order in which they are read.
+    /// The namespaces that may be read, in the order in which they are. The writable one is the first of them,
+    /// or is not among them; without any, every look-up is a miss.
     pub fn readable(&self) -> impl ExactSizeIterator<Item = &Namespace> {
-        self.order.iter()
+        self.order[usize::from(!self.reads_first)..].iter()
+    }
+}
+
+/// Tells tokens apart: the SHA-256 of a token's text, whatever header it came in. Work that was begun with a
+/// token can be gone on with by who holds the same one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// The digest of a JSON Web Token in its compact form.
+    pub(in crate::auth) fn of(jwt: &str) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, jwt.as_bytes()).as_ref());
+        Self(bytes)
+    }
+
+    /// The bytes, to be kept and compared later.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Shows nothing: in a log it would follow a token around.
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(..)")
     }
 }
 
@@ -87,8 +135,54 @@ pub struct Identity {
     pub subject: Arc<str>,
     /// What the caller may read, and where it writes.
     pub scope: Scope,
-    /// Whether `write_if` allows to write and delete.
+    /// Whether the rules and the scopes of the token allow to write and delete.
     pub may_write: bool,
     /// The end of the token's life, leeway included. Checked at the start of a request only.
     pub expires: SystemTime,
+    /// Names the token that the caller sent.
+    pub token: TokenDigest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(path: &str) -> Namespace {
+        Namespace::new("https://issuer.test".into(), path).unwrap()
+    }
+
+    #[track_caller]
+    fn check(scope: &Scope, writable: &str, readable: &[&str]) {
+        assert_eq!(&**scope.writable().path(), writable);
+        let found: Vec<&str> = scope.readable().map(|found| &**found.path()).collect();
+        assert_eq!(found, readable);
+        assert_eq!(scope.readable().len(), readable.len());
+    }
+
+    #[test]
+    fn digests_are_of_the_text_and_show_nothing() {
+        let digest = TokenDigest::of("abc");
+        // FIPS 180-4, the example of one block.
+        assert_eq!(digest.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_ne!(digest, TokenDigest::of("abd"));
+        assert_eq!(format!("{digest:?}"), "TokenDigest(..)");
+    }
+
+    #[test]
+    fn the_writable_namespace_is_read_first_or_not_at_all() {
+        let others = || ["b", "a", "b", "c"].map(namespace);
+        check(
+            &Scope::with_first(namespace("a"), true, others()),
+            "a",
+            &["a", "b", "c"],
+        );
+        check(
+            &Scope::with_first(namespace("a"), false, others()),
+            "a",
+            &["b", "c"],
+        );
+        check(&Scope::with_first(namespace("a"), false, []), "a", &[]);
+        check(&Scope::new(others()).unwrap(), "b", &["b", "a", "c"]);
+        assert_eq!(Scope::new([]), None);
+    }
 }

@@ -102,7 +102,7 @@ pub(super) fn sample(expires: u64) -> Remembered {
 #[cfg(test)]
 mod tests {
     use super::super::claims::at;
-    use super::super::identity::{Namespace, Scope};
+    use super::super::identity::{Namespace, Scope, TokenDigest};
     use super::*;
 
     pub(super) fn identity(expires: SystemTime) -> Arc<Identity> {
@@ -113,6 +113,7 @@ mod tests {
             scope: Scope::new(Namespace::new(issuer, "n")).unwrap(),
             may_write: true,
             expires,
+            token: TokenDigest::of("a.b.c"),
         })
     }
 

@@ -4,6 +4,8 @@
 //! (memory of verified tokens) -> `token` (read, nothing trusted) -> `provider` (the configured
 //! issuer: key, signature, claims) -> `scope` (expressions, rights) -> [`Identity`].
 //!
+//! Beside it stands `ticket`: permissions that this server gives out itself, for URLs.
+//!
 //! Invariants:
 //! - Nothing named by a token is ever fetched; `iss` only chooses among configured providers.
 //! - No token, claim or signature reaches a log or an answer.
@@ -24,6 +26,7 @@ mod memory;
 mod provider;
 mod recent;
 mod scope;
+mod ticket;
 mod token;
 
 pub use authenticator::Authenticator;
@@ -34,6 +37,7 @@ pub use credentials::Credentials;
 pub use error::{Error, KeyLabel, Malformed, Rejection, SetupError};
 pub use explain::{Explanation, Rights};
 pub use expr::{Absence, CompileError, EvalError, Expression, Kind};
-pub use identity::{Identity, Namespace, Scope};
+pub use identity::{Identity, Namespace, Scope, TokenDigest};
 pub use issuer::Timing;
-pub use scope::{Granted, Place, Refused, Rules, RulesError};
+pub use scope::{AcError, Granted, Place, Refused, Rules, RulesError, Source};
+pub use ticket::{KeyFileError, KeyFileFault, Sealer, SigningKey, Ticket, TicketError};

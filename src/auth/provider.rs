@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::claims::{Times, Tolerance, UniqueMap};
 use super::counters::AuthCounters;
 use super::error::{Error, KeyLabel, Rejection, SetupError};
-use super::identity::Identity;
+use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, Key, KeyError, Timing};
 use super::scope::{Granted, Rules};
 use super::token::UnverifiedToken;
@@ -43,11 +43,10 @@ impl Provider {
         tasks: &Tasks,
     ) -> Result<Self, SetupError> {
         let (allow_if, write_if) = (config.allow_if.as_deref(), config.write_if.as_deref());
-        let rules = Rules::compile(&config.cache_key_exprs, allow_if, write_if).map_err(|source| {
-            SetupError::Rules {
-                url: config.url.clone(),
-                source,
-            }
+        let rules = Rules::compile(&config.cache_key_exprs, config.scopes, allow_if, write_if);
+        let rules = rules.map_err(|source| SetupError::Rules {
+            url: config.url.clone(),
+            source,
         })?;
         if config.audiences.is_empty() {
             tracing::warn!(issuer = %config.url, "no `audiences`: tokens made for other services are accepted");
@@ -122,7 +121,12 @@ impl Provider {
     }
 
     /// Who bears the token.
-    pub(super) fn identity(&self, verified: &Verified, granted: &Granted) -> Identity {
+    pub(super) fn identity(
+        &self,
+        token: &UnverifiedToken<'_>,
+        verified: &Verified,
+        granted: &Granted,
+    ) -> Identity {
         let subject = verified
             .claims
             .get("sub")
@@ -134,6 +138,7 @@ impl Provider {
             scope: granted.scope.clone(),
             may_write: granted.may_write,
             expires: verified.expires,
+            token: TokenDigest::of(token.text()),
         }
     }
 }

@@ -1,20 +1,25 @@
-//! Expressions and claims to rights: which namespaces a caller has, and whether it may write.
+//! Expressions, scopes and claims to rights: which namespaces a caller has, and whether it may write.
 
-use std::borrow::Cow;
-use std::fmt;
+mod ac;
+mod error;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::expr::{CompileError, EvalError, Expression, Kind};
+use super::expr::{EvalError, Expression, Kind};
 use super::identity::{Namespace, Scope};
-use crate::error::{Class, Classify};
+use crate::config::TokenScopes;
 
-/// The expressions of one provider, compiled.
+pub use ac::AcError;
+pub use error::{Place, Refused, RulesError};
+
+/// The expressions of one provider, compiled, and where namespaces come from besides.
 #[derive(Debug)]
 pub struct Rules {
-    /// At least one; the first one is written to.
+    /// The first one is written to. Empty only with `scopes`.
     namespaces: Vec<Expression>,
+    scopes: Option<TokenScopes>,
     allow_if: Option<Expression>,
     write_if: Option<Expression>,
 }
@@ -22,9 +27,12 @@ pub struct Rules {
 /// What a token may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// The namespaces, in the order of their expressions.
+    /// The namespaces, in the order of their expressions or scopes.
     pub scope: Scope,
-    /// Whether `write_if` holds; `true` without one.
+    /// Where they come from.
+    pub source: Source,
+    /// Whether the writable one may be written: the token's scopes say so, if it has any, and `write_if`
+    /// holds, if there is one.
     pub may_write: bool,
     /// Why `write_if` has no result, if it failed: the caller is read-only then.
     pub write_error: Option<EvalError>,
@@ -33,93 +41,13 @@ pub struct Granted {
     pub skipped: Vec<(usize, EvalError)>,
 }
 
-/// Where an expression stands in the section of a provider.
+/// Where the namespaces of a token come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// `cache_key_exprs`, with the index from 0.
-    Namespace(usize),
-    /// `allow_if`.
-    AllowIf,
-    /// `write_if`.
-    WriteIf,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespace(index) => write!(f, "cache_key_exprs[{index}]"),
-            Self::AllowIf => f.write_str("allow_if"),
-            Self::WriteIf => f.write_str("write_if"),
-        }
-    }
-}
-
-/// Why the expressions of a provider cannot be used: everything that is wrong, not only the first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RulesError {
-    problems: Vec<(Place, CompileError)>,
-}
-
-impl RulesError {
-    /// Every expression that is wrong, in the order of the file. Empty if `cache_key_exprs` is.
-    pub fn problems(&self) -> &[(Place, CompileError)] {
-        &self.problems
-    }
-}
-
-impl std::error::Error for RulesError {}
-
-impl fmt::Display for RulesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.problems.is_empty() {
-            return f.write_str("cache_key_exprs needs at least one expression");
-        }
-        for (index, (place, error)) in self.problems.iter().enumerate() {
-            let comma = if index > 0 { "; " } else { "" };
-            write!(f, "{comma}{place}: {error}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Why a verified token gets no rights. Shows names of claims, never a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// `allow_if` is `false`, or has no result.
-    #[error("the token is not allowed here{}", because(.error.as_ref()))]
-    NotAllowed {
-        /// Why it has no result; `None` if it is `false`.
-        error: Option<EvalError>,
-    },
-    /// An expression of `cache_key_exprs` has no usable result.
-    #[error("cache_key_exprs[{index}] gives no namespace: {error}")]
-    NoNamespace {
-        /// Its index, from 0.
-        index: usize,
-        /// The reason.
-        error: EvalError,
-    },
-}
-
-fn because(error: Option<&EvalError>) -> String {
-    error.map_or_else(String::new, |error| format!(": {error}"))
-}
-
-impl Classify for Refused {
-    fn class(&self) -> Class {
-        Class::Forbidden
-    }
-
-    fn public(&self) -> Cow<'static, str> {
-        match self {
-            // A failure inside of the operator's own expression is nothing that a client can act on.
-            Self::NotAllowed {
-                error: Some(error), ..
-            } if error.is_missing() => format!("the token is not allowed here: {error}").into(),
-            Self::NotAllowed { .. } => "the token is not allowed here".into(),
-            Self::NoNamespace { error, .. } => format!("the token gives no namespace: {error}").into(),
-        }
-    }
+pub enum Source {
+    /// `cache_key_exprs`.
+    Expressions,
+    /// The claim `ac`.
+    Ac,
 }
 
 impl Rules {
@@ -127,9 +55,11 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// All expressions that are wrong, or that cannot have a result of the right type.
+    /// All expressions that are wrong, or that cannot have a result of the right type. Without `scopes`, there
+    /// has to be one that gives a namespace.
     pub fn compile(
         cache_key_exprs: &[String],
+        scopes: Option<TokenScopes>,
         allow_if: Option<&str>,
         write_if: Option<&str>,
     ) -> Result<Self, RulesError> {
@@ -144,11 +74,12 @@ impl Rules {
         }
         let allow_if = allow_if.and_then(|text| compile(Place::AllowIf, text, Kind::Boolean));
         let write_if = write_if.and_then(|text| compile(Place::WriteIf, text, Kind::Boolean));
-        if !problems.is_empty() || namespaces.is_empty() {
+        if !problems.is_empty() || (namespaces.is_empty() && scopes.is_none()) {
             return Err(RulesError { problems });
         }
         Ok(Self {
             namespaces,
+            scopes,
             allow_if,
             write_if,
         })
@@ -171,14 +102,46 @@ impl Rules {
 
     /// The rights of a token of `issuer` (the URL as configured) with these claims.
     ///
-    /// Everything fails closed: without a result, `allow_if` refuses and `write_if` makes read-only.
+    /// Everything fails closed: without a result, `allow_if` refuses and `write_if` makes read-only. `write_if`
+    /// never gives a right that the scopes of the token do not give.
     ///
     /// # Errors
     ///
     /// `allow_if` does not hold; the first namespace misses a claim; any namespace is empty, longer
-    /// than [`Namespace::MAX_BYTES`], or not a text. A missing claim in a later one skips it.
+    /// than [`Namespace::MAX_BYTES`], or not a text. A missing claim in a later one skips it. With `scopes`:
+    /// the claim is malformed, which no expression makes good; or it is missing, and there is no expression.
     pub fn apply(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, Refused> {
         self.allowed(claims)?;
+        let mut granted = match (self.scopes, claims.get(ac::CLAIM)) {
+            (Some(TokenScopes::Ac), Some(value)) => Self::by_ac(issuer, claims, value)?,
+            (Some(TokenScopes::Ac), None) if self.namespaces.is_empty() => {
+                return Err(AcError::Missing.into());
+            }
+            _ => self.by_expressions(issuer, claims)?,
+        };
+        match self.write_if.as_ref().map(|rule| rule.condition(claims)) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => granted.may_write = false,
+            Some(Err(error)) => {
+                granted.may_write = false;
+                granted.write_error = Some(error);
+            }
+        }
+        Ok(granted)
+    }
+
+    fn by_ac(issuer: &Arc<str>, claims: &Map<String, Json>, value: &Json) -> Result<Granted, AcError> {
+        let (scope, may_write) = ac::scope(issuer, claims, value)?;
+        Ok(Granted {
+            scope,
+            source: Source::Ac,
+            may_write,
+            write_error: None,
+            skipped: Vec::new(),
+        })
+    }
+
+    fn by_expressions(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, Refused> {
         let mut namespaces = Vec::with_capacity(self.namespaces.len());
         let mut skipped = Vec::new();
         for (index, expression) in self.namespaces.iter().enumerate() {
@@ -193,14 +156,11 @@ impl Rules {
             index: 0,
             error: EvalError::Empty,
         })?;
-        let write = self
-            .write_if
-            .as_ref()
-            .map_or(Ok(true), |rule| rule.condition(claims));
         Ok(Granted {
             scope,
-            may_write: matches!(write, Ok(true)),
-            write_error: write.err(),
+            source: Source::Expressions,
+            may_write: true,
+            write_error: None,
             skipped,
         })
     }
@@ -218,6 +178,5 @@ impl Rules {
     }
 }
 
-/// Refuses an expression that has another type for every token.
 #[cfg(test)]
 mod tests;

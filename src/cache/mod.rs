@@ -1,7 +1,7 @@
 //! What front-ends can do with entries: a scope and a name go in, store keys never come out.
 //!
-//! Invariants: only the first namespace of a scope is written or deleted; the others are read in
-//! order. A front-end holds a [`Cache`], never a store.
+//! Invariants: only the writable namespace of a scope is written or deleted; the readable ones are read in
+//! order, and without any every read is a miss. A front-end holds a [`Cache`], never a store.
 
 pub mod actions;
 mod name;
@@ -42,7 +42,7 @@ impl Cache {
         Self { store, spools }
     }
 
-    /// The entry in the first namespace of `scope` that has it.
+    /// The entry in the first readable namespace of `scope` that has it.
     ///
     /// # Errors
     /// As [`Store::get`]. A front-end of a cache answers them as a miss.
@@ -60,7 +60,7 @@ impl Cache {
         Ok(None)
     }
 
-    /// The same without the first namespace, where a look takes its time: at all of them at once, so that a
+    /// The same without the first readable namespace, where a look takes its time: at all of them at once, so that a
     /// miss in many costs no more than in one.
     async fn get_from_fallbacks(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
         let fallbacks = scope.readable().skip(1);
@@ -120,7 +120,7 @@ impl Cache {
         self.store.has_links()
     }
 
-    /// Begins a write to the first namespace. Room for `expected` bytes is reserved before this
+    /// Begins a write to the writable namespace. Room for `expected` bytes is reserved before this
     /// returns; `None` if the length is not known.
     ///
     /// A `precondition` that does not hold now is refused before the body is read; it is checked
@@ -156,7 +156,7 @@ impl Cache {
         ))
     }
 
-    /// Removes the entry from the first namespace; `false` if it is not there, even if a fallback has it.
+    /// Removes the entry from the writable namespace; `false` if it is not there, even if a fallback has it.
     ///
     /// # Errors
     /// [`Error::Precondition`] and what the tier says.

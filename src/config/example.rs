@@ -64,6 +64,7 @@ fn shown_defaults_are_the_defaults_of_the_code() {
     assert_eq!(shown.allow_insecure_http, default.allow_insecure_http);
     assert_eq!(default.max_age, None);
     assert_eq!(default.jwks_file, None);
+    assert_eq!(default.scopes, None);
 
     let (shown, default) = (config.disk.unwrap(), absent.disk.unwrap());
     assert_eq!(shown.durability, default.durability);

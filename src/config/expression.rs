@@ -30,13 +30,17 @@ pub trait ExpressionCheck {
     fn check(&self, kind: ExpressionKind, text: &str) -> Result<Vec<String>, String>;
 }
 
-/// Reads `cache_key_exprs`. `None` when there is no list or nothing in it; every fault is reported.
+/// Reads `cache_key_exprs`, which may be absent beside `scopes`. `None` when there is no list or nothing in it;
+/// every fault is reported.
 pub(super) fn namespaces(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Vec<String>> {
     let Some(leaf) = section.leaf("cache_key_exprs") else {
+        if section.leaf("scopes").is_some() {
+            return Some(Vec::new());
+        }
         let example = format!("cache_key_exprs:` with an entry `- {EXAMPLE}");
         section.missing(reader, "cache_key_exprs", &example);
         return None;

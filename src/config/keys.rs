@@ -36,6 +36,7 @@ pub(super) const PROVIDER: &[Key] = &[
     plain("audiences"),
     plain("algorithms"),
     plain("cache_key_exprs"),
+    plain("scopes"),
     plain("allow_if"),
     plain("write_if"),
     plain("leeway"),

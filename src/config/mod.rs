@@ -43,7 +43,7 @@ pub use places::Places;
 pub use problem::{Problem, Report};
 pub use sections::{
     Algorithm, Config, DiskConfig, Durability, LimitsConfig, ListenAddr, ProviderConfig, S3Checksums,
-    S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption,
+    S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,
 };
 
 impl Config {

@@ -93,6 +93,9 @@ fn provider(
     let audiences = audiences(reader, section);
     let algorithms = algorithms(reader, section);
     let cache_key_exprs = expression::namespaces(reader, section, expressions);
+    let scopes = section.optional(reader, "scopes", |leaf| {
+        leaf.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
+    });
     let allow_if = expression::condition(reader, section, "allow_if", expressions);
     let write_if = expression::condition(reader, section, "write_if", expressions);
     let leeway = section.optional(reader, "leeway", |leaf| leaf.duration(&defaults::LEEWAY_RANGE));
@@ -102,6 +105,7 @@ fn provider(
     Some(ProviderConfig {
         audiences,
         algorithms: algorithms.unwrap_or(default.algorithms),
+        scopes,
         allow_if,
         write_if,
         leeway: leeway.unwrap_or(default.leeway),

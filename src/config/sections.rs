@@ -48,8 +48,12 @@ pub struct ProviderConfig {
     pub audiences: Vec<String>,
     /// `algorithms`: accepted signature algorithms. Default RS256 and ES256.
     pub algorithms: Vec<Algorithm>,
-    /// `cache_key_exprs`: expressions that give the namespaces; the first is written to. One to 16.
+    /// `cache_key_exprs`: expressions that give the namespaces; the first is written to. One to 16; none only
+    /// with `scopes`.
     pub cache_key_exprs: Vec<String>,
+    /// `scopes`: the claim that gives the namespaces of the tokens that have it, in place of
+    /// `cache_key_exprs`. Default: none.
+    pub scopes: Option<TokenScopes>,
     /// `allow_if`: boolean expression; `false` refuses the token with 403. Default: all are allowed.
     pub allow_if: Option<String>,
     /// `write_if`: boolean expression; `false` makes the token read-only. Default: all may write.
@@ -62,6 +66,14 @@ pub struct ProviderConfig {
     pub jwks_file: Option<PathBuf>,
     /// `allow_insecure_http`: accept an `http://` issuer that is not on a loopback address.
     pub allow_insecure_http: bool,
+}
+
+/// Where a token may name its namespaces itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenScopes {
+    /// The claim `ac` of GitHub's runtime token: scopes with a permission each.
+    Ac,
 }
 
 /// A signature algorithm of RFC 7518 (and RFC 8037) that a provider may use. Symmetric ones and
@@ -266,6 +278,7 @@ impl ProviderConfig {
             audiences: Vec::new(),
             algorithms: defaults::ALGORITHMS.to_vec(),
             cache_key_exprs,
+            scopes: None,
             allow_if: None,
             write_if: None,
             leeway: defaults::LEEWAY,

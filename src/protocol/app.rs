@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
-use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity};
+use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity, TokenDigest};
 use crate::cache::Cache;
 use crate::tasks::Tasks;
 
@@ -82,14 +82,16 @@ impl App {
     /// # Errors
     /// Why the credentials do not name a caller who is allowed to be here.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Identity>, AuthError> {
-        let values = headers
-            .get_all(header::AUTHORIZATION)
-            .iter()
-            .map(|value| value.as_bytes());
-        let credentials = Credentials::from_header_values(values)?;
+        let credentials = credentials(headers)?;
         // A guard, not a copy: nothing is shared with the other threads on the way to a hit.
         let auth = self.0.auth.load();
         auth.authenticate(&credentials).await
+    }
+
+    /// Names the token of a request that [`App::caller`] refused with `error`, if it was refused because
+    /// the token has expired: for uploads that outlive their token.
+    pub fn late_caller(&self, headers: &HeaderMap, error: &AuthError) -> Option<TokenDigest> {
+        self.0.auth.load().late(&credentials(headers).ok()?, error)
     }
 
     /// Reads and drops the rest of a body whose answer is already decided, so that the client can
@@ -129,6 +131,11 @@ impl App {
             }
         });
     }
+}
+
+fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, AuthError> {
+    let values = headers.get_all(header::AUTHORIZATION).iter();
+    Credentials::from_header_values(values.map(|value| value.as_bytes()))
 }
 
 /// Whether the client waits before it sends its body (RFC 9110, section 10.1.1).

@@ -139,19 +139,24 @@ fn join<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
         if part.is_empty() {
             return Err(Fault::Missing(Absence::Empty));
         }
-        if index > 0 {
-            joined.push('/');
-        }
         check_length(joined.len() + part.len())?;
-        for c in part.chars() {
-            match c {
-                '%' => joined.push_str("%25"),
-                '/' => joined.push_str("%2F"),
-                c => joined.push(c),
-            }
-        }
+        push_part(&mut joined, part);
     }
     Ok(Value::text(joined)?)
+}
+
+/// Appends a part, escaped so that the parts can be told apart again. None may be empty.
+pub(in crate::auth) fn push_part(joined: &mut String, part: &str) {
+    if !joined.is_empty() {
+        joined.push('/');
+    }
+    for c in part.chars() {
+        match c {
+            '%' => joined.push_str("%25"),
+            '/' => joined.push_str("%2F"),
+            c => joined.push(c),
+        }
+    }
 }
 
 fn nonempty<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {

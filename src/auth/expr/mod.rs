@@ -41,6 +41,7 @@ use tree::Node;
 use value::Value;
 
 pub use error::{Absence, CompileError, EvalError};
+pub(super) use functions::push_part;
 pub use value::Kind;
 
 /// A compiled expression.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::error::{Class, Classify as _};
 
 fn github() -> Map<String, Json> {
     object(json!({
@@ -18,7 +19,7 @@ fn object(json: Json) -> Map<String, Json> {
 
 fn rules(namespaces: &[&str], allow_if: Option<&str>, write_if: Option<&str>) -> Rules {
     let texts: Vec<String> = namespaces.iter().map(ToString::to_string).collect();
-    Rules::compile(&texts, allow_if, write_if).unwrap()
+    Rules::compile(&texts, None, allow_if, write_if).unwrap()
 }
 
 fn apply(rules: &Rules, claims: &Map<String, Json>) -> Result<Granted, Refused> {
@@ -252,7 +253,7 @@ fn all_compile_errors_are_reported() {
         "claims.ref".to_owned(),
         "true".to_owned(),
     ];
-    let error = Rules::compile(&namespaces, Some("\"x\""), Some("not claims.a")).unwrap_err();
+    let error = Rules::compile(&namespaces, None, Some("\"x\""), Some("not claims.a")).unwrap_err();
     let places: Vec<Place> = error.problems().iter().map(|(place, _)| *place).collect();
     let expected = [
         Place::Namespace(0),
@@ -273,8 +274,77 @@ fn all_compile_errors_are_reported() {
 
 #[test]
 fn at_least_one_namespace() {
-    let error = Rules::compile(&[], None, None).unwrap_err();
+    let error = Rules::compile(&[], None, None, None).unwrap_err();
     assert_eq!(error.to_string(), "cache_key_exprs needs at least one expression");
+}
+
+fn with_ac(namespaces: &[&str], write_if: Option<&str>) -> Rules {
+    let texts: Vec<String> = namespaces.iter().map(ToString::to_string).collect();
+    Rules::compile(&texts, Some(TokenScopes::Ac), None, write_if).unwrap()
+}
+
+fn runtime(ac: &str) -> Map<String, Json> {
+    let mut claims = github();
+    claims.insert("ac".into(), ac.into());
+    claims
+}
+
+#[test]
+fn a_token_with_scopes_does_not_use_expressions() {
+    let rules = with_ac(&["claims.none"], None);
+    let granted = apply(
+        &rules,
+        &runtime(r#"[{"Scope":"refs/heads/main","Permission":3}]"#),
+    )
+    .unwrap();
+    assert_eq!(granted.source, Source::Ac);
+    assert!(granted.may_write);
+    assert_eq!(&**granted.scope.writable().path(), "4242/refs%2Fheads%2Fmain");
+    let granted = apply(&with_ac(&["claims.ref"], None), &github()).unwrap();
+    assert_eq!(granted.source, Source::Expressions);
+    assert_eq!(&**granted.scope.writable().path(), "refs/heads/main");
+}
+
+#[test]
+fn nothing_falls_back_from_bad_scopes_to_expressions() {
+    let rules = with_ac(&["claims.ref"], None);
+    for ac in ["", "[]", "null", r#"[{"Scope":"","Permission":3}]"#] {
+        let refused = apply(&rules, &runtime(ac)).unwrap_err();
+        assert!(matches!(refused, Refused::NoScopes(_)), "{ac}: {refused}");
+        assert_eq!(refused.class(), Class::Forbidden);
+    }
+    let mut claims = github();
+    claims.insert("ac".into(), Json::Null);
+    assert_eq!(apply(&rules, &claims), Err(Refused::NoScopes(AcError::Malformed)));
+}
+
+#[test]
+fn without_scopes_the_claim_is_like_any_other() {
+    let granted = apply(&rules(&["claims.ac"], None, None), &runtime("[]")).unwrap();
+    assert_eq!(&**granted.scope.writable().path(), "[]");
+}
+
+#[test]
+fn without_expressions_a_token_needs_scopes() {
+    let refused = apply(&with_ac(&[], None), &github()).unwrap_err();
+    assert_eq!(
+        refused.public(),
+        "the token gives no namespace: the claim `ac` is missing"
+    );
+}
+
+#[test]
+fn write_if_takes_away_and_never_gives() {
+    let check = |write_if, permission: u64, expected| {
+        let ac = format!(r#"[{{"Scope":"a","Permission":{permission}}}]"#);
+        let granted = apply(&with_ac(&[], Some(write_if)), &runtime(&ac)).unwrap();
+        assert_eq!(granted.may_write, expected, "{write_if} {permission}");
+    };
+    check("true", 3, true);
+    check("false", 3, false);
+    check("claims.none", 3, false);
+    check("true", 1, false);
+    check("false", 1, false);
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod explain;
 mod headers;
 mod issuers;
 mod keys;
+mod late;
 mod memory;
 mod rotation;
+mod scopes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

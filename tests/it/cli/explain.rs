@@ -38,7 +38,10 @@ async fn a_good_token_shows_issuer_rights_and_namespaces_in_order() {
 
     let ended = explain(&place, &place.issuer.token(claims("false"))).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(lines(&ended).contains(&"accepted: may read"), "{ended:?}");
+    assert!(
+        lines(&ended).contains(&"accepted: may read, but not write: read-only"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

@@ -229,6 +229,14 @@ fn provider_lists() {
             "c.yaml:2: oidc_providers[0].cache_key_exprs: the key is missing",
         ],
     );
+    check(
+        "oidc_providers: [{url: 'https://a.example', audiences: [x], scopes: bc}]",
+        &["c.yaml:2: oidc_providers[0].scopes: \"bc\" is not accepted"],
+    );
+    check(
+        "oidc_providers: [{url: 'https://a.example', audiences: [x], scopes: ac, cache_key_exprs: []}]",
+        &["c.yaml:2: oidc_providers[0].cache_key_exprs: the list is empty"],
+    );
     let twice = "\n  - url: https://a.example\n    cache_key_exprs: [a]".repeat(2);
     check(
         &format!("oidc_providers:{twice}"),
@@ -269,6 +277,15 @@ fn provider_values() {
     check(
         "allow_if: bad",
         &["c.yaml:5: oidc_providers[0].allow_if: Condition is bad"],
+    );
+    check(
+        "scopes: AC",
+        &["c.yaml:5: oidc_providers[0].scopes: \"AC\" is not accepted; write ac"],
+    );
+    check("scopes: [ac]", &["c.yaml:5: .. a list is not accepted; write ac"]);
+    check(
+        "scope: ac",
+        &["c.yaml:5: oidc_providers[0].scope: unknown key \"scope\"; did you mean \"scopes\"?"],
     );
 }
 

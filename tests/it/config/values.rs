@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::config::{Algorithm, Durability, ListenAddr, defaults};
+use chacha::config::{Algorithm, Durability, ListenAddr, TokenScopes, defaults};
 
 use super::{DISK, PROVIDER, accepted};
 
@@ -115,6 +115,21 @@ fn provider_options() {
     assert_eq!(provider.allow_if.as_deref(), Some("true"));
     assert_eq!(provider.leeway, Duration::ZERO);
     assert_eq!(provider.max_age, Some(Duration::from_secs(86_400)));
+}
+
+#[test]
+fn scopes_may_stand_alone_or_beside_expressions() {
+    let entry = "oidc_providers: [{url: 'https://a.example', audiences: [x], scopes: ac}]\n";
+    let alone = accepted(&format!("{entry}{DISK}")).config.providers.remove(0);
+    assert_eq!(alone.scopes, Some(TokenScopes::Ac));
+    assert_eq!(alone.cache_key_exprs, Vec::<String>::new());
+    let both = accepted(&format!("{PROVIDER}    scopes: ac\n{DISK}"))
+        .config
+        .providers
+        .remove(0);
+    assert_eq!(both.scopes, Some(TokenScopes::Ac));
+    assert_eq!(both.cache_key_exprs, ["claims.a"]);
+    assert_eq!(accepted(&top("")).config.providers[0].scopes, None);
 }
 
 #[test]

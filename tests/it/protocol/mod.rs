@@ -9,6 +9,7 @@ mod nx;
 mod ranges;
 mod read;
 mod reserved;
+mod scopes;
 mod tenants;
 mod turbo;
 mod webdav;

@@ -110,6 +110,7 @@ impl Issuer {
             audiences: vec![AUDIENCE.into()],
             algorithms: vec![Algorithm::RS256, Algorithm::ES256],
             cache_key_exprs: vec!["claims.repository".into()],
+            scopes: None,
             allow_if: None,
             write_if: None,
             leeway: Duration::from_secs(30),
