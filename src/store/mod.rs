@@ -7,6 +7,7 @@ mod budget;
 mod content;
 pub mod disk;
 mod error;
+pub mod journal;
 pub mod key;
 mod lock;
 mod locks;
