@@ -96,13 +96,7 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { scope, may_write, .. } = &self.identity;
-        let may = match (scope.readable().len() > 0, may_write) {
-            (true, true) => "may read and write",
-            (true, false) => "may read, but not write: read-only",
-            (false, true) => "may write, but may not read",
-            (false, false) => "may not read, and may not write",
-        };
-        write!(f, "accepted: {may}")?;
+        write!(f, "accepted: {}", rights(scope.readable().len() > 0, *may_write))?;
         if self.source == Source::Ac {
             f.write_str("\nscopes: from the claim `ac`")?;
         }
@@ -130,5 +124,14 @@ impl fmt::Display for Rights {
             ),
             None => Ok(()),
         }
+    }
+}
+
+fn rights(read: bool, write: bool) -> &'static str {
+    match (read, write) {
+        (true, true) => "may read and write",
+        (true, false) => "may read, but not write: read-only",
+        (false, true) => "may write, but may not read",
+        (false, false) => "may not read, and may not write",
     }
 }

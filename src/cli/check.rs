@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::auth::key_file_fault;
+use crate::auth::{SigningKey, key_file_fault};
 use crate::config::{Loaded, Problem};
 
 pub(super) fn execute(file: &Path) -> ExitCode {
@@ -29,7 +29,8 @@ pub(super) fn execute(file: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A server starts without them and looks for them again and again; but until they come, it knows nobody.
+/// Without its key sets a server starts and looks for them again and again, but until they come, it knows nobody.
+/// Without the signing key that is named it does not start.
 fn key_files(loaded: &Loaded) -> Vec<Problem> {
     let providers = loaded.config.providers.iter().enumerate();
     let faults = providers.filter_map(|(nth, provider)| {
@@ -37,5 +38,11 @@ fn key_files(loaded: &Loaded) -> Vec<Problem> {
         let key = format!("oidc_providers[{nth}].jwks_file");
         Some(loaded.places.problem(&key, fault))
     });
-    faults.collect()
+    faults.chain(signing_key(loaded)).collect()
+}
+
+fn signing_key(loaded: &Loaded) -> Option<Problem> {
+    let file = loaded.config.gha.signing_key_file.as_ref()?;
+    let fault = SigningKey::load(file).err()?;
+    Some(loaded.places.problem("gha.signing_key_file", fault.to_string()))
 }

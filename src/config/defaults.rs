@@ -63,6 +63,15 @@ pub const S3_PARALLEL_PARTS: usize = 8;
 /// `s3.staging_limit`, in bytes.
 pub const S3_STAGING_LIMIT: u64 = 10_000_000_000;
 
+/// `gha.link_lifetime`: longer than a slow download takes, and than a build may pause between two.
+pub const GHA_LINK_LIFETIME: Duration = HOUR;
+
+/// `gha.upload_timeout`.
+pub const GHA_UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// `gha.max_uploads`.
+pub const GHA_MAX_UPLOADS: usize = 1024;
+
 /// The largest file that is read, in bytes.
 pub(super) const FILE_LIMIT: usize = 1 << 20;
 
@@ -111,3 +120,10 @@ pub(super) const S3_PARALLEL_RANGE: RangeInclusive<u64> = 1..=64;
 
 /// Accepted values of `part_size`, in bytes: no part but the last may be smaller, says S3.
 pub(super) const S3_PART_RANGE: RangeInclusive<u64> = 5 << 20..=1 << 30;
+
+/// Accepted values of `link_lifetime` and `upload_timeout`.
+pub(super) const GHA_LIFETIME_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
+
+/// Accepted values of `max_uploads`.
+pub(super) const GHA_UPLOADS_RANGE: RangeInclusive<u64> = 1..=100_000;

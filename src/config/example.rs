@@ -3,7 +3,7 @@
 use super::expression::{ExpressionCheck, ExpressionKind};
 use super::keys::{ROOT, SECTIONS};
 use super::suggest::offered;
-use super::{Loaded, S3Config, S3Write, defaults, parse};
+use super::{GhaConfig, Loaded, S3Config, S3Write, defaults, parse};
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
 
@@ -102,6 +102,22 @@ fn shown_defaults_of_s3_are_the_defaults_of_the_code() {
     assert_eq!(shown, without_default);
     assert!(uncommented().contains("\n  write: through\n"));
     assert_eq!(S3Write::default(), S3Write::Through);
+}
+
+#[test]
+fn shown_defaults_of_gha_are_the_defaults_of_the_code() {
+    let shown = everything().config.gha;
+    let default = GhaConfig::default();
+    assert_eq!(read(EXAMPLE).config.gha, default);
+    assert!(shown.signing_key_file.is_some());
+    assert!(shown.forward_unknown_to.is_some() && shown.advertise_url.is_some());
+    let without_default = GhaConfig {
+        signing_key_file: None,
+        forward_unknown_to: None,
+        advertise_url: None,
+        ..shown
+    };
+    assert_eq!(without_default, default);
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub(super) const ROOT: &[Key] = &[
     plain("disk"),
     plain("s3"),
     plain("limits"),
+    plain("gha"),
 ];
 
 /// The keys of one entry of `oidc_providers`.
@@ -97,10 +98,21 @@ pub(super) const LIMITS: &[Key] = &[
     plain("drain_timeout"),
 ];
 
+/// The keys of `gha`.
+pub(super) const GHA: &[Key] = &[
+    plain("signing_key_file"),
+    plain("link_lifetime"),
+    plain("upload_timeout"),
+    plain("max_uploads"),
+    plain("forward_unknown_to"),
+    plain("advertise_url"),
+];
+
 /// All sections below the top, with the name under which a message speaks of them.
 pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("oidc_providers", PROVIDER),
     ("disk", DISK),
     ("s3", S3),
     ("limits", LIMITS),
+    ("gha", GHA),
 ];

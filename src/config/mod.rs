@@ -16,6 +16,7 @@ mod duration;
 #[cfg(test)]
 mod example;
 mod expression;
+mod gha;
 mod keypath;
 mod keys;
 mod leaf;
@@ -42,8 +43,8 @@ pub use load::{Loaded, load, parse};
 pub use places::Places;
 pub use problem::{Problem, Report};
 pub use sections::{
-    Algorithm, Config, DiskConfig, Durability, LimitsConfig, ListenAddr, ProviderConfig, S3Checksums,
-    S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,
+    Algorithm, Config, DiskConfig, Durability, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig,
+    S3Checksums, S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,
 };
 
 impl Config {

@@ -11,7 +11,7 @@ use super::leaf::Leaf;
 use super::reader::{Reader, Section};
 use super::suggest::nearest;
 use super::weburl::{self, Allowed};
-use super::{Algorithm, ProviderConfig, defaults};
+use super::{Algorithm, ProviderConfig, TokenScopes, defaults};
 
 const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
 const ALGORITHMS: [&str; 9] = [
@@ -86,6 +86,7 @@ fn provider(
     let allowed = Allowed {
         insecure_http: allow_insecure_http.unwrap_or(false),
         trailing_slash: allow_trailing_slash.unwrap_or(false),
+        ..Allowed::default()
     };
     let url = section.required(reader, "url", EXAMPLE, |leaf| {
         weburl::issuer(leaf.text()?, allowed)
@@ -93,9 +94,7 @@ fn provider(
     let audiences = audiences(reader, section);
     let algorithms = algorithms(reader, section);
     let cache_key_exprs = expression::namespaces(reader, section, expressions);
-    let scopes = section.optional(reader, "scopes", |leaf| {
-        leaf.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
-    });
+    let scopes = section.optional(reader, "scopes", scopes);
     let allow_if = expression::condition(reader, section, "allow_if", expressions);
     let write_if = expression::condition(reader, section, "write_if", expressions);
     let leeway = section.optional(reader, "leeway", |leaf| leaf.duration(&defaults::LEEWAY_RANGE));
@@ -114,6 +113,10 @@ fn provider(
         allow_insecure_http: allowed.insecure_http,
         ..default
     })
+}
+
+fn scopes(leaf: &Leaf<'_>) -> Result<TokenScopes, String> {
+    leaf.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
 }
 
 /// Reads a list of which every faulty entry is reported.

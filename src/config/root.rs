@@ -1,6 +1,7 @@
 //! The top of the file, and the section `limits`.
 
 use serde_yaml::Value;
+use url::Url;
 
 use super::expression::ExpressionCheck;
 use super::keypath::KeyPath;
@@ -8,7 +9,7 @@ use super::keys::{LIMITS, ROOT};
 use super::leaf::Leaf;
 use super::reader::{Reader, Section};
 use super::weburl::{self, Allowed};
-use super::{Config, LimitsConfig, ListenAddr, address, defaults, provider, tiers};
+use super::{Config, LimitsConfig, ListenAddr, address, defaults, gha, provider, tiers};
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
 pub(super) fn config(
@@ -19,17 +20,13 @@ pub(super) fn config(
     let root = Section::open(reader, KeyPath::default(), value, ROOT)?;
     let (listen, ops_listen) = listeners(reader, &root);
     let insecure_http = root.optional(reader, "allow_insecure_http", Leaf::flag);
-    let base_url = root.optional(reader, "base_url", |leaf| {
-        let allowed = Allowed {
-            insecure_http: insecure_http.unwrap_or(false),
-            ..Allowed::default()
-        };
-        weburl::base(leaf.text()?, allowed)
-    });
+    let insecure_http = insecure_http.unwrap_or(false);
+    let base_url = base_url(reader, &root, insecure_http);
     let providers = provider::providers(reader, &root, expressions);
     let (disk, s3) = tiers::tiers(reader, &root);
     let limits = limits(reader, &root);
     tiers::warn_of_entry_size(reader, disk.as_ref(), s3.as_ref(), limits.max_entry_size);
+    let gha = gha::gha(reader, &root, insecure_http);
     Some(Config {
         listen,
         ops_listen,
@@ -38,7 +35,25 @@ pub(super) fn config(
         disk,
         s3,
         limits,
+        gha,
     })
+}
+
+fn base_url(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> Option<Url> {
+    let leaf = root.leaf("base_url")?;
+    let allowed = Allowed {
+        insecure_http,
+        ..Allowed::default()
+    };
+    let url = leaf.read(reader, |leaf| weburl::base(leaf.text()?, allowed))?;
+    if url.path() != "/" {
+        reader.warn(
+            leaf.path(),
+            "has a path, which @actions/cache 4 and later drops from the URL of its requests; clients of GitHub's \
+             cache need a base_url without one",
+        );
+    }
+    Some(url)
 }
 
 fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {

@@ -27,6 +27,8 @@ pub struct Config {
     pub s3: Option<S3Config>,
     /// `limits`: what one client or one request may take.
     pub limits: LimitsConfig,
+    /// `gha`: the cache of GitHub Actions.
+    pub gha: GhaConfig,
 }
 
 /// One address to listen on.
@@ -265,6 +267,39 @@ impl Default for LimitsConfig {
             body_idle_timeout: defaults::BODY_IDLE_TIMEOUT,
             keep_alive: defaults::KEEP_ALIVE,
             drain_timeout: defaults::DRAIN_TIMEOUT,
+        }
+    }
+}
+
+/// The `gha` section: the cache of GitHub Actions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GhaConfig {
+    /// `signing_key_file`: the secret that seals links, equal on all servers with one bucket. Default: made once
+    /// and kept in the disk directory or the bucket.
+    pub signing_key_file: Option<PathBuf>,
+    /// `link_lifetime`: how long a download link is good, 1 min to 24 h. Default 1 h.
+    pub link_lifetime: Duration,
+    /// `upload_timeout`: an upload without traffic for this long is given up, 1 min to 24 h. Default 15 min.
+    pub upload_timeout: Duration,
+    /// `max_uploads`: uploads at once in one namespace, 1 to 100000. Default 1024.
+    pub max_uploads: usize,
+    /// `forward_unknown_to`: where requests for GitHub's other services go: scheme, host and port. Only hosts of
+    /// GitHub, because the token goes along, and loopback ones. Default: nowhere.
+    pub forward_unknown_to: Option<Url>,
+    /// `advertise_url`: under which the other servers of the bucket reach this one: scheme, host and port. `http`
+    /// only for loopback hosts, or with `allow_insecure_http: true` at the top of the file. Default: not at all.
+    pub advertise_url: Option<Url>,
+}
+
+impl Default for GhaConfig {
+    fn default() -> Self {
+        Self {
+            signing_key_file: None,
+            link_lifetime: defaults::GHA_LINK_LIFETIME,
+            upload_timeout: defaults::GHA_UPLOAD_TIMEOUT,
+            max_uploads: defaults::GHA_MAX_UPLOADS,
+            forward_unknown_to: None,
+            advertise_url: None,
         }
     }
 }

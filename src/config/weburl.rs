@@ -7,6 +7,8 @@ use url::{Host, Url};
 pub(super) struct Allowed {
     /// `allow_insecure_http: true` stands in the same section.
     pub(super) insecure_http: bool,
+    /// That switch belongs to the top of the file, not beside the key.
+    pub(super) at_top: bool,
     /// `allow_trailing_slash: true` stands in the same section.
     pub(super) trailing_slash: bool,
 }
@@ -59,6 +61,54 @@ pub(super) fn endpoint(text: &str, allowed: Allowed) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Checks the URL under which another server of the same bucket is reached.
+///
+/// # Errors
+/// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
+pub(super) fn neighbour(text: &str, allowed: Allowed) -> Result<Url, String> {
+    let url = parse(text, allowed, BARE)?;
+    if url.path() != "/" {
+        return Err(
+            "has a path; remove it: servers call each other by scheme, host and port alone".to_owned(),
+        );
+    }
+    Ok(url)
+}
+
+/// Where GitHub's results services are: of github.com, and of its enterprises with a domain of their own.
+const GITHUB: [&str; 2] = [".actions.githubusercontent.com", ".ghe.com"];
+
+/// Checks the URL of the service that requests are passed on to, with the token in them.
+///
+/// # Errors
+/// When it is no http(s) URL, belongs to nobody whom GitHub's tokens may be shown to, is `http` to another
+/// machine, or is more than scheme, host and port.
+pub(super) fn results_service(text: &str) -> Result<Url, String> {
+    // Its encryption is judged below: no switch makes up for that.
+    let allowed = Allowed {
+        insecure_http: true,
+        ..Allowed::default()
+    };
+    let url = parse(text, allowed, BARE)?;
+    let github =
+        matches!(url.host(), Some(Host::Domain(name)) if GITHUB.iter().any(|end| name.ends_with(end)));
+    if !github && !is_loopback(&url) {
+        return Err(
+            "is not a service of GitHub, and the tokens of jobs are sent there; write \
+             https://results-receiver.actions.githubusercontent.com, or the host of your enterprise, which ends in \
+             .ghe.com"
+                .to_owned(),
+        );
+    }
+    if url.scheme() == "http" && !is_loopback(&url) {
+        return Err("is not encrypted; write https://".to_owned());
+    }
+    if url.path() != "/" {
+        return Err("has a path; remove it: each request keeps its own".to_owned());
+    }
+    Ok(url)
+}
+
 /// The forms of a URL, for advice.
 const ANY: &str = "write https://host or https://host/path";
 
@@ -74,24 +124,31 @@ fn parse(text: &str, allowed: Allowed, forms: &str) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || !text.contains("://") {
         return Err(format!("is not an http(s) URL; {forms}"));
     }
-    let authority = text
-        .split("://")
-        .nth(1)
-        .and_then(|rest| rest.split(['/', '?', '#']).next());
-    if authority.is_some_and(|authority| authority.contains('@')) {
+    if has_user(text) {
         return Err("contains a user name or password; remove everything between :// and @".to_owned());
     }
     if text.contains(['?', '#']) {
         return Err("has a query or a fragment; remove it, beginning with the ? or #".to_owned());
     }
     if url.scheme() == "http" && !allowed.insecure_http && !is_loopback(&url) {
-        return Err(
-            "is not encrypted; write https://, or add `allow_insecure_http: true` \
-             beside it if everybody on the way may read and change what is sent"
-                .to_owned(),
-        );
+        let place = if allowed.at_top {
+            "at the top of the file"
+        } else {
+            "beside it"
+        };
+        return Err(format!(
+            "is not encrypted; write https://, or add `allow_insecure_http: true` {place} if everybody on the way \
+             may read and change what is sent"
+        ));
     }
     Ok(url)
+}
+
+/// Also an empty one, which the URL standard drops.
+fn has_user(text: &str) -> bool {
+    let rest = text.split("://").nth(1);
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// Whether it is this machine for certain.
@@ -110,6 +167,7 @@ mod tests {
 
     const NOTHING: Allowed = Allowed {
         insecure_http: false,
+        at_top: false,
         trailing_slash: false,
     };
 
@@ -157,6 +215,7 @@ mod tests {
         let all = Allowed {
             insecure_http: true,
             trailing_slash: true,
+            ..NOTHING
         };
         let check = |text| assert_eq!(issuer(text, all), Ok(text.to_owned()));
         check("http://issuer.internal");
@@ -192,5 +251,74 @@ mod tests {
             "s3://my-bucket",
             "is not an http(s) URL; write https://host or https://host:port",
         );
+    }
+
+    #[test]
+    fn neighbours_are_only_scheme_host_and_port() {
+        let allowed = Allowed {
+            at_top: true,
+            ..NOTHING
+        };
+        let check = |text, expected: &str| assert_eq!(neighbour(text, allowed).unwrap().as_str(), expected);
+        check("https://cache-1.internal:8443", "https://cache-1.internal:8443/");
+        check("http://127.0.0.1:8080/", "http://127.0.0.1:8080/");
+        let refused = |text, expected: &str| {
+            let fault = neighbour(text, allowed).expect_err(text);
+            assert!(fault.contains(expected), "{text}: {fault}");
+        };
+        refused(
+            "http://10.0.0.7:8080",
+            "`allow_insecure_http: true` at the top of the file",
+        );
+        refused("https://cache-1.internal/a", "has a path");
+        refused("10.0.0.7:8080", "write https://host or https://host:port");
+        let insecure_http = Allowed {
+            insecure_http: true,
+            ..allowed
+        };
+        assert!(neighbour("http://10.0.0.7:8080", insecure_http).is_ok());
+    }
+
+    #[test]
+    fn tokens_are_passed_on_to_github_and_to_this_machine_only() {
+        for text in [
+            "https://results-receiver.actions.githubusercontent.com",
+            "https://Results-Receiver.Actions.GithubUserContent.com/",
+            "https://pipelines.actions.githubusercontent.com",
+            "https://results.acme.ghe.com",
+            "http://127.0.0.1:9000",
+            "http://[::1]:9000",
+            "https://localhost",
+        ] {
+            assert!(results_service(text).is_ok(), "{text}");
+        }
+        let refused = |text, expected: &str| {
+            let fault = results_service(text).expect_err(text);
+            assert!(fault.contains(expected), "{text}: {fault}");
+        };
+        for text in [
+            "https://actions.githubusercontent.com",
+            "https://ghe.com",
+            "https://evilghe.com",
+            "https://results.ghe.com.evil.example",
+            "https://results.ghe.com.",
+            "https://github.com",
+            "https://10.0.0.7",
+            "https://0.0.0.0",
+            "http://cache.example.com",
+        ] {
+            refused(text, "is not a service of GitHub");
+        }
+        refused("http://results.acme.ghe.com", "write https://");
+        refused("https://results.acme.ghe.com/a", "has a path");
+        refused("https://results.acme.ghe.com?a", "query");
+        refused("https://me@results.acme.ghe.com", "user name or password");
+        refused(
+            "https://evil.example@results.acme.ghe.com",
+            "user name or password",
+        );
+        refused("results.acme.ghe.com", "is not a URL");
+        refused("https://evil.example#.ghe.com", "fragment");
+        refused("https://evil.example\\.ghe.com", "is not a service of GitHub");
     }
 }

@@ -102,6 +102,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "limits.keep_alive",
             old.limits.keep_alive != new.limits.keep_alive,
         ),
+        ("gha", old.gha != new.gha),
     ];
     changed
         .into_iter()

@@ -62,6 +62,30 @@ async fn a_key_set_that_cannot_be_used_is_not_ok() {
 }
 
 #[tokio::test]
+async fn a_signing_key_that_cannot_be_used_is_not_ok() {
+    let place = Place::new().await;
+    place.configure(|text| text + "gha: {signing_key_file: link.key}\n");
+    let check = async || place.spawn(&["check", "-f", "config.yaml"]).ended().await;
+    let line = "chacha: config.yaml:12: gha.signing_key_file: \"link.key\" ";
+    check()
+        .await
+        .failed(2, &[line, "does not exist", "openssl rand -base64 32"]);
+    for (text, expected) in [
+        ("", "fewer than 32 bytes"),
+        ("c2hvcnQ=\n", "fewer than 32 bytes"),
+        ("<html>this is long enough, but no key</html>", "holds neither"),
+    ] {
+        place.write("link.key", text);
+        check()
+            .await
+            .failed(2, &[line, expected, "openssl rand -base64 32"]);
+    }
+    place.write("link.key", &format!("{}\n", "0f".repeat(32)));
+    let ended = check().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn every_problem_of_a_broken_file_is_one_line() {
     let place = Place::new().await;
     place.configure(|text| {

@@ -242,13 +242,14 @@ async fn sighup_names_the_keys_that_need_a_restart() {
     let place = Place::new().await;
     let mut running = place.serve().await;
     place.configure(|text| {
-        text.replace("64MiB", "65MiB") + "limits: {keep_alive: 90s, max_entry_size: 1000}\n"
+        text.replace("64MiB", "65MiB")
+            + "limits: {keep_alive: 90s, max_entry_size: 1000}\ngha: {max_uploads: 7}\n"
     });
     // What can change has changed; the rest is named every time until the restart.
     for _ in 0..2 {
         let line = running.reload().await;
         assert_eq!(line["level"], "WARN", "{line}");
-        assert_eq!(line["keys"], "disk.limit, limits.keep_alive", "{line}");
+        assert_eq!(line["keys"], "disk.limit, limits.keep_alive, gha", "{line}");
     }
     let client = running.client(&place.issuer.token(json!({})));
     let large = client.put("/k", vec![b'x'; 1001]).await;

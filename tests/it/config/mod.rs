@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+mod gha;
 mod robust;
 mod s3;
 mod values;

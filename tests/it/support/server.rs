@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use chacha::config::{Config, DiskConfig, LimitsConfig, ListenAddr, ProviderConfig};
+use chacha::config::{Config, DiskConfig, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig};
 use chacha::server::Server;
 use chacha::telemetry::access::AccessLog;
 use chacha::telemetry::log::{Format, Guard};
@@ -198,6 +198,7 @@ fn config(provider: ProviderConfig, dir: &Path) -> Config {
         disk: Some(DiskConfig::new(dir.join("cache"), LIMIT)),
         s3: None,
         limits: LimitsConfig::default(),
+        gha: GhaConfig::default(),
     }
 }
 

@@ -1,0 +1,61 @@
+//! The section `gha`.
+
+use url::Url;
+
+use super::keys::GHA;
+use super::leaf::Leaf;
+use super::reader::{Reader, Section};
+use super::weburl::{self, Allowed};
+use super::{GhaConfig, defaults};
+
+/// Reads the section; what is absent or wrong keeps its default, and every fault is reported.
+/// `insecure_http` is the switch at the top of the file.
+pub(super) fn gha(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> GhaConfig {
+    let mut config = GhaConfig::default();
+    let section = root
+        .leaf("gha")
+        .and_then(|leaf| Section::open(reader, leaf.path().clone(), leaf.value(), GHA));
+    let Some(section) = section else {
+        return config;
+    };
+    config.signing_key_file = section.optional(reader, "signing_key_file", Leaf::file_path);
+    for (name, target) in [
+        ("link_lifetime", &mut config.link_lifetime),
+        ("upload_timeout", &mut config.upload_timeout),
+    ] {
+        let read = section.optional(reader, name, |leaf| leaf.duration(&defaults::GHA_LIFETIME_RANGE));
+        if let Some(read) = read {
+            *target = read;
+        }
+    }
+    let max_uploads = section.optional(reader, "max_uploads", |leaf| {
+        leaf.count(&defaults::GHA_UPLOADS_RANGE)
+    });
+    config.max_uploads = max_uploads.unwrap_or(config.max_uploads);
+    config.forward_unknown_to = section.optional(reader, "forward_unknown_to", |leaf| {
+        weburl::results_service(leaf.text()?)
+    });
+    config.advertise_url = advertise_url(reader, root, &section, insecure_http);
+    config
+}
+
+fn advertise_url(
+    reader: &mut Reader<'_>,
+    root: &Section<'_>,
+    section: &Section<'_>,
+    insecure_http: bool,
+) -> Option<Url> {
+    let leaf = section.leaf("advertise_url")?;
+    if root.leaf("s3").is_none() {
+        reader.warn(
+            leaf.path(),
+            "is not used: without `s3` there are no other servers that share entries; remove it",
+        );
+    }
+    let allowed = Allowed {
+        insecure_http,
+        at_top: true,
+        ..Allowed::default()
+    };
+    leaf.read(reader, |leaf| weburl::neighbour(leaf.text()?, allowed))
+}
