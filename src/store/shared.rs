@@ -55,8 +55,8 @@ pub trait Shared: Debug + Send + Sync + 'static {
     /// [`super::Error::Remote`].
     async fn remove(&self, name: &str) -> Result<()>;
 
-    /// At most 1,000 names that begin with `prefix` and come after the name `after`, in the order of their
-    /// bytes; fewer only if there are no more.
+    /// Names that begin with `prefix` and come after the name `after`, in the order of their
+    /// bytes: at least 1,000 unless there are no more.
     ///
     /// # Errors
     /// [`super::Error::Remote`].

@@ -11,13 +11,23 @@ use super::S3;
 use super::core::Core;
 use super::fault::{Failure, Why};
 use super::stats::Op;
+use super::upload::encryption;
 use crate::store::shared::{Listed, MAX_BYTES, Shared};
 use crate::store::{RemoteFault, Result};
 
 /// The longest key of an object in bytes.
 const LONGEST_KEY: usize = 1024;
+/// After so many names a list ends.
+const PAGE: usize = 1000;
 /// How often a name is created again while another writer is busy with it.
 const ATTEMPTS: u32 = 5;
+
+/// A part of a list.
+pub(super) struct Slice {
+    pub(super) names: Vec<Listed>,
+    /// For the part after this one; `None` if this is the last.
+    pub(super) next: Option<String>,
+}
 
 impl Core {
     /// Below the prefix of this version, so that one lifecycle rule covers everything; no entry has a name
@@ -26,8 +36,14 @@ impl Core {
         format!("{}{name}", self.config.object_prefix())
     }
 
-    async fn write_shared(
+    /// The longest name in bytes.
+    pub(super) fn longest_shared_name(&self) -> usize {
+        LONGEST_KEY - self.config.object_prefix().len()
+    }
+
+    pub(super) async fn write_shared(
         self: &Arc<Self>,
+        op: Op,
         name: &str,
         content: Bytes,
         if_absent: bool,
@@ -38,45 +54,48 @@ impl Core {
             .bucket(self.bucket())
             .key(self.shared_name(name))
             .set_if_none_match(if_absent.then(|| "*".to_owned()))
+            .set_server_side_encryption(encryption(&self.config))
+            .set_ssekms_key_id(self.config.sse_kms_key_id.clone())
             .content_length(content.len() as i64)
             .body(content.into());
-        Box::pin(self.call(Op::Put, request.send())).await.map(drop)
+        // The futures of the SDK are large.
+        Box::pin(self.call(op, request.send())).await.map(drop)
     }
 
-    async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, Failure> {
         let request = self
             .client
             .get_object()
             .bucket(self.bucket())
             .key(self.shared_name(name));
+        // The body comes under the same permit.
         let _permit = self.enter().await?;
         let answer = match self.ask(Op::Get, request.send()).await {
             Err(failure) if failure.why == Why::Missing => return Ok(None),
             other => other?,
         };
-        let damaged = |text: String| Failure::new(RemoteFault::Damaged, text);
-        if answer
-            .content_length
-            .is_some_and(|length| length > MAX_BYTES as i64)
-        {
-            return Err(damaged("the object is too long".to_owned()));
+        let broken = |fault, text: &str| {
+            self.failed(fault, text);
+            Failure::new(fault, text)
+        };
+        let fits = |length| (0..=MAX_BYTES as i64).contains(&length);
+        if !answer.content_length.is_some_and(fits) {
+            // Nobody of us made it.
+            return Ok(None);
         }
-        let reading = tokio::time::timeout(self.config.idle_timeout, answer.body.collect()).await;
-        match reading {
+        match tokio::time::timeout(self.config.idle_timeout, answer.body.collect()).await {
             Ok(Ok(body)) => Ok(Some(body.into_bytes())),
-            Ok(Err(error)) => Err(damaged(error.to_string())),
-            Err(_) => Err(Failure::new(
-                RemoteFault::Timeout,
-                "the object did not arrive in time",
-            )),
+            Ok(Err(error)) => Err(broken(RemoteFault::Other, &error.to_string())),
+            Err(_) => Err(broken(RemoteFault::Timeout, "a shared object did not come")),
         }
     }
 
-    async fn list_shared(
+    /// A part of the names with `prefix` that come after the name `after`, as many as S3 gives at once.
+    pub(super) async fn list_shared(
         self: &Arc<Self>,
         prefix: &str,
         after: Option<&str>,
-    ) -> Result<Vec<Listed>, Failure> {
+    ) -> Result<Slice, Failure> {
         let front = self.config.object_prefix();
         let request = self
             .client
@@ -85,13 +104,16 @@ impl Core {
             .prefix(self.shared_name(prefix))
             .set_start_after(after.map(|name| self.shared_name(name)));
         let answer = Box::pin(self.call(Op::List, request.send())).await?;
+        let more = answer.is_truncated == Some(true);
         let objects = answer.contents.unwrap_or_default().into_iter();
-        let listed = objects.filter_map(|object| {
+        let names = objects.filter_map(|object| {
             let name = object.key.as_deref()?.strip_prefix(front.as_str())?.to_owned();
             let written = object.last_modified.and_then(system_time);
             Some(Listed { name, written })
         });
-        Ok(listed.collect())
+        let names: Vec<_> = names.collect();
+        let next = names.last().filter(|_| more).map(|last| last.name.clone());
+        Ok(Slice { names, next })
     }
 }
 
@@ -102,7 +124,7 @@ fn system_time(time: DateTime) -> Option<SystemTime> {
 #[async_trait]
 impl Shared for S3 {
     fn longest_name(&self) -> usize {
-        LONGEST_KEY - self.core.config.object_prefix().len()
+        self.core.longest_shared_name()
     }
 
     async fn read(&self, name: &str) -> Result<Option<Bytes>> {
@@ -111,7 +133,7 @@ impl Shared for S3 {
     }
 
     async fn write(&self, name: &str, content: Bytes) -> Result<()> {
-        let written = self.core.write_shared(name, content, false).await;
+        let written = self.core.write_shared(Op::Put, name, content, false).await;
         written.map_err(|failure| failure.at("writing a shared object"))
     }
 
@@ -119,7 +141,7 @@ impl Shared for S3 {
         const OPERATION: &str = "creating a shared object";
         let mut conflict = None;
         for _ in 0..ATTEMPTS {
-            match self.core.write_shared(name, content.clone(), true).await {
+            match self.core.write_shared(Op::Put, name, content.clone(), true).await {
                 Ok(()) => return Ok(true),
                 Err(failure) if failure.why == Why::Precondition => return Ok(false),
                 Err(failure) if failure.why == Why::Conflict => conflict = Some(failure),
@@ -153,7 +175,21 @@ impl Shared for S3 {
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>> {
-        let listed = self.core.list_shared(prefix, after).await;
-        listed.map_err(|failure| failure.at("listing shared objects"))
+        let failed = |failure: Failure| failure.at("listing shared objects");
+        let mut names = Vec::new();
+        let mut after = after.map(ToOwned::to_owned);
+        while names.len() < PAGE {
+            let slice = self
+                .core
+                .list_shared(prefix, after.as_deref())
+                .await
+                .map_err(failed)?;
+            names.extend(slice.names);
+            after = slice.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(names)
     }
 }

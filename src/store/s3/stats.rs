@@ -16,12 +16,15 @@ pub(super) enum Op {
     CompleteUpload,
     AbortUpload,
     ListUploads,
+    /// To the journal.
+    Append,
+    /// Of the journal.
     List,
     Probe,
 }
 
 impl Op {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Head,
         Self::Get,
         Self::Put,
@@ -31,6 +34,7 @@ impl Op {
         Self::CompleteUpload,
         Self::AbortUpload,
         Self::ListUploads,
+        Self::Append,
         Self::List,
         Self::Probe,
     ];
@@ -46,6 +50,7 @@ impl Op {
             Self::CompleteUpload => "complete_upload",
             Self::AbortUpload => "abort_upload",
             Self::ListUploads => "list_uploads",
+            Self::Append => "append",
             Self::List => "list",
             Self::Probe => "probe",
         }
