@@ -2,6 +2,7 @@
 //! uploads that arrive in blocks.
 
 mod error;
+pub mod index;
 mod name;
 
 pub use error::{Error, Result};

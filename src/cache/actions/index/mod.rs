@@ -1,0 +1,253 @@
+//! What the Actions cache has, in memory: by namespace, version, key and time.
+//!
+//! A look-up costs one short lock and the length of the key, whatever the number of entries. Nothing here
+//! waits for anything.
+
+mod order;
+mod record;
+mod room;
+mod slab;
+mod tree;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use order::{Step, steps};
+pub use record::Record;
+pub use room::{Room, RoomDigest};
+
+use self::tree::Tree;
+use super::{CacheKey, Version};
+use crate::store::journal::Ulid;
+
+/// Locks, a power of two.
+const SHARDS: usize = 16;
+/// Entries that are copied under one lock.
+const SLICE: u32 = 256;
+
+/// An entry, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its namespace.
+    pub room: Room,
+    /// Its version.
+    pub version: Version,
+    /// Its whole key.
+    pub key: CacheKey,
+    /// Everything else.
+    pub record: Record,
+}
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The entry.
+    pub entry: Listed,
+    /// The number of its namespace in the order of the look-up, from 0.
+    pub place: usize,
+    /// Whether its key is the primary key.
+    pub exact: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Index {
+    shards: [Mutex<Shard>; SHARDS],
+    entries: AtomicUsize,
+    rooms: AtomicUsize,
+}
+
+type Shard = HashMap<RoomDigest, Tenant>;
+
+/// Has at least one version, and each has at least one entry.
+#[derive(Debug)]
+struct Tenant {
+    room: Room,
+    versions: HashMap<Version, Tree>,
+}
+
+impl Index {
+    /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed.
+    pub fn insert(&self, room: &Room, version: &Version, key: &CacheKey, record: Record) -> bool {
+        let mut shard = self.shard(room);
+        let tenant = shard.entry(*room.digest()).or_insert_with(|| {
+            self.rooms.fetch_add(1, Ordering::Relaxed);
+            Tenant {
+                room: room.clone(),
+                versions: HashMap::new(),
+            }
+        });
+        let tree = tenant.versions.entry(version.clone()).or_insert_with(Tree::new);
+        let before = tree.len();
+        let changed = tree.insert(key, record);
+        self.entries.fetch_add(tree.len() - before, Ordering::Relaxed);
+        changed
+    }
+
+    /// Removes the entry under this key if it is the one that `id` names. `false` if it is not there.
+    pub fn remove(&self, room: &Room, version: &Version, key: &CacheKey, id: Ulid) -> bool {
+        let mut shard = self.shard(room);
+        let Entry::Occupied(mut tenant) = shard.entry(*room.digest()) else {
+            return false;
+        };
+        let Entry::Occupied(mut tree) = tenant.get_mut().versions.entry(version.clone()) else {
+            return false;
+        };
+        if !tree.get_mut().remove(key, |record| record.id == id) {
+            return false;
+        }
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        if tree.get().len() == 0 {
+            tree.remove();
+        }
+        if tenant.get().versions.is_empty() {
+            tenant.remove();
+            self.rooms.fetch_sub(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// The entry under this key.
+    pub fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<Record> {
+        self.shard(room)
+            .get(room.digest())?
+            .versions
+            .get(version)?
+            .exact(key)
+    }
+
+    /// The newest entry whose key begins with `prefix`.
+    pub fn newest(&self, room: &Room, version: &Version, prefix: &str) -> Option<(CacheKey, Record)> {
+        let shard = self.shard(room);
+        let tree = shard.get(room.digest())?.versions.get(version)?;
+        tree.newest(prefix).map(|(key, record)| (key.clone(), record))
+    }
+
+    /// The first entry in GitHub's order ([`steps`], for each of `rooms`), without those named in `passed`.
+    pub fn find(
+        &self,
+        rooms: &[Room],
+        version: &Version,
+        keys: &[CacheKey],
+        passed: &[Ulid],
+    ) -> Option<Candidate> {
+        rooms.iter().enumerate().find_map(|(place, room)| {
+            let shard = self.shard(room);
+            let tree = shard.get(room.digest())?.versions.get(version)?;
+            let (key, record, exact) = order::find(tree, keys, passed)?;
+            drop(shard);
+            let entry = Listed {
+                room: room.clone(),
+                version: version.clone(),
+                key,
+                record,
+            };
+            Some(Candidate { entry, place, exact })
+        })
+    }
+
+    /// Entries of all versions whose keys begin with `prefix`, newest first, at most `limit`.
+    pub fn newest_first(&self, room: &Room, prefix: &str, limit: usize) -> Vec<Listed> {
+        let shard = self.shard(room);
+        let versions = shard.get(room.digest()).map(|tenant| &tenant.versions);
+        let trees = versions.into_iter().flatten();
+        let found = trees.flat_map(|(version, tree)| {
+            let newest = tree.newest_first(prefix).take(limit);
+            newest.map(move |(key, record)| Listed {
+                room: room.clone(),
+                version: version.clone(),
+                key: key.clone(),
+                record,
+            })
+        });
+        let mut found: Vec<_> = found.collect();
+        drop(shard);
+        found.sort_unstable_by_key(|listed| std::cmp::Reverse(listed.record));
+        found.truncate(limit);
+        found
+    }
+
+    /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
+    pub fn slices(&self) -> impl Iterator<Item = Vec<Listed>> {
+        self.rooms().into_iter().flat_map(move |room| {
+            let versions = self.versions(&room);
+            versions
+                .into_iter()
+                .flat_map(move |version| self.slices_of(room.clone(), version))
+        })
+    }
+
+    /// Whether a namespace has entries.
+    pub fn has(&self, room: &RoomDigest) -> bool {
+        self.locked(room).contains_key(room)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many namespaces have entries.
+    pub fn count_rooms(&self) -> usize {
+        self.rooms.load(Ordering::Relaxed)
+    }
+
+    fn rooms(&self) -> Vec<Room> {
+        let shards = self.shards.iter().map(lock);
+        shards
+            .flat_map(|shard| {
+                shard
+                    .values()
+                    .map(|tenant| tenant.room.clone())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn versions(&self, room: &Room) -> Vec<Version> {
+        let shard = self.shard(room);
+        let tenant = shard.get(room.digest());
+        tenant.map_or_else(Vec::new, |tenant| tenant.versions.keys().cloned().collect())
+    }
+
+    fn slices_of(&self, room: Room, version: Version) -> impl Iterator<Item = Vec<Listed>> {
+        let mut from = Some(0);
+        std::iter::from_fn(move || {
+            let (entries, next) = {
+                let shard = self.shard(&room);
+                let tree = shard.get(room.digest())?.versions.get(&version)?;
+                tree.slice(from?, SLICE)
+            };
+            from = next;
+            let entries = entries.into_iter().map(|(key, record)| Listed {
+                room: room.clone(),
+                version: version.clone(),
+                key,
+                record,
+            });
+            Some(entries.collect())
+        })
+    }
+
+    fn shard(&self, room: &Room) -> MutexGuard<'_, Shard> {
+        self.locked(room.digest())
+    }
+
+    fn locked(&self, room: &RoomDigest) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(room[0]) % SHARDS])
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! What is known about a committed entry without its bytes.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::store::ETag;
+use crate::store::journal::{Ulid, next_ulid, now_millis};
+
+/// An entry as the index has it. Ordered by age: `a < b` if `b` was committed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Record {
+    /// When it was committed, in milliseconds since 1970.
+    pub created: u64,
+    /// Names this entry, on all servers; no other one ever has it.
+    pub id: Ulid,
+    /// Length of the archive in bytes.
+    pub size: u64,
+    /// The entity tag, as bytes.
+    pub tag: [u8; 16],
+}
+
+impl Record {
+    /// An entry that is committed at this moment. `None` if `etag` is not 32 hex digits, as all of ours are.
+    pub fn now(size: u64, etag: &ETag) -> Option<Self> {
+        let text = etag.as_str();
+        let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let number = (digits && text.len() == 32).then(|| u128::from_str_radix(text, 16));
+        Some(Self {
+            created: now_millis(),
+            id: next_ulid(),
+            size,
+            tag: number?.ok()?.to_be_bytes(),
+        })
+    }
+
+    /// When it was committed.
+    pub fn created(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.created)
+    }
+
+    /// The entity tag.
+    pub fn etag(&self) -> ETag {
+        ETag::new(&format!("{:032x}", u128::from_be_bytes(self.tag)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::spool::Checksums;
+
+    #[test]
+    fn tags_keep_their_text() {
+        for body in ["", "a", "b", "abc"] {
+            let etag = Checksums::of(body.as_bytes()).etag();
+            let record = Record::now(7, &etag).expect("a tag of ours");
+            assert_eq!(record.etag(), etag);
+        }
+        for strange in ["", "abc", &"g".repeat(32), &format!("+{}", "0".repeat(31))] {
+            assert_eq!(Record::now(7, &ETag::new(strange)), None);
+        }
+    }
+
+    #[test]
+    fn later_records_are_greater() {
+        let etag = Checksums::of(b"").etag();
+        let records: Vec<_> = (0..100).filter_map(|_| Record::now(1, &etag)).collect();
+        assert!(records.len() == 100 && records.is_sorted());
+    }
+}

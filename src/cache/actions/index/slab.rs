@@ -1,0 +1,76 @@
+//! Values by number, in pages that never move once they are full: growing copies little.
+
+use std::ops::{Index, IndexMut};
+
+/// Values of one page, a power of two.
+const PAGE: usize = 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    pages: Vec<Vec<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Slab<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            pages: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// The number of the next value.
+    pub(super) fn next(&self) -> usize {
+        self.free.last().map_or_else(|| self.len(), |free| *free as usize)
+    }
+
+    /// Takes a value in; its number is what [`Slab::next`] said.
+    pub(super) fn add(&mut self, value: T) {
+        if let Some(free) = self.free.pop() {
+            self[free] = value;
+            return;
+        }
+        match self.pages.last_mut() {
+            Some(page) if page.len() < PAGE => page.push(value),
+            _ => {
+                // The first page of a small tree grows as it must.
+                let room = if self.pages.is_empty() { 1 } else { PAGE };
+                let mut page = Vec::with_capacity(room);
+                page.push(value);
+                self.pages.push(page);
+            }
+        }
+    }
+
+    /// Gives a number free; `filler` stands there until it is used again.
+    pub(super) fn remove(&mut self, at: u32, filler: T) {
+        self[at] = filler;
+        self.free.push(at);
+    }
+
+    /// Numbers in use and free ones.
+    pub(super) fn len(&self) -> usize {
+        let last = self.pages.last().map_or(0, Vec::len);
+        self.pages.len().saturating_sub(1) * PAGE + last
+    }
+
+    /// Numbers in use.
+    pub(super) fn used(&self) -> usize {
+        self.len() - self.free.len()
+    }
+}
+
+impl<T> Index<u32> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, at: u32) -> &T {
+        &self.pages[at as usize / PAGE][at as usize % PAGE]
+    }
+}
+
+impl<T> IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, at: u32) -> &mut T {
+        &mut self.pages[at as usize / PAGE][at as usize % PAGE]
+    }
+}

@@ -1,0 +1,229 @@
+//! The index against a naive model.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// By namespace, version and key.
+type Model = BTreeMap<(usize, usize, String), Record>;
+
+const ROOMS: usize = 3;
+const VERSIONS: usize = 2;
+
+fn rooms() -> Vec<Room> {
+    let room = |nth| Room::new("https://issuer".into(), format!("tenant-{nth}").into());
+    (0..ROOMS).map(room).collect()
+}
+
+fn version(nth: usize) -> Version {
+    Version::new(&format!("version-{nth}")).expect("version")
+}
+
+fn key(text: &str) -> CacheKey {
+    CacheKey::new(text).expect("key")
+}
+
+/// Entries of the same time differ in their ids.
+fn record(created: u64, id: u128) -> Record {
+    Record {
+        created,
+        id: Ulid(id),
+        size: id as u64 * 3,
+        tag: [id as u8; 16],
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Insert(u64),
+    Remove,
+    RemoveAnother,
+}
+
+/// Short ones over few bytes, so that many begin alike, some have characters of several bytes, and some
+/// are long.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => "[ab\u{e4}\u{7f}]{1,5}".prop_filter("control", |text| !text.contains('\u{7f}')),
+        4 => "[a-c]{1,3}",
+        2 => "k{200,203}[ab]{0,2}",
+    ]
+}
+
+fn changes() -> impl Strategy<Value = Vec<(usize, usize, String, Change)>> {
+    let change = prop_oneof![
+        6 => (0..6_u64).prop_map(Change::Insert),
+        3 => Just(Change::Remove),
+        1 => Just(Change::RemoveAnother),
+    ];
+    prop::collection::vec((0..ROOMS, 0..VERSIONS, texts(), change), 1..120)
+}
+
+/// Does the same to both.
+fn apply(changes: Vec<(usize, usize, String, Change)>) -> (Index, Model) {
+    let (index, mut model, rooms) = (Index::default(), Model::new(), rooms());
+    for (nth, (room, with, text, change)) in changes.into_iter().enumerate() {
+        let name = (room, with, text.clone());
+        let (room, with, key) = (&rooms[room], &version(with), &key(&text));
+        let present = model.get(&name).copied();
+        let wrong = Ulid(u128::MAX);
+        match change {
+            Change::Insert(created) => {
+                let new = record(created, nth as u128);
+                let expected = present.is_none_or(|present| present < new);
+                assert_eq!(index.insert(room, with, key, new), expected);
+                if expected {
+                    model.insert(name, new);
+                }
+            }
+            Change::Remove => {
+                let id = present.map_or(wrong, |record| record.id);
+                assert_eq!(index.remove(room, with, key, id), present.is_some());
+                model.remove(&name);
+            }
+            Change::RemoveAnother => assert!(!index.remove(room, with, key, wrong)),
+        }
+    }
+    (index, model)
+}
+
+/// Newest first.
+fn fitting(model: &Model, room: usize, with: usize, prefix: &str) -> Vec<(String, Record)> {
+    let fits = |(name, _): &(&(usize, usize, String), &Record)| {
+        name.0 == room && name.1 == with && name.2.starts_with(prefix)
+    };
+    let found = model
+        .iter()
+        .filter(fits)
+        .map(|(name, record)| (name.2.clone(), *record));
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|(_, record)| Reverse(*record));
+    found
+}
+
+fn check(index: &Index, model: &Model, room: usize, with: usize, text: &str) {
+    let (name, with_name) = (&rooms()[room], &version(with));
+    let expected = fitting(model, room, with, text);
+    let exact = model.get(&(room, with, text.to_owned())).copied();
+    assert_eq!(index.exact(name, with_name, &key(text)), exact);
+    let newest = index.newest(name, with_name, text);
+    let newest = newest.map(|(key, record)| (key.as_str().to_owned(), record));
+    assert_eq!(newest, expected.first().cloned());
+    let mut all: Vec<_> = (0..VERSIONS)
+        .flat_map(|with| fitting(model, room, with, text))
+        .collect();
+    all.sort_by_key(|(_, record)| Reverse(*record));
+    for limit in [0, 1, 3, 1000] {
+        let listed = index.newest_first(name, text, limit);
+        let listed = listed
+            .iter()
+            .map(|listed| (listed.key.as_str().to_owned(), listed.record));
+        assert!(listed.eq(all.iter().take(limit).cloned()));
+    }
+}
+
+/// GitHub's order, as the reference tells it, word for word.
+fn naive(
+    model: &Model,
+    rooms: &[usize],
+    with: usize,
+    keys: &[String],
+    passed: &[Ulid],
+) -> Option<(usize, String)> {
+    for (place, room) in rooms.iter().enumerate() {
+        for key in keys {
+            let wanted = |record: &Record| !passed.contains(&record.id);
+            if model.get(&(*room, with, key.clone())).is_some_and(wanted) {
+                return Some((place, key.clone()));
+            }
+            let mut all = fitting(model, *room, with, key).into_iter();
+            if let Some((key, _)) = all.find(|(_, record)| wanted(record)) {
+                return Some((place, key));
+            }
+        }
+    }
+    None
+}
+
+proptest! {
+    #[test]
+    fn the_index_is_as_the_model(changes in changes(), asked in prop::collection::vec(texts(), 1..20)) {
+        let (index, model) = apply(changes);
+        for room in 0..ROOMS {
+            for with in 0..VERSIONS {
+                let stored = model.keys().map(|name| name.2.clone());
+                for text in asked.iter().cloned().chain(stored) {
+                    check(&index, &model, room, with, &text);
+                }
+            }
+        }
+        prop_assert_eq!(index.len(), model.len());
+        let with_entries: std::collections::BTreeSet<_> = model.keys().map(|name| name.0).collect();
+        prop_assert_eq!(index.count_rooms(), with_entries.len());
+        let mut sliced: Vec<_> = index.slices().flatten().map(|listed| listed.record).collect();
+        let mut records: Vec<_> = model.values().copied().collect();
+        sliced.sort_unstable();
+        records.sort_unstable();
+        prop_assert_eq!(sliced, records);
+    }
+
+    #[test]
+    fn look_ups_go_in_the_order_of_github(
+        changes in changes(),
+        order in Just(vec![0, 1, 2]).prop_shuffle(),
+        count in 0..=ROOMS,
+        keys in prop::collection::vec(texts(), 1..6),
+    ) {
+        let (index, model) = apply(changes);
+        let order = &order[..count];
+        let named: Vec<_> = order.iter().map(|nth| rooms()[*nth].clone()).collect();
+        let wanted: Vec<_> = keys.iter().map(|text| key(text)).collect();
+        for with in 0..VERSIONS {
+            // Each one found is passed by in the next round, until nothing is left.
+            let mut passed = Vec::new();
+            loop {
+                let found = index.find(&named, &version(with), &wanted, &passed);
+                let expected = naive(&model, order, with, &keys, &passed);
+                prop_assert_eq!(found.as_ref().map(|found| (found.place, found.entry.key.as_str().to_owned())), expected);
+                let Some(found) = found else { break };
+                prop_assert_eq!(found.exact, found.entry.key == wanted[0]);
+                prop_assert_eq!(&found.entry.room, &named[found.place]);
+                passed.push(found.entry.record.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn repeated_keys_are_asked_for_once() {
+    let keys = [key("a"), key("ab"), key("a")];
+    let found: Vec<_> = steps(&keys).collect();
+    let expected = [
+        Step::Exact(&keys[0]),
+        Step::Prefix(&keys[0]),
+        Step::Exact(&keys[1]),
+        Step::Prefix(&keys[1]),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_empty_is_dropped() {
+    let (index, room) = (Index::default(), &rooms()[0]);
+    for nth in 0..3000_u32 {
+        assert!(index.insert(room, &version(0), &key(&nth.to_string()), record(1, nth.into())));
+    }
+    assert!(index.has(room.digest()) && index.len() == 3000);
+    assert_eq!(
+        index.slices().map(|slice| slice.len()).max(),
+        Some(SLICE as usize)
+    );
+    for nth in 0..3000_u32 {
+        assert!(index.remove(room, &version(0), &key(&nth.to_string()), Ulid(nth.into())));
+    }
+    assert!(!index.has(room.digest()) && index.is_empty());
+    assert!(index.shards.iter().all(|shard| lock(shard).is_empty()));
+}

@@ -1,0 +1,279 @@
+//! The entries of one version: a Patricia tree over the bytes of keys, whose nodes know the newest entry
+//! below them.
+//!
+//! A node stands where two keys differ first, so there is one node less than entries. A byte is nine bits:
+//! one that says that it is there, and its own eight; so a key and a longer one that begins with it differ.
+//! Bits of a key that no node asks about are not compared on the way down, only once at its end.
+
+use std::collections::BinaryHeap;
+
+use super::record::Record;
+use super::slab::Slab;
+use crate::cache::actions::CacheKey;
+
+/// To an entry if [`LEAF`] is set, else to a node.
+type Link = u32;
+const LEAF: u32 = 1 << 31;
+const NONE: Link = u32::MAX;
+/// What stands in a node that is free.
+const UNUSED: Node = Node {
+    bit: 0,
+    newest: NONE,
+    below: [NONE; 2],
+};
+
+#[derive(Debug)]
+struct Entry {
+    key: CacheKey,
+    record: Record,
+}
+
+/// All keys below it agree in the bits before `bit`.
+#[derive(Debug)]
+struct Node {
+    /// Number of the byte times 16, and the bit in it.
+    bit: u32,
+    /// The number of an entry.
+    newest: u32,
+    below: [Link; 2],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Tree {
+    entries: Slab<Option<Entry>>,
+    nodes: Slab<Node>,
+    root: Link,
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Slab::new(),
+            nodes: Slab::new(),
+            root: NONE,
+        }
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.used()
+    }
+
+    /// The entry under `key`.
+    pub(super) fn exact(&self, key: &CacheKey) -> Option<Record> {
+        let entry = self.entry(self.nearest(key.as_str().as_bytes()))?;
+        (entry.key == *key).then_some(entry.record)
+    }
+
+    /// The newest entry whose key begins with `prefix`.
+    pub(super) fn newest(&self, prefix: &str) -> Option<(&CacheKey, Record)> {
+        let entry = self.entry(self.newest_of(self.subtree(prefix)))?;
+        Some((&entry.key, entry.record))
+    }
+
+    /// All entries whose keys begin with `prefix`, newest first; each costs the depth of the tree.
+    pub(super) fn newest_first(&self, prefix: &str) -> impl Iterator<Item = (&CacheKey, Record)> {
+        let mut ahead = BinaryHeap::new();
+        let push = |ahead: &mut BinaryHeap<_>, link| {
+            ahead.extend(self.record(self.newest_of(link)).map(|record| (record, link)));
+        };
+        push(&mut ahead, self.subtree(prefix));
+        std::iter::from_fn(move || {
+            loop {
+                let (_, link) = ahead.pop()?;
+                if link & LEAF != 0 {
+                    return self.entry(link & !LEAF).map(|entry| (&entry.key, entry.record));
+                }
+                let below = self.nodes[link].below;
+                below.into_iter().for_each(|link| push(&mut ahead, link));
+            }
+        })
+    }
+
+    /// Entries in the order of their numbers, from the number `from` on, at most `limit` numbers; an entry
+    /// keeps its number. The second value is where to go on, `None` at the end.
+    pub(super) fn slice(&self, from: u32, limit: u32) -> (Vec<(CacheKey, Record)>, Option<u32>) {
+        let len = self.entries.len() as u32;
+        let end = from.saturating_add(limit).min(len);
+        let entries = (from..end).filter_map(|at| self.entry(at));
+        let found = entries.map(|entry| (entry.key.clone(), entry.record));
+        (found.collect(), (end < len).then_some(end))
+    }
+
+    /// Puts an entry in, unless the one under `key` is newer or the same. `false` if nothing changed.
+    pub(super) fn insert(&mut self, key: &CacheKey, record: Record) -> bool {
+        let near = self.nearest(key.as_str().as_bytes());
+        let Some(other) = self.entry(near) else {
+            self.root = self.add_entry(key, record) | LEAF;
+            return true;
+        };
+        let Some(bit) = first_difference(other.key.as_str().as_bytes(), key.as_str().as_bytes()) else {
+            return self.renew(near, record);
+        };
+        if self.entries.next() >= LEAF as usize - 1 {
+            return false;
+        }
+        let entry = self.add_entry(key, record);
+        let (above, link) = self.raise(entry, bit);
+        let newest = self.newer(self.newest_of(link), entry);
+        let mut below = [entry | LEAF; 2];
+        below[1 - bit_of(key.as_str().as_bytes(), bit)] = link;
+        let node = self.nodes.next() as u32;
+        self.nodes.add(Node { bit, newest, below });
+        self.relink(above, node);
+        true
+    }
+
+    /// Removes the entry under `key` if `which` says so.
+    pub(super) fn remove(&mut self, key: &CacheKey, which: impl FnOnce(&Record) -> bool) -> bool {
+        let bytes = key.as_str().as_bytes();
+        let (mut path, mut link) = (Vec::new(), self.root);
+        while link & LEAF == 0 {
+            let side = bit_of(bytes, self.nodes[link].bit);
+            path.push((link, side));
+            link = self.nodes[link].below[side];
+        }
+        let gone = link & !LEAF;
+        if !self
+            .entry(gone)
+            .is_some_and(|entry| entry.key == *key && which(&entry.record))
+        {
+            return false;
+        }
+        let Some((node, side)) = path.pop() else {
+            *self = Self::new();
+            return true;
+        };
+        let sibling = self.nodes[node].below[1 - side];
+        self.relink(path.last().copied(), sibling);
+        self.nodes.remove(node, UNUSED);
+        // Above a node that knows a newer one, all do.
+        for (node, _) in path.into_iter().rev() {
+            if self.nodes[node].newest != gone {
+                break;
+            }
+            let [one, two] = self.nodes[node].below;
+            self.nodes[node].newest = self.newer(self.newest_of(one), self.newest_of(two));
+        }
+        self.entries.remove(gone, None);
+        true
+    }
+
+    /// A newer record for an entry.
+    fn renew(&mut self, at: u32, record: Record) -> bool {
+        let Some(entry) = self.entries[at].as_mut().filter(|entry| entry.record < record) else {
+            return false;
+        };
+        entry.record = record;
+        self.raise(at, u32::MAX);
+        true
+    }
+
+    /// Tells the nodes above `bit` on the way to an entry about it. Answers the place below them.
+    fn raise(&mut self, entry: u32, bit: u32) -> (Option<(u32, usize)>, Link) {
+        let Some(key) = self.entry(entry).map(|entry| entry.key.clone()) else {
+            return (None, self.root);
+        };
+        let (mut above, mut link) = (None, self.root);
+        let mut is_newest = false;
+        while link & LEAF == 0 && self.nodes[link].bit < bit {
+            // Below a node that knows only older ones, all do.
+            is_newest = is_newest || self.newer(self.nodes[link].newest, entry) == entry;
+            if is_newest {
+                self.nodes[link].newest = entry;
+            }
+            let side = bit_of(key.as_str().as_bytes(), self.nodes[link].bit);
+            above = Some((link, side));
+            link = self.nodes[link].below[side];
+        }
+        (above, link)
+    }
+
+    fn relink(&mut self, above: Option<(u32, usize)>, link: Link) {
+        match above {
+            Some((node, side)) => self.nodes[node].below[side] = link,
+            None => self.root = link,
+        }
+    }
+
+    fn add_entry(&mut self, key: &CacheKey, record: Record) -> u32 {
+        let at = self.entries.next() as u32;
+        let key = key.clone();
+        self.entries.add(Some(Entry { key, record }));
+        at
+    }
+
+    /// The only entry that can have this key.
+    fn nearest(&self, key: &[u8]) -> u32 {
+        self.descend(key, u32::MAX) & !LEAF
+    }
+
+    /// The highest place below which all keys begin with `prefix`.
+    fn subtree(&self, prefix: &str) -> Link {
+        let link = self.descend(prefix.as_bytes(), (prefix.len() as u32).saturating_mul(16));
+        let any = self.entry(self.newest_of(link));
+        let fits = any.is_some_and(|entry| entry.key.as_str().as_bytes().starts_with(prefix.as_bytes()));
+        if fits { link } else { NONE }
+    }
+
+    /// Goes down while nodes ask about bits of `key` before `end`.
+    fn descend(&self, key: &[u8], end: u32) -> Link {
+        let mut link = self.root;
+        while link & LEAF == 0 {
+            let node = &self.nodes[link];
+            if node.bit >= end {
+                break;
+            }
+            link = node.below[bit_of(key, node.bit)];
+        }
+        link
+    }
+
+    fn newest_of(&self, link: Link) -> u32 {
+        match link & LEAF {
+            0 => self.nodes[link].newest,
+            _ => link & !LEAF,
+        }
+    }
+
+    fn newer(&self, one: u32, two: u32) -> u32 {
+        if self.record(one) < self.record(two) {
+            two
+        } else {
+            one
+        }
+    }
+
+    fn record(&self, at: u32) -> Option<Record> {
+        Some(self.entry(at)?.record)
+    }
+
+    fn entry(&self, at: u32) -> Option<&Entry> {
+        if at == NONE & !LEAF {
+            return None;
+        }
+        self.entries[at].as_ref()
+    }
+}
+
+fn bit_of(key: &[u8], bit: u32) -> usize {
+    let Some(byte) = key.get(bit as usize / 16) else {
+        return 0;
+    };
+    match bit % 16 {
+        0 => 1,
+        nth => usize::from(byte >> (8 - nth) & 1),
+    }
+}
+
+/// The first bit in which two keys differ; `None` if they are equal.
+fn first_difference(one: &[u8], two: &[u8]) -> Option<u32> {
+    let common = one.iter().zip(two).take_while(|(one, two)| one == two).count();
+    let bit = match (one.get(common), two.get(common)) {
+        (None, None) => return None,
+        (Some(one), Some(two)) => 1 + (one ^ two).leading_zeros(),
+        _ => 0,
+    };
+    Some(common as u32 * 16 + bit)
+}
