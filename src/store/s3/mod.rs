@@ -7,6 +7,7 @@
 //! - A write is sent before it is made visible ([`upload`]), from where its bytes are, so that it can be
 //!   sent again. A condition is held against our tag, and a race is decided by S3.
 //! - What a crash leaves in the bucket is found again ([`records`], [`sweep`]).
+//! - What servers tell each other is in the names of small objects ([`mod@journal`]).
 //! - Every request needs a permit of `s3.max_concurrency`, and a server that fails again and again is
 //!   given a rest ([`health`]).
 
@@ -16,6 +17,7 @@ mod credentials;
 mod delete;
 mod fault;
 mod health;
+mod journal;
 mod object;
 mod read;
 mod records;

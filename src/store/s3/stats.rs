@@ -16,11 +16,15 @@ pub(super) enum Op {
     CompleteUpload,
     AbortUpload,
     ListUploads,
+    /// To the journal.
+    Append,
+    /// Of the journal.
+    List,
     Probe,
 }
 
 impl Op {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Head,
         Self::Get,
         Self::Put,
@@ -30,6 +34,8 @@ impl Op {
         Self::CompleteUpload,
         Self::AbortUpload,
         Self::ListUploads,
+        Self::Append,
+        Self::List,
         Self::Probe,
     ];
 
@@ -44,6 +50,8 @@ impl Op {
             Self::CompleteUpload => "complete_upload",
             Self::AbortUpload => "abort_upload",
             Self::ListUploads => "list_uploads",
+            Self::Append => "append",
+            Self::List => "list",
             Self::Probe => "probe",
         }
     }

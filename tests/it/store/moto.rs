@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use chacha::config::{S3Config, S3CredentialFiles};
+use chacha::store::journal::{Journal, Note, next_ulid};
 
 use super::suite::Tier;
 use super::support::*;
@@ -132,4 +133,23 @@ async fn the_server_knows_uploads_in_parts() {
     complete.if_none_match("*").send().await.unwrap();
     let head = server.client.head_object().bucket(bucket).key("b").send().await;
     assert_eq!(head.unwrap().content_length, Some(5 * MIB as i64 + 10));
+}
+
+#[tokio::test]
+#[ignore = "needs CHACHA_TEST_S3"]
+async fn the_server_keeps_a_journal() {
+    let server = required().await;
+    let (s3, _store, _tasks) = super::s3::open(&server.config, server.dir.path()).await;
+    let (shelf, long) = ("a".repeat(64), body(2 * KIB, 1));
+    let (first, second) = (next_ulid(), next_ulid());
+    s3.append(&shelf, first, b"one").await.unwrap();
+    s3.append(&shelf, second, &long).await.unwrap();
+    let page = s3.list(&shelf, None, None).await.unwrap();
+    assert_eq!(
+        page.records,
+        [(first, Note::Here("one".into())), (second, Note::Apart)]
+    );
+    let page = s3.list(&shelf, Some(first), None).await.unwrap();
+    assert_eq!((page.records, page.next), (vec![(second, Note::Apart)], None));
+    assert!(s3.read(&shelf, second).await.unwrap().unwrap() == long);
 }

@@ -271,7 +271,8 @@ fn storage_class(config: &S3Config) -> Option<types::StorageClass> {
     config.storage_class.as_deref().map(types::StorageClass::from)
 }
 
-fn encryption(config: &S3Config) -> Option<types::ServerSideEncryption> {
+/// The header for objects that are to be encrypted.
+pub(super) fn encryption(config: &S3Config) -> Option<types::ServerSideEncryption> {
     config.server_side_encryption.map(|kind| match kind {
         ServerSideEncryption::Aes256 => types::ServerSideEncryption::Aes256,
         ServerSideEncryption::Kms => types::ServerSideEncryption::AwsKms,

@@ -2,6 +2,7 @@
 
 mod faults;
 mod health;
+mod journal;
 mod objects;
 mod wire;
 mod writers;
