@@ -3,6 +3,7 @@
 
 mod error;
 pub mod index;
+pub mod ledger;
 mod name;
 
 pub use error::{Error, Result};

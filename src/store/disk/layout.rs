@@ -5,6 +5,7 @@
 //! tmp/                                 bodies under construction; emptied at start
 //! marks/                               what another tier has not heard of yet
 //! parts/                               what another tier was sent in part
+//! actions/ledger                       what the Actions cache has; its own module says how
 //! index                                snapshot of the index
 //! lock                                 held by the running server; holds its pid
 //! format                               version of this layout
@@ -47,6 +48,10 @@ impl Layout {
 
     pub(super) fn parts(&self) -> PathBuf {
         self.root.join("parts")
+    }
+
+    pub(super) fn actions(&self) -> PathBuf {
+        self.root.join("actions")
     }
 
     pub(super) fn index(&self) -> PathBuf {

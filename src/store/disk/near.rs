@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::core::Core;
 use super::marks::{Left, Mark};
 use super::{Digest, Disk, format};
-use crate::store::budget::BLOCK;
+use crate::config::Durability;
+use crate::store::budget::{Ask, BLOCK};
 use crate::store::spool::Checksums;
 use crate::store::{Entry, Error, Result, Store, StoreKey};
 
@@ -102,6 +103,33 @@ impl Disk {
     pub fn parts_folder(&self) -> PathBuf {
         self.core.budget.adjust(NOTES.min(self.limit() / 64) as i64);
         self.core.layout.parts()
+    }
+
+    /// A folder for the ledger of the Actions cache. Whoever makes it and writes there says so with
+    /// [`Disk::account`] and [`Disk::claim`].
+    pub fn actions_folder(&self) -> PathBuf {
+        self.core.layout.actions()
+    }
+
+    /// Whether what is written has to survive a power loss (`disk.durability: fsync`).
+    pub fn is_synced(&self) -> bool {
+        self.core.durability == Durability::Fsync
+    }
+
+    /// `bytes` more are in use below the directory, in whole blocks; fewer if it is negative. For a little at
+    /// once: it waits for nobody.
+    pub fn account(&self, bytes: i64) {
+        self.core.budget.adjust(bytes);
+    }
+
+    /// Waits until there is room for `bytes`, which count as used then.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::Stopping`].
+    pub async fn claim(&self, bytes: u64) -> Result<()> {
+        let room = self.core.budget.reserve(bytes, Ask::New).await?;
+        room.settle(bytes);
+        Ok(())
     }
 
     async fn blocking<T: Send + 'static>(

@@ -1,0 +1,207 @@
+//! The bytes of the ledger.
+//!
+//! ```text
+//! magic      8 bytes
+//! line       length of the content 4, CRC-64/NVME of the content 8, content
+//! content    kind 1, then
+//!   place      issuer, path, version: each its length 4 and its bytes. Numbered from 0 in the file
+//!   committed  number of the place 4, created 8, id 16, size 8, tag 16, key
+//!   removed    number of the place 4, id 16, key
+//!   seen       digest of the namespace 32, cursor 16
+//! ```
+//!
+//! Numbers are little endian.
+
+use std::collections::HashMap;
+
+use crate::cache::actions::index::{Listed, Record, Room, RoomDigest};
+use crate::cache::actions::{CacheKey, Version};
+use crate::store::journal::Ulid;
+use crate::store::spool::crc;
+
+pub(super) const MAGIC: &[u8; 8] = b"chachaA1";
+/// Length and checksum in front of a line.
+pub(super) const HEAD: usize = 12;
+/// Longest content in bytes: far more than keys, versions and namespaces may have.
+pub(super) const LONGEST: usize = 1 << 20;
+
+const PLACE: u8 = 1;
+const COMMITTED: u8 = 2;
+const REMOVED: u8 = 3;
+const SEEN: u8 = 4;
+
+/// What the ledger keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// An entry is there.
+    Committed(Listed),
+    /// It is gone; of the record only the id counts.
+    Removed(Listed),
+    /// The journal of a namespace was read up to this name.
+    Seen(RoomDigest, Ulid),
+}
+
+/// A line as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Place(Room, Version),
+    Item(Item),
+}
+
+/// Namespaces and versions, which lines name by a number.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    list: Vec<(Room, Version)>,
+    numbers: HashMap<(RoomDigest, Version), u32>,
+}
+
+impl Places {
+    /// The next number stands for these.
+    pub(super) fn add(&mut self, room: Room, version: Version) -> u32 {
+        let number = self.list.len() as u32;
+        self.numbers.insert((*room.digest(), version.clone()), number);
+        self.list.push((room, version));
+        number
+    }
+
+    /// How many numbers were given.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Takes the numbers from `len` on back.
+    pub(super) fn truncate(&mut self, len: usize) {
+        for (room, version) in self.list.drain(len..) {
+            self.numbers.remove(&(*room.digest(), version));
+        }
+    }
+
+    /// Appends the line of an item, after one for its place if that has no number yet.
+    pub(super) fn encode(&mut self, item: &Item, bytes: &mut Vec<u8>) {
+        match item {
+            Item::Committed(listed) => {
+                let place = self.number(listed, bytes);
+                line(bytes, COMMITTED, |bytes| {
+                    bytes.extend_from_slice(&place.to_le_bytes());
+                    bytes.extend_from_slice(&encode_record(&listed.record));
+                    bytes.extend_from_slice(listed.key.as_str().as_bytes());
+                });
+            }
+            Item::Removed(listed) => {
+                let place = self.number(listed, bytes);
+                line(bytes, REMOVED, |bytes| {
+                    bytes.extend_from_slice(&place.to_le_bytes());
+                    bytes.extend_from_slice(&listed.record.id.0.to_le_bytes());
+                    bytes.extend_from_slice(listed.key.as_str().as_bytes());
+                });
+            }
+            Item::Seen(room, cursor) => line(bytes, SEEN, |bytes| {
+                bytes.extend_from_slice(room);
+                bytes.extend_from_slice(&cursor.0.to_le_bytes());
+            }),
+        }
+    }
+
+    fn number(&mut self, listed: &Listed, bytes: &mut Vec<u8>) -> u32 {
+        let (room, version) = (&listed.room, &listed.version);
+        // A clone of a version is two words and a count.
+        if let Some(number) = self.numbers.get(&(*room.digest(), version.clone())) {
+            return *number;
+        }
+        line(bytes, PLACE, |bytes| {
+            for part in [room.issuer(), room.path(), version.text()] {
+                bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        });
+        self.add(room.clone(), version.clone())
+    }
+
+    /// Reads the content of a line; `None` if it is none.
+    pub(super) fn decode(&self, content: &[u8]) -> Option<Line> {
+        let (kind, rest) = content.split_first()?;
+        let item = match *kind {
+            PLACE => return place(rest),
+            COMMITTED => {
+                let (number, rest) = rest.split_first_chunk()?;
+                let (record, key) = rest.split_first_chunk()?;
+                Item::Committed(self.listed(*number, decode_record(record), key)?)
+            }
+            REMOVED => {
+                let (number, rest) = rest.split_first_chunk()?;
+                let (id, key) = rest.split_first_chunk()?;
+                let record = Record {
+                    created: 0,
+                    id: Ulid(u128::from_le_bytes(*id)),
+                    size: 0,
+                    tag: [0; 16],
+                };
+                Item::Removed(self.listed(*number, record, key)?)
+            }
+            SEEN => {
+                let (room, rest) = rest.split_first_chunk()?;
+                Item::Seen(*room, Ulid(u128::from_le_bytes(*rest.as_array()?)))
+            }
+            _ => return None,
+        };
+        Some(Line::Item(item))
+    }
+
+    fn listed(&self, number: [u8; 4], record: Record, key: &[u8]) -> Option<Listed> {
+        let (room, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
+        Some(Listed {
+            room: room.clone(),
+            version: version.clone(),
+            key: CacheKey::new(std::str::from_utf8(key).ok()?).ok()?,
+            record,
+        })
+    }
+}
+
+fn line(bytes: &mut Vec<u8>, kind: u8, content: impl FnOnce(&mut Vec<u8>)) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; HEAD]);
+    bytes.push(kind);
+    content(bytes);
+    let (head, content) = bytes[start..].split_at_mut(HEAD);
+    head[..4].copy_from_slice(&(content.len() as u32).to_le_bytes());
+    head[4..].copy_from_slice(&crc(content).to_le_bytes());
+}
+
+fn place(mut rest: &[u8]) -> Option<Line> {
+    let mut text = || {
+        let (length, more) = rest.split_first_chunk()?;
+        let (text, more) = more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        rest = more;
+        std::str::from_utf8(text).ok()
+    };
+    let (issuer, path, version) = (text()?, text()?, text()?);
+    let room = Room::new(issuer.into(), path.into());
+    let version = Version::new(version).ok()?;
+    rest.is_empty().then_some(Line::Place(room, version))
+}
+
+/// A record is 48 bytes here and in the journal.
+pub(in crate::cache::actions) const RECORD: usize = 48;
+
+/// See [`RECORD`].
+pub(in crate::cache::actions) fn encode_record(record: &Record) -> [u8; RECORD] {
+    let mut bytes = [0; RECORD];
+    bytes[..8].copy_from_slice(&record.created.to_le_bytes());
+    bytes[8..24].copy_from_slice(&record.id.0.to_le_bytes());
+    bytes[24..32].copy_from_slice(&record.size.to_le_bytes());
+    bytes[32..].copy_from_slice(&record.tag);
+    bytes
+}
+
+/// See [`RECORD`].
+pub(in crate::cache::actions) fn decode_record(bytes: &[u8; RECORD]) -> Record {
+    let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| bytes[at + nth]));
+    let half = |at: usize| u128::from(number(at));
+    Record {
+        created: number(0),
+        id: Ulid(half(16) << 64 | half(8)),
+        size: number(24),
+        tag: std::array::from_fn(|nth| bytes[32 + nth]),
+    }
+}

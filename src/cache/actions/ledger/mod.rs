@@ -1,0 +1,263 @@
+//! What survives a restart: an append-only file of what was committed and removed, so that a start needs to
+//! open no entry.
+//!
+//! - Lines of many callers go out with one write; whoever adds some is answered when they are in the file.
+//!   One owner at a time has the end of the file ([`write`]), so no lock is held while it is written.
+//! - A start reads it in the background into the index. A torn end is cut off; damage ends the reading, and
+//!   what was behind it is lost: those entries are misses.
+//! - When more than half of it is about what is gone, it is written anew ([`rewrite`]).
+//!
+//! Whoever changes the index does so first, and tells the ledger then: what was told before the ledger is
+//! written anew is in the index, what comes later is copied.
+
+mod format;
+mod read;
+mod rewrite;
+mod site;
+mod write;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+pub use format::Item;
+pub use site::{Account, Site};
+
+use self::rewrite::Rewritten;
+use self::write::Writer;
+use super::index::{Index, RoomDigest};
+use crate::store::journal::Ulid;
+use crate::store::{Error, Result};
+use crate::tasks::Tasks;
+
+const OPERATION: &str = "writing the ledger of the Actions cache";
+
+/// See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    site: Site,
+    index: Arc<Index>,
+    tasks: Tasks,
+    loaded: CancellationToken,
+    queue: Mutex<Queue>,
+    /// Up to where the journals of namespaces were read.
+    seen: Mutex<HashMap<RoomDigest, Ulid>>,
+    bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Away while the file is read or written.
+    writer: Option<Box<Writer>>,
+    /// It could not be read: nothing is kept.
+    is_lost: bool,
+    waiting: Vec<Waiting>,
+    rewriting: bool,
+    rewritten: Option<Option<Rewritten>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    items: Vec<Item>,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+impl Ledger {
+    /// Opens the ledger of a folder that is this process's alone, and begins to read it into `index`.
+    pub fn open(site: Site, index: Arc<Index>, tasks: &Tasks) -> Self {
+        let shared = Arc::new(Shared {
+            site,
+            index,
+            tasks: tasks.clone(),
+            loaded: CancellationToken::new(),
+            queue: Mutex::default(),
+            seen: Mutex::default(),
+            bytes: AtomicU64::new(0),
+        });
+        let loading = Arc::clone(&shared);
+        drop(tasks.spawn_blocking(move || loading.load()));
+        Self { shared }
+    }
+
+    /// Resolves when everything is in the index that will come from the ledger.
+    pub async fn loaded(&self) {
+        self.shared.loaded.cancelled().await;
+    }
+
+    /// Adds items, all or none; returns when they are in the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NoSpace`]; [`Error::Stopping`] if the ledger could not be opened, or the server
+    /// stops.
+    pub async fn append(&self, items: Vec<Item>) -> Result<()> {
+        let (answer, outcome) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            if queue.is_lost {
+                return Err(Error::Stopping);
+            }
+            queue.waiting.push(Waiting { items, answer });
+        }
+        self.shared.kick();
+        outcome.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// Up to where the journal of a namespace was read.
+    pub fn seen(&self, room: &RoomDigest) -> Option<Ulid> {
+        self.shared.seen().get(room).copied()
+    }
+
+    /// Length of the file in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// Blocking: reads the file.
+    fn load(self: Arc<Self>) {
+        // Also if the reading panics: look-ups do not wait for ever.
+        let _told = self.loaded.clone().drop_guard();
+        let stopping = self.tasks.stopping();
+        let writer = Writer::load(
+            &self.site,
+            &self.index,
+            |item| self.note(std::iter::once(item)),
+            || !stopping.is_cancelled(),
+        );
+        let writer = writer.unwrap_or_else(|error| {
+            tracing::warn!(
+                %error, "cannot read the ledger of the Actions cache; what is stored now is a miss after a restart"
+            );
+            None
+        });
+        match writer {
+            Some(writer) => self.give_back(Box::new(writer)),
+            None => {
+                let mut queue = self.lock();
+                queue.is_lost = true;
+                // Their senders are dropped, which is the answer.
+                let waiting = std::mem::take(&mut queue.waiting);
+                drop((queue, waiting));
+            }
+        }
+    }
+
+    /// Lets somebody write if there is something to write and nobody does.
+    fn kick(self: &Arc<Self>) {
+        let mut queue = self.lock();
+        if queue.waiting.is_empty() && queue.rewritten.is_none() {
+            return;
+        }
+        if let Some(writer) = queue.writer.take() {
+            drop(queue);
+            let shared = Arc::clone(self);
+            drop(self.tasks.spawn_blocking(move || shared.write(writer)));
+        }
+    }
+
+    /// Blocking: writes until nothing is left.
+    fn write(self: &Arc<Self>, mut writer: Box<Writer>) {
+        loop {
+            let (waiting, rewritten) = {
+                let mut queue = self.lock();
+                (std::mem::take(&mut queue.waiting), queue.rewritten.take())
+            };
+            if waiting.is_empty() && rewritten.is_none() {
+                return self.give_back(writer);
+            }
+            if let Some(rewritten) = rewritten {
+                self.take_over(&mut writer, rewritten);
+            }
+            self.write_all(&mut writer, waiting);
+        }
+    }
+
+    fn write_all(&self, writer: &mut Writer, waiting: Vec<Waiting>) {
+        let items = || waiting.iter().flat_map(|waiting| &waiting.items);
+        let written = writer.append(&self.site, items());
+        match &written {
+            Ok(()) => {
+                self.note(items());
+                self.bytes.store(writer.len(), Ordering::Relaxed);
+            }
+            Err(error) => tracing::warn!(%error, "cannot write the ledger of the Actions cache"),
+        }
+        let failed = written.err().map(|error| error.kind());
+        for waiting in waiting {
+            let outcome = failed.map_or(Ok(()), |kind| Err(Error::io(OPERATION, io::Error::from(kind))));
+            // Who asked may have left.
+            let _left = waiting.answer.send(outcome);
+        }
+    }
+
+    fn take_over(&self, writer: &mut Writer, rewritten: Option<Rewritten>) {
+        if let Some(rewritten) = rewritten
+            && let Err(error) = rewritten.replace(&self.site, writer)
+        {
+            tracing::warn!(%error, "cannot write the ledger of the Actions cache anew");
+        }
+        writer.rest();
+        self.lock().rewriting = false;
+    }
+
+    /// Ends a turn of writing.
+    fn give_back(self: &Arc<Self>, writer: Box<Writer>) {
+        self.bytes.store(writer.len(), Ordering::Relaxed);
+        let (from, estimate) = (writer.len(), writer.estimate(&self.index));
+        let is_stale = writer.is_stale(&self.index);
+        let mut queue = self.lock();
+        queue.writer = Some(writer);
+        let begin = is_stale && !queue.rewriting;
+        queue.rewriting |= begin;
+        drop(queue);
+        if begin {
+            let shared = Arc::clone(self);
+            drop(self.tasks.spawn(async move {
+                let rewritten = Arc::clone(&shared).rewrite(from, estimate).await;
+                shared.lock().rewritten = Some(rewritten);
+                shared.kick();
+            }));
+        }
+        // Something may have come after the last look.
+        self.kick();
+    }
+
+    /// Remembers cursors.
+    fn note<'i>(&self, items: impl Iterator<Item = &'i Item>) {
+        for item in items {
+            if let Item::Seen(room, cursor) = item {
+                self.seen().insert(*room, *cursor);
+            }
+        }
+    }
+
+    /// The cursors of some namespaces; the others are forgotten.
+    fn cursors(&self, which: impl Fn(&RoomDigest) -> bool) -> Vec<Item> {
+        let mut seen = self.seen();
+        seen.retain(|room, _| which(room));
+        seen.iter()
+            .map(|(room, cursor)| Item::Seen(*room, *cursor))
+            .collect()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<RoomDigest, Ulid>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Reading a ledger from its beginning, or from where an earlier reader stood.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use super::format::{HEAD, Item, LONGEST, Line, MAGIC, Places};
+use crate::store::spool::crc;
+
+/// What comes next in a ledger.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Item(Item),
+    /// Nothing, and nothing is missing.
+    End,
+    /// A line that was not written to its end.
+    Torn,
+    /// Something else than a line, with more behind it.
+    Damaged,
+}
+
+/// See the module.
+pub(super) struct Reader {
+    input: BufReader<File>,
+    /// Where the next line begins.
+    at: u64,
+    end: u64,
+    content: Vec<u8>,
+}
+
+impl Reader {
+    /// Reads `file` from `at` up to `end`, a byte after a line each.
+    pub(super) fn new(mut file: File, at: u64, end: u64) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(at))?;
+        Ok(Self {
+            input: BufReader::with_capacity(1 << 18, file),
+            at,
+            end,
+            content: Vec::new(),
+        })
+    }
+
+    /// The beginning of the first line; `None` if the file is no ledger.
+    pub(super) fn magic(&mut self) -> io::Result<Option<u64>> {
+        let mut magic = [0; MAGIC.len()];
+        if self.end < magic.len() as u64 {
+            return Ok(None);
+        }
+        self.input.read_exact(&mut magic)?;
+        self.at = magic.len() as u64;
+        Ok((&magic == MAGIC).then_some(self.at))
+    }
+
+    /// Where the last whole line ends.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The next item; places go into `places`.
+    pub(super) fn next(&mut self, places: &mut Places) -> io::Result<Next> {
+        loop {
+            let left = self.end - self.at;
+            if left < HEAD as u64 {
+                return Ok(if left == 0 { Next::End } else { Next::Torn });
+            }
+            let (mut length, mut sum) = ([0; 4], [0; 8]);
+            self.input.read_exact(&mut length)?;
+            self.input.read_exact(&mut sum)?;
+            let length = u32::from_le_bytes(length) as usize;
+            let whole = (HEAD + length) as u64;
+            if whole > left {
+                return Ok(Next::Torn);
+            }
+            if length > LONGEST {
+                return Ok(Next::Damaged);
+            }
+            self.content.resize(length, 0);
+            self.input.read_exact(&mut self.content)?;
+            let whole_line = match crc(&self.content) == u64::from_le_bytes(sum) {
+                true => places.decode(&self.content),
+                false => None,
+            };
+            let Some(line) = whole_line else {
+                return Ok(if whole == left { Next::Torn } else { Next::Damaged });
+            };
+            self.at += whole;
+            match line {
+                Line::Place(room, version) => _ = places.add(room, version),
+                Line::Item(item) => return Ok(Next::Item(item)),
+            }
+        }
+    }
+}

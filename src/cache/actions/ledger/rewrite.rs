@@ -1,0 +1,110 @@
+//! Writing the ledger anew without what is gone. Lines are added to the former one meanwhile; they are
+//! copied in the last step, which its owner takes.
+
+use std::fs::{self, File};
+use std::io;
+use std::sync::Arc;
+
+use super::Shared;
+use super::format::{Item, MAGIC};
+use super::site::{Claimed, Site};
+use super::write::Writer;
+use crate::store::budget::whole_blocks;
+
+/// Beside the lines of entries: places, cursors, and entries that come meanwhile, in bytes.
+const SLACK: u64 = 1 << 18;
+
+/// A ledger that is whole but for the lines that the former one got meanwhile.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    writer: Writer,
+    /// Its bytes come out of what was claimed for it.
+    site: Site,
+    /// Lines of the former ledger from here on are missing.
+    from: u64,
+}
+
+impl Shared {
+    /// Writes the ledger anew beside the former one, `estimate` bytes or so; what that one has from `from` on
+    /// is missing. Logs why if it cannot.
+    pub(super) async fn rewrite(self: Arc<Self>, from: u64, estimate: u64) -> Option<Rewritten> {
+        let bytes = whole_blocks(estimate + SLACK);
+        if let Err(error) = self.site.account.claim(bytes).await {
+            tracing::info!(%error, "the ledger of the Actions cache is not written anew now");
+            return None;
+        }
+        let site = Site {
+            account: Arc::new(Claimed::new(bytes, Arc::clone(&self.site.account))),
+            ..self.site.clone()
+        };
+        let shared = Arc::clone(&self);
+        let writing = self.tasks.spawn_blocking(move || shared.copy(site, from));
+        match writing.await.ok()? {
+            Ok(rewritten) => rewritten,
+            Err(error) => {
+                tracing::warn!(%error, "cannot write the ledger of the Actions cache anew");
+                None
+            }
+        }
+    }
+
+    /// Blocking. `None` if the server stops.
+    fn copy(&self, site: Site, from: u64) -> io::Result<Option<Rewritten>> {
+        let writer = Writer::create(&site.rewritten())?;
+        let mut rewritten = Rewritten { writer, site, from };
+        match self.fill(&mut rewritten) {
+            Ok(true) => Ok(Some(rewritten)),
+            other => {
+                rewritten.discard();
+                other.map(|_| None)
+            }
+        }
+    }
+
+    fn fill(&self, rewritten: &mut Rewritten) -> io::Result<bool> {
+        let (writer, site) = (&mut rewritten.writer, &rewritten.site);
+        let stopping = self.tasks.stopping();
+        writer.write(site, MAGIC)?;
+        for slice in self.index.slices() {
+            if stopping.is_cancelled() {
+                return Ok(false);
+            }
+            let items: Vec<_> = slice.into_iter().map(Item::Committed).collect();
+            writer.append(site, items.iter())?;
+        }
+        // A namespace without entries has a short journal: it may as well be read from its beginning.
+        let cursors = self.cursors(|room| self.index.has(room));
+        writer.append(site, cursors.iter())?;
+        Ok(true)
+    }
+}
+
+impl Rewritten {
+    /// Blocking: takes the place of `former`, which stays as it is after an error.
+    pub(super) fn replace(mut self, site: &Site, former: &mut Writer) -> io::Result<()> {
+        let taken = self
+            .writer
+            .follow(&self.site, former, self.from)
+            .and_then(|()| fs::rename(site.rewritten(), site.ledger()));
+        if let Err(error) = taken {
+            self.discard();
+            return Err(error);
+        }
+        let gone = whole_blocks(former.len());
+        *former = self.writer;
+        site.account.adjust(-(gone as i64));
+        if site.sync {
+            File::open(&site.folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Removes it, as far as that is possible: the next start does it again.
+    pub(super) fn discard(self) {
+        if fs::remove_file(self.site.rewritten()).is_ok() {
+            self.site
+                .account
+                .adjust(-(whole_blocks(self.writer.len()) as i64));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Where a ledger is, and who counts its bytes.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+
+use crate::store::Result;
+use crate::store::disk::Disk;
+
+/// The account of the volume on which a ledger is.
+#[async_trait]
+pub trait Account: Debug + Send + Sync + 'static {
+    /// `bytes` more are in use, in whole blocks; fewer if it is negative.
+    fn adjust(&self, bytes: i64);
+
+    /// Waits until there is room for `bytes`, which count as used then.
+    ///
+    /// # Errors
+    /// [`crate::store::Error::NoSpace`], [`crate::store::Error::Stopping`].
+    async fn claim(&self, bytes: u64) -> Result<()>;
+}
+
+#[async_trait]
+impl Account for Disk {
+    fn adjust(&self, bytes: i64) {
+        self.account(bytes);
+    }
+
+    async fn claim(&self, bytes: u64) -> Result<()> {
+        Disk::claim(self, bytes).await
+    }
+}
+
+/// Where a ledger is.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The folder of the ledger, and of nothing else; made if it is not there.
+    pub folder: PathBuf,
+    /// Whether what is written has to survive a power loss.
+    pub sync: bool,
+    /// Counts its bytes.
+    pub account: Arc<dyn Account>,
+}
+
+impl Site {
+    /// Beside the entries of a local tier.
+    pub fn on(disk: &Arc<Disk>) -> Self {
+        Self {
+            folder: disk.actions_folder(),
+            sync: disk.is_synced(),
+            account: Arc::clone(disk) as Arc<_>,
+        }
+    }
+
+    pub(super) fn ledger(&self) -> PathBuf {
+        self.folder.join("ledger")
+    }
+
+    /// The ledger that is being written anew.
+    pub(super) fn rewritten(&self) -> PathBuf {
+        self.folder.join("ledger.new")
+    }
+}
+
+/// Room that was claimed for something: it is taken from first. What is left is given back in the end.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    left: AtomicI64,
+    beyond: Arc<dyn Account>,
+}
+
+impl Claimed {
+    /// `bytes` that `beyond` counts as used already.
+    pub(super) fn new(bytes: u64, beyond: Arc<dyn Account>) -> Self {
+        let left = AtomicI64::new(bytes as i64);
+        Self { left, beyond }
+    }
+}
+
+#[async_trait]
+impl Account for Claimed {
+    fn adjust(&self, bytes: i64) {
+        let take = |left: i64| Some(left - bytes.min(left));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let beyond = bytes - bytes.min(left.unwrap_or(0));
+        if beyond != 0 {
+            self.beyond.adjust(beyond);
+        }
+    }
+
+    async fn claim(&self, bytes: u64) -> Result<()> {
+        self.beyond.claim(bytes).await
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.beyond.adjust(-self.left.load(Ordering::Relaxed));
+    }
+}
