@@ -6,6 +6,7 @@
 )]
 
 mod auth;
+mod cache;
 mod cli;
 mod config;
 mod layering;

@@ -2,7 +2,7 @@
 
 #[macro_use]
 mod suite;
-mod support;
+pub(crate) mod support;
 
 mod bound;
 mod damage;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::auth::Namespace;
+use crate::cache::actions::{CacheKey, Version};
+use crate::store::{Protocol, StoreKey};
 
 /// BLAKE3 over issuer and path, each with its length in front.
 pub type RoomDigest = [u8; 32];
@@ -54,6 +56,13 @@ impl Room {
     /// What the expression returned. Never print it.
     pub fn path(&self) -> &Arc<str> {
         &self.0.path
+    }
+
+    /// The name of an entry of this room in the tiers.
+    pub(in crate::cache) fn store_key(&self, version: &Version, key: &CacheKey) -> StoreKey {
+        let (issuer, path) = (Arc::clone(self.issuer()), Arc::clone(self.path()));
+        StoreKey::new(issuer, path, Protocol::Gha, key.as_str().as_bytes())
+            .with_version(Arc::clone(version.text()))
     }
 }
 

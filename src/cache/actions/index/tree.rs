@@ -176,8 +176,13 @@ impl Tree {
             return (None, self.root);
         };
         let (mut above, mut link) = (None, self.root);
+        let mut is_newest = false;
         while link & LEAF == 0 && self.nodes[link].bit < bit {
-            self.nodes[link].newest = self.newer(self.nodes[link].newest, entry);
+            // Below a node that knows only older ones, all do.
+            is_newest = is_newest || self.newer(self.nodes[link].newest, entry) == entry;
+            if is_newest {
+                self.nodes[link].newest = entry;
+            }
             let side = bit_of(key.as_str().as_bytes(), self.nodes[link].bit);
             above = Some((link, side));
             link = self.nodes[link].below[side];

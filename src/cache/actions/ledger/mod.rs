@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use format::Item;
+pub(super) use format::{RECORD, decode_record, encode_record};
 pub use site::{Account, Site};
 
 use self::rewrite::Rewritten;
@@ -91,6 +92,11 @@ impl Ledger {
     /// Resolves when everything is in the index that will come from the ledger.
     pub async fn loaded(&self) {
         self.shared.loaded.cancelled().await;
+    }
+
+    /// Whether [`Ledger::loaded`] has resolved.
+    pub fn is_loaded(&self) -> bool {
+        self.shared.loaded.is_cancelled()
     }
 
     /// Adds items, all or none; returns when they are in the file.
@@ -186,7 +192,10 @@ impl Shared {
         let items = || waiting.iter().flat_map(|waiting| &waiting.items);
         let written = writer.append(&self.site, items());
         match &written {
-            Ok(()) => self.note(items()),
+            Ok(()) => {
+                self.note(items());
+                self.bytes.store(writer.len(), Ordering::Relaxed);
+            }
             Err(error) => tracing::warn!(%error, "cannot write the ledger of the Actions cache"),
         }
         let failed = written.err().map(|error| error.kind());

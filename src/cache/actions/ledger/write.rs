@@ -37,7 +37,7 @@ impl Writer {
     pub(super) fn load(
         site: &Site,
         index: &Index,
-        mut seen: impl FnMut(&Item),
+        seen: impl FnMut(&Item),
         go_on: impl Fn() -> bool,
     ) -> io::Result<Option<Self>> {
         make_folder(site)?;
@@ -56,21 +56,9 @@ impl Writer {
             return Ok(Some(this));
         };
         this.len = start;
-        let end = loop {
-            if !go_on() {
-                return Ok(None);
-            }
-            match reader.next(&mut this.places)? {
-                Next::Item(item) => {
-                    this.count(&item, reader.at() - this.len);
-                    apply(index, &item);
-                    seen(&item);
-                    this.len = reader.at();
-                }
-                end => break end,
-            }
+        let Some(end) = this.replay(&mut reader, index, seen, go_on)? else {
+            return Ok(None);
         };
-        this.len = reader.at();
         if end == Next::Damaged {
             let lost = length - this.len;
             tracing::warn!(
@@ -80,6 +68,30 @@ impl Writer {
         }
         this.resize(site, length, this.len)?;
         Ok(Some(this))
+    }
+
+    /// Reads all whole lines. Answers what is behind them; `None` if it was not to go on.
+    fn replay(
+        &mut self,
+        reader: &mut Reader,
+        index: &Index,
+        mut seen: impl FnMut(&Item),
+        go_on: impl Fn() -> bool,
+    ) -> io::Result<Option<Next>> {
+        while go_on() {
+            let next = reader.next(&mut self.places)?;
+            if let Next::Item(item) = &next {
+                self.count(item, reader.at() - self.len);
+                apply(index, item);
+                seen(item);
+            }
+            // A place may be the last line.
+            self.len = reader.at();
+            if !matches!(next, Next::Item(_)) {
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
     }
 
     /// A new ledger under another name, without its first bytes.

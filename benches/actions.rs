@@ -1,0 +1,228 @@
+//! What a look-up in the index of the Actions cache costs, and the start with a long ledger.
+//! `cargo bench --bench actions`.
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench fails by panicking, and is documented above"
+)]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use chacha::cache::actions::index::{Index, Listed, Record, Room};
+use chacha::cache::actions::ledger::{Account, Item, Ledger, Site};
+use chacha::cache::actions::{CacheKey, Version};
+use chacha::store::Result;
+use chacha::store::journal::Ulid;
+use chacha::tasks::Tasks;
+use divan::Bencher;
+
+/// Entries of one namespace.
+const ENTRIES: u64 = 1_000_000;
+
+fn main() {
+    divan::main();
+}
+
+fn room() -> Room {
+    Room::new(
+        "https://token.actions.githubusercontent.com".into(),
+        "github/acme/app/refs/heads/main".into(),
+    )
+}
+
+fn version() -> Version {
+    Version::new(&"0123456789abcdef".repeat(4)).unwrap()
+}
+
+/// Numbers that look like digests.
+fn mix(nth: u64) -> u64 {
+    let mut x = nth.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// As `runner.os`, a tool and `hashFiles` give them: 80 bytes.
+fn text(nth: u64) -> String {
+    let hash = mix(nth);
+    format!(
+        "Linux-tool-{:02}-{hash:016x}{:016x}{:032x}",
+        nth % 20,
+        mix(hash),
+        0
+    )
+}
+
+fn key(nth: u64) -> CacheKey {
+    CacheKey::new(&text(nth)).unwrap()
+}
+
+fn record(nth: u64) -> Record {
+    Record {
+        // A ledger is in this order, too.
+        created: 1_700_000_000_000 + nth,
+        id: Ulid(u128::from(mix(nth)) << 32 | u128::from(nth)),
+        size: nth,
+        tag: [0; 16],
+    }
+}
+
+static FULL: LazyLock<Index> = LazyLock::new(|| {
+    let (index, room, version) = (Index::default(), room(), version());
+    for nth in 0..ENTRIES {
+        index.insert(&room, &version, &key(nth), record(nth));
+    }
+    index
+});
+
+/// Keys made ahead, each of another place in the tree.
+fn keys(make: impl Fn(u64) -> CacheKey) -> impl FnMut() -> CacheKey {
+    let keys: Vec<_> = (0..4096).map(|nth| make(mix(nth) % ENTRIES)).collect();
+    let mut nth = 0;
+    move || {
+        nth = (nth + 1) % keys.len();
+        keys[nth].clone()
+    }
+}
+
+#[divan::bench]
+fn exact_hit(bencher: Bencher<'_, '_>) {
+    let (index, room, version) = (&*FULL, room(), version());
+    bencher
+        .with_inputs(keys(key))
+        .bench_local_refs(|key| index.exact(&room, &version, key).unwrap());
+}
+
+#[divan::bench(args = [14, 15, 17, 30])]
+fn prefix_hit(bencher: Bencher<'_, '_>, length: usize) {
+    let (index, room, version) = (&*FULL, room(), version());
+    bencher
+        .with_inputs(keys(|nth| CacheKey::new(&text(nth)[..length]).unwrap()))
+        .bench_local_refs(|key| index.newest(&room, &version, key.as_str()).unwrap());
+}
+
+#[divan::bench]
+fn miss(bencher: Bencher<'_, '_>) {
+    let (index, room, version) = (&*FULL, room(), version());
+    bencher
+        .with_inputs(keys(|nth| key(nth + ENTRIES)))
+        .bench_local_refs(|key| index.exact(&room, &version, key).is_none());
+}
+
+/// A new primary key, then three restore keys of which the last one fits.
+#[divan::bench]
+fn in_the_order_of_github(bencher: Bencher<'_, '_>) {
+    let (index, rooms, version) = (&*FULL, [room()], version());
+    let mut primary = keys(|nth| key(nth + ENTRIES));
+    let [one, two, three] =
+        ["Linux-tool-99-", "Linux-another-", "Linux-tool-"].map(|key| CacheKey::new(key).unwrap());
+    bencher
+        .with_inputs(move || [primary(), one.clone(), two.clone(), three.clone()])
+        .bench_local_refs(|keys| index.find(&rooms, &version, keys, &[]).unwrap());
+}
+
+#[divan::bench]
+fn list_the_newest_hundred(bencher: Bencher<'_, '_>) {
+    let (index, room) = (&*FULL, room());
+    bencher.bench_local(|| index.newest_first(&room, "Linux-tool-07", 100));
+}
+
+#[divan::bench]
+fn insert_and_remove(bencher: Bencher<'_, '_>) {
+    static NEXT: AtomicU64 = AtomicU64::new(2 * ENTRIES);
+    let (index, room, version) = (&*FULL, room(), version());
+    bencher
+        .with_inputs(|| {
+            let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+            (key(nth), record(nth))
+        })
+        .bench_local_refs(|(key, record)| {
+            index.insert(&room, &version, key, *record);
+            index.remove(&room, &version, key, record.id)
+        });
+}
+
+#[derive(Debug)]
+struct Free;
+
+#[async_trait]
+impl Account for Free {
+    fn adjust(&self, _bytes: i64) {}
+
+    async fn claim(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<Index>) {
+    let index = Arc::new(Index::default());
+    let site = Site {
+        folder: folder.to_owned(),
+        sync: false,
+        account: Arc::new(Free),
+    };
+    (Ledger::open(site, Arc::clone(&index), tasks), index)
+}
+
+/// As a commit does: the index first.
+async fn add(ledger: &Ledger, index: &Index, numbers: std::ops::Range<u64>) {
+    let (room, version) = (room(), version());
+    let items = numbers.map(|nth| {
+        index.insert(&room, &version, &key(nth), record(nth));
+        Item::Committed(Listed {
+            room: room.clone(),
+            version: version.clone(),
+            key: key(nth),
+            record: record(nth),
+        })
+    });
+    ledger.append(items.collect()).await.unwrap();
+}
+
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn load_the_ledger(bencher: Bencher<'_, '_>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    runtime.block_on(async {
+        let tasks = Tasks::new();
+        let (ledger, index) = open(dir.path(), &tasks);
+        for start in (0..ENTRIES).step_by(10_000) {
+            add(&ledger, &index, start..start + 10_000).await;
+        }
+        tasks.finish().await;
+    });
+    bencher.bench_local(|| {
+        runtime.block_on(async {
+            let tasks = Tasks::new();
+            let (ledger, index) = open(dir.path(), &tasks);
+            ledger.loaded().await;
+            assert_eq!(index.len() as u64, ENTRIES);
+            tasks.finish().await;
+            // Dropping a million entries is not part of a start.
+            index
+        })
+    });
+}
+
+/// One commit, its line in the file.
+#[divan::bench]
+fn append_to_the_ledger(bencher: Bencher<'_, '_>) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let _inside = runtime.enter();
+    let (ledger, index) = open(dir.path(), &tasks);
+    bencher.bench_local(|| {
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        runtime.block_on(add(&ledger, &index, nth..nth + 1));
+    });
+}

@@ -1,0 +1,246 @@
+//! Which entries there are: the index, the ledger that survives a restart, and the journal through which
+//! servers that share a bucket learn of each other's entries.
+//!
+//! It says what was committed, not whether the bytes are still there: who finds them gone says so
+//! ([`Catalog::forget`]) and asks again.
+
+mod follow;
+mod outbox;
+mod prune;
+mod telling;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+pub use prune::Liveness;
+
+use self::follow::Follower;
+use self::outbox::Outbox;
+use super::index::{Candidate, Index, Listed, Record, Room};
+use super::ledger::{Item, Ledger, Site};
+use super::{CacheKey, Version};
+use crate::store::journal::{Journal, Ulid};
+use crate::tasks::Tasks;
+
+/// How long after the start look-ups wait until the ledger is read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a catalog is made over; each part may be absent.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Where the ledger is; without one, a restart forgets what no journal says.
+    pub ledger: Option<Site>,
+    /// What servers that share a bucket tell each other.
+    pub journal: Option<Arc<dyn Journal>>,
+    /// Who knows which entries are gone, asked from time to time.
+    pub liveness: Option<Arc<dyn Liveness>>,
+}
+
+/// See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    index: Arc<Index>,
+    ledger: Option<Ledger>,
+    follower: Option<Arc<Follower>>,
+    outbox: Option<Outbox>,
+    liveness: Option<Arc<dyn Liveness>>,
+    tasks: Tasks,
+    ready_by: Instant,
+}
+
+/// A catalog at one moment, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Entries in the index.
+    pub entries: usize,
+    /// Namespaces that have entries.
+    pub namespaces: usize,
+    /// Length of the ledger in bytes.
+    pub ledger_bytes: u64,
+    /// Namespaces whose journals are followed.
+    pub followed: usize,
+    /// Entries that other servers were not told about yet.
+    pub untold: usize,
+}
+
+impl Catalog {
+    /// Opens a catalog; the ledger is read in the background ([`Catalog::loaded`]).
+    pub fn open(parts: Parts, tasks: &Tasks) -> Self {
+        let index = Arc::new(Index::default());
+        let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
+        let ledger = parts.ledger.map(open);
+        let follow = |journal| Follower::new(journal, Arc::clone(&index), ledger.clone(), tasks);
+        let this = Self {
+            shared: Arc::new(Shared {
+                follower: parts.journal.clone().map(follow),
+                outbox: parts.journal.map(|journal| Outbox::new(journal, tasks)),
+                liveness: parts.liveness,
+                tasks: tasks.clone(),
+                ready_by: Instant::now() + PATIENCE,
+                ledger,
+                index,
+            }),
+        };
+        drop(tasks.spawn(prune::run(this.clone(), tasks.clone())));
+        this
+    }
+
+    /// Resolves when the ledger was read.
+    pub async fn loaded(&self) {
+        if let Some(ledger) = &self.shared.ledger {
+            ledger.loaded().await;
+        }
+    }
+
+    /// The first entry in GitHub's order, without those named in `passed`: who cannot serve an entry now names
+    /// it there and asks again; who knows that it is gone calls [`Catalog::forget`] before. `keys` has the
+    /// primary key first.
+    ///
+    /// Asks the journal unless the primary key is there in the first namespace; waits some seconds at most.
+    pub async fn find(
+        &self,
+        rooms: &[Room],
+        version: &Version,
+        keys: &[CacheKey],
+        passed: &[Ulid],
+    ) -> Option<Candidate> {
+        self.ready().await;
+        let index = &self.shared.index;
+        let found = index.find(rooms, version, keys, passed);
+        // Whatever comes before it in the order may be news.
+        let open = match &found {
+            Some(found) => found.place + usize::from(!found.exact),
+            None => rooms.len(),
+        };
+        match self.catch_up(&rooms[..open]).await {
+            true => index.find(rooms, version, keys, passed),
+            false => found,
+        }
+    }
+
+    /// The entry of a namespace under exactly this key. Asks the journal if it is not known here.
+    pub async fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<Record> {
+        self.ready().await;
+        let index = &self.shared.index;
+        if let Some(record) = index.exact(room, version, key) {
+            return Some(record);
+        }
+        match self.catch_up(std::slice::from_ref(room)).await {
+            true => index.exact(room, version, key),
+            false => None,
+        }
+    }
+
+    /// Entries of these namespaces whose keys begin with `prefix`, newest first, at most `limit`. Asks nobody.
+    pub async fn list(&self, rooms: &[Room], prefix: &str, limit: usize) -> Vec<Listed> {
+        self.ready().await;
+        let lists = rooms
+            .iter()
+            .map(|room| self.shared.index.newest_first(room, prefix, limit));
+        let mut all: Vec<_> = lists.flatten().collect();
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.record));
+        all.truncate(limit);
+        all
+    }
+
+    /// An entry was committed here: it is found from now on. Returns when a restart will know it and other
+    /// servers can learn of it; what fails there is logged and, for the others, tried again later. Dropping
+    /// the future changes nothing of that.
+    pub async fn commit(&self, room: &Room, version: &Version, key: &CacheKey, record: Record) {
+        let entry = listed(room, version, key, record);
+        self.shared.index.insert(room, version, key, record);
+        let this = self.clone();
+        let told = self.shared.tasks.spawn(async move {
+            let (record, shelf) = (telling::encode(&entry), entry.room.shelf());
+            let tell = async {
+                if let Some(outbox) = &this.shared.outbox {
+                    outbox.send(shelf, record).await;
+                }
+            };
+            tokio::join!(tell, this.keep(vec![Item::Committed(entry)]));
+        });
+        // Fails only when the process ends.
+        let _ended = told.await;
+    }
+
+    /// Another server says that an entry was committed. `false` if it was known, or a newer one is.
+    pub async fn learn(&self, room: &Room, version: &Version, key: &CacheKey, record: Record) -> bool {
+        let news = self.shared.index.insert(room, version, key, record);
+        if news {
+            self.keep(vec![Item::Committed(listed(room, version, key, record))])
+                .await;
+        }
+        news
+    }
+
+    /// The bytes of an entry are gone: it is not found any more, unless it was replaced since.
+    pub async fn forget(&self, entry: &Listed) {
+        let Listed {
+            room,
+            version,
+            key,
+            record,
+        } = entry;
+        if self.shared.index.remove(room, version, key, record.id) {
+            self.keep(vec![Item::Removed(entry.clone())]).await;
+        }
+    }
+
+    /// Figures of this moment.
+    pub fn figures(&self) -> Figures {
+        let shared = &self.shared;
+        Figures {
+            entries: shared.index.len(),
+            namespaces: shared.index.count_rooms(),
+            ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
+            followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
+            untold: shared.outbox.as_ref().map_or(0, Outbox::len),
+        }
+    }
+
+    /// Waits for the ledger, as long as that makes sense.
+    async fn ready(&self) {
+        if let Some(ledger) = &self.shared.ledger
+            && !ledger.is_loaded()
+        {
+            let _late = tokio::time::timeout_at(self.shared.ready_by, ledger.loaded()).await;
+        }
+    }
+
+    /// Reads the journals of some namespaces. `false` if there was nothing to wait for.
+    async fn catch_up(&self, rooms: &[Room]) -> bool {
+        let Some(follower) = self.shared.follower.as_ref().filter(|_| !rooms.is_empty()) else {
+            return false;
+        };
+        let looks = join_all(rooms.iter().map(|room| follower.catch_up(room))).await;
+        looks.contains(&true)
+    }
+
+    /// Tells the ledger. It says in the log why it cannot keep something, and the entry is found all the same
+    /// until the next restart.
+    async fn keep(&self, items: Vec<Item>) {
+        if let Some(ledger) = self.shared.ledger.as_ref().filter(|_| !items.is_empty()) {
+            let _kept = ledger.append(items).await;
+        }
+    }
+}
+
+fn listed(room: &Room, version: &Version, key: &CacheKey, record: Record) -> Listed {
+    Listed {
+        room: room.clone(),
+        version: version.clone(),
+        key: key.clone(),
+        record,
+    }
+}
+
+#[cfg(test)]
+mod tests;

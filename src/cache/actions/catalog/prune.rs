@@ -1,0 +1,76 @@
+//! Entries whose bytes were evicted leave the index, so that they do not pile up.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Catalog;
+use crate::cache::actions::ledger::Item;
+use crate::store::StoreKey;
+use crate::store::disk::Disk;
+use crate::tasks::{Tasks, pause};
+
+/// Between two rounds.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// Who knows whether the bytes of an entry are gone, without asking far away.
+#[async_trait]
+pub trait Liveness: std::fmt::Debug + Send + Sync + 'static {
+    /// Whether they are gone for good; `None` if that is not known now.
+    async fn is_gone(&self, key: &StoreKey) -> Option<bool>;
+}
+
+/// Only for a disk that is alone: with a bucket behind it, an entry that was evicted is still there.
+#[async_trait]
+impl Liveness for Disk {
+    async fn is_gone(&self, key: &StoreKey) -> Option<bool> {
+        self.contains(key.digest()).await.ok().map(|held| !held)
+    }
+}
+
+/// Runs until the server stops.
+pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
+    let stopping = tasks.stopping();
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = pause(PERIOD) => {}
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            pruned = catalog.prune() => tracing::debug!(pruned, "looked for entries that are gone"),
+        }
+    }
+}
+
+impl Catalog {
+    /// Forgets all entries whose bytes are known to be gone. Answers how many.
+    pub async fn prune(&self) -> usize {
+        let shared = &self.shared;
+        if let Some(follower) = &shared.follower {
+            follower.forget_idle();
+        }
+        let Some(liveness) = &shared.liveness else {
+            return 0;
+        };
+        let mut pruned = 0;
+        for slice in shared.index.slices() {
+            let mut gone = Vec::new();
+            for entry in slice {
+                let key = entry.room.store_key(&entry.version, &entry.key);
+                if liveness.is_gone(&key).await == Some(true)
+                    && shared
+                        .index
+                        .remove(&entry.room, &entry.version, &entry.key, entry.record.id)
+                {
+                    gone.push(Item::Removed(entry));
+                }
+            }
+            pruned += gone.len();
+            self.keep(gone).await;
+            // The next slice may be all in memory.
+            tokio::task::yield_now().await;
+        }
+        pruned
+    }
+}

@@ -1,0 +1,76 @@
+//! A record of the journal: an entry without its namespace, which is the shelf.
+//!
+//! ```text
+//! format 1, record 48, length of the version 2, version, key
+//! ```
+
+use crate::cache::actions::index::{Listed, Room};
+use crate::cache::actions::ledger::{RECORD, decode_record, encode_record};
+use crate::cache::actions::{CacheKey, Version};
+
+const FORMAT: u8 = 1;
+
+pub(super) fn encode(entry: &Listed) -> Vec<u8> {
+    let (version, key) = (entry.version.as_str(), entry.key.as_str());
+    let mut bytes = Vec::with_capacity(3 + RECORD + version.len() + key.len());
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&encode_record(&entry.record));
+    // At most `Version::MAX_BYTES`.
+    bytes.extend_from_slice(&(version.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(version.as_bytes());
+    bytes.extend_from_slice(key.as_bytes());
+    bytes
+}
+
+/// `None` if it is none, or one of a later version of this program.
+pub(super) fn decode(room: &Room, bytes: &[u8]) -> Option<Listed> {
+    let (format, rest) = bytes.split_first()?;
+    let (record, rest) = rest.split_first_chunk::<RECORD>()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (version, key) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    if *format != FORMAT {
+        return None;
+    }
+    Some(Listed {
+        room: room.clone(),
+        version: Version::new(text(version)?).ok()?,
+        key: CacheKey::new(text(key)?).ok()?,
+        record: decode_record(record),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::actions::index::Record;
+    use crate::store::journal::next_ulid;
+
+    #[test]
+    fn entries_are_read_as_they_were_told() {
+        let room = Room::new("https://issuer".into(), "tenant".into());
+        for (version, key) in [
+            ("v".repeat(64), "k".into()),
+            ("\u{e4}".into(), "\u{1f600}".repeat(256)),
+        ] {
+            let entry = Listed {
+                room: room.clone(),
+                version: Version::new(&version).expect("version"),
+                key: CacheKey::new(&key).expect("key"),
+                record: Record {
+                    created: u64::MAX - 5,
+                    id: next_ulid(),
+                    size: 1 << 60,
+                    tag: *b"0123456789abcdef",
+                },
+            };
+            let bytes = encode(&entry);
+            assert_eq!(decode(&room, &bytes), Some(entry));
+            for end in 0..bytes.len() - key.len() + 1 {
+                assert_eq!(decode(&room, &bytes[..end]), None, "{end}");
+            }
+            let later = [&[FORMAT + 1], &bytes[1..]].concat();
+            assert_eq!(decode(&room, &later), None);
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Several catalogs over one journal, which can be slow, away and wrong.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::cache::actions::ledger::Account;
+use crate::store::journal::{Note, Page, next_ulid, now_millis};
+use crate::store::{Error, RemoteFault, Result, StoreKey};
+
+/// A journal in memory. Pages have two records.
+#[derive(Debug)]
+struct Memory {
+    records: Mutex<BTreeMap<(String, Ulid), Bytes>>,
+    down: AtomicBool,
+    lists: AtomicUsize,
+    reads: AtomicUsize,
+    /// From where on it was last listed.
+    after: Mutex<Option<Ulid>>,
+    /// Each listing takes one of these.
+    turns: Semaphore,
+}
+
+impl Memory {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            records: Mutex::default(),
+            down: AtomicBool::new(false),
+            lists: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+            after: Mutex::default(),
+            turns: Semaphore::new(1 << 20),
+        })
+    }
+
+    fn answer(&self) -> Result<()> {
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(Error::remote("asking", RemoteFault::Resting, "not now")),
+            false => Ok(()),
+        }
+    }
+
+    fn lists(&self) -> usize {
+        self.lists.load(Ordering::SeqCst)
+    }
+
+    /// Another server says this, by its own clock.
+    fn put(&self, room: &Room, id: Ulid, record: impl Into<Bytes>) {
+        self.records
+            .lock()
+            .unwrap()
+            .insert((room.shelf(), id), record.into());
+    }
+
+    fn tell(&self, id: Ulid, entry: &Listed) {
+        self.put(&entry.room, id, telling::encode(entry));
+    }
+}
+
+#[async_trait]
+impl Journal for Memory {
+    async fn append(&self, shelf: &str, id: Ulid, record: &[u8]) -> Result<()> {
+        self.answer()?;
+        let record = Bytes::copy_from_slice(record);
+        self.records
+            .lock()
+            .unwrap()
+            .insert((shelf.to_owned(), id), record);
+        Ok(())
+    }
+
+    async fn list(&self, shelf: &str, after: Option<Ulid>, page: Option<String>) -> Result<Page> {
+        self.lists.fetch_add(1, Ordering::SeqCst);
+        *self.after.lock().unwrap() = after;
+        self.turns.acquire().await.unwrap().forget();
+        self.answer()?;
+        let from = page.map(|page| Ulid::from_string(&page).unwrap()).or(after);
+        let from = from.unwrap_or(Ulid::nil());
+        let range = (Bound::Excluded((shelf.to_owned(), from)), Bound::Unbounded);
+        let records = self.records.lock().unwrap();
+        let fitting = records.range(range).take_while(|((other, _), _)| other == shelf);
+        let note = |record: &Bytes| match record.len() {
+            0..=200 => Note::Here(record.clone()),
+            _ => Note::Apart,
+        };
+        let mut found: Vec<_> = fitting.map(|((_, id), record)| (*id, note(record))).collect();
+        let more = found.len() > 2;
+        found.truncate(2);
+        let next = found.last().filter(|_| more).map(|(id, _)| id.to_string());
+        Ok(Page {
+            records: found,
+            foreign: 0,
+            next,
+        })
+    }
+
+    async fn read(&self, shelf: &str, id: Ulid) -> Result<Option<Bytes>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.answer()?;
+        Ok(self.records.lock().unwrap().get(&(shelf.to_owned(), id)).cloned())
+    }
+}
+
+#[derive(Debug)]
+struct Free;
+
+#[async_trait]
+impl Account for Free {
+    fn adjust(&self, _bytes: i64) {}
+
+    async fn claim(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn over(journal: &Arc<Memory>) -> Catalog {
+    with(journal, None, &Tasks::new())
+}
+
+fn with(journal: &Arc<Memory>, folder: Option<&Path>, tasks: &Tasks) -> Catalog {
+    let site = folder.map(|folder| Site {
+        folder: folder.join("actions"),
+        sync: false,
+        account: Arc::new(Free),
+    });
+    let parts = Parts {
+        ledger: site,
+        journal: Some(Arc::clone(journal) as Arc<_>),
+        liveness: None,
+    };
+    Catalog::open(parts, tasks)
+}
+
+fn room(path: &str) -> Room {
+    Room::new("https://issuer".into(), path.into())
+}
+
+fn key(text: &str) -> CacheKey {
+    CacheKey::new(text).unwrap()
+}
+
+fn version() -> Version {
+    Version::new("version").unwrap()
+}
+
+fn entry(text: &str) -> Listed {
+    let record = Record {
+        created: now_millis(),
+        id: next_ulid(),
+        size: 7,
+        tag: [1; 16],
+    };
+    listed(&room("tenant"), &version(), &key(text), record)
+}
+
+async fn commit(catalog: &Catalog, entry: &Listed) {
+    catalog
+        .commit(&entry.room, &entry.version, &entry.key, entry.record)
+        .await;
+}
+
+/// What a look-up of these keys finds in the namespace of [`entry`].
+async fn find(catalog: &Catalog, keys: &[&str]) -> Option<String> {
+    let keys: Vec<_> = keys.iter().map(|text| key(text)).collect();
+    let found = catalog.find(&[room("tenant")], &version(), &keys, &[]).await;
+    found.map(|found| found.entry.key.as_str().to_owned())
+}
+
+async fn rest() {
+    tokio::time::advance(Duration::from_millis(1001)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_commits_the_other_finds() {
+    let journal = Memory::new();
+    let (one, two) = (over(&journal), over(&journal));
+    for text in ["k-1", "k-2", "k-3", "other"] {
+        commit(&one, &entry(text)).await;
+    }
+    assert_eq!(find(&two, &["k-1"]).await.unwrap(), "k-1");
+    assert_eq!(find(&two, &["k-"]).await.unwrap(), "k-3");
+    assert_eq!(find(&two, &["x", "o"]).await.unwrap(), "other");
+    assert_eq!(two.figures().entries, 4);
+    // Not into another namespace.
+    assert_eq!(
+        two.find(&[room("stranger")], &version(), &[key("k-1")], &[])
+            .await,
+        None
+    );
+    assert_eq!(two.exact(&room("stranger"), &version(), &key("k-1")).await, None);
+    // A newer one counts although an older one fits.
+    rest().await;
+    commit(&one, &entry("k-4")).await;
+    assert_eq!(find(&two, &["k-"]).await.unwrap(), "k-4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_is_asked_once_a_second_and_not_for_an_exact_hit() {
+    let journal = Memory::new();
+    let (one, two) = (over(&journal), over(&journal));
+    for _ in 0..3 {
+        assert_eq!(find(&two, &["k"]).await, None);
+    }
+    assert_eq!(journal.lists(), 1);
+    let stored = entry("k");
+    commit(&one, &stored).await;
+    assert_eq!(find(&two, &["k"]).await, None);
+    rest().await;
+    assert_eq!(
+        two.exact(&stored.room, &stored.version, &stored.key).await,
+        Some(stored.record)
+    );
+    assert_eq!(journal.lists(), 2);
+    rest().await;
+    assert_eq!(find(&two, &["k"]).await.unwrap(), "k");
+    assert_eq!(two.list(&[room("tenant")], "", 10).await, [stored]);
+    assert_eq!(journal.lists(), 2);
+    // In a fallback, only the namespaces before it may have news.
+    let rooms = [room("branch"), room("tenant"), room("another")];
+    let found = two.find(&rooms, &version(), &[key("k")], &[]).await.unwrap();
+    assert_eq!((found.place, found.exact), (1, true));
+    assert_eq!(journal.lists(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_at_once_share_one_listing() {
+    let journal = Memory::new();
+    commit(&over(&journal), &entry("k")).await;
+    let two = over(&journal);
+    let found = join_all((0..50).map(|_| find(&two, &["k"]))).await;
+    assert!(found.iter().all(|found| found.as_deref() == Some("k")));
+    assert_eq!(journal.lists(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_hangs_costs_bounded_time_once() {
+    let journal = Memory::new();
+    let two = over(&journal);
+    two.learn(&room("tenant"), &version(), &key("old"), entry("old").record)
+        .await;
+    journal.turns.forget_permits(1 << 20);
+    let begin = Instant::now();
+    assert_eq!(find(&two, &["new", "o"]).await.unwrap(), "old");
+    // The first reading of a namespace.
+    assert_eq!(begin.elapsed().as_secs(), 5);
+    assert_eq!(find(&two, &["new", "o"]).await.unwrap(), "old");
+    assert_eq!(begin.elapsed().as_secs(), 5);
+    commit(&over(&journal), &entry("new")).await;
+    // It went on in the background.
+    journal.turns.add_permits(1);
+    tokio::task::yield_now().await;
+    rest().await;
+    assert_eq!(journal.lists(), 1);
+    assert_eq!(find(&two, &["new"]).await.unwrap(), "new");
+    let begin = Instant::now();
+    assert_eq!(find(&two, &["newer"]).await, None);
+    assert_eq!(begin.elapsed().as_secs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_fails_changes_nothing_and_is_left_alone_for_a_second() {
+    let journal = Memory::new();
+    let two = over(&journal);
+    two.learn(&room("tenant"), &version(), &key("old"), entry("old").record)
+        .await;
+    journal.down.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(find(&two, &["o"]).await.unwrap(), "old");
+    }
+    assert_eq!(journal.lists(), 1);
+    rest().await;
+    assert_eq!(find(&two, &["x"]).await, None);
+    assert_eq!(journal.lists(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_stands_and_is_told_when_the_journal_is_back() {
+    let journal = Memory::new();
+    let (one, two) = (over(&journal), over(&journal));
+    journal.down.store(true, Ordering::SeqCst);
+    for text in ["a", "b"] {
+        commit(&one, &entry(text)).await;
+    }
+    assert_eq!(find(&one, &["a"]).await.unwrap(), "a");
+    assert_eq!(one.figures().untold, 2);
+    journal.down.store(false, Ordering::SeqCst);
+    // The clock goes on while nothing else does.
+    while one.figures().untold > 0 {
+        crate::tasks::pause(Duration::from_secs(1)).await;
+    }
+    assert_eq!(find(&two, &["a"]).await.unwrap(), "a");
+    assert_eq!(find(&two, &["b"]).await.unwrap(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_may_differ() {
+    let journal = Memory::new();
+    let two = over(&journal);
+    let by = |millis: u64| Ulid::from_parts(millis, next_ulid().random());
+    // Far ahead: what others write is still seen, and this one is taken once.
+    let ahead = entry("ahead");
+    journal.tell(by(now_millis() + 3_600_000), &ahead);
+    assert_eq!(find(&two, &["ahead"]).await.unwrap(), "ahead");
+    two.forget(&ahead).await;
+    for (nth, late) in [0, 20_000, 50_000].into_iter().enumerate() {
+        let text = format!("late-{nth}");
+        journal.tell(by(now_millis() - late), &entry(&text));
+        rest().await;
+        assert_eq!(find(&two, &[&text]).await.as_ref(), Some(&text));
+        assert_eq!(find(&two, &["ahead"]).await, None);
+    }
+    assert_eq!(two.figures().entries, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_does_not_come_back_from_the_journal() {
+    let journal = Memory::new();
+    let (one, two) = (over(&journal), over(&journal));
+    let stored = entry("k");
+    commit(&one, &stored).await;
+    for text in ["k-1", "k-2"] {
+        commit(&one, &entry(text)).await;
+    }
+    assert_eq!(find(&two, &["k"]).await.unwrap(), "k");
+    two.forget(&stored).await;
+    rest().await;
+    assert_eq!(find(&two, &["k"]).await.unwrap(), "k-2");
+    // Another entry under the same key is not meant.
+    let again = entry("k");
+    commit(&one, &again).await;
+    rest().await;
+    assert_eq!(find(&two, &["k"]).await.unwrap(), "k");
+    two.forget(&stored).await;
+    assert_eq!(
+        two.exact(&again.room, &again.version, &again.key).await,
+        Some(again.record)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_records_are_read_and_strange_ones_skipped() {
+    let journal = Memory::new();
+    let two = over(&journal);
+    let long = "k".repeat(500);
+    journal.put(&room("tenant"), next_ulid(), "nothing that anybody knows");
+    journal.tell(next_ulid(), &entry(&long));
+    journal.put(&room("tenant"), next_ulid(), "");
+    journal.tell(next_ulid(), &entry("last"));
+    assert_eq!(find(&two, &["last"]).await.unwrap(), "last");
+    assert_eq!(find(&two, &["kk"]).await, Some(long));
+    rest().await;
+    assert_eq!(find(&two, &["x"]).await, None);
+    assert_eq!(journal.reads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_the_journal_was_read() {
+    let (journal, dir, tasks) = (Memory::new(), tempfile::tempdir().unwrap(), Tasks::new());
+    let told: Vec<_> = (0..5).map(|nth| entry(&format!("k-{nth}"))).collect();
+    for entry in &told {
+        journal.tell(next_ulid(), entry);
+    }
+    let two = with(&journal, Some(dir.path()), &tasks);
+    assert_eq!(find(&two, &["k"]).await.unwrap(), "k-4");
+    two.forget(&told[4]).await;
+    commit(&two, &entry("own")).await;
+    tasks.finish().await;
+    let tasks = Tasks::new();
+    let two = with(&journal, Some(dir.path()), &tasks);
+    two.loaded().await;
+    assert_eq!(two.figures().entries, 5);
+    assert_eq!(find(&two, &["k-3"]).await.unwrap(), "k-3");
+    assert_eq!(find(&two, &["own"]).await.unwrap(), "own");
+    assert_eq!(find(&two, &["nothing"]).await, None);
+    let after = journal.after.lock().unwrap().expect("a cursor");
+    let behind = now_millis() - after.timestamp_ms();
+    assert!((60_000..120_000).contains(&behind), "{behind} ms");
+    tasks.finish().await;
+}
+
+#[derive(Debug)]
+struct Evicted(Vec<StoreKey>);
+
+#[async_trait]
+impl Liveness for Evicted {
+    async fn is_gone(&self, key: &StoreKey) -> Option<bool> {
+        (!key.short().starts_with('0')).then(|| self.0.contains(key))
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_gone_is_pruned_for_good() {
+    let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let entries: Vec<_> = (0..600).map(|nth| entry(&format!("k-{nth}"))).collect();
+    let name = |entry: &Listed| entry.room.store_key(&entry.version, &entry.key);
+    let gone: Vec<_> = entries.iter().step_by(2).map(name).collect();
+    let known = gone.iter().filter(|key| !key.short().starts_with('0')).count();
+    let open = |tasks: &Tasks| {
+        let site = Site {
+            folder: dir.path().join("actions"),
+            sync: false,
+            account: Arc::new(Free),
+        };
+        let parts = Parts {
+            ledger: Some(site),
+            journal: None,
+            liveness: Some(Arc::new(Evicted(gone.clone()))),
+        };
+        Catalog::open(parts, tasks)
+    };
+    let catalog = open(&tasks);
+    join_all(entries.iter().map(|entry| commit(&catalog, entry))).await;
+    assert_eq!(catalog.prune().await, known);
+    assert_eq!(catalog.prune().await, 0);
+    tasks.finish().await;
+    let tasks = Tasks::new();
+    let catalog = open(&tasks);
+    catalog.loaded().await;
+    assert_eq!(catalog.figures().entries, 600 - known);
+    assert!(known > 200);
+    tasks.finish().await;
+}

@@ -1,0 +1,223 @@
+//! What servers that share a bucket know of each other's entries, and what a restart knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chacha::cache::actions::catalog::{Catalog, Parts};
+use chacha::cache::actions::index::{Record, Room};
+use chacha::cache::actions::ledger::Site;
+use chacha::cache::actions::{CacheKey, Version};
+use chacha::store::Store;
+use chacha::store::s3::{S3, S3Health};
+use chacha::store::spool::Checksums;
+use chacha::tasks::Tasks;
+
+use crate::store::support::*;
+use crate::support::s3::{Action, Gate, Kind, S3Server};
+
+/// A server on a bucket, without a disk.
+struct Server {
+    catalog: Catalog,
+    s3: Arc<S3>,
+    tasks: Tasks,
+}
+
+impl Server {
+    async fn on(bucket: &S3Server) -> Self {
+        let tasks = Tasks::new();
+        let mut config = bucket.config(S3Server::BUCKET);
+        config.read_timeout = Duration::from_millis(500);
+        let s3 = S3::open(&config, None, &tasks).await.unwrap();
+        let parts = Parts {
+            journal: Some(s3.clone()),
+            ..Parts::default()
+        };
+        let catalog = Catalog::open(parts, &tasks);
+        Self { catalog, s3, tasks }
+    }
+
+    async fn commit(&self, text: &str) {
+        let record = record(text);
+        self.catalog
+            .commit(&room(), &version(), &name(text), record)
+            .await;
+    }
+
+    /// Asks again and again: the bucket is asked once a second.
+    async fn finds(&self, text: &str) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let mut clock = tokio::time::interval(Duration::from_millis(20));
+        while self
+            .catalog
+            .exact(&room(), &version(), &name(text))
+            .await
+            .is_none()
+        {
+            assert!(std::time::Instant::now() < deadline, "never: {text}");
+            clock.tick().await;
+        }
+    }
+}
+
+fn room() -> Room {
+    Room::new("https://issuer".into(), "tenant".into())
+}
+
+fn name(text: &str) -> CacheKey {
+    CacheKey::new(text).unwrap()
+}
+
+fn version() -> Version {
+    Version::new(&"5".repeat(64)).unwrap()
+}
+
+fn record(text: &str) -> Record {
+    Record::now(9, &Checksums::of(text.as_bytes()).etag()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_see_each_others_commits() {
+    let bucket = S3Server::memory();
+    let (one, two) = (Server::on(&bucket).await, Server::on(&bucket).await);
+    let long = "k".repeat(512);
+    one.commit("k-1").await;
+    one.commit(&long).await;
+    two.finds("k-1").await;
+    two.finds(&long).await;
+    two.commit("k-2").await;
+    one.finds("k-2").await;
+    let found = one
+        .catalog
+        .find(&[room()], &version(), &[name("x"), name("k-")], &[])
+        .await
+        .unwrap();
+    assert_eq!(found.entry.key, name("k-2"));
+    // A third one reads everything at once.
+    let third = Server::on(&bucket).await;
+    bucket.forget();
+    let found = third
+        .catalog
+        .find(&[room()], &version(), &[name("k-")], &[])
+        .await
+        .unwrap();
+    assert_eq!((found.entry.key, bucket.count(Kind::List)), (name("k-2"), 1));
+    assert_eq!(third.catalog.figures().entries, 3);
+    let journal = bucket.objects().into_keys();
+    assert!(journal.filter(|name| name.starts_with("v1/journal/")).count() == 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_in_trouble_changes_nothing_but_the_news() {
+    let bucket = S3Server::memory();
+    let (one, two) = (Server::on(&bucket).await, Server::on(&bucket).await);
+    two.commit("known").await;
+    for action in [Action::slow_down(), Action::Refuse, Action::Reset(50)] {
+        bucket.faults().always(Kind::List, action);
+        let found = two
+            .catalog
+            .find(&[room()], &version(), &[name("known-"), name("kn")], &[])
+            .await;
+        assert_eq!(found.unwrap().entry.key, name("known"));
+        bucket.faults().clear();
+    }
+    // Slow: look-ups wait for a while only, and nobody waits for an exact hit.
+    let gate = Gate::new();
+    bucket
+        .faults()
+        .always(Kind::List, Action::HoldAnswer(gate.clone()));
+    assert!(
+        two.catalog
+            .exact(&room(), &version(), &name("known"))
+            .await
+            .is_some()
+    );
+    let begin = std::time::Instant::now();
+    assert!(
+        two.catalog
+            .exact(&room(), &version(), &name("new"))
+            .await
+            .is_none()
+    );
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    gate.open();
+    bucket.faults().clear();
+    one.commit("new").await;
+    two.finds("new").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_while_the_bucket_is_away_is_told_later() {
+    let bucket = S3Server::memory();
+    let (one, two) = (Server::on(&bucket).await, Server::on(&bucket).await);
+    bucket.stop_listening().await;
+    one.commit("k").await;
+    assert!(one.catalog.exact(&room(), &version(), &name("k")).await.is_some());
+    assert_eq!(one.catalog.figures().untold, 1);
+    bucket.resume();
+    until("it is told", || one.catalog.figures().untold == 0).await;
+    two.finds("k").await;
+    assert_eq!(one.s3.health(), S3Health::Up);
+    one.tasks.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
+    let mut rig = Rig::new(64 * MIB).await;
+    for round in 0..3 {
+        let tasks = Tasks::new();
+        let parts = Parts {
+            ledger: Some(Site::on(&rig.disk)),
+            ..Parts::default()
+        };
+        let catalog = Catalog::open(parts, &tasks);
+        catalog.loaded().await;
+        assert_eq!(catalog.figures().entries, round * 200);
+        let commits = (0..200).map(|nth| {
+            let (catalog, text) = (&catalog, format!("{round}-{nth}"));
+            async move {
+                catalog
+                    .commit(&room(), &version(), &name(&text), record(&text))
+                    .await;
+            }
+        });
+        futures_util::future::join_all(commits).await;
+        until("the account is exact", || rig.disk.stats().used == du(rig.dir())).await;
+        tasks.finish().await;
+        drop(catalog);
+        rig = rig.restart().await;
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evicted_entries_are_forgotten() {
+    let rig = Rig::new(64 * MIB).await;
+    let tasks = Tasks::new();
+    let parts = Parts {
+        ledger: Some(Site::on(&rig.disk)),
+        liveness: Some(rig.disk.clone()),
+        ..Parts::default()
+    };
+    let catalog = Catalog::open(parts, &tasks);
+    for text in ["there", "gone"] {
+        let key = chacha::store::StoreKey::new(
+            "https://issuer".into(),
+            "tenant".into(),
+            chacha::store::Protocol::Gha,
+            text.as_bytes(),
+        );
+        let key = key.with_version(version().text().clone());
+        let put = put(&*rig.disk, &rig.disk.spools(), &key, b"bytes").await;
+        let record = Record::now(5, &put.unwrap().etag).unwrap();
+        catalog.commit(&room(), &version(), &name(text), record).await;
+        if text == "gone" {
+            assert!(rig.disk.delete(&key, Default::default()).await.unwrap());
+        }
+    }
+    assert_eq!(catalog.prune().await, 1);
+    assert!(catalog.exact(&room(), &version(), &name("there")).await.is_some());
+    assert!(catalog.exact(&room(), &version(), &name("gone")).await.is_none());
+    tasks.finish().await;
+    drop(catalog);
+    rig.stop().await;
+}

@@ -1,0 +1,3 @@
+//! Scope and name to entries.
+
+mod catalog;
