@@ -3,6 +3,7 @@
 //! A miss is a value, an error is an error. A write is all or nothing. A tier knows neither HTTP
 //! nor who is asking.
 
+pub mod blocks;
 mod budget;
 mod content;
 pub mod disk;

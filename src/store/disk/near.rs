@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::marks::{Left, Mark};
 use super::{Digest, Disk, format};
+use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::BLOCK;
 use crate::store::spool::Checksums;
 use crate::store::{Entry, Error, Result, Store, StoreKey};
@@ -102,6 +103,16 @@ impl Disk {
     pub fn parts_folder(&self) -> PathBuf {
         self.core.budget.adjust(NOTES.min(self.limit() / 64) as i64);
         self.core.layout.parts()
+    }
+
+    /// Uploads in blocks whose bodies go into this tier, and those that an earlier run left. Call it once,
+    /// before the first client is served. They end with [`Disk::close`], and go on at the next start.
+    ///
+    /// # Errors
+    /// As [`BlockDir::open`].
+    pub async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>)> {
+        let core = &self.core;
+        BlockDir::open(core.layout.uploads(), core.spools.clone(), &core.uploads).await
     }
 
     async fn blocking<T: Send + 'static>(
