@@ -4,6 +4,7 @@
 mod suite;
 mod support;
 
+mod blocks;
 mod bound;
 mod damage;
 mod disk;
