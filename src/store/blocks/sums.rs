@@ -23,7 +23,7 @@ pub(super) struct PartSums {
 }
 
 impl PartSums {
-    /// For a block with this [`Extent::phase`].
+    /// For a block with this [`super::block::Extent::phase`].
     pub(super) fn new(phase: u64) -> Self {
         Self {
             at: phase,

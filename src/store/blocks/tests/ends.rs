@@ -200,5 +200,8 @@ async fn a_writer_that_was_not_heard_of_again_leaves_nothing() {
     rig.tasks.spawn_blocking(|| ()).await.expect("pool");
     // The blocks at both ends may belong to neighbours, so they stay.
     let (disk, held) = (rig.disk(), rig.held());
-    assert!(disk <= held && held <= before + 2 * 4096, "{disk} {held} {before}");
+    assert!(
+        disk <= held && held <= before + 2 * 4096,
+        "{disk} {held} {before}"
+    );
 }
