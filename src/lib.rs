@@ -13,7 +13,7 @@
 //! cache
 //! store::tiered
 //! store::{disk, s3, remote_only}    auth
-//! store (trait, key, meta, spool, budget)
+//! store (trait, key, meta, spool, blocks, budget)
 //! config, telemetry
 //! sys, tasks, range, error, outbound
 //! ```

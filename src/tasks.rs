@@ -8,6 +8,7 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Starts tasks, tells them to stop, and waits for them.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +49,14 @@ impl Tasks {
             let _token = token;
             work()
         })
+    }
+
+    /// [`Tasks::finish`] waits until this is dropped. `None` after [`Tasks::stop`]: for work that must not
+    /// happen once `finish` has returned.
+    pub fn enter(&self) -> Option<TaskTrackerToken> {
+        // The token first: who finds no stop is waited for.
+        let token = self.tracker.token();
+        (!self.stopping.is_cancelled()).then_some(token)
     }
 
     /// Resolves when the server is asked to stop. Cheap to clone and to poll.
@@ -93,6 +102,17 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn finish_waits_for_who_has_entered_and_nobody_enters_later() {
+        let tasks = Tasks::new();
+        let pass = tasks.enter().expect("nobody has told it to stop");
+        let mut finish = Box::pin(tasks.finish());
+        assert!(futures_util::poll!(&mut finish).is_pending());
+        assert!(tasks.enter().is_none());
+        drop(pass);
+        finish.await;
+    }
 
     #[tokio::test]
     async fn finish_waits_for_blocking_work_whose_handle_was_dropped() {

@@ -3,6 +3,7 @@
 //! A miss is a value, an error is an error. A write is all or nothing. A tier knows neither HTTP
 //! nor who is asking.
 
+pub mod blocks;
 pub(crate) mod budget;
 mod content;
 pub mod disk;
@@ -10,7 +11,7 @@ mod error;
 pub mod journal;
 pub mod key;
 mod lock;
-mod locks;
+pub(crate) mod locks;
 mod meta;
 pub mod remote;
 pub mod remote_only;

@@ -53,6 +53,30 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Blocking: gives the room of these bytes back to the volume; they read as zeros afterwards, and the file
+/// keeps its length.
+///
+/// # Errors
+/// `Unsupported` where the file system cannot do this; whatever else the operating system says.
+#[cfg(target_os = "linux")]
+pub fn punch_hole(file: &File, range: Range<u64>) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    if range.is_empty() {
+        return Ok(());
+    }
+    let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, mode, range.start, range.end - range.start)?)
+}
+
+/// Not available here: the bytes stay until the file goes.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(target_os = "linux"))]
+pub fn punch_hole(_file: &File, _range: Range<u64>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Blocking: fills `buffer` from `offset` on.
 ///
 /// # Errors

@@ -160,6 +160,14 @@ impl Budget {
         Some(Reservation::new(self, bytes))
     }
 
+    /// Bytes that stand on the volume already and belong to somebody, whether or not there is room.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: u64) -> Reservation {
+        self.lock().reserved += bytes;
+        // Something may have to go now.
+        self.grant();
+        Reservation::new(self, bytes)
+    }
+
     fn take_or_queue(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Turn> {
         let mut state = self.lock();
         if state.closed {

@@ -55,6 +55,32 @@ impl Reservation {
         }
     }
 
+    /// Gives back `bytes`, or all that is held if that is less.
+    pub(crate) fn release(&self, bytes: u64) {
+        let taken = self.take_out(bytes);
+        if taken > 0 {
+            self.give_back(taken, 0);
+        }
+    }
+
+    /// Hands `bytes` to another reservation of the same account, or all that is held if that is less.
+    pub(crate) fn move_to(&self, other: &Self, bytes: u64) {
+        other.bytes.fetch_add(self.take_out(bytes), Ordering::Relaxed);
+    }
+
+    /// A reservation of its own for `bytes` of this one, or all that is held if that is less.
+    pub(crate) fn split(&self, bytes: u64) -> Self {
+        Self::new(&self.budget, self.take_out(bytes))
+    }
+
+    fn take_out(&self, bytes: u64) -> u64 {
+        let left = |held: u64| Some(held.saturating_sub(bytes));
+        let held = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+        held.unwrap_or_else(|held| held).min(bytes)
+    }
+
     /// Turns the reservation into `used` bytes in use; nothing is held afterwards.
     pub(crate) fn settle(&self, used: u64) {
         self.give_back(self.bytes.swap(0, Ordering::Relaxed), used);

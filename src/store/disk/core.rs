@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) budget: Arc<Budget>,
     pub(super) spools: SpoolDir,
     pub(super) tasks: Tasks,
+    /// Those that touch the folder of uploads: they end before the directory is given free.
+    pub(super) uploads: Tasks,
     pub(super) scan: Scan,
     pub(super) snapshot: Snapshot,
     pub(super) marks: Marks,
@@ -160,6 +162,7 @@ impl Core {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.uploads.finish().await;
         self.passes.close();
         self.passes.wait().await;
         let core = Arc::clone(self);

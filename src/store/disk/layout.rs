@@ -3,6 +3,7 @@
 //! ```text
 //! entries/<h>/<hh>/<61 hex>.<16 hex>   one version of an entry: digest, generation
 //! tmp/                                 bodies under construction; emptied at start
+//! uploads/                             bodies that arrive in blocks; kept over a restart
 //! marks/                               what another tier has not heard of yet
 //! parts/                               what another tier was sent in part
 //! actions/ledger                       what the Actions cache has; its own module says how
@@ -40,6 +41,10 @@ impl Layout {
 
     pub(super) fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    pub(super) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
     }
 
     pub(super) fn marks(&self) -> PathBuf {

@@ -8,6 +8,7 @@ use super::core::Core;
 use super::marks::{Left, Mark};
 use super::{Digest, Disk, format};
 use crate::config::Durability;
+use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::{Ask, BLOCK};
 use crate::store::spool::Checksums;
 use crate::store::{Entry, Error, Result, Store, StoreKey};
@@ -130,6 +131,16 @@ impl Disk {
         let room = self.core.budget.reserve(bytes, Ask::New).await?;
         room.settle(bytes);
         Ok(())
+    }
+
+    /// Uploads in blocks whose bodies go into this tier, and those that an earlier run left. Call it once,
+    /// before the first client is served. They end with [`Disk::close`], and go on at the next start.
+    ///
+    /// # Errors
+    /// As [`BlockDir::open`].
+    pub async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>)> {
+        let core = &self.core;
+        BlockDir::open(core.layout.uploads(), core.spools.clone(), &core.uploads).await
     }
 
     async fn blocking<T: Send + 'static>(

@@ -147,6 +147,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
         leftovers: Leftovers::default(),
         budget,
         tasks: tasks.clone(),
+        uploads: Tasks::new(),
         scan: Scan::new(),
         counters: Counters::default(),
         durability: config.durability,

@@ -20,6 +20,7 @@ pub(crate) use source::content;
 pub use staging::OpenError;
 
 use self::staging::Staging;
+use super::blocks::{BlockDir, Blocks};
 use super::locks::KeyLocks;
 use super::remote::{Remote, RemoteOpen};
 use super::spool::{Checksums, SpoolDir};
@@ -68,6 +69,14 @@ impl RemoteStore {
     /// Where bodies for [`Store::put`] are made.
     pub fn spools(&self) -> SpoolDir {
         self.staging.spools.clone()
+    }
+
+    /// Uploads in blocks for [`Store::put`]; none of an earlier run. Call it once.
+    ///
+    /// # Errors
+    /// As [`BlockDir::open`].
+    pub async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>)> {
+        self.staging.blocks().await
     }
 
     /// Gives the staging folder free for another process. Bodies cannot be begun any more.

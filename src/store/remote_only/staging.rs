@@ -1,5 +1,5 @@
-//! The folder where bodies wait until they are sent. Nothing in it outlives a run, and nothing can be
-//! evicted: a body that finds no room fails.
+//! The folder where bodies wait until they are sent. Nothing in it outlives a run, uploads in blocks neither,
+//! and nothing can be evicted: a body that finds no room fails.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::store;
+use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::Budget;
 use crate::store::lock::{DirLock, Refused};
 use crate::store::spool::SpoolDir;
@@ -16,6 +18,8 @@ use crate::tasks::Tasks;
 
 /// The folder with the bodies, below the configured one: nothing else is ever removed.
 const BODIES: &str = "bodies";
+/// The folder with uploads in blocks, beside it.
+const UPLOADS: &str = "uploads";
 const LOCK: &str = "lock";
 
 /// Why the staging folder cannot be used.
@@ -51,6 +55,8 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(super) struct Staging {
     pub(super) spools: SpoolDir,
+    uploads: PathBuf,
+    tasks: Tasks,
     lock: DirLock,
     stop: CancellationToken,
 }
@@ -66,9 +72,16 @@ impl Staging {
         drop(tasks.spawn(refuse(Arc::clone(&budget), stop.clone())));
         Ok(Self {
             spools: SpoolDir::new(bodies, budget, tasks.clone()),
+            uploads: dir.join(UPLOADS),
+            tasks: tasks.clone(),
             lock,
             stop,
         })
+    }
+
+    /// Where bodies arrive in blocks. There is nothing of an earlier run.
+    pub(super) async fn blocks(&self) -> store::Result<(BlockDir, Vec<Blocks>)> {
+        BlockDir::open(self.uploads.clone(), self.spools.clone(), &self.tasks).await
     }
 
     pub(super) fn close(&self) {
@@ -111,11 +124,13 @@ fn take(dir: &Path) -> Result<(DirLock, PathBuf, u64), OpenError> {
         Refused::Io(source) => unusable("write", &lock_file)(source),
     })?;
     let bodies = dir.join(BODIES);
-    match std::fs::remove_dir_all(&bodies) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(unusable("empty", &bodies)(error));
+    for left in [&bodies, &dir.join(UPLOADS)] {
+        match std::fs::remove_dir_all(left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(unusable("empty", left)(error));
+            }
+            _ => {}
         }
-        _ => {}
     }
     sys::create_private_dir(&bodies).map_err(unusable("make", &bodies))?;
     let used = [dir, &bodies, &lock_file].iter().try_fold(0, |sum, path| {
@@ -140,6 +155,8 @@ mod tests {
         assert!(matches!(again, Err(OpenError::InUse { pid: Some(_), .. })));
         std::fs::write(path.join(BODIES).join("left"), "over").expect("write");
         std::fs::write(path.join("foreign"), "stays").expect("write");
+        std::fs::create_dir(path.join(UPLOADS)).expect("folder");
+        std::fs::write(path.join(UPLOADS).join("left"), "over").expect("write");
         staging.close();
         // A child process that another test starts holds every lock until it executes its program.
         let next = loop {
@@ -149,6 +166,8 @@ mod tests {
             }
         };
         assert_eq!(path.join(BODIES).read_dir().expect("folder").count(), 0);
+        assert!(next.blocks().await.expect("uploads").1.is_empty());
+        assert_eq!(path.join(UPLOADS).read_dir().expect("folder").count(), 0);
         assert!(path.join("foreign").exists());
         next.close();
         tasks.finish().await;

@@ -77,7 +77,7 @@ impl SpoolDir {
 
     /// # Errors
     /// [`Error::TooLarge`] if a body of `size` bytes can never fit.
-    pub(super) fn check_size(&self, size: u64) -> Result<()> {
+    pub(crate) fn check_size(&self, size: u64) -> Result<()> {
         let limit = self.capacity();
         if size > limit {
             return Err(Error::TooLarge { size, limit });

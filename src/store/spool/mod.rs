@@ -21,9 +21,9 @@ pub(crate) use checksums::{Summer, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDERS, room_for};
 pub(crate) use growth::Growth;
-pub(crate) use temp::Temp;
+pub(crate) use temp::{Lender, Temp};
 pub use writer::SpoolWriter;
-pub(crate) use writer::{ATTEMPTS, make_way, refused};
+pub(crate) use writer::{ATTEMPTS, BATCH, Batch, make_way, refused};
 
 use super::budget::Reservation;
 use super::{Content, FileRange};
@@ -49,6 +49,11 @@ pub(crate) enum Body {
 }
 
 impl Spool {
+    /// A body that is whole already. `room` is all that it takes, with what belongs to it.
+    pub(crate) fn new(body: Body, sums: Checksums, room: Arc<Reservation>) -> Self {
+        Self { body, sums, room }
+    }
+
     /// Length of the body in bytes.
     pub fn len(&self) -> u64 {
         self.sums.size()

@@ -20,6 +20,18 @@ pub(crate) struct Temp {
     dir: SpoolDir,
     room: Arc<Reservation>,
     kept: AtomicBool,
+    /// Who has another name of the file.
+    lender: Option<Arc<dyn Lender>>,
+}
+
+/// Who lends a file that has a name of its own. A spool gets a second name for it, so that it can be put into
+/// a tier and is still there if that fails.
+pub(crate) trait Lender: std::fmt::Debug + Send + Sync {
+    /// The second name is about to be removed.
+    fn leaving(&self);
+
+    /// Blocking: it is removed. `room` is what was given with the file; what is not taken out of it is free.
+    fn returned(&self, room: &Reservation);
 }
 
 impl Temp {
@@ -37,9 +49,33 @@ impl Temp {
             dir: dir.clone(),
             room: Arc::clone(room),
             kept: AtomicBool::new(false),
+            lender: None,
         };
         dir.file_made();
         Ok(this)
+    }
+
+    /// Blocking: a second name for `file`, whose first one is `from`.
+    ///
+    /// # Errors
+    /// Whatever the operating system says, above all where there are no second names.
+    pub(crate) fn lend(
+        dir: &SpoolDir,
+        room: &Arc<Reservation>,
+        (from, file): (&Path, File),
+        lender: Arc<dyn Lender>,
+    ) -> io::Result<Self> {
+        let path = dir.next_path();
+        std::fs::hard_link(from, &path)?;
+        dir.file_made();
+        Ok(Self {
+            path,
+            file: Arc::new(file),
+            dir: dir.clone(),
+            room: Arc::clone(room),
+            kept: AtomicBool::new(false),
+            lender: Some(lender),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -79,12 +115,19 @@ impl Drop for Temp {
             self.dir.clone(),
         );
         let file = Arc::clone(&self.file);
+        let lender = self.lender.take();
+        if let Some(lender) = &lender {
+            lender.leaving();
+        }
         let remove = move || {
             // What cannot be removed now is removed at the next start.
             let _gone = std::fs::remove_file(path);
             // Closed after the unlink, here: the last close frees the room on the volume.
             drop(file);
             dir.file_gone();
+            if let Some(lender) = lender {
+                lender.returned(&room);
+            }
             drop(room);
         };
         // Unlinking a large file takes long: not on a thread that serves others.

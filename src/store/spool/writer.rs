@@ -17,7 +17,7 @@ use crate::store::{Error, Result};
 use crate::sys;
 
 /// Bytes that are written at once.
-const BATCH: usize = 256 * 1024;
+pub(crate) const BATCH: usize = 256 * 1024;
 /// Shorter pieces are copied together, so that a trickle does not pin a network buffer per piece.
 const TINY: usize = 1024;
 /// How often a write is tried again after entries made way on a full volume.
@@ -75,7 +75,7 @@ impl SpoolWriter {
         }
         self.written = written;
         self.batch.push(chunk);
-        if self.batch.length >= BATCH {
+        if self.batch.len() >= BATCH {
             self.flush().await?;
         }
         Ok(())
@@ -168,14 +168,19 @@ fn lost() -> Error {
 
 /// Frames that wait to be written.
 #[derive(Debug, Default)]
-struct Batch {
+pub(crate) struct Batch {
     frames: Vec<Bytes>,
     tail: BytesMut,
     length: usize,
 }
 
 impl Batch {
-    fn push(&mut self, chunk: Bytes) {
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         self.length += chunk.len();
         if chunk.len() < TINY {
             self.tail.extend_from_slice(&chunk);
@@ -191,7 +196,7 @@ impl Batch {
         }
     }
 
-    fn take(&mut self) -> Vec<Bytes> {
+    pub(crate) fn take(&mut self) -> Vec<Bytes> {
         self.end_tail();
         self.length = 0;
         std::mem::take(&mut self.frames)

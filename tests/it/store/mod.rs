@@ -4,6 +4,7 @@
 mod suite;
 pub(crate) mod support;
 
+mod blocks;
 mod bound;
 mod damage;
 mod disk;

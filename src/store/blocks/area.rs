@@ -1,0 +1,162 @@
+//! One file of an upload: which bytes belong to whom, and what it takes on the volume.
+
+use std::ops::Range;
+
+use super::intervals::Intervals;
+use crate::store::budget::BLOCK;
+use crate::store::spool::Checksums;
+
+/// So many separate pieces of a file are described by one block of a volume, at least.
+const PIECES: u64 = 256;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Area {
+    /// Bytes of complete blocks and of those that are on their way.
+    taken: Intervals,
+    /// Blocks of the volume that hold anything, by number. What is on its way is not among them: its room
+    /// is its writer's.
+    touched: Intervals,
+}
+
+impl Area {
+    /// Takes these bytes for one writer, unless one of them has an owner.
+    pub(super) fn claim(&mut self, bytes: Range<u64>) -> bool {
+        let free = !self.taken.overlaps(&bytes);
+        if free {
+            self.taken.insert(bytes);
+        }
+        free
+    }
+
+    /// Takes `length` bytes behind all others; they begin at the same distance from a whole MiB as `like`,
+    /// so that their checksums can be compared.
+    pub(super) fn append(&mut self, length: u64, like: u64) -> u64 {
+        let end = self.taken.end();
+        let ahead = (like % Checksums::BLOCK + Checksums::BLOCK - end % Checksums::BLOCK) % Checksums::BLOCK;
+        self.taken.insert(end + ahead..end + ahead + length);
+        end + ahead
+    }
+
+    /// Where the bytes of the last owner end.
+    pub(super) fn end(&self) -> u64 {
+        self.taken.end()
+    }
+
+    /// These bytes are on the volume, and stay.
+    pub(super) fn keep(&mut self, bytes: &Range<u64>) {
+        self.taken.insert(bytes.clone());
+        self.touched.insert(blocks(bytes));
+    }
+
+    /// These bytes have no owner any more. `punched`: the volume holds nothing of the blocks that lie inside
+    /// of them; else they stay on it as garbage.
+    pub(super) fn release(&mut self, bytes: &Range<u64>, punched: bool) {
+        self.taken.remove(bytes.clone());
+        self.touched.insert(blocks(bytes));
+        if punched {
+            self.touched.remove(inner_blocks(bytes));
+        }
+    }
+
+    /// Something was written there, whoever owns it.
+    pub(super) fn soil(&mut self, bytes: &Range<u64>) {
+        self.touched.insert(blocks(bytes));
+    }
+
+    /// These bytes have no owner any more; nothing was written there.
+    pub(super) fn forget(&mut self, bytes: &Range<u64>) {
+        self.taken.remove(bytes.clone());
+    }
+
+    /// The file is cut to `length` bytes, all of which belong to somebody.
+    pub(super) fn cut(&mut self, length: u64) {
+        self.taken.remove(length..u64::MAX);
+        self.touched.remove(length.div_ceil(BLOCK)..u64::MAX);
+        self.keep(&(0..length));
+    }
+
+    /// Bytes on the volume without those of the map.
+    pub(super) fn bytes(&self) -> u64 {
+        self.touched.total() * BLOCK
+    }
+
+    /// Bytes on the volume, with the blocks that hold the map of the file.
+    pub(super) fn cost(&self) -> u64 {
+        self.bytes() + map(self.bytes()) + self.touched.count() / PIECES * BLOCK
+    }
+}
+
+/// Blocks for the map of a file of `bytes` bytes, in bytes.
+fn map(bytes: u64) -> u64 {
+    match bytes > Checksums::BLOCK {
+        true => (1 + (bytes >> 27)) * BLOCK,
+        false => 0,
+    }
+}
+
+/// The most that [`Area::cost`] can grow by `length` more bytes.
+pub(super) fn most_growth(length: u64) -> u64 {
+    length.div_ceil(BLOCK).saturating_mul(BLOCK) + (length >> 27) * BLOCK + 4 * BLOCK
+}
+
+fn blocks(bytes: &Range<u64>) -> Range<u64> {
+    match bytes.is_empty() {
+        true => 0..0,
+        false => bytes.start / BLOCK..bytes.end.div_ceil(BLOCK),
+    }
+}
+
+/// Blocks that hold nothing but these bytes.
+fn inner_blocks(bytes: &Range<u64>) -> Range<u64> {
+    let range = bytes.start.div_ceil(BLOCK)..bytes.end / BLOCK;
+    if range.start < range.end { range } else { 0..0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_one_owner_and_blocks_are_counted_once() {
+        let mut area = Area::default();
+        assert!(area.claim(0..6000));
+        assert!(!area.claim(5999..6001));
+        assert!(area.claim(6000..7000));
+        area.keep(&(0..6000));
+        area.keep(&(6000..7000));
+        assert_eq!(area.cost(), 2 * BLOCK);
+        // The block that both share stays.
+        area.release(&(0..6000), true);
+        assert_eq!(area.cost(), BLOCK);
+        assert!(area.claim(0..6000));
+        area.forget(&(0..6000));
+        assert_eq!((area.end(), area.cost()), (7000, BLOCK));
+        area.release(&(6000..7000), false);
+        assert_eq!((area.end(), area.cost()), (0, BLOCK));
+    }
+
+    #[test]
+    fn a_repeated_block_is_cut_into_the_same_mib() {
+        let mut area = Area::default();
+        for like in [0, 1, 5 << 20, (3 << 20) - 1] {
+            let at = area.append(10, like);
+            assert_eq!(at % Checksums::BLOCK, like % Checksums::BLOCK);
+            assert_eq!(area.end(), at + 10);
+        }
+    }
+
+    #[test]
+    fn growth_is_never_more_than_what_was_reserved() {
+        for length in [0, 1, 4096, 5000, 1 << 20, (1 << 20) + 1, (1 << 27) - 1, 3 << 27] {
+            for start in [0, 1, 4095, 1 << 20] {
+                let mut area = Area::default();
+                (0..PIECES - 1)
+                    .for_each(|nth| area.keep(&(nth * 8192 + (1 << 40)..nth * 8192 + (1 << 40) + 1)));
+                let before = area.cost();
+                area.keep(&(start..start + length));
+                assert!(area.cost() - before <= most_growth(length), "{start} {length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A complete block: where its bytes are, and their checksums.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::sums::damaged;
+use crate::store::spool::{Checksums, crc};
+use crate::sys;
+
+/// A file of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Which {
+    /// The log itself: short bodies.
+    Log,
+    /// The file that becomes the entry if all blocks are at their places.
+    Data,
+    /// Blocks whose places were taken, or are not known.
+    More,
+}
+
+impl Which {
+    pub(super) const ALL: [Self; 3] = [Self::Data, Self::More, Self::Log];
+
+    /// The end of the file's name.
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Data => "data",
+            Self::More => "more",
+        }
+    }
+}
+
+/// Where the bytes of a block are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) file: Which,
+    /// Offset in the file, in bytes.
+    pub(super) at: u64,
+    /// Length in bytes.
+    pub(super) length: u64,
+}
+
+impl Extent {
+    pub(super) fn range(&self) -> Range<u64> {
+        self.at..self.at + self.length
+    }
+
+    /// What decides where the block is cut for its checksums: blocks at equal places are cut alike.
+    pub(super) fn phase(&self) -> u64 {
+        match self.file {
+            Which::Log => 0,
+            _ => self.at % Checksums::BLOCK,
+        }
+    }
+
+    /// The parts that have a checksum each, counted from the beginning of the block: cut at every whole MiB
+    /// of the file.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        let (phase, length) = (self.phase(), self.length);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = at;
+            at = length.min(start + Checksums::BLOCK - (phase + start) % Checksums::BLOCK);
+            (start < length).then_some(start..at)
+        })
+    }
+}
+
+/// See the module.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Which record of the log describes it.
+    pub(super) number: u32,
+    pub(super) extent: Extent,
+    /// CRC-64/NVME of each of [`Extent::parts`].
+    pub(super) sums: Box<[u64]>,
+}
+
+impl Block {
+    /// Whether both hold the same bytes, as far as checksums can tell. "No" if they cannot be compared.
+    pub(super) fn equals(&self, extent: &Extent, sums: &[u64]) -> bool {
+        self.extent.length == extent.length && self.extent.phase() == extent.phase() && *self.sums == *sums
+    }
+
+    /// Blocking: gives `range` of the block to `sink` in order, checked, in pieces of at most a MiB.
+    ///
+    /// # Errors
+    /// `InvalidData` if the bytes are not those that arrived; those of `sink` and of the operating system.
+    pub(super) fn read(
+        &self,
+        file: &File,
+        range: Range<u64>,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        for (part, sum) in self.extent.parts().zip(&self.sums) {
+            let wanted = part.start.max(range.start)..part.end.min(range.end);
+            if wanted.is_empty() {
+                continue;
+            }
+            buffer.resize((part.end - part.start) as usize, 0);
+            sys::read_exact_at(file, &mut buffer, self.extent.at + part.start)?;
+            if crc(&buffer) != *sum {
+                return Err(damaged());
+            }
+            sink(&buffer[(wanted.start - part.start) as usize..(wanted.end - part.start) as usize])?;
+        }
+        Ok(())
+    }
+}
+
+/// A part of a body, and which part of which block it is.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    /// Offset in the body.
+    pub(super) start: u64,
+    pub(super) length: u64,
+    pub(super) block: Arc<Block>,
+    /// Offset in the block.
+    pub(super) skip: u64,
+}
+
+impl Segment {
+    pub(super) fn whole(start: u64, block: &Arc<Block>) -> Self {
+        Self {
+            start,
+            length: block.extent.length,
+            block: Arc::clone(block),
+            skip: 0,
+        }
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.length
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.length == self.block.extent.length
+    }
+
+    /// The part that gives `range` of the body, which lies inside of this one.
+    pub(super) fn part(&self, range: Range<u64>) -> Self {
+        Self {
+            start: range.start,
+            length: range.end.saturating_sub(range.start),
+            block: Arc::clone(&self.block),
+            skip: self.skip + (range.start - self.start),
+        }
+    }
+
+    /// Whether the bytes stand in the data file where they stand in the body.
+    pub(super) fn is_in_place(&self) -> bool {
+        let extent = &self.block.extent;
+        extent.file == Which::Data && extent.at + self.skip == self.start
+    }
+}

@@ -1,0 +1,191 @@
+//! The place and the room of one block on its way.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::area::most_growth;
+use super::block::{Extent, Which};
+use super::state::{Phase, State};
+use super::upload::{Hop, Upload};
+use super::{BlocksError, Place, log};
+use crate::store::budget::{Ask, BLOCK, Reservation, whole_blocks};
+use crate::store::spool::SMALL;
+use crate::sys;
+
+/// See the module. Dropped before [`Claim::settle`], what was written leaves the volume.
+#[derive(Debug)]
+pub(super) struct Claim {
+    upload: Arc<Upload>,
+    extent: Extent,
+    /// `None` once it is settled.
+    room: Option<Reservation>,
+    /// So many bytes from the beginning on may have been written.
+    written: u64,
+    epoch: u32,
+}
+
+impl Claim {
+    /// Reserves the room, then takes a place.
+    ///
+    /// # Errors
+    /// As [`super::Blocks::writer`].
+    pub(super) async fn new(upload: &Arc<Upload>, place: &Place, length: u64) -> Result<Self, BlocksError> {
+        let spools = upload.dir.spools();
+        let end = match place {
+            Place::At(offset) => offset.saturating_add(length),
+            _ => length,
+        };
+        spools.check_size(end)?;
+        let short = {
+            let state = upload.state();
+            state.admit(place, length)?;
+            matches!(place, Place::Whole) && length <= SMALL as u64 && state.has_short_log()
+        };
+        let bytes = most_room(length, short);
+        // An upload holds room that only its end gives back.
+        let room = spools.budget().reserve(bytes, Ask::Growth).await?;
+        let mut state = upload.state();
+        state.admit(place, length)?;
+        let extent = match short {
+            true => Extent {
+                file: Which::Log,
+                at: 0,
+                length,
+            },
+            false => state.place(place, length, spools.capacity()),
+        };
+        state.running += 1;
+        let epoch = state.epoch;
+        drop(state);
+        Ok(Self {
+            upload: Arc::clone(upload),
+            extent,
+            room: Some(room),
+            written: 0,
+            epoch,
+        })
+    }
+
+    pub(super) fn upload(&self) -> &Arc<Upload> {
+        &self.upload
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(super) fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// Bytes up to `end`, counted from the beginning of the block, are about to be written.
+    pub(super) fn will_write(&mut self, end: u64) {
+        self.written = self.written.max(end);
+    }
+
+    /// The block counts: `bytes` of the room are the upload's now, the rest is given back.
+    pub(super) fn settle(&mut self, state: &mut State, bytes: u64) {
+        if let Some(room) = self.room.take() {
+            state.running -= 1;
+            room.move_to(&self.upload.room, bytes);
+        }
+    }
+}
+
+/// The most that a block of `length` bytes can cost, in bytes. `short`: it goes into the log.
+fn most_room(length: u64, short: bool) -> u64 {
+    let record = whole_blocks(log::most_bytes(length)) + BLOCK;
+    match short {
+        true => whole_blocks(length) + record,
+        false => most_growth(length) + record,
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let left = self.let_go();
+        self.upload.changed.notify_waiters();
+        if let Some((left, hop)) = left {
+            left.remove(&self.upload, hop);
+        }
+    }
+}
+
+impl Claim {
+    /// Ends the claim. Answers what has to leave the volume.
+    fn let_go(&mut self) -> Option<(Left, Hop)> {
+        let room = self.room.take()?;
+        let mut state = self.upload.state();
+        state.running -= 1;
+        let in_time = state.check_writer(self.epoch).is_ok();
+        let ended = state.phase == Phase::Ended;
+        let range = self.extent.range();
+        let written = range.start..range.start + self.written;
+        let area = state.area(self.extent.file)?;
+        if self.written == 0 {
+            if in_time {
+                area.forget(&range);
+            }
+            return None;
+        }
+        let left = Left {
+            room,
+            file: self.extent.file,
+            unwritten: written.end..range.end,
+            written,
+        };
+        if in_time && let Some(hop) = Hop::begin(&self.upload, &mut state) {
+            return Some((left, hop));
+        }
+        drop(state);
+        // The body may have its bytes there by now. If the upload is removed, nothing is left anyway.
+        if !ended {
+            left.leave(&self.upload);
+        }
+        None
+    }
+}
+
+/// What is left of a block that did not become complete.
+struct Left {
+    room: Reservation,
+    file: Which,
+    written: Range<u64>,
+    unwritten: Range<u64>,
+}
+
+impl Left {
+    /// Takes it from the volume.
+    fn remove(self, upload: &Arc<Upload>, hop: Hop) {
+        let upload = Arc::clone(upload);
+        let tasks = upload.dir.tasks().clone();
+        let work = move || {
+            let file = File::options().write(true).open(upload.path(self.file));
+            let punched = file.is_ok_and(|file| sys::punch_hole(&file, self.written.clone()).is_ok());
+            upload.change(Some(&self.room), |state| {
+                if let Some(area) = state.area(self.file) {
+                    area.forget(&self.unwritten);
+                    area.release(&self.written, punched);
+                }
+            });
+            // Who waits for the hop finds the room.
+            drop(self.room);
+            drop(hop);
+        };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            drop(tasks.spawn_blocking(work));
+        } else {
+            work();
+        }
+    }
+
+    /// Counts it as garbage.
+    fn leave(self, upload: &Upload) {
+        upload.change(Some(&self.room), |state| {
+            if let Some(area) = state.area(self.file) {
+                area.soil(&self.written);
+            }
+        });
+    }
+}

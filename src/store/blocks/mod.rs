@@ -1,0 +1,203 @@
+//! Bodies that arrive in blocks: as a whole, as ranges in any order, or as blocks with names whose order is
+//! told at the end. What is complete survives a restart.
+//!
+//! An upload is three files in one folder, made when they are needed:
+//!
+//! - `<id>.log` says what arrived ([`mod@log`]). A record follows the bytes it describes, so what was answered
+//!   is there after a crash of this process; after one of the machine, checksums tell. A short body stands in
+//!   the log itself, so that thousands of small entries cost a file each and no more.
+//! - `<id>.data` has each block at its place in the body, if that can be known or guessed ([`hint`]) and is free.
+//!   Then it becomes the entry by a second name for it: nothing is copied ([`assemble`]).
+//! - `<id>.more` has all others. So a block that is sent again never damages the complete one.
+//!
+//! Which bytes a body has is decided by the last complete [`Place::Whole`] or list of blocks
+//! ([`Blocks::arrange`]); each replaces everything that came before it. Without either, by the ranges, of which
+//! the later complete one wins byte by byte.
+//!
+//! Room: all complete bytes, in blocks of the volume, are in one reservation of the upload, those on their way
+//! in one of each writer. While the data file is lent to a spool, its part is there. What was replaced is given
+//! back to the volume at once where the system can do that; elsewhere an upload may hold as much garbage as it
+//! has bytes, but at least 1 GiB.
+//!
+//! Damage: every MiB of a block has a checksum in the log. What is copied is held against it. What is not
+//! copied takes its checksums from there, so damage is found when the entry is read.
+
+mod area;
+mod assemble;
+mod block;
+mod claim;
+mod dir;
+mod hint;
+mod intervals;
+mod log;
+mod ranges;
+mod recover;
+mod state;
+mod sums;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub use dir::BlockDir;
+pub use writer::BlockWriter;
+
+use self::dir::blocking;
+use self::upload::Upload;
+use super::budget::{Ask, BLOCK, whole_blocks};
+use super::{Error, Spool};
+
+/// The most blocks of one body.
+pub const MOST_BLOCKS: usize = 50_000;
+/// The most blocks and lists that one upload ever takes, repeated ones included.
+pub const MOST_RECORDS: usize = 100_000;
+/// The longest id of a block in bytes; the shortest has one.
+pub const MOST_ID: usize = 64;
+/// The longest note of an upload in bytes.
+pub const MOST_NOTE: usize = 16 << 10;
+
+/// Where the bytes of one block belong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// They are the whole body.
+    Whole,
+    /// From this offset of the body on, in bytes.
+    At(u64),
+    /// A block with an opaque id of 1 to [`MOST_ID`] bytes; [`Blocks::arrange`] tells where it belongs.
+    Block(Box<[u8]>),
+}
+
+/// Why an upload does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum BlocksError {
+    /// Its body was put together, or it was removed.
+    #[error("the upload has ended")]
+    Ended,
+    /// More or fewer bytes came than were announced.
+    #[error("{declared} bytes were announced, {received} bytes were received")]
+    Size {
+        /// Bytes that were announced.
+        declared: u64,
+        /// Bytes that came.
+        received: u64,
+    },
+    /// A range of the body never came.
+    #[error("the bytes from offset {at} on are missing")]
+    Hole {
+        /// The first missing byte.
+        at: u64,
+    },
+    /// Nothing came, or blocks without their order.
+    #[error("the body is not complete")]
+    Incomplete,
+    /// A list names a block that is not there.
+    #[error("the list names a block that was not received")]
+    UnknownBlock,
+    /// The id of a block is empty or too long.
+    #[error("the id of a block has 1 to 64 bytes")]
+    BlockId,
+    /// There are too many blocks or records.
+    #[error("the upload has more than {limit} blocks")]
+    TooManyBlocks {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The tier.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// An upload. Cheap to clone. Dropped without [`Blocks::remove`], it stays on the disk for the next start, and
+/// its room is not counted any more: drop it only when the server stops.
+#[derive(Debug, Clone)]
+pub struct Blocks(Arc<Upload>);
+
+impl Blocks {
+    /// Its name.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// What the owner gave to [`BlockDir::create`].
+    pub fn note(&self) -> &[u8] {
+        &self.0.note
+    }
+
+    /// Bytes of the body that are complete: of the last whole body or list, or else of all ranges and blocks.
+    pub fn received(&self) -> u64 {
+        self.0.state().received()
+    }
+
+    /// Whether there is anything that [`Blocks::assemble`] can begin with: a whole body, a list or a range.
+    /// An empty body needs nothing.
+    pub fn has_body(&self) -> bool {
+        self.0.state().has_body()
+    }
+
+    /// When bytes passed last; the beginning or the restart if none did.
+    pub fn last_traffic(&self) -> Instant {
+        self.0.last_traffic()
+    }
+
+    /// Begins to take one block of `length` bytes, if that is known. Room for all of it is reserved when this
+    /// returns; without a length, in steps.
+    ///
+    /// # Errors
+    /// [`BlocksError::Ended`], [`BlocksError::BlockId`], [`BlocksError::TooManyBlocks`];
+    /// [`Error::TooLarge`] if the block or its end can never fit, [`Error::NoSpace`] if there is no room, or if
+    /// blocks were sent again too often; [`Error::Stopping`].
+    pub async fn writer(&self, place: Place, length: Option<u64>) -> Result<BlockWriter, BlocksError> {
+        match &place {
+            Place::Block(id) if id.is_empty() || id.len() > MOST_ID => Err(BlocksError::BlockId),
+            _ => BlockWriter::new(&self.0, place, length).await,
+        }
+    }
+
+    /// Puts complete blocks in order, and drops all that are not named (Put Block List). What comes later under
+    /// one of these ids waits for the next list. Answers the length of the body in bytes. It survives a restart.
+    ///
+    /// # Errors
+    /// [`BlocksError::UnknownBlock`], [`BlocksError::TooManyBlocks`], [`BlocksError::Ended`],
+    /// [`BlocksError::Store`]. Nothing has changed then.
+    pub async fn arrange(&self, ids: &[Box<[u8]>]) -> Result<u64, BlocksError> {
+        if ids.len() > MOST_BLOCKS {
+            return Err(BlocksError::TooManyBlocks { limit: MOST_BLOCKS });
+        }
+        self.0.touch();
+        let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK;
+        let room = self.0.dir.spools().budget().reserve(bytes, Ask::Growth).await?;
+        let ids = ids.to_vec();
+        blocking(&self.0, move |upload| upload.arrange(&ids, &room)).await
+    }
+
+    /// The whole body of exactly `size` bytes. Afterwards no writer can change a byte. It may be called again,
+    /// with the same size, until [`Blocks::remove`], also after the spool was put; as long as an earlier spool
+    /// is there, it copies the body. Goes on to its end if the future is dropped.
+    ///
+    /// # Errors
+    /// [`BlocksError::Size`], [`BlocksError::Hole`], [`BlocksError::Incomplete`]: the upload stays as it was and
+    /// can be completed. [`BlocksError::Ended`]. [`BlocksError::Store`]: it can be tried again; writers that ran
+    /// meanwhile may have failed.
+    pub async fn assemble(&self, size: u64) -> Result<Spool, BlocksError> {
+        let upload = Arc::clone(&self.0);
+        let tasks = self.0.dir.tasks();
+        let task = tasks.spawn(async move { assemble::run(&upload, size).await });
+        task.await.map_err(|_| BlocksError::Store(Error::Stopping))?
+    }
+
+    /// Removes everything and gives back the room. Writers that run still fail with [`BlocksError::Ended`]; a
+    /// spool that was assembled stays good.
+    pub async fn remove(&self) {
+        let removing = blocking(&self.0, |upload| {
+            upload.remove();
+            Ok(())
+        });
+        if removing.await.is_err() {
+            tracing::debug!("an upload could not be removed; the next start finds it");
+        }
+    }
+}

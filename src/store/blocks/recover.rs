@@ -1,0 +1,139 @@
+//! What an earlier run left in the folder of uploads.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use super::Blocks;
+use super::block::{Extent, Which};
+use super::dir::BlockDir;
+use super::log::{Record, Records};
+use super::state::State;
+use super::upload::Upload;
+use crate::store::budget::whole_blocks;
+use crate::store::spool::FOLDERS;
+use crate::sys;
+
+/// Blocking: every upload that can go on. All other files in the folder are removed.
+pub(super) fn all(dir: &BlockDir) -> io::Result<Vec<Blocks>> {
+    let (mut found, mut known) = (Vec::new(), HashSet::new());
+    for file in fs::read_dir(dir.folder())? {
+        let path = file?.path();
+        let Some(id) = id_of(&path) else { continue };
+        match one(dir, id) {
+            Ok(Some(blocks)) => {
+                found.push(blocks);
+                known.insert(id);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "an upload of an earlier run cannot be read; it is removed"),
+        }
+    }
+    for file in fs::read_dir(dir.folder())? {
+        let path = file?.path();
+        let owned = path.with_extension(Which::Log.extension());
+        let ours = Which::ALL
+            .iter()
+            .any(|file| path.extension().is_some_and(|name| name == file.extension()));
+        if (!ours || id_of(&owned).is_none_or(|id| !known.contains(&id)))
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!(%error, "a file in the folder of uploads cannot be removed");
+        }
+    }
+    Ok(found)
+}
+
+/// The upload of a log with this path.
+fn id_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".log")?;
+    let id = u64::from_str_radix(name, 16).ok()?;
+    // One upload has one name.
+    (format!("{id:016x}") == name).then_some(id)
+}
+
+fn one(dir: &BlockDir, id: u64) -> io::Result<Option<Blocks>> {
+    let path = dir.path(id, Which::Log);
+    let log = fs::read(&path)?;
+    let mut records = Records::new(&log);
+    let Some(Record::Begin { note }) = records.next() else {
+        return Ok(None);
+    };
+    let mut state = State::begun(records.end());
+    while let Some(record) = records.next() {
+        if !replay(&mut state, record, records.end()) {
+            break;
+        }
+    }
+    let files = Files::look(dir, id)?;
+    state.frozen = files.shared;
+    let whole = state.live().all(|block| files.hold(&block.extent));
+    if !whole || files.bytes > dir.spools().budget().largest() {
+        return Ok(None);
+    }
+    cut_log(&path, state.log)?;
+    let room = dir.spools().budget().hold(files.bytes.max(state.cost()));
+    Ok(Some(Blocks(Upload::new(id, note, dir.clone(), room, state))))
+}
+
+/// The files of one upload.
+struct Files {
+    lengths: Vec<(Which, u64)>,
+    /// What all take on the volume, with their names.
+    bytes: u64,
+    /// A tier took the data file, and the upload was not removed before the end.
+    shared: bool,
+}
+
+impl Files {
+    fn look(dir: &BlockDir, id: u64) -> io::Result<Self> {
+        let mut this = Self {
+            lengths: Vec::new(),
+            bytes: FOLDERS,
+            shared: false,
+        };
+        for file in Which::ALL {
+            let metadata = match dir.path(id, file).metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            this.shared |= file == Which::Data && sys::link_count(&metadata) > 1;
+            this.bytes += whole_blocks(sys::block_bytes(&metadata));
+            this.lengths.push((file, metadata.len()));
+        }
+        Ok(this)
+    }
+
+    /// Whether the bytes are there.
+    fn hold(&self, extent: &Extent) -> bool {
+        let file = self.lengths.iter().find(|(file, _)| *file == extent.file);
+        extent.length == 0 || file.is_some_and(|(_, length)| extent.range().end <= *length)
+    }
+}
+
+/// Whether the record makes sense.
+fn replay(state: &mut State, record: Record, end: u64) -> bool {
+    let unneeded = match record {
+        Record::Begin { .. } => return false,
+        Record::Block { place, extent, sums } => {
+            state.learn(&place, &extent);
+            state.keep(place, extent, sums, end)
+        }
+        Record::List(numbers) => match state.arrange(&numbers, end) {
+            Some(unneeded) => unneeded,
+            None => return false,
+        },
+    };
+    for block in unneeded {
+        if let Some(area) = state.area(block.extent.file) {
+            area.release(&block.extent.range(), true);
+        }
+    }
+    true
+}
+
+/// What was torn must not be taken for a record later.
+fn cut_log(path: &Path, length: u64) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_len(length)
+}

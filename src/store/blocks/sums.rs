@@ -1,0 +1,153 @@
+//! Checksums of parts of blocks, and those of whole MiB of a body made from them.
+
+use std::fs::File;
+use std::io;
+
+use bytes::Bytes;
+
+use crate::store::spool::{Checksums, crc};
+use crate::sys;
+
+pub(super) fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a block is not what arrived")
+}
+
+/// Makes the checksums of a block while its bytes pass.
+#[derive(Debug)]
+pub(super) struct PartSums {
+    /// Offset in the file, as far as the next cut depends on it.
+    at: u64,
+    sums: Vec<u64>,
+    open: crc_fast::Digest,
+    pending: bool,
+}
+
+impl PartSums {
+    /// For a block with this [`super::block::Extent::phase`].
+    pub(super) fn new(phase: u64) -> Self {
+        Self {
+            at: phase,
+            sums: Vec::new(),
+            open: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme),
+            pending: false,
+        }
+    }
+
+    pub(super) fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let left = Checksums::BLOCK - self.at % Checksums::BLOCK;
+            // At most a MiB.
+            let (part, rest) = bytes.split_at(bytes.len().min(left as usize));
+            self.open.update(part);
+            self.at += part.len() as u64;
+            self.pending = !self.at.is_multiple_of(Checksums::BLOCK);
+            if !self.pending {
+                self.sums.push(self.open.finalize_reset());
+            }
+            bytes = rest;
+        }
+    }
+
+    pub(super) fn update_all(&mut self, frames: &[Bytes]) {
+        frames.iter().for_each(|frame| self.update(frame));
+    }
+
+    /// The sums of everything so far.
+    pub(super) fn sums(&self) -> Box<[u64]> {
+        let last = self.pending.then(|| self.open.finalize());
+        self.sums.iter().copied().chain(last).collect()
+    }
+}
+
+/// Puts the checksums of parts together to those of whole MiB.
+pub(super) struct Joined<'a> {
+    file: &'a File,
+    sums: Vec<u64>,
+    /// Length and checksum of the parts of the MiB that is not whole yet.
+    parts: Vec<(u64, u64)>,
+    length: u64,
+}
+
+impl<'a> Joined<'a> {
+    pub(super) fn new(file: &'a File) -> Self {
+        Self {
+            file,
+            sums: Vec::new(),
+            parts: Vec::new(),
+            length: 0,
+        }
+    }
+
+    /// A part never goes beyond a whole MiB.
+    pub(super) fn push(&mut self, length: u64, sum: u64) -> io::Result<()> {
+        self.parts.push((length, sum));
+        self.length += length;
+        match self.length < Checksums::BLOCK {
+            true => Ok(()),
+            false => self.end_block(),
+        }
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        let sum = match self.parts.as_slice() {
+            [] => return Ok(()),
+            [(_, sum)] => *sum,
+            parts => {
+                let mut bytes = vec![0; self.length as usize];
+                sys::read_exact_at(self.file, &mut bytes, self.sums.len() as u64 * Checksums::BLOCK)?;
+                let mut rest = bytes.as_slice();
+                for (length, sum) in parts {
+                    let (part, behind) = rest.split_at(*length as usize);
+                    if crc(part) != *sum {
+                        return Err(damaged());
+                    }
+                    rest = behind;
+                }
+                crc(&bytes)
+            }
+        };
+        self.sums.push(sum);
+        self.parts.clear();
+        self.length = 0;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, size: u64) -> io::Result<Checksums> {
+        self.end_block()?;
+        Checksums::from_parts(size, self.sums.into()).ok_or_else(damaged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::{Extent, Which};
+    use super::*;
+
+    #[test]
+    fn parts_are_cut_where_the_file_has_whole_mib_and_are_summed_so() {
+        const MIB: usize = 1 << 20;
+        let bytes: Vec<u8> = (0..3 * MIB).map(|n| (n % 249) as u8).collect();
+        for (at, length) in [(0, 0), (0, MIB), (1, MIB), (MIB - 1, MIB + 2), (7, 2 * MIB + 9)] {
+            let extent = Extent {
+                file: Which::Data,
+                at: at as u64,
+                length: length as u64,
+            };
+            let mut sums = PartSums::new(extent.phase());
+            bytes[at..at + length]
+                .chunks(70_001)
+                .for_each(|chunk| sums.update(chunk));
+            let mut end = 0;
+            let expected: Vec<u64> = extent
+                .parts()
+                .map(|part| {
+                    assert_eq!(part.start, end);
+                    end = part.end;
+                    crc(&bytes[at + part.start as usize..at + part.end as usize])
+                })
+                .collect();
+            assert_eq!(end as usize, length);
+            assert_eq!(*sums.sums(), *expected);
+        }
+    }
+}
