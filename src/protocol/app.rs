@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 
 use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity, TokenDigest};
 use crate::cache::Cache;
+use crate::cache::actions::Actions;
 use crate::tasks::Tasks;
 
 /// The parts of the server that front-ends work with. Cheap to clone; no globals beside it.
@@ -20,6 +21,7 @@ pub struct App(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     cache: Cache,
+    actions: Actions,
     auth: ArcSwap<Authenticator>,
     limits: ArcSwap<Limits>,
     tasks: Tasks,
@@ -39,9 +41,10 @@ pub struct Limits {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(cache: Cache, auth: Authenticator, limits: Limits, tasks: Tasks) -> Self {
+    pub fn new(cache: Cache, actions: Actions, auth: Authenticator, limits: Limits, tasks: Tasks) -> Self {
         Self(Arc::new(Inner {
             cache,
+            actions,
             auth: ArcSwap::from_pointee(auth),
             limits: ArcSwap::from_pointee(limits),
             tasks,
@@ -62,6 +65,11 @@ impl App {
     /// All tiers.
     pub fn cache(&self) -> &Cache {
         &self.0.cache
+    }
+
+    /// The cache of GitHub Actions.
+    pub fn actions(&self) -> &Actions {
+        &self.0.actions
     }
 
     /// What one request may take.

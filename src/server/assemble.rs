@@ -11,8 +11,8 @@ use super::connections::Connections;
 use super::listener::{self, ListenError, Listener};
 use super::service::Context;
 use super::tiers::Tiers;
-use super::{Server, ops, samples};
-use crate::auth::{Authenticator, SetupError};
+use super::{Server, actions, ops, samples};
+use crate::auth::{Authenticator, KeyFileError, SetupError};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::protocol::Dispatch;
@@ -53,6 +53,12 @@ pub enum StartError {
     /// What an earlier run left on the disk for the S3 tier cannot be read.
     #[error("disk.dir: {0}; the directory must be readable and writable for this user")]
     Tiered(#[from] store::Error),
+    /// The number or the key of this server cannot be kept.
+    #[error("disk.dir: {0}; the directory must be readable and writable for this user")]
+    ServerFolder(std::io::Error),
+    /// The key for URLs cannot be used.
+    #[error("gha.signing_key_file: {0}")]
+    SigningKey(#[from] KeyFileError),
     /// The bucket cannot be used, and there is no disk to serve from.
     #[error("s3.bucket: {fault} (the server says: {cause})")]
     Bucket {
@@ -79,7 +85,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
-    let app = App::new(cache, auth, limits(&config), requests.clone());
+    let actions = Box::pin(actions::open(&config, &tiers, &tiers.tasks())).await?;
+    let app = App::new(cache, actions, auth, limits(&config), requests.clone());
     let metrics = Arc::new(Metrics::new());
     samples::connect(&metrics, &tiers, &app);
     let connections = Connections::new(config.limits.keep_alive);

@@ -4,6 +4,7 @@
 //! the connection sends itself; [`wire`] is the only place that knows how.
 
 mod accept;
+mod actions;
 mod assemble;
 mod connections;
 mod listener;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{Config, DiskConfig, S3Config, S3Redirect};
+use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::disk::Disk;
 use crate::store::remote::Remote;
 use crate::store::remote_only::RemoteStore;
@@ -106,6 +107,20 @@ impl Tiers {
             tiered: Some(tiered),
             shared,
         })
+    }
+
+    /// Uploads in blocks, and those of an earlier run.
+    pub(super) async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>), StartError> {
+        Ok(match (&self.disk, &self.staged) {
+            (Some(disk), _) => disk.blocks().await?,
+            (None, Some(staged)) => staged.blocks().await?,
+            (None, None) => return Err(StartError::NoTier),
+        })
+    }
+
+    /// For what ends after the last request and before the disk is closed.
+    pub(super) fn tasks(&self) -> Tasks {
+        self.shared.clone()
     }
 
     /// Resolves when the disk tier has finished its scan.

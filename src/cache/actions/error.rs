@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Class, Classify};
 use crate::store;
+use crate::store::blocks::BlocksError;
 
 /// Result of an operation of the Actions cache.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,6 +51,9 @@ pub enum Error {
     /// The list names a block that was not staged.
     #[error("the list names a block that was not uploaded")]
     UnknownBlock,
+    /// The id of a block is empty or longer than 64 bytes.
+    #[error("the id of a block has 1 to 64 bytes")]
+    BlockId,
     /// More blocks than one upload may have.
     #[error("an upload has at most {limit} blocks")]
     TooManyBlocks {
@@ -67,6 +71,21 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
+impl From<BlocksError> for Error {
+    fn from(error: BlocksError) -> Self {
+        match error {
+            BlocksError::Ended => Self::Ended,
+            BlocksError::Size { declared, received } => Self::Size { declared, received },
+            BlocksError::Hole { at } => Self::Hole { at },
+            BlocksError::Incomplete => Self::Incomplete,
+            BlocksError::UnknownBlock => Self::UnknownBlock,
+            BlocksError::BlockId => Self::BlockId,
+            BlocksError::TooManyBlocks { limit } => Self::TooManyBlocks { limit },
+            BlocksError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl Classify for Error {
     fn class(&self) -> Class {
         match self {
@@ -77,6 +96,7 @@ impl Classify for Error {
             | Self::Hole { .. }
             | Self::Incomplete
             | Self::UnknownBlock
+            | Self::BlockId
             | Self::TooManyBlocks { .. } => Class::Invalid,
             Self::Busy { .. } => Class::Unavailable,
             Self::Store(error) => error.class(),

@@ -1,11 +1,177 @@
 //! The cache of GitHub Actions without its protocols: look-ups by prefix and time, immutable entries,
 //! uploads that arrive in blocks.
+//!
+//! A save is a reservation ([`Actions::reserve`]), bytes in any order ([`Actions::stage`],
+//! [`Actions::arrange`]) and a commit ([`Actions::commit`], [`Actions::finalize`]); only the commit makes an
+//! entry, once, for ever. A restore is a look-up ([`Actions::find`]) and a read ([`Actions::read`]).
+//! URLs carry tickets ([`Permission`]) instead of tokens.
 
 pub mod catalog;
+mod commit;
 mod error;
+mod find;
+mod home;
+mod id;
 pub mod index;
+mod janitor;
 pub mod ledger;
 mod name;
+mod note;
+mod permit;
+mod reserve;
+mod sealers;
+mod stage;
+mod uploads;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{Error, Result};
+pub use find::{Found, Wanted};
+pub use id::{EntryId, UploadId};
 pub use name::{CacheKey, NameError, Version};
+pub use permit::{Permission, ReadPermit};
+pub use stage::{BlockWriter, Place};
+
+use self::catalog::Catalog;
+use self::note::Note;
+use self::sealers::Sealers;
+use self::uploads::{Upload, Uploads};
+use super::peers::Peers;
+use crate::auth::{Identity, SigningKey, TokenDigest};
+use crate::store::Store;
+use crate::store::blocks::{BlockDir, Blocks};
+use crate::store::locks::KeyLocks;
+use crate::store::shared::Shared;
+use crate::tasks::Tasks;
+
+/// Who goes on with an upload.
+#[derive(Debug, Clone, Copy)]
+pub enum Party<'a> {
+    /// A caller whose token is good.
+    Caller(&'a Identity),
+    /// The bearer of a token that has expired: good only for uploads that were begun with the same one.
+    Late(&'a TokenDigest),
+}
+
+/// What an operator can choose.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long a URL for a download is good.
+    pub link_lifetime: Duration,
+    /// An upload without traffic for so long is given up.
+    pub upload_timeout: Duration,
+    /// An upload without traffic for so long may be taken over by another job.
+    pub lease: Duration,
+    /// Uploads at once in one namespace.
+    pub max_uploads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            link_lifetime: Duration::from_secs(60 * 60),
+            upload_timeout: Duration::from_secs(15 * 60),
+            lease: Duration::from_secs(2 * 60),
+            max_uploads: 1024,
+        }
+    }
+}
+
+/// What the Actions cache is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// All tiers.
+    pub store: Arc<dyn Store>,
+    /// Where uploads are, and those of an earlier run.
+    pub blocks: (BlockDir, Vec<Blocks>),
+    /// Which entries there are.
+    pub catalog: Catalog,
+    /// Seals tickets.
+    pub key: SigningKey,
+    /// The servers of the same bucket.
+    pub peers: Peers,
+    /// What the operator chose.
+    pub settings: Settings,
+}
+
+/// The Actions cache. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Actions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    blocks: BlockDir,
+    uploads: Uploads,
+    catalog: Catalog,
+    /// Held while a reservation or a commit changes what is true about a key.
+    changes: KeyLocks,
+    sealers: Sealers,
+    peers: Peers,
+    settings: Settings,
+    tasks: Tasks,
+}
+
+/// Figures of one moment, for metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    /// Of the catalog.
+    pub catalog: catalog::Figures,
+    /// Uploads that are running.
+    pub uploads: usize,
+    /// Bytes that they hold.
+    pub upload_bytes: u64,
+    /// Other servers of the same bucket.
+    pub others: usize,
+}
+
+impl Actions {
+    /// Puts the parts together, and goes on with the uploads of an earlier run.
+    pub async fn open(parts: Parts, tasks: &Tasks) -> Self {
+        let (blocks, left) = parts.blocks;
+        let this = Self(Arc::new(Inner {
+            store: parts.store,
+            blocks,
+            uploads: Uploads::default(),
+            catalog: parts.catalog,
+            changes: KeyLocks::default(),
+            sealers: Sealers::new(&parts.key),
+            peers: parts.peers,
+            settings: parts.settings,
+            tasks: tasks.clone(),
+        }));
+        for blocks in left {
+            this.resume(blocks).await;
+        }
+        drop(tasks.spawn(this.clone().give_up_idle()));
+        this
+    }
+
+    /// Seals with the same key as the other servers of a bucket; `own` becomes it if there is none yet.
+    pub async fn share_key(&self, shared: Arc<dyn Shared>, own: SigningKey) {
+        self.0.sealers.share(shared, own, &self.0.tasks).await;
+    }
+
+    /// Figures of this moment.
+    pub fn figures(&self) -> Figures {
+        let (uploads, upload_bytes) = self.0.uploads.figures();
+        Figures {
+            catalog: self.0.catalog.figures(),
+            uploads,
+            upload_bytes,
+            others: self.0.peers.others().len(),
+        }
+    }
+
+    /// Goes on with an upload of an earlier run. Of two for one key, which a crash may leave, one is enough.
+    async fn resume(&self, blocks: Blocks) {
+        let id = UploadId::new(blocks.id());
+        match (id, Note::decode(blocks.note())) {
+            (Some(id), Some(note)) if self.0.uploads.of(&note.name).is_none() => {
+                self.0.uploads.insert(Arc::new(Upload { id, note, blocks }));
+            }
+            _ => blocks.remove().await,
+        }
+    }
+}

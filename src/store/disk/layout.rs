@@ -7,6 +7,7 @@
 //! marks/                               what another tier has not heard of yet
 //! parts/                               what another tier was sent in part
 //! actions/ledger                       what the Actions cache has; its own module says how
+//! server/                              the number of this server and the key of its URLs
 //! index                                snapshot of the index
 //! lock                                 held by the running server; holds its pid
 //! format                               version of this layout
@@ -57,6 +58,11 @@ impl Layout {
 
     pub(super) fn actions(&self) -> PathBuf {
         self.root.join("actions")
+    }
+
+    /// What tells this server from others.
+    pub(super) fn server(&self) -> PathBuf {
+        self.root.join("server")
     }
 
     pub(super) fn index(&self) -> PathBuf {

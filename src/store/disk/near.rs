@@ -112,6 +112,18 @@ impl Disk {
         self.core.layout.actions()
     }
 
+    /// Blocking: a folder for two or three small files that tell this server from others. They count as used
+    /// from now on; call it once.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn server_folder(&self) -> io::Result<PathBuf> {
+        let folder = self.core.layout.server();
+        std::fs::create_dir_all(&folder)?;
+        self.core.budget.adjust(4 * BLOCK as i64);
+        Ok(folder)
+    }
+
     /// Whether what is written has to survive a power loss (`disk.durability: fsync`).
     pub fn is_synced(&self) -> bool {
         self.core.durability == Durability::Fsync

@@ -12,7 +12,7 @@ use chacha::store::{Precondition, Store};
 
 use super::support::*;
 use super::tiered::rig::Pair;
-use crate::support::s3::{Action, Which};
+use crate::support::s3::{Action, S3Server, Which};
 
 /// As [`du`], where a file with two names counts once.
 fn du_once(dir: &Path) -> u64 {
@@ -192,4 +192,33 @@ async fn a_far_tier_that_is_down_costs_one_more_attempt() {
     assert_eq!(pair.local("a").await.unwrap(), bytes);
     pair.forget("a").await;
     assert_eq!(pair.get("a").await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn without_a_disk_the_body_goes_to_the_far_tier_and_the_folder_is_empty_afterwards() {
+    let (server, folder) = (S3Server::memory(), tempfile::tempdir().unwrap());
+    let config = server.config(S3Server::BUCKET);
+    let (_s3, store, tasks) = super::s3::open(&config, folder.path()).await;
+    let (dir, found) = store.blocks().await.unwrap();
+    assert!(found.is_empty());
+    let bytes = body(9 * MIB, 1);
+    let upload = dir.create(1, Vec::new()).await.unwrap();
+    send_all(&upload, &bytes).await;
+    server.faults().always(Which::any(), Action::access_denied());
+    let spool = upload.assemble(bytes.len() as u64).await.unwrap();
+    let refused = store.put(&key("a"), draft(), spool, Precondition::Absent).await;
+    assert!(refused.unwrap_err().remote_fault().is_some());
+    server.faults().clear();
+    let spool = upload.assemble(bytes.len() as u64).await.unwrap();
+    let put = store.put(&key("a"), draft(), spool, Precondition::Absent).await;
+    assert_eq!(put.unwrap().size, bytes.len() as u64);
+    upload.remove().await;
+    assert!(get(&*store, &key("a")).await.unwrap() == bytes);
+    until("nothing is left", || {
+        files_in(&folder.path().join("staging/bodies")).is_empty()
+    })
+    .await;
+    assert!(files_in(&folder.path().join("staging/uploads")).is_empty());
+    drop((dir, upload));
+    tasks.finish().await;
 }

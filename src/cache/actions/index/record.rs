@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::ETag;
-use crate::store::journal::{Ulid, next_ulid, now_millis};
+use crate::store::journal::{Ulid, next_ulid};
 
 /// An entry as the index has it. Ordered by age: `a < b` if `b` was committed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,11 +21,16 @@ pub struct Record {
 impl Record {
     /// An entry that is committed at this moment. `None` if `etag` is not 32 hex digits, as all of ours are.
     pub fn now(size: u64, etag: &ETag) -> Option<Self> {
+        Self::at(SystemTime::now(), size, etag)
+    }
+
+    /// An entry that was committed at `stored`, and is named now.
+    pub fn at(stored: SystemTime, size: u64, etag: &ETag) -> Option<Self> {
         let text = etag.as_str();
         let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
         let number = (digits && text.len() == 32).then(|| u128::from_str_radix(text, 16));
         Some(Self {
-            created: now_millis(),
+            created: millis(stored),
             id: next_ulid(),
             size,
             tag: number?.ok()?.to_be_bytes(),
@@ -41,6 +46,11 @@ impl Record {
     pub fn etag(&self) -> ETag {
         ETag::new(&format!("{:032x}", u128::from_be_bytes(self.tag)))
     }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! open no entry.
 //!
 //! - Lines of many callers go out with one write; whoever adds some is answered when they are in the file.
-//!   One owner at a time has the end of the file ([`write`]), so no lock is held while it is written.
+//!   One owner at a time has the end of the file ([`mod@write`]), so no lock is held while it is written.
 //! - A start reads it in the background into the index. A torn end is cut off; damage ends the reading, and
 //!   what was behind it is lost: those entries are misses.
 //! - When more than half of it is about what is gone, it is written anew ([`rewrite`]).

@@ -1,0 +1,198 @@
+//! From an upload to an entry: checked, made visible once, and the same answer to the same question.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::index::{Record, Room};
+use super::note::Note;
+use super::uploads::{Done, Upload};
+use super::{Actions, CacheKey, EntryId, Error, Party, Result, UploadId, Version};
+use crate::auth::TokenDigest;
+use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool};
+
+impl Actions {
+    /// Commits an upload by its number (first generation); the entry is visible afterwards. The same call
+    /// again, with the same size, succeeds.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUpload`], [`Error::Size`], [`Error::Hole`], [`Error::Exists`] if another job was
+    /// first, [`Error::Store`].
+    pub async fn commit(&self, party: Party<'_>, id: UploadId, size: u64) -> Result<EntryId> {
+        self.may_upload(party, id)?;
+        match self.0.uploads.get(id) {
+            Some(upload) => self.complete(upload, size).await,
+            None => {
+                let done = self.0.uploads.done(id).ok_or(Error::UnknownUpload)?;
+                answer(&done, size)
+            }
+        }
+    }
+
+    /// Commits the upload of key and version in the writable namespace of `party` (second generation). The
+    /// same call again, with the same size, succeeds.
+    ///
+    /// # Errors
+    /// As [`Actions::commit`], and [`Error::Incomplete`] if no body was put yet.
+    pub async fn finalize(
+        &self,
+        party: Party<'_>,
+        key: &CacheKey,
+        version: &Version,
+        size: u64,
+    ) -> Result<EntryId> {
+        match party {
+            Party::Caller(caller) => {
+                let note = super::reserve::note(caller, key, version)?;
+                match self.0.uploads.of(&note.name) {
+                    Some(upload) => self.complete_body(upload, size).await,
+                    None => self.find_committed(&note, size).await,
+                }
+            }
+            Party::Late(token) => {
+                let is_it = |note: &Note| is_of(note, token, key, version);
+                match self.0.uploads.find(is_it) {
+                    Some(upload) => self.complete_body(upload, size).await,
+                    None => {
+                        let done = self.0.uploads.find_done(is_it).ok_or(Error::UnknownUpload)?;
+                        answer(&done, size)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether `party` may go on with this upload, running or ended.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUpload`], also for an upload of another tenant; [`Error::WriteDenied`].
+    pub fn may_upload(&self, party: Party<'_>, id: UploadId) -> Result<()> {
+        let running = self.0.uploads.get(id).map(|upload| upload.note.clone());
+        let note = running.or_else(|| self.0.uploads.done(id).map(|done| done.note));
+        let note = note.ok_or(Error::UnknownUpload)?;
+        match party {
+            Party::Caller(caller) if !caller.may_write => Err(Error::WriteDenied),
+            Party::Caller(caller) if note.room == Room::of(caller.scope.writable()) => Ok(()),
+            Party::Late(token) if note.holder == *token.as_bytes() => Ok(()),
+            _ => Err(Error::UnknownUpload),
+        }
+    }
+
+    /// In the second generation an empty body is put, too; in the first one nothing is sent for it.
+    async fn complete_body(&self, upload: Arc<Upload>, size: u64) -> Result<EntryId> {
+        match upload.blocks.has_body() {
+            true => self.complete(upload, size).await,
+            // It may have been committed a moment ago.
+            false => match self.0.uploads.done(upload.id) {
+                Some(done) => answer(&done, size),
+                None => Err(Error::Incomplete),
+            },
+        }
+    }
+
+    /// Runs to its end whether the client waits or not.
+    async fn complete(&self, upload: Arc<Upload>, size: u64) -> Result<EntryId> {
+        let this = self.clone();
+        let task = self
+            .0
+            .tasks
+            .spawn(async move { this.complete_alone(&upload, size).await });
+        task.await.map_err(|_| store::Error::Stopping)?
+    }
+
+    async fn complete_alone(&self, upload: &Upload, size: u64) -> Result<EntryId> {
+        let note = &upload.note;
+        let _change = self.0.changes.lock(note.name.digest()).await;
+        if let Some(done) = self.0.uploads.done(upload.id) {
+            return answer(&done, size);
+        }
+        let body = upload.blocks.assemble(size).await?;
+        let meta = match self.store(note, body).await {
+            Err(Error::Exists) => {
+                self.give_up(upload).await;
+                return Err(Error::Exists);
+            }
+            other => other?,
+        };
+        let entry = EntryId::of(&note.name, &meta.etag);
+        self.0.uploads.end(upload.id, Some((size, entry)));
+        upload.blocks.remove().await;
+        Ok(entry)
+    }
+
+    /// Makes the entry, unless there is one: then the same bytes are as good, and others win.
+    async fn store(&self, note: &Note, body: Spool) -> Result<Arc<Meta>> {
+        let etag = body.checksums().etag();
+        let draft = Draft {
+            origin: Origin {
+                issuer: Arc::clone(note.room.issuer()),
+                subject: Arc::clone(&note.subject),
+                stored: SystemTime::now(),
+            },
+            metadata: Metadata::default(),
+        };
+        match self
+            .0
+            .store
+            .put(&note.name, draft, body, Precondition::Absent)
+            .await
+        {
+            Err(store::Error::Precondition) => {}
+            other => {
+                let meta = other?;
+                // The newest is what was committed last, however long the body took.
+                self.publish(note, &meta, SystemTime::now()).await;
+                return Ok(meta);
+            }
+        }
+        // After a crash between the entry and the answer, or the upload of another job.
+        let winner = self.0.store.head(&note.name).await?.ok_or(Error::Exists)?;
+        let known = self.0.catalog.exact(&note.room, &note.version, &note.key).await;
+        if known.is_none_or(|record| record.etag() != winner.etag) {
+            self.publish(note, &winner, winner.origin.stored).await;
+        }
+        match winner.etag == etag {
+            true => Ok(winner),
+            false => Err(Error::Exists),
+        }
+    }
+
+    /// From now on look-ups find the entry, on all servers.
+    async fn publish(&self, note: &Note, meta: &Meta, committed: SystemTime) {
+        let Some(record) = Record::at(committed, meta.size, &meta.etag) else {
+            tracing::error!("an entry has a tag that is none of ours, and is not found");
+            return;
+        };
+        let catalog = &self.0.catalog;
+        catalog.commit(&note.room, &note.version, &note.key, record).await;
+    }
+
+    /// The entry that a repeated call means, also after a restart or on another server: a client that was
+    /// answered and did not hear it must not fail.
+    async fn find_committed(&self, note: &Note, size: u64) -> Result<EntryId> {
+        let found = self.0.catalog.exact(&note.room, &note.version, &note.key).await;
+        match found {
+            Some(record) if record.size == size => Ok(EntryId::of(&note.name, &record.etag())),
+            Some(record) => Err(Error::Size {
+                declared: size,
+                received: record.size,
+            }),
+            None => Err(Error::UnknownUpload),
+        }
+    }
+}
+
+fn answer(done: &Done, size: u64) -> Result<EntryId> {
+    match done.entry {
+        Some((stored, entry)) if stored == size => Ok(entry),
+        Some((stored, _)) => Err(Error::Size {
+            declared: size,
+            received: stored,
+        }),
+        None => Err(Error::Ended),
+    }
+}
+
+/// Whether an upload is the one of key and version that was begun with this token.
+fn is_of(note: &Note, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
+    note.holder == *token.as_bytes() && note.key == *key && note.version == *version
+}

@@ -1,0 +1,148 @@
+//! Look-ups: the first entry in GitHub's order whose bytes can be served.
+
+use std::time::SystemTime;
+
+use super::index::{Candidate, Listed, Record, Room};
+use super::permit::{Permission, ReadPermit};
+use super::{Actions, CacheKey, Error, Result, Version};
+use crate::auth::{Identity, Namespace, Ticket, TicketError};
+use crate::store::{Entry, StoreKey};
+
+/// What a look-up asks for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The primary key first, then the restore keys in order.
+    pub keys: Vec<CacheKey>,
+    /// The version, equal byte for byte.
+    pub version: Version,
+}
+
+/// An entry that a look-up found, and whose bytes can be served at this moment.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The whole stored key.
+    pub key: CacheKey,
+    /// Its version.
+    pub version: Version,
+    /// When it was committed.
+    pub created: SystemTime,
+    /// Length of the archive in bytes.
+    pub size: u64,
+    /// The namespace that has it.
+    pub namespace: Namespace,
+    /// Permission to read it and nothing else, for a URL.
+    pub ticket: Ticket,
+}
+
+/// So many entries that turn out to be gone are passed over in one look-up; more are a miss.
+const MOST_GONE: usize = 64;
+
+impl Actions {
+    /// The first entry in GitHub's order: namespaces in order; in each, the primary key exactly, then as a
+    /// prefix, newest first, then every restore key likewise.
+    ///
+    /// # Errors
+    /// [`Error::ReadDenied`], [`Error::Store`].
+    pub async fn find(&self, caller: &Identity, wanted: &Wanted) -> Result<Option<Found>> {
+        let rooms = readable(caller)?;
+        for _ in 0..MOST_GONE {
+            let found = self
+                .0
+                .catalog
+                .find(&rooms, &wanted.version, &wanted.keys, &[])
+                .await;
+            let Some(Candidate { entry, place, .. }) = found else {
+                return Ok(None);
+            };
+            let key = entry.room.store_key(&entry.version, &entry.key);
+            match self.current(&entry, &key).await? {
+                Some(record) => {
+                    let namespace = caller
+                        .scope
+                        .readable()
+                        .nth(place)
+                        .unwrap_or(caller.scope.writable());
+                    return Ok(Some(self.found(entry, record, key, namespace)));
+                }
+                None => self.0.catalog.forget(&entry).await,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entries that `caller` may read whose keys begin with `prefix`, newest first, at most `limit`.
+    pub async fn list(
+        &self,
+        caller: &Identity,
+        prefix: &str,
+        limit: usize,
+    ) -> Vec<(CacheKey, Version, SystemTime)> {
+        let rooms: Vec<_> = caller.scope.readable().map(Room::of).collect();
+        let listed = self.0.catalog.list(&rooms, prefix, limit).await.into_iter();
+        listed
+            .map(|one| (one.key, one.version, one.record.created()))
+            .collect()
+    }
+
+    /// What a ticket from a URL permits now.
+    ///
+    /// # Errors
+    /// It is forged, damaged or expired.
+    pub fn permission(&self, ticket: &Ticket) -> Result<Permission, TicketError> {
+        let payload = self.0.sealers.open(ticket, SystemTime::now())?;
+        Permission::decode(&payload).ok_or(TicketError::Forged)
+    }
+
+    /// The entry of a permit; `None` if it is gone or was replaced.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn read(&self, permit: &ReadPermit) -> Result<Option<Entry>> {
+        let entry = self.0.store.get(&permit.key).await?;
+        Ok(entry.filter(|entry| entry.meta.etag == permit.etag))
+    }
+
+    /// What is there now under the key of an entry that the catalog knows; `None` if it is gone. What was
+    /// stored anew after an eviction has another tag.
+    async fn current(&self, entry: &Listed, key: &StoreKey) -> Result<Option<Record>> {
+        let Some(meta) = self.0.store.head(key).await? else {
+            return Ok(None);
+        };
+        if meta.etag == entry.record.etag() {
+            return Ok(Some(entry.record));
+        }
+        let catalog = &self.0.catalog;
+        catalog.forget(entry).await;
+        let record = Record::at(meta.origin.stored, meta.size, &meta.etag);
+        if let Some(record) = record {
+            catalog
+                .commit(&entry.room, &entry.version, &entry.key, record)
+                .await;
+        }
+        Ok(record)
+    }
+
+    fn found(&self, entry: Listed, record: Record, key: StoreKey, namespace: &Namespace) -> Found {
+        let permit = Permission::Read(ReadPermit {
+            key,
+            etag: record.etag(),
+        });
+        let expires = SystemTime::now() + self.0.settings.link_lifetime;
+        Found {
+            key: entry.key,
+            version: entry.version,
+            created: record.created(),
+            size: record.size,
+            namespace: namespace.clone(),
+            ticket: self.0.sealers.seal(&permit.encode(), expires),
+        }
+    }
+}
+
+fn readable(caller: &Identity) -> Result<Vec<Room>> {
+    let rooms: Vec<_> = caller.scope.readable().map(Room::of).collect();
+    match rooms.is_empty() {
+        true => Err(Error::ReadDenied),
+        false => Ok(rooms),
+    }
+}

@@ -1,0 +1,138 @@
+//! Reservations: who may upload what, for how long nobody else may.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::index::{Listed, Room};
+use super::note::Note;
+use super::permit::Permission;
+use super::uploads::Upload;
+use super::{Actions, CacheKey, Error, Result, UploadId, Version};
+use crate::auth::{Identity, Ticket};
+use crate::store;
+
+/// A client that has too much under way may try again after this.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long a URL for an upload is good: as long as anybody waits for one; the upload itself ends earlier
+/// without traffic.
+const UPLOAD_LINK: Duration = Duration::from_secs(6 * 60 * 60);
+
+impl Actions {
+    /// Reserves key and version in the writable namespace for an upload of `size` bytes, if the client says so.
+    ///
+    /// The same token asking again gets a fresh upload, and the former one ends: a client whose answer was lost
+    /// has no other way on. Another token waits until the running upload had no traffic for the lease.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::InUpload`], [`Error::WriteDenied`], [`Error::Busy`], [`Error::Store`].
+    pub async fn reserve(
+        &self,
+        caller: &Identity,
+        key: &CacheKey,
+        version: &Version,
+        size: Option<u64>,
+    ) -> Result<UploadId> {
+        let limit = self.0.store.capacity();
+        if let Some(size) = size.filter(|size| *size > limit) {
+            return Err(store::Error::TooLarge { size, limit }.into());
+        }
+        let note = note(caller, key, version)?;
+        let _change = self.0.changes.lock(note.name.digest()).await;
+        self.refuse_existing(&note).await?;
+        self.end_former(&note).await?;
+        if self.0.uploads.count(&note.label) >= self.0.settings.max_uploads {
+            return Err(Error::Busy { retry_after: RETRY });
+        }
+        self.begin(note).await
+    }
+
+    /// Permission to send the body of an upload and nothing else, for a URL.
+    pub fn upload_ticket(&self, id: UploadId) -> Ticket {
+        let payload = Permission::Write(id).encode();
+        self.0.sealers.seal(&payload, SystemTime::now() + UPLOAD_LINK)
+    }
+
+    async fn begin(&self, note: Note) -> Result<UploadId> {
+        let id = self.new_id()?;
+        let blocks = self.0.blocks.create(id.get(), note.encode()).await?;
+        self.0.uploads.insert(Arc::new(Upload { id, note, blocks }));
+        Ok(id)
+    }
+
+    /// An entry never changes. What the catalog knows and the store has lost may be saved again.
+    async fn refuse_existing(&self, note: &Note) -> Result<()> {
+        let catalog = &self.0.catalog;
+        let Some(record) = catalog.exact(&note.room, &note.version, &note.key).await else {
+            return Ok(());
+        };
+        if self.0.store.head(&note.name).await?.is_some() {
+            return Err(Error::Exists);
+        }
+        let gone = Listed {
+            room: note.room.clone(),
+            version: note.version.clone(),
+            key: note.key.clone(),
+            record,
+        };
+        catalog.forget(&gone).await;
+        Ok(())
+    }
+
+    /// Ends the running upload of this entry if the new one may take its place. Under the lock of the key.
+    async fn end_former(&self, note: &Note) -> Result<()> {
+        let Some(former) = self.0.uploads.of(&note.name) else {
+            return Ok(());
+        };
+        let is_idle = former.blocks.last_traffic().elapsed() >= self.0.settings.lease;
+        if former.note.holder != note.holder && !is_idle {
+            return Err(Error::InUpload);
+        }
+        self.give_up(&former).await;
+        Ok(())
+    }
+
+    /// Ends an upload that becomes no entry: its URLs say so from now on, its room is free.
+    pub(super) async fn give_up(&self, upload: &Upload) {
+        self.0.uploads.end(upload.id, None);
+        upload.blocks.remove().await;
+    }
+
+    /// A number that nobody can guess, that no upload has, and that says which server is its home.
+    fn new_id(&self) -> Result<UploadId> {
+        loop {
+            let mut bytes = [0; 8];
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
+                let source = std::io::Error::other("no random numbers");
+                store::Error::Io {
+                    operation: "naming an upload",
+                    source,
+                }
+            })?;
+            let id = UploadId::at(self.0.peers.me(), u64::from_le_bytes(bytes));
+            if self.0.uploads.get(id).is_none() && self.0.uploads.done(id).is_none() {
+                return Ok(id);
+            }
+        }
+    }
+}
+
+/// What a caller begins.
+///
+/// # Errors
+/// [`Error::WriteDenied`].
+pub(super) fn note(caller: &Identity, key: &CacheKey, version: &Version) -> Result<Note> {
+    if !caller.may_write {
+        return Err(Error::WriteDenied);
+    }
+    let namespace = caller.scope.writable();
+    let room = Room::of(namespace);
+    Ok(Note {
+        name: room.store_key(version, key),
+        room,
+        version: version.clone(),
+        key: key.clone(),
+        label: Arc::clone(namespace.label()),
+        subject: Arc::clone(&caller.subject),
+        holder: *caller.token.as_bytes(),
+    })
+}

@@ -1,0 +1,72 @@
+//! Bytes on their way into an upload.
+
+use bytes::Bytes;
+
+use super::{Actions, Error, Result, UploadId};
+use crate::store::{self, ETag, blocks};
+
+pub use crate::store::blocks::Place;
+
+/// The bytes of one request on their way into an upload. Dropped before [`BlockWriter::finish`], they never
+/// arrived.
+#[derive(Debug)]
+pub struct BlockWriter(blocks::BlockWriter);
+
+impl Actions {
+    /// Begins to take the bytes of one request, `length` of them if that is known. Room is reserved when this
+    /// returns. The caller has asked [`Actions::may_upload`] or holds a ticket.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`], [`Error::Store`]
+    /// (too large, no room).
+    pub async fn stage(&self, id: UploadId, place: Place, length: Option<u64>) -> Result<BlockWriter> {
+        let upload = self.running(id)?;
+        let limit = self.0.store.capacity();
+        if let Some(size) = length.filter(|size| *size > limit) {
+            return Err(store::Error::TooLarge { size, limit }.into());
+        }
+        Ok(BlockWriter(upload.blocks.writer(place, length).await?))
+    }
+
+    /// Puts the staged blocks in order (Put Block List); blocks that are not named are dropped. The tag stands
+    /// for this list.
+    ///
+    /// # Errors
+    /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::UnknownBlock`], [`Error::TooManyBlocks`].
+    pub async fn arrange(&self, id: UploadId, ids: Vec<Box<[u8]>>) -> Result<ETag> {
+        let upload = self.running(id)?;
+        upload.blocks.arrange(&ids).await?;
+        let mut hasher = blake3::Hasher::new();
+        for id in &ids {
+            hasher.update(&[u8::try_from(id.len()).unwrap_or(u8::MAX)]);
+            hasher.update(id);
+        }
+        Ok(ETag::new(&hasher.finalize().to_hex()[..32]))
+    }
+
+    fn running(&self, id: UploadId) -> Result<std::sync::Arc<super::uploads::Upload>> {
+        match self.0.uploads.get(id) {
+            Some(upload) => Ok(upload),
+            None if self.0.uploads.done(id).is_some() => Err(Error::Ended),
+            None => Err(Error::UnknownUpload),
+        }
+    }
+}
+
+impl BlockWriter {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// [`Error::Size`] beyond the announced length, [`Error::Ended`], [`Error::Store`].
+    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        Ok(self.0.write(chunk).await?)
+    }
+
+    /// All bytes are here: from now on they survive a restart. Replaces what stood at the same place.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if fewer came than were announced, [`Error::Ended`], [`Error::Store`].
+    pub async fn finish(self) -> Result<()> {
+        Ok(self.0.finish().await?)
+    }
+}

@@ -1,0 +1,100 @@
+//! The cache of GitHub Actions over the tiers: its catalog, its uploads, its key, and the other servers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::StartError;
+use super::tiers::Tiers;
+use crate::auth::{KeyFileError, SigningKey};
+use crate::cache::actions::catalog::{Catalog, Parts as CatalogParts};
+use crate::cache::actions::ledger::Site;
+use crate::cache::actions::{Actions, Parts, Settings};
+use crate::cache::peers::{Peers, ServerId, Timing};
+use crate::config::{Config, GhaConfig};
+use crate::store::shared::Shared;
+use crate::tasks::Tasks;
+
+/// Opens it. `tasks` end when the last request has.
+pub(super) async fn open(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Result<Actions, StartError> {
+    let disk = tiers.disk.as_ref();
+    let server = ThisServer::load(&config.gha, tiers, tasks).await?;
+    let shared = tiers.s3.clone().map(|s3| s3 as Arc<dyn Shared>);
+    let catalog = CatalogParts {
+        ledger: disk.map(Site::on),
+        journal: tiers.s3.clone().map(|s3| s3 as Arc<_>),
+        // With a bucket behind it, what the disk has lost is not gone.
+        liveness: disk
+            .filter(|_| tiers.s3.is_none())
+            .map(|disk| Arc::clone(disk) as Arc<_>),
+    };
+    let peers = match (&shared, &config.gha.advertise_url) {
+        (Some(shared), Some(url)) => {
+            Peers::join(
+                Arc::clone(shared),
+                server.id,
+                url.clone(),
+                Timing::default(),
+                tasks,
+            )
+            .await
+        }
+        _ => Peers::alone(server.id),
+    };
+    let parts = Parts {
+        store: Arc::clone(&tiers.store),
+        blocks: tiers.blocks().await?,
+        catalog: Catalog::open(catalog, tasks),
+        key: server.key.clone(),
+        peers,
+        settings: settings(&config.gha),
+    };
+    let actions = Actions::open(parts, tasks).await;
+    if let (Some(shared), None) = (shared, &config.gha.signing_key_file) {
+        actions.share_key(shared, server.key).await;
+    }
+    Ok(actions)
+}
+
+fn settings(config: &GhaConfig) -> Settings {
+    Settings {
+        link_lifetime: config.link_lifetime,
+        upload_timeout: config.upload_timeout,
+        max_uploads: config.max_uploads,
+        ..Settings::default()
+    }
+}
+
+/// What tells this server from others, the same after a restart where there is a disk.
+struct ThisServer {
+    id: ServerId,
+    key: SigningKey,
+}
+
+impl ThisServer {
+    async fn load(config: &GhaConfig, tiers: &Tiers, tasks: &Tasks) -> Result<Self, StartError> {
+        let (disk, file) = (tiers.disk.clone(), config.signing_key_file.clone());
+        let loading = tasks.spawn_blocking(move || {
+            let folder = disk.map(|disk| disk.server_folder()).transpose();
+            Self::read(folder.map_err(StartError::ServerFolder)?, file)
+        });
+        loading
+            .await
+            .map_err(|_| StartError::Tiered(crate::store::Error::Stopping))?
+    }
+
+    /// Blocking.
+    fn read(folder: Option<PathBuf>, file: Option<PathBuf>) -> Result<Self, StartError> {
+        let id = match &folder {
+            Some(folder) => ServerId::load_or_create(&folder.join("id")),
+            None => ServerId::random(),
+        };
+        let kept = |error: KeyFileError| StartError::ServerFolder(std::io::Error::other(error));
+        let key = match (file, folder) {
+            (Some(file), _) => SigningKey::load(&file)?,
+            (None, Some(folder)) => SigningKey::load_or_create(&folder.join("signing-key")).map_err(kept)?,
+            (None, None) => SigningKey::generate().map_err(StartError::ServerFolder)?,
+        };
+        let id = id.map_err(StartError::ServerFolder)?;
+        Ok(Self { id, key })
+    }
+}
