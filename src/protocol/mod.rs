@@ -36,12 +36,16 @@ struct Frontend {
     /// Must answer every method on every path that it claims. No router: it would have nothing to
     /// choose, and costs a read of a plain key some 5 % of its CPU time (`bench/run`).
     answer: fn(App, Request) -> Answer,
+    /// Its answer when our own code failed; `report` says why.
+    fault: fn(Report) -> Reply,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
+const COUNT: usize = 4;
+
 /// Every front-end, in order of precedence. To add a protocol, add its folder and its line.
-fn frontends() -> [Frontend; 4] {
+fn frontends() -> [Frontend; COUNT] {
     [
         reserved::frontend(),
         turbo::frontend(),
@@ -53,7 +57,7 @@ fn frontends() -> [Frontend; 4] {
 /// The whole public interface as one service.
 pub struct Dispatch {
     app: App,
-    frontends: [Frontend; 4],
+    frontends: [Frontend; COUNT],
 }
 
 impl Dispatch {
@@ -69,35 +73,33 @@ impl Dispatch {
     pub fn answer(&self, request: Request) -> impl Future<Output = Reply> + Send + use<> {
         // Chosen here, so that the request is not kept in the future as well.
         let path = DecodedPath::of(request.uri());
-        let (name, answer) = match self.frontends.iter().find(|frontend| (frontend.claims)(&path)) {
-            Some(frontend) => (frontend.name, Some((frontend.answer)(self.app.clone(), request))),
-            None => ("none", None),
+        let found = self.frontends.iter().find(|frontend| (frontend.claims)(&path));
+        let (name, fault, answer) = match found {
+            Some(frontend) => (
+                frontend.name,
+                frontend.fault,
+                Some((frontend.answer)(self.app.clone(), request)),
+            ),
+            None => ("none", plain::fault as fn(Report) -> Reply, None),
         };
         async move {
             match answer {
                 Some(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-                    fault(
-                        name,
-                        "a request handler panicked; see the message before this line",
-                    )
+                    let error = "a request handler panicked; see the message before this line";
+                    fault(failed(name, error))
                 }),
-                None => fault(name, "no front-end takes this path"),
+                None => fault(failed(name, "no front-end takes this path")),
             }
         }
     }
 }
 
-/// The answer when our own code failed.
-fn fault(protocol: &'static str, error: &'static str) -> Reply {
-    let report = Report {
+/// The record of a request that our own code failed.
+fn failed(protocol: &'static str, error: &'static str) -> Report {
+    Report {
         protocol,
         outcome: Outcome::Failed,
         error: Some(error.into()),
         ..Report::default()
-    };
-    Reply::new(
-        ::http::StatusCode::INTERNAL_SERVER_ERROR,
-        "internal error\n",
-        report,
-    )
+    }
 }

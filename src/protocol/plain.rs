@@ -114,6 +114,15 @@ impl Failure {
     }
 }
 
+/// The answer of a front-end whose own code failed.
+pub(super) fn fault(report: Report) -> Reply {
+    Reply::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal error\n",
+        report,
+    )
+}
+
 /// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its
 /// token when the challenge is not Bearer, or names `invalid_token`.
 fn challenge(headers: &mut http::HeaderMap, token_sent: bool) {

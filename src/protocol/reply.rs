@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::store::FileRange;
 use crate::telemetry::access::Report;
@@ -15,6 +15,8 @@ pub struct Reply {
     pub response: Response,
     /// The file that is the body, beside an empty one: how it leaves is the business of the connection.
     pub file: Option<FileRange>,
+    /// A header that tells the client the name of the request, whatever the answer is.
+    pub named: Option<&'static HeaderName>,
     /// What goes into the record of the request.
     pub report: Report,
 }
@@ -27,6 +29,7 @@ impl Reply {
         Self {
             response,
             file: None,
+            named: None,
             report,
         }
     }

@@ -24,6 +24,7 @@ pub(super) fn frontend() -> Frontend {
         name: "none",
         claims: |path| PREFIXES.iter().any(|prefix| path.is_below(prefix)),
         answer: |app, request| Box::pin(refuse(app, request)),
+        fault: super::plain::fault,
     }
 }
 

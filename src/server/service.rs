@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use futures_util::TryStreamExt;
-use http::{HeaderValue, Request, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Version, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
@@ -90,6 +90,7 @@ impl Asked {
         let Reply {
             response,
             file,
+            named,
             report,
         } = reply;
         let (mut parts, body) = response.into_parts();
@@ -103,7 +104,10 @@ impl Asked {
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.status.is_client_error() || parts.status.is_server_error() {
-            add_id(&mut parts.headers, &self.exchange);
+            add_id(&mut parts.headers, &NAME, &self.exchange);
+        }
+        if let Some(name) = named {
+            add_id(&mut parts.headers, name, &self.exchange);
         }
         let length = match &file {
             Some(part) => part.len(),
@@ -160,9 +164,12 @@ fn pieces(part: FileRange) -> Body {
     Body::new(StreamBody::new(Content::File(part).pieces().map_ok(Frame::data)))
 }
 
+/// The header of errors that names the request.
+static NAME: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Lets a user name the request to the operator.
-fn add_id(headers: &mut http::HeaderMap, exchange: &Exchange) {
+fn add_id(headers: &mut http::HeaderMap, name: &'static HeaderName, exchange: &Exchange) {
     if let Ok(id) = HeaderValue::from_str(&exchange.id().to_string()) {
-        headers.insert("x-request-id", id);
+        headers.insert(name, id);
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn frontend() -> Frontend {
         name: "http",
         claims: |_| true,
         answer,
+        fault: super::plain::fault,
     }
 }
 

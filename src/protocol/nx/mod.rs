@@ -26,6 +26,7 @@ pub(super) fn frontend() -> Frontend {
         name: "nx",
         claims: |path| path.is_child_of(&["v1", "cache"]),
         answer: |app, request| Box::pin(answer(app, request)),
+        fault: super::plain::fault,
     }
 }
 

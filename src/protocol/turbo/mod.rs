@@ -28,6 +28,7 @@ pub(super) fn frontend() -> Frontend {
         name: "turbo",
         claims: |path| path.after(ROOT) == Some(None) || path.is_child_of(ROOT),
         answer: |app, request| Box::pin(answer(app, request)),
+        fault: super::plain::fault,
     }
 }
 
