@@ -9,19 +9,39 @@ use http::request::Parts;
 use super::app::App;
 use super::key;
 use super::plain::Failure;
-use crate::auth::Identity;
+use crate::auth::{Identity, TokenDigest};
+use crate::cache::actions::Party;
 use crate::telemetry::access::{Early, Report};
 
 /// A request whose caller is known.
-pub struct Admitted {
+pub struct Admitted<C = Arc<Identity>> {
     /// Who is asking.
-    pub caller: Arc<Identity>,
+    pub caller: C,
     /// The head of the request.
     pub parts: Parts,
     /// Its body, not yet touched.
     pub body: Body,
     /// What is known for the record.
     pub report: Report,
+}
+
+/// Who goes on with an upload that an earlier request has begun.
+#[derive(Debug)]
+pub enum Bearer {
+    /// A caller whose token is good.
+    Caller(Arc<Identity>),
+    /// The bearer of a token that has expired meanwhile.
+    Late(TokenDigest),
+}
+
+impl Bearer {
+    /// As the cache sees it.
+    pub fn party(&self) -> Party<'_> {
+        match self {
+            Self::Caller(caller) => Party::Caller(caller),
+            Self::Late(token) => Party::Late(token),
+        }
+    }
 }
 
 /// Authenticates before anything else is looked at, so that nobody without a token can probe.
@@ -34,34 +54,88 @@ pub async fn admit(
     protocol: &'static str,
     route: &'static str,
 ) -> Result<Admitted, (Failure, Report)> {
-    let mut report = Report {
-        protocol,
-        route,
-        ..Report::default()
-    };
     // Taken apart after the wait, so that the parts are not kept in the future as well.
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
-    let caller = match caller {
-        Ok(caller) => caller,
-        Err(error) => {
-            app.discard(&parts, body);
-            return Err((error.into(), report));
+    let mut report = begin(protocol, route);
+    let checked = match caller {
+        Ok(caller) => {
+            name(&mut report, &caller);
+            check(&parts, &report).map(|()| caller)
         }
+        Err(error) => Err(error.into()),
     };
+    match checked {
+        Ok(caller) => Ok(Admitted {
+            caller,
+            parts,
+            body,
+            report,
+        }),
+        Err(failure) => {
+            app.discard(&parts, body);
+            Err((failure, report))
+        }
+    }
+}
+
+/// [`admit`] for the requests that end an upload: a save can outlive its token, so one that has expired is
+/// let in as far as it has begun the same upload.
+///
+/// # Errors
+/// As [`admit`].
+pub async fn admit_late(
+    app: &App,
+    request: Request,
+    protocol: &'static str,
+    route: &'static str,
+) -> Result<Admitted<Bearer>, (Failure, Report)> {
+    let caller = app.caller(request.headers()).await;
+    let (parts, body) = request.into_parts();
+    let mut report = begin(protocol, route);
+    let bearer = match caller {
+        Ok(caller) => {
+            name(&mut report, &caller);
+            Ok(Bearer::Caller(caller))
+        }
+        Err(error) => match app.late_caller(&parts.headers, &error) {
+            Some(token) => Ok(Bearer::Late(token)),
+            None => Err(error.into()),
+        },
+    };
+    match bearer.and_then(|bearer| check(&parts, &report).map(|()| bearer)) {
+        Ok(caller) => Ok(Admitted {
+            caller,
+            parts,
+            body,
+            report,
+        }),
+        Err(failure) => {
+            app.discard(&parts, body);
+            Err((failure, report))
+        }
+    }
+}
+
+fn begin(protocol: &'static str, route: &'static str) -> Report {
+    Report {
+        protocol,
+        route,
+        ..Report::default()
+    }
+}
+
+fn name(report: &mut Report, caller: &Identity) {
     report.issuer = Some(Arc::clone(&caller.issuer));
     report.namespace = Some(Arc::clone(caller.scope.writable().label()));
+}
+
+/// Refuses a request that no front-end could understand, once its caller is known.
+fn check(parts: &Parts, report: &Report) -> Result<(), Failure> {
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
-        early.admitted(&report);
+        early.admitted(report);
     }
-    if let Err(failure) = key::host(&parts).and_then(|()| key::path(&parts)) {
-        app.discard(&parts, body);
-        return Err((failure, report));
-    }
-    Ok(Admitted {
-        caller,
-        parts,
-        body,
-        report,
-    })
+    key::host(parts)?;
+    key::path(parts)?;
+    Ok(())
 }

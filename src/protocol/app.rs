@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
+use super::links::Links;
 use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity, TokenDigest};
 use crate::cache::Cache;
 use crate::cache::actions::Actions;
@@ -24,6 +25,7 @@ struct Inner {
     actions: Actions,
     auth: ArcSwap<Authenticator>,
     limits: ArcSwap<Limits>,
+    links: Links,
     tasks: Tasks,
 }
 
@@ -41,12 +43,20 @@ pub struct Limits {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(cache: Cache, actions: Actions, auth: Authenticator, limits: Limits, tasks: Tasks) -> Self {
+    pub fn new(
+        cache: Cache,
+        actions: Actions,
+        auth: Authenticator,
+        limits: Limits,
+        links: Links,
+        tasks: Tasks,
+    ) -> Self {
         Self(Arc::new(Inner {
             cache,
             actions,
             auth: ArcSwap::from_pointee(auth),
             limits: ArcSwap::from_pointee(limits),
+            links,
             tasks,
         }))
     }
@@ -70,6 +80,11 @@ impl App {
     /// The cache of GitHub Actions.
     pub fn actions(&self) -> &Actions {
         &self.0.actions
+    }
+
+    /// Where clients find this server again.
+    pub fn links(&self) -> &Links {
+        &self.0.links
     }
 
     /// What one request may take.

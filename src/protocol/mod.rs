@@ -6,14 +6,19 @@
 pub mod admit;
 pub mod app;
 pub mod entry;
+pub(crate) mod gha_v1;
 pub mod http;
+pub(crate) mod incoming;
 pub(crate) mod key;
+pub mod links;
 mod nx;
 pub(crate) mod path;
 pub mod plain;
+pub(crate) mod query;
 pub mod relay;
 pub mod reply;
 mod reserved;
+pub(crate) mod trouble;
 mod turbo;
 
 use std::panic::AssertUnwindSafe;
@@ -42,11 +47,12 @@ struct Frontend {
 
 type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-const COUNT: usize = 4;
+const COUNT: usize = 5;
 
 /// Every front-end, in order of precedence. To add a protocol, add its folder and its line.
 fn frontends() -> [Frontend; COUNT] {
     [
+        gha_v1::frontend(),
         reserved::frontend(),
         turbo::frontend(),
         nx::frontend(),

@@ -20,16 +20,14 @@ impl<'a> DecodedPath<'a> {
 
     /// What follows the segments of `prefix`: `Some(None)` if the path ends with them.
     pub(crate) fn after(&self, prefix: &[&str]) -> Option<Option<&[u8]>> {
-        let mut rest = Some(self.0.strip_prefix(b"/").unwrap_or(&self.0));
-        for wanted in prefix {
-            let tail = rest?.strip_prefix(wanted.as_bytes())?;
-            rest = match tail.split_first() {
-                None => None,
-                Some((b'/', tail)) => Some(tail),
-                Some(_) => return None,
-            };
-        }
-        Some(rest)
+        follow(self.0.strip_prefix(b"/").unwrap_or(&self.0), prefix)
+    }
+
+    /// The same for protocols whose clients put a path behind a base URL with or without a slash at its
+    /// end: the path may begin with several.
+    pub(crate) fn after_slashes(&self, prefix: &[&str]) -> Option<Option<&[u8]>> {
+        let slashes = self.0.iter().take_while(|byte| **byte == b'/').count();
+        follow(&self.0[slashes..], prefix)
     }
 
     /// Whether the path begins with the segments of `prefix`.
@@ -41,6 +39,19 @@ impl<'a> DecodedPath<'a> {
     pub(crate) fn is_child_of(&self, prefix: &[&str]) -> bool {
         matches!(self.after(prefix), Some(Some(name)) if !name.is_empty() && !name.contains(&b'/'))
     }
+}
+
+fn follow<'a>(path: &'a [u8], prefix: &[&str]) -> Option<Option<&'a [u8]>> {
+    let mut rest = Some(path);
+    for wanted in prefix {
+        let tail = rest?.strip_prefix(wanted.as_bytes())?;
+        rest = match tail.split_first() {
+            None => None,
+            Some((b'/', tail)) => Some(tail),
+            Some(_) => return None,
+        };
+    }
+    Some(rest)
 }
 
 #[cfg(test)]
@@ -63,6 +74,21 @@ mod tests {
         check("/v1//cache/x", &["v1", "cache"], false);
         check("//v1/cache/x", &["v1", "cache"], false);
         check("/anything", &[], true);
+    }
+
+    #[test]
+    fn slashes_in_front_may_be_left_out() {
+        let after = |path: &str| {
+            let uri: Uri = path.parse().expect("uri");
+            let path = DecodedPath::of(&uri);
+            path.after_slashes(&["a", "b"])
+                .map(|rest| rest.map(<[u8]>::to_vec))
+        };
+        assert_eq!(after("/a/b/c"), Some(Some(b"c".to_vec())));
+        assert_eq!(after("//a/b/c/d"), Some(Some(b"c/d".to_vec())));
+        assert_eq!(after("//a/b"), Some(None));
+        assert_eq!(after("/a//b"), None);
+        assert_eq!(after("/x/a/b"), None);
     }
 
     #[test]

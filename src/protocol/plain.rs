@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::reply::Reply;
 use crate::auth;
+use crate::cache::actions;
 use crate::error::{Class, Classify, chain};
 use crate::store;
 use crate::telemetry::access::{Outcome, Report};
@@ -78,10 +79,24 @@ impl Failure {
         }
     }
 
-    /// The answer; `report` says the rest of what is known about the request.
-    pub fn into_reply(self, mut report: Report) -> Reply {
+    /// The same with `words` in front, if its caller may not do this: some clients look for them.
+    #[must_use]
+    pub fn in_words(mut self, words: &str) -> Self {
+        if self.class == Class::Forbidden {
+            self.public = format!("{words}{}", self.public).into();
+        }
+        self
+    }
+
+    /// Notes in the record how this counts, and why it came to it.
+    pub fn note(&self, report: &mut Report) {
         report.outcome = self.outcome();
         report.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
+    }
+
+    /// The answer; `report` says the rest of what is known about the request.
+    pub fn into_reply(self, mut report: Report) -> Reply {
+        self.note(&mut report);
         let mut reply = Reply::new(self.status(), self.text(), report);
         let headers = reply.headers_mut();
         let form = if self.sizes.is_some() {
@@ -116,11 +131,7 @@ impl Failure {
 
 /// The answer of a front-end whose own code failed.
 pub(super) fn fault(report: Report) -> Reply {
-    Reply::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal error\n",
-        report,
-    )
+    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n", report)
 }
 
 /// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its
@@ -154,6 +165,21 @@ impl From<store::Error> for Failure {
         Self {
             detail: Some(chain(&error)),
             sizes,
+            ..Self::new(error.class(), error.public())
+        }
+    }
+}
+
+impl From<actions::Error> for Failure {
+    fn from(error: actions::Error) -> Self {
+        let retry_after = match error {
+            actions::Error::Store(error) => return error.into(),
+            actions::Error::Busy { retry_after } => Some(retry_after),
+            _ => None,
+        };
+        Self {
+            detail: Some(chain(&error)),
+            retry_after,
             ..Self::new(error.class(), error.public())
         }
     }

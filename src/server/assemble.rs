@@ -14,9 +14,10 @@ use super::tiers::Tiers;
 use super::{Server, actions, ops, samples};
 use crate::auth::{Authenticator, KeyFileError, SetupError};
 use crate::cache::Cache;
-use crate::config::Config;
+use crate::config::{Config, ListenAddr};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
+use crate::protocol::links::Links;
 use crate::store::disk::{self, OpenError};
 use crate::store::{self, RemoteFault, remote_only, s3};
 use crate::sys;
@@ -86,7 +87,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
 
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
     let actions = Box::pin(actions::open(&config, &tiers, &tiers.tasks())).await?;
-    let app = App::new(cache, actions, auth, limits(&config), requests.clone());
+    let links = links(&config, &listeners);
+    let app = App::new(cache, actions, auth, limits(&config), links, requests.clone());
     let metrics = Arc::new(Metrics::new());
     samples::connect(&metrics, &tiers, &app);
     let connections = Connections::new(config.limits.keep_alive);
@@ -162,6 +164,17 @@ pub(super) fn limits(config: &Config) -> Limits {
         max_entry_size: config.limits.max_entry_size,
         body_idle_timeout: config.limits.body_idle_timeout,
     }
+}
+
+/// What links in answers begin with. A Unix socket has no URL: its clients name a host.
+fn links(config: &Config, listeners: &[Listener]) -> Links {
+    let addresses = listeners.iter().map(Listener::address);
+    let mut tcp = addresses.filter_map(|address| match address {
+        ListenAddr::Tcp(address) => Some(address.to_string()),
+        ListenAddr::Unix(_) => None,
+    });
+    let first = tcp.next().unwrap_or_else(|| "localhost".to_owned());
+    Links::new(config.base_url.as_ref(), first)
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {

@@ -8,6 +8,7 @@ const LAYERS: [&[&str]; 11] = [
     &["server"],
     &[
         "protocol::http",
+        "protocol::gha_v1",
         "protocol::nx",
         "protocol::turbo",
         "protocol::reserved",

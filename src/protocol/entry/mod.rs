@@ -7,6 +7,8 @@ mod body;
 pub mod conditions;
 mod read;
 mod receive;
+mod stage;
 
 pub use read::{head, insert_etag, read};
 pub use receive::{Received, receive};
+pub(crate) use stage::stage;

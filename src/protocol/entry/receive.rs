@@ -7,22 +7,23 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 
 use crate::auth::Identity;
+use crate::cache::actions::{self, BlockWriter};
 use crate::cache::{EntryName, Upload};
 use crate::error::Class;
 use crate::protocol::app::App;
+use crate::protocol::incoming;
 use crate::protocol::plain::Failure;
-use crate::store::{Meta, Metadata, Precondition};
+use crate::store::{self, Meta, Metadata, Precondition};
 use crate::telemetry::access::Early;
 
 /// What came of a write, and how many bytes of the body were taken.
-pub struct Received {
+pub struct Received<T = Arc<Meta>, E = Failure> {
     /// Bytes of the body that arrived.
     pub bytes: u64,
     /// The stored entry, or why there is none.
-    pub result: Result<Arc<Meta>, Failure>,
+    pub result: Result<T, E>,
 }
 
 /// Stores the body of a request under `name` in the caller's first namespace.
@@ -53,7 +54,18 @@ pub async fn receive(
     *upload.metadata_mut() = metadata;
     let mut bytes = 0;
     let early = parts.extensions.get::<Arc<Early>>();
-    let result = fill(app, upload, &mut body, &mut bytes, early.map(|early| &**early)).await;
+    let filled = pour(
+        app,
+        &mut upload,
+        &mut body,
+        &mut bytes,
+        early.map(|early| &**early),
+    )
+    .await;
+    let result = match filled {
+        Ok(()) => upload.commit().await.map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
     if result.is_err() {
         app.discard_begun(body);
     }
@@ -82,11 +94,8 @@ async fn open(
             "Content-Range is not allowed on a write",
         ));
     }
-    if !is_plain(headers) {
-        return Err(Failure::new(
-            Class::Invalid,
-            "the only known Transfer-Encoding is chunked",
-        ));
+    if !incoming::is_plain(headers) {
+        return Err(incoming::unknown_coding());
     }
     let limit = app.max_entry_size();
     if let Some(size) = expected.filter(|size| *size > limit) {
@@ -95,61 +104,56 @@ async fn open(
     Ok(app.cache().begin(caller, name, expected, precondition).await?)
 }
 
-/// Whether the framing is one that is undone here: any other coding would be stored as if it were the
-/// body (RFC 9112, section 6.1).
-fn is_plain(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match codings.next() {
-        None => true,
-        Some(coding) => codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+/// Where the bytes of a body go.
+pub(super) trait Sink {
+    /// Why it takes no more.
+    type Error;
+
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+impl Sink for Upload {
+    type Error = store::Error;
+
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = store::Result<()>> + Send {
+        Upload::write(self, bytes)
     }
 }
 
-async fn fill(
+impl Sink for BlockWriter {
+    type Error = actions::Error;
+
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = actions::Result<()>> + Send {
+        BlockWriter::write(self, bytes)
+    }
+}
+
+/// Reads a body to its end, as far as the limits of one request allow, and counts its bytes.
+pub(super) async fn pour<S, E>(
     app: &App,
-    mut upload: Upload,
+    sink: &mut S,
     body: &mut Body,
     bytes: &mut u64,
     early: Option<&Early>,
-) -> Result<Arc<Meta>, Failure> {
+) -> Result<(), E>
+where
+    S: Sink,
+    E: From<Failure> + From<S::Error>,
+{
     let expected = body.size_hint().exact();
     let limit = app.max_entry_size();
-    while let Some(data) = next(app, body).await? {
+    while let Some(data) = incoming::next(app, body).await? {
         *bytes += data.len() as u64;
         if let Some(early) = early {
             early.received(data.len() as u64);
         }
         if *bytes > limit {
-            return Err(Failure::too_large(*bytes, limit));
+            return Err(Failure::too_large(*bytes, limit).into());
         }
-        upload.write(data).await?;
+        sink.write(data).await?;
     }
     if expected.is_some_and(|expected| expected != *bytes) {
-        return Err(truncated());
+        return Err(incoming::truncated().into());
     }
-    Ok(upload.commit().await?)
-}
-
-/// The next bytes of a body; `None` at its proper end.
-async fn next(app: &App, body: &mut Body) -> Result<Option<Bytes>, Failure> {
-    loop {
-        let frame = tokio::time::timeout(app.limits().body_idle_timeout, body.frame()).await;
-        match frame {
-            Err(_) => return Err(Failure::new(Class::Timeout, "the body did not arrive in time")),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(truncated()),
-            Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
-}
-
-fn truncated() -> Failure {
-    Failure::new(
-        Class::Truncated,
-        "the body ended before it was complete; nothing was stored",
-    )
+    Ok(())
 }

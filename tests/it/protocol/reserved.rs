@@ -8,7 +8,7 @@ use crate::support::server::TestServer;
 async fn reserved_prefixes_serve_and_store_nothing() {
     let server = TestServer::start().await;
     for path in [
-        "/_apis/artifactcache/cache",
+        "/_apis/artifactcache/nothing",
         "/_apis/artifactcache",
         "/twirp/github.actions.results.api.v1.CacheService/CreateCacheEntry",
         "/_chacha/blob/x",

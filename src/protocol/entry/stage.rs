@@ -1,0 +1,75 @@
+//! Receiving a part of an upload of the Actions cache.
+
+use axum::body::Body;
+use http::request::Parts;
+use http_body::Body as _;
+
+use super::receive::{Received, pour};
+use crate::cache::actions::{Place, UploadId};
+use crate::protocol::app::App;
+use crate::protocol::incoming;
+use crate::protocol::plain::Failure;
+use crate::protocol::trouble::Trouble;
+use crate::telemetry::access::Early;
+
+/// Takes the body of a request into an upload, `length` bytes if the client says how many in another
+/// way than by the framing. The caller of this function has checked that the client may.
+///
+/// As for [`super::receive()`], a body counts when it is complete, and in no other case.
+pub(crate) async fn stage(
+    app: &App,
+    id: UploadId,
+    place: Place,
+    length: Option<u64>,
+    parts: &Parts,
+    mut body: Body,
+) -> Received<(), Trouble> {
+    let mut bytes = 0;
+    let mut begun = false;
+    let early = parts.extensions.get::<std::sync::Arc<Early>>();
+    let taking = async {
+        let length = check(app, &place, length, parts, &body)?;
+        let mut writer = app.actions().stage(id, place, length).await?;
+        begun = true;
+        let early = early.map(|early| &**early);
+        pour::<_, Trouble>(app, &mut writer, &mut body, &mut bytes, early).await?;
+        Ok(writer.finish().await?)
+    };
+    let result = taking.await;
+    match result {
+        Ok(()) => {}
+        Err(_) if begun => app.discard_begun(body),
+        Err(_) => app.discard(parts, body),
+    }
+    Received { bytes, result }
+}
+
+/// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
+/// of the body, if that is known.
+fn check(
+    app: &App,
+    place: &Place,
+    length: Option<u64>,
+    parts: &Parts,
+    body: &Body,
+) -> Result<Option<u64>, Trouble> {
+    if !incoming::is_plain(&parts.headers) {
+        return Err(incoming::unknown_coding().into());
+    }
+    let framed = body.size_hint().exact();
+    if length.is_some() && framed.is_some() && length != framed {
+        return Err(Trouble::invalid(
+            "Content-Length and Content-Range differ in the number of bytes",
+        ));
+    }
+    let length = length.or(framed);
+    let offset = match place {
+        Place::At(offset) => *offset,
+        Place::Whole | Place::Block(_) => 0,
+    };
+    let limit = app.max_entry_size();
+    match length.map(|length| offset.saturating_add(length)) {
+        Some(end) if end > limit => Err(Failure::too_large(end, limit).into()),
+        _ => Ok(length),
+    }
+}

@@ -1,0 +1,189 @@
+//! The first generation of the Actions cache: REST below `/_apis/artifactcache/`.
+//!
+//! `@actions/cache` up to 3, and every later one on a server that is not github.com (GitHub Enterprise
+//! Server, Gitea, Forgejo, act), BuildKit and sccache when told so. Downloads go to [`super::blob`].
+
+mod content_range;
+mod error;
+mod lookup;
+mod upload;
+mod wire;
+
+use axum::extract::Request;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+
+use super::Frontend;
+use super::admit::{Admitted, admit};
+use super::app::App;
+use super::path::DecodedPath;
+use super::reply::Reply;
+use super::trouble::Trouble;
+use crate::cache::actions::UploadId;
+use crate::telemetry::access::{Outcome, Report};
+
+pub(crate) use content_range::Span;
+
+const NAME: &str = "gha_v1";
+const ROOT: &[&str] = &["_apis", "artifactcache"];
+
+/// How logs and metrics name the paths.
+const CACHE: &str = "/_apis/artifactcache/cache";
+const CACHES: &str = "/_apis/artifactcache/caches";
+const UPLOAD: &str = "/_apis/artifactcache/caches/{id}";
+const OTHER: &str = "/_apis/artifactcache/*";
+
+/// An answer, or why there is none but an error.
+type Handled = Result<Reply, (Trouble, Report)>;
+
+/// The front-end.
+pub(super) fn frontend() -> Frontend {
+    Frontend {
+        name: NAME,
+        claims: |path| path.after_slashes(ROOT).is_some(),
+        answer: |app, request| Box::pin(answer(app, request)),
+        fault: error::fault,
+    }
+}
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Cache,
+    Caches,
+    /// `None`: a number that no upload can have.
+    Upload(Option<UploadId>),
+    Other,
+}
+
+impl Route {
+    /// Slashes at the end, and doubled ones where a client joined its base URL, change nothing.
+    fn of(uri: &Uri) -> Self {
+        let path = DecodedPath::of(uri);
+        let rest = path.after_slashes(ROOT).flatten().unwrap_or_default();
+        let rest = std::str::from_utf8(rest).unwrap_or_default();
+        let rest = rest.trim_matches('/');
+        match rest.split_once('/') {
+            None if rest == "cache" => Self::Cache,
+            None if rest == "caches" => Self::Caches,
+            Some(("caches", id)) if !id.contains('/') => Self::Upload(upload_id(id)),
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cache => CACHE,
+            Self::Caches => CACHES,
+            Self::Upload(_) => UPLOAD,
+            Self::Other => OTHER,
+        }
+    }
+
+    /// The value of `Allow`; `None` if there is nothing at this path.
+    fn methods(self) -> Option<&'static str> {
+        match self {
+            Self::Cache => Some("GET"),
+            Self::Caches => Some("GET, POST"),
+            Self::Upload(_) => Some("PATCH, POST"),
+            Self::Other => None,
+        }
+    }
+}
+
+/// Digits only: `str::parse` alone would accept a sign.
+fn upload_id(text: &str) -> Option<UploadId> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    UploadId::new(text.parse().ok().filter(|_| digits)?)
+}
+
+async fn answer(app: App, request: Request) -> Reply {
+    let route = Route::of(request.uri());
+    let handled = match (route, request.method()) {
+        (Route::Cache, &Method::GET) => lookup::find(&app, request).await,
+        (Route::Caches, &Method::GET) => lookup::list(&app, request).await,
+        (Route::Caches, &Method::POST) => upload::reserve(&app, request).await,
+        (Route::Upload(id), &Method::PATCH) => Box::pin(upload::take(&app, request, id)).await,
+        (Route::Upload(id), &Method::POST) => upload::commit(&app, request, id).await,
+        _ => refuse(&app, request, route).await,
+    };
+    handled.unwrap_or_else(|(trouble, report)| error::respond(trouble, report))
+}
+
+/// A path or a method that this protocol does not have.
+async fn refuse(app: &App, request: Request, route: Route) -> Handled {
+    let Admitted {
+        parts,
+        body,
+        mut report,
+        ..
+    } = admit(app, request, NAME, route.name())
+        .await
+        .map_err(|(failure, report)| (failure.into(), report))?;
+    app.discard(&parts, body);
+    report.outcome = Outcome::Refused;
+    let Some(methods) = route.methods() else {
+        let text = "there is nothing at this path of the cache";
+        return Ok(error::answer(
+            StatusCode::NOT_FOUND,
+            error::NOT_FOUND,
+            text,
+            report,
+        ));
+    };
+    let text = "this path of the cache has no such method";
+    let mut reply = error::answer(StatusCode::METHOD_NOT_ALLOWED, error::INVALID, text, report);
+    let headers = reply.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, expected: Route) {
+        let uri: Uri = path.parse().expect("uri");
+        assert_eq!(Route::of(&uri), expected, "{path}");
+    }
+
+    #[test]
+    fn slashes_where_urls_were_joined_change_nothing() {
+        for path in [
+            "/_apis/artifactcache/cache?keys=a",
+            "//_apis/artifactcache/cache",
+            "///_apis/artifactcache/cache/",
+            "/%5fapis/artifactcache/cache//",
+        ] {
+            check(path, Route::Cache);
+        }
+        check("/_apis/artifactcache/caches", Route::Caches);
+        check("//_apis/artifactcache/caches/", Route::Caches);
+    }
+
+    #[test]
+    fn uploads_are_positive_numbers_of_javascript() {
+        let upload = |number| Route::Upload(UploadId::new(number));
+        check("/_apis/artifactcache/caches/1", upload(1));
+        check(
+            "/_apis/artifactcache/caches/9007199254740991/",
+            upload((1 << 53) - 1),
+        );
+        for id in ["0", "-1", "+1", "x", "9007199254740992", "99999999999999999999"] {
+            check(&format!("/_apis/artifactcache/caches/{id}"), Route::Upload(None));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_nothing() {
+        for path in [
+            "/_apis/artifactcache",
+            "/_apis/artifactcache/",
+            "/_apis/artifactcache/cachex",
+            "/_apis/artifactcache/caches/1/2",
+            "/_apis/artifactcache/cache/1",
+            "/_apis/artifactcache/Caches",
+        ] {
+            check(path, Route::Other);
+        }
+    }
+}

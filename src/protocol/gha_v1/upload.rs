@@ -1,0 +1,117 @@
+//! `POST caches`, `PATCH caches/{id}` and `POST caches/{id}`.
+
+use axum::body::Body;
+use axum::extract::Request;
+use http::StatusCode;
+
+use super::wire::{self, Commit, MOST_BYTES, Reserve, Reserved};
+use super::{CACHES, Handled, NAME, Span, UPLOAD};
+use crate::auth::Identity;
+use crate::cache::actions::{CacheKey, Error, Place, UploadId, Version};
+use crate::protocol::admit::{Admitted, admit, admit_late};
+use crate::protocol::app::App;
+use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
+use crate::protocol::trouble::Trouble;
+use crate::protocol::{entry, incoming};
+use crate::telemetry::access::{Outcome, Report};
+
+pub(super) async fn reserve(app: &App, request: Request) -> Handled {
+    let Admitted {
+        caller,
+        parts,
+        body,
+        mut report,
+    } = admit(app, request, NAME, CACHES).await.map_err(denied)?;
+    let body = match incoming::small(app, &parts, body, MOST_BYTES).await {
+        Ok(body) => body,
+        Err(failure) => return Err((failure.into(), report)),
+    };
+    report.received = body.len() as u64;
+    match begin(app, &caller, &body).await {
+        Ok(id) => {
+            report.outcome = Outcome::Control;
+            let reserved = Reserved { cache_id: id.get() };
+            Ok(wire::reply(StatusCode::CREATED, &reserved, report))
+        }
+        Err(trouble) => Err((trouble, report)),
+    }
+}
+
+async fn begin(app: &App, caller: &Identity, body: &bytes::Bytes) -> Result<UploadId, Trouble> {
+    let asked: Reserve = wire::parse(body)?;
+    let (key, version) = (CacheKey::new(&asked.key)?, Version::new(&asked.version)?);
+    let size = asked.cache_size.and_then(|size| u64::try_from(size).ok());
+    let limit = app.max_entry_size();
+    if let Some(size) = size.filter(|size| *size > limit) {
+        return Err(Failure::too_large(size, limit).into());
+    }
+    Ok(app.actions().reserve(caller, &key, &version, size).await?)
+}
+
+/// Takes a chunk. The toolkit sends it without `Content-Length`, so `Content-Range` says how long it is;
+/// chunks come in any order, and again when the client did not get the answer.
+pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> Handled {
+    let Admitted {
+        caller: bearer,
+        parts,
+        body,
+        mut report,
+    } = admit_late(app, request, NAME, UPLOAD).await.map_err(denied)?;
+    let allowed = known(id).and_then(|id| {
+        app.actions().may_upload(bearer.party(), id)?;
+        Ok((id, Span::of(&parts.headers)?))
+    });
+    let (id, span) = match allowed {
+        Ok(allowed) => allowed,
+        Err(trouble) => {
+            app.discard(&parts, body);
+            return Err((trouble, report));
+        }
+    };
+    let place = Place::At(span.start);
+    let received = entry::stage(app, id, place, Some(span.length), &parts, body).await;
+    report.received = received.bytes;
+    report.tier = "disk";
+    match received.result {
+        Ok(()) => Ok(no_content(Outcome::Control, report)),
+        Err(trouble) => Err((trouble, report)),
+    }
+}
+
+pub(super) async fn commit(app: &App, request: Request, id: Option<UploadId>) -> Handled {
+    let Admitted {
+        caller: bearer,
+        parts,
+        body,
+        mut report,
+    } = admit_late(app, request, NAME, UPLOAD).await.map_err(denied)?;
+    let body = match incoming::small(app, &parts, body, MOST_BYTES).await {
+        Ok(body) => body,
+        Err(failure) => return Err((failure.into(), report)),
+    };
+    report.received = body.len() as u64;
+    let committing = async {
+        let (id, Commit { size }) = (known(id)?, wire::parse(&body)?);
+        app.actions().commit(bearer.party(), id, size).await?;
+        Ok(())
+    };
+    match committing.await {
+        Ok(()) => Ok(no_content(Outcome::Stored, report)),
+        Err(trouble) => Err((trouble, report)),
+    }
+}
+
+fn no_content(outcome: Outcome, mut report: Report) -> Reply {
+    report.outcome = outcome;
+    Reply::new(StatusCode::NO_CONTENT, Body::empty(), report)
+}
+
+fn known(id: Option<UploadId>) -> Result<UploadId, Trouble> {
+    id.ok_or(Trouble::Cache(Error::UnknownUpload))
+}
+
+/// In the words that let the toolkit go on with a plain warning.
+fn denied((failure, report): (Failure, Report)) -> (Trouble, Report) {
+    (failure.in_words("cache write denied: ").into(), report)
+}
