@@ -7,6 +7,7 @@ pub mod admit;
 pub mod app;
 pub mod entry;
 pub(crate) mod gha_v1;
+pub(crate) mod gha_v2;
 pub mod http;
 pub(crate) mod incoming;
 pub(crate) mod key;
@@ -47,12 +48,13 @@ struct Frontend {
 
 type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-const COUNT: usize = 5;
+const COUNT: usize = 6;
 
 /// Every front-end, in order of precedence. To add a protocol, add its folder and its line.
 fn frontends() -> [Frontend; COUNT] {
     [
         gha_v1::frontend(),
+        gha_v2::frontend(),
         reserved::frontend(),
         turbo::frontend(),
         nx::frontend(),

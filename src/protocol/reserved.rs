@@ -13,7 +13,6 @@ use super::reply::Reply;
 use crate::telemetry::access::Outcome;
 
 const PREFIXES: &[&[&str]] = &[
-    &["twirp", "github.actions.results.api.v1.CacheService"],
     &["_chacha"],
 ];
 

@@ -9,6 +9,7 @@ const LAYERS: [&[&str]; 11] = [
     &[
         "protocol::http",
         "protocol::gha_v1",
+        "protocol::gha_v2",
         "protocol::nx",
         "protocol::turbo",
         "protocol::reserved",

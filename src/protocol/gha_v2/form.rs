@@ -1,0 +1,81 @@
+//! The two forms of a Twirp message. The answer has the form of the request.
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use prost::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::protocol::reply::Reply;
+use crate::telemetry::access::Report;
+
+/// How a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Json,
+    Protobuf,
+}
+
+impl Form {
+    /// By the media type; its parameters (`charset`) say nothing new.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let media = value.split(';').next().unwrap_or_default().trim();
+        match media.to_ascii_lowercase().as_str() {
+            "application/json" => Some(Self::Json),
+            "application/protobuf" => Some(Self::Protobuf),
+            _ => None,
+        }
+    }
+
+    fn media(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/protobuf",
+        }
+    }
+}
+
+/// A message; `None` if the bytes are none.
+pub(crate) fn read<T: Message + Default + DeserializeOwned>(form: Form, bytes: &[u8]) -> Option<T> {
+    match form {
+        // serde would take a list of values for an object, too.
+        Form::Json if !bytes.trim_ascii_start().starts_with(b"{") => None,
+        Form::Json => serde_json::from_slice(bytes).ok(),
+        Form::Protobuf => T::decode(bytes).ok(),
+    }
+}
+
+/// An answer.
+pub(super) fn reply<T: Message + Serialize>(form: Form, message: &T, report: Report) -> Reply {
+    let bytes = match form {
+        // Strings, numbers and booleans only, so this cannot fail.
+        Form::Json => serde_json::to_vec(message).unwrap_or_default(),
+        Form::Protobuf => message.encode_to_vec(),
+    };
+    let mut reply = Reply::new(StatusCode::OK, Body::from(bytes), report);
+    let media = HeaderValue::from_static(form.media());
+    reply.headers_mut().insert(header::CONTENT_TYPE, media);
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_media_type_change_nothing() {
+        let of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static(value));
+            Form::of(&headers)
+        };
+        assert_eq!(of("application/json"), Some(Form::Json));
+        assert_eq!(of("Application/JSON; charset=utf-8"), Some(Form::Json));
+        assert_eq!(of("application/protobuf"), Some(Form::Protobuf));
+        for other in ["", "text/plain", "application/jsonx", "application/grpc", "json"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(Form::of(&HeaderMap::new()), None);
+    }
+}
