@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod app;
+pub(crate) mod blob;
 pub mod entry;
 pub(crate) mod gha_v1;
 pub(crate) mod gha_v2;
@@ -48,11 +49,12 @@ struct Frontend {
 
 type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 
 /// Every front-end, in order of precedence. To add a protocol, add its folder and its line.
 fn frontends() -> [Frontend; COUNT] {
     [
+        blob::frontend(),
         gha_v1::frontend(),
         gha_v2::frontend(),
         reserved::frontend(),

@@ -1,7 +1,7 @@
-//! Paths that belong to protocols which this version does not speak yet.
+//! Paths below `/_chacha/` that nothing is served at.
 //!
-//! They are no keys: a client of such a protocol must see "not here" and never read or write a plain
-//! entry by accident. Authentication comes first, as everywhere, so that nobody can probe.
+//! They are no keys: what a later version puts there must never be a plain entry that somebody wrote.
+//! Authentication comes first, as everywhere, so that nobody can probe.
 
 use axum::extract::Request;
 use http::StatusCode;
@@ -12,15 +12,11 @@ use super::app::App;
 use super::reply::Reply;
 use crate::telemetry::access::Outcome;
 
-const PREFIXES: &[&[&str]] = &[
-    &["_chacha"],
-];
-
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "none",
-        claims: |path| PREFIXES.iter().any(|prefix| path.is_below(prefix)),
+        claims: |path| path.is_below(&["_chacha"]),
         answer: |app, request| Box::pin(refuse(app, request)),
         fault: super::plain::fault,
     }

@@ -8,6 +8,7 @@ const LAYERS: [&[&str]; 11] = [
     &["server"],
     &[
         "protocol::http",
+        "protocol::blob",
         "protocol::gha_v1",
         "protocol::gha_v2",
         "protocol::nx",

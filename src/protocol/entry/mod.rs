@@ -9,6 +9,6 @@ mod read;
 mod receive;
 mod stage;
 
-pub use read::{head, insert_etag, read};
+pub use read::{head, insert_etag, read, serve};
 pub use receive::{Received, receive};
 pub(crate) use stage::stage;

@@ -42,8 +42,8 @@ pub async fn read(
         Ok(Some(hit)) => {
             report.namespace = Some(Arc::clone(hit.namespace.label()));
             report.outcome = Outcome::Hit;
-            let Entry { meta, content } = hit.entry;
-            Ok((weigh(parts, &meta, content, report), meta))
+            let meta = Arc::clone(&hit.entry.meta);
+            Ok((serve(hit.entry, parts, report), meta))
         }
         Ok(None) => {
             report.outcome = Outcome::Miss;
@@ -55,6 +55,17 @@ pub async fn read(
             Err(report)
         }
     }
+}
+
+/// An entry that was found already, as the headers of the request ask for it.
+pub fn serve(entry: Entry, parts: &Parts, report: Report) -> Reply {
+    let Entry { meta, content } = entry;
+    let content = match parts.method {
+        // No file is taken to the connection for nothing.
+        Method::HEAD => Content::Described(content.len()),
+        _ => content,
+    };
+    weigh(parts, &meta, content, report)
 }
 
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.

@@ -1,0 +1,206 @@
+//! The URLs that the Actions cache gives out: `/_chacha/blob/{ticket}?se=...&sig=...`, in the dialect of
+//! Azure's Blob storage, which the clients of the second generation speak. Those of the first download here.
+//!
+//! The ticket is the credential: one entry to read, or one upload to fill, until `se`. No token is looked
+//! at; clients send none, and if one does, it changes nothing.
+
+mod block_id;
+mod block_list;
+mod error;
+mod read;
+mod write;
+
+use axum::extract::Request;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::Frontend;
+use super::app::App;
+use super::path::DecodedPath;
+use super::reply::Reply;
+use super::{key, query};
+use crate::auth::{Ticket, TicketError};
+use crate::cache::actions::Permission;
+use crate::telemetry::access::Report;
+use error::{Fault, Refusal};
+
+const NAME: &str = "blob";
+const ROOT: &[&str] = &["_chacha", "blob"];
+
+/// How logs and metrics name the paths.
+const BLOB: &str = "/_chacha/blob/{ticket}";
+const BLOCK: &str = "/_chacha/blob/{ticket}?comp=block";
+const LIST: &str = "/_chacha/blob/{ticket}?comp=blocklist";
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+const VERSION: HeaderName = HeaderName::from_static("x-ms-version");
+
+/// An answer, or why there is none but an error.
+type Handled = Result<Reply, (Fault, Report)>;
+
+/// The front-end.
+pub(super) fn frontend() -> Frontend {
+    Frontend {
+        name: NAME,
+        claims: |path| path.is_below(ROOT),
+        answer: |app, request| Box::pin(answer(app, request)),
+        fault: |report| sign(error::fault(report), None),
+    }
+}
+
+async fn answer(app: App, request: Request) -> Reply {
+    let version = version(request.headers());
+    let handled = Box::pin(handle(&app, request)).await;
+    let reply = handled.unwrap_or_else(|(fault, report)| error::respond(fault, report));
+    sign(reply, version)
+}
+
+/// What every answer has. Azure's SDK for Go takes the id without looking whether there is one.
+fn sign(mut reply: Reply, version: Option<HeaderValue>) -> Reply {
+    reply.named = Some(&REQUEST_ID);
+    if let Some(version) = version {
+        reply.headers_mut().insert(VERSION, version);
+    }
+    reply
+}
+
+/// The version of the dialect that the client speaks (a date), to be sent back.
+fn version(headers: &HeaderMap) -> Option<HeaderValue> {
+    const LONGEST: usize = 16;
+    let value = headers.get(&VERSION)?;
+    let date = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
+    (value.len() <= LONGEST && value.as_bytes().iter().all(date)).then(|| value.clone())
+}
+
+async fn handle(app: &App, request: Request) -> Handled {
+    let (parts, body) = request.into_parts();
+    let mut report = Report {
+        protocol: NAME,
+        route: BLOB,
+        ..Report::default()
+    };
+    let verb = match parts.method {
+        Method::GET | Method::HEAD => Verb::Read,
+        Method::PUT => Verb::Write,
+        _ => Verb::Other,
+    };
+    let permitted = permission(app, &parts);
+    match (verb, permitted) {
+        (Verb::Read, Ok(Permission::Read(permit))) => {
+            app.discard(&parts, body);
+            read::answer(app, &permit, parts, report).await
+        }
+        (Verb::Write, Ok(Permission::Write(id))) => write::answer(app, id, &parts, body, report).await,
+        (verb, permitted) => {
+            app.discard(&parts, body);
+            report.route = BLOB;
+            let fault = match (verb, permitted) {
+                (_, Err(fault)) => fault,
+                (Verb::Other, Ok(_)) => Fault::Refused(&Refusal::VERB),
+                (Verb::Read | Verb::Write, Ok(_)) => Fault::Refused(&Refusal::OTHER_DIRECTION),
+            };
+            Err((fault, report))
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Read,
+    Write,
+    Other,
+}
+
+/// What the ticket in the URL permits. Checked before everything else, so that nobody without one learns
+/// anything.
+fn permission(app: &App, parts: &Parts) -> Result<Permission, Fault> {
+    let ticket = ticket(parts).ok_or(Fault::Refused(&Refusal::FORGED))?;
+    let permission = app.actions().permission(&ticket).map_err(|error| {
+        Fault::Refused(match error {
+            TicketError::Forged => &Refusal::FORGED,
+            TicketError::Expired => &Refusal::EXPIRED,
+        })
+    })?;
+    key::host(parts)?;
+    key::path(parts)?;
+    Ok(permission)
+}
+
+/// The order of the parameters and what else stands in the query is the business of the client.
+fn ticket(parts: &Parts) -> Option<Ticket> {
+    let path = DecodedPath::of(&parts.uri);
+    let body = std::str::from_utf8(path.after(ROOT)??).ok()?;
+    let expires = query::parameter(parts, "se").ok()??;
+    let signature = query::parameter(parts, "sig").ok()??;
+    Ticket::from_parts(body, &expires, &signature)
+}
+
+/// When an entry was stored, as HTTP writes it.
+fn insert_last_modified(headers: &mut HeaderMap, time: std::time::SystemTime) {
+    if let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(time)) {
+        headers.insert(header::LAST_MODIFIED, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As short as they can be: a nonce and more, a tag.
+    const BODY: &str = "Ym9keS1ib2R5LWJvZHk";
+    const SIGNATURE: &str = "c2lnbmF0dXJlLTE2Ynl0ZQ";
+
+    fn found(target: &str) -> Option<(String, u64, String)> {
+        let (parts, ()) = http::Request::get(target).body(()).unwrap().into_parts();
+        let ticket = ticket(&parts)?;
+        Some((ticket.body().into(), ticket.expires(), ticket.signature().into()))
+    }
+
+    #[test]
+    fn the_ticket_is_found_wherever_clients_put_their_own_parameters() {
+        let expected = Some((BODY.to_owned(), 1_800_000_000, SIGNATURE.to_owned()));
+        for query in [
+            "se=1800000000&sig=c2lnbmF0dXJlLTE2Ynl0ZQ",
+            "sig=c2lnbmF0dXJlLTE2Ynl0ZQ&se=1800000000",
+            "comp=block&blockid=AAAA&se=1800000000&sig=c2lnbmF0dXJlLTE2Ynl0ZQ",
+            "se=1800000000&sig=c2lnbmF0dXJlLTE2Ynl0ZQ&comp=blocklist",
+            "se=1800000000&sig=%632lnbmF0dXJlLTE2Ynl0ZQ&x",
+        ] {
+            assert_eq!(
+                found(&format!("/_chacha/blob/{BODY}?{query}")),
+                expected,
+                "{query}"
+            );
+        }
+        for target in [
+            format!("/_chacha/blob/{BODY}"),
+            format!("/_chacha/blob/{BODY}?se=1800000000"),
+            format!("/_chacha/blob/{BODY}?sig={SIGNATURE}"),
+            format!("/_chacha/blob?se=1800000000&sig={SIGNATURE}"),
+            format!("/_chacha/blob/%ff?se=1800000000&sig={SIGNATURE}"),
+        ] {
+            assert_eq!(found(&target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn only_a_version_is_sent_back() {
+        let echoed = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(VERSION, HeaderValue::from_static(value));
+            version(&headers).is_some()
+        };
+        assert!(echoed("2025-11-05"));
+        assert!(!echoed("<script>"));
+        assert!(!echoed("2025-11-05-2025-11-05"));
+        assert!(version(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_named_and_coded_too() {
+        let reply = (frontend().fault)(Report::default());
+        assert_eq!(reply.named, Some(&REQUEST_ID));
+        assert_eq!(reply.response.status(), 500);
+        assert_eq!(reply.response.headers()["x-ms-error-code"], "InternalError");
+    }
+}

@@ -1,0 +1,89 @@
+//! `GET` and `HEAD` of an entry.
+
+use std::sync::Arc;
+
+use http::header;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+
+use super::error::{self, Fault, Refusal};
+use super::{Handled, insert_last_modified};
+use crate::cache::actions::ReadPermit;
+use crate::error::chain;
+use crate::protocol::app::App;
+use crate::protocol::entry;
+use crate::range::ByteRange;
+use crate::telemetry::access::{Outcome, Report};
+
+/// BuildKit reads from an offset with this header only, and does not look whether it was understood.
+const RANGE: HeaderName = HeaderName::from_static("x-ms-range");
+const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
+
+pub(super) async fn answer(app: &App, permit: &ReadPermit, mut parts: Parts, mut report: Report) -> Handled {
+    if let Err(fault) = prefer_own_range(&mut parts) {
+        return Err((fault, report));
+    }
+    let entry = match app.actions().read(permit).await {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return Err((Fault::Refused(&Refusal::NOT_FOUND), report)),
+        // A tier that fails is a miss with a note for the operator, as on every read.
+        Err(error) => {
+            report.error = Some(chain(&error).into());
+            return Err((Fault::Refused(&Refusal::NOT_FOUND), report));
+        }
+    };
+    report.outcome = Outcome::Hit;
+    let meta = Arc::clone(&entry.meta);
+    report.issuer = Some(Arc::clone(&meta.origin.issuer));
+    let mut reply = error::translate(entry::serve(entry, &parts, report));
+    let headers = reply.headers_mut();
+    headers.insert(BLOB_TYPE, HeaderValue::from_static("BlockBlob"));
+    insert_last_modified(headers, meta.origin.stored);
+    Ok(reply)
+}
+
+/// `x-ms-range` wins over `Range`. One that cannot be read is refused: whoever sent it would take the whole
+/// entry for the part.
+fn prefer_own_range(parts: &mut Parts) -> Result<(), Fault> {
+    let Some(own) = parts.headers.remove(RANGE) else {
+        return Ok(());
+    };
+    if own.to_str().ok().and_then(ByteRange::parse).is_none() {
+        return Err(Fault::Refused(&Refusal::RANGE));
+    }
+    parts.headers.insert(header::RANGE, own);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_header_wins() {
+        let range = |headers: &[(&'static str, &'static str)]| {
+            let mut request = http::Request::get("/x");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            prefer_own_range(&mut parts).ok()?;
+            Some(
+                parts
+                    .headers
+                    .get("range")
+                    .map(|value| value.to_str().unwrap().to_owned()),
+            )
+        };
+        let some = |text: &str| Some(Some(text.to_owned()));
+        assert_eq!(range(&[]), Some(None));
+        assert_eq!(range(&[("range", "bytes=1-")]), some("bytes=1-"));
+        assert_eq!(range(&[("x-ms-range", "bytes=2-")]), some("bytes=2-"));
+        assert_eq!(
+            range(&[("range", "bytes=1-"), ("x-ms-range", "bytes=2-3")]),
+            some("bytes=2-3")
+        );
+        assert_eq!(range(&[("x-ms-range", "bytes=x")]), None);
+        assert_eq!(range(&[("x-ms-range", "bytes=1-2,4-5")]), None);
+    }
+}
