@@ -7,7 +7,9 @@ use http::Uri;
 use crate::auth::{self, Expression, Expressions};
 use crate::cache::EntryName;
 use crate::config;
-use crate::protocol::{key, path::DecodedPath};
+use crate::protocol::gha_v1::Span;
+use crate::protocol::gha_v2::{self, CreateRequest, FinalizeRequest, FindRequest, Form};
+use crate::protocol::{blob, key, path::DecodedPath};
 use crate::range::{ByteRange, Resolved};
 use crate::store::disk::probe;
 use crate::store::{Protocol, StoreKey, trailer};
@@ -134,12 +136,36 @@ pub fn store_key(data: &[u8]) {
     }
 }
 
+/// The XML of a block list.
+pub fn block_list(data: &[u8]) {
+    if let Ok(ids) = blob::parse_block_list(data) {
+        assert!(ids.iter().all(|id| (1..=64).contains(&id.len())));
+    }
+}
+
+/// The messages of the Actions cache, in both forms.
+pub fn twirp(data: &[u8]) {
+    for form in [Form::Json, Form::Protobuf] {
+        let _create: Option<CreateRequest> = gha_v2::read(form, data);
+        let _finalize: Option<FinalizeRequest> = gha_v2::read(form, data);
+        let _find: Option<FindRequest> = gha_v2::read(form, data);
+    }
+}
+
+/// The value of a `Content-Range` header.
+pub fn content_range(data: &[u8]) {
+    let span = std::str::from_utf8(data).ok().and_then(Span::parse);
+    if let Some(span) = span {
+        assert!(span.length > 0 && span.start.checked_add(span.length - 1).is_some());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [fn(&[u8]); 8] = [
+    const ALL: [fn(&[u8]); 11] = [
         range,
         credentials,
         expression,
@@ -148,10 +174,13 @@ mod tests {
         trailer,
         snapshot,
         store_key,
+        block_list,
+        twirp,
+        content_range,
     ];
 
     /// What gets past the first look of each parser.
-    const SEEDS: [&[u8]; 8] = [
+    const SEEDS: [&[u8]; 12] = [
         b"\x10\0\0\0\0\0\0\0bytes=2-",
         b"Basic eDplLmUuZQ==",
         b"default(claims.ref, \"x\") =~ \"^refs/\"",
@@ -160,6 +189,10 @@ mod tests {
         b"\0\0\0{\"format\":1,\"key\":\"\",\"metadata\":{}}",
         b"\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0",
         b"\0\0\0\x01a\0\0\0\x01b\0\0\0\x04http\0\0\0\x01c",
+        b"<?xml version=\"1.0\"?><BlockList><Latest>Yg&#61;=</Latest></BlockList>",
+        b"{\"key\":\"k\",\"size_bytes\":\"3\",\"restore_keys\":[\"a\"],\"version\":null}",
+        b"\x12\x01k\x18\xac\x02\x22\x02v1",
+        b"bytes 0-9/*",
     ];
 
     proptest! {

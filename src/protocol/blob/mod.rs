@@ -24,6 +24,8 @@ use crate::cache::actions::Permission;
 use crate::telemetry::access::Report;
 use error::{Fault, Refusal};
 
+pub(crate) use block_list::parse as parse_block_list;
+
 const NAME: &str = "blob";
 const ROOT: &[&str] = &["_chacha", "blob"];
 

@@ -24,7 +24,9 @@ use super::path::DecodedPath;
 use super::reply::Reply;
 use crate::telemetry::access::Report;
 use error::Fault;
-use form::{Form, read};
+
+pub(crate) use form::{Form, read};
+pub(crate) use wire::{CreateRequest, FinalizeRequest, FindRequest};
 
 const NAME: &str = "gha_v2";
 const ROOT: &[&str] = &["twirp"];
