@@ -8,24 +8,42 @@ use percent_encoding::percent_decode_str;
 use super::plain::Failure;
 use crate::error::Class;
 
-/// The value of the first parameter with this name, percent-decoded exactly once.
-///
-/// Unlike in the query of a form, a plus is a plus: block ids are base64, and clients that write a blank
-/// as a plus do not put blanks into keys.
+/// The value of the first parameter with this name, percent-decoded exactly once. A plus is a plus: block ids
+/// are base64.
 ///
 /// # Errors
 /// The value is not text.
 pub(crate) fn parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, Failure> {
+    raw(parts, name).map(decode).transpose()
+}
+
+/// The same where a plus is a blank, as in the query of a form: `url.Values` of Go writes keys so, and every
+/// client that means a plus escapes it.
+///
+/// # Errors
+/// The value is not text.
+pub(crate) fn form_parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, Failure> {
+    match raw(parts, name) {
+        Some(value) if value.contains('+') => {
+            let value = value.replace('+', "%20");
+            decode(&value).map(|text| Some(Cow::Owned(text.into_owned())))
+        }
+        value => value.map(decode).transpose(),
+    }
+}
+
+fn raw<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     let query = parts.uri.query().unwrap_or_default();
     let mut pairs = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let found = pairs.find(|(found, _)| percent_decode_str(found).eq(name.bytes()));
-    let Some((_, value)) = found else {
-        return Ok(None);
-    };
+    found.map(|(_, value)| value)
+}
+
+fn decode(value: &str) -> Result<Cow<'_, str>, Failure> {
     let value = percent_decode_str(value).decode_utf8();
-    value.map(Some).map_err(|_| {
+    value.map_err(|_| {
         Failure::new(
             Class::Invalid,
             "a parameter of the query is not percent-encoded UTF-8",
@@ -71,6 +89,14 @@ mod tests {
         check("a=1&a=2", "a", Some("1"));
         check("aa=1", "a", None);
         check("", "a", None);
+    }
+
+    #[test]
+    fn in_a_form_a_plus_is_a_blank() {
+        let parts = parts("keys=a+b%2Bc&version=v");
+        assert_eq!(form_parameter(&parts, "keys").unwrap().as_deref(), Some("a b+c"));
+        assert_eq!(form_parameter(&parts, "version").unwrap().as_deref(), Some("v"));
+        assert_eq!(form_parameter(&parts, "none").unwrap(), None);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) async fn list(app: &App, request: Request) -> Handled {
         mut report,
     } = admit(app, request, NAME, CACHES).await.map_err(denied)?;
     app.discard(&parts, body);
-    let prefix = match query::parameter(&parts, "key") {
+    let prefix = match query::form_parameter(&parts, "key") {
         Ok(prefix) => prefix.unwrap_or_default(),
         Err(failure) => return Err((failure.into(), report)),
     };
@@ -82,7 +82,7 @@ pub(super) async fn list(app: &App, request: Request) -> Handled {
 
 /// A list without a primary key, or with a key that nobody can have stored, is the fault of the client.
 fn wanted(parts: &Parts) -> Result<Wanted, Trouble> {
-    let keys = query::parameter(parts, "keys")?.unwrap_or_default();
+    let keys = query::form_parameter(parts, "keys")?.unwrap_or_default();
     let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
     if keys.is_empty() {
         return Err(Trouble::invalid("the query names no keys"));
@@ -91,7 +91,7 @@ fn wanted(parts: &Parts) -> Result<Wanted, Trouble> {
         return Err(Trouble::invalid("the query names more than 64 keys"));
     }
     let keys: Result<Vec<CacheKey>, _> = keys.into_iter().map(CacheKey::new).collect();
-    let version = query::parameter(parts, "version")?.unwrap_or_default();
+    let version = query::form_parameter(parts, "version")?.unwrap_or_default();
     Ok(Wanted {
         keys: keys?,
         version: Version::new(&version)?,
@@ -128,7 +128,7 @@ mod tests {
             "keys=sccache/.sccache_check&version=v",
             &["sccache/.sccache_check"],
         );
-        check("keys=a+b%2Bc%20d%252C&version=v", &["a+b+c d%2C"]);
+        check("keys=a+b%2Bc%20d%252C&version=v", &["a b+c d%2C"]);
     }
 
     #[test]

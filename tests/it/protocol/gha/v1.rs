@@ -96,11 +96,11 @@ async fn a_key_is_decoded_once_and_comes_back_whole() {
     let id = begin(&client, key).await;
     patch(&client, id, 0, "x").await;
     commit(&client, id, 1).await;
-    for keys in ["a%2Fb%20c%2Bd%252F%C3%A4%231", "a/b%20c+d%252F%C3%A4%231"] {
+    for keys in ["a%2Fb%20c%2Bd%252F%C3%A4%231", "a/b+c%2Bd%252F%C3%A4%231"] {
         assert_eq!(json_of(&look_up(&client, keys).await)["cacheKey"], key, "{keys}");
     }
     assert_eq!(
-        look_up(&client, "a%2Fb+c%2Bd%252F%C3%A4%231").await.status,
+        look_up(&client, "a%2Fb%2Bc%2Bd%252F%C3%A4%231").await.status,
         StatusCode::NO_CONTENT
     );
 }
