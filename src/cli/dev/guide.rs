@@ -73,6 +73,11 @@ export CCACHE_REMOTE_STORAGE=\"{url}/ccache|bearer-token=$CHACHA_TOKEN\"
 # sccache
 export RUSTC_WRAPPER=sccache SCCACHE_WEBDAV_ENDPOINT={url} SCCACHE_WEBDAV_KEY_PREFIX=/sccache SCCACHE_WEBDAV_TOKEN=$CHACHA_TOKEN
 
+# GitHub Actions cache: @actions/cache, act; then sccache, BuildKit
+export ACTIONS_CACHE_URL={url}/ ACTIONS_RESULTS_URL={url}/ ACTIONS_RUNTIME_TOKEN=$CHACHA_TOKEN ACTIONS_CACHE_SERVICE_V2=on
+export RUSTC_WRAPPER=sccache SCCACHE_GHA_ENABLED=on
+docker buildx build --cache-to type=gha,url_v2={url}/,version=2,token=$CHACHA_TOKEN --cache-from type=gha,url_v2={url}/,version=2,token=$CHACHA_TOKEN .
+
 # Turborepo
 export TURBO_API={url} TURBO_TOKEN=$CHACHA_TOKEN TURBO_TEAM=my-team
 

@@ -73,6 +73,8 @@ impl Issuer {
             "repository": tenant.repository, "repository_id": tenant.repository_id,
             "repository_owner": tenant.name, "ref": "refs/heads/main", "ref_type": "branch",
             "base_ref": "", "head_ref": "", "event_name": "push",
+            // BuildKit sends no token without it; the namespaces come from the expressions all the same.
+            "ac": r#"[{"Scope":"refs/heads/main","Permission":3}]"#,
         });
         let mut head = Header::new(Algorithm::ES256);
         head.kid = Some(KEY_ID.to_owned());

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::tiers::Tiers;
 
 use crate::auth::AuthCounters;
+use crate::cache::actions::Figures;
 use crate::protocol::app::App;
 use crate::store::disk::DiskStats;
 use crate::telemetry::metrics::{Kind, Metrics, Sample, Values};
@@ -22,6 +23,8 @@ pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
     if let Some(tiered) = tiers.tiered.clone() {
         metrics.add_samples(move || remote::tiered(&tiered.stats()));
     }
+    let actions = app.actions().clone();
+    metrics.add_samples(move || actions_samples(&actions.figures()));
     let app = app.clone();
     metrics.add_samples(move || auth_samples(app.auth().counters()));
 }
@@ -42,6 +45,47 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
         kind: Kind::Counter,
         values: Values::One(value),
     }
+}
+
+fn actions_samples(figures: &Figures) -> Vec<Sample> {
+    let catalog = &figures.catalog;
+    vec![
+        gauge(
+            "chacha_actions_entries",
+            "Entries of the Actions cache that look-ups can find",
+            catalog.entries as u64,
+        ),
+        gauge(
+            "chacha_actions_namespaces",
+            "Namespaces that have such entries",
+            catalog.namespaces as u64,
+        ),
+        gauge(
+            "chacha_actions_ledger_bytes",
+            "Length of the file that brings the entries back after a restart",
+            catalog.ledger_bytes,
+        ),
+        gauge(
+            "chacha_actions_untold_entries",
+            "Entries that the other servers of the bucket were not told about yet",
+            catalog.untold as u64,
+        ),
+        gauge(
+            "chacha_actions_uploads",
+            "Uploads that are running",
+            figures.uploads as u64,
+        ),
+        gauge(
+            "chacha_actions_upload_bytes",
+            "Bytes that the running uploads hold",
+            figures.upload_bytes,
+        ),
+        gauge(
+            "chacha_actions_other_servers",
+            "Other servers of the same bucket that are there",
+            figures.others as u64,
+        ),
+    ]
 }
 
 fn disk_samples(stats: &DiskStats) -> Vec<Sample> {
