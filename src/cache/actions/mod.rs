@@ -19,6 +19,7 @@ mod name;
 mod note;
 mod permit;
 mod reserve;
+mod room;
 mod sealers;
 mod stage;
 mod uploads;

@@ -11,8 +11,6 @@ use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
 use crate::store;
 
-/// A client that has too much under way may try again after this.
-const RETRY: Duration = Duration::from_secs(5);
 /// How long a URL for an upload is good: as long as anybody waits for one; the upload itself ends earlier
 /// without traffic.
 const UPLOAD_LINK: Duration = Duration::from_secs(6 * 60 * 60);
@@ -40,9 +38,7 @@ impl Actions {
         let _change = self.0.changes.lock(note.name.digest()).await;
         self.refuse_existing(&note).await?;
         self.end_former(&note).await?;
-        if self.0.uploads.count(&note.label) >= self.0.settings.max_uploads {
-            return Err(Error::Busy { retry_after: RETRY });
-        }
+        self.make_place(&note.label).await?;
         self.begin(note).await
     }
 

@@ -17,14 +17,15 @@ impl Actions {
     /// returns. The caller has asked [`Actions::may_upload`] or holds a ticket.
     ///
     /// # Errors
-    /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`], [`Error::Store`]
-    /// (too large, no room).
+    /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`], [`Error::Busy`],
+    /// [`Error::Store`] (too large, no room).
     pub async fn stage(&self, id: UploadId, place: Place, length: Option<u64>) -> Result<BlockWriter> {
         let upload = self.running(id)?;
         let limit = self.0.store.capacity();
         if let Some(size) = length.filter(|size| *size > limit) {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
+        self.make_way(&upload, length.unwrap_or(0)).await?;
         Ok(BlockWriter(upload.blocks.writer(place, length).await?))
     }
 

@@ -82,6 +82,32 @@ impl Uploads {
         self.lock().by_tenant.get(label).copied().unwrap_or(0)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// The one that had no traffic for the longest time, `least` or more, of those that count.
+    pub(super) fn most_idle(&self, least: Duration, counts: impl Fn(&Upload) -> bool) -> Option<Arc<Upload>> {
+        let state = self.lock();
+        let candidates = state.open.values().filter(|upload| counts(upload));
+        let idle = candidates.map(|upload| (upload.blocks.last_traffic().elapsed(), upload));
+        let (_, upload) = idle
+            .filter(|(idle, _)| *idle >= least)
+            .max_by_key(|(idle, _)| *idle)?;
+        Some(Arc::clone(upload))
+    }
+
+    /// Bytes that the other uploads of the same tenant hold.
+    pub(super) fn held_beside(&self, upload: &Upload) -> u64 {
+        let state = self.lock();
+        let others = state
+            .open
+            .values()
+            .filter(|other| other.id != upload.id && other.note.label == upload.note.label);
+        others.map(|other| other.blocks.received()).sum()
+    }
+
     /// How many there are, and how many bytes they hold.
     pub(super) fn figures(&self) -> (usize, u64) {
         let state = self.lock();

@@ -4,6 +4,7 @@ mod blob;
 mod blob_errors;
 mod isolation;
 mod late;
+mod lives;
 mod v1;
 mod v1_errors;
 mod v2;
