@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod app;
 pub(crate) mod blob;
+pub mod elsewhere;
 pub mod entry;
 pub(crate) mod gha_v1;
 pub(crate) mod gha_v2;
@@ -13,6 +14,7 @@ pub mod http;
 pub(crate) mod incoming;
 pub(crate) mod key;
 pub mod links;
+mod metered;
 mod nx;
 pub(crate) mod path;
 pub mod plain;

@@ -193,6 +193,6 @@ fn answer(done: &Done, size: u64) -> Result<EntryId> {
 }
 
 /// Whether an upload is the one of key and version that was begun with this token.
-fn is_of(note: &Note, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
+pub(super) fn is_of(note: &Note, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
     note.holder == *token.as_bytes() && note.key == *key && note.version == *version
 }

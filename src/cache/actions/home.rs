@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::{Actions, CacheKey, UploadId, Version};
+use super::note::Note;
+use super::{Actions, CacheKey, Party, UploadId, Version};
 use crate::auth::Identity;
 use crate::cache::peers::Home;
 
@@ -25,6 +26,30 @@ impl Actions {
             // Here it is, or the caller may not write and learns that here.
             _ => Home::Here,
         }
+    }
+
+    /// The other servers that may have the upload of key and version that `party` ends, the likeliest first.
+    /// None if it is here, or if `party` may not write and learns that here.
+    pub fn keepers(&self, party: Party<'_>, key: &CacheKey, version: &Version) -> Vec<Arc<Url>> {
+        let uploads = &self.0.uploads;
+        let mut others = self.others();
+        match party {
+            Party::Caller(caller) => match super::reserve::note(caller, key, version) {
+                Ok(note) if uploads.of(&note.name).is_none() => {
+                    if let Home::There(home) = self.0.peers.home_of(note.name.digest()) {
+                        others.sort_by_key(|url| *url != home);
+                    }
+                }
+                _ => others.clear(),
+            },
+            Party::Late(token) => {
+                let is_it = |note: &Note| super::commit::is_of(note, token, key, version);
+                if uploads.find(is_it).is_some() || uploads.find_done(is_it).is_some() {
+                    others.clear();
+                }
+            }
+        }
+        others
     }
 
     /// The URLs of all other servers.
