@@ -94,7 +94,13 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
 
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
     let relay = relay(&config, &background)?;
-    let actions = Box::pin(actions::open(&config, &tiers, &tiers.tasks())).await?;
+    let actions = Box::pin(actions::open(
+        &config,
+        &tiers,
+        Arc::new(relay.clone()),
+        &tiers.tasks(),
+    ))
+    .await?;
     let links = links(&config, &listeners);
     let elsewhere = Elsewhere::new(relay, config.gha.forward_unknown_to.clone());
     let app = App::new(

@@ -22,6 +22,16 @@ pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
     if let Some(tiered) = tiers.tiered.clone() {
         metrics.add_samples(move || remote::tiered(&tiered.stats()));
     }
+    if tiers.s3.is_some() {
+        let actions = app.actions().clone();
+        metrics.add_samples(move || {
+            vec![gauge(
+                "chacha_gha_other_servers",
+                "Other servers that show themselves in the bucket",
+                actions.figures().others as u64,
+            )]
+        });
+    }
     let app = app.clone();
     metrics.add_samples(move || auth_samples(app.auth().counters()));
 }
