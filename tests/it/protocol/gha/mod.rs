@@ -2,8 +2,10 @@
 
 mod blob;
 mod blob_errors;
+mod foreign;
 mod isolation;
 mod late;
+mod replicas;
 mod v1;
 mod v1_errors;
 mod v2;
