@@ -47,10 +47,13 @@ impl Elsewhere {
 
 /// The other server that has the upload with this number. `None` if the request is to be answered here, also
 /// because that server is gone and the upload with it.
-pub(crate) fn home(app: &App, parts: &Parts, id: UploadId) -> Option<Arc<Url>> {
-    match app.actions().home(id) {
-        Home::There(url) if !was_passed(&parts.headers) => Some(url),
-        _ => None,
+pub(crate) async fn home(app: &App, parts: &Parts, id: UploadId) -> Option<Arc<Url>> {
+    if was_passed(&parts.headers) {
+        return None;
+    }
+    match app.actions().home(id).await {
+        Home::There(url) => Some(url),
+        Home::Here | Home::Gone => None,
     }
 }
 
@@ -68,18 +71,37 @@ pub(crate) fn home_of(
     }
 }
 
-/// The other servers that may have the upload that `party` ends, the likeliest first; none if it is here.
-pub(crate) fn keepers(
+/// Asks the other servers for the upload of key and version that `party` ends, one after the other, as long as
+/// they do not know it. `None` if it is here, or nobody has it.
+pub(crate) async fn find(
     app: &App,
-    parts: &Parts,
+    (parts, body): (&Parts, &Bytes),
     party: Party<'_>,
     key: &CacheKey,
     version: &Version,
-) -> Vec<Arc<Url>> {
-    match was_passed(&parts.headers) {
-        true => Vec::new(),
-        false => app.actions().keepers(party, key, version),
+    report: &Report,
+) -> Option<Reply> {
+    if was_passed(&parts.headers) {
+        return None;
     }
+    let mut asked = Vec::new();
+    for is_last in [false, true] {
+        let mut others = app.actions().keepers(party, key, version)?;
+        others.retain(|url| !asked.contains(url));
+        for url in &others {
+            let reply = call(app, url, parts, body, report).await;
+            let knows = |reply: &Reply| reply.response.status() != StatusCode::NOT_FOUND;
+            if let Some(reply) = reply.filter(knows) {
+                return Some(reply);
+            }
+        }
+        asked.append(&mut others);
+        if !is_last {
+            // It may have been begun on a server that has come a moment ago.
+            app.actions().look_for_others().await;
+        }
+    }
+    None
 }
 
 /// Passes a request on whose body was read already. `None` if the other server cannot be reached.

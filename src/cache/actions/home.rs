@@ -10,13 +10,22 @@ use crate::auth::Identity;
 use crate::cache::peers::Home;
 
 impl Actions {
-    /// Where the upload with this number is.
-    pub fn home(&self, id: UploadId) -> Home {
-        let uploads = &self.0.uploads;
+    /// Where the upload with this number is. Of a server that is not known, the bucket is asked.
+    pub async fn home(&self, id: UploadId) -> Home {
+        let (uploads, peers) = (&self.0.uploads, &self.0.peers);
         if uploads.get(id).is_some() || uploads.done(id).is_some() {
             return Home::Here;
         }
-        id.home().map_or(Home::Here, |server| self.0.peers.at(server))
+        let Some(server) = id.home() else {
+            return Home::Here;
+        };
+        match peers.at(server) {
+            Home::Gone => {
+                peers.look().await;
+                peers.at(server)
+            }
+            known => known,
+        }
     }
 
     /// Where an upload of key and version belongs that `caller` begins or ends.
@@ -29,27 +38,31 @@ impl Actions {
     }
 
     /// The other servers that may have the upload of key and version that `party` ends, the likeliest first.
-    /// None if it is here, or if `party` may not write and learns that here.
-    pub fn keepers(&self, party: Party<'_>, key: &CacheKey, version: &Version) -> Vec<Arc<Url>> {
+    /// `None` if this server answers: it is here, or `party` may not write and learns that here.
+    pub fn keepers(&self, party: Party<'_>, key: &CacheKey, version: &Version) -> Option<Vec<Arc<Url>>> {
         let uploads = &self.0.uploads;
         let mut others = self.others();
-        match party {
-            Party::Caller(caller) => match super::reserve::note(caller, key, version) {
-                Ok(note) if uploads.of(&note.name).is_none() => {
-                    if let Home::There(home) = self.0.peers.home_of(note.name.digest()) {
-                        others.sort_by_key(|url| *url != home);
-                    }
+        let here = match party {
+            Party::Caller(caller) => {
+                let note = super::reserve::note(caller, key, version).ok()?;
+                if let Home::There(home) = self.0.peers.home_of(note.name.digest()) {
+                    others.sort_by_key(|url| *url != home);
                 }
-                _ => others.clear(),
-            },
+                let done = |other: &Note| other.name == note.name;
+                uploads.of(&note.name).is_some()
+                    || uploads.find_done(done).is_some_and(|done| done.entry.is_some())
+            }
             Party::Late(token) => {
                 let is_it = |note: &Note| super::commit::is_of(note, token, key, version);
-                if uploads.find(is_it).is_some() || uploads.find_done(is_it).is_some() {
-                    others.clear();
-                }
+                uploads.find(is_it).is_some() || uploads.find_done(is_it).is_some()
             }
-        }
-        others
+        };
+        (!here).then_some(others)
+    }
+
+    /// Looks for servers that are not known yet.
+    pub async fn look_for_others(&self) {
+        self.0.peers.look().await;
     }
 
     /// The URLs of all other servers.

@@ -48,7 +48,7 @@ pub(super) async fn answer(app: &App, id: UploadId, parts: Parts, body: Body, mu
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
         early.admitted(&report);
     }
-    if let Some(url) = elsewhere::home(app, &parts, id) {
+    if let Some(url) = elsewhere::home(app, &parts, id).await {
         let passed = elsewhere::pass(app, &url, parts, body, report).await;
         return passed.map_err(|(failure, report)| (failure.into(), report));
     }

@@ -67,7 +67,11 @@ async fn pass(
     body: Body,
     report: Report,
 ) -> Result<(Parts, Body, Report), Handled> {
-    match id.and_then(|id| elsewhere::home(app, &parts, id)) {
+    let home = match id {
+        Some(id) => elsewhere::home(app, &parts, id).await,
+        None => None,
+    };
+    match home {
         None => Ok((parts, body, report)),
         Some(url) => {
             let passed = elsewhere::pass(app, &url, parts, body, report).await;

@@ -1,7 +1,6 @@
 //! The three calls.
 
 use axum::extract::Request;
-use http::StatusCode;
 use http::request::Parts;
 
 use super::error::Fault;
@@ -193,14 +192,7 @@ async fn finalize_elsewhere(
     report: &Report,
 ) -> Option<Reply> {
     let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
-    for url in elsewhere::keepers(app, parts, party, &key, &version) {
-        let reply = elsewhere::call(app, &url, parts, &asked.body, report).await;
-        let known = |reply: &Reply| reply.response.status() != StatusCode::NOT_FOUND;
-        if let Some(reply) = reply.filter(known) {
-            return Some(reply);
-        }
-    }
-    None
+    elsewhere::find(app, (parts, &asked.body), party, &key, &version, report).await
 }
 
 async fn commit(app: &App, party: Party<'_>, message: &FinalizeRequest) -> Result<EntryId, Trouble> {

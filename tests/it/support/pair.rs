@@ -30,7 +30,11 @@ impl Pair {
         let s3 = Arc::new(S3Server::memory());
         let one = member(&s3, &change).await;
         let providers = one.config().providers.clone();
-        let two = member(&s3, |config| config.providers = providers).await;
+        let two = member(&s3, |config| {
+            change(config);
+            config.providers = providers;
+        })
+        .await;
         sees(&one, 1).await;
         sees(&two, 1).await;
         let balancer = Balancer::start([one.address(), two.address()]).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chacha::config::{Config, S3Write};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use super::{
 use crate::protocol::bytes;
 use crate::support::client::{Answer, Client, within};
 use crate::support::pair::{Pair, free, member, sees};
-use crate::support::s3::{Action, Kind, S3Server};
+use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 use crate::support::server::TestServer;
 use crate::support::token::now;
 
@@ -167,6 +168,65 @@ async fn a_commit_is_found_on_the_other_server_at_once() {
         let found = find(there, "none", &[&key]).await;
         assert_eq!(found["matched_key"], key.as_str(), "{found}");
     }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_not_in_the_bucket_yet_is_found_later() {
+    const MIB: usize = 1 << 20;
+    let pair = Pair::start_with(|config| {
+        let s3 = config.s3.as_mut().unwrap();
+        (s3.write, s3.part_size) = (S3Write::Back, MIB as u64);
+    })
+    .await;
+    let [one, two] = pair.both();
+    let gate = Gate::new();
+    let faults = pair.s3.faults();
+    // Entries only: the journal and what else servers share have other names.
+    for digit in "0123456789abcdef".chars() {
+        let entries = Which::from([Kind::Put, Kind::Create]).of(&format!("v1/{digit}"));
+        faults.always(entries, Action::Hold(gate.clone()));
+    }
+    // What was forgotten would never be learned again.
+    faults.always(Kind::List, Action::access_denied());
+    let archive = bytes(3 * MIB, 1);
+    let url = create_here(&one, "k").await;
+    assert_eq!(one.put(&url, archive.clone()).await.status, StatusCode::CREATED);
+    assert_eq!(json_of(&finalize(&one, "k", archive.len()).await)["ok"], true);
+    gate.reached(1).await;
+    assert!(misses(&two, "k").await);
+    assert!(restored(&one, "k").await == archive);
+    gate.open();
+    within(async { while misses(&two, "k").await {} }).await;
+    assert!(restored(&two, "k").await == archive);
+}
+
+#[tokio::test]
+async fn a_server_that_has_just_come_is_found() {
+    let s3 = S3Server::memory();
+    // This one looks by itself only once.
+    let slow = |config: &mut Config| config.gha.heartbeat = Duration::from_secs(600);
+    let one = member(&s3, slow).await;
+    let providers = one.config().providers.clone();
+    let two = member(&s3, |config| config.providers = providers).await;
+    sees(&one, 0).await;
+    let token = one.token("acme/app");
+    let [here, there] = [&two, &one].map(|server| server.anonymous().with_token(&token));
+    let url = create_here(&here, "k").await;
+    // Not by the number of the upload, which would tell of the other server.
+    assert_eq!(here.put(&url, "abc").await.status, StatusCode::CREATED);
+    assert_eq!(json_of(&finalize(&there, "k", 3).await)["ok"], true);
+}
+
+#[tokio::test]
+async fn a_server_that_has_just_come_is_found_by_its_uploads() {
+    let s3 = S3Server::memory();
+    let slow = |config: &mut Config| config.gha.heartbeat = Duration::from_secs(600);
+    let one = member(&s3, slow).await;
+    let providers = one.config().providers.clone();
+    let two = member(&s3, |config| config.providers = providers).await;
+    let client = two.anonymous().with_token(&one.token("acme/app"));
+    let url = create_here(&client, "k").await;
+    assert_eq!(one.anonymous().put(&url, "abc").await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
