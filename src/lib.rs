@@ -7,7 +7,7 @@
 //! ```text
 //! cli                               fuzzing
 //! server
-//! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, reserved}
+//! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, peer, reserved}
 //! protocol::entry
 //! protocol (and the list of front-ends, which alone looks up)
 //! cache

@@ -72,6 +72,9 @@ pub const GHA_UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// `gha.max_uploads`.
 pub const GHA_MAX_UPLOADS: usize = 1024;
 
+/// Between two heartbeats of a server with `gha.advertise_url`.
+pub const GHA_HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// The largest file that is read, in bytes.
 pub(super) const FILE_LIMIT: usize = 1 << 20;
 

@@ -289,6 +289,9 @@ pub struct GhaConfig {
     /// `advertise_url`: under which the other servers of the bucket reach this one: scheme, host and port. `http`
     /// only for loopback hosts, or with `allow_insecure_http: true` at the top of the file. Default: not at all.
     pub advertise_url: Option<Url>,
+    /// Not in the file: how often this server shows itself to the others of the bucket, 10 s. Who misses three
+    /// times is gone. Tests have no patience.
+    pub heartbeat: Duration,
 }
 
 impl Default for GhaConfig {
@@ -300,6 +303,7 @@ impl Default for GhaConfig {
             max_uploads: defaults::GHA_MAX_UPLOADS,
             forward_unknown_to: None,
             advertise_url: None,
+            heartbeat: defaults::GHA_HEARTBEAT,
         }
     }
 }

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
+use super::elsewhere::Elsewhere;
 use super::links::Links;
 use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity, TokenDigest};
 use crate::cache::Cache;
@@ -26,6 +27,7 @@ struct Inner {
     auth: ArcSwap<Authenticator>,
     limits: ArcSwap<Limits>,
     links: Links,
+    elsewhere: Elsewhere,
     tasks: Tasks,
 }
 
@@ -49,6 +51,7 @@ impl App {
         auth: Authenticator,
         limits: Limits,
         links: Links,
+        elsewhere: Elsewhere,
         tasks: Tasks,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -57,6 +60,7 @@ impl App {
             auth: ArcSwap::from_pointee(auth),
             limits: ArcSwap::from_pointee(limits),
             links,
+            elsewhere,
             tasks,
         }))
     }
@@ -85,6 +89,11 @@ impl App {
     /// Where clients find this server again.
     pub fn links(&self) -> &Links {
         &self.0.links
+    }
+
+    /// The way to those who answer what this server does not.
+    pub fn elsewhere(&self) -> &Elsewhere {
+        &self.0.elsewhere
     }
 
     /// What one request may take.

@@ -6,15 +6,19 @@
 pub mod admit;
 pub mod app;
 pub(crate) mod blob;
+pub mod elsewhere;
 pub mod entry;
 pub(crate) mod gha_v1;
 pub(crate) mod gha_v2;
+pub(crate) mod herald;
 pub mod http;
 pub(crate) mod incoming;
 pub(crate) mod key;
 pub mod links;
+mod metered;
 mod nx;
 pub(crate) mod path;
+mod peer;
 pub mod plain;
 pub(crate) mod query;
 pub mod relay;
@@ -49,7 +53,7 @@ struct Frontend {
 
 type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 
 /// Every front-end, in order of precedence. To add a protocol, add its folder and its line.
 fn frontends() -> [Frontend; COUNT] {
@@ -57,6 +61,7 @@ fn frontends() -> [Frontend; COUNT] {
         blob::frontend(),
         gha_v1::frontend(),
         gha_v2::frontend(),
+        peer::frontend(),
         reserved::frontend(),
         turbo::frontend(),
         nx::frontend(),

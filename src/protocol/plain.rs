@@ -42,6 +42,13 @@ impl Failure {
         store::Error::TooLarge { size, limit }.into()
     }
 
+    /// The same with the cause, for the operator only.
+    #[must_use]
+    pub fn because(mut self, detail: String) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+
     /// The text for the client.
     pub fn public(&self) -> &str {
         &self.public

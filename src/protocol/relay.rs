@@ -28,6 +28,9 @@ pub enum RelayError {
     /// No connection, or it broke before the answer began.
     #[error("the other server cannot be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// It does not show itself any more.
+    #[error("the other server is gone")]
+    Gone,
     /// The target makes no URL with this path.
     #[error("the request cannot be passed on")]
     Target,
@@ -49,13 +52,13 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Loads the machine's root certificates if `https` says that they will be needed.
+    /// `tasks` must outlive the last request: connections that are kept end with them. Loads the machine's root certificates if `https` says that they will be needed.
     ///
     /// # Errors
     /// If there are none.
     pub fn new(tasks: &Tasks, https: bool) -> io::Result<Self> {
         let connector = outbound::connector(https, Some(CONNECT))?;
-        let client = Client::builder(tasks.clone())
+        let client = Client::builder(Connections(tasks.clone()))
             .pool_idle_timeout(IDLE_TIME)
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .build(connector);
@@ -73,6 +76,9 @@ impl Relay {
         body: Body,
         hosted: Hosted,
     ) -> Result<Response, RelayError> {
+        if hosted == Hosted::AsAsked {
+            name_host(&mut parts);
+        }
         parts.uri = retarget(target, &parts.uri).ok_or(RelayError::Target)?;
         parts.version = http::Version::HTTP_11;
         remove_hop_by_hop(&mut parts.headers);
@@ -90,9 +96,39 @@ impl Relay {
     }
 }
 
+/// Runs connections, and ends them when the tasks stop: one that is kept for the next request would hold the end
+/// of the server.
+#[derive(Clone)]
+struct Connections(Tasks);
+
+impl<F> hyper::rt::Executor<F> for Connections
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        let stopping = self.0.stopping();
+        drop(self.0.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                _ = connection => {}
+            }
+        }));
+    }
+}
+
 /// Whether the request was passed on to this server by another one.
 pub fn was_passed(headers: &HeaderMap) -> bool {
     headers.contains_key(PASSED)
+}
+
+/// HTTP/2 names the host in the target, which is about to change.
+fn name_host(parts: &mut Parts) {
+    let host = parts.uri.authority().map(Authority::as_str);
+    if !parts.headers.contains_key(header::HOST)
+        && let Some(Ok(host)) = host.map(HeaderValue::from_str)
+    {
+        parts.headers.insert(header::HOST, host);
+    }
 }
 
 /// The same path and query at another server; a path of the target goes in front.
@@ -148,6 +184,21 @@ mod tests {
         check("http://a:81", "/x%2Fy?q=%20", "http://a:81/x%2Fy?q=%20");
         check("https://a.example/", "/x", "https://a.example/x");
         check("http://[::1]:8/base/", "/x//y", "http://[::1]:8/base/x//y");
+    }
+
+    #[test]
+    fn the_host_of_the_second_version_of_http_is_kept() {
+        let host = |target: &str, header: Option<&'static str>| {
+            let (mut parts, ()) = Request::get(target).body(()).expect("request").into_parts();
+            let header = header.map(|host| (header::HOST, HeaderValue::from_static(host)));
+            parts.headers.extend(header);
+            name_host(&mut parts);
+            let named = parts.headers.get(header::HOST);
+            named.map(|host| host.to_str().expect("text").to_owned())
+        };
+        assert_eq!(host("http://asked:1/x", None).as_deref(), Some("asked:1"));
+        assert_eq!(host("/x", Some("asked:1")).as_deref(), Some("asked:1"));
+        assert_eq!(host("/x", None), None);
     }
 
     #[test]

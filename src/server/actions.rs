@@ -8,14 +8,19 @@ use super::tiers::Tiers;
 use crate::auth::{KeyFileError, SigningKey};
 use crate::cache::actions::catalog::{Catalog, Parts as CatalogParts};
 use crate::cache::actions::ledger::Site;
-use crate::cache::actions::{Actions, Parts, Settings};
+use crate::cache::actions::{Actions, Herald, Parts, Settings};
 use crate::cache::peers::{Peers, ServerId, Timing};
 use crate::config::{Config, GhaConfig};
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
 /// Opens it. `tasks` end when the last request has.
-pub(super) async fn open(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Result<Actions, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    tiers: &Tiers,
+    herald: Arc<dyn Herald>,
+    tasks: &Tasks,
+) -> Result<Actions, StartError> {
     let disk = tiers.disk.as_ref();
     let server = ThisServer::load(&config.gha, tiers, tasks).await?;
     let shared = tiers.s3.clone().map(|s3| s3 as Arc<dyn Shared>);
@@ -33,7 +38,7 @@ pub(super) async fn open(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Resul
                 Arc::clone(shared),
                 server.id,
                 url.clone(),
-                Timing::default(),
+                timing(&config.gha),
                 tasks,
             )
             .await
@@ -46,6 +51,7 @@ pub(super) async fn open(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Resul
         catalog: Catalog::open(catalog, tasks),
         key: server.key.clone(),
         peers,
+        herald,
         settings: settings(&config.gha),
     };
     let actions = Actions::open(parts, tasks).await;
@@ -53,6 +59,15 @@ pub(super) async fn open(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Resul
         actions.share_key(shared, server.key).await;
     }
     Ok(actions)
+}
+
+/// So that three heartbeats may be lost.
+fn timing(config: &GhaConfig) -> Timing {
+    Timing {
+        period: config.heartbeat,
+        gone_after: config.heartbeat * 7 / 2,
+        ..Timing::default()
+    }
 }
 
 fn settings(config: &GhaConfig) -> Settings {

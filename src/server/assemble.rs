@@ -17,7 +17,9 @@ use crate::cache::Cache;
 use crate::config::{Config, ListenAddr};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
+use crate::protocol::elsewhere::Elsewhere;
 use crate::protocol::links::Links;
+use crate::protocol::relay::Relay;
 use crate::store::disk::{self, OpenError};
 use crate::store::{self, RemoteFault, remote_only, s3};
 use crate::sys;
@@ -60,6 +62,11 @@ pub enum StartError {
     /// The key for URLs cannot be used.
     #[error("gha.signing_key_file: {0}")]
     SigningKey(#[from] KeyFileError),
+    /// Others are to be called with TLS, and nothing says whom to trust.
+    #[error(
+        "gha: {0}; `forward_unknown_to` and `advertise_url` with https:// need root certificates on this machine"
+    )]
+    Certificates(std::io::Error),
     /// The bucket cannot be used, and there is no disk to serve from.
     #[error("s3.bucket: {fault} (the server says: {cause})")]
     Bucket {
@@ -86,9 +93,25 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
-    let actions = Box::pin(actions::open(&config, &tiers, &tiers.tasks())).await?;
+    let relay = relay(&config, &background)?;
+    let actions = Box::pin(actions::open(
+        &config,
+        &tiers,
+        Arc::new(relay.clone()),
+        &tiers.tasks(),
+    ))
+    .await?;
     let links = links(&config, &listeners);
-    let app = App::new(cache, actions, auth, limits(&config), links, requests.clone());
+    let elsewhere = Elsewhere::new(relay, config.gha.forward_unknown_to.clone());
+    let app = App::new(
+        cache,
+        actions,
+        auth,
+        limits(&config),
+        links,
+        elsewhere,
+        requests.clone(),
+    );
     let metrics = Arc::new(Metrics::new());
     samples::connect(&metrics, &tiers, &app);
     let connections = Connections::new(config.limits.keep_alive);
@@ -175,6 +198,13 @@ fn links(config: &Config, listeners: &[Listener]) -> Links {
     });
     let first = tcp.next().unwrap_or_else(|| "localhost".to_owned());
     Links::new(config.base_url.as_ref(), first)
+}
+
+/// The client for other servers. Most need no certificates, and a machine without any must still start.
+fn relay(config: &Config, background: &Tasks) -> Result<Relay, StartError> {
+    let targets = [&config.gha.forward_unknown_to, &config.gha.advertise_url];
+    let https = targets.into_iter().flatten().any(|url| url.scheme() == "https");
+    Relay::new(background, https).map_err(StartError::Certificates)
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {

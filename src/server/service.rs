@@ -110,14 +110,18 @@ impl Asked {
             add_id(&mut parts.headers, name, &self.exchange);
         }
         let length = match &file {
-            Some(part) => part.len(),
-            None => http_body::Body::size_hint(&body).exact().unwrap_or(0),
+            Some(part) => Some(part.len()),
+            // Not known of an answer of another server that has not arrived yet.
+            None => http_body::Body::size_hint(&body).exact(),
         };
-        if self.must_say(length, parts.status) {
+        if let Some(length) = length.filter(|length| self.must_say(*length, parts.status))
+            // The answer to a HEAD that another server gave.
+            && !parts.headers.contains_key(header::CONTENT_LENGTH)
+        {
             parts.headers.insert(header::CONTENT_LENGTH, length.into());
         }
         self.exchange
-            .answered(parts.status.as_u16(), (!self.head).then_some(length), report);
+            .answered(parts.status.as_u16(), length.filter(|_| !self.head), report);
         Response::from_parts(parts, self.wire(body, file))
     }
 

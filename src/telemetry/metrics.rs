@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use super::labels::{MethodLabel, Outcome};
 
 /// The front-ends that are counted apart, in the order of the counters.
-const PROTOCOLS: [&str; 7] = ["http", "turbo", "nx", "gha_v1", "gha_v2", "blob", "none"];
+const PROTOCOLS: [&str; 8] = ["http", "turbo", "nx", "gha_v1", "gha_v2", "blob", "peer", "none"];
 /// Seconds; a cache answers between some 10 us and minutes.
 const DURATIONS: [f64; 10] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
 

@@ -12,6 +12,7 @@ const LAYERS: [&[&str]; 11] = [
         "protocol::gha_v1",
         "protocol::gha_v2",
         "protocol::nx",
+        "protocol::peer",
         "protocol::turbo",
         "protocol::reserved",
     ],

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::index::{Record, Room};
+use super::index::{Listed, Record, Room};
 use super::note::Note;
 use super::uploads::{Done, Upload};
 use super::{Actions, CacheKey, EntryId, Error, Party, Result, UploadId, Version};
@@ -156,14 +156,23 @@ impl Actions {
         }
     }
 
-    /// From now on look-ups find the entry, on all servers.
+    /// From now on look-ups find the entry, on all servers that can be reached; on the others a little later.
     async fn publish(&self, note: &Note, meta: &Meta, committed: SystemTime) {
         let Some(record) = Record::at(committed, meta.size, &meta.etag) else {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
         };
+        let entry = Listed {
+            room: note.room.clone(),
+            version: note.version.clone(),
+            key: note.key.clone(),
+            record,
+        };
         let catalog = &self.0.catalog;
-        catalog.commit(&note.room, &note.version, &note.key, record).await;
+        tokio::join!(
+            catalog.commit(&note.room, &note.version, &note.key, record),
+            self.tell_others(&entry)
+        );
     }
 
     /// The entry that a repeated call means, also after a restart or on another server: a client that was
@@ -193,6 +202,6 @@ fn answer(done: &Done, size: u64) -> Result<EntryId> {
 }
 
 /// Whether an upload is the one of key and version that was begun with this token.
-fn is_of(note: &Note, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
+pub(super) fn is_of(note: &Note, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
     note.holder == *token.as_bytes() && note.key == *key && note.version == *version
 }

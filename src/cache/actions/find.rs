@@ -1,6 +1,6 @@
 //! Look-ups: the first entry in GitHub's order whose bytes can be served.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::index::{Candidate, Listed, Record, Room};
 use super::permit::{Permission, ReadPermit};
@@ -37,6 +37,9 @@ pub struct Found {
 /// So many entries that turn out to be gone are passed over in one look-up; more are a miss.
 const MOST_GONE: usize = 64;
 
+/// An entry whose bytes are not in the bucket for so long will not come any more.
+const UNDER_WAY: Duration = Duration::from_secs(10 * 60);
+
 impl Actions {
     /// The first entry in GitHub's order: namespaces in order; in each, the primary key exactly, then as a
     /// prefix, newest first, then every restore key likewise.
@@ -45,11 +48,12 @@ impl Actions {
     /// [`Error::ReadDenied`], [`Error::Store`].
     pub async fn find(&self, caller: &Identity, wanted: &Wanted) -> Result<Option<Found>> {
         let rooms = readable(caller)?;
+        let mut passed = Vec::new();
         for _ in 0..MOST_GONE {
             let found = self
                 .0
                 .catalog
-                .find(&rooms, &wanted.version, &wanted.keys, &[])
+                .find(&rooms, &wanted.version, &wanted.keys, &passed)
                 .await;
             let Some(Candidate { entry, place, .. }) = found else {
                 return Ok(None);
@@ -64,6 +68,7 @@ impl Actions {
                         .unwrap_or(caller.scope.writable());
                     return Ok(Some(self.found(entry, record, key, namespace)));
                 }
+                None if self.may_come(&entry.record) => passed.push(entry.record.id),
                 None => self.0.catalog.forget(&entry).await,
             }
         }
@@ -120,6 +125,14 @@ impl Actions {
                 .await;
         }
         Ok(record)
+    }
+
+    /// Whether the bytes of an entry that are not there may be under way: another server answers a save before the
+    /// bucket has it, if that is how it writes.
+    pub(super) fn may_come(&self, record: &Record) -> bool {
+        // Of a clock that is ahead: a moment ago.
+        let age = record.created().elapsed().unwrap_or_default();
+        self.0.store.is_far() && age < UNDER_WAY
     }
 
     fn found(&self, entry: Listed, record: Record, key: StoreKey, namespace: &Namespace) -> Found {

@@ -4,18 +4,28 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::{Actions, CacheKey, UploadId, Version};
+use super::note::Note;
+use super::{Actions, CacheKey, Party, UploadId, Version};
 use crate::auth::Identity;
 use crate::cache::peers::Home;
 
 impl Actions {
-    /// Where the upload with this number is.
-    pub fn home(&self, id: UploadId) -> Home {
-        let uploads = &self.0.uploads;
+    /// Where the upload with this number is. Of a server that is not known, the bucket is asked.
+    pub async fn home(&self, id: UploadId) -> Home {
+        let (uploads, peers) = (&self.0.uploads, &self.0.peers);
         if uploads.get(id).is_some() || uploads.done(id).is_some() {
             return Home::Here;
         }
-        id.home().map_or(Home::Here, |server| self.0.peers.at(server))
+        let Some(server) = id.home() else {
+            return Home::Here;
+        };
+        match peers.at(server) {
+            Home::Gone => {
+                peers.look().await;
+                peers.at(server)
+            }
+            known => known,
+        }
     }
 
     /// Where an upload of key and version belongs that `caller` begins or ends.
@@ -25,6 +35,34 @@ impl Actions {
             // Here it is, or the caller may not write and learns that here.
             _ => Home::Here,
         }
+    }
+
+    /// The other servers that may have the upload of key and version that `party` ends, the likeliest first.
+    /// `None` if this server answers: it is here, or `party` may not write and learns that here.
+    pub fn keepers(&self, party: Party<'_>, key: &CacheKey, version: &Version) -> Option<Vec<Arc<Url>>> {
+        let uploads = &self.0.uploads;
+        let mut others = self.others();
+        let here = match party {
+            Party::Caller(caller) => {
+                let note = super::reserve::note(caller, key, version).ok()?;
+                if let Home::There(home) = self.0.peers.home_of(note.name.digest()) {
+                    others.sort_by_key(|url| *url != home);
+                }
+                let done = |other: &Note| other.name == note.name;
+                uploads.of(&note.name).is_some()
+                    || uploads.find_done(done).is_some_and(|done| done.entry.is_some())
+            }
+            Party::Late(token) => {
+                let is_it = |note: &Note| super::commit::is_of(note, token, key, version);
+                uploads.find(is_it).is_some() || uploads.find_done(is_it).is_some()
+            }
+        };
+        (!here).then_some(others)
+    }
+
+    /// Looks for servers that are not known yet.
+    pub async fn look_for_others(&self) {
+        self.0.peers.look().await;
     }
 
     /// The URLs of all other servers.

@@ -16,6 +16,7 @@ pub mod index;
 mod janitor;
 pub mod ledger;
 mod name;
+mod news;
 mod note;
 mod permit;
 mod reserve;
@@ -31,6 +32,7 @@ pub use error::{Error, Result};
 pub use find::{Found, Wanted};
 pub use id::{EntryId, UploadId};
 pub use name::{CacheKey, NameError, Version};
+pub use news::Herald;
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockWriter, Place};
 
@@ -92,6 +94,8 @@ pub struct Parts {
     pub key: SigningKey,
     /// The servers of the same bucket.
     pub peers: Peers,
+    /// Tells them of new entries.
+    pub herald: Arc<dyn Herald>,
     /// What the operator chose.
     pub settings: Settings,
 }
@@ -110,6 +114,7 @@ struct Inner {
     changes: KeyLocks,
     sealers: Sealers,
     peers: Peers,
+    herald: Arc<dyn Herald>,
     settings: Settings,
     tasks: Tasks,
 }
@@ -139,6 +144,7 @@ impl Actions {
             changes: KeyLocks::default(),
             sealers: Sealers::new(&parts.key),
             peers: parts.peers,
+            herald: parts.herald,
             settings: parts.settings,
             tasks: tasks.clone(),
         }));

@@ -64,6 +64,10 @@ impl Actions {
         if self.0.store.head(&note.name).await?.is_some() {
             return Err(Error::Exists);
         }
+        if self.may_come(&record) {
+            // Saved on another server a moment ago. Whoever is in the bucket first wins.
+            return Ok(());
+        }
         let gone = Listed {
             room: note.room.clone(),
             version: note.version.clone(),

@@ -1,9 +1,11 @@
 //! Writing this server's name, and reading those of the others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::sync::{Notify, watch};
 use url::Url;
 
 use super::name::{self, SHELF};
@@ -41,16 +43,24 @@ pub(super) async fn start(shared: Arc<dyn Shared>, url: Url, timing: Timing, tas
         timing,
         peers: peers.clone(),
     };
+    peers.looking.is_on.store(true, Ordering::Relaxed);
     let stopping = tasks.stopping();
     let (known, first) = tokio::sync::oneshot::channel::<()>();
     drop(tasks.spawn(async move {
         let mut known = Some(known);
         let mut beats = tokio::time::interval(timing.period);
         beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(REST);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let asked = async |looks: &mut tokio::time::Interval| {
+            heart.peers.looking.asked.notified().await;
+            looks.tick().await;
+        };
         loop {
             tokio::select! {
                 () = stopping.cancelled() => break,
                 _ = beats.tick() => heart.beat().await,
+                () = asked(&mut looks) => heart.beat().await,
             }
             known.take();
         }
@@ -58,6 +68,36 @@ pub(super) async fn start(shared: Arc<dyn Shared>, url: Url, timing: Timing, tas
     }));
     // The sender is dropped after the first beat.
     let _known = tokio::time::timeout(timing.patience, first).await;
+}
+
+/// Between two looks that somebody asked for.
+const REST: Duration = Duration::from_secs(1);
+/// How long whoever asked waits.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Looks that are asked for between two heartbeats.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    /// There is somebody who looks.
+    is_on: AtomicBool,
+    asked: Notify,
+    begun: AtomicU64,
+    ended: watch::Sender<u64>,
+}
+
+impl Looking {
+    /// Waits for a look that begins after this call.
+    pub(super) async fn look(&self) {
+        if !self.is_on.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut ended = self.ended.subscribe();
+        let wanted = self.begun.load(Ordering::Acquire) + 1;
+        self.asked.notify_one();
+        let look = ended.wait_for(|ended| *ended >= wanted);
+        // A bucket that is slow changes nothing.
+        let _late = tokio::time::timeout(PATIENCE, look).await;
+    }
 }
 
 struct Heart {
@@ -70,6 +110,12 @@ struct Heart {
 impl Heart {
     /// A bucket that cannot be asked changes nothing: whoever was there is still asked.
     async fn beat(&self) {
+        let nth = self.peers.looking.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        self.beat_once().await;
+        self.peers.looking.ended.send_replace(nth);
+    }
+
+    async fn beat_once(&self) {
         let written = self.shared.write(&self.name, Bytes::new()).await;
         let listed = match written {
             Ok(()) => self.shared.list(SHELF, None).await,

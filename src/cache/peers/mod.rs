@@ -17,6 +17,7 @@ use url::Url;
 pub use heartbeat::Timing;
 pub use name::ServerId;
 
+use self::heartbeat::Looking;
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
@@ -43,6 +44,7 @@ pub(super) struct Peer {
 pub struct Peers {
     me: ServerId,
     others: Arc<ArcSwap<Vec<Peer>>>,
+    looking: Arc<Looking>,
 }
 
 impl Peers {
@@ -51,6 +53,7 @@ impl Peers {
         Self {
             me,
             others: Arc::default(),
+            looking: Arc::default(),
         }
     }
 
@@ -81,6 +84,11 @@ impl Peers {
         let others = self.others.load();
         let found = others.iter().find(|peer| peer.id == id);
         found.map_or(Home::Gone, |peer| Home::There(Arc::clone(&peer.url)))
+    }
+
+    /// Looks who is there now, for whoever misses a server that may have come a moment ago: some seconds at most.
+    pub async fn look(&self) {
+        self.looking.look().await;
     }
 
     /// Where something new with this digest belongs.

@@ -92,7 +92,7 @@ async fn handle(app: &App, request: Request) -> Handled {
             app.discard(&parts, body);
             read::answer(app, &permit, parts, report).await
         }
-        (Verb::Write, Ok(Permission::Write(id))) => write::answer(app, id, &parts, body, report).await,
+        (Verb::Write, Ok(Permission::Write(id))) => write::answer(app, id, parts, body, report).await,
         (verb, permitted) => {
             app.discard(&parts, body);
             report.route = BLOB;

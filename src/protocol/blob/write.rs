@@ -12,7 +12,7 @@ use super::{BLOB, BLOCK, Handled, LIST, block_id, block_list, insert_last_modifi
 use crate::cache::actions::{Place, UploadId};
 use crate::protocol::app::App;
 use crate::protocol::reply::Reply;
-use crate::protocol::{entry, incoming, query};
+use crate::protocol::{elsewhere, entry, incoming, query};
 use crate::store::ETag;
 use crate::sys;
 use crate::telemetry::access::{Early, Outcome, Report};
@@ -31,17 +31,11 @@ enum Action {
     List,
 }
 
-pub(super) async fn answer(
-    app: &App,
-    id: UploadId,
-    parts: &Parts,
-    body: Body,
-    mut report: Report,
-) -> Handled {
-    let action = match action(parts) {
+pub(super) async fn answer(app: &App, id: UploadId, parts: Parts, body: Body, mut report: Report) -> Handled {
+    let action = match action(&parts) {
         Ok(action) => action,
         Err(fault) => {
-            app.discard(parts, body);
+            app.discard(&parts, body);
             return Err((fault, report));
         }
     };
@@ -54,13 +48,17 @@ pub(super) async fn answer(
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
         early.admitted(&report);
     }
+    if let Some(url) = elsewhere::home(app, &parts, id).await {
+        let passed = elsewhere::pass(app, &url, parts, body, report).await;
+        return passed.map_err(|(failure, report)| (failure.into(), report));
+    }
     let etag = match action {
         Action::Bytes(place) => {
-            let received = entry::stage(app, id, place, None, parts, body).await;
+            let received = entry::stage(app, id, place, None, &parts, body).await;
             report.received = received.bytes;
             received.result.map(|()| None).map_err(Fault::from)
         }
-        Action::List => arrange(app, id, parts, body, &mut report).await.map(Some),
+        Action::List => arrange(app, id, &parts, body, &mut report).await.map(Some),
     };
     match etag {
         Ok(etag) => Ok(created(etag, report)),

@@ -3,17 +3,17 @@
 use axum::body::Body;
 use axum::extract::Request;
 use http::StatusCode;
+use http::request::Parts;
 
 use super::wire::{self, Commit, MOST_BYTES, Reserve, Reserved};
 use super::{CACHES, Handled, NAME, Span, UPLOAD};
-use crate::auth::Identity;
 use crate::cache::actions::{CacheKey, Error, Place, UploadId, Version};
 use crate::protocol::admit::{Admitted, admit, admit_late};
 use crate::protocol::app::App;
 use crate::protocol::plain::Failure;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::protocol::{entry, incoming};
+use crate::protocol::{elsewhere, entry, incoming};
 use crate::telemetry::access::{Outcome, Report};
 
 pub(super) async fn reserve(app: &App, request: Request) -> Handled {
@@ -28,25 +28,56 @@ pub(super) async fn reserve(app: &App, request: Request) -> Handled {
         Err(failure) => return Err((failure.into(), report)),
     };
     report.received = body.len() as u64;
-    match begin(app, &caller, &body).await {
+    let (key, version, size) = match asked(app, &body) {
+        Ok(asked) => asked,
+        Err(trouble) => return Err((trouble, report)),
+    };
+    if let Some(url) = elsewhere::home_of(app, &parts, &caller, &key, &version)
+        && let Some(reply) = elsewhere::call(app, &url, &parts, &body, &report).await
+    {
+        return Ok(reply);
+    }
+    match app.actions().reserve(&caller, &key, &version, size).await {
         Ok(id) => {
             report.outcome = Outcome::Control;
             let reserved = Reserved { cache_id: id.get() };
             Ok(wire::reply(StatusCode::CREATED, &reserved, report))
         }
-        Err(trouble) => Err((trouble, report)),
+        Err(error) => Err((error.into(), report)),
     }
 }
 
-async fn begin(app: &App, caller: &Identity, body: &bytes::Bytes) -> Result<UploadId, Trouble> {
+/// Key, version and, if the client says so, the size.
+fn asked(app: &App, body: &bytes::Bytes) -> Result<(CacheKey, Version, Option<u64>), Trouble> {
     let asked: Reserve = wire::parse(body)?;
     let (key, version) = (CacheKey::new(&asked.key)?, Version::new(&asked.version)?);
     let size = asked.cache_size.and_then(|size| u64::try_from(size).ok());
     let limit = app.max_entry_size();
-    if let Some(size) = size.filter(|size| *size > limit) {
-        return Err(Failure::too_large(size, limit).into());
+    match size.filter(|size| *size > limit) {
+        Some(size) => Err(Failure::too_large(size, limit).into()),
+        None => Ok((key, version, size)),
     }
-    Ok(app.actions().reserve(caller, &key, &version, size).await?)
+}
+
+/// Passes a request on if its upload is on another server; else gives back what it needs here.
+async fn pass(
+    app: &App,
+    id: Option<UploadId>,
+    parts: Parts,
+    body: Body,
+    report: Report,
+) -> Result<(Parts, Body, Report), Handled> {
+    let home = match id {
+        Some(id) => elsewhere::home(app, &parts, id).await,
+        None => None,
+    };
+    match home {
+        None => Ok((parts, body, report)),
+        Some(url) => {
+            let passed = elsewhere::pass(app, &url, parts, body, report).await;
+            Err(passed.map_err(|(failure, report)| (failure.into(), report)))
+        }
+    }
 }
 
 /// Takes a chunk. The toolkit sends it without `Content-Length`, so `Content-Range` says how long it is;
@@ -56,8 +87,12 @@ pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> H
         caller: bearer,
         parts,
         body,
-        mut report,
+        report,
     } = admit_late(app, request, NAME, UPLOAD).await.map_err(denied)?;
+    let (parts, body, mut report) = match pass(app, id, parts, body, report).await {
+        Ok(here) => here,
+        Err(passed) => return passed,
+    };
     let allowed = known(id).and_then(|id| {
         app.actions().may_upload(bearer.party(), id)?;
         Ok((id, Span::of(&parts.headers)?))
@@ -84,8 +119,12 @@ pub(super) async fn commit(app: &App, request: Request, id: Option<UploadId>) ->
         caller: bearer,
         parts,
         body,
-        mut report,
+        report,
     } = admit_late(app, request, NAME, UPLOAD).await.map_err(denied)?;
+    let (parts, body, mut report) = match pass(app, id, parts, body, report).await {
+        Ok(here) => here,
+        Err(passed) => return passed,
+    };
     let body = match incoming::small(app, &parts, body, MOST_BYTES).await {
         Ok(body) => body,
         Err(failure) => return Err((failure.into(), report)),

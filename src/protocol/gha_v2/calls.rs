@@ -7,13 +7,15 @@ use super::error::Fault;
 use super::wire::{
     CreateRequest, CreateResponse, FinalizeRequest, FinalizeResponse, FindRequest, FindResponse,
 };
-use super::{CREATE, FINALIZE, FIND, Handled, NAME, asked, form};
+use super::{Asked, CREATE, FINALIZE, FIND, Handled, NAME, asked, form};
 use crate::auth::Identity;
 use crate::cache::actions::{CacheKey, EntryId, Error, Party, Version, Wanted};
 use crate::error::chain;
 use crate::protocol::admit::{Admitted, admit, admit_late};
 use crate::protocol::app::App;
+use crate::protocol::elsewhere;
 use crate::protocol::plain::Failure;
+use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -30,7 +32,7 @@ pub(super) async fn find(app: &App, request: Request) -> Handled {
     } = admit(app, request, NAME, FIND)
         .await
         .map_err(|refused| denied("cache read denied: ", refused))?;
-    let (form, message) = match asked::<FindRequest>(app, &parts, body, &mut report).await {
+    let Asked { form, message, .. } = match asked::<FindRequest>(app, &parts, body, &mut report).await {
         Ok(asked) => asked,
         Err(fault) => return Err((fault, report)),
     };
@@ -96,10 +98,14 @@ pub(super) async fn create(app: &App, request: Request) -> Handled {
     } = admit(app, request, NAME, CREATE)
         .await
         .map_err(|refused| denied("cache write denied: ", refused))?;
-    let (form, message) = match asked::<CreateRequest>(app, &parts, body, &mut report).await {
+    let asked = match asked::<CreateRequest>(app, &parts, body, &mut report).await {
         Ok(asked) => asked,
         Err(fault) => return Err((fault, report)),
     };
+    if let Some(reply) = create_elsewhere(app, &caller, &parts, &asked, &report).await {
+        return Ok(reply);
+    }
+    let Asked { form, message, .. } = asked;
     let response = match reserve(app, &caller, &parts, &message).await {
         Ok(signed_upload_url) => {
             report.outcome = Outcome::Control;
@@ -117,13 +123,26 @@ pub(super) async fn create(app: &App, request: Request) -> Handled {
     Ok(form::reply(form, &response, report))
 }
 
+/// The answer of the server where this upload belongs, if it is another one that can be reached.
+async fn create_elsewhere(
+    app: &App,
+    caller: &Identity,
+    parts: &Parts,
+    asked: &Asked<CreateRequest>,
+    report: &Report,
+) -> Option<Reply> {
+    let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
+    let url = elsewhere::home_of(app, parts, caller, &key, &version)?;
+    elsewhere::call(app, &url, parts, &asked.body, report).await
+}
+
 async fn reserve(
     app: &App,
     caller: &Identity,
     parts: &Parts,
     message: &CreateRequest,
 ) -> Result<String, Trouble> {
-    let (key, version) = (CacheKey::new(&message.key)?, Version::new(&message.version)?);
+    let (key, version) = names(&message.key, &message.version)?;
     let id = app.actions().reserve(caller, &key, &version, None).await?;
     Ok(app.links().blob(parts, &app.actions().upload_ticket(id)))
 }
@@ -138,10 +157,14 @@ pub(super) async fn finalize(app: &App, request: Request) -> Handled {
     } = admit_late(app, request, NAME, FINALIZE)
         .await
         .map_err(|refused| denied("cache write denied: ", refused))?;
-    let (form, message) = match asked::<FinalizeRequest>(app, &parts, body, &mut report).await {
+    let asked = match asked::<FinalizeRequest>(app, &parts, body, &mut report).await {
         Ok(asked) => asked,
         Err(fault) => return Err((fault, report)),
     };
+    if let Some(reply) = finalize_elsewhere(app, bearer.party(), &parts, &asked, &report).await {
+        return Ok(reply);
+    }
+    let Asked { form, message, .. } = asked;
     let response = match commit(app, bearer.party(), &message).await {
         Ok(id) => {
             report.outcome = Outcome::Stored;
@@ -160,10 +183,26 @@ pub(super) async fn finalize(app: &App, request: Request) -> Handled {
     Ok(form::reply(form, &response, report))
 }
 
+/// The call names no upload, so every server that may have it is asked until one does.
+async fn finalize_elsewhere(
+    app: &App,
+    party: Party<'_>,
+    parts: &Parts,
+    asked: &Asked<FinalizeRequest>,
+    report: &Report,
+) -> Option<Reply> {
+    let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
+    elsewhere::find(app, (parts, &asked.body), party, &key, &version, report).await
+}
+
 async fn commit(app: &App, party: Party<'_>, message: &FinalizeRequest) -> Result<EntryId, Trouble> {
-    let (key, version) = (CacheKey::new(&message.key)?, Version::new(&message.version)?);
+    let (key, version) = names(&message.key, &message.version)?;
     let size = u64::try_from(message.size_bytes).map_err(|_| Trouble::invalid("the size is negative"))?;
     Ok(app.actions().finalize(party, &key, &version, size).await?)
+}
+
+fn names(key: &str, version: &str) -> Result<(CacheKey, Version), Trouble> {
+    Ok((CacheKey::new(key)?, Version::new(version)?))
 }
 
 /// The text of an answer that says no without being an error: for what the toolkit should only warn of,

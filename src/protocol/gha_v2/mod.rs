@@ -2,7 +2,8 @@
 //! protobuf (sccache). Uploads and downloads go to [`super::blob`].
 //!
 //! The toolkit reads every answer as JSON and repeats a request for half a minute if it is none, so all
-//! that lies below `/twirp/` is answered here.
+//! that lies below `/twirp/` is answered here. Calls of GitHub's other services are forwarded, where that is
+//! configured.
 
 mod calls;
 mod error;
@@ -11,6 +12,7 @@ mod wire;
 
 use axum::body::Body;
 use axum::extract::Request;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Uri};
 use prost::Message;
@@ -19,9 +21,9 @@ use serde::de::DeserializeOwned;
 use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
-use super::incoming;
 use super::path::DecodedPath;
 use super::reply::Reply;
+use super::{elsewhere, incoming};
 use crate::telemetry::access::Report;
 use error::Fault;
 
@@ -83,8 +85,33 @@ async fn refuse(app: &App, request: Request) -> Handled {
     } = admit(app, request, NAME, OTHER)
         .await
         .map_err(|(failure, report)| (failure.into(), report))?;
+    if let Some(url) = elsewhere::foreign(app, &parts).filter(|_| is_foreign(&parts.uri)) {
+        let forwarded = elsewhere::forward(app, &url, parts, body, report).await;
+        return forwarded.map_err(|(failure, report)| (failure.into(), report));
+    }
     app.discard(&parts, body);
     Err((Fault::BadRoute("there is no such service or method here"), report))
+}
+
+/// Whether another service of GitHub may have this path. Nothing that this service answers, or that some
+/// program on the way could take for it, ever leaves.
+fn is_foreign(uri: &Uri) -> bool {
+    let path = DecodedPath::of(uri);
+    let Some(Some(called)) = path.after_slashes(ROOT) else {
+        return false;
+    };
+    let mut segments = called.split(|byte| matches!(byte, b'/' | b'\\'));
+    !segments.any(|segment| {
+        matches!(segment, b"" | b"." | b"..") || segment.eq_ignore_ascii_case(SERVICE.as_bytes())
+    })
+}
+
+/// A call as it was read.
+struct Asked<T> {
+    form: Form,
+    message: T,
+    /// The same as it came, for another server.
+    body: Bytes,
 }
 
 /// The form of a call and what it asks for.
@@ -93,7 +120,7 @@ async fn asked<T: Message + Default + DeserializeOwned>(
     parts: &Parts,
     body: Body,
     report: &mut Report,
-) -> Result<(Form, T), Fault> {
+) -> Result<Asked<T>, Fault> {
     let form = match (&parts.method, Form::of(&parts.headers)) {
         (&Method::POST, Some(form)) => form,
         (&Method::POST, None) => {
@@ -109,7 +136,8 @@ async fn asked<T: Message + Default + DeserializeOwned>(
     };
     let body = incoming::small(app, parts, body, MOST_BYTES).await?;
     report.received = body.len() as u64;
-    Ok((form, read(form, &body).ok_or(Fault::Malformed)?))
+    let message = read(form, &body).ok_or(Fault::Malformed)?;
+    Ok(Asked { form, message, body })
 }
 
 #[cfg(test)]
@@ -137,6 +165,34 @@ mod tests {
             "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact".to_owned(),
         ] {
             assert_eq!(of(&path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_paths_of_other_services_leave() {
+        let foreign = |path: &str| is_foreign(&path.parse().expect("uri"));
+        for path in [
+            "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact",
+            "//twirp/github.actions.results.api.v1.WorkflowStepUpdateService/WorkflowStepsUpdate?x",
+            "/twirp/a/b/c",
+        ] {
+            assert!(foreign(path), "{path}");
+        }
+        for path in [
+            "/twirp".to_owned(),
+            "/twirp/".to_owned(),
+            "/twirp/a/".to_owned(),
+            "/twirp//a/b".to_owned(),
+            "/twirp/../a/b".to_owned(),
+            "/twirp/a/%2e%2e/b".to_owned(),
+            "/twirp/a%5C..%5Cb".to_owned(),
+            format!("/twirp/{SERVICE}"),
+            format!("/twirp/{SERVICE}/DeleteCacheEntry"),
+            format!("/twirp/{}/CreateCacheEntry", SERVICE.to_uppercase()),
+            format!("/twirp/a/{SERVICE}/CreateCacheEntry"),
+            format!("/twirp%2F{}/x", SERVICE.replace('.', "%2E")),
+        ] {
+            assert!(!foreign(&path), "{path}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod issuer;
+pub(crate) mod pair;
 pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod signer;

@@ -7,7 +7,7 @@
 mod follow;
 mod outbox;
 mod prune;
-mod telling;
+pub(super) mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;

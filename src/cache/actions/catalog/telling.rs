@@ -10,7 +10,7 @@ use crate::cache::actions::{CacheKey, Version};
 
 const FORMAT: u8 = 1;
 
-pub(super) fn encode(entry: &Listed) -> Vec<u8> {
+pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
     let (version, key) = (entry.version.as_str(), entry.key.as_str());
     let mut bytes = Vec::with_capacity(3 + RECORD + version.len() + key.len());
     bytes.push(FORMAT);
@@ -23,7 +23,7 @@ pub(super) fn encode(entry: &Listed) -> Vec<u8> {
 }
 
 /// `None` if it is none, or one of a later version of this program.
-pub(super) fn decode(room: &Room, bytes: &[u8]) -> Option<Listed> {
+pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Listed> {
     let (format, rest) = bytes.split_first()?;
     let (record, rest) = rest.split_first_chunk::<RECORD>()?;
     let (length, rest) = rest.split_first_chunk()?;

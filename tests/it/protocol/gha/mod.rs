@@ -2,9 +2,11 @@
 
 mod blob;
 mod blob_errors;
+mod foreign;
 mod isolation;
 mod late;
 mod lives;
+mod replicas;
 mod v1;
 mod v1_errors;
 mod v2;

@@ -1,0 +1,93 @@
+//! What the servers of one bucket tell each other. The message is its own credential: nobody without the key
+//! of these servers can write one, and no token is looked at.
+
+use axum::body::Body;
+use axum::extract::Request;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::Frontend;
+use super::app::App;
+use super::herald::ENTRIES;
+use super::path::DecodedPath;
+use super::plain::Failure;
+use super::reply::Reply;
+use super::{incoming, key, plain};
+use crate::auth::TicketError;
+use crate::error::Class;
+use crate::telemetry::access::{Outcome, Report};
+
+const NAME: &str = "peer";
+
+/// Longest message in bytes: several times what a ticket may have.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// The front-end.
+pub(super) fn frontend() -> Frontend {
+    Frontend {
+        name: NAME,
+        claims,
+        answer: |app, request| Box::pin(answer(app, request)),
+        fault: plain::fault,
+    }
+}
+
+/// Exactly this path: what lies beside and below it is reserved.
+fn claims(path: &DecodedPath<'_>) -> bool {
+    matches!(path.after(&["_chacha", "peer", "entries"]), Some(None))
+}
+
+async fn answer(app: App, request: Request) -> Reply {
+    let mut report = Report {
+        protocol: NAME,
+        route: ENTRIES,
+        outcome: Outcome::Refused,
+        ..Report::default()
+    };
+    if request.method() != Method::POST {
+        let (parts, body) = request.into_parts();
+        app.discard(&parts, body);
+        let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, Body::empty(), report);
+        let methods = HeaderValue::from_static("POST");
+        reply.headers_mut().insert(header::ALLOW, methods);
+        return reply;
+    }
+    match hear(&app, request, &mut report).await {
+        Ok(()) => {
+            report.outcome = Outcome::Control;
+            Reply::new(StatusCode::NO_CONTENT, Body::empty(), report)
+        }
+        Err(failure) => failure.into_reply(report),
+    }
+}
+
+async fn hear(app: &App, request: Request, report: &mut Report) -> Result<(), Failure> {
+    let (parts, body) = request.into_parts();
+    let message = incoming::small(app, &parts, body, MOST_BYTES).await?;
+    report.received = message.len() as u64;
+    key::host(&parts)?;
+    app.actions().hear(&message).await.map_err(|error| {
+        let text = match error {
+            TicketError::Forged => "the message was not written by a server with the same key",
+            TicketError::Expired => "the message has expired",
+        };
+        Failure::new(Class::Forbidden, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_one_that_others_call() {
+        let claimed = |path: &str| claims(&DecodedPath::of(&path.parse().expect("uri")));
+        assert!(claimed(ENTRIES));
+        for path in [
+            "/_chacha/peer",
+            "/_chacha/peer/entriesx",
+            "/_chacha/peer/entries/x",
+        ] {
+            assert!(!claimed(path), "{path}");
+        }
+    }
+}
