@@ -2,14 +2,15 @@
 //!
 //! A part is sent when all its bytes are complete at one place in the data file, on the guess that they stay
 //! there. When the body is put together, the guess is held against it ([`progress`]); one part that is something
-//! else makes all of them void. Nobody waits for any of this before then, and then only for parts that are under
-//! way. A part that fails ends it.
+//! else makes all of them void. Nobody waits for any of this before then, and then only a while for parts that are
+//! under way. A part that fails ends it.
 
 mod progress;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -26,6 +27,8 @@ use crate::store::{Content, Error, FileRange, Result};
 
 /// Parts of one upload that are under way at once.
 const AT_ONCE: usize = 3;
+/// How long a commit waits for parts that are under way.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// See the module. Dropped, what was sent is removed from the far tier.
 #[derive(Debug)]
@@ -108,11 +111,11 @@ struct Line {
     stop: CancellationToken,
 }
 
-/// The task: ends when all parts that were begun are sent, or with nothing.
+/// The task: ends with the parts that were sent, or with nothing.
 async fn send(line: Arc<Line>) -> Option<Box<dyn RemoteParts>> {
     let sent = line.stop.run_until_cancelled(line.run()).await;
     let error = match sent? {
-        Ok(parts) => return Some(parts),
+        Ok(parts) => return parts,
         Err(error) => error,
     };
     line.progress().close();
@@ -126,24 +129,32 @@ impl Line {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(&self) -> Result<Box<dyn RemoteParts>> {
+    async fn run(&self) -> Result<Option<Box<dyn RemoteParts>>> {
         let file = self.open().await?;
-        let parts = self.ahead.begin().await?;
+        let Some(parts) = self.closed.run_until_cancelled(self.ahead.begin()).await else {
+            return Ok(None);
+        };
+        let parts = parts?;
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some(sent) = under_way.next(), if !under_way.is_empty() => sent?,
-                next = self.next(), if under_way.len() < AT_ONCE => match next {
-                    Some((turn, part)) => under_way.push(self.send_one(&*parts, &file, turn, part)),
-                    None => break,
-                },
+                () = self.closed.cancelled() => break,
+                Some(sent) = under_way.next() => sent?,
+                Some((turn, part)) = self.next(), if under_way.len() < AT_ONCE => {
+                    under_way.push(self.send_one(&*parts, &file, turn, part));
+                }
             }
         }
-        while let Some(sent) = under_way.next().await {
-            sent?;
-        }
+        let rest = async {
+            while let Some(sent) = under_way.next().await {
+                sent?;
+            }
+            Ok(())
+        };
+        // What hangs is sent again with the rest of the body.
+        tokio::time::timeout(PATIENCE, rest).await.unwrap_or(Ok(()))?;
         drop(under_way);
-        Ok(parts)
+        Ok(Some(parts))
     }
 
     async fn open(&self) -> Result<Arc<dyn EntryFile>> {
@@ -154,20 +165,17 @@ impl Line {
         Ok(fresh(&Arc::new(file)))
     }
 
-    /// The next part, and the right to send it; `None` when no further part is begun.
+    /// The next part, and the right to send it.
     async fn next(&self) -> Option<(OwnedSemaphorePermit, u64)> {
-        let next = async {
-            loop {
-                while !self.progress().is_ready() {
-                    self.changed.notified().await;
-                }
-                let turn = self.ahead.turn().await?;
-                if let Some(part) = self.progress().begin() {
-                    return Some((turn, part));
-                }
+        loop {
+            while !self.progress().is_ready() {
+                self.changed.notified().await;
             }
-        };
-        self.closed.run_until_cancelled(next).await.flatten()
+            let turn = self.ahead.turn().await?;
+            if let Some(part) = self.progress().begin() {
+                return Some((turn, part));
+            }
+        }
     }
 
     async fn send_one(
