@@ -31,6 +31,8 @@ pub(super) async fn run(upload: &Arc<Upload>, size: u64) -> Result<Spool, Blocks
     let plan = Arc::new(plan);
     let made = make(upload, Arc::clone(&plan)).await;
     let made = made.map(|spool| with_sent(upload, &plan, spool));
+    // Its handles of blocks would keep replaced ones on the volume.
+    drop(plan);
     let mut state = upload.state();
     let outcome = match (&made, state.phase) {
         (_, Phase::Ended) => Err(BlocksError::Ended),

@@ -82,7 +82,7 @@ impl Sender {
         fits.then(|| Sent::new(sending, self.stop))
     }
 
-    /// Ends it. Afterwards nothing reads the data file.
+    /// Ends it, and waits until its task is gone, and with it the open data file.
     pub(super) async fn end(self) {
         self.line.stop.cancel();
         let sending = self.sending().take();
