@@ -3,6 +3,7 @@
 //! A miss is a value, an error is an error. A write is all or nothing. A tier knows neither HTTP
 //! nor who is asking.
 
+pub(crate) mod ahead;
 pub mod blocks;
 pub(crate) mod budget;
 mod content;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use url::Url;
 
+pub use ahead::{Ahead, Sent};
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource};
 pub use error::{Error, RemoteFault, Result};
 pub use key::{Protocol, StoreKey};
@@ -117,6 +119,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Whether a look-up that finds nothing here has to go far.
     fn is_far(&self) -> bool {
         false
+    }
+
+    /// How parts of the entry that `key` will be are sent before its body is whole; `None` if a body goes
+    /// nowhere before it is.
+    fn ahead(&self, _key: &StoreKey) -> Option<Ahead> {
+        None
     }
 
     /// Whether [`Store::link`] may ever give one.

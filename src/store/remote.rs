@@ -16,6 +16,7 @@ use url::Url;
 
 use super::spool::Checksums;
 use super::{Content, Draft, Meta, Precondition, Result, StoreKey};
+use crate::tasks::Tasks;
 
 /// One version of an entry in a far tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +94,18 @@ pub trait Remote: Debug + Send + Sync + 'static {
         body: Content,
     ) -> Result<Box<dyn RemoteUpload>>;
 
+    /// Begins to send a body of which only the bytes are known, and not all of them yet.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`].
+    async fn begin(&self, key: &StoreKey) -> Result<Box<dyn RemoteParts>>;
+
+    /// Length of every part for [`RemoteParts::part`] in bytes; a multiple of [`Checksums::BLOCK`].
+    fn part_size(&self) -> u64;
+
+    /// Where work belongs that must not outlive the tier.
+    fn tasks(&self) -> &Tasks;
+
     /// Removes the entry; `true` if there was one.
     ///
     /// # Errors
@@ -122,6 +135,30 @@ pub trait Remote: Debug + Send + Sync + 'static {
 
     /// The largest body in bytes.
     fn capacity(&self) -> u64;
+}
+
+/// A body that is being sent while it arrives. Dropped before [`RemoteParts::finish`], nothing stays.
+#[async_trait]
+pub trait RemoteParts: Debug + Send + Sync {
+    /// Sends the part with this number, counted from 1: as many bytes as [`Remote::part_size`], from the offset
+    /// of the body that the number says. Several may be on their way at once, in any order, each number once.
+    /// Dropped, the part was not sent.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`]; [`super::Error::TooLarge`] beyond the last possible part;
+    /// [`super::Error::Io`], also for content of another length.
+    async fn part(&self, number: u32, content: Content) -> Result<()>;
+
+    /// Sends everything else of the whole body. Afterwards as [`Remote::upload`].
+    ///
+    /// # Errors
+    /// As [`Remote::upload`]; [`super::Error::TooLarge`] also if parts of this length would be too many.
+    async fn finish(
+        self: Box<Self>,
+        draft: Draft,
+        sums: &Checksums,
+        body: Content,
+    ) -> Result<Box<dyn RemoteUpload>>;
 }
 
 /// A body that the far tier has, or is about to get, and that is not visible yet.

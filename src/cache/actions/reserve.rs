@@ -51,6 +51,9 @@ impl Actions {
     async fn begin(&self, note: Note) -> Result<UploadId> {
         let id = self.new_id()?;
         let blocks = self.0.blocks.create(id.get(), note.encode()).await?;
+        if let Some(ahead) = self.0.store.ahead(&note.name) {
+            blocks.send_ahead(ahead);
+        }
         self.0.uploads.insert(Arc::new(Upload { id, note, blocks }));
         Ok(id)
     }

@@ -28,7 +28,11 @@ use crate::sys;
 /// See [`super::Blocks::assemble`].
 pub(super) async fn run(upload: &Arc<Upload>, size: u64) -> Result<Spool, BlocksError> {
     let (plan, before) = seal(upload, size).await?;
-    let made = make(upload, Arc::new(plan)).await;
+    let plan = Arc::new(plan);
+    let made = make(upload, Arc::clone(&plan)).await;
+    let made = made.map(|spool| with_sent(upload, &plan, spool));
+    // Its handles of blocks would keep replaced ones on the volume.
+    drop(plan);
     let mut state = upload.state();
     let outcome = match (&made, state.phase) {
         (_, Phase::Ended) => Err(BlocksError::Ended),
@@ -44,6 +48,15 @@ pub(super) async fn run(upload: &Arc<Upload>, size: u64) -> Result<Spool, Blocks
     drop(state);
     upload.changed.notify_waiters();
     outcome
+}
+
+/// What was sent of the body goes with it.
+fn with_sent(upload: &Upload, plan: &Plan, spool: Spool) -> Spool {
+    let sender = upload.take_sender();
+    match sender.and_then(|sender| sender.close(&plan.segments)) {
+        Some(sent) => spool.with_sent(sent),
+        None => spool,
+    }
 }
 
 /// The body in order.

@@ -35,6 +35,12 @@ impl Intervals {
                 .is_some_and(|(_, end)| end > range.start)
     }
 
+    /// Whether all of `range` is in the set.
+    pub(super) fn covers(&self, range: &Range<u64>) -> bool {
+        let last = self.last_before(range.end);
+        range.is_empty() || last.is_some_and(|(start, end)| start <= range.start && range.end <= end)
+    }
+
     pub(super) fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -95,6 +101,7 @@ mod tests {
             for (insert, start, length) in steps {
                 let range = start..start + length;
                 prop_assert_eq!(found.overlaps(&range), range.clone().any(|n| expected.contains(&n)));
+                prop_assert_eq!(found.covers(&range), range.clone().all(|n| expected.contains(&n)));
                 if insert {
                     found.insert(range.clone());
                     expected.extend(range);

@@ -22,6 +22,7 @@
 //! Damage: every MiB of a block has a checksum in the log. What is copied is held against it. What is not
 //! copied takes its checksums from there, so damage is found when the entry is read.
 
+mod ahead;
 mod area;
 mod assemble;
 mod block;
@@ -49,7 +50,7 @@ pub use writer::BlockWriter;
 use self::dir::blocking;
 use self::upload::Upload;
 use super::budget::{Ask, BLOCK, whole_blocks};
-use super::{Error, Spool};
+use super::{Ahead, Error, Spool};
 
 /// The most blocks of one body.
 pub const MOST_BLOCKS: usize = 50_000;
@@ -127,6 +128,13 @@ impl Blocks {
         &self.0.note
     }
 
+    /// From now on parts of the body that are complete are sent before the body is whole; what was sent goes
+    /// with the spool of [`Blocks::assemble`], and is given up if that differs from it. For an upload that has
+    /// nothing yet, once.
+    pub fn send_ahead(&self, ahead: Ahead) {
+        self.0.send_ahead(ahead);
+    }
+
     /// Bytes of the body that are complete: of the last whole body or list, or else of all ranges and blocks.
     pub fn received(&self) -> u64 {
         self.0.state().received()
@@ -192,6 +200,10 @@ impl Blocks {
     /// Removes everything and gives back the room. Writers that run still fail with [`BlocksError::Ended`]; a
     /// spool that was assembled stays good.
     pub async fn remove(&self) {
+        // Its open file would keep the bytes on the volume.
+        if let Some(sender) = self.0.take_sender() {
+            sender.end().await;
+        }
         let removing = blocking(&self.0, |upload| {
             upload.remove();
             Ok(())

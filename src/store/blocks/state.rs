@@ -260,6 +260,11 @@ impl State {
         unneeded(lost)
     }
 
+    /// The number of the last block that was kept.
+    pub(super) fn last_number(&self) -> u32 {
+        self.numbers.saturating_sub(1)
+    }
+
     /// The numbers of the blocks with these ids, and the bytes of all.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::ahead::Sender;
 use super::block::{Extent, Which};
 use super::claim::Claim;
 use super::dir::BlockDir;
@@ -23,7 +24,7 @@ use super::state::{Lent, Phase, State};
 use super::{BlocksError, Place};
 use crate::store::budget::Reservation;
 use crate::store::spool::Lender;
-use crate::store::{Error, spool};
+use crate::store::{Ahead, Error, spool};
 use crate::sys;
 
 /// See the module.
@@ -38,6 +39,7 @@ pub(super) struct Upload {
     pub(super) changed: Notify,
     state: Mutex<State>,
     log: Mutex<()>,
+    sender: Mutex<Option<Sender>>,
     began: Instant,
     /// Milliseconds after `began`.
     traffic: AtomicU64,
@@ -79,6 +81,7 @@ impl Upload {
             changed: Notify::new(),
             state: Mutex::new(state),
             log: Mutex::default(),
+            sender: Mutex::default(),
             began: Instant::now(),
             traffic: AtomicU64::new(0),
         })
@@ -91,6 +94,20 @@ impl Upload {
     /// For blocking threads only. See the module.
     pub(super) fn log(&self) -> MutexGuard<'_, ()> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<Sender>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`super::Blocks::send_ahead`].
+    pub(super) fn send_ahead(&self, ahead: Ahead) {
+        *self.sender() = Some(Sender::new(ahead, self.path(Which::Data)));
+    }
+
+    /// Whoever sends parts of the body. It hears of nothing any more.
+    pub(super) fn take_sender(&self) -> Option<Sender> {
+        self.sender().take()
     }
 
     pub(super) fn path(&self, file: Which) -> PathBuf {
@@ -168,14 +185,19 @@ impl Upload {
         if extent.file == Which::Log {
             extent.at = at + log::body_offset(length, extent.length);
         }
-        let unneeded = {
+        let (unneeded, number) = {
             let mut state = self.state();
             let before = state.cost();
-            let unneeded = state.keep(place.clone(), extent, sums.into(), at + length);
+            let unneeded = state.keep(place.clone(), extent.clone(), sums.into(), at + length);
             let grown = state.cost() - before;
             claim.settle(&mut state, grown);
-            unneeded
+            (unneeded, state.last_number())
         };
+        if extent.file == Which::Data
+            && let Some(sender) = &*self.sender()
+        {
+            sender.arrived(&extent, number);
+        }
         drop(ordered);
         self.free(unneeded.into_iter().map(|block| block.extent.clone()));
         Ok(())

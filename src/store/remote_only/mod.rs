@@ -20,6 +20,7 @@ pub(crate) use source::content;
 pub use staging::OpenError;
 
 use self::staging::Staging;
+use super::ahead::{self, Ahead, Turns};
 use super::blocks::{BlockDir, Blocks};
 use super::locks::KeyLocks;
 use super::remote::{Remote, RemoteOpen};
@@ -41,6 +42,7 @@ pub struct RemoteStore {
     remote: Arc<dyn Remote>,
     staging: Staging,
     locks: KeyLocks,
+    turns: Turns,
     redirect: bool,
 }
 
@@ -63,6 +65,7 @@ impl RemoteStore {
             redirect,
             staging: Staging::open(dir, limit, tasks).await?,
             locks: KeyLocks::default(),
+            turns: Turns::default(),
         }))
     }
 
@@ -148,13 +151,10 @@ impl Store for RemoteStore {
         &self,
         key: &StoreKey,
         draft: Draft,
-        body: Spool,
+        mut body: Spool,
         precondition: Precondition,
     ) -> Result<Arc<Meta>> {
-        let upload = self
-            .remote
-            .upload(key, draft, body.checksums(), body.content())
-            .await?;
+        let upload = ahead::upload(&self.remote, key, &draft, &mut body).await?;
         let _alone = self.locks.lock(key.digest()).await;
         let entry = upload.commit(&precondition).await?;
         // Its room is given back only now.
@@ -173,6 +173,10 @@ impl Store for RemoteStore {
 
     fn is_far(&self) -> bool {
         true
+    }
+
+    fn ahead(&self, key: &StoreKey) -> Option<Ahead> {
+        Some(Ahead::new(&self.remote, key, &self.turns))
     }
 
     fn has_links(&self) -> bool {

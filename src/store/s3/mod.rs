@@ -44,7 +44,7 @@ use self::core::{Core, Permits};
 use self::health::Health;
 use self::records::{Record, Records};
 use self::stats::Counters;
-use super::remote::{ReadPlan, Remote, RemoteEntry, RemoteOpen, RemoteStream, RemoteUpload};
+use super::remote::{ReadPlan, Remote, RemoteEntry, RemoteOpen, RemoteParts, RemoteStream, RemoteUpload};
 use super::spool::Checksums;
 use super::{Content, Draft, Error, Precondition, RemoteFault, Result, StoreKey};
 use crate::config::S3Config;
@@ -168,6 +168,18 @@ impl Remote for S3 {
         body: Content,
     ) -> Result<Box<dyn RemoteUpload>> {
         self.core.upload(key, draft, sums, body).await
+    }
+
+    async fn begin(&self, key: &StoreKey) -> Result<Box<dyn RemoteParts>> {
+        self.core.begin(key).await
+    }
+
+    fn part_size(&self) -> u64 {
+        self.core.part_size()
+    }
+
+    fn tasks(&self) -> &Tasks {
+        &self.core.tasks
     }
 
     async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool> {

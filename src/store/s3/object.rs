@@ -66,25 +66,45 @@ impl Outside {
     /// # Errors
     /// [`Error::Io`] if the description cannot be written down.
     pub(super) fn new(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Result<Self> {
-        let failed = |error| Error::io("describing an entry", error);
-        let short = inline(key, meta).map_err(failed)?;
-        let (text, tail) = match short {
-            Some(text) => (text, Bytes::new()),
-            None => {
-                let tail = trailer::write(key, meta, sums).map_err(failed)?;
-                (TRAILER.to_owned(), tail)
-            }
-        };
-        let headers = HashMap::from([
-            (DESCRIPTION.to_owned(), text),
-            (UPLOAD.to_owned(), upload.to_owned()),
-        ]);
-        Ok(Self { headers, tail })
+        match inline(key, meta).map_err(undescribed)? {
+            Some(text) => Ok(Self {
+                headers: headers(text, upload),
+                tail: Bytes::new(),
+            }),
+            None => Self::behind(key, meta, sums, upload),
+        }
+    }
+
+    /// The same with a trailer, however short the description is: its headers are [`Outside::headers_behind`].
+    ///
+    /// # Errors
+    /// As [`Outside::new`].
+    pub(super) fn behind(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Result<Self> {
+        Ok(Self {
+            headers: Self::headers_behind(upload),
+            tail: trailer::write(key, meta, sums).map_err(undescribed)?,
+        })
+    }
+
+    /// The user metadata of an object whose description will follow its body.
+    pub(super) fn headers_behind(upload: &str) -> HashMap<String, String> {
+        headers(TRAILER.to_owned(), upload)
     }
 
     pub(super) fn is_inline(&self) -> bool {
         self.tail.is_empty()
     }
+}
+
+fn headers(description: String, upload: &str) -> HashMap<String, String> {
+    HashMap::from([
+        (DESCRIPTION.to_owned(), description),
+        (UPLOAD.to_owned(), upload.to_owned()),
+    ])
+}
+
+fn undescribed(error: std::io::Error) -> Error {
+    Error::io("describing an entry", error)
 }
 
 /// The description in base64, if it is short enough.
@@ -235,6 +255,17 @@ mod tests {
             trailer::parse(&outside.tail, length, &key("x")).err(),
             Some(Flaw::Foreign)
         );
+    }
+
+    #[test]
+    fn a_short_description_may_follow_the_body_too() {
+        let sums = Checksums::of(b"abc");
+        let outside = Outside::behind(&key("k"), &meta("v"), &sums, "u1").expect("described");
+        assert!(!outside.is_inline());
+        assert_eq!(outside.headers, Outside::headers_behind("u1"));
+        assert_eq!(told(&key("k"), Some(&outside.headers)), Ok(Told::Trailer));
+        let described = trailer::parse(&outside.tail, 3 + outside.tail.len() as u64, &key("k"));
+        assert_eq!(described.expect("trailer").meta, meta("v"));
     }
 
     #[test]

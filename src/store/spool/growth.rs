@@ -58,10 +58,6 @@ impl Growth {
 
     /// The whole body. `sums` are those of the bytes that were written.
     pub(crate) fn finish(&self, sums: Checksums) -> Spool {
-        Spool {
-            body: Body::File(Arc::clone(&self.temp)),
-            sums,
-            room: Arc::clone(&self.room),
-        }
+        Spool::new(Body::File(Arc::clone(&self.temp)), sums, Arc::clone(&self.room))
     }
 }

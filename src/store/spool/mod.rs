@@ -21,12 +21,12 @@ pub(crate) use checksums::{Summer, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDERS, room_for};
 pub(crate) use growth::Growth;
-pub(crate) use temp::{Lender, Temp};
+pub(crate) use temp::{Lender, Temp, fresh};
 pub use writer::SpoolWriter;
 pub(crate) use writer::{ATTEMPTS, BATCH, Batch, make_way, refused};
 
 use super::budget::Reservation;
-use super::{Content, FileRange};
+use super::{Content, FileRange, Sent};
 
 /// Bodies up to this many bytes stay in memory until they are put.
 pub(crate) const SMALL: usize = 64 * 1024;
@@ -37,6 +37,7 @@ pub struct Spool {
     body: Body,
     sums: Checksums,
     room: Arc<Reservation>,
+    sent: Option<Sent>,
 }
 
 /// Where the bytes of a [`Spool`] are.
@@ -51,7 +52,24 @@ pub(crate) enum Body {
 impl Spool {
     /// A body that is whole already. `room` is all that it takes, with what belongs to it.
     pub(crate) fn new(body: Body, sums: Checksums, room: Arc<Reservation>) -> Self {
-        Self { body, sums, room }
+        Self {
+            body,
+            sums,
+            room,
+            sent: None,
+        }
+    }
+
+    /// The same body; the far tier has these parts of it.
+    #[must_use]
+    pub fn with_sent(mut self, sent: Sent) -> Self {
+        self.sent = Some(sent);
+        self
+    }
+
+    /// What the far tier has of the body, for the only one who can use it. Dropped, it is removed there.
+    pub(crate) fn take_sent(&mut self) -> Option<Sent> {
+        self.sent.take()
     }
 
     /// Length of the body in bytes.

@@ -100,7 +100,7 @@ impl Temp {
     }
 
     pub(super) fn entry_file(&self) -> Arc<dyn EntryFile> {
-        Arc::new(OpenSpool(Arc::clone(&self.file)))
+        fresh(&self.file)
     }
 }
 
@@ -140,7 +140,12 @@ impl Drop for Temp {
     }
 }
 
-/// The bytes of a spool: written by this process a moment ago, so they are not checked again.
+/// The bytes of a file that this process has written a moment ago: they are not checked again.
+pub(crate) fn fresh(file: &Arc<File>) -> Arc<dyn EntryFile> {
+    Arc::new(OpenSpool(Arc::clone(file)))
+}
+
+/// See [`fresh`].
 #[derive(Debug)]
 struct OpenSpool(Arc<File>);
 

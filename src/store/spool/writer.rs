@@ -107,11 +107,7 @@ impl SpoolWriter {
             }
         };
         self.room.shrink(room_for(self.written));
-        Ok(Spool {
-            body,
-            sums: job.summer.finish(),
-            room: self.room,
-        })
+        Ok(Spool::new(body, job.summer.finish(), self.room))
     }
 
     /// Hands the batch to the blocking pool, after the one before it is written.

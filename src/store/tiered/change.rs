@@ -8,7 +8,7 @@ use super::Inner;
 use crate::config::S3Write;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
-use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, Store, StoreKey};
+use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, Store, StoreKey, ahead};
 
 impl Inner {
     /// See [`Store::put`].
@@ -16,21 +16,20 @@ impl Inner {
         self: &Arc<Self>,
         key: &StoreKey,
         draft: Draft,
-        body: Spool,
+        mut body: Spool,
         precondition: Precondition,
     ) -> Result<Arc<Meta>> {
         let digest = key.digest();
         // What waits already is the truth about its key, so what follows it has to wait, too.
         if self.queue.is_waiting(digest) || self.policy.write == S3Write::Back && self.has_room_for(&body) {
+            // The queue sends it from the disk.
+            drop(body.take_sent());
             let (inner, key) = (Arc::clone(self), key.clone());
             return self
                 .unbroken(async move { inner.put_back(&key, draft, body, precondition).await })
                 .await;
         }
-        let upload = self
-            .far
-            .upload(key, draft.clone(), body.checksums(), body.content())
-            .await?;
+        let upload = ahead::upload(&self.far, key, &draft, &mut body).await?;
         let (inner, key) = (Arc::clone(self), key.clone());
         let put = async move { inner.put_through(&key, draft, body, upload, precondition).await };
         self.unbroken(put).await

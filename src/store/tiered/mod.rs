@@ -30,6 +30,7 @@ use self::fill::Fills;
 use self::fresh::Fresh;
 use self::queue::Queue;
 use self::stats::Counters;
+use super::ahead::{Ahead, Turns};
 use super::disk::Disk;
 use super::locks::KeyLocks;
 use super::remote::Remote;
@@ -66,6 +67,7 @@ struct Inner {
     fills: Fills,
     fresh: Option<Fresh>,
     queue: Queue,
+    turns: Turns,
     /// Changes of one key, one after the other.
     changes: KeyLocks,
     /// Comparisons of one key, one after the other.
@@ -85,6 +87,7 @@ impl Tiered {
             fills: Fills::default(),
             fresh: policy.revalidate_after.map(Fresh::new),
             queue: Queue::default(),
+            turns: Turns::default(),
             changes: KeyLocks::default(),
             checks: KeyLocks::default(),
             counters: Counters::default(),
@@ -147,6 +150,13 @@ impl Store for Tiered {
 
     fn is_far(&self) -> bool {
         true
+    }
+
+    fn ahead(&self, key: &StoreKey) -> Option<Ahead> {
+        let Inner {
+            far, turns, policy, ..
+        } = &*self.0;
+        (policy.write == S3Write::Through).then(|| Ahead::new(far, key, turns))
     }
 
     fn has_links(&self) -> bool {

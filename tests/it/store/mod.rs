@@ -4,6 +4,7 @@
 mod suite;
 pub(crate) mod support;
 
+mod ahead;
 mod blocks;
 mod bound;
 mod damage;

@@ -1,6 +1,7 @@
 //! Writing: a body is sent first, or at once when it is made visible if it is small; a condition is held
 //! against our own tag, and against races by the ETag of S3.
 
+mod ahead;
 mod body;
 pub(super) mod parts;
 
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::types;
 
 use self::body::Source;
-use self::parts::Parts;
+use self::parts::{Parts, part_length};
 use super::client;
 use super::core::Core;
 use super::fault::{Failure, Why};
@@ -85,17 +86,8 @@ impl Core {
         sums: &Checksums,
         body: Content,
     ) -> Result<Box<dyn RemoteUpload>> {
-        let (size, limit) = (sums.size(), super::CAPACITY);
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
         let id = random_id()?;
-        let meta = Arc::new(Meta {
-            size,
-            etag: sums.etag(),
-            origin: draft.origin,
-            metadata: draft.metadata,
-        });
+        let meta = described(draft, sums)?;
         let outside = Outside::new(key, &meta, sums, &id)?;
         let job = Job {
             core: Arc::clone(self),
@@ -110,10 +102,27 @@ impl Core {
             return Ok(Box::new(Upload { job, parts: None }));
         }
         // The futures of the SDK are large.
-        let sent = Box::pin(Parts::send(&job)).await;
+        let sent = Box::pin(job.send()).await;
         let parts = Some(sent.map_err(|failure| failure.at("uploading"))?);
         Ok(Box::new(Upload { job, parts }))
     }
+}
+
+/// What readers will be told.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+fn described(draft: Draft, sums: &Checksums) -> Result<Arc<Meta>> {
+    let (size, limit) = (sums.size(), super::CAPACITY);
+    if size > limit {
+        return Err(Error::TooLarge { size, limit });
+    }
+    Ok(Arc::new(Meta {
+        size,
+        etag: sums.etag(),
+        origin: draft.origin,
+        metadata: draft.metadata,
+    }))
 }
 
 #[async_trait]
@@ -163,7 +172,7 @@ impl Upload {
             if failure.why == Why::NoUpload {
                 // A conflict ends an upload in parts: all of them have to be sent again.
                 self.parts = None;
-                let again = Box::pin(Parts::send(&self.job)).await;
+                let again = Box::pin(self.job.send()).await;
                 self.parts = Some(again.map_err(|failure| failure.at("uploading"))?);
             }
         }
@@ -239,6 +248,14 @@ fn weigh(precondition: &Precondition, seen: Option<Seen>) -> Result<Rule> {
 }
 
 impl Job {
+    /// Sends the whole object in parts.
+    async fn send(&self) -> Result<Parts, Failure> {
+        let parts = Parts::begin(&self.core, &self.name, self.outside.headers.clone()).await?;
+        let length = part_length(self.source.len(), self.core.config.part_size);
+        parts.send_rest(&self.source, length).await?;
+        Ok(parts)
+    }
+
     /// Sends the whole object with one request.
     async fn put(&self, rule: &Rule) -> Result<Option<String>, Failure> {
         let length = self.source.len();

@@ -1,15 +1,16 @@
 //! Large objects: parts that are sent in parallel, then put together.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::Rule;
 use super::body::Source;
-use super::{Job, Rule};
 use crate::store::RemoteFault;
 use crate::store::s3::client;
 use crate::store::s3::core::Core;
@@ -18,7 +19,7 @@ use crate::store::s3::stats::Op;
 use crate::tasks::pause;
 
 /// The most parts that S3 takes.
-const MOST_PARTS: u64 = 10_000;
+pub(super) const MOST_PARTS: u64 = 10_000;
 /// Parts are whole MiB.
 const UNIT: u64 = 1 << 20;
 /// Between two attempts to abort an upload, and how many there are.
@@ -50,45 +51,60 @@ pub(super) struct Parts {
     core: Arc<Core>,
     name: String,
     id: String,
-    done: Vec<CompletedPart>,
+    /// What S3 has, by number.
+    done: Mutex<BTreeMap<i32, CompletedPart>>,
     finished: bool,
 }
 
 impl Parts {
-    /// Sends all parts.
-    pub(super) async fn send(job: &Job) -> Result<Self, Failure> {
-        let mut parts = Self::begin(job).await?;
-        if let Some(records) = &job.core.records {
+    /// Begins an upload of the object `name` with this user metadata, and notes it.
+    pub(super) async fn begin(
+        core: &Arc<Core>,
+        name: &str,
+        headers: HashMap<String, String>,
+    ) -> Result<Self, Failure> {
+        let parts = Self::create(core, name, headers).await?;
+        if let Some(records) = &core.records {
             records.note(&parts.name, &parts.id).await;
         }
-        let length = part_length(job.source.len(), job.core.config.part_size);
-        let this = &parts;
-        let sending =
-            ranges(job.source.len(), length).map(|(number, range)| this.send_one(&job.source, number, range));
-        let mut done: Vec<CompletedPart> = stream::iter(sending)
-            .buffer_unordered(job.core.config.parallel_parts)
-            .try_collect()
-            .await?;
-        done.sort_by_key(|part| part.part_number);
-        parts.done = done;
         Ok(parts)
     }
 
+    /// Sends all parts of an object that S3 does not have yet; `length` is that of each, in bytes.
+    pub(super) async fn send_rest(&self, source: &Source, length: u64) -> Result<(), Failure> {
+        let missing: Vec<_> = {
+            let done = self.done();
+            let all = ranges(source.len(), length);
+            all.filter(|(number, _)| !done.contains_key(number)).collect()
+        };
+        let sending = missing
+            .into_iter()
+            .map(|(number, range)| self.send_one(source, number, range));
+        stream::iter(sending)
+            .buffer_unordered(self.core.config.parallel_parts)
+            .try_collect()
+            .await
+    }
+
+    fn done(&self) -> MutexGuard<'_, BTreeMap<i32, CompletedPart>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// In a task of its own: whoever leaves meanwhile, the answer is read, and what it names is aborted.
-    async fn begin(job: &Job) -> Result<Self, Failure> {
-        let config = &job.core.config;
-        let request = job
-            .core
+    async fn create(core: &Arc<Core>, name: &str, headers: HashMap<String, String>) -> Result<Self, Failure> {
+        let config = &core.config;
+        let request = core
             .client
             .create_multipart_upload()
-            .bucket(job.core.bucket())
-            .key(&job.name)
-            .set_metadata(Some(job.outside.headers.clone()))
+            .bucket(core.bucket())
+            .key(name)
+            .set_metadata(Some(headers))
             .set_storage_class(super::storage_class(config))
             .set_server_side_encryption(super::encryption(config))
             .set_ssekms_key_id(config.sse_kms_key_id.clone());
-        let (core, name) = (Arc::clone(&job.core), job.name.clone());
-        let begun = job.core.tasks.spawn(async move {
+        let (core, name) = (Arc::clone(core), name.to_owned());
+        let tasks = core.tasks.clone();
+        let begun = tasks.spawn(async move {
             let answer = tokio::select! {
                 answer = core.call(Op::CreateUpload, request.send()) => answer?,
                 () = given_up(&core) => return Err(stopping()),
@@ -100,19 +116,20 @@ impl Parts {
                 core,
                 name,
                 id,
-                done: Vec::new(),
+                done: Mutex::default(),
                 finished: false,
             })
         });
         begun.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    async fn send_one(
+    /// Sends `range` of the source as the part with this number.
+    pub(super) async fn send_one(
         &self,
         source: &Source,
         number: i32,
         range: Range<u64>,
-    ) -> Result<CompletedPart, Failure> {
+    ) -> Result<(), Failure> {
         let length = range.end - range.start;
         let permit = self.core.enter_to_send().await?;
         let request = self
@@ -130,13 +147,15 @@ impl Parts {
         let answer = self.core.ask(Op::UploadPart, request.send()).await?;
         drop(permit);
         self.core.counters.went_out(length);
-        completed(number, answer)
+        let part = completed(number, answer)?;
+        self.done().insert(number, part);
+        Ok(())
     }
 
     /// Puts the object together if `rule` holds. Answers the ETag of S3, if it was told.
     pub(super) async fn complete(&self, rule: &Rule) -> Result<Option<String>, Failure> {
         let whole = CompletedMultipartUpload::builder()
-            .set_parts(Some(self.done.clone()))
+            .set_parts(Some(self.done().values().cloned().collect()))
             .build();
         let request = self
             .core

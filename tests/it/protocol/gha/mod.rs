@@ -1,5 +1,6 @@
 //! The Actions cache over real sockets: both generations, and the blobs of both.
 
+mod ahead;
 mod blob;
 mod blob_errors;
 mod foreign;

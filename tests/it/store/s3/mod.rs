@@ -1,5 +1,6 @@
 //! The far tier in a bucket, alone.
 
+mod ahead;
 mod faults;
 mod health;
 mod journal;

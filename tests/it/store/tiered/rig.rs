@@ -124,6 +124,12 @@ impl Pair {
         Self::with(Arc::clone(&self.s3), change).await
     }
 
+    /// Ends everything that has to do with S3.
+    pub(crate) async fn stop(self) -> Self {
+        self.far_tasks.finish().await;
+        self
+    }
+
     /// A clean stop, and a start on the same directory.
     pub(crate) async fn restart(self) -> Self {
         self.far_tasks.finish().await;

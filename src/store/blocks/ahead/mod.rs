@@ -1,0 +1,197 @@
+//! Sends parts of a body to the far tier while the others arrive ([`crate::store::ahead`]).
+//!
+//! A part is sent when all its bytes are complete at one place in the data file, on the guess that they stay
+//! there. When the body is put together, the guess is held against it ([`progress`]); one part that is something
+//! else makes all of them void. Nobody waits for any of this before then, and then only a while for parts that are
+//! under way. A part that fails ends it.
+
+mod progress;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::progress::{Change, Progress};
+use super::block::{Extent, Segment};
+use crate::store::ahead::{Ahead, Sending, Sent};
+use crate::store::content::EntryFile;
+use crate::store::remote::RemoteParts;
+use crate::store::spool::fresh;
+use crate::store::{Content, Error, FileRange, Result};
+
+/// Parts of one upload that are under way at once.
+const AT_ONCE: usize = 3;
+/// How long a commit waits for parts that are under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// See the module. Dropped, what was sent is removed from the far tier.
+#[derive(Debug)]
+pub(super) struct Sender {
+    line: Arc<Line>,
+    sending: Mutex<Option<Sending>>,
+    stop: DropGuard,
+}
+
+impl Sender {
+    /// For an upload that has nothing yet, whose data file will be at `path`.
+    pub(super) fn new(ahead: Ahead, path: PathBuf) -> Self {
+        let stop = ahead.tasks().stopping().child_token();
+        Self {
+            line: Arc::new(Line {
+                progress: Mutex::new(Progress::new(ahead.part_size())),
+                changed: Notify::new(),
+                closed: CancellationToken::new(),
+                stop: stop.clone(),
+                path,
+                ahead,
+            }),
+            sending: Mutex::default(),
+            stop: stop.drop_guard(),
+        }
+    }
+
+    /// A block in the data file is complete. Never waits.
+    pub(super) fn arrived(&self, extent: &Extent, number: u32) {
+        let change = self.line.progress().add(extent, number);
+        match change {
+            Change::None => {}
+            Change::Begin => {
+                let sending = self.line.ahead.tasks().spawn(send(Arc::clone(&self.line)));
+                *self.sending() = Some(sending);
+            }
+            Change::More => self.line.changed.notify_one(),
+            Change::Void => self.line.stop.cancel(),
+        }
+    }
+
+    /// Begins no further part. What was sent, if it is part of the body with these segments.
+    pub(super) fn close(self, body: &[Segment]) -> Option<Sent> {
+        let fits = {
+            let mut progress = self.line.progress();
+            progress.close();
+            progress.fits(body)
+        };
+        self.line.closed.cancel();
+        let sending = self.sending().take()?;
+        fits.then(|| Sent::new(sending, self.stop))
+    }
+
+    /// Ends it, and waits until its task is gone, and with it the open data file.
+    pub(super) async fn end(self) {
+        self.line.stop.cancel();
+        let sending = self.sending().take();
+        if let Some(sending) = sending {
+            // What it has sent is dropped here at the latest.
+            let _ended = sending.await;
+        }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Option<Sending>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the upload and the task share.
+#[derive(Debug)]
+struct Line {
+    ahead: Ahead,
+    path: PathBuf,
+    progress: Mutex<Progress>,
+    /// A part became ready.
+    changed: Notify,
+    /// No further part is begun.
+    closed: CancellationToken,
+    /// Nothing of it is wanted any more.
+    stop: CancellationToken,
+}
+
+/// The task: ends with the parts that were sent, or with nothing.
+async fn send(line: Arc<Line>) -> Option<Box<dyn RemoteParts>> {
+    let sent = line.stop.run_until_cancelled(line.run()).await;
+    let error = match sent? {
+        Ok(parts) => return parts,
+        Err(error) => error,
+    };
+    line.progress().close();
+    let error = &error as &dyn std::error::Error;
+    tracing::debug!(error, "an upload is not sent ahead any more");
+    None
+}
+
+impl Line {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self) -> Result<Option<Box<dyn RemoteParts>>> {
+        let file = self.open().await?;
+        let Some(parts) = self.closed.run_until_cancelled(self.ahead.begin()).await else {
+            return Ok(None);
+        };
+        let parts = parts?;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                () = self.closed.cancelled() => break,
+                Some(sent) = under_way.next() => sent?,
+                Some((turn, part)) = self.next(), if under_way.len() < AT_ONCE => {
+                    under_way.push(self.send_one(&*parts, &file, turn, part));
+                }
+            }
+        }
+        let rest = async {
+            while let Some(sent) = under_way.next().await {
+                sent?;
+            }
+            Ok(())
+        };
+        // What hangs is sent again with the rest of the body.
+        tokio::time::timeout(PATIENCE, rest).await.unwrap_or(Ok(()))?;
+        drop(under_way);
+        Ok(Some(parts))
+    }
+
+    async fn open(&self) -> Result<Arc<dyn EntryFile>> {
+        let path = self.path.clone();
+        let hop = self.ahead.tasks().spawn_blocking(move || File::open(path));
+        let opened = hop.await.map_err(|_| Error::Stopping)?;
+        let file = opened.map_err(|error| Error::io("opening a file of an upload", error))?;
+        Ok(fresh(&Arc::new(file)))
+    }
+
+    /// The next part, and the right to send it.
+    async fn next(&self) -> Option<(OwnedSemaphorePermit, u64)> {
+        loop {
+            while !self.progress().is_ready() {
+                self.changed.notified().await;
+            }
+            let turn = self.ahead.turn().await?;
+            if let Some(part) = self.progress().begin() {
+                return Some((turn, part));
+            }
+        }
+    }
+
+    async fn send_one(
+        &self,
+        parts: &dyn RemoteParts,
+        file: &Arc<dyn EntryFile>,
+        turn: OwnedSemaphorePermit,
+        part: u64,
+    ) -> Result<()> {
+        let length = self.ahead.part_size();
+        let (start, end) = (part * length, (part + 1) * length);
+        let bytes = FileRange::whole(Arc::clone(file), end).slice(start..end);
+        // Too many parts are the far tier's to refuse.
+        let number = u32::try_from(part + 1).unwrap_or(u32::MAX);
+        parts.part(number, Content::File(bytes)).await?;
+        drop(turn);
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! Which parts of a body can be sent, which are, and whether they are what the body became.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::store::blocks::block::{Extent, Segment};
+use crate::store::blocks::intervals::Intervals;
+
+/// So many parts have to be ready before the first one is sent: a shorter body is one request in the end.
+const LEAST: usize = 3;
+
+/// What a complete block changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing yet.
+    None,
+    /// It is worth to begin.
+    Begin,
+    /// There is more to be sent.
+    More,
+    /// Bytes were replaced that may have been sent.
+    Void,
+}
+
+/// See the module.
+///
+/// Bytes of a block stay as they are for as long as the block belongs to the upload, and a block has a number
+/// of its own. So a part is what it was when it was sent if the same blocks give its bytes in the end. Checksums
+/// would not tell as much: equal bytes may have been gone for a moment.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Length of a part in bytes.
+    part: u64,
+    /// Bytes of the data file that are complete, whether or not they are at their place in the end.
+    present: Intervals,
+    /// The number of each block by its first byte in the data file.
+    blocks: HashMap<u64, u32>,
+    /// Parts that can be sent, counted from 0.
+    ready: VecDeque<u64>,
+    /// Parts that were sent or are under way.
+    begun: Vec<u64>,
+    sending: bool,
+    closed: bool,
+}
+
+impl Progress {
+    pub(super) fn new(part: u64) -> Self {
+        Self {
+            part: part.max(1),
+            present: Intervals::default(),
+            blocks: HashMap::new(),
+            ready: VecDeque::new(),
+            begun: Vec::new(),
+            sending: false,
+            closed: false,
+        }
+    }
+
+    /// A block in the data file is complete.
+    pub(super) fn add(&mut self, extent: &Extent, number: u32) -> Change {
+        let range = extent.range();
+        if self.closed || range.is_empty() {
+            return Change::None;
+        }
+        if self.present.overlaps(&range) {
+            self.close();
+            return Change::Void;
+        }
+        self.present.insert(range.clone());
+        self.blocks.insert(range.start, number);
+        let before = self.ready.len();
+        for part in range.start / self.part..range.end.div_ceil(self.part) {
+            if self.present.covers(&(part * self.part..(part + 1) * self.part)) {
+                self.ready.push_back(part);
+            }
+        }
+        match self.ready.len() > before {
+            true if self.sending => Change::More,
+            true if self.ready.len() >= LEAST => {
+                self.sending = true;
+                Change::Begin
+            }
+            _ => Change::None,
+        }
+    }
+
+    /// Whether [`Progress::begin`] would answer a part.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.closed && !self.ready.is_empty()
+    }
+
+    /// The next part to be sent.
+    pub(super) fn begin(&mut self) -> Option<u64> {
+        if self.closed {
+            return None;
+        }
+        let part = self.ready.pop_front()?;
+        self.begun.push(part);
+        Some(part)
+    }
+
+    /// No further part is begun.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.ready = VecDeque::new();
+    }
+
+    /// Whether every part that was begun is part of the body with these segments.
+    pub(super) fn fits(&self, body: &[Segment]) -> bool {
+        let mut same = Intervals::default();
+        let unchanged = |segment: &&Segment| {
+            segment.is_in_place() && self.blocks.get(&segment.block.extent.at) == Some(&segment.block.number)
+        };
+        body.iter()
+            .filter(unchanged)
+            .for_each(|segment| same.insert(segment.start..segment.end()));
+        let parts = self.begun.iter().map(|part| part * self.part);
+        parts
+            .into_iter()
+            .all(|start| same.covers(&(start..start + self.part)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::blocks::block::{Block, Which};
+
+    fn extent(file: Which, at: u64, length: u64) -> Extent {
+        Extent { file, at, length }
+    }
+
+    /// A whole block of the body.
+    fn segment(start: u64, file: Which, at: u64, length: u64, number: u32) -> Segment {
+        let block = Block {
+            number,
+            extent: extent(file, at, length),
+            sums: Box::default(),
+        };
+        Segment::whole(start, &Arc::new(block))
+    }
+
+    fn data(at: u64, length: u64, number: u32) -> Segment {
+        segment(at, Which::Data, at, length, number)
+    }
+
+    /// Blocks of 15 bytes and parts of 10 bytes: 9 blocks, all but the first two parts begun.
+    fn sent() -> Progress {
+        let mut progress = Progress::new(10);
+        for nth in 2..9 {
+            progress.add(&extent(Which::Data, nth * 15, 15), nth as u32);
+        }
+        while progress.begin().is_some() {}
+        progress
+    }
+
+    #[test]
+    fn parts_are_ready_when_all_their_bytes_are_there_and_a_few_are_no_reason_to_begin() {
+        let mut progress = Progress::new(10);
+        let mut add = |at, length| progress.add(&extent(Which::Data, at, length), at as u32);
+        assert_eq!(add(0, 9), Change::None);
+        assert_eq!(add(10, 19), Change::None);
+        assert_eq!(add(9, 1), Change::None);
+        assert_eq!(add(40, 0), Change::None);
+        assert_eq!(add(29, 1), Change::Begin);
+        assert_eq!(add(35, 10), Change::None);
+        assert_eq!(add(30, 5), Change::More);
+        let order: Vec<u64> = std::iter::from_fn(|| progress.begin()).collect();
+        assert_eq!(order, [1, 0, 2, 3]);
+        assert!(!progress.is_ready());
+    }
+
+    #[test]
+    fn a_place_that_is_taken_again_ends_it() {
+        let mut progress = sent();
+        assert_eq!(progress.add(&extent(Which::Data, 44, 3), 20), Change::Void);
+        assert_eq!(progress.add(&extent(Which::Data, 500, 100), 21), Change::None);
+        assert!(!progress.is_ready() && progress.begin().is_none());
+    }
+
+    #[test]
+    fn nothing_is_begun_once_it_is_closed() {
+        let mut progress = Progress::new(10);
+        assert_eq!(progress.add(&extent(Which::Data, 0, 40), 0), Change::Begin);
+        assert!(progress.is_ready());
+        progress.close();
+        assert!(!progress.is_ready() && progress.begin().is_none());
+        assert!(progress.fits(&[]));
+    }
+
+    #[test]
+    fn parts_of_the_body_are_those_whose_blocks_are_the_same_and_in_place() {
+        let progress = sent();
+        let body: Vec<Segment> = (0..9).map(|nth| data(nth * 15, 15, nth as u32)).collect();
+        assert!(progress.fits(&body));
+        let mut unsent = body.clone();
+        unsent[0] = segment(0, Which::More, 0, 15, 30);
+        unsent[1] = data(15, 15, 31);
+        assert!(progress.fits(&unsent));
+        let other = |nth: usize, segment| {
+            let mut body = body.clone();
+            body[nth] = segment;
+            body
+        };
+        let number = other(4, data(60, 15, 30));
+        let place = other(4, segment(60, Which::Data, 75, 15, 5));
+        let file = other(4, segment(60, Which::More, 60, 15, 4));
+        let part = other(4, body[4].part(60..74));
+        for body in [number, place, file, part, body[..8].to_vec(), Vec::new()] {
+            assert!(!progress.fits(&body));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A body whose parts are sent while it arrives. The object ends with a trailer, because nothing but its name
+//! is known when the upload begins.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::body::Source;
+use super::parts::{MOST_PARTS, Parts, part_length};
+use super::{Job, Upload, described, random_id};
+use crate::store::remote::{RemoteParts, RemoteUpload};
+use crate::store::s3::core::Core;
+use crate::store::s3::object::Outside;
+use crate::store::spool::Checksums;
+use crate::store::{Content, Draft, Error, Result, StoreKey};
+
+/// See [`RemoteParts`].
+struct Ahead {
+    core: Arc<Core>,
+    key: StoreKey,
+    /// Tells this upload from every other one.
+    id: String,
+    parts: Parts,
+}
+
+impl std::fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ahead").field(&self.key).finish()
+    }
+}
+
+impl Core {
+    /// See [`crate::store::remote::Remote::begin`].
+    pub(in crate::store::s3) async fn begin(
+        self: &Arc<Self>,
+        key: &StoreKey,
+    ) -> Result<Box<dyn RemoteParts>> {
+        let id = random_id()?;
+        // The futures of the SDK are large.
+        let parts = Box::pin(Parts::begin(self, &self.name(key), Outside::headers_behind(&id))).await;
+        Ok(Box::new(Ahead {
+            core: Arc::clone(self),
+            key: key.clone(),
+            id,
+            parts: parts.map_err(|failure| failure.at("beginning an upload"))?,
+        }))
+    }
+
+    /// See [`crate::store::remote::Remote::part_size`].
+    pub(in crate::store::s3) fn part_size(&self) -> u64 {
+        part_length(0, self.config.part_size)
+    }
+}
+
+#[async_trait]
+impl RemoteParts for Ahead {
+    async fn part(&self, number: u32, content: Content) -> Result<()> {
+        let (length, nth) = (self.core.part_size(), u64::from(number));
+        if nth > MOST_PARTS {
+            return Err(too_large(length, nth.saturating_mul(length)));
+        }
+        if nth == 0 || content.len() != length {
+            return Err(Error::io(
+                "sending a part",
+                std::io::ErrorKind::InvalidInput.into(),
+            ));
+        }
+        let source = Source::new(content, Bytes::new());
+        // At most 10,000.
+        let sent = Box::pin(self.parts.send_one(&source, number as i32, 0..length)).await;
+        sent.map_err(|failure| failure.at("uploading"))
+    }
+
+    async fn finish(
+        self: Box<Self>,
+        draft: Draft,
+        sums: &Checksums,
+        body: Content,
+    ) -> Result<Box<dyn RemoteUpload>> {
+        let this = *self;
+        let length = this.core.part_size();
+        let meta = described(draft, sums)?;
+        let outside = Outside::behind(&this.key, &meta, sums, &this.id)?;
+        let source = Source::new(body, outside.tail.clone());
+        if source.len() > length.saturating_mul(MOST_PARTS) {
+            return Err(too_large(length, source.len()));
+        }
+        let sent = Box::pin(this.parts.send_rest(&source, length)).await;
+        sent.map_err(|failure| failure.at("uploading"))?;
+        let job = Job {
+            name: this.core.name(&this.key),
+            core: this.core,
+            key: this.key,
+            id: this.id,
+            meta,
+            outside,
+            source,
+        };
+        let parts = Some(this.parts);
+        Ok(Box::new(Upload { job, parts }))
+    }
+}
+
+fn too_large(part: u64, size: u64) -> Error {
+    Error::TooLarge {
+        size,
+        limit: part.saturating_mul(MOST_PARTS),
+    }
+}
