@@ -92,26 +92,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     // Boxed: the client of S3 is set up in a large future.
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
-    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
-    let relay = relay(&config, &background)?;
-    let actions = Box::pin(actions::open(
-        &config,
-        &tiers,
-        Arc::new(relay.clone()),
-        &tiers.tasks(),
-    ))
-    .await?;
     let links = links(&config, &listeners);
-    let elsewhere = Elsewhere::new(relay, config.gha.forward_unknown_to.clone());
-    let app = App::new(
-        cache,
-        actions,
-        auth,
-        limits(&config),
-        links,
-        elsewhere,
-        requests.clone(),
-    );
+    let app = Box::pin(app(&config, &tiers, auth, links, (&requests, &background))).await?;
     let metrics = Arc::new(Metrics::new());
     samples::connect(&metrics, &tiers, &app);
     let connections = Connections::new(config.limits.keep_alive);
@@ -158,6 +140,31 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     announce(&server);
     Ok(server)
+}
+
+/// What front-ends use. Requests end before what runs in the background, and with that the way to other servers.
+async fn app(
+    config: &Config,
+    tiers: &Tiers,
+    auth: Authenticator,
+    links: Links,
+    (requests, background): (&Tasks, &Tasks),
+) -> Result<App, StartError> {
+    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
+    let relay = relay(config, background)?;
+    let herald = Arc::new(relay.clone());
+    let actions = actions::open(config, tiers, herald, &tiers.tasks()).await?;
+    let elsewhere = Elsewhere::new(relay, config.gha.forward_unknown_to.clone());
+    let tasks = requests.clone();
+    Ok(App::new(
+        cache,
+        actions,
+        auth,
+        limits(config),
+        links,
+        elsewhere,
+        tasks,
+    ))
 }
 
 /// Connections served at once: what is configured, or as many as the limit of open files leaves beside
