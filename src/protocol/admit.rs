@@ -58,25 +58,10 @@ pub async fn admit(
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
     let mut report = begin(protocol, route);
-    let checked = match caller {
-        Ok(caller) => {
-            name(&mut report, &caller);
-            check(&parts, &report).map(|()| caller)
-        }
-        Err(error) => Err(error.into()),
-    };
-    match checked {
-        Ok(caller) => Ok(Admitted {
-            caller,
-            parts,
-            body,
-            report,
-        }),
-        Err(failure) => {
-            app.discard(&parts, body);
-            Err((failure, report))
-        }
+    if let Ok(caller) = &caller {
+        name(&mut report, caller);
     }
+    let_in(app, caller.map_err(Failure::from), parts, body, report)
 }
 
 /// [`admit`] for the requests that end an upload: a save can outlive its token, so one that has expired is
@@ -103,7 +88,19 @@ pub async fn admit_late(
             None => Err(error.into()),
         },
     };
-    match bearer.and_then(|bearer| check(&parts, &report).map(|()| bearer)) {
+    let_in(app, bearer, parts, body, report)
+}
+
+/// The last step of both: `caller` is who is asking, if that is known.
+#[expect(clippy::result_large_err, reason = "handed on as it is by both callers")]
+fn let_in<C>(
+    app: &App,
+    caller: Result<C, Failure>,
+    parts: Parts,
+    body: Body,
+    report: Report,
+) -> Result<Admitted<C>, (Failure, Report)> {
+    match caller.and_then(|caller| check(&parts, &report).map(|()| caller)) {
         Ok(caller) => Ok(Admitted {
             caller,
             parts,
