@@ -105,6 +105,15 @@ impl Upload {
         *self.sender() = Some(Sender::new(ahead, self.path(Which::Data)));
     }
 
+    /// Bytes of a block were written to a file.
+    pub(super) fn grew(&self, file: Which, bytes: std::ops::Range<u64>) {
+        if file == Which::Data
+            && let Some(sender) = &*self.sender()
+        {
+            sender.grew(bytes);
+        }
+    }
+
     /// Whoever sends parts of the body. It hears of nothing any more.
     pub(super) fn take_sender(&self) -> Option<Sender> {
         self.sender().take()
@@ -196,7 +205,7 @@ impl Upload {
         if extent.file == Which::Data
             && let Some(sender) = &*self.sender()
         {
-            sender.arrived(&extent, number);
+            sender.arrived(extent.at, number);
         }
         drop(ordered);
         self.free(unneeded.into_iter().map(|block| block.extent.clone()));

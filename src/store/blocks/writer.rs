@@ -252,8 +252,10 @@ impl Job {
                 None => self.file.insert(upload.open(self.claim.extent().file)?),
             };
             self.claim.will_write(self.written + length);
-            sys::write_all_vectored_at(file, &self.frames, self.claim.extent().at + self.written)
+            let start = self.claim.extent().at + self.written;
+            sys::write_all_vectored_at(file, &self.frames, start)
                 .map_err(|error| refused("writing a block", error, length))?;
+            upload.grew(self.claim.extent().file, start..start + length);
             self.written += length;
             self.frames.clear();
         }

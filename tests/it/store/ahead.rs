@@ -105,6 +105,43 @@ async fn a_commit_sends_only_the_rest() {
 }
 
 #[tokio::test]
+async fn a_long_block_is_sent_before_its_end() {
+    let pair = Pair::new().await;
+    let (dir, _) = pair.disk.blocks().await.unwrap();
+    let bytes = body(5 * PART + MIB, 1);
+    let upload = begin(&pair.tiered, &dir, "a", 1).await;
+    let mut writer = upload.writer(Place::Whole, Some(bytes.len() as u64)).await.unwrap();
+    for piece in bytes[..5 * PART].chunks(200_000) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    sent(&pair.s3, 4).await;
+    writer.write(Bytes::copy_from_slice(&bytes[5 * PART..])).await.unwrap();
+    writer.finish().await.unwrap();
+    put(&pair.tiered, "a", &upload, bytes.len()).await.unwrap();
+    upload.remove().await;
+    check(&pair, "a", &bytes).await;
+}
+
+#[tokio::test]
+async fn a_long_block_that_breaks_off_and_comes_again_with_other_bytes_is_what_came_last() {
+    let pair = Pair::new().await;
+    let (dir, _) = pair.disk.blocks().await.unwrap();
+    let (torn, bytes) = (body(5 * PART, 1), body(5 * PART, 2));
+    let upload = begin(&pair.tiered, &dir, "a", 1).await;
+    let mut writer = upload.writer(id(0), Some(bytes.len() as u64)).await.unwrap();
+    for piece in torn[..4 * PART + MIB].chunks(200_000) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    sent(&pair.s3, 4).await;
+    drop(writer);
+    send(&upload, id(0), &bytes).await;
+    upload.arrange(&[name_of(0)]).await.unwrap();
+    put(&pair.tiered, "a", &upload, bytes.len()).await.unwrap();
+    upload.remove().await;
+    check(&pair, "a", &bytes).await;
+}
+
+#[tokio::test]
 async fn short_bodies_are_one_request_as_ever() {
     let pair = Pair::new().await;
     let (dir, _) = pair.disk.blocks().await.unwrap();

@@ -1,13 +1,14 @@
 //! Sends parts of a body to the far tier while the others arrive ([`crate::store::ahead`]).
 //!
-//! A part is sent when all its bytes are complete at one place in the data file, on the guess that they stay
-//! there. When the body is put together, the guess is held against it ([`progress`]); one part that is something
+//! A part is sent when all its bytes were written at one place in the data file, on the guess that their blocks
+//! become complete and stay there. When the body is put together, the guess is held against it ([`progress`]); one part that is something
 //! else makes all of them void. Nobody waits for any of this before then, and then only a while for parts that are
 //! under way. A part that fails ends it.
 
 mod progress;
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::progress::{Change, Progress};
-use super::block::{Extent, Segment};
+use super::block::Segment;
 use crate::store::ahead::{Ahead, Sending, Sent};
 use crate::store::content::EntryFile;
 use crate::store::remote::RemoteParts;
@@ -56,9 +57,14 @@ impl Sender {
         }
     }
 
-    /// A block in the data file is complete. Never waits.
-    pub(super) fn arrived(&self, extent: &Extent, number: u32) {
-        let change = self.line.progress().add(extent, number);
+    /// The block in the data file that begins at `at` is complete, with all its bytes told before. Never waits.
+    pub(super) fn arrived(&self, at: u64, number: u32) {
+        self.line.progress().complete(at, number);
+    }
+
+    /// These bytes of a block in the data file were written. Never waits.
+    pub(super) fn grew(&self, bytes: Range<u64>) {
+        let change = self.line.progress().grow(bytes);
         match change {
             Change::None => {}
             Change::Begin => {

@@ -1,14 +1,15 @@
 //! Which parts of a body can be sent, which are, and whether they are what the body became.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
-use crate::store::blocks::block::{Extent, Segment};
+use crate::store::blocks::block::Segment;
 use crate::store::blocks::intervals::Intervals;
 
 /// So many parts have to be ready before the first one is sent: a shorter body is one request in the end.
 const LEAST: usize = 3;
 
-/// What a complete block changes.
+/// What more bytes change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// Nothing yet.
@@ -30,9 +31,10 @@ pub(super) enum Change {
 pub(super) struct Progress {
     /// Length of a part in bytes.
     part: u64,
-    /// Bytes of the data file that are complete, whether or not they are at their place in the end.
+    /// Bytes of the data file that were written, whether or not their blocks become complete and are at their
+    /// places in the end.
     present: Intervals,
-    /// The number of each block by its first byte in the data file.
+    /// The number of each complete block by its first byte in the data file.
     blocks: HashMap<u64, u32>,
     /// Parts that can be sent, counted from 0.
     ready: VecDeque<u64>,
@@ -55,9 +57,9 @@ impl Progress {
         }
     }
 
-    /// A block in the data file is complete.
-    pub(super) fn add(&mut self, extent: &Extent, number: u32) -> Change {
-        let range = extent.range();
+    /// These bytes of a block in the data file were written. It need not be complete: a long block should not
+    /// wait for its end. Should it break off, its bytes belong to no block of the body, or come again.
+    pub(super) fn grow(&mut self, range: Range<u64>) -> Change {
         if self.closed || range.is_empty() {
             return Change::None;
         }
@@ -66,7 +68,6 @@ impl Progress {
             return Change::Void;
         }
         self.present.insert(range.clone());
-        self.blocks.insert(range.start, number);
         let before = self.ready.len();
         for part in range.start / self.part..range.end.div_ceil(self.part) {
             if self.present.covers(&(part * self.part..(part + 1) * self.part)) {
@@ -80,6 +81,13 @@ impl Progress {
                 Change::Begin
             }
             _ => Change::None,
+        }
+    }
+
+    /// The block in the data file that begins at `at` is complete.
+    pub(super) fn complete(&mut self, at: u64, number: u32) {
+        if !self.closed {
+            self.blocks.insert(at, number);
         }
     }
 
@@ -125,7 +133,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::blocks::block::{Block, Which};
+    use crate::store::blocks::block::{Block, Extent, Which};
+
+    impl Progress {
+        /// A block that comes at once.
+        fn add(&mut self, extent: &Extent, number: u32) -> Change {
+            let change = self.grow(extent.range());
+            self.complete(extent.at, number);
+            change
+        }
+    }
 
     fn extent(file: Which, at: u64, length: u64) -> Extent {
         Extent { file, at, length }
@@ -168,6 +185,35 @@ mod tests {
         assert_eq!(add(30, 5), Change::More);
         let order: Vec<u64> = std::iter::from_fn(|| progress.begin()).collect();
         assert_eq!(order, [1, 0, 2, 3]);
+        assert!(!progress.is_ready());
+    }
+
+    #[test]
+    fn a_long_block_does_not_wait_for_its_end() {
+        let mut progress = Progress::new(10);
+        assert_eq!(progress.grow(0..25), Change::None);
+        assert_eq!(progress.grow(25..31), Change::Begin);
+        assert_eq!(progress.grow(31..39), Change::None);
+        assert_eq!(progress.grow(39..40), Change::More);
+        assert_eq!(std::iter::from_fn(|| progress.begin()).count(), 4);
+        // Until it is complete, it is nothing of the body.
+        let body = [data(0, 40, 7)];
+        assert!(!progress.fits(&body));
+        progress.complete(0, 7);
+        assert!(progress.fits(&body));
+    }
+
+    #[test]
+    fn a_block_that_broke_off_voids_what_was_sent_of_it() {
+        let mut progress = Progress::new(10);
+        assert_eq!(progress.grow(0..35), Change::Begin);
+        while progress.begin().is_some() {}
+        assert!(!progress.fits(&[segment(0, Which::More, 0, 50, 3)]));
+        assert_eq!(
+            progress.grow(0..5),
+            Change::Void,
+            "it comes again at the same place"
+        );
         assert!(!progress.is_ready());
     }
 
