@@ -110,12 +110,18 @@ async fn a_long_block_is_sent_before_its_end() {
     let (dir, _) = pair.disk.blocks().await.unwrap();
     let bytes = body(5 * PART + MIB, 1);
     let upload = begin(&pair.tiered, &dir, "a", 1).await;
-    let mut writer = upload.writer(Place::Whole, Some(bytes.len() as u64)).await.unwrap();
+    let mut writer = upload
+        .writer(Place::Whole, Some(bytes.len() as u64))
+        .await
+        .unwrap();
     for piece in bytes[..5 * PART].chunks(200_000) {
         writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
     sent(&pair.s3, 4).await;
-    writer.write(Bytes::copy_from_slice(&bytes[5 * PART..])).await.unwrap();
+    writer
+        .write(Bytes::copy_from_slice(&bytes[5 * PART..]))
+        .await
+        .unwrap();
     writer.finish().await.unwrap();
     put(&pair.tiered, "a", &upload, bytes.len()).await.unwrap();
     upload.remove().await;
