@@ -56,7 +56,11 @@ pub(super) async fn open(
     };
     let actions = Actions::open(parts, tasks).await;
     if let (Some(shared), None) = (shared, &config.gha.signing_key_file) {
-        actions.share_key(shared, server.key).await;
+        let tried = actions.share_key(shared, server.key);
+        // Others are asked at once for what this server has signed.
+        if config.gha.advertise_url.is_some() {
+            tried.await;
+        }
     }
     Ok(actions)
 }

@@ -50,7 +50,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the tiers, binds the listeners and serves. Never waits for an issuer or a bucket.
+    /// Opens the tiers, binds the listeners and serves. Never waits for an issuer; for a bucket only if there
+    /// is no disk, and, for some seconds, with `gha.advertise_url`: to know the other servers and the key of all.
     ///
     /// # Errors
     /// [`StartError`], with the key of the configuration and the remedy.

@@ -156,8 +156,9 @@ impl Actions {
     }
 
     /// Seals with the same key as the other servers of a bucket; `own` becomes it if there is none yet.
-    pub async fn share_key(&self, shared: Arc<dyn Shared>, own: SigningKey) {
-        self.0.sealers.share(shared, own, &self.0.tasks).await;
+    /// That happens in the background; the answer is for who wants to wait for the first attempt.
+    pub fn share_key(&self, shared: Arc<dyn Shared>, own: SigningKey) -> impl Future<Output = ()> + use<> {
+        self.0.sealers.share(shared, own, &self.0.tasks)
     }
 
     /// Figures of this moment.

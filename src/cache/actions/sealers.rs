@@ -44,43 +44,54 @@ impl Sealers {
         outcome
     }
 
-    /// Agrees with the other servers of the bucket: whoever was there first has made the key. Waits for that
-    /// for a moment only; until then URLs are good on this server.
-    pub(super) async fn share(&self, shared: Arc<dyn Shared>, own: SigningKey, tasks: &Tasks) {
-        let (agreed, first) = tokio::sync::oneshot::channel::<()>();
+    /// Agrees with the other servers of the bucket in the background: whoever was there first has made the key.
+    /// Until then URLs are good on this server. Whoever wants to wait for the first attempt, and for
+    /// [`RETRY`] at most, awaits the answer.
+    pub(super) fn share(
+        &self,
+        shared: Arc<dyn Shared>,
+        own: SigningKey,
+        tasks: &Tasks,
+    ) -> impl Future<Output = ()> + use<> {
+        let (tried, first) = tokio::sync::oneshot::channel::<()>();
         let (this, stopping) = (self.clone(), tasks.stopping());
         drop(tasks.spawn(async move {
-            let keep = this.keep_shared(&*shared, own, agreed);
+            let keep = this.keep_shared(&*shared, own, tried);
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = keep => {}
             }
         }));
-        let _agreed = tokio::time::timeout(RETRY, first).await;
+        async move {
+            let _tried = tokio::time::timeout(RETRY, first).await;
+        }
     }
 
     async fn keep_shared(
         &self,
         shared: &dyn Shared,
         mut key: SigningKey,
-        agreed: tokio::sync::oneshot::Sender<()>,
+        tried: tokio::sync::oneshot::Sender<()>,
     ) {
-        let mut agreed = Some(agreed);
+        let mut tried = Some(tried);
         loop {
-            match agree(shared, &key).await {
+            let outcome = agree(shared, &key).await;
+            let pausing = match outcome {
                 Ok(common) => {
                     if common.as_bytes() != key.as_bytes() {
                         self.put_first(&common);
                         key = common;
                     }
-                    agreed.take();
-                    pause(REFRESH).await;
+                    REFRESH
                 }
                 Err(error) => {
                     tracing::debug!("the key for URLs is not agreed on yet: {}", chain(&error));
-                    pause(RETRY).await;
+                    RETRY
                 }
-            }
+            };
+            // Dropped, it wakes whoever waits.
+            tried.take();
+            pause(pausing).await;
         }
     }
 

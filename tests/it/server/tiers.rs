@@ -61,6 +61,19 @@ async fn what_one_server_stores_another_one_serves() {
 }
 
 #[tokio::test]
+async fn a_start_does_not_wait_for_a_bucket_that_never_answers() {
+    let s3 = Arc::new(S3Server::memory());
+    let gate = Gate::new();
+    s3.faults().always(Which::any(), Action::Hold(gate.clone()));
+    // Less than any of our own time limits.
+    let limit = std::time::Duration::from_secs(4);
+    let started = tokio::time::timeout(limit, server(&s3, |_| {})).await;
+    let server = started.expect("a start that does not wait");
+    assert_eq!(server.anonymous().get("/nothing").await.status, 401);
+    gate.open();
+}
+
+#[tokio::test]
 async fn a_body_that_cannot_be_finished_is_cut() {
     let s3 = Arc::new(S3Server::memory());
     let mut one = server(&s3, |_| {}).await;
