@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::index::{Listed, Record, Room};
+use super::index::{Record, Room};
 use super::note::Note;
 use super::uploads::{Done, Upload};
 use super::{Actions, CacheKey, EntryId, Error, Party, Result, UploadId, Version};
@@ -162,17 +162,8 @@ impl Actions {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
         };
-        let entry = Listed {
-            room: note.room.clone(),
-            version: note.version.clone(),
-            key: note.key.clone(),
-            record,
-        };
-        let catalog = &self.0.catalog;
-        tokio::join!(
-            catalog.commit(&note.room, &note.version, &note.key, record),
-            self.tell_others(&entry)
-        );
+        let entry = note.listed(record);
+        tokio::join!(self.0.catalog.commit(entry.clone()), self.tell_others(&entry));
     }
 
     /// The entry that a repeated call means, also after a restart or on another server: a client that was

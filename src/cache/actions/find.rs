@@ -120,9 +120,11 @@ impl Actions {
         catalog.forget(entry).await;
         let record = Record::at(meta.origin.stored, meta.size, &meta.etag);
         if let Some(record) = record {
-            catalog
-                .commit(&entry.room, &entry.version, &entry.key, record)
-                .await;
+            let entry = Listed {
+                record,
+                ..entry.clone()
+            };
+            catalog.commit(entry).await;
         }
         Ok(record)
     }

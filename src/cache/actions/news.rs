@@ -70,13 +70,7 @@ impl Actions {
         let ticket = read(message).ok_or(TicketError::Forged)?;
         let sealed = self.0.sealers.open(&ticket, SystemTime::now())?;
         let entry = decode(&sealed).ok_or(TicketError::Forged)?;
-        let Listed {
-            room,
-            version,
-            key,
-            record,
-        } = entry;
-        self.0.catalog.learn(&room, &version, &key, record).await;
+        self.0.catalog.learn(entry).await;
         Ok(())
     }
 }

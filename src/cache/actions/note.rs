@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::index::Room;
+use super::index::{Listed, Record, Room};
 use super::{CacheKey, Version};
 use crate::store::StoreKey;
 
@@ -29,6 +29,16 @@ pub(super) struct Note {
 const FORMAT: u8 = 1;
 
 impl Note {
+    /// The entry as the catalog has it.
+    pub(super) fn listed(&self, record: Record) -> Listed {
+        Listed {
+            room: self.room.clone(),
+            version: self.version.clone(),
+            key: self.key.clone(),
+            record,
+        }
+    }
+
     /// The bytes that are kept: the form, then every part with its length (4 bytes, big endian).
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];

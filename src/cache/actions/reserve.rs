@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::index::{Listed, Room};
+use super::index::Room;
 use super::note::Note;
 use super::permit::Permission;
 use super::uploads::Upload;
@@ -71,13 +71,7 @@ impl Actions {
             // Saved on another server a moment ago. Whoever is in the bucket first wins.
             return Ok(());
         }
-        let gone = Listed {
-            room: note.room.clone(),
-            version: note.version.clone(),
-            key: note.key.clone(),
-            record,
-        };
-        catalog.forget(&gone).await;
+        catalog.forget(&note.listed(record)).await;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chacha::cache::actions::catalog::{Catalog, Parts};
-use chacha::cache::actions::index::{Record, Room};
+use chacha::cache::actions::index::{Listed, Record, Room};
 use chacha::cache::actions::ledger::Site;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Store;
@@ -14,6 +14,15 @@ use chacha::tasks::Tasks;
 
 use crate::store::support::*;
 use crate::support::s3::{Action, Gate, Kind, S3Server};
+
+fn listed(text: &str, record: Record) -> Listed {
+    Listed {
+        room: room(),
+        version: version(),
+        key: name(text),
+        record,
+    }
+}
 
 /// A server on a bucket, without a disk.
 struct Server {
@@ -37,10 +46,7 @@ impl Server {
     }
 
     async fn commit(&self, text: &str) {
-        let record = record(text);
-        self.catalog
-            .commit(&room(), &version(), &name(text), record)
-            .await;
+        self.catalog.commit(listed(text, record(text))).await;
     }
 
     /// Asks again and again: the bucket is asked once a second.
@@ -175,9 +181,7 @@ async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
         let commits = (0..200).map(|nth| {
             let (catalog, text) = (&catalog, format!("{round}-{nth}"));
             async move {
-                catalog
-                    .commit(&room(), &version(), &name(&text), record(&text))
-                    .await;
+                catalog.commit(listed(&text, record(&text))).await;
             }
         });
         futures_util::future::join_all(commits).await;
@@ -209,7 +213,7 @@ async fn evicted_entries_are_forgotten() {
         let key = key.with_version(version().text().clone());
         let put = put(&*rig.disk, &rig.disk.spools(), &key, b"bytes").await;
         let record = Record::now(5, &put.unwrap().etag).unwrap();
-        catalog.commit(&room(), &version(), &name(text), record).await;
+        catalog.commit(listed(text, record)).await;
         if text == "gone" {
             assert!(rig.disk.delete(&key, Default::default()).await.unwrap());
         }

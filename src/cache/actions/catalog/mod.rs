@@ -154,9 +154,8 @@ impl Catalog {
     /// An entry was committed here: it is found from now on. Returns when a restart will know it and other
     /// servers can learn of it; what fails there is logged and, for the others, tried again later. Dropping
     /// the future changes nothing of that.
-    pub async fn commit(&self, room: &Room, version: &Version, key: &CacheKey, record: Record) {
-        let entry = listed(room, version, key, record);
-        self.shared.index.insert(room, version, key, record);
+    pub async fn commit(&self, entry: Listed) {
+        self.insert(&entry);
         let this = self.clone();
         let told = self.shared.tasks.spawn(async move {
             let (record, shelf) = (telling::encode(&entry), entry.room.shelf());
@@ -172,13 +171,18 @@ impl Catalog {
     }
 
     /// Another server says that an entry was committed. `false` if it was known, or a newer one is.
-    pub async fn learn(&self, room: &Room, version: &Version, key: &CacheKey, record: Record) -> bool {
-        let news = self.shared.index.insert(room, version, key, record);
+    pub async fn learn(&self, entry: Listed) -> bool {
+        let news = self.insert(&entry);
         if news {
-            self.keep(vec![Item::Committed(listed(room, version, key, record))])
-                .await;
+            self.keep(vec![Item::Committed(entry)]).await;
         }
         news
+    }
+
+    /// `false` if nothing changed.
+    fn insert(&self, entry: &Listed) -> bool {
+        let index = &self.shared.index;
+        index.insert(&entry.room, &entry.version, &entry.key, entry.record)
     }
 
     /// The bytes of an entry are gone: it is not found any more, unless it was replaced since.
@@ -230,15 +234,6 @@ impl Catalog {
         if let Some(ledger) = self.shared.ledger.as_ref().filter(|_| !items.is_empty()) {
             let _kept = ledger.append(items).await;
         }
-    }
-}
-
-fn listed(room: &Room, version: &Version, key: &CacheKey, record: Record) -> Listed {
-    Listed {
-        room: room.clone(),
-        version: version.clone(),
-        key: key.clone(),
-        record,
     }
 }
 

@@ -157,13 +157,16 @@ fn entry(text: &str) -> Listed {
         size: 7,
         tag: [1; 16],
     };
-    listed(&room("tenant"), &version(), &key(text), record)
+    Listed {
+        room: room("tenant"),
+        version: version(),
+        key: key(text),
+        record,
+    }
 }
 
 async fn commit(catalog: &Catalog, entry: &Listed) {
-    catalog
-        .commit(&entry.room, &entry.version, &entry.key, entry.record)
-        .await;
+    catalog.commit(entry.clone()).await;
 }
 
 /// What a look-up of these keys finds in the namespace of [`entry`].
@@ -243,8 +246,7 @@ async fn callers_at_once_share_one_listing() {
 async fn a_journal_that_hangs_costs_bounded_time_once() {
     let journal = Memory::new();
     let two = over(&journal);
-    two.learn(&room("tenant"), &version(), &key("old"), entry("old").record)
-        .await;
+    two.learn(entry("old")).await;
     journal.turns.forget_permits(1 << 20);
     let begin = Instant::now();
     assert_eq!(find(&two, &["new", "o"]).await.unwrap(), "old");
@@ -268,8 +270,7 @@ async fn a_journal_that_hangs_costs_bounded_time_once() {
 async fn a_journal_that_fails_changes_nothing_and_is_left_alone_for_a_second() {
     let journal = Memory::new();
     let two = over(&journal);
-    two.learn(&room("tenant"), &version(), &key("old"), entry("old").record)
-        .await;
+    two.learn(entry("old")).await;
     journal.down.store(true, Ordering::SeqCst);
     for _ in 0..3 {
         assert_eq!(find(&two, &["o"]).await.unwrap(), "old");
