@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use url::Url;
 
 pub use ahead::{Ahead, Sent};
-pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource};
+pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
 pub use error::{Error, RemoteFault, Result};
 pub use key::{Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};

@@ -17,7 +17,7 @@ use super::sums::PartSums;
 use super::upload::{Upload, refused};
 use super::{BlocksError, Place};
 use crate::store::Error;
-use crate::store::spool::{ATTEMPTS, BATCH, Batch, SpoolWriter, make_way};
+use crate::store::spool::{ATTEMPTS, Batch, SpoolWriter, make_way};
 use crate::sys;
 
 /// A block on its way. Dropped before [`BlockWriter::finish`], it never arrived; so it must be after a dropped
@@ -117,6 +117,11 @@ impl Known {
     async fn new(upload: &Arc<Upload>, place: Place, length: u64) -> Result<Self, BlocksError> {
         let claim = Claim::new(upload, &place, length).await?;
         let epoch = claim.epoch();
+        let batch = match claim.extent() {
+            // Shorter than a batch, and written in one piece with its record.
+            extent if extent.file == Which::Log => Batch::at(0),
+            extent => Batch::at(extent.at),
+        };
         let job = Job {
             sums: PartSums::new(claim.extent().phase()),
             claim,
@@ -132,22 +137,20 @@ impl Known {
             epoch,
             declared: length,
             received: 0,
-            batch: Batch::default(),
+            batch,
             job: Some(Box::new(job)),
             flight: None,
         })
     }
 
-    async fn write(&mut self, chunk: Bytes) -> Result<(), BlocksError> {
+    async fn write(&mut self, mut chunk: Bytes) -> Result<(), BlocksError> {
         self.upload.state().check_writer(self.epoch)?;
         let received = self.received + chunk.len() as u64;
         if received > self.declared {
             return Err(self.wrong_size(received));
         }
         self.received = received;
-        self.batch.push(chunk);
-        // What goes into the log is shorter than a batch.
-        if self.batch.len() >= BATCH {
+        while self.batch.fill(&mut chunk) {
             self.flush(false).await?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::Residency;
 use crate::sys;
 
 /// An open file of a tier. Its bytes never change; it may be unlinked while readers hold it.
@@ -25,6 +26,11 @@ pub trait EntryFile: std::fmt::Debug + Send + Sync + 'static {
     /// `InvalidData` if the bytes are damaged (the tier then drops the entry), `UnexpectedEof` if
     /// the file is shorter than its entry, and whatever the operating system says.
     fn verify(&self, range: Range<u64>) -> io::Result<()>;
+
+    /// What was found in the page cache a moment ago, if the file remembers it.
+    fn residency(&self) -> Option<&Residency> {
+        None
+    }
 
     /// Whether bytes may be missing still.
     fn is_growing(&self) -> bool {
@@ -125,19 +131,20 @@ impl FileRange {
 
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.
     ///
-    /// Looks at a few pages only: the kernel reads ahead and evicts in steps of 128 KiB and more, and
-    /// the price of a wrong "yes" is one wait.
+    /// Looks at a few pages only, and not at those of a file that somebody looked at a moment ago: the price
+    /// of a wrong "yes" is one wait.
     pub fn is_hot(&self, length: u64) -> bool {
-        const STEP: u64 = 128 * 1024;
         let end = self.start.saturating_add(length).min(self.end);
         if end == self.start {
             return true;
         }
         let resident = |at| sys::is_resident(self.file(), at);
-        let length = end - self.start;
-        self.file.verified(self.start..end)
-            && resident(end - 1)
-            && (length <= STEP || resident(self.start) && resident(self.start + length / 2))
+        let range = self.start..end;
+        self.file.verified(range.clone())
+            && match self.file.residency() {
+                Some(residency) => residency.holds(&range, resident),
+                None => Residency::look_at(&range, &resident),
+            }
     }
 
     /// Blocking: brings the first `length` bytes into the page cache and checks them.

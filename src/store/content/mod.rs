@@ -8,6 +8,7 @@
 mod file;
 mod pieces;
 mod remote;
+mod residency;
 
 use std::ops::Range;
 
@@ -16,6 +17,7 @@ use bytes::Bytes;
 pub use file::{EntryFile, FileRange};
 pub use pieces::Pieces;
 pub use remote::{RemoteRange, RemoteSource};
+pub use residency::Residency;
 
 /// The bytes of one entry, or a part of them.
 #[derive(Debug, Clone)]

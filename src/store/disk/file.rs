@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use super::Digest;
 use super::core::Core;
 use super::format::Flaw;
-use crate::store::EntryFile;
 use crate::store::spool::Checksums;
+use crate::store::{EntryFile, Residency};
 use crate::sys;
 
 /// The file of one version of an entry. See [`EntryFile`].
@@ -22,6 +22,7 @@ pub(super) struct DiskFile {
     owner: Owner,
     /// What has to be checked still; `None` if every byte is known to be intact.
     unchecked: Option<Unchecked>,
+    residency: Residency,
     damaged: AtomicBool,
 }
 
@@ -59,15 +60,9 @@ struct Unchecked {
 }
 
 impl DiskFile {
-    /// A file whose body is known to be intact.
-    pub(super) fn intact(file: Arc<File>, metadata: &Metadata, owner: Owner) -> Arc<Self> {
-        Arc::new(Self {
-            file,
-            identity: Identity::of(metadata),
-            owner,
-            unchecked: None,
-            damaged: AtomicBool::new(false),
-        })
+    /// A file whose body of `size` bytes is known to be intact.
+    pub(super) fn intact(file: Arc<File>, metadata: &Metadata, owner: Owner, size: u64) -> Arc<Self> {
+        Self::new(file, metadata, owner, size, None)
     }
 
     /// A file whose body is checked block by block when it is read.
@@ -78,15 +73,28 @@ impl DiskFile {
         sums: Checksums,
     ) -> Arc<Self> {
         let words = sums.blocks().len().div_ceil(64);
+        let size = sums.size();
+        let unchecked = Unchecked {
+            left: AtomicU64::new(sums.blocks().len() as u64),
+            done: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            sums,
+        };
+        Self::new(file, metadata, owner, size, Some(unchecked))
+    }
+
+    fn new(
+        file: Arc<File>,
+        metadata: &Metadata,
+        owner: Owner,
+        size: u64,
+        unchecked: Option<Unchecked>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             file,
             identity: Identity::of(metadata),
             owner,
-            unchecked: Some(Unchecked {
-                left: AtomicU64::new(sums.blocks().len() as u64),
-                done: (0..words).map(|_| AtomicU64::new(0)).collect(),
-                sums,
-            }),
+            unchecked,
+            residency: Residency::new(size),
             damaged: AtomicBool::new(false),
         })
     }
@@ -142,6 +150,10 @@ impl EntryFile for DiskFile {
     fn verified(&self, range: Range<u64>) -> bool {
         let done = |unchecked: &Unchecked| blocks(&range).all(|block| unchecked.is_done(block));
         self.is_checked() || self.unchecked.as_ref().is_some_and(done)
+    }
+
+    fn residency(&self) -> Option<&Residency> {
+        Some(&self.residency)
     }
 
     fn verify(&self, range: Range<u64>) -> io::Result<()> {

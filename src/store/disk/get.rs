@@ -109,10 +109,10 @@ impl Core {
         }
         let checked = parsed.body.is_some() || trusted && !changed_since(&metadata, generation);
         let open = if checked {
-            DiskFile::intact(file, &metadata, owner)
+            DiskFile::intact(file, &metadata, owner, parsed.meta.size)
         } else if parsed.meta.size <= CHECK_WHOLE {
             check_whole(&file, &parsed.sums)?;
-            DiskFile::intact(file, &metadata, owner)
+            DiskFile::intact(file, &metadata, owner, parsed.meta.size)
         } else {
             DiskFile::unchecked(file, &metadata, owner, parsed.sums)
         };

@@ -219,7 +219,12 @@ impl Commit {
                 Opened::new(Entry { meta, content }, None, now())
             }
             _ => {
-                let file = DiskFile::intact(Arc::clone(temp.file()), metadata, self.owner.clone());
+                let file = DiskFile::intact(
+                    Arc::clone(temp.file()),
+                    metadata,
+                    self.owner.clone(),
+                    self.body.len(),
+                );
                 opened_file(file, Arc::clone(&self.meta))
             }
         }

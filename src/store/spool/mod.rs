@@ -23,7 +23,7 @@ pub(crate) use dir::{FOLDERS, room_for};
 pub(crate) use growth::Growth;
 pub(crate) use temp::{Lender, Temp, fresh};
 pub use writer::SpoolWriter;
-pub(crate) use writer::{ATTEMPTS, BATCH, Batch, make_way, refused};
+pub(crate) use writer::{ATTEMPTS, Batch, make_way, refused};
 
 use super::budget::Reservation;
 use super::{Content, FileRange, Sent};

@@ -16,8 +16,8 @@ use crate::store::budget::Reservation;
 use crate::store::{Error, Result};
 use crate::sys;
 
-/// Bytes that are written at once.
-pub(crate) const BATCH: usize = 256 * 1024;
+/// Bytes that are written at once, except at the ends of a body.
+const BATCH: usize = 256 * 1024;
 /// Shorter pieces are copied together, so that a trickle does not pin a network buffer per piece.
 const TINY: usize = 1024;
 /// How often a write is tried again after entries made way on a full volume.
@@ -56,7 +56,7 @@ impl SpoolWriter {
             dir,
             room,
             written: 0,
-            batch: Batch::default(),
+            batch: Batch::at(0),
             job: Some(Box::new(job)),
             flight: None,
         }
@@ -66,7 +66,7 @@ impl SpoolWriter {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::NoSpace`] or [`Error::Io`]; the body is lost then.
-    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+    pub async fn write(&mut self, mut chunk: Bytes) -> Result<()> {
         let written = self.written + chunk.len() as u64;
         self.dir.check_size(written)?;
         let needed = room_for(written);
@@ -74,8 +74,7 @@ impl SpoolWriter {
             self.room.ensure(needed, self.dir.step()).await?;
         }
         self.written = written;
-        self.batch.push(chunk);
-        if self.batch.len() >= BATCH {
+        while self.batch.fill(&mut chunk) {
             self.flush().await?;
         }
         Ok(())
@@ -163,21 +162,36 @@ fn lost() -> Error {
 }
 
 /// Frames that wait to be written.
-#[derive(Debug, Default)]
+///
+/// A batch ends where a multiple of [`BATCH`] does in the file. The page cache keeps what one call has written in
+/// as few pieces as its beginning is aligned for, and the fewer they are, the cheaper is the file to send.
+#[derive(Debug)]
 pub(crate) struct Batch {
     frames: Vec<Bytes>,
     tail: BytesMut,
-    length: usize,
+    room: usize,
 }
 
 impl Batch {
-    /// Bytes that wait.
-    pub(crate) fn len(&self) -> usize {
-        self.length
+    /// An empty batch of bytes that belong at `offset` of a file.
+    pub(crate) fn at(offset: u64) -> Self {
+        Self {
+            frames: Vec::new(),
+            tail: BytesMut::new(),
+            room: BATCH - (offset % BATCH as u64) as usize,
+        }
     }
 
-    pub(crate) fn push(&mut self, chunk: Bytes) {
-        self.length += chunk.len();
+    /// Takes from the front of `chunk` what fits. Answers whether something is left, for which the batch has to be
+    /// taken first. A full one waits for that: the last one then goes with the end of the body, in one hop.
+    pub(crate) fn fill(&mut self, chunk: &mut Bytes) -> bool {
+        let fitting = chunk.split_to(self.room.min(chunk.len()));
+        self.room -= fitting.len();
+        self.push(fitting);
+        !chunk.is_empty()
+    }
+
+    fn push(&mut self, chunk: Bytes) {
         if chunk.len() < TINY {
             self.tail.extend_from_slice(&chunk);
             return;
@@ -192,9 +206,12 @@ impl Batch {
         }
     }
 
+    /// All that waits, in order.
     pub(crate) fn take(&mut self) -> Vec<Bytes> {
         self.end_tail();
-        self.length = 0;
+        if self.room == 0 {
+            self.room = BATCH;
+        }
         std::mem::take(&mut self.frames)
     }
 }
@@ -236,5 +253,59 @@ impl Job {
         self.offset += self.length();
         self.frames.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lengths of the batches that frames of `frames` bytes make from `offset` on.
+    fn batches(offset: u64, frames: &[usize]) -> Vec<usize> {
+        let mut batch = Batch::at(offset);
+        let mut lengths = Vec::new();
+        let length = |frames: Vec<Bytes>| frames.iter().map(Bytes::len).sum::<usize>();
+        for frame in frames {
+            let mut chunk = Bytes::from(vec![7; *frame]);
+            while batch.fill(&mut chunk) {
+                lengths.push(length(batch.take()));
+            }
+        }
+        lengths.push(length(batch.take()));
+        lengths
+    }
+
+    #[test]
+    fn batches_end_where_the_page_cache_wants_it() {
+        assert_eq!(batches(0, &[15_588, BATCH, 100]), [BATCH, 15_688]);
+        assert_eq!(batches(10, &[BATCH, BATCH]), [BATCH - 10, BATCH, 10]);
+        assert_eq!(
+            batches(BATCH as u64 * 3, &[3 * BATCH + 1]),
+            [BATCH, BATCH, BATCH, 1]
+        );
+    }
+
+    #[test]
+    fn the_last_batch_is_not_empty() {
+        assert_eq!(batches(0, &[BATCH, BATCH]), [BATCH, BATCH]);
+        assert_eq!(batches(0, &[]), [0]);
+    }
+
+    #[test]
+    fn batches_keep_the_order_of_tiny_and_long_frames() {
+        let body: Vec<u8> = (0..700_000_u32).map(|at| (at % 251) as u8).collect();
+        let mut batch = Batch::at(99);
+        let (mut rest, mut found) = (Bytes::from(body.clone()), Vec::new());
+        for length in [1, 1023, 2048, 300_000, 5, 396_923].into_iter().cycle() {
+            let mut chunk = rest.split_to(length.min(rest.len()));
+            while batch.fill(&mut chunk) {
+                found.extend(batch.take().concat());
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        found.extend(batch.take().concat());
+        assert_eq!(found, body);
     }
 }

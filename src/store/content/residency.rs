@@ -1,0 +1,141 @@
+//! What was found in the page cache a moment ago.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
+/// Remembers for each block of a file that it was found in the page cache.
+///
+/// A look costs a system call for each place that is looked at, which was a tenth of the CPU time of a large
+/// read, and readers come in crowds: what one of them has found holds for the others for a moment. The kernel
+/// takes pages that were just read last of all; the price of a wrong "yes" is one wait.
+#[derive(Debug)]
+pub struct Residency {
+    length: u64,
+    /// The second in which a block was found; 0: never.
+    found: Box<[AtomicU32]>,
+}
+
+impl Residency {
+    /// Bytes of a block.
+    pub const BLOCK: u64 = 1 << 20;
+    /// What is looked at stands for so many bytes around it: the kernel reads ahead and evicts in such steps.
+    const STEP: u64 = 128 << 10;
+    /// For how many seconds at most a block is taken to stay.
+    const STAYS: u32 = 2;
+
+    /// Of a body of `length` bytes at the beginning of a file, of which nothing is known.
+    pub fn new(length: u64) -> Self {
+        Self {
+            length,
+            found: (0..length.div_ceil(Self::BLOCK))
+                .map(|_| AtomicU32::new(0))
+                .collect(),
+        }
+    }
+
+    /// Whether all of `range` is in the page cache, if `look` tells of one byte whether it is.
+    pub fn holds(&self, range: &Range<u64>, look: impl Fn(u64) -> bool) -> bool {
+        self.holds_at(now(), range, look)
+    }
+
+    fn holds_at(&self, now: u32, range: &Range<u64>, look: impl Fn(u64) -> bool) -> bool {
+        let mut at = range.start;
+        while at < range.end {
+            let block = at / Self::BLOCK;
+            let whole = block * Self::BLOCK..((block + 1) * Self::BLOCK).min(self.length);
+            let end = range.end.min(whole.end);
+            let Some(found) = self.found.get(block as usize) else {
+                return false;
+            };
+            if now.wrapping_sub(found.load(Relaxed)) >= Self::STAYS {
+                if Self::look_at(&whole, &look) {
+                    found.store(now, Relaxed);
+                } else if (at..end) == whole || !Self::look_at(&(at..end), &look) {
+                    return false;
+                }
+            }
+            at = end;
+        }
+        true
+    }
+
+    /// Looks at a few bytes of `range`, which is at most a block, without remembering anything.
+    pub fn look_at(range: &Range<u64>, look: &impl Fn(u64) -> bool) -> bool {
+        let length = range.end - range.start;
+        look(range.end - 1) && (length <= Self::STEP || look(range.start) && look(range.start + length / 2))
+    }
+}
+
+/// Seconds since the process began to ask, from [`Residency::STAYS`] on: "never" is long ago from the start.
+fn now() -> u32 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    (START.elapsed().as_secs() as u32).wrapping_add(Residency::STAYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Asks once and answers what was said and where it looked.
+    fn ask(residency: &Residency, now: u32, range: Range<u64>, cold: &[u64]) -> (bool, Vec<u64>) {
+        let looked = RefCell::new(Vec::new());
+        let held = residency.holds_at(now, &range, |at| {
+            looked.borrow_mut().push(at);
+            !cold.contains(&at)
+        });
+        (held, looked.into_inner())
+    }
+
+    #[test]
+    fn a_block_is_looked_at_once_and_again_when_the_moment_is_over() {
+        let residency = Residency::new(3 * MIB);
+        let block = MIB..2 * MIB;
+        let looks = vec![2 * MIB - 1, MIB, MIB + MIB / 2];
+        assert_eq!(ask(&residency, 2, block.clone(), &[]), (true, looks.clone()));
+        assert_eq!(ask(&residency, 2, block.clone(), &[]), (true, vec![]));
+        assert_eq!(ask(&residency, 3, MIB + 5..MIB + 9, &[]), (true, vec![]));
+        assert_eq!(ask(&residency, 4, block, &[]), (true, looks));
+    }
+
+    #[test]
+    fn nothing_is_known_at_the_start() {
+        assert!(now() >= Residency::STAYS);
+        let found = ask(&Residency::new(10), Residency::STAYS, 0..10, &[9]);
+        assert_eq!(found, (false, vec![9]));
+    }
+
+    #[test]
+    fn what_was_cold_is_looked_at_again() {
+        let residency = Residency::new(MIB);
+        assert!(!ask(&residency, 2, 0..MIB, &[MIB / 2]).0);
+        assert_eq!(ask(&residency, 2, 0..MIB, &[]).1.len(), 3);
+    }
+
+    #[test]
+    fn a_hot_part_of_a_cold_block_is_hot_but_says_nothing_of_the_rest() {
+        let residency = Residency::new(2 * MIB);
+        assert!(ask(&residency, 2, 0..4096, &[MIB - 1]).0);
+        assert!(!ask(&residency, 2, 0..MIB, &[MIB - 1]).0);
+        assert!(!ask(&residency, 2, MIB - 10..MIB + 10, &[MIB - 1]).0);
+    }
+
+    #[test]
+    fn ranges_over_several_blocks_look_at_all_of_them() {
+        let residency = Residency::new(2 * MIB + 10);
+        let last = 2 * MIB + 9;
+        assert!(!ask(&residency, 2, MIB / 2..last + 1, &[last]).0);
+        assert_eq!(ask(&residency, 2, MIB / 2..last + 1, &[]), (true, vec![last]));
+    }
+
+    #[test]
+    fn nothing_is_there_beyond_the_end() {
+        assert!(!ask(&Residency::new(MIB), 2, MIB..MIB + 1, &[]).0);
+        assert!(ask(&Residency::new(0), 2, 0..0, &[]).0);
+    }
+}
