@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listener::Listener;
 use super::service::{Context, Service};
-use super::wire::{Outbox, Socket, WireStream};
+use super::wire::{LongQueues, Outbox, Socket, WireStream};
 use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
@@ -24,6 +24,7 @@ pub(super) struct Acceptor {
     pub(super) tasks: Tasks,
     /// Bounds the connections that are served at once; further ones wait in the kernel's queue.
     pub(super) permits: Arc<Semaphore>,
+    pub(super) queues: LongQueues,
 }
 
 /// An open connection counts until it is dropped, however its task ends.
@@ -89,7 +90,12 @@ impl Acceptor {
         let outbox = Outbox::default();
         let connections = &self.context.connections;
         let activity = connections.activity();
-        let stream = TokioIo::new(WireStream::new(socket, outbox.clone(), activity.clone()));
+        let stream = TokioIo::new(WireStream::new(
+            socket,
+            outbox.clone(),
+            activity.clone(),
+            self.queues.clone(),
+        ));
         let service = Service {
             context: Arc::clone(&self.context),
             outbox,

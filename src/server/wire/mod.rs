@@ -11,9 +11,12 @@
 
 mod body;
 mod chunk;
+mod front;
 mod outbox;
+mod queue;
 mod stream;
 
 pub use body::WireBody;
 pub use outbox::Outbox;
+pub use queue::LongQueues;
 pub use stream::{Socket, WireStream};

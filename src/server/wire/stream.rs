@@ -2,17 +2,17 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::front::Front;
 use super::outbox::Outbox;
+use super::queue::{LongQueue, LongQueues};
 use crate::server::connections::Activity;
 use crate::store::FileRange;
 use crate::sys;
@@ -48,44 +48,34 @@ pub struct WireStream {
     socket: Socket,
     outbox: Outbox,
     activity: Activity,
-    /// A piece of a file that cannot be sent yet, and what brings it nearer.
-    warming: Option<Warming>,
+    front: Front,
+    /// Bytes of files sent since others had their turn.
+    turn: u64,
+    queues: LongQueues,
+    queue: Option<LongQueue>,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
-/// Why the next piece of a file has to wait.
-enum Warming {
-    /// It is cold: the blocking pool reads it into the page cache.
-    Cold(JoinHandle<io::Result<()>>),
-    /// It has not arrived yet.
-    Missing(BoxFuture<'static, io::Result<()>>),
-}
-
-impl std::fmt::Debug for Warming {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Cold(_) => "Cold",
-            Self::Missing(_) => "Missing",
-        })
-    }
-}
-
 impl WireStream {
-    /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy, short
-    /// enough that the probe for cold pages stays honest and that no connection holds a thread.
-    const PIECE: u64 = 1024 * 1024;
+    /// Longest piece for one `sendfile`, and what a connection may send before the others have their turn. Long enough
+    /// that the call is cheap beside the copy; short enough that no connection holds a thread, and that the kernel does
+    /// not fill the queue of a client who empties it at the same time: both then wait for one lock.
+    const PIECE: u64 = 512 * 1024;
     /// Answers up to this length are copied into one piece: `send` is that much cheaper than `writev`.
     const COPIED: usize = 1536;
     /// How long a closing connection keeps reading what the client still sends.
     const LINGER: Duration = Duration::from_secs(5);
 
     /// Wraps an accepted socket; the responses of this connection share `outbox`.
-    pub fn new(socket: Socket, outbox: Outbox, activity: Activity) -> Self {
+    pub fn new(socket: Socket, outbox: Outbox, activity: Activity, queues: LongQueues) -> Self {
         Self {
             socket,
             outbox,
             activity,
-            warming: None,
+            front: Front::default(),
+            turn: 0,
+            queues,
+            queue: None,
             lingering: None,
         }
     }
@@ -102,41 +92,36 @@ impl WireStream {
 
     /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
     fn poll_send_file(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<usize>> {
-        let length = ready!(self.poll_ready_length(cx, part))?;
+        if self.turn >= Self::PIECE {
+            self.turn = 0;
+            // Its first poll arranges for the task to be woken when the others had their turn.
+            ready!(pin!(tokio::task::yield_now()).poll(cx));
+        }
+        let length = ready!(self.front.poll_length(cx, part, Self::PIECE))?;
+        self.lengthen_queue(part);
         let sent = ready!(self.poll_writable(cx, || {
             sys::send_file(&self.socket, part.file(), part.start(), length as usize)
         }))?;
         if sent == 0 {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            self.front.torn(part, length);
+            return self.poll_send_file(cx, part);
         }
         self.activity.touch();
         self.outbox.advance(sent as u64);
+        self.turn = match sent as u64 {
+            // The next answer begins anew.
+            sent if sent == part.len() => 0,
+            sent => self.turn + sent,
+        };
         Poll::Ready(Ok(sent))
     }
 
-    /// How many bytes of `part` can be sent without waiting for anything but the socket; at least one.
-    fn poll_ready_length(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<u64>> {
-        loop {
-            let length = part.available().min(Self::PIECE);
-            match &mut self.warming {
-                Some(Warming::Cold(reading)) => {
-                    let warmed = ready!(Pin::new(reading).poll(cx));
-                    self.warming = None;
-                    warmed.map_err(io::Error::other)??;
-                    return Poll::Ready(Ok(length));
-                }
-                Some(Warming::Missing(arrival)) => {
-                    let arrived = ready!(arrival.as_mut().poll(cx));
-                    self.warming = None;
-                    arrived?;
-                }
-                None if length == 0 => self.warming = Some(Warming::Missing(part.arrival())),
-                None if part.is_hot(length) => return Poll::Ready(Ok(length)),
-                None => {
-                    let cold = part.clone();
-                    self.warming = Some(Warming::Cold(sys::run_blocking(move || cold.warm(length))));
-                }
-            }
+    fn lengthen_queue(&mut self, part: &FileRange) {
+        if let Socket::Tcp(socket) = &self.socket
+            && self.queue.is_none()
+            && part.len() >= LongQueues::WORTH
+        {
+            self.queue = self.queues.take(socket);
         }
     }
 

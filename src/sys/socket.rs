@@ -1,0 +1,86 @@
+//! Options of sockets.
+
+use std::os::fd::AsFd;
+
+/// Lets the kernel find out that the peer of an idle connection is gone (its machine died), so that
+/// the connection does not stay for ever. Best effort.
+pub fn keep_alive(socket: impl AsFd) {
+    use rustix::net::sockopt;
+    use std::time::Duration;
+    let socket = socket.as_fd();
+    sockopt::set_socket_keepalive(socket, true).ok();
+    #[cfg(target_os = "linux")]
+    {
+        sockopt::set_tcp_keepidle(socket, Duration::from_secs(60)).ok();
+        sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15)).ok();
+        sockopt::set_tcp_keepcnt(socket, 4).ok();
+        // Data that the peer does not acknowledge for this long (milliseconds) ends the connection.
+        sockopt::set_tcp_user_timeout(socket, 120_000).ok();
+    }
+}
+
+/// What the system says of send queues: the bytes of a connection that its peer has not acknowledged yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendQueues {
+    /// Bytes that a queue may be asked to hold.
+    pub most: u64,
+    /// Bytes that the kernel gives to a queue by itself if its connection is fast.
+    pub tuned: u64,
+    /// Bytes in the queues of all connections of the machine below which the kernel saves nowhere.
+    pub all: u64,
+}
+
+impl SendQueues {
+    /// As this system is set up; `None` if it does not tell (only Linux does, and not in every container).
+    pub fn of_system() -> Option<Self> {
+        let net = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/{name}")).ok();
+        Self::parse(
+            &net("core/wmem_max")?,
+            &net("ipv4/tcp_wmem")?,
+            &net("ipv4/tcp_mem")?,
+        )
+    }
+
+    /// `tcp_wmem` and `tcp_mem` are three numbers each: lowest, usual and highest; the latter in pages (tcp(7)).
+    fn parse(wmem_max: &str, tcp_wmem: &str, tcp_mem: &str) -> Option<Self> {
+        let number = |text: &str, nth| text.split_whitespace().nth(nth)?.parse::<u64>().ok();
+        Some(Self {
+            // The kernel doubles what it is asked for, as room for its own accounts (socket(7), SO_SNDBUF).
+            most: number(wmem_max, 0)?.saturating_mul(2),
+            tuned: number(tcp_wmem, 2)?,
+            all: number(tcp_mem, 0)?.saturating_mul(super::PAGE),
+        })
+    }
+}
+
+/// Makes the send queue of a socket `bytes` long, as the kernel counts, and no longer changes by itself. Best effort.
+pub fn set_send_queue(socket: impl AsFd, bytes: u64) {
+    let asked = usize::try_from(bytes / 2).unwrap_or(usize::MAX);
+    rustix::net::sockopt::set_socket_send_buffer_size(socket, asked).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_of_linux_are_understood() {
+        let found = SendQueues::parse("212992\n", "4096\t16384\t4194304\n", "287901\t383868\t575802\n");
+        let expected = SendQueues {
+            most: 425_984,
+            tuned: 4_194_304,
+            all: 287_901 * 4096,
+        };
+        assert_eq!(found, Some(expected));
+        assert_eq!(SendQueues::parse("many", "4096 16384 4194304", "1 2 3"), None);
+        assert_eq!(SendQueues::parse("1", "4096 16384", "1 2 3"), None);
+    }
+
+    #[test]
+    fn a_send_queue_gets_the_length_that_was_asked_for() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+        set_send_queue(&socket, 65_536);
+        let found = rustix::net::sockopt::socket_send_buffer_size(&socket).expect("length");
+        assert_eq!(found, if cfg!(target_os = "linux") { 65_536 } else { 32_768 });
+    }
+}
