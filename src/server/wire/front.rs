@@ -16,21 +16,27 @@ pub(super) struct Front(Option<Waiting>);
 
 /// What a piece waits for.
 enum Waiting {
-    /// It is cold: the blocking pool reads it into the page cache.
-    Cold(JoinHandle<io::Result<()>>),
-    /// The file ends before its entry does: reading it tells the tier, which drops the entry.
-    Torn(JoinHandle<io::Result<()>>),
+    /// The blocking pool reads it: into the page cache if it is cold, or because it is torn.
+    Read(JoinHandle<io::Result<()>>, Why),
     /// It has not arrived yet.
     Missing(BoxFuture<'static, io::Result<()>>),
 }
 
+/// Why a piece is read.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// So that it can be sent.
+    Cold,
+    /// The file ends before its entry does: reading it tells the tier, which drops the entry.
+    Torn,
+}
+
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Cold(_) => "Cold",
-            Self::Torn(_) => "Torn",
-            Self::Missing(_) => "Missing",
-        })
+        match self {
+            Self::Read(_, why) => why.fmt(f),
+            Self::Missing(_) => f.write_str("Missing"),
+        }
     }
 }
 
@@ -48,17 +54,14 @@ impl Front {
         loop {
             let length = part.available().min(most);
             match &mut self.0 {
-                Some(Waiting::Cold(reading)) => {
-                    let warmed = ready!(Pin::new(reading).poll(cx));
-                    self.0 = None;
-                    warmed.map_err(io::Error::other)??;
-                    return Poll::Ready(Ok(length));
-                }
-                Some(Waiting::Torn(reading)) => {
-                    let read = ready!(Pin::new(reading).poll(cx));
+                Some(Waiting::Read(reading, why)) => {
+                    let (read, why) = (ready!(Pin::new(reading).poll(cx)), *why);
                     self.0 = None;
                     read.map_err(io::Error::other)??;
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                    return Poll::Ready(match why {
+                        Why::Cold => Ok(length),
+                        Why::Torn => Err(io::ErrorKind::UnexpectedEof.into()),
+                    });
                 }
                 Some(Waiting::Missing(arrival)) => {
                     let arrived = ready!(arrival.as_mut().poll(cx));
@@ -67,18 +70,18 @@ impl Front {
                 }
                 None if length == 0 => self.0 = Some(Waiting::Missing(part.arrival())),
                 None if part.is_hot(length) => return Poll::Ready(Ok(length)),
-                None => self.0 = Some(Waiting::Cold(read(part, length))),
+                None => self.read(part, length, Why::Cold),
             }
         }
     }
 
     /// The file ended where `length` bytes of `part` should be: somebody cut it. From now on this fails.
     pub(super) fn torn(&mut self, part: &FileRange, length: u64) {
-        self.0 = Some(Waiting::Torn(read(part, length)));
+        self.read(part, length, Why::Torn);
     }
-}
 
-fn read(part: &FileRange, length: u64) -> JoinHandle<io::Result<()>> {
-    let part = part.clone();
-    sys::run_blocking(move || part.warm(length))
+    fn read(&mut self, part: &FileRange, length: u64, why: Why) {
+        let part = part.clone();
+        self.0 = Some(Waiting::Read(sys::run_blocking(move || part.warm(length)), why));
+    }
 }

@@ -19,7 +19,7 @@ pub struct Residency {
 
 impl Residency {
     /// Bytes of a block.
-    pub const BLOCK: u64 = 1 << 20;
+    const BLOCK: u64 = 1 << 20;
     /// What is looked at stands for so many bytes around it: the kernel reads ahead and evicts in such steps.
     const STEP: u64 = 128 << 10;
     /// For how many seconds at most a block is taken to stay.

@@ -1,7 +1,7 @@
 //! Parts of a body that reach S3 while the others arrive.
 
 use bytes::Bytes;
-use chacha::store::blocks::{BlockDir, Blocks, Place};
+use chacha::store::blocks::{BlockDir, BlockWriter, Blocks, Place};
 use chacha::store::{Precondition, Store};
 
 use super::support::*;
@@ -104,19 +104,22 @@ async fn a_commit_sends_only_the_rest() {
     until("the account settles", || pair.disk.stats().reserved == 0).await;
 }
 
+/// Begins a block of `length` bytes and writes `bytes`, its first ones, in frames as a client sends them.
+async fn first_part_of(upload: &Blocks, place: Place, length: usize, bytes: &[u8]) -> BlockWriter {
+    let mut writer = upload.writer(place, Some(length as u64)).await.unwrap();
+    for piece in bytes.chunks(200_000) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    writer
+}
+
 #[tokio::test]
 async fn a_long_block_is_sent_before_its_end() {
     let pair = Pair::new().await;
     let (dir, _) = pair.disk.blocks().await.unwrap();
     let bytes = body(5 * PART + MIB, 1);
     let upload = begin(&pair.tiered, &dir, "a", 1).await;
-    let mut writer = upload
-        .writer(Place::Whole, Some(bytes.len() as u64))
-        .await
-        .unwrap();
-    for piece in bytes[..5 * PART].chunks(200_000) {
-        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
-    }
+    let mut writer = first_part_of(&upload, Place::Whole, bytes.len(), &bytes[..5 * PART]).await;
     sent(&pair.s3, 4).await;
     writer
         .write(Bytes::copy_from_slice(&bytes[5 * PART..]))
@@ -134,10 +137,7 @@ async fn a_long_block_that_breaks_off_and_comes_again_with_other_bytes_is_what_c
     let (dir, _) = pair.disk.blocks().await.unwrap();
     let (torn, bytes) = (body(5 * PART, 1), body(5 * PART, 2));
     let upload = begin(&pair.tiered, &dir, "a", 1).await;
-    let mut writer = upload.writer(id(0), Some(bytes.len() as u64)).await.unwrap();
-    for piece in torn[..4 * PART + MIB].chunks(200_000) {
-        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
-    }
+    let writer = first_part_of(&upload, id(0), bytes.len(), &torn[..4 * PART + MIB]).await;
     sent(&pair.s3, 4).await;
     drop(writer);
     send(&upload, id(0), &bytes).await;
