@@ -2,8 +2,8 @@
 //!
 //! The longer the queue of a connection, the more of a file waits there for the client, who then sets off its
 //! transmission by reading, and the fewer wake-ups and small pieces it takes to refill: with 8 MiB
-//! instead of the 2 to 4 MiB that the kernel gives by itself, a file of 100 MiB costs a quarter less CPU time
-//! (`bench/run`, Linux 6.18). The bytes stay in the page cache; the queue holds references to them. But the kernel
+//! instead of what the kernel gives by itself, a file of 100 MiB cost a tenth to a quarter less CPU time
+//! (Linux 6.18, servers with and without it in turn). The bytes stay in the page cache; the queue holds references to them. But the kernel
 //! counts them for all connections of the machine, so only a few may have a long one.
 
 use std::os::fd::AsFd;
