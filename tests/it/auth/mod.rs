@@ -23,6 +23,7 @@ use chacha::tasks::Tasks;
 
 use crate::support::issuer::Issuer;
 use crate::support::token::Draft;
+use crate::support::wait::PATIENCE;
 
 /// An authenticator with one issuer.
 struct World {
@@ -109,7 +110,7 @@ fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// Waits until a condition holds that nobody announces; panics after ten seconds.
+/// Waits until a condition holds that nobody announces.
 async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let poll = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(2));
@@ -117,7 +118,7 @@ async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
             ticks.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), poll)
+    tokio::time::timeout(PATIENCE, poll)
         .await
         .unwrap_or_else(|_| panic!("{what}"));
 }

@@ -15,7 +15,7 @@ use chacha::store::{
 use chacha::tasks::Tasks;
 use futures_util::StreamExt;
 
-pub(crate) use crate::support::wait::until;
+pub(crate) use crate::support::wait::{PATIENCE, until};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
@@ -86,14 +86,7 @@ impl Rig {
     }
 
     pub(crate) async fn reopen(dir: Option<tempfile::TempDir>, config: DiskConfig) -> Self {
-        // A child process that another test starts holds every lock until it executes its program.
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        let (disk, tasks) = loop {
-            match open(&config).await {
-                Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
-                other => break other.unwrap(),
-            }
-        };
+        let (disk, tasks) = open_when_free(&config).await;
         Self {
             disk,
             config,
@@ -124,6 +117,17 @@ pub(crate) async fn open(config: &DiskConfig) -> Result<(Arc<Disk>, Tasks), Open
     let tasks = Tasks::new();
     let disk = Disk::open(config, &tasks).await?;
     Ok((disk, tasks))
+}
+
+/// A child process that another test starts holds every lock until it executes its program.
+pub(crate) async fn open_when_free(config: &DiskConfig) -> (Arc<Disk>, Tasks) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        match open(config).await {
+            Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
+            other => return other.unwrap(),
+        }
+    }
 }
 
 pub(crate) fn key(name: &str) -> StoreKey {

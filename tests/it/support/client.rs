@@ -1,7 +1,6 @@
 //! A client that reads as plainly as a script, and a raw one for what no client library would send.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -9,6 +8,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::wait::PATIENCE;
 
 /// Sends requests as one tenant; each on a connection of its own.
 #[derive(Debug, Clone)]
@@ -194,9 +195,7 @@ impl Raw {
     }
 }
 
-/// No test waits for ever.
+/// No test waits for ever: see [`PATIENCE`].
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), work)
-        .await
-        .expect("done within 30 s")
+    tokio::time::timeout(PATIENCE, work).await.expect("done in time")
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::signer::Signer;
 use super::token::{AUDIENCE, Draft};
+use super::wait::PATIENCE;
 
 /// How the issuer answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,10 +190,10 @@ impl Issuer {
         *self.shared.requests.borrow()
     }
 
-    /// Waits until enough was asked for; panics after ten seconds.
+    /// Waits until enough was asked for.
     pub(crate) async fn wait_for(&self, enough: impl FnMut(&Requests) -> bool) -> Requests {
         let mut requests = self.shared.requests.subscribe();
-        let met = tokio::time::timeout(Duration::from_secs(10), requests.wait_for(enough));
+        let met = tokio::time::timeout(PATIENCE, requests.wait_for(enough));
         *met.await.expect("the issuer is asked in time").unwrap()
     }
 }

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Waits until something holds; fails after 30 s.
+/// How long a test waits for what must come: much longer than a loaded machine needs, since only a failure lasts so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something holds; fails after [`PATIENCE`].
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         // Looks again soon; a loop without a pause would take the time of what it waits for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chacha::config::{DiskConfig, S3Config, S3Write};
-use chacha::store::disk::{Disk, OpenError};
+use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
 use chacha::store::tiered::{Policy, Tiered};
 use chacha::store::{Entry, Meta, Precondition, Result, Store};
@@ -49,14 +49,7 @@ impl Plan {
     }
 
     pub(crate) async fn start(&self) -> Both {
-        // A child process that another test starts holds every lock until it executes its program.
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        let (disk, near_tasks) = loop {
-            match super::super::support::open(&self.disk).await {
-                Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
-                other => break other.unwrap(),
-            }
-        };
+        let (disk, near_tasks) = open_when_free(&self.disk).await;
         let far_tasks = Tasks::new();
         let far = S3::open(&self.s3, Some(disk.parts_folder()), &far_tasks)
             .await

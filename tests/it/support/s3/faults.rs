@@ -7,6 +7,7 @@ use http::StatusCode;
 use tokio::sync::watch;
 
 use super::request::{Asked, Kind};
+use crate::support::wait::PATIENCE;
 
 /// What happens to a request.
 #[derive(Debug, Clone)]
@@ -217,7 +218,7 @@ impl Gate {
     pub(crate) async fn reached(&self, requests: usize) {
         let mut state = self.0.subscribe();
         let enough = state.wait_for(|(_, arrived)| *arrived >= requests);
-        let wait = tokio::time::timeout(std::time::Duration::from_secs(30), enough);
+        let wait = tokio::time::timeout(PATIENCE, enough);
         wait.await.expect("too few requests came to the gate").unwrap();
     }
 
