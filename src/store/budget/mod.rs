@@ -6,7 +6,8 @@
 //!
 //! New reservations are served in order. A growing upload goes ahead of them, since it holds room
 //! that only its end gives back; when nothing can be evicted, the youngest growing upload fails at
-//! once instead of waiting for the others, which wait for it.
+//! once instead of waiting for the others, which wait for it. Whoever needs more than all evictions would
+//! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 
 mod reservation;
 
@@ -25,8 +26,10 @@ use super::{Error, Result};
 /// The unit in which volumes hand out room, in bytes.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// How long a new reservation waits while nobody gives room back.
+/// How long a reservation waits while nobody gives room back.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it waits at most. No client does longer.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// `bytes` rounded up to whole blocks.
 pub(crate) fn whole_blocks(bytes: u64) -> u64 {
@@ -40,6 +43,12 @@ pub(crate) enum Ask {
     New,
     /// A body that holds room already: goes first, and fails at once when nothing can be evicted.
     Growth,
+    /// A body of known length that grows: goes first, too, and waits with patience while others hold room that
+    /// do not wait themselves.
+    Announced {
+        /// Bytes that it holds already.
+        held: u64,
+    },
 }
 
 /// The account of one directory. See the module.
@@ -81,6 +90,9 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.answer.close();
+        let mut state = self.budget.lock();
+        state.waiters.retain(|waiter| !waiter.answer.is_closed());
+        drop(state);
         self.budget.grant();
     }
 }
@@ -127,7 +139,8 @@ impl Budget {
     /// Reserves `bytes`; waits for eviction if it must.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] if nothing can be evicted and nobody gives room back, [`Error::Stopping`].
+    /// [`Error::NoSpace`] if nothing can be evicted and nobody gives room back, or not enough for two minutes,
+    /// [`Error::Stopping`].
     pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Reservation> {
         if !self.settled.is_cancelled() {
             // After the deadline the figures are as good as they get.
@@ -137,11 +150,12 @@ impl Budget {
             Turn::Now(reservation) => return Ok(reservation),
             Turn::Later(answer) => Waiting { budget: self, answer },
         };
+        let give_up = Instant::now() + LONGEST;
         loop {
             let before = self.lock().releases;
             match tokio::time::timeout(PATIENCE, &mut waiting.answer).await {
                 Ok(answer) => return answer.unwrap_or(Err(Error::Stopping)),
-                Err(_) if self.lock().releases != before => {}
+                Err(_) if self.lock().releases != before && Instant::now() < give_up => {}
                 Err(_) => return Err(all_reserved(bytes)),
             }
         }
@@ -173,7 +187,7 @@ impl Budget {
         if state.closed {
             return Err(Error::Stopping);
         }
-        let first = ask == Ask::Growth || state.waiters.is_empty();
+        let first = ask != Ask::New || !state.waiters.iter().any(|waiter| self.can_have(&state, waiter));
         if first && state.total().saturating_add(bytes) <= self.limit {
             state.reserved += bytes;
             if state.total() > self.high() {
@@ -185,6 +199,11 @@ impl Budget {
         let waiter = Waiter { bytes, ask, answer };
         match ask {
             Ask::Growth => state.waiters.push_front(waiter),
+            Ask::Announced { .. } => {
+                let growing = state.waiters.iter().take_while(|other| other.ask != Ask::New);
+                let behind = growing.count();
+                state.waiters.insert(behind, waiter);
+            }
             Ask::New => state.waiters.push_back(waiter),
         }
         self.work.notify_one();
@@ -195,17 +214,20 @@ impl Budget {
     fn grant(self: &Arc<Self>) {
         let mut granted = Vec::new();
         let mut state = self.lock();
-        while let Some(first) = state.waiters.front() {
-            let bytes = first.bytes;
-            if !first.answer.is_closed() && state.total().saturating_add(bytes) > self.limit {
+        let mut at = 0;
+        while let Some(next) = state.waiters.get(at) {
+            let fits = state.total().saturating_add(next.bytes) <= self.limit;
+            if fits || next.answer.is_closed() {
+                if let Some(waiter) = state.waiters.remove(at)
+                    && !waiter.answer.is_closed()
+                {
+                    state.reserved += waiter.bytes;
+                    granted.push((waiter.answer, Reservation::new(self, waiter.bytes)));
+                }
+            } else if self.can_have(&state, next) {
                 break;
-            }
-            let Some(waiter) = state.waiters.pop_front() else {
-                break;
-            };
-            if !waiter.answer.is_closed() {
-                state.reserved += bytes;
-                granted.push((waiter.answer, Reservation::new(self, bytes)));
+            } else {
+                at += 1;
             }
         }
         if !state.waiters.is_empty() || state.total() > self.high() {
@@ -247,6 +269,11 @@ impl Budget {
         freed.await.unwrap_or(0)
     }
 
+    /// Whether evictions alone could make room for `waiter`.
+    fn can_have(&self, state: &State, waiter: &Waiter) -> bool {
+        !waiter.answer.is_closed() && state.reserved.saturating_add(waiter.bytes) <= self.limit
+    }
+
     fn high(&self) -> u64 {
         self.limit - self.limit / 50
     }
@@ -272,7 +299,11 @@ impl Budget {
     pub(crate) fn goal(&self) -> u64 {
         let state = self.lock();
         let mut waiting = 0_u64;
-        for waiter in &state.waiters {
+        for waiter in state
+            .waiters
+            .iter()
+            .filter(|waiter| self.can_have(&state, waiter))
+        {
             let more = waiting.saturating_add(waiter.bytes);
             if waiting > 0 && state.reserved.saturating_add(more) > self.low() {
                 break;
@@ -290,18 +321,14 @@ impl Budget {
         std::mem::take(&mut self.lock().demands)
     }
 
-    /// Nothing is left to evict: the youngest growing upload that waits has to give up. The next one
-    /// only if what that gives back is not enough.
+    /// Nothing can be evicted for those who wait: the youngest growing upload among them has to give up. The next
+    /// one only if what that gives back is not enough.
     pub(crate) fn exhausted(&self) {
         let mut state = self.lock();
         if state.failed_at == Some(state.releases) {
             return;
         }
-        let youngest = state
-            .waiters
-            .iter()
-            .position(|waiter| waiter.ask == Ask::Growth && !waiter.answer.is_closed());
-        let waiter = youngest.and_then(|at| state.waiters.remove(at));
+        let waiter = state.in_the_way().and_then(|at| state.waiters.remove(at));
         if waiter.is_some() {
             state.failed_at = Some(state.releases);
         }
@@ -332,6 +359,28 @@ enum Turn {
 impl State {
     fn total(&self) -> u64 {
         self.used.saturating_add(self.reserved)
+    }
+
+    /// Which waiter has to give up when nothing can be evicted. One of known length only when all room is held
+    /// by those who wait: then nobody's end helps the others.
+    fn in_the_way(&self) -> Option<usize> {
+        let waiting = || {
+            self.waiters
+                .iter()
+                .enumerate()
+                .filter(|(_, waiter)| !waiter.answer.is_closed())
+        };
+        if let Some((at, _)) = waiting().find(|(_, waiter)| waiter.ask == Ask::Growth) {
+            return Some(at);
+        }
+        let (mut youngest, mut stuck) = (None, 0_u64);
+        for (at, waiter) in waiting() {
+            if let Ask::Announced { held } = waiter.ask {
+                youngest = Some(at);
+                stuck = stuck.saturating_add(held);
+            }
+        }
+        youngest.filter(|_| stuck >= self.reserved)
     }
 }
 

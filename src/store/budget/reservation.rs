@@ -31,12 +31,26 @@ impl Reservation {
     /// # Errors
     /// As [`Budget::reserve`] for [`Ask::Growth`].
     pub(crate) async fn ensure(&self, bytes: u64, step: u64) -> Result<()> {
+        self.grow(bytes, step, Ask::Growth).await
+    }
+
+    /// The same for a body that will have `most` bytes with all that belongs to it: never holds more.
+    ///
+    /// # Errors
+    /// As [`Budget::reserve`] for [`Ask::Announced`].
+    pub(crate) async fn ensure_of(&self, bytes: u64, step: u64, most: u64) -> Result<()> {
+        let held = self.bytes();
+        let step = step.min(most.saturating_sub(held));
+        self.grow(bytes, step, Ask::Announced { held }).await
+    }
+
+    async fn grow(&self, bytes: u64, step: u64, ask: Ask) -> Result<()> {
         let held = self.bytes();
         if bytes <= held {
             return Ok(());
         }
         let missing = bytes - held;
-        let more = match self.budget.reserve(missing.max(step), Ask::Growth).await {
+        let more = match self.budget.reserve(missing.max(step), ask).await {
             // The step was too long: perhaps the need itself is not.
             Err(refused @ Error::NoSpace { .. }) => self.budget.take(missing).ok_or(refused)?,
             other => other?,

@@ -62,6 +62,74 @@ async fn growth_goes_first_and_the_youngest_fails_when_nothing_can_be_evicted() 
     drop(older);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_more_than_evictions_can_give_costs_nobody_an_entry_or_a_turn() {
+    let budget = budget(80 * MIB);
+    let held = budget.reserve(10 * MIB, Ask::New).await.expect("room");
+    let mut large = Box::pin(budget.reserve(95 * MIB, Ask::New));
+    assert!(futures_util::poll!(&mut large).is_pending());
+    assert_eq!(budget.goal(), 0);
+    let small = budget.reserve(MIB, Ask::New).await.expect("its turn");
+    drop((held, small));
+    // Now they can.
+    assert_eq!(budget.goal(), 80 * MIB);
+    budget.freed(80 * MIB);
+    large.await.expect("room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_body_does_not_wait_for_ever_although_room_is_given_back() {
+    let budget = budget(0);
+    let held = budget.reserve(100 * MIB, Ask::New).await.expect("room");
+    let started = Instant::now();
+    let mut large = Box::pin(budget.reserve(50 * MIB, Ask::New));
+    let refused = loop {
+        tokio::select! {
+            answer = &mut large => break answer,
+            () = tokio::time::sleep(Duration::from_secs(1)) => held.release(4096),
+        }
+    };
+    assert!(matches!(refused, Err(Error::NoSpace { .. })));
+    assert!(started.elapsed() <= LONGEST + PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn announced_bodies_wait_for_the_end_of_others_and_the_youngest_fails_when_all_wait() {
+    let budget = budget(0);
+    let oldest = budget.reserve(40 * MIB, Ask::New).await.expect("room");
+    let older = budget.reserve(30 * MIB, Ask::New).await.expect("room");
+    let younger = budget.reserve(30 * MIB, Ask::New).await.expect("room");
+    let mut grows = Box::pin(older.ensure_of(35 * MIB, 8 * MIB, 60 * MIB));
+    assert!(futures_util::poll!(&mut grows).is_pending());
+    let mut fails = Box::pin(younger.ensure_of(35 * MIB, 8 * MIB, 60 * MIB));
+    assert!(futures_util::poll!(&mut fails).is_pending());
+    budget.exhausted();
+    assert!(
+        futures_util::poll!(&mut fails).is_pending(),
+        "another one goes on"
+    );
+    let mut last = Box::pin(oldest.ensure_of(41 * MIB, 8 * MIB, 50 * MIB));
+    assert!(futures_util::poll!(&mut last).is_pending());
+    budget.exhausted();
+    assert!(matches!(last.await, Err(Error::NoSpace { .. })));
+    drop(oldest);
+    grows.await.expect("grown");
+    fails.await.expect("grown, too");
+    assert_eq!((older.bytes(), younger.bytes()), (38 * MIB, 38 * MIB));
+}
+
+#[tokio::test]
+async fn a_waiter_that_left_behind_another_is_not_evicted_for() {
+    let budget = budget(97 * MIB);
+    let mut waits = Box::pin(budget.reserve(40 * MIB, Ask::New));
+    let mut leaves = Box::pin(budget.reserve(30 * MIB, Ask::New));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    assert!(futures_util::poll!(&mut leaves).is_pending());
+    assert_eq!(budget.goal(), 72 * MIB);
+    drop(leaves);
+    assert_eq!(budget.goal(), 42 * MIB);
+}
+
 #[tokio::test]
 async fn the_goal_reaches_the_low_water_mark_and_the_needs_that_can_be_met() {
     let budget = budget(97 * MIB);

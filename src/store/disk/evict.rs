@@ -29,10 +29,7 @@ pub(super) async fn run(core: Arc<Core>) {
 async fn make_room(core: &Arc<Core>) {
     loop {
         let goal = core.budget.goal();
-        if goal == 0 {
-            return;
-        }
-        if free(core, goal).await == 0 {
+        if goal == 0 || free(core, goal).await == 0 {
             core.budget.exhausted();
             return;
         }

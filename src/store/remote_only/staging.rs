@@ -101,9 +101,7 @@ async fn refuse(budget: Arc<Budget>, stop: CancellationToken) {
             // Who asked may have left.
             let _left = answer.send(0);
         }
-        if budget.goal() > 0 {
-            budget.exhausted();
-        }
+        budget.exhausted();
     }
     budget.close();
 }
@@ -178,7 +176,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let tasks = Tasks::new();
         let staging = Staging::open(dir.path(), 1 << 20, &tasks).await.expect("open");
-        let first = staging.spools.create(Some(700 << 10)).await.expect("room");
+        let mut first = staging.spools.create(Some(700 << 10)).await.expect("room");
+        first
+            .write(Bytes::from(vec![0; 700 << 10]))
+            .await
+            .expect("room for all of it");
         let mut second = staging.spools.create(None).await.expect("room for a step");
         let refused = loop {
             if let Err(error) = second.write(Bytes::from(vec![0; 64 << 10])).await {
@@ -190,8 +192,9 @@ mod tests {
             "{refused}"
         );
         drop((first, second));
-        let third = staging.spools.create(Some(700 << 10)).await;
-        assert!(third.is_ok());
+        let mut third = staging.spools.create(Some(700 << 10)).await.expect("room again");
+        let whole = third.write(Bytes::from(vec![0; 700 << 10])).await;
+        assert!(whole.is_ok());
         drop(third);
         staging.close();
         tasks.finish().await;

@@ -17,6 +17,9 @@ const TRAILER: u64 = 4096;
 pub(crate) const FOLDERS: u64 = 2 * BLOCK;
 /// Reserved at once for a body of unknown length, and again whenever it is used up, in bytes.
 const STEP: u64 = 1 << 20;
+/// The same for a body of known length, if it is longer. Not all of it at once: entries of others would have to go
+/// for bytes that may never come.
+const ANNOUNCED: u64 = 8 << 20;
 
 /// Makes spools in the directory of one tier. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,8 +56,8 @@ impl SpoolDir {
         }))
     }
 
-    /// Begins a body. `expected` is its length in bytes if that is known. Waits for eviction if
-    /// there is no room now.
+    /// Begins a body. `expected` is its length in bytes if that is known. Room is reserved before the bytes come
+    /// that need it, a few MiB at a time. Waits for eviction if there is none now.
     ///
     /// # Errors
     /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] if all room is
@@ -63,9 +66,12 @@ impl SpoolDir {
         if let Some(size) = expected {
             self.check_size(size)?;
         }
-        let bytes = room_for(expected.unwrap_or_else(|| self.step()));
-        let room = self.0.budget.reserve(bytes, Ask::New).await?;
-        Ok(SpoolWriter::new(self.clone(), room))
+        let first = match expected {
+            Some(size) => size.min(self.announced_step()),
+            None => self.step(),
+        };
+        let room = self.0.budget.reserve(room_for(first), Ask::New).await?;
+        Ok(SpoolWriter::new(self.clone(), room, expected))
     }
 
     /// The largest body in bytes that can ever be stored.
@@ -88,6 +94,11 @@ impl SpoolDir {
     /// How much a body of unknown length reserves at once, in bytes.
     pub(super) fn step(&self) -> u64 {
         STEP.min(self.0.budget.largest() / 16)
+    }
+
+    /// How much a body of known length reserves at once, in bytes.
+    pub(super) fn announced_step(&self) -> u64 {
+        ANNOUNCED.min(self.0.budget.largest() / 8)
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {

@@ -2,7 +2,8 @@
 //!
 //! A body of at most [`SMALL`] bytes stays in memory. A larger one is collected without copying into
 //! batches of [`BATCH`] bytes; a batch is checksummed and written in one hop to the blocking pool while
-//! the next one is collected. So a body takes about two batches of memory, whatever its length.
+//! the next one is collected. So a body takes about two batches of memory, and at
+//! worst twice that, whatever its length.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::sys;
 
 /// Bytes that are written at once, except at the ends of a body.
 const BATCH: usize = 256 * 1024;
-/// Shorter pieces are copied together, so that a trickle does not pin a network buffer per piece.
-const TINY: usize = 1024;
+/// Shorter pieces are copied together, so that a trickle does not pin a network buffer per piece: each of them is
+/// part of a buffer of 8 KiB and more.
+const TINY: usize = 4096;
 /// How often a write is tried again after entries made way on a full volume.
 pub(crate) const ATTEMPTS: usize = 4;
 /// Freed beyond the need when the volume is full, in bytes.
@@ -31,6 +33,8 @@ pub(crate) const SPARE: u64 = 1 << 20;
 pub struct SpoolWriter {
     dir: SpoolDir,
     room: Arc<Reservation>,
+    /// The room for all of it, in bytes, if its length was announced.
+    announced: Option<u64>,
     written: u64,
     batch: Batch,
     /// `None` while it is in flight, and after a failure.
@@ -41,7 +45,8 @@ pub struct SpoolWriter {
 type Outcome = (Box<Job>, io::Result<()>);
 
 impl SpoolWriter {
-    pub(super) fn new(dir: SpoolDir, room: Reservation) -> Self {
+    /// `expected` is the length of the body in bytes, if that is known; it binds nobody.
+    pub(super) fn new(dir: SpoolDir, room: Reservation, expected: Option<u64>) -> Self {
         let room = Arc::new(room);
         let job = Job {
             dir: dir.clone(),
@@ -55,6 +60,7 @@ impl SpoolWriter {
         Self {
             dir,
             room,
+            announced: expected.map(room_for),
             written: 0,
             batch: Batch::at(0),
             job: Some(Box::new(job)),
@@ -69,15 +75,22 @@ impl SpoolWriter {
     pub async fn write(&mut self, mut chunk: Bytes) -> Result<()> {
         let written = self.written + chunk.len() as u64;
         self.dir.check_size(written)?;
-        let needed = room_for(written);
-        if needed > self.room.bytes() {
-            self.room.ensure(needed, self.dir.step()).await?;
-        }
+        self.reserve(room_for(written)).await?;
         self.written = written;
         while self.batch.fill(&mut chunk) {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    async fn reserve(&self, needed: u64) -> Result<()> {
+        if needed <= self.room.bytes() {
+            return Ok(());
+        }
+        match self.announced {
+            Some(most) => self.room.ensure_of(needed, self.dir.announced_step(), most).await,
+            None => self.room.ensure(needed, self.dir.step()).await,
+        }
     }
 
     /// Bytes taken so far.

@@ -148,14 +148,35 @@ async fn growing_uploads_that_wait_for_each_other_do_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn a_reservation_waits_until_another_upload_ends() {
+async fn an_upload_waits_for_room_until_another_one_ends() {
     let rig = Rig::new(8 * MIB).await;
-    let first = rig.disk.spools().create(Some(6 * MIB as u64)).await.unwrap();
     let spools = rig.disk.spools();
-    let mut second = Box::pin(spools.create(Some(6 * MIB as u64)));
+    let bytes = body(6 * MIB, 1);
+    let first = spool(&spools, &bytes).await.unwrap();
+    let mut second = Box::pin(spool(&spools, &bytes));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    until("it holds what is left", || {
+        rig.disk.stats().reserved > 7 * MIB as u64
+    })
+    .await;
     assert!(futures_util::poll!(&mut second).is_pending());
     drop(first);
     second.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_is_only_announced_evicts_nothing_of_others() {
+    let rig = Rig::new(32 * MIB).await;
+    let names: Vec<String> = (0..20).map(|nth| nth.to_string()).collect();
+    for name in &names {
+        rig.put(name, &body(MIB, 1)).await;
+    }
+    let spools = rig.disk.spools();
+    let announced = spools.create(Some(rig.disk.capacity())).await.unwrap();
+    // Nor does it keep others waiting.
+    rig.put("other", &body(MIB, 2)).await;
+    assert!(rig.disk.stats().evictions == 0 && rig.disk.stats().entries == 21);
+    drop(announced);
 }
 
 #[tokio::test]
