@@ -1,10 +1,10 @@
 //! Parts of a row of tokens, for the replacement texts.
 //!
-//! Nothing here has to be right for every text: a wrong cut gives a clumsy proposal, never a wrong
-//! result. It has to be total.
+//! A replacement is pasted into an expression that decides who may do what: where a cut could be wrong,
+//! the caller asks [`is_plain`] or [`is_sum`] first. Everything here has to be total.
 
 use super::super::token::{Token, TokenKind};
-use super::super::value::quote;
+use super::{INFIX, texts};
 
 /// Tokens from the first index up to, without, the second one.
 pub(super) type Span = (usize, usize);
@@ -13,7 +13,7 @@ fn opens(token: &Token<'_>) -> bool {
     token.is("(") || token.is("[") || token.is("{")
 }
 
-fn closes(token: &Token<'_>) -> bool {
+pub(super) fn closes(token: &Token<'_>) -> bool {
     token.is(")") || token.is("]") || token.is("}")
 }
 
@@ -78,44 +78,99 @@ fn whole_bracket(tokens: &[Token<'_>], mut start: usize) -> Span {
     (start, end)
 }
 
-/// One value behind `at`: prefixes, then a text, a name, a bracket, a call.
+/// One value behind `at`: prefixes, then a text, a name, a bracket, a call, and what is glued to it.
 pub(super) fn value_after(tokens: &[Token<'_>], at: usize) -> Span {
     let start = at + 1;
     let mut end = start;
-    while tokens
-        .get(end)
-        .is_some_and(|token| token.is("!") || token.is("-"))
-    {
+    let prefix = |token: &Token<'_>| token.is("!") || token.is("-") || is_word(token, "not");
+    while tokens.get(end).is_some_and(prefix) {
         end += 1;
     }
+    let first = end;
     if tokens.get(end).is_some_and(|token| token.kind != TokenKind::Sign) {
         end += 1;
     }
-    while tokens.get(end).is_some_and(opens) {
-        end = closing(tokens, end) + 1;
+    while let Some(token) = tokens.get(end) {
+        let member = token.is("?.") || end > first && token.text.starts_with('.');
+        match (opens(token), member || end > 0 && tokens[end - 1].is("?.")) {
+            (true, _) => end = closing(tokens, end).unwrap_or(tokens.len() - 1) + 1,
+            (false, true) => end += 1,
+            (false, false) => break,
+        }
     }
+    // Prefixes alone are no value.
+    let end = if end == first { start } else { end };
     (start, end.min(tokens.len()).max(start))
 }
 
-/// The index of the bracket that closes the one at `open`, or of the last token.
-fn closing(tokens: &[Token<'_>], open: usize) -> usize {
+/// Whether the token is the word `word`.
+pub(super) fn is_word(token: &Token<'_>, word: &str) -> bool {
+    token.kind == TokenKind::Word && token.text == word
+}
+
+/// Whether an operand of `startsWith` or `in` ends before this token on the left: what binds looser, or as tight.
+pub(super) fn ends_condition(token: &Token<'_>) -> bool {
+    let sign = |sign: &&str| token.is(sign);
+    ["&&", "||", "?", ":", "|", ";"].iter().any(sign) || is_word(token, "and") || is_word(token, "or")
+}
+
+/// Whether an operand of `startsWith` ends before this token on the right.
+pub(super) fn ends_operand(token: &Token<'_>) -> bool {
+    let sign = |sign: &&str| token.is(sign);
+    let word = |word: &&str| is_word(token, word);
+    ends_condition(token)
+        || ["==", "!=", "<", ">", "<=", ">="].iter().any(sign)
+        || ["in", "not"].iter().any(word)
+        || INFIX.iter().any(word)
+}
+
+/// Whether the span is one value that no operator around it can pull apart.
+pub(super) fn is_plain(tokens: &[Token<'_>], (start, end): Span) -> bool {
+    let closed = |open: usize| closing(tokens, open) == Some(end - 1);
+    match tokens.get(start..end).unwrap_or_default() {
+        // `1..3` is a range.
+        [value] => value.kind != TokenKind::Sign && !value.text.contains(".."),
+        [minus, number] if minus.is("-") => number.text.bytes().all(|byte| byte.is_ascii_digit()),
+        [name, open, ..] if name.kind == TokenKind::Word && open.is("(") => closed(start + 1),
+        [open, ..] if open.is("(") => closed(start),
+        _ => false,
+    }
+}
+
+/// Whether the span is one plain value, or several with `+` between them.
+pub(super) fn is_sum(tokens: &[Token<'_>], (start, end): Span) -> bool {
+    let mut rest = end;
+    loop {
+        let part = before(tokens, rest, |token| token.is("+"));
+        let part = (part.0.max(start), rest);
+        if !is_plain(tokens, part) {
+            return false;
+        }
+        if part.0 == start {
+            return true;
+        }
+        rest = part.0 - 1;
+    }
+}
+
+/// The index of the bracket that closes the one at `open`.
+pub(super) fn closing(tokens: &[Token<'_>], open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
         if opens(token) {
             depth += 1;
         } else if closes(token) {
-            depth -= 1;
+            depth = depth.saturating_sub(1);
             if depth == 0 {
-                return at;
+                return Some(at);
             }
         }
     }
-    tokens.len() - 1
+    None
 }
 
-/// The parts of the list that opens at `open`.
-pub(super) fn items(tokens: &[Token<'_>], open: usize) -> Vec<Span> {
-    let end = closing(tokens, open);
+/// The parts of the list between the brackets at `open` and `end`.
+pub(super) fn items(tokens: &[Token<'_>], open: usize, end: usize) -> Vec<Span> {
     let mut items = Vec::new();
     let mut at = open;
     while at < end {
@@ -149,52 +204,6 @@ pub(super) fn colon(tokens: &[Token<'_>], span: Span) -> Option<usize> {
     None
 }
 
-/// The names of the claim in `claims["a"].b`, from the `[` at `at`.
-pub(super) fn claim_names(tokens: &[Token<'_>], at: usize) -> Option<Vec<String>> {
-    let base = tokens.get(at.checked_sub(1)?)?;
-    let (root, nested) = base.text.split_once('.').unwrap_or((base.text, ""));
-    if root != "claims" {
-        return None;
-    }
-    let split = |text: &str| {
-        text.split('.')
-            .filter(|s| !s.is_empty())
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let mut names = split(nested);
-    let mut rest = &tokens[at..];
-    loop {
-        match rest {
-            [open, name, close, ..] if open.is("[") && close.is("]") => {
-                names.push(unquoted(name)?);
-                rest = &rest[3..];
-            }
-            [word, ..] if word.text.starts_with('.') => {
-                names.extend(split(word.text));
-                rest = &rest[1..];
-            }
-            _ => return Some(names),
-        }
-    }
-}
-
-/// The tokens around `at` without blanks between them, back to the start of a name.
-pub(super) fn glued(tokens: &[Token<'_>], at: usize) -> Span {
-    let part = |token: &Token<'_>| {
-        token.kind == TokenKind::Word || ["-", "/", ":", "@"].iter().any(|sign| token.is(sign))
-    };
-    let mut start = at;
-    while start > 0 && !tokens[start].spaced && part(&tokens[start - 1]) {
-        start -= 1;
-    }
-    let mut end = at + 1;
-    while tokens.get(end).is_some_and(|token| !token.spaced && part(token)) {
-        end += 1;
-    }
-    (start, end)
-}
-
 /// The text of `span`, with foreign quotes replaced.
 pub(super) fn render(tokens: &[Token<'_>], span: Span) -> String {
     let mut text = String::new();
@@ -203,28 +212,9 @@ pub(super) fn render(tokens: &[Token<'_>], span: Span) -> String {
             text.push(' ');
         }
         match token.kind {
-            TokenKind::ForeignText => text.push_str(&requoted(token.text)),
+            TokenKind::ForeignText => text.push_str(&texts::requoted(token.text)),
             _ => text.push_str(token.text),
         }
     }
     text
-}
-
-/// `'text'` in double quotes.
-pub(super) fn requoted(text: &str) -> String {
-    let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-    if text.starts_with('`') {
-        return quote(inner);
-    }
-    // Its escapes stay; `\'` needs none any more.
-    format!("\"{}\"", inner.replace("\\'", "'").replace('"', "\\\""))
-}
-
-fn unquoted(token: &Token<'_>) -> Option<String> {
-    let inner = token.text.get(1..token.text.len().checked_sub(1)?)?;
-    match token.kind {
-        TokenKind::Text => Some(inner.replace("\\\"", "\"").replace("\\\\", "\\")),
-        TokenKind::ForeignText => Some(inner.to_owned()),
-        _ => None,
-    }
 }
