@@ -1,5 +1,7 @@
 //! The language as a whole: results, errors with their column, warnings.
 
+mod load;
+
 use serde_json::json;
 
 use super::*;
@@ -212,7 +214,10 @@ fn split_counts_from_both_ends() {
         let reason = "`repository` does not have the part that split() asks for";
         check_missing(&format!(r#"split(claims.repository, "/", {index})"#), reason);
     }
-    check_failed(r#"split("a", "", 0)"#, "split(): argument 2 must not be empty");
+    check_failed(
+        r#"split("a", "", 0)"#,
+        "split(): argument 2 must not be empty",
+    );
     check_failed(
         r#"split("a", "/", "0")"#,
         "split(): argument 3 has to be a number, but is text",
@@ -315,29 +320,4 @@ fn the_deepest_texts_fit_on_the_stack() {
             let _ = expression.text(&claims());
         }
     }
-}
-
-#[track_caller]
-fn check_warning(text: &str, expected: Option<&str>) {
-    let warnings = Expression::compile(text).unwrap().warnings();
-    let found = match expected {
-        Some(part) => warnings.iter().any(|warning| warning.contains(part)),
-        None => warnings.is_empty(),
-    };
-    assert!(found, "{text}: {warnings:?}");
-}
-
-#[test]
-fn warnings_for_ambiguous_texts() {
-    check_warning(
-        r#""github/" + claims.repository + "/" + claims.ref"#,
-        Some(r#"join("github", claims.repository, claims.ref) keeps them apart"#),
-    );
-    check_warning(r#"lower(claims.a) + claims.b"#, Some("join(part, ...)"));
-    check_warning(r#""refs/heads/" + claims.base_ref"#, None);
-    check_warning(r#"sha256(claims.a) + "/" + claims.b"#, None);
-    check_warning(r#"join("a", claims.a, claims.b)"#, None);
-    check_warning(r#""shared""#, Some("no claim is used"));
-    check_warning(r#"matches(claims.a, "main")"#, Some("write ^(...)$"));
-    check_warning(r#"matches(claims.a, "^main$")"#, None);
 }

@@ -1,5 +1,7 @@
 //! Expressions that work, but may not mean what their author thinks.
 
+use regex_syntax::hir::Look;
+
 use super::tree::Node;
 use super::value::{Value, quote};
 
@@ -60,11 +62,20 @@ fn proposal(parts: &[Node]) -> String {
 }
 
 fn unanchored(pattern: &str) -> Option<String> {
-    if pattern.starts_with('^') && pattern.ends_with('$') {
+    if is_anchored(pattern) {
         return None;
     }
     Some(format!(
         "matches(..., {}) also accepts text around the pattern: write ^(...)$ to match all of it",
         quote(pattern)
     ))
+}
+
+/// Whether every match begins and ends with the text. The characters at the edges do not tell: `^a|b$` has
+/// two alternatives, and `^a\$` ends with a dollar sign.
+fn is_anchored(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_ok_and(|hir| {
+        let properties = hir.properties();
+        properties.look_set_prefix().contains(Look::Start) && properties.look_set_suffix().contains(Look::End)
+    })
 }
