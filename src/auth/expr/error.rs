@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::super::identity::Namespace;
 use super::value::Kind;
 
 /// Longest quotation of an expression inside of a message, in characters.
@@ -29,6 +30,17 @@ impl CompileError {
     /// For an expression whose result can never have the type that is needed.
     pub(in crate::auth) fn wrong_result(wanted: Kind, found: Kind) -> Self {
         Self::new(1, format!("the result has to be {wanted}, but is always {found}"))
+    }
+
+    /// For an expression without claims, which fails for every token alike.
+    pub(in crate::auth) fn no_result(wanted: Kind, error: &EvalError) -> Self {
+        let remedy = match wanted {
+            Kind::Boolean => "write true or false, or compare a claim".to_owned(),
+            Kind::Text | Kind::Number => {
+                format!("a namespace is a text of 1 to {} bytes", Namespace::MAX_BYTES)
+            }
+        };
+        Self::new(1, format!("no token gets a result: {error}; {remedy}"))
     }
 
     /// Where the error lies: the first character of the expression is column 1.

@@ -21,6 +21,9 @@ pub(super) fn form(
 ) -> Result<Node, CompileError> {
     match function.form {
         Form::Plain(call) => {
+            for (index, argument) in args.iter().enumerate() {
+                usable(function, index, argument)?;
+            }
             let nodes = args.into_iter().map(|(_, node)| node).collect();
             Ok(Node::Call(function, call, nodes))
         }
@@ -28,6 +31,37 @@ pub(super) fn form(
         Form::Default => default(exactly(function, column, args)?),
         Form::If => conditional(exactly(function, column, args)?),
         Form::Matches => matches(exactly(function, column, args)?),
+    }
+}
+
+/// Refuses an argument with which no token could make the call succeed.
+fn usable(function: &Function, index: usize, (column, node): &Argument) -> Result<(), CompileError> {
+    let refuse = |message: String| Err(CompileError::new(*column, message));
+    let name = function.name;
+    let wanted = match (name, index) {
+        ("string", _) => return Ok(()),
+        ("split", 2) => Kind::Number,
+        _ => Kind::Text,
+    };
+    if let Some(found) = node.kind().filter(|found| *found != wanted) {
+        let remedy = match wanted {
+            Kind::Number => "write it without quotes, such as 0 or -1",
+            _ => "string(x) makes text of it",
+        };
+        return refuse(format!(
+            "{name}() needs {wanted} here, but this is {found}; {remedy}"
+        ));
+    }
+    let empty = matches!(node, Node::Literal(Value::Text(text)) if text.is_empty());
+    match (name, index) {
+        ("split", 1) if empty => {
+            refuse("the separator of split() must not be empty; write one, such as \"/\"".into())
+        }
+        ("replace", 1) if empty => {
+            refuse("what replace() looks for must not be empty; write the text to replace".into())
+        }
+        ("join", _) if empty => refuse("a part of join() must not be empty; leave it out".into()),
+        _ => Ok(()),
     }
 }
 
@@ -91,7 +125,11 @@ fn conditional(
     }
 }
 
-fn matches([(_, text), (column, pattern)]: [Argument; 2]) -> Result<Node, CompileError> {
+fn matches([(start, text), (column, pattern)]: [Argument; 2]) -> Result<Node, CompileError> {
+    if let Some(found) = text.kind().filter(|found| *found != Kind::Text) {
+        let message = format!("matches() needs text here, but this is {found}; string(x) makes text of it");
+        return Err(CompileError::new(start, message));
+    }
     let Node::Literal(Value::Text(pattern)) = pattern else {
         return Err(CompileError::new(
             column,

@@ -65,15 +65,26 @@ impl Expression {
         Ok(Self { root })
     }
 
-    /// This expression, if it can have a result of this type.
+    /// This expression, if it can have a result of this type: a namespace for text, a condition for a boolean.
     ///
     /// # Errors
     ///
-    /// If every token would give another type.
+    /// If every token would give another type or, because no claim is used, the same failure.
     pub fn of_kind(self, wanted: Kind) -> Result<Self, CompileError> {
-        match self.kind() {
-            Some(found) if found != wanted => Err(CompileError::wrong_result(wanted, found)),
-            _ => Ok(self),
+        if let Some(found) = self.kind().filter(|found| *found != wanted) {
+            return Err(CompileError::wrong_result(wanted, found));
+        }
+        if self.root.first_claim().is_some() {
+            return Ok(self);
+        }
+        let none = Map::new();
+        let outcome = match wanted {
+            Kind::Boolean => self.condition(&none).map(drop),
+            Kind::Text | Kind::Number => self.text(&none).map(drop),
+        };
+        match outcome {
+            Ok(()) => Ok(self),
+            Err(error) => Err(CompileError::no_result(wanted, &error)),
         }
     }
 

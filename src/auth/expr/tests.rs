@@ -215,11 +215,11 @@ fn split_counts_from_both_ends() {
         check_missing(&format!(r#"split(claims.repository, "/", {index})"#), reason);
     }
     check_failed(
-        r#"split("a", "", 0)"#,
+        r#"split("a", claims.empty, 0)"#,
         "split(): argument 2 must not be empty",
     );
     check_failed(
-        r#"split("a", "/", "0")"#,
+        r#"split("a", "/", claims.ref)"#,
         "split(): argument 3 has to be a number, but is text",
     );
 }
