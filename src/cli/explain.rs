@@ -1,7 +1,7 @@
 //! `chacha explain`: what a token may do, or the exact reason why it may not.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -20,7 +20,9 @@ pub(super) struct ExplainArgs {
     token_file: PathBuf,
 }
 
-/// Longest token that is read, in bytes; longer ones are refused by the server, too.
+/// What stands in front of the token in the header of a request.
+const SCHEME: &str = "Bearer ";
+/// Most bytes that are read; a longer token is refused by the server, too.
 const MOST: u64 = 64 * 1024;
 
 pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
@@ -29,10 +31,13 @@ pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let token = read_token(&args.token_file)?;
+    if let Some(fault) = fault(&args.token_file, token.trim()) {
+        return Ok(refused(&fault));
+    }
     super::block_on(async {
         let tasks = Tasks::new();
         let auth = Authenticator::start(loaded.config.providers, &tasks)?;
-        let header = format!("Bearer {}", token.trim());
+        let header = format!("{SCHEME}{}", token.trim());
         let explanation = match Credentials::from_header_values(std::iter::once(header.as_bytes())) {
             Ok(credentials) => auth.explain(&credentials).await,
             Err(error) => return Ok(refused(&error.to_string())),
@@ -50,6 +55,24 @@ pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 fn refused(reason: &str) -> ExitCode {
     super::say(&format!("refused: {reason}"));
     ExitCode::FAILURE
+}
+
+/// What is wrong with the file, in its own words: nobody has sent a header.
+fn fault(file: &Path, token: &str) -> Option<String> {
+    let place = match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    };
+    if token.is_empty() {
+        return Some(format!("{place} holds no token; write the token alone into it"));
+    }
+    let (bytes, most) = (SCHEME.len() + token.len(), Credentials::MAX_BYTES);
+    (bytes > most).then(|| {
+        format!(
+            "the token in {place} is longer than {} KiB with `{SCHEME}` before it, which no server reads",
+            most / 1024
+        )
+    })
 }
 
 fn read_token(file: &PathBuf) -> anyhow::Result<String> {

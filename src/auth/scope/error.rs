@@ -61,7 +61,7 @@ impl fmt::Display for RulesError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// `allow_if` is `false`, or has no result.
-    #[error("the token is not allowed here{}", because(.error.as_ref()))]
+    #[error("allow_if {}", because(.error.as_ref()))]
     NotAllowed {
         /// Why it has no result; `None` if it is `false`.
         error: Option<EvalError>,
@@ -80,7 +80,10 @@ pub enum Refused {
 }
 
 fn because(error: Option<&EvalError>) -> String {
-    error.map_or_else(String::new, |error| format!(": {error}"))
+    error.map_or_else(
+        || "is false".to_owned(),
+        |error| format!("has no result: {error}"),
+    )
 }
 
 impl Classify for Refused {

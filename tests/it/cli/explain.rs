@@ -59,8 +59,15 @@ async fn a_refused_token_shows_the_exact_reason() {
             "not a configured provider",
         ),
         (forged, "signature"),
-        (String::new(), "refused: "),
-        ("x".repeat(100_000), "refused: "),
+        ("\n".into(), "token.jwt holds no token"),
+        (
+            "x".repeat(16 * 1024),
+            "the token in token.jwt is longer than 16 KiB",
+        ),
+        (
+            "x".repeat(100_000),
+            "the token in token.jwt is longer than 16 KiB",
+        ),
     ] {
         let ended = explain(&place, &token).await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -69,6 +76,27 @@ async fn a_refused_token_shows_the_exact_reason() {
             last.starts_with("refused: ") && last.contains(expected),
             "{expected}: {ended:?}"
         );
+        // The user gave a file, not a header.
+        assert!(!last.contains("Authorization"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_allow_if_refuses_shows_the_key() {
+    let place = Place::new().await;
+    for (rule, expected) in [
+        ("claims.ref == \"none\"", "allow_if is false"),
+        (
+            "claims.none == \"x\"",
+            "allow_if has no result: the claim `none` is missing",
+        ),
+    ] {
+        place.configure(|text| {
+            let rule = format!("    allow_if: '{rule}'\n    cache_key_exprs:");
+            text.replace("    cache_key_exprs:", &rule)
+        });
+        let ended = explain(&place, &place.issuer.token(json!({}))).await;
+        assert!(lines(&ended).last().unwrap().ends_with(expected), "{ended:?}");
     }
 }
 
