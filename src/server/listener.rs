@@ -24,6 +24,27 @@ pub enum ListenError {
         /// The address.
         address: String,
     },
+    /// A file of somebody else stands where the socket would be.
+    #[error("{key}: {address} is not a socket; remove the file there, or choose another path")]
+    NotASocket {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: String,
+    },
+    /// The address belongs to no interface.
+    #[error(
+        "{key}: cannot listen on {address}: {source}; this machine does not have the address; \
+         use one of its own, or 0.0.0.0 or [::] for all of them"
+    )]
+    NotHere {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: String,
+        /// The answer of the operating system.
+        source: io::Error,
+    },
     /// Everything else.
     #[error("{key}: cannot listen on {address}: {source}")]
     Other {
@@ -40,7 +61,10 @@ impl ListenError {
     /// The key of the configuration.
     pub fn key(&self) -> &'static str {
         match self {
-            Self::InUse { key, .. } | Self::Other { key, .. } => key,
+            Self::InUse { key, .. }
+            | Self::NotASocket { key, .. }
+            | Self::NotHere { key, .. }
+            | Self::Other { key, .. } => key,
         }
     }
 }
@@ -60,8 +84,11 @@ impl Listener {
             ListenAddr::Unix(path) => bind_unix(path),
         };
         bound.map_err(|source| {
+            let foreign = matches!(address, ListenAddr::Unix(path) if is_foreign(path));
             let address = display(address);
             match source.kind() {
+                io::ErrorKind::AddrInUse if foreign => ListenError::NotASocket { key, address },
+                io::ErrorKind::AddrNotAvailable => ListenError::NotHere { key, address, source },
                 io::ErrorKind::AddrInUse => ListenError::InUse { key, address },
                 _ => ListenError::Other { key, address, source },
             }
@@ -122,6 +149,11 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         UnixListener::bind(path)?,
         SocketFile(path.to_owned()),
     ))
+}
+
+/// Whether something that is not a socket has the path.
+fn is_foreign(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket())
 }
 
 /// Removes the socket's file when the server ends.

@@ -18,6 +18,7 @@
 
 mod core;
 mod delete;
+mod error;
 mod evict;
 mod file;
 mod format;
@@ -43,8 +44,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use error::OpenError;
 pub use marks::{Left, Mark};
-pub use open::{OpenError, open_files};
+pub use open::open_files;
 pub use stats::DiskStats;
 
 use self::core::Core;

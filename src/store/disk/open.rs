@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use super::core::{Core, now};
+use super::error::OpenError;
 use super::evict;
 use super::format::VERSION;
 use super::index::Index;
@@ -31,64 +32,6 @@ use crate::tasks::Tasks;
 const SETTLE: Duration = Duration::from_secs(5);
 /// Most files held open unless configured otherwise.
 const OPEN_FILES: u64 = 4096;
-
-/// Why the directory of the tier cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// `disk.dir` names something else.
-    #[error("disk.dir: {path} is not a directory; name a directory, it is made if it does not exist")]
-    NotADirectory {
-        /// The configured path.
-        path: PathBuf,
-    },
-    /// The operating system refused.
-    #[error("disk.dir: cannot {action} {path}: {source}; the directory must be writable for this user")]
-    Unusable {
-        /// What was tried.
-        action: &'static str,
-        /// Where it was tried.
-        path: PathBuf,
-        /// The answer of the operating system.
-        source: io::Error,
-    },
-    /// Another server works there.
-    #[error(
-        "disk.dir: {path} is in use by another running server{}; stop it, or name another directory \
-         (lock file: {})", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), lock.display()
-    )]
-    InUse {
-        /// The configured path.
-        path: PathBuf,
-        /// The lock file.
-        lock: PathBuf,
-        /// The process that holds it.
-        pid: Option<u32>,
-    },
-    /// A later version of this program was here.
-    #[error(
-        "disk.dir: {path} has format {found}, this version knows formats up to {known}; \
-         use the newer version again, or empty the directory"
-    )]
-    Newer {
-        /// The configured path.
-        path: PathBuf,
-        /// The format on the disk.
-        found: u32,
-        /// The newest known format.
-        known: u32,
-    },
-    /// The directory holds something else: files there would be removed.
-    #[error("disk.dir: {path} is not a cache directory, it holds {found}; name an empty or a new directory")]
-    Foreign {
-        /// The configured path.
-        path: PathBuf,
-        /// One of the names in it.
-        found: String,
-    },
-    /// The server stops before it has begun.
-    #[error("the server is shutting down")]
-    Stopping,
-}
 
 /// Adds to an error of the operating system what was tried where.
 trait At<T> {
@@ -169,6 +112,10 @@ fn take_directory(layout: &Layout) -> Result<DirLock, OpenError> {
             path: root.to_owned(),
         });
     }
+    if let Some(target) = dangling(root) {
+        let path = root.to_owned();
+        return Err(OpenError::Dangling { path, target });
+    }
     fs::create_dir_all(root).at("make", root)?;
     // Before anything is written: a wrong path must stay as it is.
     let formatted = check_format(layout)?;
@@ -191,6 +138,13 @@ fn take_directory(layout: &Layout) -> Result<DirLock, OpenError> {
     fs::create_dir_all(&entries).at("make", &entries)?;
     empty(&tmp).at("empty", &tmp)?;
     Ok(lock)
+}
+
+/// Where the path leads, if it is a link to something that does not exist.
+fn dangling(path: &Path) -> Option<PathBuf> {
+    let target = fs::read_link(path).ok()?;
+    let absent = fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    absent.then_some(target)
 }
 
 /// Whether the directory is marked as ours. One that is not must be empty.

@@ -122,8 +122,26 @@ async fn the_cause_of_a_failed_start_is_told_once() {
         "192.0.2.1:1",
     ];
     let ended = place.spawn(&arguments).ended().await;
-    ended.failed(1, &["chacha: listen: cannot listen on 192.0.2.1:1: "]);
+    let expected = "chacha: listen: cannot listen on 192.0.2.1:1: ";
+    ended.failed(1, &[expected, "; this machine does not have the address; "]);
     assert_eq!(ended.err.matches("os error").count(), 1, "{ended:?}");
+}
+
+/// There is no other program that could be stopped.
+#[tokio::test]
+async fn a_file_in_place_of_the_socket_is_named_and_kept() {
+    let place = Place::new().await;
+    place.write("socket", "precious");
+    let path = place.dir.path().join("socket");
+    let listen = format!("unix:{}", path.display());
+    let arguments = ["run", "-f", "config.yaml", "--log-level", "off", "-l", &listen];
+    let ended = place.spawn(&arguments).ended().await;
+    ended.failed(
+        1,
+        &[&format!("chacha: listen: {listen} is not a socket; remove ")],
+    );
+    assert!(!ended.err.contains("another program"), "{ended:?}");
+    assert_eq!(std::fs::read(path).unwrap(), b"precious");
 }
 
 #[tokio::test]

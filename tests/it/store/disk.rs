@@ -68,6 +68,25 @@ async fn a_directory_that_cannot_be_used_is_refused_with_key_path_and_remedy() {
     assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{error}");
 }
 
+/// More rights for this user would not help.
+#[tokio::test]
+async fn a_link_to_nowhere_is_refused_with_its_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), 4 * MIB);
+    let target = dir.path().join("unmounted");
+    std::os::unix::fs::symlink(&target, &config.dir).unwrap();
+    let error = refused(&config).await.to_string();
+    let expected = format!(
+        "a link to {}, which does not exist; make that directory",
+        target.display()
+    );
+    assert!(
+        error.starts_with("disk.dir: ") && error.contains(&expected),
+        "{error}"
+    );
+    assert!(!target.exists());
+}
+
 #[tokio::test]
 async fn a_directory_in_use_is_refused_with_the_process() {
     let rig = Rig::new(4 * MIB).await;
