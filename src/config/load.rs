@@ -31,7 +31,10 @@ pub struct Loaded {
 /// directory, empty, larger than 1 MiB, not UTF-8 or not YAML.
 pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Report> {
     let file = path.display().to_string();
-    let text = read(path).map_err(|(line, message)| one(&file, line, message))?;
+    let text = read(path).map_err(|(line, message)| {
+        let key = String::new();
+        one(&printable(&file), line, key, message)
+    })?;
     parse(&file, &text, expressions)
 }
 
@@ -40,9 +43,18 @@ pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Re
 /// # Errors
 /// As [`load`].
 pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> Result<Loaded, Report> {
-    let refused = |refusal: Refusal| one(file_name, Some(refusal.line), refusal.message);
+    let file_name = &*printable(file_name);
+    let whole = |message| one(file_name, None, String::new(), message);
+    let refused = |refusal: Refusal| {
+        one(
+            file_name,
+            Some(refusal.line),
+            refusal.key.to_string(),
+            refusal.message,
+        )
+    };
     if text.len() > FILE_LIMIT {
-        return Err(one(file_name, None, too_large()));
+        return Err(whole(too_large()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(refusal) = syntax::control_character(text) {
@@ -52,7 +64,7 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     let Tolerant(value) = serde_yaml::from_str(text).map_err(|error| refused(unreadable(text, &error)))?;
     if value.is_null() {
         let message = "the file is empty; start from config.example.yaml, which shows every key";
-        return Err(one(file_name, None, message.to_owned()));
+        return Err(whole(message.to_owned()));
     }
     let mut reader = Reader::new(file_name, &lines);
     let config = root::config(&mut reader, &value, expressions);
@@ -80,11 +92,23 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     }
 }
 
-fn one(file: &str, line: Option<usize>, message: String) -> Report {
+/// The name of the file for logs and terminals: it breaks no line and controls nothing.
+fn printable(file_name: &str) -> String {
+    let mut shown = String::with_capacity(file_name.len());
+    for letter in file_name.chars() {
+        match letter.is_control() {
+            true => shown.extend(letter.escape_debug()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
+
+fn one(file: &str, line: Option<usize>, key: String, message: String) -> Report {
     Report::new(vec![Problem {
         file: file.to_owned(),
         line,
-        key: String::new(),
+        key,
         message,
     }])
 }

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use serde_yaml::Value;
 
 use super::keypath::{KeyPath, Lines};
+use super::reader::key_name;
 use super::suggest::quoted;
 use super::syntax;
 
@@ -34,6 +36,8 @@ pub(super) struct Duplicate {
 pub(super) struct Refusal {
     /// Where.
     pub(super) line: usize,
+    /// The key there; empty when the line alone is known.
+    pub(super) key: KeyPath,
     /// Why, and what to do about it.
     pub(super) message: String,
 }
@@ -95,10 +99,10 @@ impl Walk {
     fn step(&mut self, event: &Event<'_>, line: usize) -> Result<(), Refusal> {
         match event {
             Event::DocumentStart(_) => self.document(line),
-            Event::Scalar(text, _, anchor, tag) => {
-                check_tag(tag.as_deref(), line)?;
+            Event::Scalar(text, style, anchor, tag) => {
+                self.check_tag(tag.as_deref(), line)?;
                 if self.expects_key() {
-                    return self.key(text, line);
+                    return self.key(text, *style, line);
                 }
                 self.value(line, 1)?;
                 self.anchors.insert(*anchor, 1);
@@ -106,11 +110,11 @@ impl Walk {
             }
             Event::Alias(anchor) => self.alias(*anchor, line),
             Event::SequenceStart(anchor, tag) => {
-                check_tag(tag.as_deref(), line)?;
+                self.check_tag(tag.as_deref(), line)?;
                 self.begin(*anchor, line, Inside::List { next: 0 })
             }
             Event::MappingStart(anchor, tag) => {
-                check_tag(tag.as_deref(), line)?;
+                self.check_tag(tag.as_deref(), line)?;
                 let (seen, key) = (HashMap::new(), None);
                 self.begin(*anchor, line, Inside::Section { seen, key })
             }
@@ -123,6 +127,26 @@ impl Walk {
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
         }
+    }
+
+    /// Refuses a tag of the file's own at the next value.
+    fn check_tag(&self, tag: Option<&Tag>, line: usize) -> Result<(), Refusal> {
+        let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{} begins with an exclamation mark, which has a meaning in YAML; put the value into single quotes",
+            quoted(&tag.to_string())
+        );
+        let key = match self.open.last() {
+            None => KeyPath::default(),
+            Some(Frame { path, inside, .. }) => match inside {
+                Inside::Section { key: Some(key), .. } => path.key(key),
+                Inside::Section { key: None, .. } => path.clone(),
+                Inside::List { next } => path.index(*next),
+            },
+        };
+        Err(Refusal { line, key, message })
     }
 
     fn document(&mut self, line: usize) -> Result<(), Refusal> {
@@ -141,7 +165,7 @@ impl Walk {
 
     /// Takes the name of the next value. The first of two equal keys keeps its line, because its
     /// value is the one that is read.
-    fn key(&mut self, name: &str, line: usize) -> Result<(), Refusal> {
+    fn key(&mut self, name: &str, style: ScalarStyle, line: usize) -> Result<(), Refusal> {
         if name.len() > MAX_KEY {
             return Err(refusal(
                 line,
@@ -159,6 +183,10 @@ impl Walk {
             } else {
                 seen.insert(name.to_owned(), line);
                 self.located.lines.note(&path, line);
+                // `~` and `0x10` are no texts: messages name them by their values.
+                if let Some(shown) = shown_otherwise(name, style) {
+                    self.located.lines.note(&frame.path.key(&shown), line);
+                }
             }
         }
         Ok(())
@@ -224,16 +252,15 @@ impl Walk {
     }
 }
 
-fn check_tag(tag: Option<&Tag>, line: usize) -> Result<(), Refusal> {
-    match tag {
-        Some(tag) if !tag.is_yaml_core_schema() => Err(refusal(
-            line,
-            &format!(
-                "{} begins with an exclamation mark, which has a meaning in YAML; put the value into single quotes",
-                quoted(&tag.to_string())
-            ),
-        )),
-        _ => Ok(()),
+/// The name of a key that is not a text, where it is not what stands in the file.
+fn shown_otherwise(name: &str, style: ScalarStyle) -> Option<String> {
+    let value = match style {
+        ScalarStyle::Plain => serde_yaml::from_str(name).ok()?,
+        _ => return None,
+    };
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Some(key_name(&value)),
+        _ => None,
     }
 }
 
@@ -247,89 +274,10 @@ fn not_a_name(line: usize) -> Refusal {
 fn refusal(line: usize, message: &str) -> Refusal {
     Refusal {
         line,
+        key: KeyPath::default(),
         message: message.to_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(text: &str) -> KeyPath {
-        KeyPath::raw(text)
-    }
-
-    #[test]
-    fn lines_of_keys_and_entries() {
-        let text =
-            "a: 1\nb:\n  c:\n    - x\n    -\n      d: y\n  e: {f: 1,\n    g: 2}\nh: |\n  i\n  j\nk: 1\n";
-        let located = locate(text).unwrap();
-        let check = |key, line| assert_eq!(located.lines.find(&path(key)), Some(line), "{key}");
-        check("", 1);
-        check("a", 1);
-        check("b.c", 3);
-        check("b.c[0]", 4);
-        check("b.c[1].d", 6);
-        check("b.e.f", 7);
-        check("b.e.g", 8);
-        check("h", 9);
-        check("k", 12);
-        check("b.absent", 2);
-        check("b.c[0].below.a.value", 4);
-    }
-
-    #[test]
-    fn what_comes_through_an_alias_has_its_line() {
-        let located = locate("a: &x\n  b: 1\nc: *x\n").unwrap();
-        assert_eq!(located.lines.find(&path("a.b")), Some(2));
-        assert_eq!(located.lines.find(&path("c.b")), Some(3));
-    }
-
-    #[test]
-    fn duplicates_name_both_lines_and_only_the_first_has_its_keys_noted() {
-        let located = locate("a:\n  b: 1\n  b: 2\na:\n  b: 3\n  c: 4\n").unwrap();
-        let duplicate = |key, line, first| Duplicate {
-            path: path(key),
-            line,
-            first,
-        };
-        assert_eq!(located.duplicates, [duplicate("a.b", 3, 2), duplicate("a", 4, 1)]);
-        assert_eq!(located.lines.find(&path("a.b")), Some(2));
-    }
-
-    #[test]
-    fn refused_files() {
-        let check = |text: &str, line, expected: &str| {
-            let refusal = locate(text).expect_err(text);
-            assert!(refusal.message.contains(expected), "{}", refusal.message);
-            assert_eq!(refusal.line, line, "{}", refusal.message);
-        };
-        check("a: 1\n---\nb: 2\n", 2, "second document");
-        check("a: !secret x\n", 1, "\"!secret\" begins with an exclamation mark");
-        check("a:\n  ? [1]\n  : 2\n", 2, "not a plain name");
-        check("a: &x 1\n*x : 2\n", 2, "not a plain name");
-        check("a: &x [1, *x]\n", 1, "inside of what it stands for");
-        check("a: *x\n", 1, "not valid YAML");
-        check(&format!("{}: 1\n", "k".repeat(200)), 1, "longer than 128 bytes");
-        check(&"[".repeat(100_000), 1, "nested deeper than");
-        check(&"[".repeat(20), 1, "nested deeper than 16");
-        check(&"- ".repeat(100_000), 1, "nested deeper than 16");
-        check(&"- 1\n".repeat(30_000), 20_000, "more than 20000 values");
-    }
-
-    #[test]
-    fn aliases_that_multiply_are_stopped() {
-        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..9 {
-            let uses = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{uses}]\n"));
-        }
-        let refusal = locate(&text).unwrap_err();
-        assert!(
-            refusal.message.contains("more than 20000 values"),
-            "{}",
-            refusal.message
-        );
-        assert!(refusal.line <= 5, "{}", refusal.line);
-    }
-}
+mod tests;

@@ -58,6 +58,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The name of a key in messages.
+pub(super) fn key_name(key: &Value) -> String {
+    match key {
+        Value::String(name) => name.clone(),
+        other => Leaf::new(KeyPath::default(), other, false).shown(),
+    }
+}
+
 /// One section of the file: a mapping whose keys are all known.
 pub(super) struct Section<'a> {
     path: KeyPath,
@@ -101,10 +109,7 @@ impl<'a> Section<'a> {
     }
 
     fn know(&mut self, reader: &mut Reader<'_>, key: &Value) {
-        let name = match key {
-            Value::String(name) => name.clone(),
-            other => Leaf::new(KeyPath::default(), other, false).shown(),
-        };
+        let name = key_name(key);
         if self.keys.iter().any(|key| key.name == name) {
             return;
         }

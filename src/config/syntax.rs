@@ -1,5 +1,6 @@
 //! Faults of YAML itself, with the advice that fits what is seen on the line.
 
+use super::keypath::KeyPath;
 use super::locate::Refusal;
 
 /// Puts the message of a parser (`info`) and advice together.
@@ -13,11 +14,13 @@ pub(super) fn refusal(text: &str, line: Option<usize>, info: &str) -> Refusal {
     {
         return Refusal {
             line: tabbed,
+            key: KeyPath::default(),
             message: "the line is indented with a tab, which YAML does not allow; use spaces".to_owned(),
         };
     }
     Refusal {
         line,
+        key: KeyPath::default(),
         message: format!("not valid YAML: {info}; {}", advice(info, at(line))),
     }
 }
@@ -28,6 +31,7 @@ pub(super) fn control_character(text: &str) -> Option<Refusal> {
     let (at, letter) = text.char_indices().find(|(_, letter)| illegal(*letter))?;
     Some(Refusal {
         line: 1 + text[..at].matches('\n').count(),
+        key: KeyPath::default(),
         message: format!(
             "the line holds the control character U+{:04X}; remove it",
             u32::from(letter)

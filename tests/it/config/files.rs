@@ -167,3 +167,48 @@ disk: {dir: d, limit: 1GB}
         ],
     );
 }
+
+#[test]
+fn a_key_that_is_no_text_has_a_line() {
+    for (key, line) in [("~", 2), ("null", 2), ("0x10", 2), ("True", 2), ("7", 2)] {
+        let lines = super::refused(&format!("{DISK}{key}: 1\n{PROVIDER}"));
+        let start = format!("c.yaml:{line}: ");
+        assert!(
+            lines.iter().any(|found| found.starts_with(&start)),
+            "{key}: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_tag_is_refused_with_its_key() {
+    let tagged = |text: &str, expected| check_refused(&format!("{text}{PROVIDER}"), &[expected]);
+    tagged(
+        "disk:\n  dir: /tmp/c\n  limit: !foo 1GB\n",
+        "c.yaml:3: disk.limit: \"!foo\" begins with an exclamation mark",
+    );
+    tagged("disk: !foo {dir: x}\n", "c.yaml:1: disk: \"!foo\" begins");
+    tagged(
+        "listen:\n  - a\n  - !foo b\n",
+        "c.yaml:3: listen[1]: \"!foo\" begins",
+    );
+    tagged("disk:\n  !foo dir: x\n", "c.yaml:2: disk: \"!foo\" begins");
+}
+
+/// The name of the file is told in logs and on terminals.
+#[test]
+fn the_name_of_a_file_breaks_no_line() {
+    for text in ["a: [", "", "disk: 5\n", "disk: {dir: x, limit: 1GB, dir: y}\n"] {
+        let report = parse("a\nb\u{1b}[31m.yaml", text, &Words).unwrap_err();
+        for line in report.to_string().lines() {
+            assert!(line.starts_with("a\\nb\\u{1b}[31m.yaml"), "{line:?}");
+        }
+    }
+    let report = load(Path::new("/absent/a\nb\u{1b}.yaml"), &Words).unwrap_err();
+    assert!(
+        report.to_string().starts_with("/absent/a\\nb\\u{1b}.yaml: "),
+        "{report}"
+    );
+    let loaded = parse("a\nb.yaml", &format!("{DISK}{PROVIDER}"), &Words).unwrap();
+    assert_eq!(loaded.places.problem("disk", "x".into()).file, "a\\nb.yaml");
+}
