@@ -3,6 +3,55 @@
 use super::super::{Expression, Kind};
 use super::{check, check_refused};
 
+#[test]
+fn load_errors_have_columns() {
+    check_refused("", "column 1: the expression is empty");
+    check_refused(
+        &" ".repeat(4097),
+        "column 1: the expression has 4097 bytes; 4096 are allowed",
+    );
+    check_refused(
+        "true && lower()",
+        "column 9: write lower(text): it takes 1 argument, not 0",
+    );
+    check_refused(
+        "claims.a == lower(1, 2)",
+        "column 13: write lower(text): it takes 1 argument, not 2",
+    );
+    check_refused(
+        "join()",
+        "column 1: write join(part, ...): it takes at least 1 argument, not 0",
+    );
+    check_refused("split(claims.a)", "it takes 3 arguments, not 1");
+    check_refused("claim(claims.a)", "column 7: claim() takes names in quotes only");
+    check_refused(
+        r#"claim("a", "")"#,
+        "column 1: the name of a claim must not be empty",
+    );
+    check_refused(
+        r#""a" + 1"#,
+        "column 7: `+` needs text, but this is a number; string(x)",
+    );
+    let chain = ["true"; 80].join(" == ");
+    check_refused(&chain, "nested more than 64 levels deep");
+}
+
+#[test]
+fn unknown_names_get_a_proposal() {
+    check_refused(
+        r#"hasPrefix(claims.a, "x")"#,
+        "column 1: there is no function `hasPrefix`; write startsWith(text, prefix)",
+    );
+    check_refused("startswith(claims.a)", "write startsWith(text, prefix)");
+    check_refused("frobnicate(claims.a)", "docs/expressions.md lists all");
+    check_refused("claims.a(1)", "`claims.a` is a claim, not a function");
+    check_refused("lower == claims.a", "`lower` is a function: write lower(text)");
+    check_refused("repository", "write claims.repository");
+    check_refused("claim.repository", "write claims.repository");
+    check_refused("claims", "write claims.<name>");
+    check_refused("claims.a.", "write claim(\"a\")");
+}
+
 #[track_caller]
 fn check_warning(text: &str, expected: Option<&str>) {
     let warnings = Expression::compile(text).unwrap().warnings();
