@@ -1,13 +1,16 @@
 //! What goes wrong, and when.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::watch;
 
 use super::request::{Asked, Kind};
-use crate::support::wait::PATIENCE;
+
+/// See `support::wait`, which the benchmarks do not have.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What happens to a request.
 #[derive(Debug, Clone)]
