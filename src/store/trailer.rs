@@ -40,6 +40,8 @@ pub(crate) enum Flaw {
     Description,
     #[error("the body is damaged")]
     Body,
+    #[error("the volume cannot read the file")]
+    Unreadable,
     #[error("the file holds another entry than its name says")]
     Foreign,
 }

@@ -25,10 +25,27 @@ pub fn read_at_nowait(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
         offset,
         ReadWriteFlags::NOWAIT,
     ) {
-        // File systems in memory may not know the flag, and never wait.
-        Err(Errno::OPNOTSUPP) => file.read_at(buffer, offset),
+        // Who does not know the flag may be a file system in memory, which never waits, or one of another
+        // machine, which does.
+        Err(Errno::OPNOTSUPP) if is_in_memory(file) => file.read_at(buffer, offset),
+        Err(Errno::OPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
         other => Ok(other?),
     }
+}
+
+/// Whether a file has no disk behind it (tmpfs, ramfs).
+#[cfg(target_os = "linux")]
+fn is_in_memory(file: &File) -> bool {
+    const TMPFS: u64 = 0x0102_1994;
+    const RAMFS: u64 = 0x8584_58f6;
+    // The type of the field differs between processors; the numbers have 32 bits.
+    rustix::fs::fstatfs(file).is_ok_and(|system| matches!(system.f_type as u64 & 0xffff_ffff, TMPFS | RAMFS))
+}
+
+/// Whether an error of a read says that the volume has lost these bytes: another attempt gives the same.
+pub fn is_unreadable(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::BADMSG))
 }
 
 /// Cannot be asked here: the caller takes the blocking way.

@@ -132,7 +132,7 @@ impl FileRange {
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.
     ///
     /// Looks at a few pages only, and not at those of a file that somebody looked at a moment ago: the price
-    /// of a wrong "yes" is one wait.
+    /// of a wrong "yes" is one wait ([`FileRange::waited`]).
     pub fn is_hot(&self, length: u64) -> bool {
         let end = self.start.saturating_add(length).min(self.end);
         if end == self.start {
@@ -145,6 +145,14 @@ impl FileRange {
                 Some(residency) => residency.holds(&range, resident),
                 None => Residency::look_at(&range, &resident),
             }
+    }
+
+    /// Sending the first `length` bytes took so long that they must have come from the disk, although
+    /// [`FileRange::is_hot`] said otherwise.
+    pub fn waited(&self, length: u64) {
+        if let Some(residency) = self.file.residency() {
+            residency.forget(&(self.start..self.start.saturating_add(length)));
+        }
     }
 
     /// Blocking: brings the first `length` bytes into the page cache and checks them.

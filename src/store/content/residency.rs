@@ -9,7 +9,8 @@ use std::time::Instant;
 ///
 /// A look costs a system call for each place that is looked at, which was a tenth of the CPU time of a large
 /// read, and readers come in crowds: what one of them has found holds for the others for a moment. The kernel
-/// takes pages that were just read last of all; the price of a wrong "yes" is one wait.
+/// takes pages that were just read last of all; the price of a wrong "yes" is one wait, after which the readers of
+/// these blocks look again.
 #[derive(Debug)]
 pub struct Residency {
     length: u64,
@@ -41,6 +42,9 @@ impl Residency {
     }
 
     fn holds_at(&self, now: u32, range: &Range<u64>, look: impl Fn(u64) -> bool) -> bool {
+        if range.end > self.length {
+            return false;
+        }
         let mut at = range.start;
         while at < range.end {
             let block = at / Self::BLOCK;
@@ -59,6 +63,14 @@ impl Residency {
             at = end;
         }
         true
+    }
+
+    /// A read of `range` had to wait: what was known of its blocks is no longer true.
+    pub fn forget(&self, range: &Range<u64>) {
+        let blocks = range.start / Self::BLOCK..range.end.div_ceil(Self::BLOCK);
+        for found in blocks.filter_map(|block| self.found.get(block as usize)) {
+            found.store(0, Relaxed);
+        }
     }
 
     /// Looks at a few bytes of `range`, which is at most a block, without remembering anything.
@@ -104,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_waited_makes_all_look_again() {
+        let residency = Residency::new(3 * MIB);
+        assert!(ask(&residency, 2, 0..3 * MIB, &[]).0);
+        residency.forget(&(MIB + 1..2 * MIB));
+        let looks = vec![2 * MIB - 1, MIB, MIB + MIB / 2];
+        assert_eq!(ask(&residency, 2, 0..3 * MIB, &[]), (true, looks));
+    }
+
+    #[test]
     fn nothing_is_known_at_the_start() {
         assert!(now() >= Residency::STAYS);
         let found = ask(&Residency::new(10), Residency::STAYS, 0..10, &[9]);
@@ -136,6 +157,8 @@ mod tests {
     #[test]
     fn nothing_is_there_beyond_the_end() {
         assert!(!ask(&Residency::new(MIB), 2, MIB..MIB + 1, &[]).0);
+        assert!(!ask(&Residency::new(10), 2, 0..20, &[]).0);
+        assert!(!ask(&Residency::new(MIB + 10), 2, MIB + 5..MIB + 11, &[]).0);
         assert!(ask(&Residency::new(0), 2, 0..0, &[]).0);
     }
 }

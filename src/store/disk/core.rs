@@ -133,6 +133,8 @@ impl Core {
 
     /// Blocking: removes a damaged version of an entry, if it is still there, and says so.
     pub(super) fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw) {
+        // After the close, the directory may be another server's.
+        let Ok(_pass) = self.enter() else { return };
         if self.forget(digest, generation) {
             self.counters.corrupt.fetch_add(1, Ordering::Relaxed);
             let file = self.layout.entry(digest, generation);

@@ -76,6 +76,7 @@ impl Core {
     /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes freed.
     pub(super) fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0;
+        let Ok(_pass) = self.enter() else { return 0 };
         // On a volume that refuses everything, a batch would cost entries and free nothing.
         let most = if self.leftovers.is_full() { 1 } else { BATCH };
         for victim in self.index(|index| index.evict(bytes, most)) {

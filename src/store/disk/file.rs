@@ -17,7 +17,8 @@ use crate::sys;
 /// The file of one version of an entry. See [`EntryFile`].
 #[derive(Debug)]
 pub(super) struct DiskFile {
-    file: Arc<File>,
+    /// `None` only while it is dropped.
+    file: Option<Arc<File>>,
     identity: Identity,
     owner: Owner,
     /// What has to be checked still; `None` if every byte is known to be intact.
@@ -90,7 +91,7 @@ impl DiskFile {
         unchecked: Option<Unchecked>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            file,
+            file: Some(file),
             identity: Identity::of(metadata),
             owner,
             unchecked,
@@ -112,21 +113,44 @@ impl DiskFile {
 
     /// Whether the file has still the length and the time of change it had, and a name.
     pub(super) fn is_unchanged(&self) -> bool {
-        self.file
+        self.open()
             .metadata()
             .is_ok_and(|now| sys::link_count(&now) > 0 && Identity::of(&now) == self.identity)
     }
 
-    fn check(&self, unchecked: &Unchecked, range: Range<u64>) -> io::Result<()> {
+    fn open(&self) -> &File {
+        match &self.file {
+            Some(file) => file,
+            None => unreachable!("only `drop` takes it"),
+        }
+    }
+
+    /// Reads all of `range`, and checks what was not checked yet.
+    fn check(&self, unchecked: &Unchecked, range: &Range<u64>) -> io::Result<()> {
         let mut buffer = Vec::new();
-        for block in blocks(&range) {
+        for block in blocks(range) {
             if unchecked.is_done(block) {
+                // Known to be intact, and perhaps no longer in the page cache.
+                let start = block as u64 * Checksums::BLOCK;
+                let part = range.start.max(start)..range.end.min(start + Checksums::BLOCK);
+                sys::read_through(self.open(), part)?;
                 continue;
             }
-            check_block(&self.file, &unchecked.sums, block, &mut buffer)?;
+            check_block(self.open(), &unchecked.sums, block, &mut buffer)?;
             unchecked.set_done(block);
         }
         Ok(())
+    }
+}
+
+/// What an error of a read says about the file; `None` if it may be another time.
+fn flaw_of(error: &io::Error) -> Option<Flaw> {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Some(Flaw::Body),
+        io::ErrorKind::UnexpectedEof => Some(Flaw::Torn),
+        // Otherwise every read would be cut until the entry is evicted; so it is a miss from now on.
+        _ if sys::is_unreadable(error) => Some(Flaw::Unreadable),
+        _ => None,
     }
 }
 
@@ -136,7 +160,7 @@ impl Drop for DiskFile {
     fn drop(&mut self) {
         const LARGE: u64 = 4 << 20;
         if self.identity.length >= LARGE && tokio::runtime::Handle::try_current().is_ok() {
-            let file = Arc::clone(&self.file);
+            let file = self.file.take();
             drop(sys::run_blocking(move || drop(file)));
         }
     }
@@ -144,7 +168,7 @@ impl Drop for DiskFile {
 
 impl EntryFile for DiskFile {
     fn file(&self) -> &File {
-        &self.file
+        self.open()
     }
 
     fn verified(&self, range: Range<u64>) -> bool {
@@ -158,13 +182,11 @@ impl EntryFile for DiskFile {
 
     fn verify(&self, range: Range<u64>) -> io::Result<()> {
         let outcome = match &self.unchecked {
-            Some(unchecked) if !self.verified(range.clone()) => self.check(unchecked, range),
-            _ => sys::read_through(&self.file, range),
+            Some(unchecked) if !self.verified(range.clone()) => self.check(unchecked, &range),
+            _ => sys::read_through(self.open(), range),
         };
-        let flaw = match &outcome {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Flaw::Body,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Flaw::Torn,
-            _ => return outcome,
+        let Some(flaw) = outcome.as_ref().err().and_then(flaw_of) else {
+            return outcome;
         };
         if !self.damaged.swap(true, Ordering::Relaxed)
             && let Some(core) = self.owner.core.upgrade()
@@ -213,4 +235,44 @@ fn blocks(range: &Range<u64>) -> Range<usize> {
     let first = range.start / Checksums::BLOCK;
     let end = range.end.div_ceil(Checksums::BLOCK);
     first as usize..end as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: u64 = Checksums::BLOCK;
+
+    /// A file of `blocks` blocks, of which nothing is checked.
+    fn unchecked(blocks: u64) -> Arc<DiskFile> {
+        let body = vec![7; (blocks * BLOCK) as usize];
+        let file = tempfile::tempfile().expect("temporary file");
+        sys::write_all_vectored_at(&file, &[&body], 0).expect("write");
+        let owner = Owner {
+            core: Weak::new(),
+            digest: Digest::default(),
+            generation: 1,
+        };
+        let metadata = file.metadata().expect("metadata");
+        DiskFile::unchecked(Arc::new(file), &metadata, owner, Checksums::of(&body))
+    }
+
+    #[test]
+    fn a_block_that_was_checked_long_ago_is_read_again_with_its_neighbour() {
+        let file = unchecked(2);
+        file.verify(0..BLOCK).expect("intact");
+        assert!(file.verified(0..BLOCK) && !file.verified(BLOCK - 1..BLOCK + 1));
+        // Only a look at it tells: it is cut off behind the back of the tier.
+        file.open().set_len(10).expect("cut");
+        let torn = file.verify(BLOCK - 5..BLOCK + 5).expect_err("it was read");
+        assert_eq!(torn.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_bad_sector_is_a_flaw_of_the_file_and_a_lack_of_memory_is_none() {
+        let flaw = |errno: rustix::io::Errno| flaw_of(&errno.into());
+        assert_eq!(flaw(rustix::io::Errno::IO), Some(Flaw::Unreadable));
+        assert_eq!(flaw(rustix::io::Errno::NOMEM), None);
+        assert_eq!(flaw(rustix::io::Errno::INTR), None);
+    }
 }

@@ -31,6 +31,7 @@ impl From<io::Error> for Failure {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Gone,
             io::ErrorKind::UnexpectedEof => Self::Flawed(Flaw::Torn),
+            _ if sys::is_unreadable(&error) => Self::Flawed(Flaw::Unreadable),
             _ => Self::Io(error),
         }
     }

@@ -141,7 +141,8 @@ impl Core {
             Found::Replaced(grown, former) => {
                 leaves::unlink(&self.layout, &(digest, former))?;
                 self.scan.removed.fetch_add(1, Ordering::Relaxed);
-                leaf.files -= 1;
+                // An attempt that broke off may have counted the former one, and this one not.
+                leaf.files = leaf.files.saturating_sub(1);
                 self.budget.adjust(grown);
             }
             Found::Older => return self.remove_stray(file),

@@ -173,7 +173,7 @@ impl Core {
             Flaw::Foreign => "the object holds something else than its name says",
             Flaw::Torn => "the object has another length than its description says",
             Flaw::Description => "the description of the object is damaged",
-            Flaw::Body => "the body of the object is damaged",
+            Flaw::Body | Flaw::Unreadable => "the body of the object is damaged",
         })
     }
 
