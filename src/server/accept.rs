@@ -55,6 +55,9 @@ const READ_BUFFER: usize = 128 * 1024;
 const HTTP2_HEAD: u32 = 64 * 1024;
 /// Bytes that an HTTP/2 peer may send ahead for one stream, and for all streams of a connection.
 const HTTP2_WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+/// Requests of an HTTP/2 connection at once: what RFC 9113, section 6.5.2, calls the least. Each of them may keep some
+/// memory ([`super::service`]).
+const HTTP2_STREAMS: u32 = 100;
 
 impl Acceptor {
     /// Accepts until `closing`. The connections that it accepted live on.
@@ -72,15 +75,19 @@ impl Acceptor {
         loop {
             // A socket first: a listener without clients must not hold the place of a connection.
             let accepted = async {
-                let socket = listener.accept().await;
-                Some((socket, Arc::clone(&self.permits).acquire_owned().await.ok()?))
+                let socket = match listener.accept().await {
+                    Ok(socket) => socket,
+                    Err(error) => return Some(Err(error)),
+                };
+                let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+                Some(Ok((socket, permit)))
             };
-            let (socket, permit) = tokio::select! {
+            let accepted = tokio::select! {
                 () = closing.cancelled() => return None,
                 accepted = accepted => accepted?,
             };
-            match socket {
-                Ok(socket) => return Some((socket, permit)),
+            match accepted {
+                Ok(accepted) => return Some(accepted),
                 Err(error) => pause(&error).await,
             }
         }
@@ -115,7 +122,9 @@ impl Acceptor {
                 connection.as_mut().poll(context)
             });
             // Clients leave all the time; what matters is in the records of their requests.
-            ended.await.ok();
+            if let Err(error) = ended.await {
+                tell_of_nonsense(&*error);
+            }
             drop(open);
         });
         connections.add(watched, task.abort_handle());
@@ -139,8 +148,19 @@ impl Acceptor {
             .max_header_list_size(HTTP2_HEAD)
             .initial_stream_window_size(HTTP2_WINDOWS.0)
             .initial_connection_window_size(HTTP2_WINDOWS.1)
-            .max_concurrent_streams(256);
+            .max_concurrent_streams(HTTP2_STREAMS);
         builder
+    }
+}
+
+/// A request that hyper could not read has no record: it got an empty 400 or 431.
+fn tell_of_nonsense(error: &(dyn std::error::Error + 'static)) {
+    let Some(error) = error.downcast_ref::<hyper::Error>() else {
+        return;
+    };
+    if error.is_parse() {
+        // What the client sent is not part of this text.
+        tracing::info!(cause = %error, "refused what is no HTTP request; a client that speaks TLS, or a head that is too long?");
     }
 }
 

@@ -176,7 +176,8 @@ fn connection_limit(config: &Config) -> usize {
     const LEAST: u64 = 16;
     let limit = sys::open_file_limit();
     let entries = config.disk.as_ref().map_or(0, disk::open_files);
-    let possible = limit.saturating_sub(entries + SPARE).max(LEAST);
+    // A connection, and the file of its upload.
+    let possible = (limit.saturating_sub(entries + SPARE) / 2).max(LEAST);
     let wanted = config.limits.max_connections;
     if (wanted as u64) <= possible {
         return wanted;

@@ -212,6 +212,12 @@ impl Activity {
         farewell.told.load(Relaxed)
     }
 
+    /// Whether requests are under way.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.requests.load(Relaxed) > 0
+    }
+
     /// A request has come.
     pub(super) fn begin(&self) -> Running {
         self.0.requests.fetch_add(1, Relaxed);

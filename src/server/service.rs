@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use futures_util::TryStreamExt;
-use http::{HeaderName, HeaderValue, Request, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
@@ -16,9 +16,13 @@ use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{DISCARDED, expects_continue};
 use crate::protocol::reply::Reply;
-use crate::store::{Content, FileRange};
+use crate::store::{Content, FileRange, Pieces};
 use crate::sys;
 use crate::telemetry::access::{Exchange, Recorder};
+
+/// Bytes of a piece of a file for HTTP/2. There a client decides how long a piece waits in memory for its window, up to
+/// two of each stream.
+const HTTP2_PIECE: u64 = 32 * 1024;
 
 /// What the requests of all connections share.
 pub(super) struct Context {
@@ -43,7 +47,19 @@ struct Asked {
     http1: bool,
     head: bool,
     sends_body: bool,
-    unread: bool,
+    unread: Unread,
+}
+
+/// When the body of a request is not read to its end: hyper closes the connection then, and the client must be
+/// told (RFC 9112, section 9.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// It is, or there is none.
+    Never,
+    /// If the request is refused.
+    Refused,
+    /// Whatever the answer is: nobody reads it.
+    Always,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Service {
@@ -78,9 +94,13 @@ impl Service {
             running,
             exchange,
             http1,
-            head: request.method() == http::Method::HEAD,
+            head: request.method() == Method::HEAD,
             sends_body,
-            unread: sends_body && is_left_unread(request),
+            unread: if sends_body {
+                unread(request)
+            } else {
+                Unread::Never
+            },
         }
     }
 }
@@ -95,10 +115,14 @@ impl Asked {
         } = reply;
         let (mut parts, body) = response.into_parts();
         let refused = !parts.status.is_success();
-        if self.sends_body && refused {
-            self.outbox.linger();
-        }
-        if self.context.connections.is_draining() || self.unread && refused {
+        let left = match self.unread {
+            Unread::Always => true,
+            Unread::Refused => refused,
+            // The body did not come.
+            Unread::Never => parts.status == StatusCode::REQUEST_TIMEOUT,
+        };
+        self.outbox.linger(self.sends_body && (refused || left));
+        if self.http1 && (left || self.context.connections.is_draining()) {
             parts
                 .headers
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -139,19 +163,34 @@ impl Asked {
             Some(part) if self.http1 && sys::CAN_SEND_FILE => {
                 WireBody::file(part, self.outbox, exchange, running)
             }
-            Some(part) if self.http1 => WireBody::routed(pieces(part), exchange, running),
-            Some(part) => WireBody::multiplexed(pieces(part), exchange, running),
+            Some(part) if self.http1 => {
+                WireBody::routed(body_of(Content::File(part).pieces()), exchange, running)
+            }
+            Some(part) => {
+                let pieces = Content::File(part).pieces().of(HTTP2_PIECE);
+                WireBody::multiplexed(body_of(pieces), exchange, running)
+            }
             None if self.http1 => WireBody::routed(body, exchange, running),
             None => WireBody::multiplexed(body, exchange, running),
         }
     }
 }
 
-/// Whether the body of this request, if it is refused, is not read to its end: hyper closes the
-/// connection then, and the client must be told (RFC 9112, section 9.6).
-fn is_left_unread(request: &Request<Incoming>) -> bool {
+/// What becomes of the body of `request`, which has one.
+fn unread(request: &Request<Incoming>) -> Unread {
+    let writes = [Method::PUT, Method::POST, Method::PATCH].contains(request.method());
+    if expects_continue(request.headers()) {
+        return if writes { Unread::Refused } else { Unread::Always };
+    }
+    // What is read only to be dropped; how long the others are, nobody may know.
     let length = http_body::Body::size_hint(request.body()).exact();
-    expects_continue(request.headers()) || length.is_some_and(|length| length > DISCARDED)
+    let short = length.is_some_and(|length| length <= DISCARDED);
+    match request.method().as_str() {
+        _ if writes && short => Unread::Never,
+        _ if writes => Unread::Refused,
+        "PROPFIND" | "DELETE" if short => Unread::Never,
+        _ => Unread::Always,
+    }
 }
 
 /// Most requests have no body; an empty one needs no room of its own.
@@ -164,8 +203,8 @@ fn body(incoming: Incoming) -> Body {
 }
 
 /// A file for a transport that cannot send it whole.
-fn pieces(part: FileRange) -> Body {
-    Body::new(StreamBody::new(Content::File(part).pieces().map_ok(Frame::data)))
+fn body_of(pieces: Pieces) -> Body {
+    Body::new(StreamBody::new(pieces.map_ok(Frame::data)))
 }
 
 /// The header of errors that names the request.

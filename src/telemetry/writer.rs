@@ -14,6 +14,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST: usize = 4 << 20;
 /// How long lines are collected before they are written: one call for many, and soon enough to watch.
 const COLLECT: Duration = Duration::from_millis(20);
+/// How long the end of the process waits for an output that takes nothing: a full pipe whose reader hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes lines. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,13 +32,16 @@ struct State {
     waiting: Vec<u8>,
     dropped: u64,
     closing: bool,
+    /// All is written, and the thread ends.
+    done: bool,
 }
 
-/// Writes what still waits when it is dropped.
+/// Writes what still waits when it is dropped, as far as the output takes it within [`PATIENCE`].
 #[derive(Debug)]
 pub struct Guard {
     lines: Lines,
     thread: Option<JoinHandle<()>>,
+    patience: Duration,
 }
 
 /// Starts the thread that writes to `out`.
@@ -52,6 +57,7 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guar
     let guard = Guard {
         lines: lines.clone(),
         thread: Some(thread),
+        patience: PATIENCE,
     };
     Ok((lines, guard))
 }
@@ -86,6 +92,8 @@ impl Lines {
             }
             out.flush().ok();
             if closing {
+                self.state().done = true;
+                self.0.filled.notify_all();
                 return;
             }
             batch.clear();
@@ -137,9 +145,15 @@ impl<'a> MakeWriter<'a> for Lines {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.lines.state().closing = true;
-        self.lines.0.filled.notify_one();
-        if let Some(thread) = self.thread.take() {
+        let mut state = self.lines.state();
+        state.closing = true;
+        let filled = &self.lines.0.filled;
+        filled.notify_all();
+        let waited = filled.wait_timeout_while(state, self.patience, |state| !state.done);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let done = state.done;
+        drop(state);
+        if let Some(thread) = self.thread.take().filter(|_| done) {
             thread.join().ok();
         }
     }
@@ -176,6 +190,16 @@ mod tests {
         drop(go);
         drop(guard);
         assert_eq!(*written.lock().unwrap(), expected.as_bytes());
+    }
+
+    #[test]
+    fn an_output_that_hangs_does_not_keep_the_process() {
+        let (go, gate) = std::sync::mpsc::channel();
+        let (lines, mut guard) = start(Slow(gate, Arc::default())).unwrap();
+        lines.push(b"never read\n");
+        guard.patience = Duration::from_millis(10);
+        drop(guard);
+        drop(go);
     }
 
     #[test]

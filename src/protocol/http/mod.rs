@@ -59,7 +59,10 @@ async fn change(app: App, request: Request) -> Reply {
     };
     match parts.method {
         Method::PUT | Method::POST => write::answer(&app, &caller, &parts, body, report).await,
-        Method::DELETE => delete::answer(&app, &caller, &parts, report).await,
+        Method::DELETE => {
+            app.discard(&parts, body);
+            delete::answer(&app, &caller, &parts, report).await
+        }
         Method::OPTIONS => webdav::options(report),
         ref other if other.as_str() == "PROPFIND" => {
             webdav::propfind(&app, &caller, &parts, body, report).await

@@ -14,7 +14,7 @@ use crate::store::FileRange;
 pub enum WireChunk {
     /// Ordinary bytes.
     Bytes(Bytes),
-    /// Bytes that wait inside of hyper for the client's window (HTTP/2); the request is under way as long.
+    /// Bytes that may wait inside of hyper for the client; the request is under way as long.
     Held(Bytes, Running),
     /// A file.
     File(FileChunk),

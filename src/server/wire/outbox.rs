@@ -64,11 +64,11 @@ struct Shared {
 }
 
 impl Outbox {
-    /// Asks the stream to keep reading for a while after the last answer, because the client is
+    /// Whether the stream is to keep reading for a while if this answer is the last one, because the client is
     /// still sending: closing at once would reset the connection, and the client would never read
     /// the answer (RFC 9112, section 9.6).
-    pub fn linger(&self) {
-        self.0.linger.store(true, Ordering::Relaxed);
+    pub fn linger(&self, still_sending: bool) {
+        self.0.linger.store(still_sending, Ordering::Relaxed);
     }
 
     pub(super) fn lingers(&self) -> bool {

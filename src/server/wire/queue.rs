@@ -17,12 +17,20 @@ use crate::sys::{self, SendQueues};
 #[derive(Debug, Clone)]
 pub struct LongQueues {
     length: u64,
+    /// What the kernel gives by itself.
+    usual: u64,
     left: Arc<Semaphore>,
 }
 
-/// A connection has a long queue as long as it keeps this.
+/// The send queue of one connection.
 #[derive(Debug)]
-pub(super) struct LongQueue(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
+pub(super) struct Queue {
+    queues: LongQueues,
+    /// The right to a long one; only while a large file is sent, since connections stay open for hours.
+    right: Option<OwnedSemaphorePermit>,
+    /// How long the socket was told to make it.
+    is_long: bool,
+}
 
 impl LongQueues {
     /// Bytes of a long queue, as the kernel counts.
@@ -32,7 +40,7 @@ impl LongQueues {
     /// All of them together take at most this part of what the kernel gives to all connections of the machine.
     const SHARE: u64 = 4;
     /// Bytes that a file must have left to be worth it.
-    pub(super) const WORTH: u64 = 2 * Self::LENGTH;
+    const WORTH: u64 = 2 * Self::LENGTH;
 
     /// As many as this system allows.
     pub fn of_system() -> Self {
@@ -49,15 +57,42 @@ impl LongQueues {
         });
         Self {
             length: system.map_or(0, |system| system.most.min(Self::LENGTH)),
+            usual: system.map_or(0, |system| system.tuned),
             left: Arc::new(Semaphore::new(count as usize)),
         }
     }
+}
 
-    /// Makes the queue of a TCP socket long, if there is one left.
-    pub(super) fn take(&self, socket: impl AsFd) -> Option<LongQueue> {
-        let permit = Arc::clone(&self.left).try_acquire_owned().ok()?;
-        sys::set_send_queue(socket, self.length);
-        Some(LongQueue(permit))
+impl Queue {
+    pub(super) fn of(queues: LongQueues) -> Self {
+        Self {
+            queues,
+            right: None,
+            is_long: false,
+        }
+    }
+
+    /// Before bytes of a file of which `left` bytes are to be sent: makes the queue of the TCP socket long if
+    /// that is worth it and one is left, and no longer than others' if it was long before and none is left.
+    pub(super) fn suit(&mut self, socket: impl AsFd, left: u64) {
+        if self.right.is_some() || !self.is_long && left < LongQueues::WORTH {
+            return;
+        }
+        self.right = Arc::clone(&self.queues.left).try_acquire_owned().ok();
+        if self.right.is_some() != self.is_long {
+            self.is_long = self.right.is_some();
+            let length = if self.is_long {
+                self.queues.length
+            } else {
+                self.queues.usual
+            };
+            sys::set_send_queue(socket, length);
+        }
+    }
+
+    /// The file has left: others may have the long queue.
+    pub(super) fn leave(&mut self) {
+        self.right = None;
     }
 }
 
@@ -85,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_given_back_with_its_connection() {
+    fn a_queue_is_given_back_when_the_file_has_left() {
         let system = SendQueues {
             most: 8 << 20,
             tuned: 4 << 20,
@@ -93,10 +128,20 @@ mod tests {
         };
         let queues = LongQueues::within(Some(system));
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
-        let first = queues.take(&socket);
-        assert!(first.is_some());
-        assert!(queues.take(&socket).is_none());
-        drop(first);
-        assert!(queues.take(&socket).is_some());
+        let [mut first, mut second] = [Queue::of(queues.clone()), Queue::of(queues)];
+        first.suit(&socket, LongQueues::WORTH);
+        second.suit(&socket, LongQueues::WORTH);
+        assert!(first.is_long && !second.is_long);
+        first.leave();
+        second.suit(&socket, LongQueues::WORTH - 1);
+        assert!(!second.is_long, "a short file is not worth it");
+        second.suit(&socket, LongQueues::WORTH);
+        assert!(second.is_long);
+        // It sends another file while somebody else has the right.
+        first.suit(&socket, 1);
+        assert!(!first.is_long);
+        drop(second);
+        first.suit(&socket, LongQueues::WORTH);
+        assert!(first.is_long);
     }
 }

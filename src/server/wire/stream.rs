@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::front::Front;
 use super::outbox::Outbox;
-use super::queue::{LongQueue, LongQueues};
+use super::queue::{LongQueues, Queue};
 use crate::server::connections::Activity;
 use crate::store::FileRange;
 use crate::sys;
@@ -51,16 +51,18 @@ pub struct WireStream {
     front: Front,
     /// Bytes of files sent since others had their turn.
     turn: u64,
-    queues: LongQueues,
-    queue: Option<LongQueue>,
+    queue: Queue,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl WireStream {
-    /// Longest piece for one `sendfile`, and what a connection may send before the others have their turn. Long enough
-    /// that the call is cheap beside the copy; short enough that no connection holds a thread, and that the kernel does
-    /// not fill the queue of a client who empties it at the same time: both then wait for one lock.
+    /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy; short enough that the kernel
+    /// does not fill the queue of a client who empties it at the same time: both then wait for one lock.
     const PIECE: u64 = 512 * 1024;
+    /// What a connection may send before the others have their turn: no connection holds a thread.
+    const TURN: u64 = 1 << 20;
+    /// A `sendfile` that takes longer had to wait for the disk.
+    const WAITED: Duration = Duration::from_millis(1);
     /// Answers up to this length are copied into one piece: `send` is that much cheaper than `writev`.
     const COPIED: usize = 1536;
     /// How long a closing connection keeps reading what the client still sends.
@@ -74,8 +76,7 @@ impl WireStream {
             activity,
             front: Front::default(),
             turn: 0,
-            queues,
-            queue: None,
+            queue: Queue::of(queues),
             lingering: None,
         }
     }
@@ -92,37 +93,38 @@ impl WireStream {
 
     /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
     fn poll_send_file(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<usize>> {
-        if self.turn >= Self::PIECE {
+        if self.turn >= Self::TURN {
             self.turn = 0;
-            // Its first poll arranges for the task to be woken when the others had their turn.
-            ready!(pin!(tokio::task::yield_now()).poll(cx));
+            // hyper asks once more in the same poll of the task, and then finds its share used up, too.
+            ready!(poll_give_way(cx));
         }
         let length = ready!(self.front.poll_length(cx, part, Self::PIECE))?;
-        self.lengthen_queue(part);
+        if let Socket::Tcp(socket) = &self.socket {
+            self.queue.suit(socket, part.len());
+        }
+        let mut took = Duration::ZERO;
         let sent = ready!(self.poll_writable(cx, || {
-            sys::send_file(&self.socket, part.file(), part.start(), length as usize)
+            let begin = Instant::now();
+            let sent = sys::send_file(&self.socket, part.file(), part.start(), length as usize);
+            took = begin.elapsed();
+            sent
         }))?;
+        if took > Self::WAITED {
+            part.waited(length);
+        }
         if sent == 0 {
             self.front.torn(part, length);
             return self.poll_send_file(cx, part);
         }
         self.activity.touch();
         self.outbox.advance(sent as u64);
-        self.turn = match sent as u64 {
+        self.turn += sent as u64;
+        if sent as u64 == part.len() {
             // The next answer begins anew.
-            sent if sent == part.len() => 0,
-            sent => self.turn + sent,
-        };
-        Poll::Ready(Ok(sent))
-    }
-
-    fn lengthen_queue(&mut self, part: &FileRange) {
-        if let Socket::Tcp(socket) = &self.socket
-            && self.queue.is_none()
-            && part.len() >= LongQueues::WORTH
-        {
-            self.queue = self.queues.take(socket);
+            self.turn = 0;
+            self.queue.leave();
         }
+        Poll::Ready(Ok(sent))
     }
 
     /// Runs `write` once the socket takes bytes.
@@ -163,6 +165,13 @@ impl WireStream {
                 return Poll::Ready(());
             }
         }
+    }
+}
+
+/// Uses up what the task may do before others have their turn.
+fn poll_give_way(cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
     }
 }
 

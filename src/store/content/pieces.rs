@@ -15,6 +15,8 @@ use crate::sys;
 /// See [`Content::pieces`]. Ends with an error when the bytes are damaged, or fewer than they should be.
 pub struct Pieces {
     rest: Content,
+    /// Bytes of a piece of a file.
+    length: u64,
     reading: Option<tokio::task::JoinHandle<io::Result<Bytes>>>,
     arriving: Option<BoxFuture<'static, io::Result<()>>>,
     stream: Option<BoxStream<'static, io::Result<Bytes>>>,
@@ -27,10 +29,18 @@ impl Pieces {
     pub(super) fn new(rest: Content) -> Self {
         Self {
             rest,
+            length: Self::LENGTH,
             reading: None,
             arriving: None,
             stream: None,
         }
+    }
+
+    /// Files in pieces of `length` bytes instead.
+    #[must_use]
+    pub fn of(mut self, length: u64) -> Self {
+        self.length = length.max(1);
+        self
     }
 
     /// The next piece of a file.
@@ -55,7 +65,7 @@ impl Pieces {
             if part.is_empty() {
                 return Poll::Ready(None);
             }
-            let length = part.available().min(Self::LENGTH);
+            let length = part.available().min(self.length);
             if length == 0 {
                 self.arriving = Some(part.arrival());
                 continue;

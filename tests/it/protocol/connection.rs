@@ -227,3 +227,65 @@ async fn a_download_that_pauses_outlives_keep_alive() {
     assert!(closed);
     assert!(download.read_exact(SIZE).await == bytes(SIZE, 1));
 }
+
+/// Asks with a body that nobody reads to its end; the answer says so, arrives whole, and ends the connection.
+async fn closes(server: &TestServer, line: &str, headers: &str, sent: &[u8], status: u16, length: usize) {
+    let mut raw = server.acme().raw().await;
+    raw.head(&format!("{line} HTTP/1.1"), headers).await;
+    raw.write(sent).await;
+    let head = raw.read_head().await;
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {head}");
+    assert_eq!(value(&head, "connection"), "close", "{line}");
+    let (body, closed) = raw.read_to_end().await;
+    assert!(closed, "{line}: a reset");
+    assert_eq!(body.len(), length, "{line}");
+}
+
+#[tokio::test]
+async fn who_sends_a_body_that_is_not_read_is_told_that_the_connection_ends() {
+    let server = TestServer::start_with(|config| {
+        config.limits.max_entry_size = Some(4 << 20);
+        config.limits.body_idle_timeout = std::time::Duration::from_millis(50);
+    })
+    .await;
+    server.acme().put("/middle", bytes(MIDDLE, 1)).await;
+    let body = vec![b'x'; 3 << 20];
+    let length = format!("Content-Length: {}\r\n", body.len());
+    closes(&server, "GET /middle", &length, &body, 200, MIDDLE).await;
+    let huge = format!("Content-Length: {}\r\n", 64 << 20);
+    closes(&server, "DELETE /middle", &huge, &body, 204, 0).await;
+    let waits = "Expect: 100-continue\r\nContent-Length: 4\r\n";
+    let mut raw = server.acme().raw().await;
+    let head = ask(&mut raw, "PROPFIND /folder/", waits, 207).await;
+    assert_eq!(value(&head, "connection"), "close");
+    // It stalls.
+    let stalled = "Content-Length: 9\r\n";
+    closes(&server, "PUT /stalled", stalled, b"half", 408, 32).await;
+    // It is too long, which nobody knew before.
+    let mut raw = server.acme().raw().await;
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    raw.head("PUT /long HTTP/1.1", chunked).await;
+    for _ in 0..5 {
+        raw.write(format!("{:x}\r\n", 1 << 20).as_bytes()).await;
+        raw.write(&body[..1 << 20]).await;
+        raw.write(b"\r\n").await;
+    }
+    let head = raw.read_head().await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    assert_eq!(value(&head, "connection"), "close");
+    // A body that is read to its end leaves the connection open, whatever the answer.
+    let mut raw = server.acme().raw().await;
+    let answer = ask(&mut raw, "PROPFIND /folder/", "Content-Length: 0\r\n", 207).await;
+    raw.read_exact(value(&answer, "content-length").parse().unwrap())
+        .await;
+    for (line, status) in [("DELETE /nothing", 404), ("PUT /%zz", 400)] {
+        raw.head(&format!("{line} HTTP/1.1"), "Content-Length: 4\r\n")
+            .await;
+        raw.write(b"body").await;
+        let head = raw.read_head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert_eq!(value(&head, "connection"), "");
+        raw.read_exact(value(&head, "content-length").parse().unwrap())
+            .await;
+    }
+}
