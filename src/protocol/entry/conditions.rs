@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use crate::error::Class;
+use crate::protocol::plain::Failure;
 use crate::store::{ETag, Precondition};
 
 /// The tags of `If-Match` or `If-None-Match`.
@@ -11,6 +13,8 @@ enum Tags {
     Any,
     /// Each with a note whether it is weak.
     List(Vec<(ETag, bool)>),
+    /// Something else. Matches nothing.
+    Malformed,
 }
 
 /// What a read should answer, by the conditions of the request and the tag of the entry.
@@ -46,22 +50,36 @@ pub(crate) fn read(headers: &HeaderMap, current: &ETag) -> Verdict {
 }
 
 /// What must hold for a write or a delete.
-pub(crate) fn change(headers: &HeaderMap) -> Precondition {
+///
+/// # Errors
+/// If the condition is malformed: a client that set one must not lose an entry because it was not understood.
+pub(crate) fn change(headers: &HeaderMap) -> Result<Precondition, Failure> {
+    let malformed = |name| {
+        Failure::new(
+            Class::Invalid,
+            format!("{name} is neither * nor a list of entity tags"),
+        )
+    };
     if let Some(tags) = tags(headers, &header::IF_MATCH) {
         return match tags {
-            Tags::Any => Precondition::Present,
-            Tags::List(list) => Precondition::Matches(
+            Tags::Any => Ok(Precondition::Present),
+            Tags::List(list) => Ok(Precondition::Matches(
                 list.into_iter()
                     .filter(|(_, weak)| !weak)
                     .map(|(tag, _)| tag)
                     .collect(),
-            ),
+            )),
+            Tags::Malformed => Err(malformed("If-Match")),
         };
     }
     match tags(headers, &header::IF_NONE_MATCH) {
-        Some(Tags::Any) => Precondition::Absent,
-        Some(Tags::List(list)) => Precondition::MatchesNone(list.into_iter().map(|(tag, _)| tag).collect()),
-        None => Precondition::None,
+        Some(Tags::Any) => Ok(Precondition::Absent),
+        Some(Tags::List(list)) => {
+            let tags = list.into_iter().map(|(tag, _)| tag);
+            Ok(Precondition::MatchesNone(tags.collect()))
+        }
+        Some(Tags::Malformed) => Err(malformed("If-None-Match")),
+        None => Ok(Precondition::None),
     }
 }
 
@@ -85,6 +103,7 @@ impl Tags {
         match self {
             Self::Any => true,
             Self::List(list) => list.iter().any(|(tag, weak)| !weak && tag == current),
+            Self::Malformed => false,
         }
     }
 
@@ -92,36 +111,42 @@ impl Tags {
         match self {
             Self::Any => true,
             Self::List(list) => list.iter().any(|(tag, _)| tag == current),
+            Self::Malformed => false,
         }
     }
 }
 
-/// `None` if the header is absent. Anything that is not a tag matches nothing.
+/// `None` if the header is absent.
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
     let mut list = Vec::new();
-    let mut present = false;
-    for value in headers.get_all(name) {
-        present = true;
+    let mut values = headers.get_all(name).iter().peekable();
+    values.peek()?;
+    for value in values {
         let value = value.to_str().unwrap_or_default().trim();
-        if value == "*" {
+        if value == "*" && headers.get_all(name).iter().nth(1).is_none() {
             return Some(Tags::Any);
         }
-        collect(value, &mut list);
+        if collect(value, &mut list).is_none() {
+            return Some(Tags::Malformed);
+        }
     }
-    present.then_some(Tags::List(list))
+    Some(if list.is_empty() {
+        Tags::Malformed
+    } else {
+        Tags::List(list)
+    })
 }
 
-/// Reads `"a", W/"b"`; a tag may hold commas, so the list cannot be split at them.
-fn collect(mut text: &str, list: &mut Vec<(ETag, bool)>) {
+/// Reads `"a", W/"b"`; a tag may hold commas, so the list cannot be split at them. `None` if it is something else.
+fn collect(mut text: &str, list: &mut Vec<(ETag, bool)>) -> Option<()> {
     loop {
         text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Some(());
+        }
         let weak = text.starts_with("W/");
-        let Some(rest) = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"') else {
-            return;
-        };
-        let Some((tag, rest)) = rest.split_once('"') else {
-            return;
-        };
+        let rest = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
+        let (tag, rest) = rest.split_once('"')?;
         list.push((ETag::new(tag), weak));
         text = rest;
     }
@@ -166,7 +191,7 @@ mod tests {
 
     #[test]
     fn changes_take_the_condition_of_the_request() {
-        let expect = |pairs, expected| assert_eq!(change(&headers(pairs)), expected);
+        let expect = |pairs, expected| assert_eq!(change(&headers(pairs)).expect("well-formed"), expected);
         expect(&[], Precondition::None);
         expect(&[(header::IF_NONE_MATCH, "*")], Precondition::Absent);
         expect(&[(header::IF_MATCH, "*")], Precondition::Present);
@@ -178,6 +203,30 @@ mod tests {
             &[(header::IF_NONE_MATCH, "\"b\"")],
             Precondition::MatchesNone(vec![ETag::new("b")]),
         );
+    }
+
+    #[test]
+    fn a_condition_that_is_not_understood_never_lets_a_change_through() {
+        for value in [
+            "*, \"a\"",
+            "\"a\", *",
+            "W/*",
+            "\"unterminated",
+            "",
+            "a",
+            "\"a\" b",
+            ",",
+        ] {
+            for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+                let refused = change(&headers(&[(name, value)])).expect_err(value);
+                assert_eq!(refused.class(), Class::Invalid, "{value}");
+            }
+        }
+        let mut twice = headers(&[(header::IF_NONE_MATCH, "*")]);
+        twice.append(header::IF_NONE_MATCH, HeaderValue::from_static("\"a\""));
+        assert!(change(&twice).is_err());
+        check(&[(header::IF_NONE_MATCH, "\"x\", *")], Verdict::Proceed);
+        check(&[(header::IF_MATCH, "\"x\", *")], Verdict::Failed);
     }
 
     #[test]

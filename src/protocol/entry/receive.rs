@@ -13,9 +13,10 @@ use crate::cache::actions::{self, BlockWriter};
 use crate::cache::{EntryName, Upload};
 use crate::error::Class;
 use crate::protocol::app::App;
+use crate::protocol::entry::conditions;
 use crate::protocol::incoming;
 use crate::protocol::plain::Failure;
-use crate::store::{self, Meta, Metadata, Precondition};
+use crate::store::{self, Meta, Metadata};
 use crate::telemetry::access::Early;
 
 /// What came of a write, and how many bytes of the body were taken.
@@ -26,7 +27,7 @@ pub struct Received<T = Arc<Meta>, E = Failure> {
     pub result: Result<T, E>,
 }
 
-/// Stores the body of a request under `name` in the caller's first namespace.
+/// Stores the body of a request under `name` in the caller's first namespace, if the conditions of the request hold.
 ///
 /// A body is complete when `Content-Length` bytes or the last chunk were read, and in no other case
 /// (RFC 9112, section 8); everything else leaves nothing behind. When the write is refused, what the
@@ -37,11 +38,10 @@ pub async fn receive(
     name: &EntryName,
     parts: &Parts,
     mut body: Body,
-    precondition: Precondition,
     metadata: Metadata,
 ) -> Received {
     let expected = body.size_hint().exact();
-    let mut upload = match open(app, caller, name, &parts.headers, expected, precondition).await {
+    let mut upload = match open(app, caller, name, &parts.headers, expected).await {
         Ok(upload) => upload,
         Err(failure) => {
             app.discard(parts, body);
@@ -79,7 +79,6 @@ async fn open(
     name: &EntryName,
     headers: &HeaderMap,
     expected: Option<u64>,
-    precondition: Precondition,
 ) -> Result<Upload, Failure> {
     if !caller.may_write {
         return Err(Failure::new(
@@ -101,6 +100,7 @@ async fn open(
     if let Some(size) = expected.filter(|size| *size > limit) {
         return Err(Failure::too_large(size, limit));
     }
+    let precondition = conditions::change(headers)?;
     Ok(app.cache().begin(caller, name, expected, precondition).await?)
 }
 

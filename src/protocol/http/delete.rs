@@ -35,6 +35,6 @@ async fn remove(app: &App, caller: &Identity, parts: &Parts) -> Result<bool, Fai
             "this token may read, but not delete",
         ));
     }
-    let precondition = conditions::change(&parts.headers);
+    let precondition = conditions::change(&parts.headers)?;
     Ok(app.cache().delete(&caller.scope, &name, precondition).await?)
 }

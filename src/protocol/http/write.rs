@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::entry_name;
 use crate::auth::Identity;
 use crate::protocol::app::App;
-use crate::protocol::entry::{self, conditions};
+use crate::protocol::entry;
 use crate::protocol::reply::Reply;
 use crate::store::Metadata;
 use crate::telemetry::access::{Outcome, Report};
@@ -26,8 +26,7 @@ pub(super) async fn answer(
             return failure.into_reply(report);
         }
     };
-    let precondition = conditions::change(&parts.headers);
-    let received = entry::receive(app, caller, &name, parts, body, precondition, Metadata::default()).await;
+    let received = entry::receive(app, caller, &name, parts, body, Metadata::default()).await;
     report.received = received.bytes;
     match received.result {
         Ok(meta) => {

@@ -17,7 +17,7 @@ use super::reply::Reply;
 use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::Class;
-use crate::store::{Metadata, Precondition, Protocol};
+use crate::store::{Metadata, Protocol};
 use crate::telemetry::access::{Outcome, Report};
 
 /// The front-end.
@@ -74,16 +74,7 @@ async fn write(
     body: Body,
     mut report: Report,
 ) -> Reply {
-    let received = entry::receive(
-        app,
-        caller,
-        name,
-        parts,
-        body,
-        Precondition::None,
-        Metadata::default(),
-    )
-    .await;
+    let received = entry::receive(app, caller, name, parts, body, Metadata::default()).await;
     report.received = received.bytes;
     match received.result {
         Ok(_) => {
@@ -92,10 +83,14 @@ async fn write(
             Reply::new(StatusCode::OK, "", report)
         }
         Err(failure) => {
+            let class = failure.class();
             let mut reply = failure.into_reply(report);
-            // Not stored for any reason but a cut-off body: the status that Nx takes in silence.
-            if reply.response.status() != StatusCode::BAD_REQUEST {
-                reply.set_status(StatusCode::FORBIDDEN);
+            match class {
+                // Of others than Nx.
+                Class::Truncated | Class::Invalid => {}
+                Class::PreconditionFailed => reply.set_status(StatusCode::CONFLICT),
+                // Not stored for any other reason: the status that Nx takes in silence.
+                _ => reply.set_status(StatusCode::FORBIDDEN),
             }
             reply
         }

@@ -15,7 +15,7 @@ use crate::protocol::entry;
 use crate::protocol::path::DecodedPath;
 use crate::protocol::plain::Failure;
 use crate::protocol::reply::Reply;
-use crate::store::{Metadata, Precondition, Protocol};
+use crate::store::{Metadata, Protocol};
 use crate::telemetry::access::Outcome;
 
 /// Stored with an artifact and sent back with it. Without the tag signed caches never hit; without
@@ -64,7 +64,7 @@ pub(super) async fn write(app: &App, admitted: Admitted) -> Reply {
             return error::respond(failure, report);
         }
     };
-    let received = entry::receive(app, &caller, &name, &parts, body, Precondition::None, metadata).await;
+    let received = entry::receive(app, &caller, &name, &parts, body, metadata).await;
     report.received = received.bytes;
     match received.result {
         Ok(_) => {

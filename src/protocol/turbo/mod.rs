@@ -47,7 +47,9 @@ async fn answer(app: App, request: Request) -> Reply {
     };
     match (route, &admitted.parts.method) {
         (_, &Method::OPTIONS) => preflight(admitted),
-        ("/v8/artifacts/status", &Method::GET) => json(r#"{"status":"enabled"}"#.into(), admitted.report),
+        ("/v8/artifacts/status", &Method::GET | &Method::HEAD) => {
+            json(r#"{"status":"enabled"}"#.into(), admitted.report)
+        }
         ("/v8/artifacts/events", &Method::POST) => {
             app.discard(&admitted.parts, admitted.body);
             json("{}".into(), admitted.report)
@@ -57,7 +59,7 @@ async fn answer(app: App, request: Request) -> Reply {
         ("/v8/artifacts/{hash}", &Method::PUT | &Method::POST) => {
             Box::pin(artifacts::write(&app, admitted)).await
         }
-        _ => not_allowed(&app, admitted),
+        _ => not_allowed(&app, admitted, route),
     }
 }
 
@@ -74,17 +76,21 @@ fn preflight(Admitted { mut report, .. }: Admitted) -> Reply {
     reply
 }
 
-fn not_allowed(app: &App, admitted: Admitted) -> Reply {
+fn not_allowed(app: &App, admitted: Admitted, route: &str) -> Reply {
     let Admitted {
         parts, body, report, ..
     } = admitted;
     app.discard(&parts, body);
     let mut reply = error::respond(Failure::new(Class::Invalid, "method not allowed"), report);
     reply.set_status(StatusCode::METHOD_NOT_ALLOWED);
-    reply.headers_mut().insert(
-        header::ALLOW,
-        HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
-    );
+    let allowed = match route {
+        "/v8/artifacts/status" => "GET, HEAD, OPTIONS",
+        "/v8/artifacts/{hash}" => "GET, HEAD, PUT, POST, OPTIONS",
+        _ => "POST, OPTIONS",
+    };
+    reply
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allowed));
     reply
 }
 

@@ -32,3 +32,16 @@ async fn nx_gets_its_own_status_codes() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn a_write_with_a_condition_never_overwrites() {
+    let server = TestServer::start().await;
+    let nx = server.acme();
+    let absent = [("if-none-match", "*")];
+    assert_eq!(nx.put_with("/v1/cache/1", &absent, "first").await.status, 200);
+    // The status that means "already there" to Nx.
+    assert_eq!(nx.put_with("/v1/cache/1", &absent, "second").await.status, 409);
+    let other = [("if-match", "\"other\"")];
+    assert_eq!(nx.put_with("/v1/cache/1", &other, "third").await.status, 409);
+    assert_eq!(nx.get("/v1/cache/1").await.text(), "first");
+}

@@ -157,3 +157,33 @@ async fn long_headers_count_as_memory() {
     let held: u64 = held.unwrap().parse().unwrap();
     assert!((MEMORY / 2..=MEMORY).contains(&held), "{held}");
 }
+
+#[tokio::test]
+async fn a_write_with_a_condition_never_overwrites() {
+    let server = TestServer::start().await;
+    let turbo = server.acme();
+    let absent = [("if-none-match", "*")];
+    let path = "/v8/artifacts/aa11?slug=team";
+    assert_eq!(turbo.put_with(path, &absent, "first").await.status, 202);
+    assert_eq!(turbo.put_with(path, &absent, "second").await.status, 412);
+    assert_eq!(turbo.get(path).await.text(), "first");
+}
+
+#[tokio::test]
+async fn each_route_names_its_own_methods() {
+    let server = TestServer::start().await;
+    for (path, allowed) in [
+        ("/v8/artifacts", "POST, OPTIONS"),
+        ("/v8/artifacts/events", "POST, OPTIONS"),
+        ("/v8/artifacts/status", "GET, HEAD, OPTIONS"),
+        ("/v8/artifacts/aa11", "GET, HEAD, PUT, POST, OPTIONS"),
+    ] {
+        let refused = server.acme().send(Method::DELETE, path, &[], "").await;
+        assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, allowed));
+        for method in allowed.split(", ").filter(|method| *method != "OPTIONS") {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let status = server.acme().send(method, path, &[], "").await.status;
+            assert_ne!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        }
+    }
+}
