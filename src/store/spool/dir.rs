@@ -124,6 +124,11 @@ impl SpoolDir {
         self.0.path.join(format!("{:016x}", now.max(last + 1)))
     }
 
+    /// Blocking: makes the folder, which somebody has removed.
+    pub(super) fn make_again(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.0.path)
+    }
+
     /// Blocking: counts a new file, and what the folder grows by it.
     pub(super) fn file_made(&self) {
         let files = self.0.files.fetch_add(1, Ordering::Relaxed) + 1;

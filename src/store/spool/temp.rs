@@ -38,11 +38,21 @@ impl Temp {
     /// Blocking: makes an empty file.
     pub(crate) fn create(dir: &SpoolDir, room: &Arc<Reservation>) -> io::Result<Self> {
         let path = dir.next_path();
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
+        let make = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&path)
+        };
+        let file = match make() {
+            // Whoever tidies up temporary files has taken the empty folder for one of them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                dir.make_again()?;
+                make()?
+            }
+            other => other?,
+        };
         let this = Self {
             path,
             file: Arc::new(file),

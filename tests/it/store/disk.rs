@@ -263,3 +263,15 @@ async fn a_put_whose_caller_leaves_is_whole_or_not_there() {
         assert_eq!(files_of(rig.dir(), "entry").len(), 1);
     }
 }
+
+#[tokio::test]
+async fn folders_that_somebody_removed_under_the_server_are_made_again() {
+    let rig = Rig::new(32 * MIB).await;
+    rig.put("before", &body(MIB, 1)).await;
+    std::fs::remove_dir_all(rig.dir().join("tmp")).unwrap();
+    std::fs::remove_dir_all(rig.dir().join("entries")).unwrap();
+    for (name, length) in [("small", 100), ("large", 2 * MIB)] {
+        rig.put(name, &body(length, 2)).await;
+        assert!(rig.get(name).await.unwrap() == body(length, 2));
+    }
+}
