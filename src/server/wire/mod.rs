@@ -11,6 +11,7 @@
 
 mod body;
 mod chunk;
+mod copied;
 mod front;
 mod outbox;
 mod queue;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::copied;
 use super::front::Front;
 use super::outbox::Outbox;
 use super::queue::{LongQueues, Queue};
@@ -65,8 +66,6 @@ impl WireStream {
     const WAITED: Duration = Duration::from_millis(1);
     /// See [`Self::WAITED`].
     const MEASURED: u64 = 64 * 1024;
-    /// Answers up to this length are copied into one piece: `send` is that much cheaper than `writev`.
-    const COPIED: usize = 1536;
     /// How long a closing connection keeps reading what the client still sends.
     const LINGER: Duration = Duration::from_secs(5);
 
@@ -84,13 +83,35 @@ impl WireStream {
     }
 
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let mut copy = [0; Self::COPIED];
-        let written = match gather(slices, &mut copy) {
-            Some(bytes) => each!(&mut self.socket, socket => Pin::new(socket).poll_write(cx, bytes)),
-            None => each!(&mut self.socket, socket => Pin::new(socket).poll_write_vectored(cx, slices)),
-        };
+        let socket = &mut self.socket;
+        let written = copied::short(
+            slices,
+            |bytes| each!(&mut *socket, socket => Pin::new(socket).poll_write(cx, bytes)),
+        )
+        .unwrap_or_else(|| each!(socket, socket => Pin::new(socket).poll_write_vectored(cx, slices)));
         self.activity.touch();
         written
+    }
+
+    /// Sends `head` and a short file in one piece; `None` if that is not possible now.
+    fn poll_write_copied(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &[IoSlice<'_>],
+        part: &FileRange,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let socket = &mut self.socket;
+        let written = copied::with_file(
+            head,
+            part,
+            |bytes| each!(socket, socket => Pin::new(socket).poll_write(cx, bytes)),
+        )?;
+        self.activity.touch();
+        if let Poll::Ready(Ok(written)) = written {
+            let head: usize = head.iter().map(|slice| slice.len()).sum();
+            self.outbox.advance(written.saturating_sub(head) as u64);
+        }
+        Some(written)
     }
 
     /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
@@ -178,21 +199,6 @@ fn poll_give_way(cx: &mut Context<'_>) -> Poll<()> {
     }
 }
 
-/// The bytes of `slices` in one piece; `None` if they do not fit into `copy`.
-fn gather<'a>(slices: &'a [IoSlice<'_>], copy: &'a mut [u8]) -> Option<&'a [u8]> {
-    if let [only] = slices {
-        return Some(only);
-    }
-    let length: usize = slices.iter().map(|slice| slice.len()).sum();
-    let mut rest = copy.get_mut(..length)?;
-    for slice in slices {
-        let (here, after) = rest.split_at_mut(slice.len());
-        here.copy_from_slice(slice);
-        rest = after;
-    }
-    Some(&copy[..length])
-}
-
 impl AsyncRead for WireStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -219,12 +225,20 @@ impl AsyncWrite for WireStream {
             .iter()
             .enumerate()
             .find_map(|(at, slice)| Some((at, this.outbox.file_for(slice)?)));
-        match file {
-            Some((0, part)) => this.poll_send_file(cx, &part),
+        let Some((at, part)) = file else {
+            return this.poll_write_slices(cx, slices);
+        };
+        // Not the rest of one that `sendfile` has begun.
+        if at > 0
+            && let Some(written) = this.poll_write_copied(cx, &slices[..at], &part)
+        {
+            return written;
+        }
+        match at {
+            0 => this.poll_send_file(cx, &part),
             // The header leaves alone. Held back to share a packet with the file (`MSG_MORE`), it costs
             // two to four times the CPU time of a large file (Linux 6.18).
-            Some((at, _)) => this.poll_write_slices(cx, &slices[..at]),
-            None => this.poll_write_slices(cx, slices),
+            _ => this.poll_write_slices(cx, &slices[..at]),
         }
     }
 
