@@ -42,7 +42,7 @@ pub(super) fn short<T>(slices: &[IoSlice<'_>], send: impl FnOnce(&[u8]) -> T) ->
         return Some(send(only));
     }
     let mut copy = [0; SHORT];
-    gather(slices, &mut copy).map(|bytes| send(bytes))
+    gather(slices, &mut copy).map(send)
 }
 
 fn gather<'a>(slices: &[IoSlice<'_>], copy: &'a mut [u8]) -> Option<&'a [u8]> {

@@ -28,7 +28,7 @@ pub(super) struct Queue {
     queues: LongQueues,
     /// The right to a long one; only while a large file is sent, since connections stay open for hours.
     right: Option<OwnedSemaphorePermit>,
-    /// How long the socket was told to make it.
+    /// Whether the socket was told to make it long.
     is_long: bool,
 }
 
