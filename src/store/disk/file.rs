@@ -260,10 +260,10 @@ mod tests {
     #[test]
     fn a_block_that_was_checked_long_ago_is_read_again_with_its_neighbour() {
         let file = unchecked(2);
-        file.verify(0..BLOCK).expect("intact");
-        assert!(file.verified(0..BLOCK) && !file.verified(BLOCK - 1..BLOCK + 1));
-        // Only a look at it tells: it is cut off behind the back of the tier.
-        file.open().set_len(10).expect("cut");
+        file.verify(BLOCK..2 * BLOCK).expect("intact");
+        assert!(file.verified(BLOCK..2 * BLOCK) && !file.verified(BLOCK - 1..BLOCK + 1));
+        // Only who reads it notices: it is cut behind the back of the tier, and its neighbour is whole.
+        file.open().set_len(BLOCK + 3).expect("cut");
         let torn = file.verify(BLOCK - 5..BLOCK + 5).expect_err("it was read");
         assert_eq!(torn.kind(), io::ErrorKind::UnexpectedEof);
     }
