@@ -7,8 +7,8 @@ use axum::extract::Request;
 use http::request::Parts;
 
 use super::app::App;
+use super::http_error::HttpError;
 use super::key;
-use super::plain::Failure;
 use crate::auth::{Identity, TokenDigest};
 use crate::cache::actions::Party;
 use crate::telemetry::access::{Early, Report};
@@ -53,7 +53,7 @@ pub async fn admit(
     request: Request,
     protocol: &'static str,
     route: &'static str,
-) -> Result<Admitted, (Failure, Report)> {
+) -> Result<Admitted, (HttpError, Report)> {
     // Taken apart after the wait, so that the parts are not kept in the future as well.
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
@@ -61,7 +61,7 @@ pub async fn admit(
     if let Ok(caller) = &caller {
         name(&mut report, caller);
     }
-    let_in(app, caller.map_err(Failure::from), parts, body, report)
+    let_in(app, caller.map_err(HttpError::from), parts, body, report)
 }
 
 /// [`admit`] for the requests that end an upload: a save can outlive its token, so one that has expired is
@@ -74,7 +74,7 @@ pub async fn admit_late(
     request: Request,
     protocol: &'static str,
     route: &'static str,
-) -> Result<Admitted<Bearer>, (Failure, Report)> {
+) -> Result<Admitted<Bearer>, (HttpError, Report)> {
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
     let mut report = begin(protocol, route);
@@ -95,11 +95,11 @@ pub async fn admit_late(
 #[expect(clippy::result_large_err, reason = "handed on as it is by both callers")]
 fn let_in<C>(
     app: &App,
-    caller: Result<C, Failure>,
+    caller: Result<C, HttpError>,
     parts: Parts,
     body: Body,
     report: Report,
-) -> Result<Admitted<C>, (Failure, Report)> {
+) -> Result<Admitted<C>, (HttpError, Report)> {
     match caller.and_then(|caller| check(&parts, &report).map(|()| caller)) {
         Ok(caller) => Ok(Admitted {
             caller,
@@ -128,7 +128,7 @@ fn name(report: &mut Report, caller: &Identity) {
 }
 
 /// Refuses a request that no front-end could understand, once its caller is known.
-fn check(parts: &Parts, report: &Report) -> Result<(), Failure> {
+fn check(parts: &Parts, report: &Report) -> Result<(), HttpError> {
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
         early.admitted(report);
     }

@@ -15,8 +15,8 @@ use http::request::Parts;
 use url::Url;
 
 use super::app::App;
+use super::http_error::HttpError;
 use super::metered::metered;
-use super::plain::Failure;
 use super::relay::{Hosted, Relay, RelayError, was_passed};
 use super::reply::Reply;
 use crate::auth::Identity;
@@ -132,7 +132,7 @@ pub(crate) async fn pass(
     parts: Parts,
     body: Body,
     report: Report,
-) -> Result<Reply, (Failure, Report)> {
+) -> Result<Reply, (HttpError, Report)> {
     let send = |parts, body| send_to_peer(app, url, parts, body);
     through(app, parts, body, "peer", report, send).await
 }
@@ -154,7 +154,7 @@ pub(crate) async fn forward(
     parts: Parts,
     body: Body,
     report: Report,
-) -> Result<Reply, (Failure, Report)> {
+) -> Result<Reply, (HttpError, Report)> {
     let relay = &app.elsewhere().relay;
     let send = |parts, body| relay.pass(url, parts, body, Hosted::ByTarget);
     through(app, parts, body, "foreign", report, send).await
@@ -167,7 +167,7 @@ async fn through<F>(
     tier: &'static str,
     mut report: Report,
     send: impl FnOnce(Parts, Body) -> F,
-) -> Result<Reply, (Failure, Report)>
+) -> Result<Reply, (HttpError, Report)>
 where
     F: Future<Output = Result<Response, RelayError>>,
 {

@@ -9,18 +9,18 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::app::App;
-use super::plain::Failure;
+use super::http_error::HttpError;
 use crate::error::Class;
 
 /// The next bytes of a body; `None` at its proper end.
 ///
 /// # Errors
 /// The client paused for too long, or left.
-pub(crate) async fn next(app: &App, body: &mut Body) -> Result<Option<Bytes>, Failure> {
+pub(crate) async fn next(app: &App, body: &mut Body) -> Result<Option<Bytes>, HttpError> {
     loop {
         let frame = tokio::time::timeout(app.limits().body_idle_timeout, body.frame()).await;
         match frame {
-            Err(_) => return Err(Failure::new(Class::Timeout, "the body did not arrive in time")),
+            Err(_) => return Err(HttpError::new(Class::Timeout, "the body did not arrive in time")),
             Ok(None) => return Ok(None),
             Ok(Some(Err(_))) => return Err(truncated()),
             Ok(Some(Ok(frame))) => {
@@ -37,7 +37,7 @@ pub(crate) async fn next(app: &App, body: &mut Body) -> Result<Option<Bytes>, Fa
 ///
 /// # Errors
 /// As [`next`], and if the body is too long, or framed in a way that is not undone here.
-pub(crate) async fn small(app: &App, parts: &Parts, mut body: Body, most: usize) -> Result<Bytes, Failure> {
+pub(crate) async fn small(app: &App, parts: &Parts, mut body: Body, most: usize) -> Result<Bytes, HttpError> {
     let length = body.size_hint().exact();
     if length.is_some_and(|length| length > most as u64) || !is_plain(&parts.headers) {
         app.discard(parts, body);
@@ -53,7 +53,7 @@ pub(crate) async fn small(app: &App, parts: &Parts, mut body: Body, most: usize)
     result
 }
 
-async fn gather(app: &App, body: &mut Body, most: usize) -> Result<Bytes, Failure> {
+async fn gather(app: &App, body: &mut Body, most: usize) -> Result<Bytes, HttpError> {
     let Some(first) = next(app, body).await? else {
         return Ok(Bytes::new());
     };
@@ -67,8 +67,8 @@ async fn gather(app: &App, body: &mut Body, most: usize) -> Result<Bytes, Failur
     Err(too_long(most))
 }
 
-fn too_long(most: usize) -> Failure {
-    Failure::new(
+fn too_long(most: usize) -> HttpError {
+    HttpError::new(
         Class::TooLarge,
         format!("the body of this request may have {most} bytes at most"),
     )
@@ -85,13 +85,13 @@ pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
 }
 
 /// Why a body is refused for which [`is_plain`] does not hold.
-pub(crate) fn unknown_coding() -> Failure {
-    Failure::new(Class::Invalid, "the only known Transfer-Encoding is chunked")
+pub(crate) fn unknown_coding() -> HttpError {
+    HttpError::new(Class::Invalid, "the only known Transfer-Encoding is chunked")
 }
 
 /// Why a body that ended early was not taken.
-pub(crate) fn truncated() -> Failure {
-    Failure::new(
+pub(crate) fn truncated() -> HttpError {
+    HttpError::new(
         Class::Truncated,
         "the body ended before it was complete; nothing was stored",
     )

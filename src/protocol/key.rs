@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use http::{Version, header};
 
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 
 /// The key: the path without its first slash, percent-decoded exactly once, query ignored.
 ///
@@ -14,7 +14,7 @@ use crate::protocol::plain::Failure;
 /// keys. Refused are broken encoding, control characters and segments that are `.` or `..`, since
 /// some program between client and server would resolve them; the longest key is checked by
 /// [`crate::cache::EntryName`].
-pub(crate) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
+pub(crate) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, HttpError> {
     let path = path(parts)?;
     if path.is_empty() {
         return Err(invalid("the path names no key"));
@@ -41,14 +41,14 @@ pub(crate) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, Failure> {
 /// The path without its first slash, still encoded. Refuses every other form of a target (RFC 9112,
 /// section 3.2): `*`, and a whole URL, which means a client that takes us for a proxy. HTTP/2 always
 /// carries an authority.
-pub(super) fn path(parts: &Parts) -> Result<&str, Failure> {
+pub(super) fn path(parts: &Parts) -> Result<&str, HttpError> {
     let proxied = parts.version < Version::HTTP_2 && parts.uri.authority().is_some();
     let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
     path.ok_or_else(|| invalid("the target of the request must be a path"))
 }
 
 /// Refuses what names no server, or several (RFC 9112, section 3.2).
-pub(super) fn host(parts: &Parts) -> Result<(), Failure> {
+pub(super) fn host(parts: &Parts) -> Result<(), HttpError> {
     if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
         return Err(invalid("the request must have exactly one Host header"));
     }
@@ -56,12 +56,12 @@ pub(super) fn host(parts: &Parts) -> Result<(), Failure> {
 }
 
 /// Why a key has no name: it is too long (an empty one never gets that far).
-pub(super) fn out_of_range() -> Failure {
-    Failure::new(Class::NameTooLong, "the key has more than 1024 bytes")
+pub(super) fn out_of_range() -> HttpError {
+    HttpError::new(Class::NameTooLong, "the key has more than 1024 bytes")
 }
 
-fn invalid(text: &'static str) -> Failure {
-    Failure::new(Class::Invalid, text)
+fn invalid(text: &'static str) -> HttpError {
+    HttpError::new(Class::Invalid, text)
 }
 
 /// Strict: `%` must be followed by two hexadecimal digits. `percent_encoding` lets other text pass.

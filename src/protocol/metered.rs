@@ -10,8 +10,8 @@ use http::request::Parts;
 use http_body::Body as _;
 
 use super::app::App;
+use super::http_error::HttpError;
 use super::incoming;
-use super::plain::Failure;
 use super::relay::RelayError;
 use crate::error::{Class, chain};
 use crate::telemetry::access::Early;
@@ -22,7 +22,7 @@ pub(super) struct Meter {
     early: Option<Arc<Early>>,
     bytes: AtomicU64,
     /// Why the client did not send all of it.
-    cause: Mutex<Option<Failure>>,
+    cause: Mutex<Option<HttpError>>,
 }
 
 impl Meter {
@@ -40,10 +40,10 @@ impl Meter {
 
     /// Why there is no answer: the connection to the other server may have broken because the one to the client
     /// did.
-    pub(super) fn failure(&self, error: &RelayError) -> Failure {
+    pub(super) fn failure(&self, error: &RelayError) -> HttpError {
         let own = self.cause.lock().unwrap_or_else(PoisonError::into_inner).take();
         own.unwrap_or_else(|| {
-            Failure::new(
+            HttpError::new(
                 Class::Unavailable,
                 "the server that answers this cannot be reached at this moment",
             )
@@ -53,7 +53,7 @@ impl Meter {
 }
 
 /// A body that is counted as it is read, with the pauses that any body may have.
-pub(super) fn metered(app: &App, parts: &Parts, body: Body) -> Result<(Body, Arc<Meter>), Failure> {
+pub(super) fn metered(app: &App, parts: &Parts, body: Body) -> Result<(Body, Arc<Meter>), HttpError> {
     // The header that says so is of this connection only, and is not passed on.
     if !incoming::is_plain(&parts.headers) {
         app.discard(parts, body);

@@ -12,6 +12,7 @@ pub(crate) mod gha_v1;
 pub(crate) mod gha_v2;
 pub(crate) mod herald;
 pub mod http;
+pub mod http_error;
 pub(crate) mod incoming;
 pub(crate) mod key;
 pub mod links;
@@ -19,7 +20,6 @@ mod metered;
 mod nx;
 pub(crate) mod path;
 mod peer;
-pub mod plain;
 pub(crate) mod query;
 pub mod relay;
 pub mod reply;
@@ -95,7 +95,7 @@ impl Dispatch {
                 frontend.fault,
                 Some((frontend.answer)(self.app.clone(), request)),
             ),
-            None => ("none", plain::fault as fn(Report) -> Reply, None),
+            None => ("none", http_error::fault as fn(Report) -> Reply, None),
         };
         async move {
             match answer {

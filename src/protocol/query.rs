@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::plain::Failure;
+use super::http_error::HttpError;
 use crate::error::Class;
 
 /// The value of the first parameter with this name, percent-decoded exactly once. A plus is a plus: block ids
@@ -13,7 +13,7 @@ use crate::error::Class;
 ///
 /// # Errors
 /// The value is not text.
-pub(crate) fn parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, Failure> {
+pub(crate) fn parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, HttpError> {
     raw(parts, name).map(decode).transpose()
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'
 ///
 /// # Errors
 /// The value is not text.
-pub(crate) fn form_parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, Failure> {
+pub(crate) fn form_parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, HttpError> {
     match raw(parts, name) {
         Some(value) if value.contains('+') => {
             let value = value.replace('+', "%20");
@@ -41,10 +41,10 @@ fn raw<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value)
 }
 
-fn decode(value: &str) -> Result<Cow<'_, str>, Failure> {
+fn decode(value: &str) -> Result<Cow<'_, str>, HttpError> {
     let value = percent_decode_str(value).decode_utf8();
     value.map_err(|_| {
-        Failure::new(
+        HttpError::new(
             Class::Invalid,
             "a parameter of the query is not percent-encoded UTF-8",
         )

@@ -18,7 +18,7 @@ pub(super) fn frontend() -> Frontend {
         name: "none",
         claims: |path| path.is_below(&["_chacha"]),
         answer: |app, request| Box::pin(refuse(app, request)),
-        fault: super::plain::fault,
+        fault: super::http_error::fault,
     }
 }
 

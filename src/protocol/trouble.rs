@@ -2,14 +2,14 @@
 
 use crate::cache::actions::{self, NameError};
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::store::{self, RemoteFault};
 
 /// A failure with what the clients of the Actions cache tell apart beyond its class.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// The request, its credentials or its body.
-    Request(Failure),
+    Request(HttpError),
     /// The cache.
     Cache(actions::Error),
 }
@@ -17,7 +17,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// A fault of the request itself.
     pub(crate) fn invalid(text: &'static str) -> Self {
-        Self::Request(Failure::new(Class::Invalid, text))
+        Self::Request(HttpError::new(Class::Invalid, text))
     }
 
     /// What the caller can do about it.
@@ -61,8 +61,8 @@ fn lasts(fault: RemoteFault) -> bool {
     }
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
+impl From<HttpError> for Trouble {
+    fn from(failure: HttpError) -> Self {
         Self::Request(failure)
     }
 }
@@ -75,11 +75,11 @@ impl From<actions::Error> for Trouble {
 
 impl From<NameError> for Trouble {
     fn from(error: NameError) -> Self {
-        Self::Request(Failure::new(Class::Invalid, error.to_string()))
+        Self::Request(HttpError::new(Class::Invalid, error.to_string()))
     }
 }
 
-impl From<Trouble> for Failure {
+impl From<Trouble> for HttpError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Request(failure) => failure,

@@ -8,7 +8,7 @@ use quick_xml::escape::escape;
 
 use crate::cache::actions::Error;
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::{Outcome, Report};
@@ -113,7 +113,7 @@ pub(super) fn respond(fault: Fault, mut report: Report) -> Reply {
         Fault::Trouble(trouble) => trouble,
     };
     let (status, code) = form(&trouble);
-    let failure = Failure::from(trouble);
+    let failure = HttpError::from(trouble);
     let text = failure.public().to_owned();
     dress(failure.into_reply(report), status, code, text.into())
 }
@@ -217,7 +217,7 @@ mod tests {
         check(Error::UnknownBlock, 400, "InvalidBlockList").await;
         check(Error::TooManyBlocks { limit: 1 }, 409, "BlockCountExceedsLimit").await;
         check(busy, 503, "ServerBusy").await;
-        let large = check(Failure::too_large(11, 10), 413, "RequestBodyTooLarge").await;
+        let large = check(HttpError::too_large(11, 10), 413, "RequestBodyTooLarge").await;
         assert!(large.contains("11") && large.contains("10"), "{large}");
     }
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn texts_are_escaped() {
-        let text = check(Failure::new(Class::Invalid, "a < b & c"), 400, "InvalidInput").await;
+        let text = check(HttpError::new(Class::Invalid, "a < b & c"), 400, "InvalidInput").await;
         assert!(text.contains("a &lt; b &amp; c"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::store::{ETag, Precondition};
 
 /// The tags of `If-Match` or `If-None-Match`.
@@ -53,9 +53,9 @@ pub(crate) fn read(headers: &HeaderMap, current: &ETag) -> Verdict {
 ///
 /// # Errors
 /// If the condition is malformed: a client that set one must not lose an entry because it was not understood.
-pub(crate) fn change(headers: &HeaderMap) -> Result<Precondition, Failure> {
+pub(crate) fn change(headers: &HeaderMap) -> Result<Precondition, HttpError> {
     let malformed = |name| {
-        Failure::new(
+        HttpError::new(
             Class::Invalid,
             format!("{name} is neither * nor a list of entity tags"),
         )

@@ -12,7 +12,7 @@ use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::{Class, chain};
 use crate::protocol::app::App;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::range::{ByteRange, Resolved};
 use crate::store::{Content, ETag, Entry, Meta};
@@ -96,7 +96,7 @@ fn weigh(parts: &Parts, meta: &Meta, content: Content, mut report: Report) -> Re
             reply
         }
         Verdict::Failed => {
-            let failure = Failure::new(Class::PreconditionFailed, "the precondition does not hold");
+            let failure = HttpError::new(Class::PreconditionFailed, "the precondition does not hold");
             failure.into_reply(report)
         }
     }
@@ -119,7 +119,7 @@ fn respond(parts: &Parts, meta: &Meta, content: Content, report: Report) -> Repl
             reply
         }
         Resolved::Unsatisfiable => {
-            let failure = Failure::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
+            let failure = HttpError::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
             let mut reply = failure.into_reply(report);
             insert_span(reply.headers_mut(), &format!("bytes */{size}"));
             return reply;

@@ -14,13 +14,13 @@ use crate::cache::{EntryName, Upload};
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::entry::conditions;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming;
-use crate::protocol::plain::Failure;
 use crate::store::{self, Meta, Metadata};
 use crate::telemetry::access::Early;
 
 /// What came of a write, and how many bytes of the body were taken.
-pub struct Received<T = Arc<Meta>, E = Failure> {
+pub struct Received<T = Arc<Meta>, E = HttpError> {
     /// Bytes of the body that arrived.
     pub bytes: u64,
     /// The stored entry, or why there is none.
@@ -63,7 +63,7 @@ pub async fn receive(
     )
     .await;
     let result = match filled {
-        Ok(()) => upload.commit().await.map_err(Failure::from),
+        Ok(()) => upload.commit().await.map_err(HttpError::from),
         Err(failure) => Err(failure),
     };
     if result.is_err() {
@@ -79,16 +79,16 @@ async fn open(
     name: &EntryName,
     headers: &HeaderMap,
     expected: Option<u64>,
-) -> Result<Upload, Failure> {
+) -> Result<Upload, HttpError> {
     if !caller.may_write {
-        return Err(Failure::new(
+        return Err(HttpError::new(
             Class::Forbidden,
             "this token may read, but not write",
         ));
     }
     if headers.contains_key(header::CONTENT_RANGE) {
         // RFC 9110, section 14.5: a part must not be stored as if it were the whole.
-        return Err(Failure::new(
+        return Err(HttpError::new(
             Class::Invalid,
             "Content-Range is not allowed on a write",
         ));
@@ -98,7 +98,7 @@ async fn open(
     }
     let limit = app.max_entry_size();
     if let Some(size) = expected.filter(|size| *size > limit) {
-        return Err(Failure::too_large(size, limit));
+        return Err(HttpError::too_large(size, limit));
     }
     let precondition = conditions::change(headers)?;
     Ok(app.cache().begin(caller, name, expected, precondition).await?)
@@ -138,7 +138,7 @@ pub(super) async fn pour<S, E>(
 ) -> Result<(), E>
 where
     S: Sink,
-    E: From<Failure> + From<S::Error>,
+    E: From<HttpError> + From<S::Error>,
 {
     let expected = body.size_hint().exact();
     let limit = app.max_entry_size();
@@ -148,7 +148,7 @@ where
             early.received(data.len() as u64);
         }
         if *bytes > limit {
-            return Err(Failure::too_large(*bytes, limit).into());
+            return Err(HttpError::too_large(*bytes, limit).into());
         }
         sink.write(data).await?;
     }

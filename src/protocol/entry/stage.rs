@@ -7,8 +7,8 @@ use http_body::Body as _;
 use super::receive::{Received, pour};
 use crate::cache::actions::{Place, UploadId};
 use crate::protocol::app::App;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming;
-use crate::protocol::plain::Failure;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::Early;
 
@@ -69,7 +69,7 @@ fn check(
     };
     let limit = app.max_entry_size();
     match length.map(|length| offset.saturating_add(length)) {
-        Some(end) if end > limit => Err(Failure::too_large(end, limit).into()),
+        Some(end) if end > limit => Err(HttpError::too_large(end, limit).into()),
         _ => Ok(length),
     }
 }

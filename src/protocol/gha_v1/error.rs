@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cache::actions::Error;
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::Report;
@@ -19,7 +19,7 @@ pub(super) const INVALID: &str = "InvalidRequestException";
 
 pub(super) fn respond(trouble: Trouble, report: Report) -> Reply {
     let (status, key) = form(&trouble);
-    let failure = Failure::from(trouble);
+    let failure = HttpError::from(trouble);
     let text = body(key, failure.public());
     dress(failure.into_reply(report), status, text)
 }
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn sizes_are_told() {
-        let (_, body, _) = answered(Failure::too_large(11, 10)).await;
+        let (_, body, _) = answered(HttpError::too_large(11, 10)).await;
         let message = body["message"].as_str().unwrap();
         assert!(message.contains("11") && message.contains("10"), "{message}");
     }

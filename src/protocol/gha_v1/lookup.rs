@@ -11,7 +11,7 @@ use crate::cache::actions::{CacheKey, Error, Version, Wanted};
 use crate::error::chain;
 use crate::protocol::admit::{Admitted, admit};
 use crate::protocol::app::App;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::query;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
@@ -99,7 +99,7 @@ fn wanted(parts: &Parts) -> Result<Wanted, Trouble> {
 }
 
 /// In the words that let the toolkit go on with a plain warning.
-fn denied((failure, report): (Failure, Report)) -> (Trouble, Report) {
+fn denied((failure, report): (HttpError, Report)) -> (Trouble, Report) {
     (failure.in_words("cache read denied: ").into(), report)
 }
 

@@ -10,7 +10,7 @@ use super::{CACHES, Handled, NAME, Span, UPLOAD};
 use crate::cache::actions::{CacheKey, Error, Place, UploadId, Version};
 use crate::protocol::admit::{Admitted, admit, admit_late};
 use crate::protocol::app::App;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::protocol::{elsewhere, entry, incoming};
@@ -54,7 +54,7 @@ fn asked(app: &App, body: &bytes::Bytes) -> Result<(CacheKey, Version, Option<u6
     let size = asked.cache_size.and_then(|size| u64::try_from(size).ok());
     let limit = app.max_entry_size();
     match size.filter(|size| *size > limit) {
-        Some(size) => Err(Failure::too_large(size, limit).into()),
+        Some(size) => Err(HttpError::too_large(size, limit).into()),
         None => Ok((key, version, size)),
     }
 }
@@ -151,6 +151,6 @@ fn known(id: Option<UploadId>) -> Result<UploadId, Trouble> {
 }
 
 /// In the words that let the toolkit go on with a plain warning.
-fn denied((failure, report): (Failure, Report)) -> (Trouble, Report) {
+fn denied((failure, report): (HttpError, Report)) -> (Trouble, Report) {
     (failure.in_words("cache write denied: ").into(), report)
 }

@@ -14,7 +14,7 @@ use crate::error::chain;
 use crate::protocol::admit::{Admitted, admit, admit_late};
 use crate::protocol::app::App;
 use crate::protocol::elsewhere;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::{Outcome, Report};
@@ -211,13 +211,13 @@ fn declined(trouble: Trouble, report: &mut Report) -> Result<String, Fault> {
     if !matches!(trouble, Trouble::Cache(Error::WriteDenied)) && !trouble.is_lasting() {
         return Err(trouble.into());
     }
-    let failure = Failure::from(trouble);
+    let failure = HttpError::from(trouble);
     failure.note(report);
     Ok(failure.public().to_owned())
 }
 
 /// In the words that let the toolkit go on with a plain warning.
-fn denied(words: &str, (failure, report): (Failure, Report)) -> (Fault, Report) {
+fn denied(words: &str, (failure, report): (HttpError, Report)) -> (Fault, Report) {
     (failure.in_words(words).into(), report)
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cache::actions::Error;
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::Report;
@@ -32,11 +32,11 @@ pub(super) fn respond(fault: Fault, report: Report) -> Reply {
     let ((status, code), failure) = match fault {
         Fault::BadRoute(text) => (
             (StatusCode::NOT_FOUND, "bad_route"),
-            Failure::new(Class::Invalid, text),
+            HttpError::new(Class::Invalid, text),
         ),
         Fault::Malformed => (
             (StatusCode::BAD_REQUEST, "malformed"),
-            Failure::new(Class::Invalid, "the body is not the message of this call"),
+            HttpError::new(Class::Invalid, "the body is not the message of this call"),
         ),
         Fault::Trouble(trouble) => (form(&trouble), trouble.into()),
     };
@@ -131,7 +131,7 @@ mod tests {
         check(NameError::TooLong, 400, "invalid_argument").await;
         check(Error::Store(store::Error::Stopping), 503, "unavailable").await;
         check(
-            Failure::new(Class::Unauthenticated, "who?"),
+            HttpError::new(Class::Unauthenticated, "who?"),
             401,
             "unauthenticated",
         )

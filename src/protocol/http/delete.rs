@@ -9,7 +9,7 @@ use crate::auth::Identity;
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::entry::conditions;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::telemetry::access::{Outcome, Report};
 
@@ -27,10 +27,10 @@ pub(super) async fn answer(app: &App, caller: &Identity, parts: &Parts, mut repo
     }
 }
 
-async fn remove(app: &App, caller: &Identity, parts: &Parts) -> Result<bool, Failure> {
+async fn remove(app: &App, caller: &Identity, parts: &Parts) -> Result<bool, HttpError> {
     let name = entry_name(parts)?;
     if !caller.may_write {
-        return Err(Failure::new(
+        return Err(HttpError::new(
             Class::Forbidden,
             "this token may read, but not delete",
         ));

@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
-use super::plain::Failure;
+use super::http_error::HttpError;
 use super::reply::Reply;
 use super::{Answer, Frontend};
 use crate::cache::EntryName;
@@ -28,7 +28,7 @@ pub(super) fn frontend() -> Frontend {
         name: "http",
         claims: |_| true,
         answer,
-        fault: super::plain::fault,
+        fault: super::http_error::fault,
     }
 }
 
@@ -115,7 +115,7 @@ async fn read(app: App, request: Request) -> Reply {
 }
 
 /// The name of the entry that the path means.
-fn entry_name(parts: &Parts) -> Result<EntryName, Failure> {
+fn entry_name(parts: &Parts) -> Result<EntryName, HttpError> {
     let key = super::key::decode(parts)?;
     EntryName::new(Protocol::Http, key).ok_or_else(super::key::out_of_range)
 }

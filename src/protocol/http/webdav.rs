@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::{ALLOW, entry_name};
 use crate::auth::Identity;
 use crate::protocol::app::App;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::{entry, key};
 use crate::store::Meta;
@@ -56,7 +56,11 @@ pub(super) async fn propfind(
     }
 }
 
-async fn file(app: &App, caller: &Identity, parts: &Parts) -> Result<Option<std::sync::Arc<Meta>>, Failure> {
+async fn file(
+    app: &App,
+    caller: &Identity,
+    parts: &Parts,
+) -> Result<Option<std::sync::Arc<Meta>>, HttpError> {
     let name = entry_name(parts)?;
     Ok(entry::head(app, caller, &name).await)
 }

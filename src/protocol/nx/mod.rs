@@ -12,7 +12,7 @@ use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
 use super::entry;
-use super::plain::Failure;
+use super::http_error::HttpError;
 use super::reply::Reply;
 use crate::auth::Identity;
 use crate::cache::EntryName;
@@ -26,7 +26,7 @@ pub(super) fn frontend() -> Frontend {
         name: "nx",
         claims: |path| path.is_child_of(&["v1", "cache"]),
         answer: |app, request| Box::pin(answer(app, request)),
-        fault: super::plain::fault,
+        fault: super::http_error::fault,
     }
 }
 
@@ -98,8 +98,9 @@ async fn write(
 }
 
 /// The hash is opaque; the whole path is checked as strictly as a plain key.
-fn name(parts: &Parts) -> Result<EntryName, Failure> {
+fn name(parts: &Parts) -> Result<EntryName, HttpError> {
     let key = super::key::decode(parts)?;
     let hash = key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    EntryName::new(Protocol::Nx, hash).ok_or_else(|| Failure::new(Class::NameTooLong, "the hash is too long"))
+    EntryName::new(Protocol::Nx, hash)
+        .ok_or_else(|| HttpError::new(Class::NameTooLong, "the hash is too long"))
 }

@@ -8,10 +8,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::Frontend;
 use super::app::App;
 use super::herald::ENTRIES;
+use super::http_error::HttpError;
 use super::path::DecodedPath;
-use super::plain::Failure;
 use super::reply::Reply;
-use super::{incoming, key, plain};
+use super::{http_error, incoming, key};
 use crate::auth::TicketError;
 use crate::error::Class;
 use crate::telemetry::access::{Outcome, Report};
@@ -27,7 +27,7 @@ pub(super) fn frontend() -> Frontend {
         name: NAME,
         claims,
         answer: |app, request| Box::pin(answer(app, request)),
-        fault: plain::fault,
+        fault: http_error::fault,
     }
 }
 
@@ -60,7 +60,7 @@ async fn answer(app: App, request: Request) -> Reply {
     }
 }
 
-async fn hear(app: &App, request: Request, report: &mut Report) -> Result<(), Failure> {
+async fn hear(app: &App, request: Request, report: &mut Report) -> Result<(), HttpError> {
     let (parts, body) = request.into_parts();
     let message = incoming::small(app, &parts, body, MOST_BYTES).await?;
     report.received = message.len() as u64;
@@ -70,7 +70,7 @@ async fn hear(app: &App, request: Request, report: &mut Report) -> Result<(), Fa
             TicketError::Forged => "the message was not written by a server with the same key",
             TicketError::Expired => "the message has expired",
         };
-        Failure::new(Class::Forbidden, text)
+        HttpError::new(Class::Forbidden, text)
     })
 }
 

@@ -12,8 +12,8 @@ use crate::error::Class;
 use crate::protocol::admit::Admitted;
 use crate::protocol::app::App;
 use crate::protocol::entry;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::path::DecodedPath;
-use crate::protocol::plain::Failure;
 use crate::protocol::reply::Reply;
 use crate::store::{Metadata, Protocol};
 use crate::telemetry::access::Outcome;
@@ -76,7 +76,7 @@ pub(super) async fn write(app: &App, admitted: Admitted) -> Reply {
     }
 }
 
-fn metadata(parts: &Parts) -> Result<Metadata, Failure> {
+fn metadata(parts: &Parts) -> Result<Metadata, HttpError> {
     let mut metadata = Metadata::default();
     for name in HEADERS {
         let Some(value) = parts.headers.get(name) else {
@@ -92,7 +92,7 @@ fn metadata(parts: &Parts) -> Result<Metadata, Failure> {
     Ok(metadata)
 }
 
-fn name_of(parts: &Parts) -> Result<EntryName, Failure> {
+fn name_of(parts: &Parts) -> Result<EntryName, HttpError> {
     crate::protocol::key::decode(parts)?;
     let path = DecodedPath::of(&parts.uri);
     let hash = path.after(ROOT).flatten().unwrap_or_default();
@@ -100,14 +100,14 @@ fn name_of(parts: &Parts) -> Result<EntryName, Failure> {
 }
 
 /// The name of an artifact of the request's team.
-pub(super) fn name(parts: &Parts, hash: &[u8]) -> Result<EntryName, Failure> {
+pub(super) fn name(parts: &Parts, hash: &[u8]) -> Result<EntryName, HttpError> {
     let name =
         EntryName::new(Protocol::Turbo, hash).ok_or_else(|| invalid("the hash is empty or too long"))?;
     Ok(name.with_version(team(parts)?))
 }
 
 /// `teamId` if it is there, else `slug`: turbo sends the one that it was configured with.
-fn team(parts: &Parts) -> Result<Arc<str>, Failure> {
+fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
     const MOST: usize = 256;
     let query = parts.uri.query().unwrap_or_default();
     let value = |name: &str| {
@@ -126,6 +126,6 @@ fn team(parts: &Parts) -> Result<Arc<str>, Failure> {
     Ok(team.into())
 }
 
-fn invalid(text: &'static str) -> Failure {
-    Failure::new(Class::Invalid, text)
+fn invalid(text: &'static str) -> HttpError {
+    HttpError::new(Class::Invalid, text)
 }

@@ -5,11 +5,11 @@ use http::{HeaderValue, header};
 use serde_json::json;
 
 use crate::error::Class;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::telemetry::access::Report;
 
-pub(super) fn respond(failure: Failure, report: Report) -> Reply {
+pub(super) fn respond(failure: HttpError, report: Report) -> Reply {
     let text = json!({"error": {"code": code(failure.class()), "message": failure.public()}}).to_string();
     let mut reply = failure.into_reply(report);
     *reply.response.body_mut() = Body::from(text);

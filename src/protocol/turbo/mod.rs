@@ -14,8 +14,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::Frontend;
 use super::admit::{Admitted, admit};
 use super::app::App;
+use super::http_error::HttpError;
 use super::path::DecodedPath;
-use super::plain::Failure;
 use super::reply::Reply;
 use crate::error::Class;
 use crate::telemetry::access::{Outcome, Report};
@@ -28,7 +28,7 @@ pub(super) fn frontend() -> Frontend {
         name: "turbo",
         claims: |path| path.after(ROOT) == Some(None) || path.is_child_of(ROOT),
         answer: |app, request| Box::pin(answer(app, request)),
-        fault: super::plain::fault,
+        fault: super::http_error::fault,
     }
 }
 
@@ -81,7 +81,7 @@ fn not_allowed(app: &App, admitted: Admitted, route: &str) -> Reply {
         parts, body, report, ..
     } = admitted;
     app.discard(&parts, body);
-    let mut reply = error::respond(Failure::new(Class::Invalid, "method not allowed"), report);
+    let mut reply = error::respond(HttpError::new(Class::Invalid, "method not allowed"), report);
     reply.set_status(StatusCode::METHOD_NOT_ALLOWED);
     let allowed = match route {
         "/v8/artifacts/status" => "GET, HEAD, OPTIONS",

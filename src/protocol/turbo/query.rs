@@ -12,7 +12,7 @@ use crate::error::Class;
 use crate::protocol::admit::Admitted;
 use crate::protocol::app::App;
 use crate::protocol::entry;
-use crate::protocol::plain::Failure;
+use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 
 /// A hash has some 16 characters; this is far above the tasks of any repository.
@@ -41,10 +41,10 @@ async fn look_up(
     caller: &Identity,
     parts: &Parts,
     body: Body,
-) -> Result<Map<String, Value>, Failure> {
+) -> Result<Map<String, Value>, HttpError> {
     let reading = Limited::new(body, MOST_BYTES).collect();
     let bytes = tokio::time::timeout(app.limits().body_idle_timeout, reading).await;
-    let bytes = bytes.map_err(|_| Failure::new(Class::Timeout, "the body did not arrive in time"))?;
+    let bytes = bytes.map_err(|_| HttpError::new(Class::Timeout, "the body did not arrive in time"))?;
     let bytes = bytes.map_err(|_| invalid())?.to_bytes();
     let query: Query = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
     let mut found = Map::new();
@@ -67,8 +67,8 @@ async fn look_up(
     Ok(found)
 }
 
-fn invalid() -> Failure {
-    Failure::new(
+fn invalid() -> HttpError {
+    HttpError::new(
         Class::Invalid,
         "the body must be {\"hashes\":[...]} of at most 1 MiB",
     )

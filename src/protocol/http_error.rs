@@ -15,7 +15,7 @@ use crate::telemetry::access::{Outcome, Report};
 
 /// A request that did not succeed: what the client may know, and what the operator should.
 #[derive(Debug)]
-pub struct Failure {
+pub struct HttpError {
     class: Class,
     public: Cow<'static, str>,
     detail: Option<String>,
@@ -24,7 +24,7 @@ pub struct Failure {
     sizes: Option<(u64, u64)>,
 }
 
-impl Failure {
+impl HttpError {
     /// A fault of the request itself.
     pub fn new(class: Class, public: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -152,7 +152,7 @@ fn challenge(headers: &mut http::HeaderMap, token_sent: bool) {
     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(bearer));
 }
 
-impl From<auth::Error> for Failure {
+impl From<auth::Error> for HttpError {
     fn from(error: auth::Error) -> Self {
         Self {
             detail: Some(chain(&error)),
@@ -163,7 +163,7 @@ impl From<auth::Error> for Failure {
     }
 }
 
-impl From<store::Error> for Failure {
+impl From<store::Error> for HttpError {
     fn from(error: store::Error) -> Self {
         let sizes = match error {
             store::Error::TooLarge { size, limit } => Some((size, limit)),
@@ -177,7 +177,7 @@ impl From<store::Error> for Failure {
     }
 }
 
-impl From<actions::Error> for Failure {
+impl From<actions::Error> for HttpError {
     fn from(error: actions::Error) -> Self {
         let retry_after = match error {
             actions::Error::Store(error) => return error.into(),
