@@ -11,7 +11,7 @@ use super::http_error::HttpError;
 use super::key;
 use crate::auth::{Identity, TokenDigest};
 use crate::cache::actions::Party;
-use crate::telemetry::access::{Early, Report};
+use crate::telemetry::access::{Early, RequestRecord};
 
 /// A request whose caller is known.
 pub struct Admitted<C = Arc<Identity>> {
@@ -22,7 +22,7 @@ pub struct Admitted<C = Arc<Identity>> {
     /// Its body, not yet touched.
     pub body: Body,
     /// What is known for the record.
-    pub report: Report,
+    pub record: RequestRecord,
 }
 
 /// Who goes on with an upload that an earlier request has begun.
@@ -53,15 +53,15 @@ pub async fn admit(
     request: Request,
     protocol: &'static str,
     route: &'static str,
-) -> Result<Admitted, (HttpError, Report)> {
+) -> Result<Admitted, (HttpError, RequestRecord)> {
     // Taken apart after the wait, so that the parts are not kept in the future as well.
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
-    let mut report = begin(protocol, route);
+    let mut record = begin(protocol, route);
     if let Ok(caller) = &caller {
-        name(&mut report, caller);
+        name(&mut record, caller);
     }
-    let_in(app, caller.map_err(HttpError::from), parts, body, report)
+    let_in(app, caller.map_err(HttpError::from), parts, body, record)
 }
 
 /// [`admit`] for the requests that end an upload: a save can outlive its token, so one that has expired is
@@ -74,13 +74,13 @@ pub async fn admit_late(
     request: Request,
     protocol: &'static str,
     route: &'static str,
-) -> Result<Admitted<Bearer>, (HttpError, Report)> {
+) -> Result<Admitted<Bearer>, (HttpError, RequestRecord)> {
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
-    let mut report = begin(protocol, route);
+    let mut record = begin(protocol, route);
     let bearer = match caller {
         Ok(caller) => {
-            name(&mut report, &caller);
+            name(&mut record, &caller);
             Ok(Bearer::Caller(caller))
         }
         Err(error) => match app.late_caller(&parts.headers, &error) {
@@ -88,7 +88,7 @@ pub async fn admit_late(
             None => Err(error.into()),
         },
     };
-    let_in(app, bearer, parts, body, report)
+    let_in(app, bearer, parts, body, record)
 }
 
 /// The last step of both: `caller` is who is asking, if that is known.
@@ -98,39 +98,39 @@ fn let_in<C>(
     caller: Result<C, HttpError>,
     parts: Parts,
     body: Body,
-    report: Report,
-) -> Result<Admitted<C>, (HttpError, Report)> {
-    match caller.and_then(|caller| check(&parts, &report).map(|()| caller)) {
+    record: RequestRecord,
+) -> Result<Admitted<C>, (HttpError, RequestRecord)> {
+    match caller.and_then(|caller| check(&parts, &record).map(|()| caller)) {
         Ok(caller) => Ok(Admitted {
             caller,
             parts,
             body,
-            report,
+            record,
         }),
         Err(failure) => {
             app.discard(&parts, body);
-            Err((failure, report))
+            Err((failure, record))
         }
     }
 }
 
-fn begin(protocol: &'static str, route: &'static str) -> Report {
-    Report {
+fn begin(protocol: &'static str, route: &'static str) -> RequestRecord {
+    RequestRecord {
         protocol,
         route,
-        ..Report::default()
+        ..RequestRecord::default()
     }
 }
 
-fn name(report: &mut Report, caller: &Identity) {
-    report.issuer = Some(Arc::clone(&caller.issuer));
-    report.namespace = Some(Arc::clone(caller.scope.writable().label()));
+fn name(record: &mut RequestRecord, caller: &Identity) {
+    record.issuer = Some(Arc::clone(&caller.issuer));
+    record.namespace = Some(Arc::clone(caller.scope.writable().label()));
 }
 
 /// Refuses a request that no front-end could understand, once its caller is known.
-fn check(parts: &Parts, report: &Report) -> Result<(), HttpError> {
+fn check(parts: &Parts, record: &RequestRecord) -> Result<(), HttpError> {
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
-        early.admitted(report);
+        early.admitted(record);
     }
     key::host(parts)?;
     key::path(parts)?;

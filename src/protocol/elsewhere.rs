@@ -23,7 +23,7 @@ use crate::auth::Identity;
 use crate::cache::actions::{CacheKey, Party, UploadId, Version};
 use crate::cache::peers::Home;
 use crate::error::chain;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// How often a request that waits looks whether the other server is still there.
 const LOOK: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub(crate) async fn find(
     party: Party<'_>,
     key: &CacheKey,
     version: &Version,
-    report: &Report,
+    record: &RequestRecord,
 ) -> Option<Reply> {
     if was_passed(&parts.headers) {
         return None;
@@ -89,7 +89,7 @@ pub(crate) async fn find(
         let mut others = app.actions().keepers(party, key, version)?;
         others.retain(|url| !asked.contains(url));
         for url in &others {
-            let reply = call(app, url, parts, body, report).await;
+            let reply = call(app, url, parts, body, record).await;
             let knows = |reply: &Reply| reply.response.status() != StatusCode::NOT_FOUND;
             if let Some(reply) = reply.filter(knows) {
                 return Some(reply);
@@ -110,11 +110,11 @@ pub(crate) async fn call(
     url: &Url,
     parts: &Parts,
     body: &Bytes,
-    report: &Report,
+    record: &RequestRecord,
 ) -> Option<Reply> {
     let body = Body::from(body.clone());
     match send_to_peer(app, url, parts.clone(), body).await {
-        Ok(response) => Some(reply(response, "peer", report.clone())),
+        Ok(response) => Some(reply(response, "peer", record.clone())),
         Err(error) => {
             tracing::debug!(%url, "a request is not passed on: {}", chain(&error));
             None
@@ -131,10 +131,10 @@ pub(crate) async fn pass(
     url: &Url,
     parts: Parts,
     body: Body,
-    report: Report,
-) -> Result<Reply, (HttpError, Report)> {
+    record: RequestRecord,
+) -> Result<Reply, (HttpError, RequestRecord)> {
     let send = |parts, body| send_to_peer(app, url, parts, body);
-    through(app, parts, body, "peer", report, send).await
+    through(app, parts, body, "peer", record, send).await
 }
 
 /// Passes a request on to the service that answers what is none of ours; `None` if there is no such service,
@@ -153,11 +153,11 @@ pub(crate) async fn forward(
     url: &Url,
     parts: Parts,
     body: Body,
-    report: Report,
-) -> Result<Reply, (HttpError, Report)> {
+    record: RequestRecord,
+) -> Result<Reply, (HttpError, RequestRecord)> {
     let relay = &app.elsewhere().relay;
     let send = |parts, body| relay.pass(url, parts, body, Hosted::ByTarget);
-    through(app, parts, body, "foreign", report, send).await
+    through(app, parts, body, "foreign", record, send).await
 }
 
 async fn through<F>(
@@ -165,22 +165,22 @@ async fn through<F>(
     parts: Parts,
     body: Body,
     tier: &'static str,
-    mut report: Report,
+    mut record: RequestRecord,
     send: impl FnOnce(Parts, Body) -> F,
-) -> Result<Reply, (HttpError, Report)>
+) -> Result<Reply, (HttpError, RequestRecord)>
 where
     F: Future<Output = Result<Response, RelayError>>,
 {
-    report.tier = tier;
+    record.tier = tier;
     let (body, meter) = match metered(app, &parts, body) {
         Ok(metered) => metered,
-        Err(failure) => return Err((failure, report)),
+        Err(failure) => return Err((failure, record)),
     };
     let sent = send(parts, body).await;
-    report.received = meter.bytes();
+    record.received = meter.bytes();
     match sent {
-        Ok(response) => Ok(reply(response, tier, report)),
-        Err(error) => Err((meter.failure(&error), report)),
+        Ok(response) => Ok(reply(response, tier, record)),
+        Err(error) => Err((meter.failure(&error), record)),
     }
 }
 
@@ -202,9 +202,9 @@ async fn send_to_peer(app: &App, url: &Url, parts: Parts, body: Body) -> Result<
 }
 
 /// The answer of another server is ours. It has counted what it stored, so here the request is a plain call.
-fn reply(response: Response, tier: &'static str, mut report: Report) -> Reply {
-    report.tier = tier;
-    report.outcome = match response.status() {
+fn reply(response: Response, tier: &'static str, mut record: RequestRecord) -> Reply {
+    record.tier = tier;
+    record.outcome = match response.status() {
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Outcome::Condition,
         status if status.is_server_error() => Outcome::Failed,
         status if status.is_client_error() => Outcome::Refused,
@@ -214,6 +214,6 @@ fn reply(response: Response, tier: &'static str, mut report: Report) -> Reply {
         response,
         file: None,
         named: None,
-        report,
+        record,
     }
 }

@@ -11,7 +11,7 @@ use crate::auth;
 use crate::cache::actions;
 use crate::error::{Class, Classify, chain};
 use crate::store;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// A request that did not succeed: what the client may know, and what the operator should.
 #[derive(Debug)]
@@ -96,15 +96,15 @@ impl HttpError {
     }
 
     /// Notes in the record how this counts, and why it came to it.
-    pub fn note(&self, report: &mut Report) {
-        report.outcome = self.outcome();
-        report.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
+    pub fn note(&self, record: &mut RequestRecord) {
+        record.outcome = self.outcome();
+        record.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
     }
 
-    /// The answer; `report` says the rest of what is known about the request.
-    pub fn into_reply(self, mut report: Report) -> Reply {
-        self.note(&mut report);
-        let mut reply = Reply::new(self.status(), self.text(), report);
+    /// The answer; `record` says the rest of what is known about the request.
+    pub fn into_reply(self, mut record: RequestRecord) -> Reply {
+        self.note(&mut record);
+        let mut reply = Reply::new(self.status(), self.text(), record);
         let headers = reply.headers_mut();
         let form = if self.sizes.is_some() {
             "application/json"
@@ -137,8 +137,8 @@ impl HttpError {
 }
 
 /// The answer of a front-end whose own code failed.
-pub(super) fn fault(report: Report) -> Reply {
-    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n", report)
+pub(super) fn fault(record: RequestRecord) -> Reply {
+    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n", record)
 }
 
 /// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its

@@ -33,7 +33,7 @@ use std::pin::Pin;
 use axum::extract::Request;
 use futures_util::FutureExt;
 
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 use app::App;
 use path::DecodedPath;
 use reply::Reply;
@@ -47,8 +47,8 @@ struct Frontend {
     /// Must answer every method on every path that it claims. No router: it would have nothing to
     /// choose, and costs a read of a plain key some 5 % of its CPU time (`bench/run`).
     answer: fn(App, Request) -> Answer,
-    /// Its answer when our own code failed; `report` says why.
-    fault: fn(Report) -> Reply,
+    /// Its answer when our own code failed; `record` says why.
+    fault: fn(RequestRecord) -> Reply,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
@@ -95,7 +95,7 @@ impl Dispatch {
                 frontend.fault,
                 Some((frontend.answer)(self.app.clone(), request)),
             ),
-            None => ("none", http_error::fault as fn(Report) -> Reply, None),
+            None => ("none", http_error::fault as fn(RequestRecord) -> Reply, None),
         };
         async move {
             match answer {
@@ -110,11 +110,11 @@ impl Dispatch {
 }
 
 /// The record of a request that our own code failed.
-fn failed(protocol: &'static str, error: &'static str) -> Report {
-    Report {
+fn failed(protocol: &'static str, error: &'static str) -> RequestRecord {
+    RequestRecord {
         protocol,
         outcome: Outcome::Failed,
         error: Some(error.into()),
-        ..Report::default()
+        ..RequestRecord::default()
     }
 }

@@ -5,9 +5,9 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::store::FileRange;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
-/// An answer. The file and the report stand beside the response, not in its extensions, which are a
+/// An answer. The file and the record stand beside the response, not in its extensions, which are a
 /// table of boxes: setting one up costs a small read 3 % of its instructions.
 #[derive(Debug)]
 pub struct Reply {
@@ -18,19 +18,19 @@ pub struct Reply {
     /// A header that tells the client the name of the request, whatever the answer is.
     pub named: Option<&'static HeaderName>,
     /// What goes into the record of the request.
-    pub report: Report,
+    pub record: RequestRecord,
 }
 
 impl Reply {
     /// An answer from memory.
-    pub fn new(status: StatusCode, body: impl Into<Body>, report: Report) -> Self {
+    pub fn new(status: StatusCode, body: impl Into<Body>, record: RequestRecord) -> Self {
         let mut response = Response::new(body.into());
         *response.status_mut() = status;
         Self {
             response,
             file: None,
             named: None,
-            report,
+            record,
         }
     }
 

@@ -24,19 +24,19 @@ pub(super) fn frontend() -> Frontend {
 
 async fn refuse(app: App, request: Request) -> Reply {
     match admit(&app, request, "none", "reserved").await {
-        Err((failure, report)) => failure.into_reply(report),
+        Err((failure, record)) => failure.into_reply(record),
         Ok(Admitted {
             parts,
             body,
-            mut report,
+            mut record,
             ..
         }) => {
             app.discard(&parts, body);
-            report.outcome = Outcome::Refused;
+            record.outcome = Outcome::Refused;
             Reply::new(
                 StatusCode::NOT_FOUND,
                 "this path is reserved and serves nothing\n",
-                report,
+                record,
             )
         }
     }

@@ -111,7 +111,7 @@ impl Asked {
             response,
             file,
             named,
-            report,
+            record,
         } = reply;
         let (mut parts, body) = response.into_parts();
         let refused = !parts.status.is_success();
@@ -145,7 +145,7 @@ impl Asked {
             parts.headers.insert(header::CONTENT_LENGTH, length.into());
         }
         self.exchange
-            .answered(parts.status.as_u16(), length.filter(|_| !self.head), report);
+            .answered(parts.status.as_u16(), length.filter(|_| !self.head), record);
         Response::from_parts(parts, self.wire(body, file))
     }
 

@@ -13,7 +13,7 @@ pub use super::line::AccessLog;
 
 /// What a front-end reports about an answer; travels beside the response.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct RequestRecord {
     /// The front-end.
     pub protocol: &'static str,
     /// The pattern of the route, never the path.
@@ -36,14 +36,14 @@ pub struct Report {
 /// Travels in the extensions of the request.
 #[derive(Debug, Default)]
 pub struct Early {
-    report: OnceLock<Report>,
+    record: OnceLock<RequestRecord>,
     received: AtomicU64,
 }
 
 impl Early {
     /// Notes who is asking for what.
-    pub fn admitted(&self, report: &Report) {
-        self.report.get_or_init(|| report.clone());
+    pub fn admitted(&self, record: &RequestRecord) {
+        self.record.get_or_init(|| record.clone());
     }
 
     /// Notes bytes of the body.
@@ -91,7 +91,7 @@ impl Recorder {
             promised: None,
             sent: 0,
             broken: false,
-            report: Report::default(),
+            record: RequestRecord::default(),
             early: None,
         }
     }
@@ -132,7 +132,7 @@ pub struct Exchange {
     promised: Option<u64>,
     sent: u64,
     broken: bool,
-    report: Report,
+    record: RequestRecord,
     early: Option<Arc<Early>>,
 }
 
@@ -148,10 +148,10 @@ impl Exchange {
     }
 
     /// Notes the head of the answer; `length` is the length of its body if that is known.
-    pub fn answered(&mut self, status: u16, length: Option<u64>, report: Report) {
+    pub fn answered(&mut self, status: u16, length: Option<u64>, record: RequestRecord) {
         self.status = status;
         self.promised = length;
-        self.report = report;
+        self.record = record;
     }
 
     /// Notes bytes of the answer's body that were handed to the connection.
@@ -168,31 +168,31 @@ impl Exchange {
         if self.status == 0 || self.broken || self.promised.is_some_and(|promised| self.sent < promised) {
             Outcome::Cut
         } else {
-            self.report.outcome
+            self.record.outcome
         }
     }
 
     fn write_line(&self, outcome: Outcome, seconds: f64) {
-        let report = &self.report;
+        let record = &self.record;
         let id = self.id.text();
-        let error = report.error.as_deref().unwrap_or_default();
+        let error = record.error.as_deref().unwrap_or_default();
         let fields = [
             (name!("id"), Field::Ascii(&id)),
             (name!("method"), Field::Name(self.method.as_str())),
-            (name!("protocol"), Field::Name(report.protocol)),
-            (name!("route"), Field::Name(report.route)),
+            (name!("protocol"), Field::Name(record.protocol)),
+            (name!("route"), Field::Name(record.route)),
             (name!("status"), Field::Number(self.status.into())),
             (name!("outcome"), Field::Name(outcome.as_str())),
-            (name!("tier"), Field::Name(report.tier)),
+            (name!("tier"), Field::Name(record.tier)),
             (
                 name!("issuer"),
-                Field::Name(report.issuer.as_deref().unwrap_or_default()),
+                Field::Name(record.issuer.as_deref().unwrap_or_default()),
             ),
             (
                 name!("namespace"),
-                Field::Name(report.namespace.as_deref().unwrap_or_default()),
+                Field::Name(record.namespace.as_deref().unwrap_or_default()),
             ),
-            (name!("received"), Field::Number(report.received)),
+            (name!("received"), Field::Number(record.received)),
             (name!("sent"), Field::Number(self.sent)),
             (name!("micros"), Field::Number((seconds * 1e6) as u64)),
             (name!("error"), Field::Text(error)),
@@ -209,17 +209,17 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let (0, Some(early)) = (self.status, &self.early) {
-            self.report = early.report.get().cloned().unwrap_or_default();
-            self.report.received = early.received.load(Ordering::Relaxed);
+            self.record = early.record.get().cloned().unwrap_or_default();
+            self.record.received = early.received.load(Ordering::Relaxed);
         }
         let outcome = self.outcome();
         let seconds = self.started.elapsed().as_secs_f64();
         self.recorder.0.metrics.request(
-            self.report.protocol,
+            self.record.protocol,
             self.method,
             outcome,
             seconds,
-            self.report.received,
+            self.record.received,
             self.sent,
         );
         if self.recorder.0.log.is_on() {

@@ -11,7 +11,7 @@ use crate::error::Class;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 const CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
 
@@ -99,15 +99,15 @@ impl Refusal {
     }
 }
 
-pub(super) fn respond(fault: Fault, mut report: Report) -> Reply {
+pub(super) fn respond(fault: Fault, mut record: RequestRecord) -> Reply {
     let trouble = match fault {
         Fault::Refused(refusal) => {
-            report.outcome = match refusal.status {
+            record.outcome = match refusal.status {
                 StatusCode::NOT_FOUND => Outcome::Miss,
                 _ => Outcome::Refused,
             };
-            report.error.get_or_insert_with(|| refusal.text.into());
-            let reply = Reply::new(refusal.status, Body::empty(), report);
+            record.error.get_or_insert_with(|| refusal.text.into());
+            let reply = Reply::new(refusal.status, Body::empty(), record);
             return dress(reply, refusal.status, refusal.code, refusal.text.into());
         }
         Fault::Trouble(trouble) => trouble,
@@ -115,13 +115,13 @@ pub(super) fn respond(fault: Fault, mut report: Report) -> Reply {
     let (status, code) = form(&trouble);
     let failure = HttpError::from(trouble);
     let text = failure.public().to_owned();
-    dress(failure.into_reply(report), status, code, text.into())
+    dress(failure.into_reply(record), status, code, text.into())
 }
 
 /// The answer when our own code failed.
-pub(super) fn fault(report: Report) -> Reply {
+pub(super) fn fault(record: RequestRecord) -> Reply {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    let reply = Reply::new(status, Body::empty(), report);
+    let reply = Reply::new(status, Body::empty(), record);
     dress(reply, status, "InternalError", "internal error".into())
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use std::time::Duration;
 
     async fn check(fault: impl Into<Fault>, status: u16, code: &str) -> String {
-        let mut reply = respond(fault.into(), Report::default());
+        let mut reply = respond(fault.into(), RequestRecord::default());
         let body = std::mem::take(reply.response.body_mut());
         let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();

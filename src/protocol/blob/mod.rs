@@ -21,7 +21,7 @@ use super::reply::Reply;
 use super::{key, query};
 use crate::auth::{Ticket, TicketError};
 use crate::cache::actions::Permission;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 use error::{Fault, Refusal};
 
 pub(crate) use block_list::parse as parse_block_list;
@@ -38,7 +38,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const VERSION: HeaderName = HeaderName::from_static("x-ms-version");
 
 /// An answer, or why there is none but an error.
-type Handled = Result<Reply, (Fault, Report)>;
+type Handled = Result<Reply, (Fault, RequestRecord)>;
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
@@ -46,14 +46,14 @@ pub(super) fn frontend() -> Frontend {
         name: NAME,
         claims: |path| path.is_below(ROOT),
         answer: |app, request| Box::pin(answer(app, request)),
-        fault: |report| sign(error::fault(report), None),
+        fault: |record| sign(error::fault(record), None),
     }
 }
 
 async fn answer(app: App, request: Request) -> Reply {
     let version = version(request.headers());
     let handled = Box::pin(handle(&app, request)).await;
-    let reply = handled.unwrap_or_else(|(fault, report)| error::respond(fault, report));
+    let reply = handled.unwrap_or_else(|(fault, record)| error::respond(fault, record));
     sign(reply, version)
 }
 
@@ -76,10 +76,10 @@ fn version(headers: &HeaderMap) -> Option<HeaderValue> {
 
 async fn handle(app: &App, request: Request) -> Handled {
     let (parts, body) = request.into_parts();
-    let mut report = Report {
+    let mut record = RequestRecord {
         protocol: NAME,
         route: BLOB,
-        ..Report::default()
+        ..RequestRecord::default()
     };
     let verb = match parts.method {
         Method::GET | Method::HEAD => Verb::Read,
@@ -90,18 +90,18 @@ async fn handle(app: &App, request: Request) -> Handled {
     match (verb, permitted) {
         (Verb::Read, Ok(Permission::Read(permit))) => {
             app.discard(&parts, body);
-            read::answer(app, &permit, parts, report).await
+            read::answer(app, &permit, parts, record).await
         }
-        (Verb::Write, Ok(Permission::Write(id))) => write::answer(app, id, parts, body, report).await,
+        (Verb::Write, Ok(Permission::Write(id))) => write::answer(app, id, parts, body, record).await,
         (verb, permitted) => {
             app.discard(&parts, body);
-            report.route = BLOB;
+            record.route = BLOB;
             let fault = match (verb, permitted) {
                 (_, Err(fault)) => fault,
                 (Verb::Other, Ok(_)) => Fault::Refused(&Refusal::VERB),
                 (Verb::Read | Verb::Write, Ok(_)) => Fault::Refused(&Refusal::OTHER_DIRECTION),
             };
-            Err((fault, report))
+            Err((fault, record))
         }
     }
 }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_ours_is_named_and_coded_too() {
-        let reply = (frontend().fault)(Report::default());
+        let reply = (frontend().fault)(RequestRecord::default());
         assert_eq!(reply.named, Some(&REQUEST_ID));
         assert_eq!(reply.response.status(), 500);
         assert_eq!(reply.response.headers()["x-ms-error-code"], "InternalError");

@@ -13,29 +13,34 @@ use crate::error::chain;
 use crate::protocol::app::App;
 use crate::protocol::entry;
 use crate::range::ByteRange;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// BuildKit reads from an offset with this header only, and does not look whether it was understood.
 const RANGE: HeaderName = HeaderName::from_static("x-ms-range");
 const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
 
-pub(super) async fn answer(app: &App, permit: &ReadPermit, mut parts: Parts, mut report: Report) -> Handled {
+pub(super) async fn answer(
+    app: &App,
+    permit: &ReadPermit,
+    mut parts: Parts,
+    mut record: RequestRecord,
+) -> Handled {
     if let Err(fault) = prefer_own_range(&mut parts) {
-        return Err((fault, report));
+        return Err((fault, record));
     }
     let entry = match app.actions().read(permit).await {
         Ok(Some(entry)) => entry,
-        Ok(None) => return Err((Fault::Refused(&Refusal::NOT_FOUND), report)),
+        Ok(None) => return Err((Fault::Refused(&Refusal::NOT_FOUND), record)),
         // A tier that fails is a miss with a note for the operator, as on every read.
         Err(error) => {
-            report.error = Some(chain(&error).into());
-            return Err((Fault::Refused(&Refusal::NOT_FOUND), report));
+            record.error = Some(chain(&error).into());
+            return Err((Fault::Refused(&Refusal::NOT_FOUND), record));
         }
     };
-    report.outcome = Outcome::Hit;
+    record.outcome = Outcome::Hit;
     let meta = Arc::clone(&entry.meta);
-    report.issuer = Some(Arc::clone(&meta.origin.issuer));
-    let mut reply = error::translate(entry::serve(entry, &parts, report));
+    record.issuer = Some(Arc::clone(&meta.origin.issuer));
+    let mut reply = error::translate(entry::serve(entry, &parts, record));
     let headers = reply.headers_mut();
     headers.insert(BLOB_TYPE, HeaderValue::from_static("BlockBlob"));
     insert_last_modified(headers, meta.origin.stored);

@@ -15,7 +15,7 @@ use crate::protocol::reply::Reply;
 use crate::protocol::{elsewhere, entry, incoming, query};
 use crate::store::ETag;
 use crate::sys;
-use crate::telemetry::access::{Early, Outcome, Report};
+use crate::telemetry::access::{Early, Outcome, RequestRecord};
 
 const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-ms-copy-source");
@@ -31,38 +31,44 @@ enum Action {
     List,
 }
 
-pub(super) async fn answer(app: &App, id: UploadId, parts: Parts, body: Body, mut report: Report) -> Handled {
+pub(super) async fn answer(
+    app: &App,
+    id: UploadId,
+    parts: Parts,
+    body: Body,
+    mut record: RequestRecord,
+) -> Handled {
     let action = match action(&parts) {
         Ok(action) => action,
         Err(fault) => {
             app.discard(&parts, body);
-            return Err((fault, report));
+            return Err((fault, record));
         }
     };
-    report.route = match action {
+    record.route = match action {
         Action::Bytes(Place::Block(_)) => BLOCK,
         Action::Bytes(_) => BLOB,
         Action::List => LIST,
     };
-    report.tier = "disk";
+    record.tier = "disk";
     if let Some(early) = parts.extensions.get::<Arc<Early>>() {
-        early.admitted(&report);
+        early.admitted(&record);
     }
     if let Some(url) = elsewhere::home(app, &parts, id).await {
-        let passed = elsewhere::pass(app, &url, parts, body, report).await;
-        return passed.map_err(|(failure, report)| (failure.into(), report));
+        let passed = elsewhere::pass(app, &url, parts, body, record).await;
+        return passed.map_err(|(failure, record)| (failure.into(), record));
     }
     let etag = match action {
         Action::Bytes(place) => {
             let received = entry::stage(app, id, place, None, &parts, body).await;
-            report.received = received.bytes;
+            record.received = received.bytes;
             received.result.map(|()| None).map_err(Fault::from)
         }
-        Action::List => arrange(app, id, &parts, body, &mut report).await.map(Some),
+        Action::List => arrange(app, id, &parts, body, &mut record).await.map(Some),
     };
     match etag {
-        Ok(etag) => Ok(created(etag, report)),
-        Err(fault) => Err((fault, report)),
+        Ok(etag) => Ok(created(etag, record)),
+        Err(fault) => Err((fault, record)),
     }
 }
 
@@ -94,10 +100,10 @@ async fn arrange(
     id: UploadId,
     parts: &Parts,
     body: Body,
-    report: &mut Report,
+    record: &mut RequestRecord,
 ) -> Result<ETag, Fault> {
     let xml = incoming::small(app, parts, body, MOST_BYTES).await?;
-    report.received = xml.len() as u64;
+    record.received = xml.len() as u64;
     let blocks = match xml.len() {
         0..=QUICK_BYTES => block_list::parse(&xml),
         _ => sys::run_blocking(move || block_list::parse(&xml))
@@ -114,9 +120,9 @@ async fn arrange(
     Ok(app.actions().arrange(id, blocks).await?)
 }
 
-fn created(etag: Option<ETag>, mut report: Report) -> Reply {
-    report.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::CREATED, Body::empty(), report);
+fn created(etag: Option<ETag>, mut record: RequestRecord) -> Reply {
+    record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::CREATED, Body::empty(), record);
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     insert_last_modified(headers, SystemTime::now());

@@ -12,22 +12,22 @@ use http_body::{Frame, SizeHint};
 
 use crate::protocol::reply::Reply;
 use crate::store::{Content, Pieces};
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
 /// An answer with the bytes of an entry and the media type of opaque bytes. Their length is written by
 /// the connection.
-pub(super) fn respond(status: StatusCode, content: Content, mut report: Report) -> Reply {
-    report.tier = content.tier();
+pub(super) fn respond(status: StatusCode, content: Content, mut record: RequestRecord) -> Reply {
+    record.tier = content.tier();
     let mut reply = match content {
-        Content::Memory(bytes) => Reply::new(status, bytes, report),
+        Content::Memory(bytes) => Reply::new(status, bytes, record),
         Content::File(part) => {
-            let reply = Reply::new(status, Body::empty(), report);
+            let reply = Reply::new(status, Body::empty(), record);
             Reply {
                 file: Some(part),
                 ..reply
             }
         }
-        far => Reply::new(status, Body::new(Measured::new(far)), report),
+        far => Reply::new(status, Body::new(Measured::new(far)), record),
     };
     let headers = reply.headers_mut();
     headers.reserve(6);

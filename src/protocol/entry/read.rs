@@ -16,7 +16,7 @@ use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::range::{ByteRange, Resolved};
 use crate::store::{Content, ETag, Entry, Meta};
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The entry under `name`, as the headers of the request ask for it, with what its writer stored
 /// beside it.
@@ -25,14 +25,14 @@ use crate::telemetry::access::{Outcome, Report};
 /// Gradle drops the whole cache after one 500.
 ///
 /// # Errors
-/// The report of a miss, for the front-end to put into its own form.
+/// The record of a miss, for the front-end to put into its own form.
 pub async fn read(
     app: &App,
     caller: &Identity,
     name: &EntryName,
     parts: &Parts,
-    mut report: Report,
-) -> Result<(Reply, Arc<Meta>), Report> {
+    mut record: RequestRecord,
+) -> Result<(Reply, Arc<Meta>), RequestRecord> {
     let found = if parts.method == Method::HEAD {
         app.cache().head(&caller.scope, name).await
     } else {
@@ -40,32 +40,32 @@ pub async fn read(
     };
     match found {
         Ok(Some(hit)) => {
-            report.namespace = Some(Arc::clone(hit.namespace.label()));
-            report.outcome = Outcome::Hit;
+            record.namespace = Some(Arc::clone(hit.namespace.label()));
+            record.outcome = Outcome::Hit;
             let meta = Arc::clone(&hit.entry.meta);
-            Ok((serve(hit.entry, parts, report), meta))
+            Ok((serve(hit.entry, parts, record), meta))
         }
         Ok(None) => {
-            report.outcome = Outcome::Miss;
-            Err(report)
+            record.outcome = Outcome::Miss;
+            Err(record)
         }
         Err(error) => {
-            report.outcome = Outcome::Miss;
-            report.error = Some(chain(&error).into());
-            Err(report)
+            record.outcome = Outcome::Miss;
+            record.error = Some(chain(&error).into());
+            Err(record)
         }
     }
 }
 
 /// An entry that was found already, as the headers of the request ask for it.
-pub fn serve(entry: Entry, parts: &Parts, report: Report) -> Reply {
+pub fn serve(entry: Entry, parts: &Parts, record: RequestRecord) -> Reply {
     let Entry { meta, content } = entry;
     let content = match parts.method {
         // No file is taken to the connection for nothing.
         Method::HEAD => Content::Described(content.len()),
         _ => content,
     };
-    weigh(parts, &meta, content, report)
+    weigh(parts, &meta, content, record)
 }
 
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
@@ -82,45 +82,45 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         })
 }
 
-fn weigh(parts: &Parts, meta: &Meta, content: Content, mut report: Report) -> Reply {
+fn weigh(parts: &Parts, meta: &Meta, content: Content, mut record: RequestRecord) -> Reply {
     let etag = &meta.etag;
     if !conditions::concern(&parts.headers) {
-        return whole(etag, content, report);
+        return whole(etag, content, record);
     }
     match conditions::read(&parts.headers, etag) {
-        Verdict::Proceed => respond(parts, meta, content, report),
+        Verdict::Proceed => respond(parts, meta, content, record),
         Verdict::NotModified => {
-            report.outcome = Outcome::Condition;
-            let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty(), report);
+            record.outcome = Outcome::Condition;
+            let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty(), record);
             describe(reply.headers_mut(), etag);
             reply
         }
         Verdict::Failed => {
             let failure = HttpError::new(Class::PreconditionFailed, "the precondition does not hold");
-            failure.into_reply(report)
+            failure.into_reply(record)
         }
     }
 }
 
-fn whole(etag: &ETag, content: Content, report: Report) -> Reply {
-    let mut reply = body::respond(StatusCode::OK, content, report);
+fn whole(etag: &ETag, content: Content, record: RequestRecord) -> Reply {
+    let mut reply = body::respond(StatusCode::OK, content, record);
     describe(reply.headers_mut(), etag);
     reply
 }
 
-fn respond(parts: &Parts, meta: &Meta, content: Content, report: Report) -> Reply {
+fn respond(parts: &Parts, meta: &Meta, content: Content, record: RequestRecord) -> Reply {
     let Meta { size, etag, .. } = meta;
     let mut reply = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
-        Resolved::Whole => body::respond(StatusCode::OK, content, report),
+        Resolved::Whole => body::respond(StatusCode::OK, content, record),
         Resolved::Part(part) => {
             let span = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            let mut reply = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), report);
+            let mut reply = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), record);
             insert_span(reply.headers_mut(), &span);
             reply
         }
         Resolved::Unsatisfiable => {
             let failure = HttpError::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
-            let mut reply = failure.into_reply(report);
+            let mut reply = failure.into_reply(record);
             insert_span(reply.headers_mut(), &format!("bytes */{size}"));
             return reply;
         }

@@ -10,33 +10,33 @@ use crate::error::Class;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
 const EXISTS: &str = "ArtifactCacheItemAlreadyExistsException";
 const ENDED: &str = "ArtifactCacheUploadEndedException";
 pub(super) const NOT_FOUND: &str = "ArtifactCacheNotFoundException";
 pub(super) const INVALID: &str = "InvalidRequestException";
 
-pub(super) fn respond(trouble: Trouble, report: Report) -> Reply {
+pub(super) fn respond(trouble: Trouble, record: RequestRecord) -> Reply {
     let (status, key) = form(&trouble);
     let failure = HttpError::from(trouble);
     let text = body(key, failure.public());
-    dress(failure.into_reply(report), status, text)
+    dress(failure.into_reply(record), status, text)
 }
 
 /// An error that is none of the cache's.
-pub(super) fn answer(status: StatusCode, key: &str, message: &str, report: Report) -> Reply {
+pub(super) fn answer(status: StatusCode, key: &str, message: &str, record: RequestRecord) -> Reply {
     dress(
-        Reply::new(status, Body::empty(), report),
+        Reply::new(status, Body::empty(), record),
         status,
         body(key, message),
     )
 }
 
 /// The answer when our own code failed.
-pub(super) fn fault(report: Report) -> Reply {
+pub(super) fn fault(record: RequestRecord) -> Reply {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    answer(status, "InternalServerErrorException", "internal error", report)
+    answer(status, "InternalServerErrorException", "internal error", record)
 }
 
 fn dress(mut reply: Reply, status: StatusCode, text: String) -> Reply {
@@ -92,7 +92,7 @@ mod tests {
     use std::time::Duration;
 
     async fn answered(trouble: impl Into<Trouble>) -> (u16, Value, Reply) {
-        let mut reply = respond(trouble.into(), Report::default());
+        let mut reply = respond(trouble.into(), RequestRecord::default());
         let body = std::mem::take(reply.response.body_mut());
         let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
         let status = reply.response.status().as_u16();
@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_of_ours_is_json_too() {
-        let reply = fault(Report::default());
+        let reply = fault(RequestRecord::default());
         assert_eq!(reply.response.status(), 500);
         let bytes = axum::body::to_bytes(reply.response.into_body(), 1 << 16)
             .await

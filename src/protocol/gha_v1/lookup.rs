@@ -15,7 +15,7 @@ use crate::protocol::http_error::HttpError;
 use crate::protocol::query;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The toolkit sends ten at most; the others do not check.
 const MOST_KEYS: usize = 64;
@@ -27,33 +27,33 @@ pub(super) async fn find(app: &App, request: Request) -> Handled {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = admit(app, request, NAME, CACHE).await.map_err(denied)?;
     app.discard(&parts, body);
     let wanted = match wanted(&parts) {
         Ok(wanted) => wanted,
-        Err(trouble) => return Err((trouble, report)),
+        Err(trouble) => return Err((trouble, record)),
     };
     let found = match app.actions().find(&caller, &wanted).await {
         Ok(found) => found,
         // A cache must not break a build: a tier that fails is a miss with a note for the operator.
         Err(Error::Store(error)) => {
-            report.error = Some(chain(&error).into());
+            record.error = Some(chain(&error).into());
             None
         }
-        Err(error) => return Err((error.into(), report)),
+        Err(error) => return Err((error.into(), record)),
     };
     let Some(found) = found else {
-        report.outcome = Outcome::Miss;
-        return Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty(), report));
+        record.outcome = Outcome::Miss;
+        return Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty(), record));
     };
-    report.outcome = Outcome::Hit;
-    report.namespace = Some(found.namespace.label().clone());
+    record.outcome = Outcome::Hit;
+    record.namespace = Some(found.namespace.label().clone());
     let hit = Hit {
         archive_location: app.links().blob(&parts, &found.ticket),
         entry: Listed::new(&found.key, &found.version, found.created),
     };
-    Ok(wire::reply(StatusCode::OK, &hit, report))
+    Ok(wire::reply(StatusCode::OK, &hit, record))
 }
 
 pub(super) async fn list(app: &App, request: Request) -> Handled {
@@ -61,15 +61,15 @@ pub(super) async fn list(app: &App, request: Request) -> Handled {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = admit(app, request, NAME, CACHES).await.map_err(denied)?;
     app.discard(&parts, body);
     let prefix = match query::form_parameter(&parts, "key") {
         Ok(prefix) => prefix.unwrap_or_default(),
-        Err(failure) => return Err((failure.into(), report)),
+        Err(failure) => return Err((failure.into(), record)),
     };
     let found = app.actions().list(&caller, &prefix, MOST_LISTED).await;
-    report.outcome = Outcome::Control;
+    record.outcome = Outcome::Control;
     let list = List {
         total_count: found.len(),
         artifact_caches: found
@@ -77,7 +77,7 @@ pub(super) async fn list(app: &App, request: Request) -> Handled {
             .map(|(key, version, created)| Listed::new(key, version, *created))
             .collect(),
     };
-    Ok(wire::reply(StatusCode::OK, &list, report))
+    Ok(wire::reply(StatusCode::OK, &list, record))
 }
 
 /// A list without a primary key, or with a key that nobody can have stored, is the fault of the client.
@@ -99,8 +99,8 @@ fn wanted(parts: &Parts) -> Result<Wanted, Trouble> {
 }
 
 /// In the words that let the toolkit go on with a plain warning.
-fn denied((failure, report): (HttpError, Report)) -> (Trouble, Report) {
-    (failure.in_words("cache read denied: ").into(), report)
+fn denied((failure, record): (HttpError, RequestRecord)) -> (Trouble, RequestRecord) {
+    (failure.in_words("cache read denied: ").into(), record)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::path::DecodedPath;
 use super::reply::Reply;
 use super::trouble::Trouble;
 use crate::cache::actions::UploadId;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 pub(crate) use content_range::Span;
 
@@ -33,7 +33,7 @@ const UPLOAD: &str = "/_apis/artifactcache/caches/{id}";
 const OTHER: &str = "/_apis/artifactcache/*";
 
 /// An answer, or why there is none but an error.
-type Handled = Result<Reply, (Trouble, Report)>;
+type Handled = Result<Reply, (Trouble, RequestRecord)>;
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
@@ -106,7 +106,7 @@ async fn answer(app: App, request: Request) -> Reply {
         (Route::Upload(id), &Method::POST) => upload::commit(&app, request, id).await,
         _ => refuse(&app, request, route).await,
     };
-    handled.unwrap_or_else(|(trouble, report)| error::respond(trouble, report))
+    handled.unwrap_or_else(|(trouble, record)| error::respond(trouble, record))
 }
 
 /// A path or a method that this protocol does not have.
@@ -114,24 +114,24 @@ async fn refuse(app: &App, request: Request, route: Route) -> Handled {
     let Admitted {
         parts,
         body,
-        mut report,
+        mut record,
         ..
     } = admit(app, request, NAME, route.name())
         .await
-        .map_err(|(failure, report)| (failure.into(), report))?;
+        .map_err(|(failure, record)| (failure.into(), record))?;
     app.discard(&parts, body);
-    report.outcome = Outcome::Refused;
+    record.outcome = Outcome::Refused;
     let Some(methods) = route.methods() else {
         let text = "there is nothing at this path of the cache";
         return Ok(error::answer(
             StatusCode::NOT_FOUND,
             error::NOT_FOUND,
             text,
-            report,
+            record,
         ));
     };
     let text = "this path of the cache has no such method";
-    let mut reply = error::answer(StatusCode::METHOD_NOT_ALLOWED, error::INVALID, text, report);
+    let mut reply = error::answer(StatusCode::METHOD_NOT_ALLOWED, error::INVALID, text, record);
     let headers = reply.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     Ok(reply)

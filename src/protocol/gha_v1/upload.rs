@@ -14,36 +14,36 @@ use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
 use crate::protocol::{elsewhere, entry, incoming};
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 pub(super) async fn reserve(app: &App, request: Request) -> Handled {
     let Admitted {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = admit(app, request, NAME, CACHES).await.map_err(denied)?;
     let body = match incoming::small(app, &parts, body, MOST_BYTES).await {
         Ok(body) => body,
-        Err(failure) => return Err((failure.into(), report)),
+        Err(failure) => return Err((failure.into(), record)),
     };
-    report.received = body.len() as u64;
+    record.received = body.len() as u64;
     let (key, version, size) = match asked(app, &body) {
         Ok(asked) => asked,
-        Err(trouble) => return Err((trouble, report)),
+        Err(trouble) => return Err((trouble, record)),
     };
     if let Some(url) = elsewhere::home_of(app, &parts, &caller, &key, &version)
-        && let Some(reply) = elsewhere::call(app, &url, &parts, &body, &report).await
+        && let Some(reply) = elsewhere::call(app, &url, &parts, &body, &record).await
     {
         return Ok(reply);
     }
     match app.actions().reserve(&caller, &key, &version, size).await {
         Ok(id) => {
-            report.outcome = Outcome::Control;
+            record.outcome = Outcome::Control;
             let reserved = Reserved { cache_id: id.get() };
-            Ok(wire::reply(StatusCode::CREATED, &reserved, report))
+            Ok(wire::reply(StatusCode::CREATED, &reserved, record))
         }
-        Err(error) => Err((error.into(), report)),
+        Err(error) => Err((error.into(), record)),
     }
 }
 
@@ -65,17 +65,17 @@ async fn pass(
     id: Option<UploadId>,
     parts: Parts,
     body: Body,
-    report: Report,
-) -> Result<(Parts, Body, Report), Handled> {
+    record: RequestRecord,
+) -> Result<(Parts, Body, RequestRecord), Handled> {
     let home = match id {
         Some(id) => elsewhere::home(app, &parts, id).await,
         None => None,
     };
     match home {
-        None => Ok((parts, body, report)),
+        None => Ok((parts, body, record)),
         Some(url) => {
-            let passed = elsewhere::pass(app, &url, parts, body, report).await;
-            Err(passed.map_err(|(failure, report)| (failure.into(), report)))
+            let passed = elsewhere::pass(app, &url, parts, body, record).await;
+            Err(passed.map_err(|(failure, record)| (failure.into(), record)))
         }
     }
 }
@@ -87,9 +87,9 @@ pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> H
         caller: bearer,
         parts,
         body,
-        report,
+        record,
     } = admit_late(app, request, NAME, UPLOAD).await.map_err(denied)?;
-    let (parts, body, mut report) = match pass(app, id, parts, body, report).await {
+    let (parts, body, mut record) = match pass(app, id, parts, body, record).await {
         Ok(here) => here,
         Err(passed) => return passed,
     };
@@ -101,16 +101,16 @@ pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> H
         Ok(allowed) => allowed,
         Err(trouble) => {
             app.discard(&parts, body);
-            return Err((trouble, report));
+            return Err((trouble, record));
         }
     };
     let place = Place::At(span.start);
     let received = entry::stage(app, id, place, Some(span.length), &parts, body).await;
-    report.received = received.bytes;
-    report.tier = "disk";
+    record.received = received.bytes;
+    record.tier = "disk";
     match received.result {
-        Ok(()) => Ok(no_content(Outcome::Control, report)),
-        Err(trouble) => Err((trouble, report)),
+        Ok(()) => Ok(no_content(Outcome::Control, record)),
+        Err(trouble) => Err((trouble, record)),
     }
 }
 
@@ -119,31 +119,31 @@ pub(super) async fn commit(app: &App, request: Request, id: Option<UploadId>) ->
         caller: bearer,
         parts,
         body,
-        report,
+        record,
     } = admit_late(app, request, NAME, UPLOAD).await.map_err(denied)?;
-    let (parts, body, mut report) = match pass(app, id, parts, body, report).await {
+    let (parts, body, mut record) = match pass(app, id, parts, body, record).await {
         Ok(here) => here,
         Err(passed) => return passed,
     };
     let body = match incoming::small(app, &parts, body, MOST_BYTES).await {
         Ok(body) => body,
-        Err(failure) => return Err((failure.into(), report)),
+        Err(failure) => return Err((failure.into(), record)),
     };
-    report.received = body.len() as u64;
+    record.received = body.len() as u64;
     let committing = async {
         let (id, Commit { size }) = (known(id)?, wire::parse(&body)?);
         app.actions().commit(bearer.party(), id, size).await?;
         Ok(())
     };
     match committing.await {
-        Ok(()) => Ok(no_content(Outcome::Stored, report)),
-        Err(trouble) => Err((trouble, report)),
+        Ok(()) => Ok(no_content(Outcome::Stored, record)),
+        Err(trouble) => Err((trouble, record)),
     }
 }
 
-fn no_content(outcome: Outcome, mut report: Report) -> Reply {
-    report.outcome = outcome;
-    Reply::new(StatusCode::NO_CONTENT, Body::empty(), report)
+fn no_content(outcome: Outcome, mut record: RequestRecord) -> Reply {
+    record.outcome = outcome;
+    Reply::new(StatusCode::NO_CONTENT, Body::empty(), record)
 }
 
 fn known(id: Option<UploadId>) -> Result<UploadId, Trouble> {
@@ -151,6 +151,6 @@ fn known(id: Option<UploadId>) -> Result<UploadId, Trouble> {
 }
 
 /// In the words that let the toolkit go on with a plain warning.
-fn denied((failure, report): (HttpError, Report)) -> (Trouble, Report) {
-    (failure.in_words("cache write denied: ").into(), report)
+fn denied((failure, record): (HttpError, RequestRecord)) -> (Trouble, RequestRecord) {
+    (failure.in_words("cache write denied: ").into(), record)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::actions::{CacheKey, Version};
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
 /// Longest body of a control call, in bytes.
 pub(super) const MOST_BYTES: usize = 64 * 1024;
@@ -85,10 +85,10 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Troubl
 }
 
 /// An answer with a body.
-pub(super) fn reply(status: StatusCode, body: &impl Serialize, report: Report) -> Reply {
+pub(super) fn reply(status: StatusCode, body: &impl Serialize, record: RequestRecord) -> Reply {
     // Strings and numbers only, so this cannot fail.
     let text = serde_json::to_vec(body).unwrap_or_default();
-    let mut reply = Reply::new(status, Body::from(text), report);
+    let mut reply = Reply::new(status, Body::from(text), record);
     let form = HeaderValue::from_static("application/json; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, form);
     reply

@@ -17,7 +17,7 @@ use crate::protocol::elsewhere;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The toolkit sends ten at most; the others do not check.
 const MOST_KEYS: usize = 64;
@@ -28,17 +28,17 @@ pub(super) async fn find(app: &App, request: Request) -> Handled {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = admit(app, request, NAME, FIND)
         .await
         .map_err(|refused| denied("cache read denied: ", refused))?;
-    let Asked { form, message, .. } = match asked::<FindRequest>(app, &parts, body, &mut report).await {
+    let Asked { form, message, .. } = match asked::<FindRequest>(app, &parts, body, &mut record).await {
         Ok(asked) => asked,
-        Err(fault) => return Err((fault, report)),
+        Err(fault) => return Err((fault, record)),
     };
-    match look_up(app, &caller, &parts, &message, &mut report).await {
-        Ok(found) => Ok(form::reply(form, &found, report)),
-        Err(trouble) => Err((trouble.into(), report)),
+    match look_up(app, &caller, &parts, &message, &mut record).await {
+        Ok(found) => Ok(form::reply(form, &found, record)),
+        Err(trouble) => Err((trouble.into(), record)),
     }
 }
 
@@ -47,23 +47,23 @@ async fn look_up(
     caller: &Identity,
     parts: &Parts,
     message: &FindRequest,
-    report: &mut Report,
+    record: &mut RequestRecord,
 ) -> Result<FindResponse, Trouble> {
     let found = match app.actions().find(caller, &wanted(message)?).await {
         Ok(found) => found,
         // A cache must not break a build: a tier that fails is a miss with a note for the operator.
         Err(Error::Store(error)) => {
-            report.error = Some(chain(&error).into());
+            record.error = Some(chain(&error).into());
             None
         }
         Err(error) => return Err(error.into()),
     };
     let Some(found) = found else {
-        report.outcome = Outcome::Miss;
+        record.outcome = Outcome::Miss;
         return Ok(FindResponse::default());
     };
-    report.outcome = Outcome::Hit;
-    report.namespace = Some(found.namespace.label().clone());
+    record.outcome = Outcome::Hit;
+    record.namespace = Some(found.namespace.label().clone());
     Ok(FindResponse {
         ok: true,
         signed_download_url: app.links().blob(parts, &found.ticket),
@@ -94,21 +94,21 @@ pub(super) async fn create(app: &App, request: Request) -> Handled {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = admit(app, request, NAME, CREATE)
         .await
         .map_err(|refused| denied("cache write denied: ", refused))?;
-    let asked = match asked::<CreateRequest>(app, &parts, body, &mut report).await {
+    let asked = match asked::<CreateRequest>(app, &parts, body, &mut record).await {
         Ok(asked) => asked,
-        Err(fault) => return Err((fault, report)),
+        Err(fault) => return Err((fault, record)),
     };
-    if let Some(reply) = create_elsewhere(app, &caller, &parts, &asked, &report).await {
+    if let Some(reply) = create_elsewhere(app, &caller, &parts, &asked, &record).await {
         return Ok(reply);
     }
     let Asked { form, message, .. } = asked;
     let response = match reserve(app, &caller, &parts, &message).await {
         Ok(signed_upload_url) => {
-            report.outcome = Outcome::Control;
+            record.outcome = Outcome::Control;
             CreateResponse {
                 ok: true,
                 signed_upload_url,
@@ -116,11 +116,11 @@ pub(super) async fn create(app: &App, request: Request) -> Handled {
             }
         }
         Err(trouble) => CreateResponse {
-            message: declined(trouble, &mut report).map_err(|fault| (fault, report.clone()))?,
+            message: declined(trouble, &mut record).map_err(|fault| (fault, record.clone()))?,
             ..CreateResponse::default()
         },
     };
-    Ok(form::reply(form, &response, report))
+    Ok(form::reply(form, &response, record))
 }
 
 /// The answer of the server where this upload belongs, if it is another one that can be reached.
@@ -129,11 +129,11 @@ async fn create_elsewhere(
     caller: &Identity,
     parts: &Parts,
     asked: &Asked<CreateRequest>,
-    report: &Report,
+    record: &RequestRecord,
 ) -> Option<Reply> {
     let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
     let url = elsewhere::home_of(app, parts, caller, &key, &version)?;
-    elsewhere::call(app, &url, parts, &asked.body, report).await
+    elsewhere::call(app, &url, parts, &asked.body, record).await
 }
 
 async fn reserve(
@@ -153,21 +153,21 @@ pub(super) async fn finalize(app: &App, request: Request) -> Handled {
         caller: bearer,
         parts,
         body,
-        mut report,
+        mut record,
     } = admit_late(app, request, NAME, FINALIZE)
         .await
         .map_err(|refused| denied("cache write denied: ", refused))?;
-    let asked = match asked::<FinalizeRequest>(app, &parts, body, &mut report).await {
+    let asked = match asked::<FinalizeRequest>(app, &parts, body, &mut record).await {
         Ok(asked) => asked,
-        Err(fault) => return Err((fault, report)),
+        Err(fault) => return Err((fault, record)),
     };
-    if let Some(reply) = finalize_elsewhere(app, bearer.party(), &parts, &asked, &report).await {
+    if let Some(reply) = finalize_elsewhere(app, bearer.party(), &parts, &asked, &record).await {
         return Ok(reply);
     }
     let Asked { form, message, .. } = asked;
     let response = match commit(app, bearer.party(), &message).await {
         Ok(id) => {
-            report.outcome = Outcome::Stored;
+            record.outcome = Outcome::Stored;
             FinalizeResponse {
                 ok: true,
                 // Below 2^53.
@@ -176,11 +176,11 @@ pub(super) async fn finalize(app: &App, request: Request) -> Handled {
             }
         }
         Err(trouble) => FinalizeResponse {
-            message: declined(trouble, &mut report).map_err(|fault| (fault, report.clone()))?,
+            message: declined(trouble, &mut record).map_err(|fault| (fault, record.clone()))?,
             ..FinalizeResponse::default()
         },
     };
-    Ok(form::reply(form, &response, report))
+    Ok(form::reply(form, &response, record))
 }
 
 /// The call names no upload, so every server that may have it is asked until one does.
@@ -189,10 +189,10 @@ async fn finalize_elsewhere(
     party: Party<'_>,
     parts: &Parts,
     asked: &Asked<FinalizeRequest>,
-    report: &Report,
+    record: &RequestRecord,
 ) -> Option<Reply> {
     let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
-    elsewhere::find(app, (parts, &asked.body), party, &key, &version, report).await
+    elsewhere::find(app, (parts, &asked.body), party, &key, &version, record).await
 }
 
 async fn commit(app: &App, party: Party<'_>, message: &FinalizeRequest) -> Result<EntryId, Trouble> {
@@ -207,18 +207,18 @@ fn names(key: &str, version: &str) -> Result<(CacheKey, Version), Trouble> {
 
 /// The text of an answer that says no without being an error: for what the toolkit should only warn of,
 /// and must not try again.
-fn declined(trouble: Trouble, report: &mut Report) -> Result<String, Fault> {
+fn declined(trouble: Trouble, record: &mut RequestRecord) -> Result<String, Fault> {
     if !matches!(trouble, Trouble::Cache(Error::WriteDenied)) && !trouble.is_lasting() {
         return Err(trouble.into());
     }
     let failure = HttpError::from(trouble);
-    failure.note(report);
+    failure.note(record);
     Ok(failure.public().to_owned())
 }
 
 /// In the words that let the toolkit go on with a plain warning.
-fn denied(words: &str, (failure, report): (HttpError, Report)) -> (Fault, Report) {
-    (failure.in_words(words).into(), report)
+fn denied(words: &str, (failure, record): (HttpError, RequestRecord)) -> (Fault, RequestRecord) {
+    (failure.in_words(words).into(), record)
 }
 
 #[cfg(test)]
@@ -262,12 +262,12 @@ mod tests {
             reason: "full",
         };
         for error in [Error::WriteDenied, full.into(), remote(RemoteFault::Denied)] {
-            let mut report = Report::default();
-            let text = declined(error.into(), &mut report).expect("an answer");
-            assert!(!text.is_empty() && report.error.is_some());
+            let mut record = RequestRecord::default();
+            let text = declined(error.into(), &mut record).expect("an answer");
+            assert!(!text.is_empty() && record.error.is_some());
         }
         for error in [Error::Exists, Error::Incomplete, remote(RemoteFault::Timeout)] {
-            assert!(declined(error.into(), &mut Report::default()).is_err());
+            assert!(declined(error.into(), &mut RequestRecord::default()).is_err());
         }
     }
 }

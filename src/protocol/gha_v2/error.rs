@@ -9,7 +9,7 @@ use crate::error::Class;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
 /// Why a call was not answered with its message.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl<T: Into<Trouble>> From<T> for Fault {
     }
 }
 
-pub(super) fn respond(fault: Fault, report: Report) -> Reply {
+pub(super) fn respond(fault: Fault, record: RequestRecord) -> Reply {
     let ((status, code), failure) = match fault {
         Fault::BadRoute(text) => (
             (StatusCode::NOT_FOUND, "bad_route"),
@@ -41,14 +41,14 @@ pub(super) fn respond(fault: Fault, report: Report) -> Reply {
         Fault::Trouble(trouble) => (form(&trouble), trouble.into()),
     };
     let text = body(code, failure.public());
-    dress(failure.into_reply(report), status, text)
+    dress(failure.into_reply(record), status, text)
 }
 
 /// The answer when our own code failed.
-pub(super) fn fault(report: Report) -> Reply {
+pub(super) fn fault(record: RequestRecord) -> Reply {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     let text = body("internal", "internal error");
-    dress(Reply::new(status, Body::empty(), report), status, text)
+    dress(Reply::new(status, Body::empty(), record), status, text)
 }
 
 fn dress(mut reply: Reply, status: StatusCode, text: String) -> Reply {
@@ -99,7 +99,7 @@ mod tests {
     use std::time::Duration;
 
     async fn check(fault: impl Into<Fault>, status: u16, code: &str) -> Value {
-        let mut reply = respond(fault.into(), Report::default());
+        let mut reply = respond(fault.into(), RequestRecord::default());
         let body = std::mem::take(reply.response.body_mut());
         let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
         let body: Value = serde_json::from_slice(&bytes).unwrap();
@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_of_ours_is_json_too() {
-        let reply = fault(Report::default());
+        let reply = fault(RequestRecord::default());
         assert_eq!(reply.response.status(), 500);
         assert_eq!(reply.response.headers()["content-type"], "application/json");
         let bytes = axum::body::to_bytes(reply.response.into_body(), 1 << 16)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::protocol::reply::Reply;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
 /// How a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub(crate) fn read<T: Message + Default + DeserializeOwned>(form: Form, bytes: &
 }
 
 /// An answer.
-pub(super) fn reply<T: Message + Serialize>(form: Form, message: &T, report: Report) -> Reply {
+pub(super) fn reply<T: Message + Serialize>(form: Form, message: &T, record: RequestRecord) -> Reply {
     let bytes = match form {
         // Strings, numbers and booleans only, so this cannot fail.
         Form::Json => serde_json::to_vec(message).unwrap_or_default(),
         Form::Protobuf => message.encode_to_vec(),
     };
-    let mut reply = Reply::new(StatusCode::OK, Body::from(bytes), report);
+    let mut reply = Reply::new(StatusCode::OK, Body::from(bytes), record);
     let media = HeaderValue::from_static(form.media());
     reply.headers_mut().insert(header::CONTENT_TYPE, media);
     reply

@@ -24,7 +24,7 @@ use super::app::App;
 use super::path::DecodedPath;
 use super::reply::Reply;
 use super::{elsewhere, incoming};
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 use error::Fault;
 
 pub(crate) use form::{Form, read};
@@ -44,7 +44,7 @@ const OTHER: &str = "/twirp/*";
 const MOST_BYTES: usize = 64 * 1024;
 
 /// An answer, or why there is none but an error.
-type Handled = Result<Reply, (Fault, Report)>;
+type Handled = Result<Reply, (Fault, RequestRecord)>;
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
@@ -63,7 +63,7 @@ async fn answer(app: App, request: Request) -> Reply {
         Some(FIND) => calls::find(&app, request).await,
         _ => refuse(&app, request).await,
     };
-    handled.unwrap_or_else(|(fault, report)| error::respond(fault, report))
+    handled.unwrap_or_else(|(fault, record)| error::respond(fault, record))
 }
 
 /// The name of the route of a call that this service has.
@@ -81,16 +81,16 @@ fn method(uri: &Uri) -> Option<&'static str> {
 /// Another service, or a call that this one does not have.
 async fn refuse(app: &App, request: Request) -> Handled {
     let Admitted {
-        parts, body, report, ..
+        parts, body, record, ..
     } = admit(app, request, NAME, OTHER)
         .await
-        .map_err(|(failure, report)| (failure.into(), report))?;
+        .map_err(|(failure, record)| (failure.into(), record))?;
     if let Some(url) = elsewhere::foreign(app, &parts).filter(|_| is_foreign(&parts.uri)) {
-        let forwarded = elsewhere::forward(app, &url, parts, body, report).await;
-        return forwarded.map_err(|(failure, report)| (failure.into(), report));
+        let forwarded = elsewhere::forward(app, &url, parts, body, record).await;
+        return forwarded.map_err(|(failure, record)| (failure.into(), record));
     }
     app.discard(&parts, body);
-    Err((Fault::BadRoute("there is no such service or method here"), report))
+    Err((Fault::BadRoute("there is no such service or method here"), record))
 }
 
 /// Whether another service of GitHub may have this path. Nothing that this service answers, or that some
@@ -119,7 +119,7 @@ async fn asked<T: Message + Default + DeserializeOwned>(
     app: &App,
     parts: &Parts,
     body: Body,
-    report: &mut Report,
+    record: &mut RequestRecord,
 ) -> Result<Asked<T>, Fault> {
     let form = match (&parts.method, Form::of(&parts.headers)) {
         (&Method::POST, Some(form)) => form,
@@ -135,7 +135,7 @@ async fn asked<T: Message + Default + DeserializeOwned>(
         }
     };
     let body = incoming::small(app, parts, body, MOST_BYTES).await?;
-    report.received = body.len() as u64;
+    record.received = body.len() as u64;
     let message = read(form, &body).ok_or(Fault::Malformed)?;
     Ok(Asked { form, message, body })
 }

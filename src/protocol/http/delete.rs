@@ -11,19 +11,19 @@ use crate::protocol::app::App;
 use crate::protocol::entry::conditions;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
-pub(super) async fn answer(app: &App, caller: &Identity, parts: &Parts, mut report: Report) -> Reply {
+pub(super) async fn answer(app: &App, caller: &Identity, parts: &Parts, mut record: RequestRecord) -> Reply {
     match remove(app, caller, parts).await {
         Ok(true) => {
-            report.outcome = Outcome::Deleted;
-            Reply::new(StatusCode::NO_CONTENT, Body::empty(), report)
+            record.outcome = Outcome::Deleted;
+            Reply::new(StatusCode::NO_CONTENT, Body::empty(), record)
         }
         Ok(false) => {
-            report.outcome = Outcome::Miss;
-            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
+            record.outcome = Outcome::Miss;
+            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), record)
         }
-        Err(failure) => failure.into_reply(report),
+        Err(failure) => failure.into_reply(record),
     }
 }
 

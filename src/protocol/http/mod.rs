@@ -20,7 +20,7 @@ use super::reply::Reply;
 use super::{Answer, Frontend};
 use crate::cache::EntryName;
 use crate::store::Protocol;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The front-end: takes every path that no other one claims.
 pub(super) fn frontend() -> Frontend {
@@ -52,33 +52,33 @@ async fn change(app: App, request: Request) -> Reply {
         caller,
         parts,
         body,
-        report,
+        record,
     } = match admit(&app, request, "http", ROUTE).await {
         Ok(admitted) => admitted,
-        Err((failure, report)) => return failure.into_reply(report),
+        Err((failure, record)) => return failure.into_reply(record),
     };
     match parts.method {
-        Method::PUT | Method::POST => write::answer(&app, &caller, &parts, body, report).await,
+        Method::PUT | Method::POST => write::answer(&app, &caller, &parts, body, record).await,
         Method::DELETE => {
             app.discard(&parts, body);
-            delete::answer(&app, &caller, &parts, report).await
+            delete::answer(&app, &caller, &parts, record).await
         }
-        Method::OPTIONS => webdav::options(report),
+        Method::OPTIONS => webdav::options(record),
         ref other if other.as_str() == "PROPFIND" => {
-            webdav::propfind(&app, &caller, &parts, body, report).await
+            webdav::propfind(&app, &caller, &parts, body, record).await
         }
-        ref other if other.as_str() == "MKCOL" => webdav::mkcol(&app, &parts, body, report),
-        _ => not_allowed(&app, &parts, body, report),
+        ref other if other.as_str() == "MKCOL" => webdav::mkcol(&app, &parts, body, record),
+        _ => not_allowed(&app, &parts, body, record),
     }
 }
 
-fn not_allowed(app: &App, parts: &Parts, body: Body, mut report: Report) -> Reply {
+fn not_allowed(app: &App, parts: &Parts, body: Body, mut record: RequestRecord) -> Reply {
     app.discard(parts, body);
-    report.outcome = Outcome::Refused;
+    record.outcome = Outcome::Refused;
     let mut reply = Reply::new(
         StatusCode::METHOD_NOT_ALLOWED,
         Body::from("method not allowed\n"),
-        report,
+        record,
     );
     reply
         .headers_mut()
@@ -91,26 +91,26 @@ async fn read(app: App, request: Request) -> Reply {
         caller,
         parts,
         body: _,
-        report,
+        record,
     } = match admit(&app, request, "http", ROUTE).await {
         Ok(admitted) => admitted,
-        Err((failure, report)) => return failure.into_reply(report),
+        Err((failure, record)) => return failure.into_reply(record),
     };
     let name = match entry_name(&parts) {
         Ok(name) => name,
-        Err(failure) => return failure.into_reply(report),
+        Err(failure) => return failure.into_reply(record),
     };
-    let report = match app.cache().has_links() {
+    let record = match app.cache().has_links() {
         // Boxed: it is rarely configured, and would enlarge the future of every read.
-        true => match Box::pin(redirect::answer(&app, &caller, &name, &parts, report)).await {
+        true => match Box::pin(redirect::answer(&app, &caller, &name, &parts, record)).await {
             Ok(reply) => return reply,
-            Err(report) => report,
+            Err(record) => record,
         },
-        false => report,
+        false => record,
     };
-    match entry::read(&app, &caller, &name, &parts, report).await {
+    match entry::read(&app, &caller, &name, &parts, record).await {
         Ok((reply, _)) => reply,
-        Err(report) => Reply::new(StatusCode::NOT_FOUND, "not found\n", report),
+        Err(record) => Reply::new(StatusCode::NOT_FOUND, "not found\n", record),
     }
 }
 

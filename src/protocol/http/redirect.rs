@@ -7,13 +7,13 @@ use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::protocol::app::App;
 use crate::protocol::reply::Reply;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// Clients that do not follow a redirect of a read, or send their token to wherever it leads. Bazel
 /// (`bazel/<version>`) treats every other status than 200 as a fault of the cache.
 const NEVER: [&str; 2] = ["bazel", "buck"];
 
-/// A redirect, if there is a link for this request; else the report, for the ordinary way.
+/// A redirect, if there is a link for this request; else the record, for the ordinary way.
 ///
 /// The link is valid for some minutes and for this entry only. A condition is weighed here, not there,
 /// so such a request takes the ordinary way.
@@ -22,21 +22,21 @@ pub(super) async fn answer(
     caller: &Identity,
     name: &EntryName,
     parts: &Parts,
-    mut report: Report,
-) -> Result<Reply, Report> {
+    mut record: RequestRecord,
+) -> Result<Reply, RequestRecord> {
     if parts.method != Method::GET || is_excluded(parts) || is_conditional(parts) {
-        return Err(report);
+        return Err(record);
     }
     // A tier that fails is met again, and told, on the ordinary way.
     let Ok(Some(link)) = app.cache().link(&caller.scope, name).await else {
-        return Err(report);
+        return Err(record);
     };
     let Ok(location) = HeaderValue::from_str(link.as_str()) else {
-        return Err(report);
+        return Err(record);
     };
-    report.outcome = Outcome::Hit;
-    report.tier = "link";
-    let mut reply = Reply::new(StatusCode::TEMPORARY_REDIRECT, "", report);
+    record.outcome = Outcome::Hit;
+    record.tier = "link";
+    let mut reply = Reply::new(StatusCode::TEMPORARY_REDIRECT, "", record);
     let headers = reply.headers_mut();
     headers.insert(header::LOCATION, location);
     headers.insert(

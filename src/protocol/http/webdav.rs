@@ -14,7 +14,7 @@ use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
 use crate::protocol::{entry, key};
 use crate::store::Meta;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// Required by the parser of opendal; entries carry no date that a client may rely on.
 const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
@@ -25,19 +25,19 @@ pub(super) async fn propfind(
     caller: &Identity,
     parts: &Parts,
     body: Body,
-    mut report: Report,
+    mut record: RequestRecord,
 ) -> Reply {
     app.discard(parts, body);
-    report.outcome = Outcome::Control;
-    report.route = "PROPFIND /{key}";
+    record.outcome = Outcome::Control;
+    record.route = "PROPFIND /{key}";
     let path = parts.uri.path();
     if path != "/"
         && let Err(failure) = key::decode(parts)
     {
-        return failure.into_reply(report);
+        return failure.into_reply(record);
     }
     if path.ends_with('/') {
-        return multistatus(path, "<D:resourcetype><D:collection/></D:resourcetype>", report);
+        return multistatus(path, "<D:resourcetype><D:collection/></D:resourcetype>", record);
     }
     match file(app, caller, parts).await {
         Ok(Some(meta)) => {
@@ -46,13 +46,13 @@ pub(super) async fn propfind(
                 meta.size,
                 meta.etag.as_str()
             );
-            multistatus(path, &properties, report)
+            multistatus(path, &properties, record)
         }
         Ok(None) => {
-            report.outcome = Outcome::Miss;
-            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), report)
+            record.outcome = Outcome::Miss;
+            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), record)
         }
-        Err(failure) => failure.into_reply(report),
+        Err(failure) => failure.into_reply(record),
     }
 }
 
@@ -66,16 +66,16 @@ async fn file(
 }
 
 /// Folders need no state: every one exists.
-pub(super) fn mkcol(app: &App, parts: &Parts, body: Body, mut report: Report) -> Reply {
+pub(super) fn mkcol(app: &App, parts: &Parts, body: Body, mut record: RequestRecord) -> Reply {
     app.discard(parts, body);
-    report.outcome = Outcome::Control;
-    report.route = "MKCOL /{key}";
-    Reply::new(StatusCode::CREATED, Body::empty(), report)
+    record.outcome = Outcome::Control;
+    record.route = "MKCOL /{key}";
+    Reply::new(StatusCode::CREATED, Body::empty(), record)
 }
 
-pub(super) fn options(mut report: Report) -> Reply {
-    report.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, Body::empty(), report);
+pub(super) fn options(mut record: RequestRecord) -> Reply {
+    record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::OK, Body::empty(), record);
     let headers = reply.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
     headers.insert("dav", HeaderValue::from_static("1"));
@@ -86,14 +86,14 @@ pub(super) fn options(mut report: Report) -> Reply {
     reply
 }
 
-fn multistatus(path: &str, properties: &str, report: Report) -> Reply {
+fn multistatus(path: &str, properties: &str, record: RequestRecord) -> Reply {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>{}</D:href>\
          <D:propstat><D:prop><D:getlastmodified>{EPOCH}</D:getlastmodified>{properties}</D:prop>\
          <D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>\n",
         escape(path)
     );
-    let mut reply = Reply::new(StatusCode::MULTI_STATUS, Body::from(text), report);
+    let mut reply = Reply::new(StatusCode::MULTI_STATUS, Body::from(text), record);
     let xml = HeaderValue::from_static("application/xml; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, xml);
     reply

@@ -18,7 +18,7 @@ use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::Class;
 use crate::store::{Metadata, Protocol};
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
@@ -36,28 +36,28 @@ async fn answer(app: App, request: Request) -> Reply {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = match admitted {
         Ok(admitted) => admitted,
-        Err((failure, report)) => return failure.into_reply(report),
+        Err((failure, record)) => return failure.into_reply(record),
     };
     let name = match name(&parts) {
         Ok(name) => name,
         Err(failure) => {
             app.discard(&parts, body);
-            return failure.into_reply(report);
+            return failure.into_reply(record);
         }
     };
     match parts.method {
-        Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, report).await {
+        Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, record).await {
             Ok((reply, _)) => reply,
-            Err(report) => Reply::new(StatusCode::NOT_FOUND, "not found\n", report),
+            Err(record) => Reply::new(StatusCode::NOT_FOUND, "not found\n", record),
         },
-        Method::PUT | Method::POST => write(&app, &caller, &name, &parts, body, report).await,
+        Method::PUT | Method::POST => write(&app, &caller, &name, &parts, body, record).await,
         _ => {
             app.discard(&parts, body);
-            report.outcome = Outcome::Refused;
-            let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n", report);
+            record.outcome = Outcome::Refused;
+            let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n", record);
             reply
                 .headers_mut()
                 .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT, POST"));
@@ -72,19 +72,19 @@ async fn write(
     name: &EntryName,
     parts: &Parts,
     body: Body,
-    mut report: Report,
+    mut record: RequestRecord,
 ) -> Reply {
     let received = entry::receive(app, caller, name, parts, body, Metadata::default()).await;
-    report.received = received.bytes;
+    record.received = received.bytes;
     match received.result {
         Ok(_) => {
-            report.tier = "disk";
-            report.outcome = Outcome::Stored;
-            Reply::new(StatusCode::OK, "", report)
+            record.tier = "disk";
+            record.outcome = Outcome::Stored;
+            Reply::new(StatusCode::OK, "", record)
         }
         Err(failure) => {
             let class = failure.class();
-            let mut reply = failure.into_reply(report);
+            let mut reply = failure.into_reply(record);
             match class {
                 // Of others than Nx.
                 Class::Truncated | Class::Invalid => {}

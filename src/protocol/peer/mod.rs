@@ -14,7 +14,7 @@ use super::reply::Reply;
 use super::{http_error, incoming, key};
 use crate::auth::TicketError;
 use crate::error::Class;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 const NAME: &str = "peer";
 
@@ -37,33 +37,33 @@ fn claims(path: &DecodedPath<'_>) -> bool {
 }
 
 async fn answer(app: App, request: Request) -> Reply {
-    let mut report = Report {
+    let mut record = RequestRecord {
         protocol: NAME,
         route: ENTRIES,
         outcome: Outcome::Refused,
-        ..Report::default()
+        ..RequestRecord::default()
     };
     if request.method() != Method::POST {
         let (parts, body) = request.into_parts();
         app.discard(&parts, body);
-        let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, Body::empty(), report);
+        let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, Body::empty(), record);
         let methods = HeaderValue::from_static("POST");
         reply.headers_mut().insert(header::ALLOW, methods);
         return reply;
     }
-    match hear(&app, request, &mut report).await {
+    match hear(&app, request, &mut record).await {
         Ok(()) => {
-            report.outcome = Outcome::Control;
-            Reply::new(StatusCode::NO_CONTENT, Body::empty(), report)
+            record.outcome = Outcome::Control;
+            Reply::new(StatusCode::NO_CONTENT, Body::empty(), record)
         }
-        Err(failure) => failure.into_reply(report),
+        Err(failure) => failure.into_reply(record),
     }
 }
 
-async fn hear(app: &App, request: Request, report: &mut Report) -> Result<(), HttpError> {
+async fn hear(app: &App, request: Request, record: &mut RequestRecord) -> Result<(), HttpError> {
     let (parts, body) = request.into_parts();
     let message = incoming::small(app, &parts, body, MOST_BYTES).await?;
-    report.received = message.len() as u64;
+    record.received = message.len() as u64;
     key::host(&parts)?;
     app.actions().hear(&message).await.map_err(|error| {
         let text = match error {

@@ -31,16 +31,16 @@ pub(super) async fn read(app: &App, admitted: Admitted) -> Reply {
     let Admitted {
         caller,
         parts,
-        report,
+        record,
         ..
     } = admitted;
     let name = match name_of(&parts) {
         Ok(name) => name,
-        Err(failure) => return error::respond(failure, report),
+        Err(failure) => return error::respond(failure, record),
     };
-    let (mut reply, meta) = match entry::read(app, &caller, &name, &parts, report).await {
+    let (mut reply, meta) = match entry::read(app, &caller, &name, &parts, record).await {
         Ok(found) => found,
-        Err(report) => return Reply::new(StatusCode::NOT_FOUND, Body::empty(), report),
+        Err(record) => return Reply::new(StatusCode::NOT_FOUND, Body::empty(), record),
     };
     for (name, value) in meta.metadata.iter() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
@@ -55,24 +55,24 @@ pub(super) async fn write(app: &App, admitted: Admitted) -> Reply {
         caller,
         parts,
         body,
-        mut report,
+        mut record,
     } = admitted;
     let (name, metadata) = match name_of(&parts).and_then(|name| Ok((name, metadata(&parts)?))) {
         Ok(both) => both,
         Err(failure) => {
             app.discard(&parts, body);
-            return error::respond(failure, report);
+            return error::respond(failure, record);
         }
     };
     let received = entry::receive(app, &caller, &name, &parts, body, metadata).await;
-    report.received = received.bytes;
+    record.received = received.bytes;
     match received.result {
         Ok(_) => {
-            report.tier = "disk";
-            report.outcome = Outcome::Stored;
-            Reply::new(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), report)
+            record.tier = "disk";
+            record.outcome = Outcome::Stored;
+            Reply::new(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), record)
         }
-        Err(failure) => error::respond(failure, report),
+        Err(failure) => error::respond(failure, record),
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::error::Class;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::reply::Reply;
-use crate::telemetry::access::Report;
+use crate::telemetry::access::RequestRecord;
 
-pub(super) fn respond(failure: HttpError, report: Report) -> Reply {
+pub(super) fn respond(failure: HttpError, record: RequestRecord) -> Reply {
     let text = json!({"error": {"code": code(failure.class()), "message": failure.public()}}).to_string();
-    let mut reply = failure.into_reply(report);
+    let mut reply = failure.into_reply(record);
     *reply.response.body_mut() = Body::from(text);
     reply
         .headers_mut()

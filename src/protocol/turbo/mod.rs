@@ -18,7 +18,7 @@ use super::http_error::HttpError;
 use super::path::DecodedPath;
 use super::reply::Reply;
 use crate::error::Class;
-use crate::telemetry::access::{Outcome, Report};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 const ROOT: &[&str] = &["v8", "artifacts"];
 
@@ -43,16 +43,16 @@ async fn answer(app: App, request: Request) -> Reply {
     };
     let admitted = match admit(&app, request, "turbo", route).await {
         Ok(admitted) => admitted,
-        Err((failure, report)) => return error::respond(failure, report),
+        Err((failure, record)) => return error::respond(failure, record),
     };
     match (route, &admitted.parts.method) {
         (_, &Method::OPTIONS) => preflight(admitted),
         ("/v8/artifacts/status", &Method::GET | &Method::HEAD) => {
-            json(r#"{"status":"enabled"}"#.into(), admitted.report)
+            json(r#"{"status":"enabled"}"#.into(), admitted.record)
         }
         ("/v8/artifacts/events", &Method::POST) => {
             app.discard(&admitted.parts, admitted.body);
-            json("{}".into(), admitted.report)
+            json("{}".into(), admitted.record)
         }
         ("/v8/artifacts", &Method::POST) => Box::pin(query::answer(&app, admitted)).await,
         ("/v8/artifacts/{hash}", &Method::GET | &Method::HEAD) => artifacts::read(&app, admitted).await,
@@ -64,9 +64,9 @@ async fn answer(app: App, request: Request) -> Reply {
 }
 
 /// Without `Authorization` among the allowed headers turbo drops the token from the real request.
-fn preflight(Admitted { mut report, .. }: Admitted) -> Reply {
-    report.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, Body::empty(), report);
+fn preflight(Admitted { mut record, .. }: Admitted) -> Reply {
+    record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::OK, Body::empty(), record);
     let headers = reply.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, User-Agent, x-artifact-duration, x-artifact-tag, x-artifact-sha, x-artifact-dirty-hash, x-artifact-client-ci, x-artifact-client-interactive"));
     headers.insert(
@@ -78,10 +78,10 @@ fn preflight(Admitted { mut report, .. }: Admitted) -> Reply {
 
 fn not_allowed(app: &App, admitted: Admitted, route: &str) -> Reply {
     let Admitted {
-        parts, body, report, ..
+        parts, body, record, ..
     } = admitted;
     app.discard(&parts, body);
-    let mut reply = error::respond(HttpError::new(Class::Invalid, "method not allowed"), report);
+    let mut reply = error::respond(HttpError::new(Class::Invalid, "method not allowed"), record);
     reply.set_status(StatusCode::METHOD_NOT_ALLOWED);
     let allowed = match route {
         "/v8/artifacts/status" => "GET, HEAD, OPTIONS",
@@ -94,9 +94,9 @@ fn not_allowed(app: &App, admitted: Admitted, route: &str) -> Reply {
     reply
 }
 
-fn json(text: String, mut report: Report) -> Reply {
-    report.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, Body::from(text), report);
+fn json(text: String, mut record: RequestRecord) -> Reply {
+    record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::OK, Body::from(text), record);
     reply
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

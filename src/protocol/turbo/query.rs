@@ -28,11 +28,11 @@ pub(super) async fn answer(app: &App, admitted: Admitted) -> Reply {
         caller,
         parts,
         body,
-        report,
+        record,
     } = admitted;
     match look_up(app, &caller, &parts, body).await {
-        Ok(found) => super::json(Value::Object(found).to_string(), report),
-        Err(failure) => error::respond(failure, report),
+        Ok(found) => super::json(Value::Object(found).to_string(), record),
+        Err(failure) => error::respond(failure, record),
     }
 }
 
