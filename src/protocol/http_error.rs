@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
-use super::reply::Reply;
+use super::call::{Call, Reply};
 use crate::auth;
 use crate::cache::actions;
 use crate::error::{Class, Classify, chain};
@@ -101,10 +101,16 @@ impl HttpError {
         record.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
     }
 
-    /// The answer; `record` says the rest of what is known about the request.
-    pub fn into_reply(self, mut record: RequestRecord) -> Reply {
-        self.note(&mut record);
-        let mut reply = Reply::new(self.status(), self.text(), record);
+    /// For the front-ends that are not moved yet.
+    pub fn into_reply(self, mut record: RequestRecord) -> super::reply::Reply {
+        let reply = self.render(&mut record);
+        super::call::unported::join(reply, record)
+    }
+
+    /// The answer; the record learns how this counts.
+    pub fn render(self, record: &mut RequestRecord) -> Reply {
+        self.note(record);
+        let mut reply = Reply::new(self.status(), self.text());
         let headers = reply.headers_mut();
         let form = if self.sizes.is_some() {
             "application/json"
@@ -136,9 +142,21 @@ impl HttpError {
     }
 }
 
+/// The answer to a miss.
+pub(super) fn not_found(call: &mut Call) -> Reply {
+    call.record.outcome = Outcome::Miss;
+    Reply::new(StatusCode::NOT_FOUND, "not found\n")
+}
+
+/// The answer to a method that a path does not have, beside those that it has.
+pub(super) fn method_not_allowed(call: &mut Call, methods: &'static str) -> Reply {
+    call.record.outcome = Outcome::Refused;
+    Reply::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n").method_not_allowed(methods)
+}
+
 /// The answer of a front-end whose own code failed.
-pub(super) fn fault(record: RequestRecord) -> Reply {
-    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n", record)
+pub(super) fn fault() -> Reply {
+    Reply::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
 }
 
 /// Basic first: clients that wait for a challenge (Maven) take the first they know. Bazel renews its

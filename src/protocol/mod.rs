@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod app;
 pub(crate) mod blob;
+pub mod call;
 pub mod elsewhere;
 pub mod entry;
 pub(crate) mod gha_v1;
@@ -33,10 +34,9 @@ use std::pin::Pin;
 use axum::extract::Request;
 use futures_util::FutureExt;
 
-use crate::telemetry::access::{Outcome, RequestRecord};
 use app::App;
+use call::{Answered, Call, Reply};
 use path::DecodedPath;
-use reply::Reply;
 
 /// One protocol: where it lives and what it answers there.
 struct Frontend {
@@ -46,18 +46,17 @@ struct Frontend {
     claims: fn(&DecodedPath<'_>) -> bool,
     /// Must answer every method on every path that it claims. No router: it would have nothing to
     /// choose, and costs a read of a plain key some 5 % of its CPU time (`bench/run`).
-    answer: fn(App, Request) -> Answer,
-    /// Its answer when our own code failed; `record` says why.
-    fault: fn(RequestRecord) -> Reply,
+    answer: fn(Call) -> Answering,
+    /// Its answer when our own code failed.
+    fault: fn() -> Reply,
 }
 
-type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
-
-const COUNT: usize = 8;
+/// An answer that is being made. Only [`Call::finish`] ends it.
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// Every front-end, in order of precedence. To add a protocol, add its folder and its line.
-fn frontends() -> [Frontend; COUNT] {
-    [
+fn frontends() -> Vec<Frontend> {
+    vec![
         blob::frontend(),
         gha_v1::frontend(),
         gha_v2::frontend(),
@@ -69,10 +68,18 @@ fn frontends() -> [Frontend; COUNT] {
     ]
 }
 
+/// The name of no front-end: that of the requests on paths that nothing is served at.
+pub const NO_FRONTEND: &str = "none";
+
+/// The names of all front-ends in logs and metrics, [`NO_FRONTEND`] included.
+pub fn names() -> Vec<&'static str> {
+    frontends().iter().map(|frontend| frontend.name).collect()
+}
+
 /// The whole public interface as one service.
 pub struct Dispatch {
     app: App,
-    frontends: [Frontend; COUNT],
+    frontends: Vec<Frontend>,
 }
 
 impl Dispatch {
@@ -85,36 +92,26 @@ impl Dispatch {
     }
 
     /// Answers a request. The answer never panics and never fails: a fault is an answer, too.
-    pub fn answer(&self, request: Request) -> impl Future<Output = Reply> + Send + use<> {
+    pub fn answer(&self, request: Request) -> impl Future<Output = Answered> + Send + use<> {
         // Chosen here, so that the request is not kept in the future as well.
         let path = DecodedPath::of(request.uri());
         let found = self.frontends.iter().find(|frontend| (frontend.claims)(&path));
         let (name, fault, answer) = match found {
-            Some(frontend) => (
-                frontend.name,
-                frontend.fault,
-                Some((frontend.answer)(self.app.clone(), request)),
-            ),
-            None => ("none", http_error::fault as fn(RequestRecord) -> Reply, None),
+            Some(frontend) => {
+                let call = Call::begin(self.app.clone(), request, frontend.name);
+                (frontend.name, frontend.fault, Some((frontend.answer)(call)))
+            }
+            None => (NO_FRONTEND, http_error::fault as fn() -> Reply, None),
         };
         async move {
-            match answer {
-                Some(answer) => AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-                    let error = "a request handler panicked; see the message before this line";
-                    fault(failed(name, error))
-                }),
-                None => fault(failed(name, "no front-end takes this path")),
-            }
+            let error = match answer {
+                Some(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
+                    Ok(answered) => return answered,
+                    Err(_) => "a request handler panicked; see the message before this line",
+                },
+                None => "no front-end takes this path",
+            };
+            Answered::failed(name, fault(), error)
         }
-    }
-}
-
-/// The record of a request that our own code failed.
-fn failed(protocol: &'static str, error: &'static str) -> RequestRecord {
-    RequestRecord {
-        protocol,
-        outcome: Outcome::Failed,
-        error: Some(error.into()),
-        ..RequestRecord::default()
     }
 }

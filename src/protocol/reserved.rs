@@ -3,41 +3,32 @@
 //! They are no keys: what a later version puts there must never be a plain entry that somebody wrote.
 //! Authentication comes first, as everywhere, so that nobody can probe.
 
-use axum::extract::Request;
 use http::StatusCode;
 
-use super::Frontend;
-use super::admit::{Admitted, admit};
-use super::app::App;
-use super::reply::Reply;
+use super::call::{Call, Reply};
+use super::http_error::{self, HttpError};
+use super::{Frontend, NO_FRONTEND};
 use crate::telemetry::access::Outcome;
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
-        name: "none",
+        name: NO_FRONTEND,
         claims: |path| path.is_below(&["_chacha"]),
-        answer: |app, request| Box::pin(refuse(app, request)),
-        fault: super::http_error::fault,
+        answer: |mut call| {
+            Box::pin(async move {
+                let outcome = refuse(&mut call).await;
+                call.finish(outcome, HttpError::render)
+            })
+        },
+        fault: http_error::fault,
     }
 }
 
-async fn refuse(app: App, request: Request) -> Reply {
-    match admit(&app, request, "none", "reserved").await {
-        Err((failure, record)) => failure.into_reply(record),
-        Ok(Admitted {
-            parts,
-            body,
-            mut record,
-            ..
-        }) => {
-            app.discard(&parts, body);
-            record.outcome = Outcome::Refused;
-            Reply::new(
-                StatusCode::NOT_FOUND,
-                "this path is reserved and serves nothing\n",
-                record,
-            )
-        }
-    }
+async fn refuse(call: &mut Call) -> Result<Reply, HttpError> {
+    call.record.route = "reserved";
+    call.caller().await?;
+    call.record.outcome = Outcome::Refused;
+    let text = "this path is reserved and serves nothing\n";
+    Ok(Reply::new(StatusCode::NOT_FOUND, text))
 }

@@ -15,7 +15,7 @@ use super::connections::{Activity, Connections, Running};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{DISCARDED, expects_continue};
-use crate::protocol::reply::Reply;
+use crate::protocol::call::{Answered, Reply};
 use crate::store::{Content, FileRange, Pieces};
 use crate::sys;
 use crate::telemetry::access::{Exchange, Recorder};
@@ -106,12 +106,12 @@ impl Service {
 }
 
 impl Asked {
-    fn respond(mut self, reply: Reply) -> Response<WireBody> {
+    fn respond(mut self, answered: Answered) -> Response<WireBody> {
+        let (reply, record) = answered.into_parts();
         let Reply {
             response,
             file,
-            named,
-            record,
+            id_header,
         } = reply;
         let (mut parts, body) = response.into_parts();
         let refused = !parts.status.is_success();
@@ -130,7 +130,7 @@ impl Asked {
         if parts.status.is_client_error() || parts.status.is_server_error() {
             add_id(&mut parts.headers, &NAME, &self.exchange);
         }
-        if let Some(name) = named {
+        if let Some(name) = id_header {
             add_id(&mut parts.headers, name, &self.exchange);
         }
         let length = match &file {

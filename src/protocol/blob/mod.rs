@@ -45,8 +45,8 @@ pub(super) fn frontend() -> Frontend {
     Frontend {
         name: NAME,
         claims: |path| path.is_below(ROOT),
-        answer: |app, request| Box::pin(answer(app, request)),
-        fault: |record| sign(error::fault(record), None),
+        answer: |call| super::call::unported::answer(call, answer),
+        fault: || super::call::unported::split(sign(error::fault(Default::default()), None)).0,
     }
 }
 
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_fault_of_ours_is_named_and_coded_too() {
-        let reply = (frontend().fault)(RequestRecord::default());
-        assert_eq!(reply.named, Some(&REQUEST_ID));
+        let reply = (frontend().fault)();
+        assert_eq!(reply.id_header, Some(&REQUEST_ID));
         assert_eq!(reply.response.status(), 500);
         assert_eq!(reply.response.headers()["x-ms-error-code"], "InternalError");
     }

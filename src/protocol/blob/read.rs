@@ -40,7 +40,7 @@ pub(super) async fn answer(
     record.outcome = Outcome::Hit;
     let meta = Arc::clone(&entry.meta);
     record.issuer = Some(Arc::clone(&meta.origin.issuer));
-    let mut reply = error::translate(entry::serve(entry, &parts, record));
+    let mut reply = error::translate(entry::serve_unported(entry, &parts, record));
     let headers = reply.headers_mut();
     headers.insert(BLOB_TYPE, HeaderValue::from_static("BlockBlob"));
     insert_last_modified(headers, meta.origin.stored);

@@ -10,24 +10,24 @@ use futures_util::Stream;
 use http::{HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 
-use crate::protocol::reply::Reply;
+use crate::protocol::call::Reply;
 use crate::store::{Content, Pieces};
 use crate::telemetry::access::RequestRecord;
 
 /// An answer with the bytes of an entry and the media type of opaque bytes. Their length is written by
 /// the connection.
-pub(super) fn respond(status: StatusCode, content: Content, mut record: RequestRecord) -> Reply {
+pub(super) fn respond(status: StatusCode, content: Content, record: &mut RequestRecord) -> Reply {
     record.tier = content.tier();
     let mut reply = match content {
-        Content::Memory(bytes) => Reply::new(status, bytes, record),
+        Content::Memory(bytes) => Reply::new(status, bytes),
         Content::File(part) => {
-            let reply = Reply::new(status, Body::empty(), record);
+            let reply = Reply::new(status, Body::empty());
             Reply {
                 file: Some(part),
                 ..reply
             }
         }
-        far => Reply::new(status, Body::new(Measured::new(far)), record),
+        far => Reply::new(status, Body::new(Measured::new(far))),
     };
     let headers = reply.headers_mut();
     headers.reserve(6);

@@ -12,53 +12,47 @@ use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::{Class, chain};
 use crate::protocol::app::App;
+use crate::protocol::call::{Call, Reply};
 use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
 use crate::range::{ByteRange, Resolved};
 use crate::store::{Content, ETag, Entry, Meta};
 use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The entry under `name`, as the headers of the request ask for it, with what its writer stored
-/// beside it.
+/// beside it. `None` is a miss, for the front-end to put into its own form.
 ///
 /// A tier that fails is a miss with a note for the operator: a cache must not break a build, and
 /// Gradle drops the whole cache after one 500.
-///
-/// # Errors
-/// The record of a miss, for the front-end to put into its own form.
-pub async fn read(
-    app: &App,
-    caller: &Identity,
-    name: &EntryName,
-    parts: &Parts,
-    mut record: RequestRecord,
-) -> Result<(Reply, Arc<Meta>), RequestRecord> {
-    let found = if parts.method == Method::HEAD {
-        app.cache().head(&caller.scope, name).await
+pub async fn read(call: &mut Call, caller: &Identity, name: &EntryName) -> Option<(Reply, Arc<Meta>)> {
+    let cache = call.app.cache();
+    let found = if call.parts.method == Method::HEAD {
+        cache.head(&caller.scope, name).await
     } else {
-        app.cache().get(&caller.scope, name).await
+        cache.get(&caller.scope, name).await
     };
+    let record = &mut call.record;
     match found {
         Ok(Some(hit)) => {
             record.namespace = Some(Arc::clone(hit.namespace.label()));
             record.outcome = Outcome::Hit;
             let meta = Arc::clone(&hit.entry.meta);
-            Ok((serve(hit.entry, parts, record), meta))
+            Some((serve(call, hit.entry), meta))
         }
         Ok(None) => {
             record.outcome = Outcome::Miss;
-            Err(record)
+            None
         }
         Err(error) => {
             record.outcome = Outcome::Miss;
             record.error = Some(chain(&error).into());
-            Err(record)
+            None
         }
     }
 }
 
 /// An entry that was found already, as the headers of the request ask for it.
-pub fn serve(entry: Entry, parts: &Parts, record: RequestRecord) -> Reply {
+pub fn serve(call: &mut Call, entry: Entry) -> Reply {
+    let Call { parts, record, .. } = call;
     let Entry { meta, content } = entry;
     let content = match parts.method {
         // No file is taken to the connection for nothing.
@@ -66,6 +60,21 @@ pub fn serve(entry: Entry, parts: &Parts, record: RequestRecord) -> Reply {
         _ => content,
     };
     weigh(parts, &meta, content, record)
+}
+
+/// For the front-ends that are not moved yet.
+pub(crate) fn serve_unported(
+    entry: Entry,
+    parts: &Parts,
+    mut record: RequestRecord,
+) -> crate::protocol::reply::Reply {
+    let Entry { meta, content } = entry;
+    let content = match parts.method {
+        Method::HEAD => Content::Described(content.len()),
+        _ => content,
+    };
+    let reply = weigh(parts, &meta, content, &mut record);
+    crate::protocol::call::unported::join(reply, record)
 }
 
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
@@ -82,7 +91,7 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         })
 }
 
-fn weigh(parts: &Parts, meta: &Meta, content: Content, mut record: RequestRecord) -> Reply {
+fn weigh(parts: &Parts, meta: &Meta, content: Content, record: &mut RequestRecord) -> Reply {
     let etag = &meta.etag;
     if !conditions::concern(&parts.headers) {
         return whole(etag, content, record);
@@ -91,24 +100,24 @@ fn weigh(parts: &Parts, meta: &Meta, content: Content, mut record: RequestRecord
         Verdict::Proceed => respond(parts, meta, content, record),
         Verdict::NotModified => {
             record.outcome = Outcome::Condition;
-            let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty(), record);
+            let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty());
             describe(reply.headers_mut(), etag);
             reply
         }
         Verdict::Failed => {
             let failure = HttpError::new(Class::PreconditionFailed, "the precondition does not hold");
-            failure.into_reply(record)
+            failure.render(record)
         }
     }
 }
 
-fn whole(etag: &ETag, content: Content, record: RequestRecord) -> Reply {
+fn whole(etag: &ETag, content: Content, record: &mut RequestRecord) -> Reply {
     let mut reply = body::respond(StatusCode::OK, content, record);
     describe(reply.headers_mut(), etag);
     reply
 }
 
-fn respond(parts: &Parts, meta: &Meta, content: Content, record: RequestRecord) -> Reply {
+fn respond(parts: &Parts, meta: &Meta, content: Content, record: &mut RequestRecord) -> Reply {
     let Meta { size, etag, .. } = meta;
     let mut reply = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
         Resolved::Whole => body::respond(StatusCode::OK, content, record),
@@ -120,7 +129,7 @@ fn respond(parts: &Parts, meta: &Meta, content: Content, record: RequestRecord) 
         }
         Resolved::Unsatisfiable => {
             let failure = HttpError::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
-            let mut reply = failure.into_reply(record);
+            let mut reply = failure.render(record);
             insert_span(reply.headers_mut(), &format!("bytes */{size}"));
             return reply;
         }

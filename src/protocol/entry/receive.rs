@@ -2,84 +2,43 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, header};
-use http_body::Body as _;
+use http::header;
 
 use crate::auth::Identity;
 use crate::cache::actions::{self, BlockWriter};
 use crate::cache::{EntryName, Upload};
 use crate::error::Class;
-use crate::protocol::app::App;
+use crate::protocol::call::Call;
 use crate::protocol::entry::conditions;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming;
 use crate::store::{self, Meta, Metadata};
-use crate::telemetry::access::Early;
-
-/// What came of a write, and how many bytes of the body were taken.
-pub struct Received<T = Arc<Meta>, E = HttpError> {
-    /// Bytes of the body that arrived.
-    pub bytes: u64,
-    /// The stored entry, or why there is none.
-    pub result: Result<T, E>,
-}
 
 /// Stores the body of a request under `name` in the caller's first namespace, if the conditions of the request hold.
 ///
 /// A body is complete when `Content-Length` bytes or the last chunk were read, and in no other case
-/// (RFC 9112, section 8); everything else leaves nothing behind. When the write is refused, what the
-/// client still sends is discarded, so that it can read why.
+/// (RFC 9112, section 8); everything else leaves nothing behind.
+///
+/// # Errors
+/// Why nothing was stored.
 pub async fn receive(
-    app: &App,
+    call: &mut Call,
     caller: &Identity,
     name: &EntryName,
-    parts: &Parts,
-    mut body: Body,
     metadata: Metadata,
-) -> Received {
-    let expected = body.size_hint().exact();
-    let mut upload = match open(app, caller, name, &parts.headers, expected).await {
-        Ok(upload) => upload,
-        Err(failure) => {
-            app.discard(parts, body);
-            return Received {
-                bytes: 0,
-                result: Err(failure),
-            };
-        }
-    };
+) -> Result<Arc<Meta>, HttpError> {
+    let mut upload = open(call, caller, name).await?;
     *upload.metadata_mut() = metadata;
-    let mut bytes = 0;
-    let early = parts.extensions.get::<Arc<Early>>();
-    let filled = pour(
-        app,
-        &mut upload,
-        &mut body,
-        &mut bytes,
-        early.map(|early| &**early),
-    )
-    .await;
-    let result = match filled {
-        Ok(()) => upload.commit().await.map_err(HttpError::from),
-        Err(failure) => Err(failure),
-    };
-    if result.is_err() {
-        app.discard_begun(body);
-    }
-    Received { bytes, result }
+    copy_body::<_, HttpError>(call, &mut upload).await?;
+    let meta = upload.commit().await?;
+    call.record.tier = "disk";
+    Ok(meta)
 }
 
 /// Everything that can be refused before the body is touched, so before `100 Continue`.
-async fn open(
-    app: &App,
-    caller: &Identity,
-    name: &EntryName,
-    headers: &HeaderMap,
-    expected: Option<u64>,
-) -> Result<Upload, HttpError> {
+async fn open(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<Upload, HttpError> {
+    let headers = &call.parts.headers;
     if !caller.may_write {
         return Err(HttpError::new(
             Class::Forbidden,
@@ -96,23 +55,25 @@ async fn open(
     if !incoming::is_plain(headers) {
         return Err(incoming::unknown_coding());
     }
-    let limit = app.max_entry_size();
+    let expected = call.body.length();
+    let limit = call.app.max_entry_size();
     if let Some(size) = expected.filter(|size| *size > limit) {
         return Err(HttpError::too_large(size, limit));
     }
     let precondition = conditions::change(headers)?;
-    Ok(app.cache().begin(caller, name, expected, precondition).await?)
+    let cache = call.app.cache();
+    Ok(cache.begin(caller, name, expected, precondition).await?)
 }
 
 /// Where the bytes of a body go.
-pub(super) trait Sink {
+pub(super) trait BodySink {
     /// Why it takes no more.
     type Error;
 
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-impl Sink for Upload {
+impl BodySink for Upload {
     type Error = store::Error;
 
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = store::Result<()>> + Send {
@@ -120,7 +81,7 @@ impl Sink for Upload {
     }
 }
 
-impl Sink for BlockWriter {
+impl BodySink for BlockWriter {
     type Error = actions::Error;
 
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = actions::Result<()>> + Send {
@@ -128,31 +89,22 @@ impl Sink for BlockWriter {
     }
 }
 
-/// Reads a body to its end, as far as the limits of one request allow, and counts its bytes.
-pub(super) async fn pour<S, E>(
-    app: &App,
-    sink: &mut S,
-    body: &mut Body,
-    bytes: &mut u64,
-    early: Option<&Early>,
-) -> Result<(), E>
+/// Reads a body to its end, as far as the limits of one request allow.
+pub(super) async fn copy_body<S, E>(call: &mut Call, sink: &mut S) -> Result<(), E>
 where
-    S: Sink,
+    S: BodySink,
     E: From<HttpError> + From<S::Error>,
 {
-    let expected = body.size_hint().exact();
-    let limit = app.max_entry_size();
-    while let Some(data) = incoming::next(app, body).await? {
-        *bytes += data.len() as u64;
-        if let Some(early) = early {
-            early.received(data.len() as u64);
-        }
-        if *bytes > limit {
-            return Err(HttpError::too_large(*bytes, limit).into());
+    let expected = call.body.length();
+    let limit = call.app.max_entry_size();
+    while let Some(data) = call.body.next(&call.app).await? {
+        let received = call.body.received();
+        if received > limit {
+            return Err(HttpError::too_large(received, limit).into());
         }
         sink.write(data).await?;
     }
-    if expected.is_some_and(|expected| expected != *bytes) {
+    if expected.is_some_and(|expected| expected != call.body.received()) {
         return Err(incoming::truncated().into());
     }
     Ok(())

@@ -4,13 +4,21 @@ use axum::body::Body;
 use http::request::Parts;
 use http_body::Body as _;
 
-use super::receive::{Received, pour};
+use super::receive::BodySink as Sink;
 use crate::cache::actions::{Place, UploadId};
 use crate::protocol::app::App;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming;
 use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::Early;
+
+/// What came of a write, and how many bytes of the body were taken.
+pub(crate) struct Received<T, E> {
+    /// Bytes of the body that arrived.
+    pub(crate) bytes: u64,
+    /// The stored entry, or why there is none.
+    pub(crate) result: Result<T, E>,
+}
 
 /// Takes the body of a request into an upload, `length` bytes if the client says how many in another
 /// way than by the framing. The caller of this function has checked that the client may.
@@ -72,4 +80,34 @@ fn check(
         Some(end) if end > limit => Err(HttpError::too_large(end, limit).into()),
         _ => Ok(length),
     }
+}
+
+/// Reads a body to its end, as far as the limits of one request allow, and counts its bytes.
+async fn pour<S, E>(
+    app: &App,
+    sink: &mut S,
+    body: &mut Body,
+    bytes: &mut u64,
+    early: Option<&Early>,
+) -> Result<(), E>
+where
+    S: Sink,
+    E: From<HttpError> + From<S::Error>,
+{
+    let expected = body.size_hint().exact();
+    let limit = app.max_entry_size();
+    while let Some(data) = incoming::next(app, body).await? {
+        *bytes += data.len() as u64;
+        if let Some(early) = early {
+            early.received(data.len() as u64);
+        }
+        if *bytes > limit {
+            return Err(HttpError::too_large(*bytes, limit).into());
+        }
+        sink.write(data).await?;
+    }
+    if expected.is_some_and(|expected| expected != *bytes) {
+        return Err(incoming::truncated().into());
+    }
+    Ok(())
 }

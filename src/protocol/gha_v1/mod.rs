@@ -40,8 +40,8 @@ pub(super) fn frontend() -> Frontend {
     Frontend {
         name: NAME,
         claims: |path| path.after_slashes(ROOT).is_some(),
-        answer: |app, request| Box::pin(answer(app, request)),
-        fault: error::fault,
+        answer: |call| super::call::unported::answer(call, answer),
+        fault: || super::call::unported::split(error::fault(Default::default())).0,
     }
 }
 

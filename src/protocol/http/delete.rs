@@ -2,39 +2,28 @@
 
 use axum::body::Body;
 use http::StatusCode;
-use http::request::Parts;
 
 use super::entry_name;
 use crate::auth::Identity;
 use crate::error::Class;
-use crate::protocol::app::App;
+use crate::protocol::call::{Call, Reply};
 use crate::protocol::entry::conditions;
-use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::protocol::http_error::{self, HttpError};
+use crate::telemetry::access::Outcome;
 
-pub(super) async fn answer(app: &App, caller: &Identity, parts: &Parts, mut record: RequestRecord) -> Reply {
-    match remove(app, caller, parts).await {
-        Ok(true) => {
-            record.outcome = Outcome::Deleted;
-            Reply::new(StatusCode::NO_CONTENT, Body::empty(), record)
-        }
-        Ok(false) => {
-            record.outcome = Outcome::Miss;
-            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), record)
-        }
-        Err(failure) => failure.into_reply(record),
-    }
-}
-
-async fn remove(app: &App, caller: &Identity, parts: &Parts) -> Result<bool, HttpError> {
-    let name = entry_name(parts)?;
+pub(super) async fn answer(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let name = entry_name(&call.parts)?;
     if !caller.may_write {
         return Err(HttpError::new(
             Class::Forbidden,
             "this token may read, but not delete",
         ));
     }
-    let precondition = conditions::change(&parts.headers)?;
-    Ok(app.cache().delete(&caller.scope, &name, precondition).await?)
+    let precondition = conditions::change(&call.parts.headers)?;
+    let cache = call.app.cache();
+    if !cache.delete(&caller.scope, &name, precondition).await? {
+        return Ok(http_error::not_found(call));
+    }
+    call.record.outcome = Outcome::Deleted;
+    Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()))
 }

@@ -2,25 +2,21 @@
 //! curl, and the few WebDAV verbs that sccache needs.
 
 mod delete;
-
 mod redirect;
 mod webdav;
 mod write;
 
-use axum::body::Body;
-use axum::extract::Request;
-use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use std::pin::Pin;
 
-use super::admit::{Admitted, admit};
-use super::app::App;
+use http::Method;
+use http::request::Parts;
+
+use super::call::{Answered, Call, Reply};
 use super::entry;
-use super::http_error::HttpError;
-use super::reply::Reply;
-use super::{Answer, Frontend};
+use super::http_error::{self, HttpError};
+use super::{Answering, Frontend};
 use crate::cache::EntryName;
 use crate::store::Protocol;
-use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The front-end: takes every path that no other one claims.
 pub(super) fn frontend() -> Frontend {
@@ -28,89 +24,60 @@ pub(super) fn frontend() -> Frontend {
         name: "http",
         claims: |_| true,
         answer,
-        fault: super::http_error::fault,
+        fault: http_error::fault,
     }
 }
 
 /// How logs and metrics name the paths of this front-end.
 const ROUTE: &str = "/{key}";
-const ALLOW: &str = "GET, HEAD, PUT, POST, DELETE, OPTIONS, PROPFIND, MKCOL";
+const METHODS: &str = "GET, HEAD, PUT, POST, DELETE, OPTIONS, PROPFIND, MKCOL";
 
 /// One entry point, because the route is the method: every path is a key.
 ///
 /// Two futures, because their space is set up for every request: that of a read must stay below the
 /// 1 KiB up to which the allocator is quick.
-fn answer(app: App, request: Request) -> Answer {
-    match *request.method() {
-        Method::GET | Method::HEAD => Box::pin(read(app, request)),
-        _ => Box::pin(change(app, request)),
+fn answer(mut call: Call) -> Answering {
+    call.record.route = ROUTE;
+    match call.parts.method {
+        Method::GET | Method::HEAD => answer_read(call),
+        _ => Box::pin(async move {
+            let outcome = change(&mut call).await;
+            call.finish(outcome, HttpError::render)
+        }),
     }
 }
 
-async fn change(app: App, request: Request) -> Reply {
-    let Admitted {
-        caller,
-        parts,
-        body,
-        record,
-    } = match admit(&app, request, "http", ROUTE).await {
-        Ok(admitted) => admitted,
-        Err((failure, record)) => return failure.into_reply(record),
-    };
-    match parts.method {
-        Method::PUT | Method::POST => write::answer(&app, &caller, &parts, body, record).await,
-        Method::DELETE => {
-            app.discard(&parts, body);
-            delete::answer(&app, &caller, &parts, record).await
-        }
-        Method::OPTIONS => webdav::options(record),
-        ref other if other.as_str() == "PROPFIND" => {
-            webdav::propfind(&app, &caller, &parts, body, record).await
-        }
-        ref other if other.as_str() == "MKCOL" => webdav::mkcol(&app, &parts, body, record),
-        _ => not_allowed(&app, &parts, body, record),
+fn answer_read(mut call: Call) -> Pin<Box<impl Future<Output = Answered>>> {
+    Box::pin(async move {
+        let outcome = read(&mut call).await;
+        call.finish(outcome, HttpError::render)
+    })
+}
+
+async fn read(call: &mut Call) -> Result<Reply, HttpError> {
+    let caller = call.caller().await?;
+    let name = entry_name(&call.parts)?;
+    // Boxed: it is rarely configured, and would enlarge the future of every read.
+    if call.app.cache().has_links()
+        && let Some(reply) = Box::pin(redirect::answer(call, &caller, &name)).await
+    {
+        return Ok(reply);
+    }
+    match entry::read(call, &caller, &name).await {
+        Some((reply, _)) => Ok(reply),
+        None => Ok(http_error::not_found(call)),
     }
 }
 
-fn not_allowed(app: &App, parts: &Parts, body: Body, mut record: RequestRecord) -> Reply {
-    app.discard(parts, body);
-    record.outcome = Outcome::Refused;
-    let mut reply = Reply::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        Body::from("method not allowed\n"),
-        record,
-    );
-    reply
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(ALLOW));
-    reply
-}
-
-async fn read(app: App, request: Request) -> Reply {
-    let Admitted {
-        caller,
-        parts,
-        body: _,
-        record,
-    } = match admit(&app, request, "http", ROUTE).await {
-        Ok(admitted) => admitted,
-        Err((failure, record)) => return failure.into_reply(record),
-    };
-    let name = match entry_name(&parts) {
-        Ok(name) => name,
-        Err(failure) => return failure.into_reply(record),
-    };
-    let record = match app.cache().has_links() {
-        // Boxed: it is rarely configured, and would enlarge the future of every read.
-        true => match Box::pin(redirect::answer(&app, &caller, &name, &parts, record)).await {
-            Ok(reply) => return reply,
-            Err(record) => record,
-        },
-        false => record,
-    };
-    match entry::read(&app, &caller, &name, &parts, record).await {
-        Ok((reply, _)) => reply,
-        Err(record) => Reply::new(StatusCode::NOT_FOUND, "not found\n", record),
+async fn change(call: &mut Call) -> Result<Reply, HttpError> {
+    let caller = call.caller().await?;
+    match call.parts.method {
+        Method::PUT | Method::POST => write::answer(call, &caller).await,
+        Method::DELETE => delete::answer(call, &caller).await,
+        Method::OPTIONS => Ok(webdav::options(call)),
+        ref other if other.as_str() == "PROPFIND" => webdav::propfind(call, &caller).await,
+        ref other if other.as_str() == "MKCOL" => Ok(webdav::mkcol(call)),
+        _ => Ok(http_error::method_not_allowed(call, METHODS)),
     }
 }
 
@@ -118,4 +85,19 @@ async fn read(app: App, request: Request) -> Reply {
 fn entry_name(parts: &Parts) -> Result<EntryName, HttpError> {
     let key = super::key::decode(parts)?;
     EntryName::new(Protocol::Http, key).ok_or_else(super::key::out_of_range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<F>(_: fn(Call) -> Pin<Box<F>>) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_read_stays_below_what_the_allocator_is_quick_with() {
+        let size = future_size(answer_read);
+        assert!(size <= 1024, "{size}");
+    }
 }

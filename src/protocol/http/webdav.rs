@@ -4,80 +4,56 @@
 //! eleven requests for each write, or makes the cache read-only.
 
 use axum::body::Body;
-use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
-use super::{ALLOW, entry_name};
+use super::{METHODS, entry_name};
 use crate::auth::Identity;
-use crate::protocol::app::App;
-use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
+use crate::protocol::call::{Call, Reply};
+use crate::protocol::http_error::{self, HttpError};
 use crate::protocol::{entry, key};
-use crate::store::Meta;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::telemetry::access::Outcome;
 
 /// Required by the parser of opendal; entries carry no date that a client may rely on.
 const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 
 /// Describes the resource itself, whatever `Depth` says: there are no listings.
-pub(super) async fn propfind(
-    app: &App,
-    caller: &Identity,
-    parts: &Parts,
-    body: Body,
-    mut record: RequestRecord,
-) -> Reply {
-    app.discard(parts, body);
-    record.outcome = Outcome::Control;
-    record.route = "PROPFIND /{key}";
-    let path = parts.uri.path();
-    if path != "/"
-        && let Err(failure) = key::decode(parts)
-    {
-        return failure.into_reply(record);
+pub(super) async fn propfind(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    call.record.outcome = Outcome::Control;
+    call.record.route = "PROPFIND /{key}";
+    let path = call.parts.uri.path();
+    if path != "/" {
+        key::decode(&call.parts)?;
     }
     if path.ends_with('/') {
-        return multistatus(path, "<D:resourcetype><D:collection/></D:resourcetype>", record);
+        return Ok(multistatus(
+            path,
+            "<D:resourcetype><D:collection/></D:resourcetype>",
+        ));
     }
-    match file(app, caller, parts).await {
-        Ok(Some(meta)) => {
-            let properties = format!(
-                "<D:getcontentlength>{}</D:getcontentlength><D:getetag>\"{}\"</D:getetag><D:resourcetype/>",
-                meta.size,
-                meta.etag.as_str()
-            );
-            multistatus(path, &properties, record)
-        }
-        Ok(None) => {
-            record.outcome = Outcome::Miss;
-            Reply::new(StatusCode::NOT_FOUND, Body::from("not found\n"), record)
-        }
-        Err(failure) => failure.into_reply(record),
-    }
-}
-
-async fn file(
-    app: &App,
-    caller: &Identity,
-    parts: &Parts,
-) -> Result<Option<std::sync::Arc<Meta>>, HttpError> {
-    let name = entry_name(parts)?;
-    Ok(entry::head(app, caller, &name).await)
+    let name = entry_name(&call.parts)?;
+    let Some(meta) = entry::head(&call.app, caller, &name).await else {
+        return Ok(http_error::not_found(call));
+    };
+    let properties = format!(
+        "<D:getcontentlength>{}</D:getcontentlength><D:getetag>\"{}\"</D:getetag><D:resourcetype/>",
+        meta.size,
+        meta.etag.as_str()
+    );
+    Ok(multistatus(call.parts.uri.path(), &properties))
 }
 
 /// Folders need no state: every one exists.
-pub(super) fn mkcol(app: &App, parts: &Parts, body: Body, mut record: RequestRecord) -> Reply {
-    app.discard(parts, body);
-    record.outcome = Outcome::Control;
-    record.route = "MKCOL /{key}";
-    Reply::new(StatusCode::CREATED, Body::empty(), record)
+pub(super) fn mkcol(call: &mut Call) -> Reply {
+    call.record.outcome = Outcome::Control;
+    call.record.route = "MKCOL /{key}";
+    Reply::new(StatusCode::CREATED, Body::empty())
 }
 
-pub(super) fn options(mut record: RequestRecord) -> Reply {
-    record.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, Body::empty(), record);
+pub(super) fn options(call: &mut Call) -> Reply {
+    call.record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::OK, Body::empty());
     let headers = reply.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
+    headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
     headers.insert("dav", HeaderValue::from_static("1"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -86,14 +62,14 @@ pub(super) fn options(mut record: RequestRecord) -> Reply {
     reply
 }
 
-fn multistatus(path: &str, properties: &str, record: RequestRecord) -> Reply {
+fn multistatus(path: &str, properties: &str) -> Reply {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>{}</D:href>\
          <D:propstat><D:prop><D:getlastmodified>{EPOCH}</D:getlastmodified>{properties}</D:prop>\
          <D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>\n",
         escape(path)
     );
-    let mut reply = Reply::new(StatusCode::MULTI_STATUS, Body::from(text), record);
+    let mut reply = Reply::new(StatusCode::MULTI_STATUS, Body::from(text));
     let xml = HeaderValue::from_static("application/xml; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, xml);
     reply

@@ -2,40 +2,20 @@
 
 use axum::body::Body;
 use http::StatusCode;
-use http::request::Parts;
 
 use super::entry_name;
 use crate::auth::Identity;
-use crate::protocol::app::App;
+use crate::protocol::call::{Call, Reply};
 use crate::protocol::entry;
-use crate::protocol::reply::Reply;
+use crate::protocol::http_error::HttpError;
 use crate::store::Metadata;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::telemetry::access::Outcome;
 
-pub(super) async fn answer(
-    app: &App,
-    caller: &Identity,
-    parts: &Parts,
-    body: Body,
-    mut record: RequestRecord,
-) -> Reply {
-    let name = match entry_name(parts) {
-        Ok(name) => name,
-        Err(failure) => {
-            app.discard(parts, body);
-            return failure.into_reply(record);
-        }
-    };
-    let received = entry::receive(app, caller, &name, parts, body, Metadata::default()).await;
-    record.received = received.bytes;
-    match received.result {
-        Ok(meta) => {
-            record.tier = "disk";
-            record.outcome = Outcome::Stored;
-            let mut reply = Reply::new(StatusCode::CREATED, Body::empty(), record);
-            entry::insert_etag(reply.headers_mut(), &meta.etag);
-            reply
-        }
-        Err(failure) => failure.into_reply(record),
-    }
+pub(super) async fn answer(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let name = entry_name(&call.parts)?;
+    let meta = entry::receive(call, caller, &name, Metadata::default()).await?;
+    call.record.outcome = Outcome::Stored;
+    let mut reply = Reply::new(StatusCode::CREATED, Body::empty());
+    entry::insert_etag(reply.headers_mut(), &meta.etag);
+    Ok(reply)
 }

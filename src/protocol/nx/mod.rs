@@ -3,17 +3,13 @@
 //! Nx fails the user's run for every status that it does not know, so storage trouble is "not here"
 //! on a read and "not allowed" on a write, both of which it takes in silence.
 
-use axum::body::Body;
-use axum::extract::Request;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
 
 use super::Frontend;
-use super::admit::{Admitted, admit};
-use super::app::App;
+use super::call::{Call, Reply};
 use super::entry;
-use super::http_error::HttpError;
-use super::reply::Reply;
+use super::http_error::{self, HttpError};
 use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::Class;
@@ -25,75 +21,65 @@ pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "nx",
         claims: |path| path.is_child_of(&["v1", "cache"]),
-        answer: |app, request| Box::pin(answer(app, request)),
-        fault: super::http_error::fault,
-    }
-}
-
-async fn answer(app: App, request: Request) -> Reply {
-    let admitted = admit(&app, request, "nx", "/v1/cache/{hash}").await;
-    let Admitted {
-        caller,
-        parts,
-        body,
-        mut record,
-    } = match admitted {
-        Ok(admitted) => admitted,
-        Err((failure, record)) => return failure.into_reply(record),
-    };
-    let name = match name(&parts) {
-        Ok(name) => name,
-        Err(failure) => {
-            app.discard(&parts, body);
-            return failure.into_reply(record);
-        }
-    };
-    match parts.method {
-        Method::GET | Method::HEAD => match entry::read(&app, &caller, &name, &parts, record).await {
-            Ok((reply, _)) => reply,
-            Err(record) => Reply::new(StatusCode::NOT_FOUND, "not found\n", record),
+        answer: |mut call| {
+            Box::pin(async move {
+                let outcome = handle(&mut call).await;
+                call.finish(outcome, NxError::render)
+            })
         },
-        Method::PUT | Method::POST => write(&app, &caller, &name, &parts, body, record).await,
-        _ => {
-            app.discard(&parts, body);
-            record.outcome = Outcome::Refused;
-            let mut reply = Reply::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n", record);
-            reply
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT, POST"));
-            reply
-        }
+        fault: http_error::fault,
     }
 }
 
-async fn write(
-    app: &App,
-    caller: &Identity,
-    name: &EntryName,
-    parts: &Parts,
-    body: Body,
-    mut record: RequestRecord,
-) -> Reply {
-    let received = entry::receive(app, caller, name, parts, body, Metadata::default()).await;
-    record.received = received.bytes;
-    match received.result {
-        Ok(_) => {
-            record.tier = "disk";
-            record.outcome = Outcome::Stored;
-            Reply::new(StatusCode::OK, "", record)
-        }
-        Err(failure) => {
-            let class = failure.class();
-            let mut reply = failure.into_reply(record);
-            match class {
-                // Of others than Nx.
-                Class::Truncated | Class::Invalid => {}
-                Class::PreconditionFailed => reply.set_status(StatusCode::CONFLICT),
-                // Not stored for any other reason: the status that Nx takes in silence.
-                _ => reply.set_status(StatusCode::FORBIDDEN),
-            }
-            reply
-        }
+async fn handle(call: &mut Call) -> Result<Reply, NxError> {
+    call.record.route = "/v1/cache/{hash}";
+    let caller = call.caller().await?;
+    let name = name(&call.parts)?;
+    match call.parts.method {
+        Method::GET | Method::HEAD => match entry::read(call, &caller, &name).await {
+            Some((reply, _)) => Ok(reply),
+            None => Ok(http_error::not_found(call)),
+        },
+        Method::PUT | Method::POST => write(call, &caller, &name).await.map_err(NxError::not_stored),
+        _ => Ok(http_error::method_not_allowed(call, "GET, HEAD, PUT, POST")),
+    }
+}
+
+async fn write(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<Reply, HttpError> {
+    entry::receive(call, caller, name, Metadata::default()).await?;
+    call.record.outcome = Outcome::Stored;
+    Ok(Reply::new(StatusCode::OK, ""))
+}
+
+/// An error with the status that lets a run of Nx go on.
+struct NxError {
+    error: HttpError,
+    status: StatusCode,
+}
+
+impl NxError {
+    fn not_stored(error: HttpError) -> Self {
+        let status = match error.class() {
+            // Of others than Nx.
+            Class::Truncated | Class::Invalid => error.status(),
+            Class::PreconditionFailed => StatusCode::CONFLICT,
+            // Not stored for any other reason: the status that Nx takes in silence.
+            _ => StatusCode::FORBIDDEN,
+        };
+        Self { error, status }
+    }
+
+    fn render(self, record: &mut RequestRecord) -> Reply {
+        let mut reply = self.error.render(record);
+        reply.set_status(self.status);
+        reply
+    }
+}
+
+impl From<HttpError> for NxError {
+    fn from(error: HttpError) -> Self {
+        let status = error.status();
+        Self { error, status }
     }
 }
 

@@ -6,15 +6,14 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{ROOT, error};
+use super::ROOT;
+use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::Class;
-use crate::protocol::admit::Admitted;
-use crate::protocol::app::App;
+use crate::protocol::call::{Call, Reply};
 use crate::protocol::entry;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::path::DecodedPath;
-use crate::protocol::reply::Reply;
 use crate::store::{Metadata, Protocol};
 use crate::telemetry::access::Outcome;
 
@@ -27,53 +26,25 @@ pub(super) const HEADERS: [&str; 4] = [
     "x-artifact-dirty-hash",
 ];
 
-pub(super) async fn read(app: &App, admitted: Admitted) -> Reply {
-    let Admitted {
-        caller,
-        parts,
-        record,
-        ..
-    } = admitted;
-    let name = match name_of(&parts) {
-        Ok(name) => name,
-        Err(failure) => return error::respond(failure, record),
-    };
-    let (mut reply, meta) = match entry::read(app, &caller, &name, &parts, record).await {
-        Ok(found) => found,
-        Err(record) => return Reply::new(StatusCode::NOT_FOUND, Body::empty(), record),
+pub(super) async fn read(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let name = name_of(&call.parts)?;
+    let Some((mut reply, meta)) = entry::read(call, caller, &name).await else {
+        return Ok(Reply::new(StatusCode::NOT_FOUND, Body::empty()));
     };
     for (name, value) in meta.metadata.iter() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
             reply.headers_mut().insert(name, value);
         }
     }
-    reply
+    Ok(reply)
 }
 
-pub(super) async fn write(app: &App, admitted: Admitted) -> Reply {
-    let Admitted {
-        caller,
-        parts,
-        body,
-        mut record,
-    } = admitted;
-    let (name, metadata) = match name_of(&parts).and_then(|name| Ok((name, metadata(&parts)?))) {
-        Ok(both) => both,
-        Err(failure) => {
-            app.discard(&parts, body);
-            return error::respond(failure, record);
-        }
-    };
-    let received = entry::receive(app, &caller, &name, &parts, body, metadata).await;
-    record.received = received.bytes;
-    match received.result {
-        Ok(_) => {
-            record.tier = "disk";
-            record.outcome = Outcome::Stored;
-            Reply::new(StatusCode::ACCEPTED, Body::from("{\"urls\":[]}"), record)
-        }
-        Err(failure) => error::respond(failure, record),
-    }
+pub(super) async fn write(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let name = name_of(&call.parts)?;
+    let metadata = metadata(&call.parts)?;
+    entry::receive(call, caller, &name, metadata).await?;
+    call.record.outcome = Outcome::Stored;
+    Ok(Reply::new(StatusCode::ACCEPTED, "{\"urls\":[]}"))
 }
 
 fn metadata(parts: &Parts) -> Result<Metadata, HttpError> {
@@ -108,7 +79,7 @@ pub(super) fn name(parts: &Parts, hash: &[u8]) -> Result<EntryName, HttpError> {
 
 /// `teamId` if it is there, else `slug`: turbo sends the one that it was configured with.
 fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
-    const MOST: usize = 256;
+    const MAX_BYTES: usize = 256;
     let query = parts.uri.query().unwrap_or_default();
     let value = |name: &str| {
         url::form_urlencoded::parse(query.as_bytes())
@@ -120,7 +91,7 @@ fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
         (None, Some(slug)) => format!("slug:{slug}"),
         (None, None) => String::new(),
     };
-    if team.len() > MOST {
+    if team.len() > MAX_BYTES {
         return Err(invalid("the name of the team is too long"));
     }
     Ok(team.into())

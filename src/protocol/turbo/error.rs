@@ -5,13 +5,13 @@ use http::{HeaderValue, header};
 use serde_json::json;
 
 use crate::error::Class;
+use crate::protocol::call::Reply;
 use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
 use crate::telemetry::access::RequestRecord;
 
-pub(super) fn respond(failure: HttpError, record: RequestRecord) -> Reply {
-    let text = json!({"error": {"code": code(failure.class()), "message": failure.public()}}).to_string();
-    let mut reply = failure.into_reply(record);
+pub(super) fn render(error: HttpError, record: &mut RequestRecord) -> Reply {
+    let text = json!({"error": {"code": code(error.class()), "message": error.public()}}).to_string();
+    let mut reply = error.render(record);
     *reply.response.body_mut() = Body::from(text);
     reply
         .headers_mut()

@@ -8,65 +8,66 @@ mod error;
 mod query;
 
 use axum::body::Body;
-use axum::extract::Request;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Frontend;
-use super::admit::{Admitted, admit};
-use super::app::App;
-use super::http_error::HttpError;
+use super::call::{Call, Reply};
+use super::http_error::{self, HttpError};
 use super::path::DecodedPath;
-use super::reply::Reply;
 use crate::error::Class;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::telemetry::access::Outcome;
 
 const ROOT: &[&str] = &["v8", "artifacts"];
+
+/// How logs and metrics name the paths.
+const ARTIFACTS: &str = "/v8/artifacts";
+const STATUS: &str = "/v8/artifacts/status";
+const EVENTS: &str = "/v8/artifacts/events";
+const ARTIFACT: &str = "/v8/artifacts/{hash}";
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "turbo",
         claims: |path| path.after(ROOT) == Some(None) || path.is_child_of(ROOT),
-        answer: |app, request| Box::pin(answer(app, request)),
-        fault: super::http_error::fault,
+        answer: |mut call| {
+            Box::pin(async move {
+                let outcome = handle(&mut call).await;
+                call.finish(outcome, error::render)
+            })
+        },
+        fault: http_error::fault,
     }
 }
 
-async fn answer(app: App, request: Request) -> Reply {
-    let path = DecodedPath::of(request.uri());
-    let child = path.after(ROOT).flatten().map(<[u8]>::to_vec);
-    let route = match child.as_deref() {
-        None => "/v8/artifacts",
-        Some(b"status") => "/v8/artifacts/status",
-        Some(b"events") => "/v8/artifacts/events",
-        Some(_) => "/v8/artifacts/{hash}",
-    };
-    let admitted = match admit(&app, request, "turbo", route).await {
-        Ok(admitted) => admitted,
-        Err((failure, record)) => return error::respond(failure, record),
-    };
-    match (route, &admitted.parts.method) {
-        (_, &Method::OPTIONS) => preflight(admitted),
-        ("/v8/artifacts/status", &Method::GET | &Method::HEAD) => {
-            json(r#"{"status":"enabled"}"#.into(), admitted.record)
-        }
-        ("/v8/artifacts/events", &Method::POST) => {
-            app.discard(&admitted.parts, admitted.body);
-            json("{}".into(), admitted.record)
-        }
-        ("/v8/artifacts", &Method::POST) => Box::pin(query::answer(&app, admitted)).await,
-        ("/v8/artifacts/{hash}", &Method::GET | &Method::HEAD) => artifacts::read(&app, admitted).await,
-        ("/v8/artifacts/{hash}", &Method::PUT | &Method::POST) => {
-            Box::pin(artifacts::write(&app, admitted)).await
-        }
-        _ => not_allowed(&app, admitted, route),
+async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
+    let route = route(&DecodedPath::of(&call.parts.uri));
+    call.record.route = route;
+    let caller = call.caller().await?;
+    match (route, &call.parts.method) {
+        (_, &Method::OPTIONS) => Ok(preflight(call)),
+        (STATUS, &Method::GET | &Method::HEAD) => Ok(json(call, r#"{"status":"enabled"}"#)),
+        (EVENTS, &Method::POST) => Ok(json(call, "{}")),
+        (ARTIFACTS, &Method::POST) => Box::pin(query::answer(call, &caller)).await,
+        (ARTIFACT, &Method::GET | &Method::HEAD) => artifacts::read(call, &caller).await,
+        (ARTIFACT, &Method::PUT | &Method::POST) => Box::pin(artifacts::write(call, &caller)).await,
+        _ => Ok(method_not_allowed(call, route)),
+    }
+}
+
+fn route(path: &DecodedPath<'_>) -> &'static str {
+    match path.after(ROOT).flatten() {
+        None => ARTIFACTS,
+        Some(b"status") => STATUS,
+        Some(b"events") => EVENTS,
+        Some(_) => ARTIFACT,
     }
 }
 
 /// Without `Authorization` among the allowed headers turbo drops the token from the real request.
-fn preflight(Admitted { mut record, .. }: Admitted) -> Reply {
-    record.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, Body::empty(), record);
+fn preflight(call: &mut Call) -> Reply {
+    call.record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::OK, Body::empty());
     let headers = reply.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, User-Agent, x-artifact-duration, x-artifact-tag, x-artifact-sha, x-artifact-dirty-hash, x-artifact-client-ci, x-artifact-client-interactive"));
     headers.insert(
@@ -76,27 +77,18 @@ fn preflight(Admitted { mut record, .. }: Admitted) -> Reply {
     reply
 }
 
-fn not_allowed(app: &App, admitted: Admitted, route: &str) -> Reply {
-    let Admitted {
-        parts, body, record, ..
-    } = admitted;
-    app.discard(&parts, body);
-    let mut reply = error::respond(HttpError::new(Class::Invalid, "method not allowed"), record);
-    reply.set_status(StatusCode::METHOD_NOT_ALLOWED);
-    let allowed = match route {
-        "/v8/artifacts/status" => "GET, HEAD, OPTIONS",
-        "/v8/artifacts/{hash}" => "GET, HEAD, PUT, POST, OPTIONS",
+fn method_not_allowed(call: &mut Call, route: &str) -> Reply {
+    let error = HttpError::new(Class::Invalid, "method not allowed");
+    error::render(error, &mut call.record).method_not_allowed(match route {
+        STATUS => "GET, HEAD, OPTIONS",
+        ARTIFACT => "GET, HEAD, PUT, POST, OPTIONS",
         _ => "POST, OPTIONS",
-    };
-    reply
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
-    reply
+    })
 }
 
-fn json(text: String, mut record: RequestRecord) -> Reply {
-    record.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, Body::from(text), record);
+fn json(call: &mut Call, text: impl Into<Body>) -> Reply {
+    call.record.outcome = Outcome::Control;
+    let mut reply = Reply::new(StatusCode::OK, text);
     reply
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

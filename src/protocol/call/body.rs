@@ -1,0 +1,162 @@
+//! The body of a request, piece by piece.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::Call;
+use crate::error::Class;
+use crate::protocol::app::{App, expects_continue};
+use crate::protocol::http_error::HttpError;
+use crate::protocol::incoming::{is_plain, truncated, unknown_coding};
+use crate::telemetry::access::{Early, RequestRecord};
+
+/// The body of a request, as far as it was not read.
+#[derive(Debug)]
+pub struct RequestBody {
+    body: Body,
+    progress: Progress,
+    received: u64,
+    early: Option<Arc<Early>>,
+}
+
+/// How far a body was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Not at all. The client may wait for `100 Continue` before it sends anything.
+    Untouched,
+    /// Something was asked for, so the client is sending.
+    Begun,
+    /// To its end, or until it broke.
+    Ended,
+}
+
+impl RequestBody {
+    pub(super) fn new(body: Body, early: Option<Arc<Early>>) -> Self {
+        let progress = match body.is_end_stream() {
+            true => Progress::Ended,
+            false => Progress::Untouched,
+        };
+        Self {
+            body,
+            progress,
+            received: 0,
+            early,
+        }
+    }
+
+    /// The length that the client announced.
+    pub fn length(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_ended(&self) -> bool {
+        self.progress == Progress::Ended
+    }
+
+    /// How many bytes were read.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes the body away, for whoever passes it on while it arrives. The bytes that are read from then on
+    /// are counted there.
+    pub fn take(&mut self) -> Self {
+        let early = self.early.clone();
+        std::mem::replace(self, Self::new(Body::empty(), early))
+    }
+
+    /// The next bytes; `None` at the proper end of the body.
+    ///
+    /// # Errors
+    /// The client paused for too long, or left.
+    pub async fn next(&mut self, app: &App) -> Result<Option<Bytes>, HttpError> {
+        if self.is_ended() {
+            return Ok(None);
+        }
+        self.progress = Progress::Begun;
+        loop {
+            let frame = tokio::time::timeout(app.limits().body_idle_timeout, self.body.frame()).await;
+            let frame =
+                frame.map_err(|_| HttpError::new(Class::Timeout, "the body did not arrive in time"))?;
+            let Some(Ok(frame)) = frame else {
+                self.progress = Progress::Ended;
+                return match frame {
+                    None => Ok(None),
+                    Some(_) => Err(truncated()),
+                };
+            };
+            if let Ok(data) = frame.into_data() {
+                self.count(data.len() as u64);
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.received += bytes;
+        if let Some(early) = &self.early {
+            early.received(bytes);
+        }
+    }
+
+    pub(super) fn note_early(&self, record: &RequestRecord) {
+        if let Some(early) = &self.early {
+            early.admitted(record);
+        }
+    }
+
+    /// Reads and drops what the client still sends. The body of a client that waits for `100 Continue` is not
+    /// touched: it has sent nothing.
+    pub(super) fn discard(self, app: &App, headers: &HeaderMap) {
+        match self.progress {
+            Progress::Ended => {}
+            Progress::Untouched if expects_continue(headers) => {}
+            Progress::Untouched | Progress::Begun => app.discard_begun(self.body),
+        }
+    }
+
+    /// For the front-ends that are not moved yet.
+    pub(super) fn into_parts(self) -> (Body, Option<Arc<Early>>) {
+        (self.body, self.early)
+    }
+}
+
+impl Call {
+    /// The whole of a body that says what to do, of at most `max` bytes. Refused before it is touched if it
+    /// announces more.
+    ///
+    /// # Errors
+    /// As [`RequestBody::next`], and if the body is too long, or framed in a way that is not undone here.
+    pub async fn small_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
+        if !is_plain(&self.parts.headers) {
+            return Err(unknown_coding());
+        }
+        if self.body.length().is_some_and(|length| length > max as u64) {
+            return Err(too_long(max));
+        }
+        let Some(first) = self.body.next(&self.app).await? else {
+            return Ok(Bytes::new());
+        };
+        let mut whole = BytesMut::from(first);
+        while whole.len() <= max {
+            match self.body.next(&self.app).await? {
+                Some(data) => whole.extend_from_slice(&data),
+                None => return Ok(whole.freeze()),
+            }
+        }
+        Err(too_long(max))
+    }
+}
+
+fn too_long(max: usize) -> HttpError {
+    HttpError::new(
+        Class::TooLarge,
+        format!("the body of this request may have {max} bytes at most"),
+    )
+}

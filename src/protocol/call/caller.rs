@@ -1,0 +1,49 @@
+//! Who is asking.
+
+use std::sync::Arc;
+
+use super::Call;
+use crate::auth::Identity;
+use crate::protocol::admit::Bearer;
+use crate::protocol::http_error::HttpError;
+
+impl Call {
+    /// The caller by its token. Comes before anything else is looked at, so that nobody without a token can
+    /// probe.
+    ///
+    /// # Errors
+    /// The caller is not known, or the request is one that no front-end could understand.
+    pub async fn caller(&mut self) -> Result<Arc<Identity>, HttpError> {
+        let caller = self.app.caller(&self.parts.headers).await?;
+        self.name(&caller);
+        self.note_early();
+        self.check_target()?;
+        Ok(caller)
+    }
+
+    /// [`Call::caller`] for the requests that go on with an upload: a save can outlive its token, so one that
+    /// has expired is let in as far as it has begun the same upload.
+    ///
+    /// # Errors
+    /// As [`Call::caller`].
+    pub async fn upload_auth(&mut self) -> Result<Bearer, HttpError> {
+        let bearer = match self.app.caller(&self.parts.headers).await {
+            Ok(caller) => {
+                self.name(&caller);
+                Bearer::Caller(caller)
+            }
+            Err(error) => match self.app.late_caller(&self.parts.headers, &error) {
+                Some(token) => Bearer::Late(token),
+                None => return Err(error.into()),
+            },
+        };
+        self.note_early();
+        self.check_target()?;
+        Ok(bearer)
+    }
+
+    fn name(&mut self, caller: &Identity) {
+        self.record.issuer = Some(Arc::clone(&caller.issuer));
+        self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));
+    }
+}

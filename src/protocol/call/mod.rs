@@ -1,0 +1,175 @@
+//! One request on its way through a front-end.
+//!
+//! A front-end handles a [`Call`] in a function that is linear and uses `?`, and hands what came of it to
+//! [`Call::finish`]. Nothing else makes an [`Answered`], so no early return forgets the record of the
+//! request or the rest of its body.
+
+mod body;
+mod caller;
+mod reply;
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::request::Parts;
+
+use super::app::App;
+use super::http_error::HttpError;
+use super::key;
+use crate::telemetry::access::{Early, Outcome, RequestRecord};
+
+pub use body::RequestBody;
+pub use reply::Reply;
+
+/// A request, and what is known about it so far.
+pub struct Call {
+    /// What front-ends work with.
+    pub app: App,
+    /// The head of the request.
+    pub parts: Parts,
+    /// Its body, as far as it was not read.
+    pub body: RequestBody,
+    /// What goes into the log and the metrics.
+    pub record: RequestRecord,
+}
+
+/// A request that was answered: what the client gets, and what only this server is to know.
+#[derive(Debug)]
+pub struct Answered {
+    reply: Reply,
+    record: RequestRecord,
+}
+
+impl Call {
+    /// The request of a client, for the front-end with this name.
+    pub(super) fn begin(app: App, request: Request, protocol: &'static str) -> Self {
+        let (mut parts, body) = request.into_parts();
+        let early = parts.extensions.remove::<Arc<Early>>();
+        Self {
+            app,
+            parts,
+            body: RequestBody::new(body, early),
+            record: RequestRecord {
+                protocol,
+                ..RequestRecord::default()
+            },
+        }
+    }
+
+    /// Refuses a request that no front-end could understand.
+    ///
+    /// # Errors
+    /// It names no server or several, or its target is not a path.
+    pub fn check_target(&self) -> Result<(), HttpError> {
+        key::host(&self.parts)?;
+        key::path(&self.parts).map(|_| ())
+    }
+
+    /// Notes who is asking for what, for the record of a request that is cut off before its answer. The first
+    /// note counts.
+    pub fn note_early(&self) {
+        self.body.note_early(&self.record);
+    }
+
+    /// The end of every request: renders an error, completes the record, and discards what the client still
+    /// sends.
+    pub fn finish<E>(
+        mut self,
+        outcome: Result<Reply, E>,
+        render: impl FnOnce(E, &mut RequestRecord) -> Reply,
+    ) -> Answered {
+        let reply = match outcome {
+            Ok(reply) => reply,
+            Err(error) => render(error, &mut self.record),
+        };
+        self.record.received += self.body.received();
+        self.body.discard(&self.app, &self.parts.headers);
+        Answered {
+            reply,
+            record: self.record,
+        }
+    }
+}
+
+impl Answered {
+    /// The answer to a request that our own code failed; `error` is for the operator.
+    pub(super) fn failed(protocol: &'static str, reply: Reply, error: &'static str) -> Self {
+        let record = RequestRecord {
+            protocol,
+            outcome: Outcome::Failed,
+            error: Some(error.into()),
+            ..RequestRecord::default()
+        };
+        Self { reply, record }
+    }
+
+    /// What goes to the client, and what to the record.
+    pub fn into_parts(self) -> (Reply, RequestRecord) {
+        (self.reply, self.record)
+    }
+}
+
+/// For the front-ends that are not moved yet.
+pub(super) mod unported {
+    use super::{Answered, Call, Reply};
+    use crate::protocol::Answering;
+    use crate::protocol::app::App;
+    use crate::protocol::reply;
+    use crate::telemetry::access::RequestRecord;
+    use axum::extract::Request;
+
+    pub(in crate::protocol) fn answer<F>(call: Call, answer: fn(App, Request) -> F) -> Answering
+    where
+        F: Future<Output = reply::Reply> + Send + 'static,
+    {
+        let Call {
+            app, mut parts, body, ..
+        } = call;
+        let (body, early) = body.into_parts();
+        parts.extensions.extend(
+            early
+                .map(|early| {
+                    let mut extensions = http::Extensions::new();
+                    extensions.insert(early);
+                    extensions
+                })
+                .unwrap_or_default(),
+        );
+        let reply = answer(app, Request::from_parts(parts, body));
+        Box::pin(async move {
+            let (reply, record) = split(reply.await);
+            Answered { reply, record }
+        })
+    }
+
+    pub(in crate::protocol) fn split(reply: reply::Reply) -> (Reply, RequestRecord) {
+        let reply::Reply {
+            response,
+            file,
+            named,
+            record,
+        } = reply;
+        (
+            Reply {
+                response,
+                file,
+                id_header: named,
+            },
+            record,
+        )
+    }
+
+    pub(in crate::protocol) fn join(reply: Reply, record: RequestRecord) -> reply::Reply {
+        let Reply {
+            response,
+            file,
+            id_header,
+        } = reply;
+        reply::Reply {
+            response,
+            file,
+            named: id_header,
+            record,
+        }
+    }
+}
