@@ -4,6 +4,7 @@ mod conditions;
 mod connection;
 mod credentials;
 mod framing;
+mod frontends;
 mod gha;
 mod keys;
 mod nx;
