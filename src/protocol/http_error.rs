@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
-use super::call::{Call, Reply};
+use super::call::Reply;
 use crate::auth;
 use crate::cache::actions;
 use crate::error::{Class, Classify, chain};
@@ -143,14 +143,14 @@ impl HttpError {
 }
 
 /// The answer to a miss.
-pub(super) fn not_found(call: &mut Call) -> Reply {
-    call.record.outcome = Outcome::Miss;
+pub(super) fn not_found(record: &mut RequestRecord) -> Reply {
+    record.outcome = Outcome::Miss;
     Reply::new(StatusCode::NOT_FOUND, "not found\n")
 }
 
 /// The answer to a method that a path does not have, beside those that it has.
-pub(super) fn method_not_allowed(call: &mut Call, methods: &'static str) -> Reply {
-    call.record.outcome = Outcome::Refused;
+pub(super) fn method_not_allowed(record: &mut RequestRecord, methods: &'static str) -> Reply {
+    record.outcome = Outcome::Refused;
     Reply::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n").method_not_allowed(methods)
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn answer(call: &mut Call, caller: &Identity) -> Result<Reply, 
     let precondition = conditions::change(&call.parts.headers)?;
     let cache = call.app.cache();
     if !cache.delete(&caller.scope, &name, precondition).await? {
-        return Ok(http_error::not_found(call));
+        return Ok(http_error::not_found(&mut call.record));
     }
     call.record.outcome = Outcome::Deleted;
     Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()))

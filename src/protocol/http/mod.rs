@@ -65,7 +65,7 @@ async fn read(call: &mut Call) -> Result<Reply, HttpError> {
     }
     match entry::read(call, &caller, &name).await {
         Some((reply, _)) => Ok(reply),
-        None => Ok(http_error::not_found(call)),
+        None => Ok(http_error::not_found(&mut call.record)),
     }
 }
 
@@ -77,7 +77,7 @@ async fn change(call: &mut Call) -> Result<Reply, HttpError> {
         Method::OPTIONS => Ok(webdav::options(call)),
         ref other if other.as_str() == "PROPFIND" => webdav::propfind(call, &caller).await,
         ref other if other.as_str() == "MKCOL" => Ok(webdav::mkcol(call)),
-        _ => Ok(http_error::method_not_allowed(call, METHODS)),
+        _ => Ok(http_error::method_not_allowed(&mut call.record, METHODS)),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn propfind(call: &mut Call, caller: &Identity) -> Result<Reply
     }
     let name = entry_name(&call.parts)?;
     let Some(meta) = entry::head(&call.app, caller, &name).await else {
-        return Ok(http_error::not_found(call));
+        return Ok(http_error::not_found(&mut call.record));
     };
     let properties = format!(
         "<D:getcontentlength>{}</D:getcontentlength><D:getetag>\"{}\"</D:getetag><D:resourcetype/>",

@@ -38,10 +38,13 @@ async fn handle(call: &mut Call) -> Result<Reply, NxError> {
     match call.parts.method {
         Method::GET | Method::HEAD => match entry::read(call, &caller, &name).await {
             Some((reply, _)) => Ok(reply),
-            None => Ok(http_error::not_found(call)),
+            None => Ok(http_error::not_found(&mut call.record)),
         },
         Method::PUT | Method::POST => write(call, &caller, &name).await.map_err(NxError::not_stored),
-        _ => Ok(http_error::method_not_allowed(call, "GET, HEAD, PUT, POST")),
+        _ => Ok(http_error::method_not_allowed(
+            &mut call.record,
+            "GET, HEAD, PUT, POST",
+        )),
     }
 }
 
