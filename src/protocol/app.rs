@@ -32,7 +32,10 @@ struct Inner {
 }
 
 /// Bytes of a refused body that are read and dropped, so that the client gets to read the answer.
-pub const DISCARDED: u64 = 16 * 1024 * 1024;
+pub const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a refused body is read and dropped.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one request may take.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +143,6 @@ impl App {
     /// [`App::discard`] for a body of which something was read already, so that the client is sending
     /// whatever it had asked before.
     pub fn discard_begun(&self, body: Body) {
-        const LONGEST: Duration = Duration::from_secs(5);
         if http_body::Body::is_end_stream(&body) {
             return;
         }
@@ -151,14 +153,14 @@ impl App {
                 let mut seen = 0;
                 while let Some(Ok(frame)) = body.frame().await {
                     seen += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if seen > DISCARDED {
+                    if seen > MAX_DISCARDED_BYTES {
                         break;
                     }
                 }
             };
             tokio::select! {
                 // Running out of time is an ordinary end: the connection is closed then.
-                _ = tokio::time::timeout(LONGEST, read_all) => {}
+                _ = tokio::time::timeout(DISCARD_TIMEOUT, read_all) => {}
                 () = stopping.cancelled() => {}
             }
         });

@@ -14,7 +14,7 @@ use hyper::body::{Frame, Incoming};
 use super::connections::{Activity, Connections, Running};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
-use crate::protocol::app::{DISCARDED, expects_continue};
+use crate::protocol::app::{MAX_DISCARDED_BYTES, expects_continue};
 use crate::protocol::call::{Answered, Reply};
 use crate::store::{Content, FileRange, Pieces};
 use crate::sys;
@@ -184,7 +184,7 @@ fn unread(request: &Request<Incoming>) -> Unread {
     }
     // What is read only to be dropped; how long the others are, nobody may know.
     let length = http_body::Body::size_hint(request.body()).exact();
-    let short = length.is_some_and(|length| length <= DISCARDED);
+    let short = length.is_some_and(|length| length <= MAX_DISCARDED_BYTES);
     match request.method().as_str() {
         _ if writes && short => Unread::Never,
         _ if writes => Unread::Refused,

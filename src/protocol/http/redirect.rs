@@ -10,7 +10,7 @@ use crate::telemetry::access::Outcome;
 
 /// Clients that do not follow a redirect of a read, or send their token to wherever it leads. Bazel
 /// (`bazel/<version>`) treats every other status than 200 as a fault of the cache.
-const NEVER: [&str; 2] = ["bazel", "buck"];
+const EXCLUDED_CLIENTS: [&str; 2] = ["bazel", "buck"];
 
 /// A redirect, if there is a link for this request.
 ///
@@ -40,7 +40,7 @@ fn is_excluded(parts: &Parts) -> bool {
     let agent = parts.headers.get(header::USER_AGENT);
     let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let agent = agent.to_ascii_lowercase();
-    NEVER.iter().any(|client| agent.starts_with(client))
+    EXCLUDED_CLIENTS.iter().any(|client| agent.starts_with(client))
 }
 
 fn is_conditional(parts: &Parts) -> bool {

@@ -79,7 +79,7 @@ pub(super) fn name(parts: &Parts, hash: &[u8]) -> Result<EntryName, HttpError> {
 
 /// `teamId` if it is there, else `slug`: turbo sends the one that it was configured with.
 fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
-    const MAX_BYTES: usize = 256;
+    const MAX_TEAM_BYTES: usize = 256;
     let query = parts.uri.query().unwrap_or_default();
     let value = |name: &str| {
         url::form_urlencoded::parse(query.as_bytes())
@@ -91,7 +91,7 @@ fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
         (None, Some(slug)) => format!("slug:{slug}"),
         (None, None) => String::new(),
     };
-    if team.len() > MAX_BYTES {
+    if team.len() > MAX_TEAM_BYTES {
         return Err(invalid("the name of the team is too long"));
     }
     Ok(team.into())
