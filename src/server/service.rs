@@ -22,7 +22,7 @@ use crate::telemetry::access::{Exchange, Recorder};
 
 /// Bytes of a piece of a file for HTTP/2. There a client decides how long a piece waits in memory for its window, up to
 /// two of each stream.
-const HTTP2_PIECE: u64 = 32 * 1024;
+const HTTP2_PIECE_BYTES: u64 = 32 * 1024;
 
 /// What the requests of all connections share.
 pub(super) struct Context {
@@ -39,7 +39,7 @@ pub(super) struct Service {
 }
 
 /// A request under way. Small: its space is set up for every request.
-struct Asked {
+struct ActiveRequest {
     context: Arc<Context>,
     outbox: Outbox,
     running: Running,
@@ -47,18 +47,18 @@ struct Asked {
     http1: bool,
     head: bool,
     sends_body: bool,
-    unread: Unread,
+    unread: UnreadBody,
 }
 
 /// When the body of a request is not read to its end: hyper closes the connection then, and the client must be
 /// told (RFC 9112, section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unread {
-    /// It is, or there is none.
+enum UnreadBody {
+    /// The body is read to its end, or there is none.
     Never,
     /// If the request is refused.
-    Refused,
-    /// Whatever the answer is: nobody reads it.
+    WhenRefused,
+    /// The front-end does not read this body, on success either.
     Always,
 }
 
@@ -68,14 +68,14 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let asked = self.begin(&mut request);
-        let reply = self.context.dispatch.answer(request.map(body));
-        Box::pin(async move { Ok(asked.respond(reply.await)) })
+        let active = self.begin(&mut request);
+        let answer = self.context.dispatch.answer(request.map(request_body));
+        Box::pin(async move { Ok(active.respond(answer.await)) })
     }
 }
 
 impl Service {
-    fn begin(&self, request: &mut Request<Incoming>) -> Asked {
+    fn begin(&self, request: &mut Request<Incoming>) -> ActiveRequest {
         let running = self.activity.begin();
         let http1 = request.version() < Version::HTTP_2;
         if !http1 {
@@ -88,7 +88,7 @@ impl Service {
         if sends_body {
             request.extensions_mut().insert(exchange.early());
         }
-        Asked {
+        ActiveRequest {
             context: Arc::clone(&self.context),
             outbox: self.outbox.clone(),
             running,
@@ -99,13 +99,13 @@ impl Service {
             unread: if sends_body {
                 unread(request)
             } else {
-                Unread::Never
+                UnreadBody::Never
             },
         }
     }
 }
 
-impl Asked {
+impl ActiveRequest {
     fn respond(mut self, answered: Answered) -> Response<WireBody> {
         let (reply, record) = answered.into_parts();
         let Reply {
@@ -116,10 +116,10 @@ impl Asked {
         let (mut parts, body) = response.into_parts();
         let refused = !parts.status.is_success();
         let left = match self.unread {
-            Unread::Always => true,
-            Unread::Refused => refused,
+            UnreadBody::Always => true,
+            UnreadBody::WhenRefused => refused,
             // The body did not come.
-            Unread::Never => parts.status == StatusCode::REQUEST_TIMEOUT,
+            UnreadBody::Never => parts.status == StatusCode::REQUEST_TIMEOUT,
         };
         self.outbox.linger(self.sends_body && (refused || left));
         if self.http1 && (left || self.context.connections.is_draining()) {
@@ -128,7 +128,7 @@ impl Asked {
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if parts.status.is_client_error() || parts.status.is_server_error() {
-            add_id(&mut parts.headers, &NAME, &self.exchange);
+            add_id(&mut parts.headers, &REQUEST_ID, &self.exchange);
         }
         if let Some(name) = id_header {
             add_id(&mut parts.headers, name, &self.exchange);
@@ -164,11 +164,11 @@ impl Asked {
                 WireBody::file(part, self.outbox, exchange, running)
             }
             Some(part) if self.http1 => {
-                WireBody::routed(body_of(Content::File(part).pieces()), exchange, running)
+                WireBody::routed(stream_of(Content::File(part).pieces()), exchange, running)
             }
             Some(part) => {
-                let pieces = Content::File(part).pieces().of(HTTP2_PIECE);
-                WireBody::multiplexed(body_of(pieces), exchange, running)
+                let pieces = Content::File(part).pieces().of(HTTP2_PIECE_BYTES);
+                WireBody::multiplexed(stream_of(pieces), exchange, running)
             }
             None if self.http1 => WireBody::routed(body, exchange, running),
             None => WireBody::multiplexed(body, exchange, running),
@@ -177,24 +177,24 @@ impl Asked {
 }
 
 /// What becomes of the body of `request`, which has one.
-fn unread(request: &Request<Incoming>) -> Unread {
+fn unread(request: &Request<Incoming>) -> UnreadBody {
     let writes = [Method::PUT, Method::POST, Method::PATCH].contains(request.method());
     if expects_continue(request.headers()) {
-        return if writes { Unread::Refused } else { Unread::Always };
+        return if writes { UnreadBody::WhenRefused } else { UnreadBody::Always };
     }
-    // What is read only to be dropped; how long the others are, nobody may know.
+    // Whether a body is short enough to be read and dropped. The length of a chunked one is not known.
     let length = http_body::Body::size_hint(request.body()).exact();
     let short = length.is_some_and(|length| length <= MAX_DISCARDED_BYTES);
     match request.method().as_str() {
-        _ if writes && short => Unread::Never,
-        _ if writes => Unread::Refused,
-        "PROPFIND" | "DELETE" if short => Unread::Never,
-        _ => Unread::Always,
+        _ if writes && short => UnreadBody::Never,
+        _ if writes => UnreadBody::WhenRefused,
+        "PROPFIND" | "DELETE" if short => UnreadBody::Never,
+        _ => UnreadBody::Always,
     }
 }
 
 /// Most requests have no body; an empty one needs no room of its own.
-fn body(incoming: Incoming) -> Body {
+fn request_body(incoming: Incoming) -> Body {
     if http_body::Body::is_end_stream(&incoming) {
         Body::empty()
     } else {
@@ -203,12 +203,12 @@ fn body(incoming: Incoming) -> Body {
 }
 
 /// A file for a transport that cannot send it whole.
-fn body_of(pieces: Pieces) -> Body {
+fn stream_of(pieces: Pieces) -> Body {
     Body::new(StreamBody::new(pieces.map_ok(Frame::data)))
 }
 
 /// The header of errors that names the request.
-static NAME: HeaderName = HeaderName::from_static("x-request-id");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Lets a user name the request to the operator.
 fn add_id(headers: &mut http::HeaderMap, name: &'static HeaderName, exchange: &Exchange) {
