@@ -74,7 +74,7 @@ impl App {
         self.0.limits.store(Arc::new(limits));
     }
 
-    /// Who verifies tokens now.
+    /// The verifier of tokens, as it is configured now.
     pub fn auth(&self) -> Authenticator {
         Authenticator::clone(&self.0.auth.load())
     }
@@ -94,7 +94,7 @@ impl App {
         &self.0.links
     }
 
-    /// The way to those who answer what this server does not.
+    /// The way to other servers.
     pub fn elsewhere(&self) -> &Elsewhere {
         &self.0.elsewhere
     }
@@ -112,10 +112,10 @@ impl App {
             .map_or(capacity, |limit| limit.min(capacity))
     }
 
-    /// Who is asking.
+    /// The caller by the credentials of its request.
     ///
     /// # Errors
-    /// Why the credentials do not name a caller who is allowed to be here.
+    /// The credentials do not name a caller that this server admits.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Identity>, AuthError> {
         let credentials = credentials(headers)?;
         // A guard, not a copy: nothing is shared with the other threads on the way to a hit.

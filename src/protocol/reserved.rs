@@ -1,7 +1,7 @@
 //! Paths below `/_chacha/` that nothing is served at.
 //!
-//! They are no keys: what a later version puts there must never be a plain entry that somebody wrote.
-//! Authentication comes first, as everywhere, so that nobody can probe.
+//! They are no keys: a later version may serve something there, which must never be an entry that a client
+//! wrote. Authentication comes first, as everywhere, so that a client without a token learns nothing.
 
 use http::StatusCode;
 

@@ -64,8 +64,8 @@ impl RequestBody {
         self.received
     }
 
-    /// Takes the body away, for whoever passes it on while it arrives. The bytes that are read from then on
-    /// are counted there.
+    /// Takes the body away, to pass it on while it arrives. Its bytes then no longer count in the record of
+    /// this call.
     pub fn take(&mut self) -> Self {
         let early = self.early.clone();
         std::mem::replace(self, Self::new(Body::empty(), early))

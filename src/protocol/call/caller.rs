@@ -1,4 +1,4 @@
-//! Who is asking.
+//! The caller of a request.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::protocol::admit::Bearer;
 use crate::protocol::http_error::HttpError;
 
 impl Call {
-    /// The caller by its token. Comes before anything else is looked at, so that nobody without a token can
-    /// probe.
+    /// The caller by its token. Comes before anything else is looked at, so that a client without a token learns
+    /// nothing.
     ///
     /// # Errors
-    /// The caller is not known, or the request is one that no front-end could understand.
+    /// The token is not good, or the request is one that no front-end could understand.
     pub async fn caller(&mut self) -> Result<Arc<Identity>, HttpError> {
         let caller = self.app.caller(&self.parts.headers).await?;
         self.name(&caller);

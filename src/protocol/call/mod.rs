@@ -65,8 +65,7 @@ impl Call {
         key::path(&self.parts).map(|_| ())
     }
 
-    /// Notes who is asking for what, for the record of a request that is cut off before its answer. The first
-    /// note counts.
+    /// Keeps a copy of the record, for a request that is cut off before its answer. The first copy counts.
     pub fn note_early(&self) {
         self.body.note_early(&self.record);
     }

@@ -1,5 +1,5 @@
-//! What the servers of one bucket tell each other. The message is its own credential: nobody without the key
-//! of these servers can write one, and no token is looked at.
+//! Notifications between the servers of one bucket. The message is its own credential: only a server with the
+//! key of the bucket can write one, and no token is looked at.
 
 use axum::body::Body;
 use http::{Method, StatusCode};
