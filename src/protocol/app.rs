@@ -18,10 +18,10 @@ use crate::tasks::Tasks;
 
 /// The parts of the server that front-ends work with. Cheap to clone; no globals beside it.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Inner>);
+pub struct App(Arc<AppInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct AppInner {
     cache: Cache,
     actions: Actions,
     auth: ArcSwap<Authenticator>,
@@ -57,7 +57,7 @@ impl App {
         elsewhere: Elsewhere,
         tasks: Tasks,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(AppInner {
             cache,
             actions,
             auth: ArcSwap::from_pointee(auth),

@@ -180,7 +180,11 @@ impl ActiveRequest {
 fn unread(request: &Request<Incoming>) -> UnreadBody {
     let writes = [Method::PUT, Method::POST, Method::PATCH].contains(request.method());
     if expects_continue(request.headers()) {
-        return if writes { UnreadBody::WhenRefused } else { UnreadBody::Always };
+        return if writes {
+            UnreadBody::WhenRefused
+        } else {
+            UnreadBody::Always
+        };
     }
     // Whether a body is short enough to be read and dropped. The length of a chunked one is not known.
     let length = http_body::Body::size_hint(request.body()).exact();

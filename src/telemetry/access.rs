@@ -54,10 +54,10 @@ impl Early {
 
 /// Makes the records of one server. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Recorder(Arc<Shared>);
+pub struct Recorder(Arc<RecorderInner>);
 
 #[derive(Debug)]
-struct Shared {
+struct RecorderInner {
     metrics: Arc<Metrics>,
     log: AccessLog,
     /// Tells the requests of two server processes apart.
@@ -72,7 +72,7 @@ impl Recorder {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
         let process = (seed ^ (u128::from(std::process::id()) << 7)) as u32;
-        Self(Arc::new(Shared {
+        Self(Arc::new(RecorderInner {
             metrics,
             log,
             process,

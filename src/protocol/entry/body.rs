@@ -27,7 +27,7 @@ pub(super) fn respond(status: StatusCode, content: Content, record: &mut Request
                 ..reply
             }
         }
-        far => Reply::new(status, Body::new(Measured::new(far))),
+        streamed => Reply::new(status, Body::new(SizedBody::new(streamed))),
     };
     let headers = reply.headers_mut();
     headers.reserve(6);
@@ -39,12 +39,12 @@ pub(super) fn respond(status: StatusCode, content: Content, record: &mut Request
 }
 
 /// A body that is read as it is sent, and that knows its length.
-struct Measured {
+struct SizedBody {
     pieces: Pieces,
     left: u64,
 }
 
-impl Measured {
+impl SizedBody {
     fn new(content: Content) -> Self {
         Self {
             left: content.len(),
@@ -53,7 +53,7 @@ impl Measured {
     }
 }
 
-impl http_body::Body for Measured {
+impl http_body::Body for SizedBody {
     type Data = Bytes;
     type Error = io::Error;
 

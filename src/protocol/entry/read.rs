@@ -59,7 +59,7 @@ pub fn serve(call: &mut Call, entry: Entry) -> Reply {
         Method::HEAD => Content::Described(content.len()),
         _ => content,
     };
-    weigh(parts, &meta, content, record)
+    answer_conditions(parts, &meta, content, record)
 }
 
 /// For the front-ends that are not moved yet.
@@ -73,7 +73,7 @@ pub(crate) fn serve_unported(
         Method::HEAD => Content::Described(content.len()),
         _ => content,
     };
-    let reply = weigh(parts, &meta, content, &mut record);
+    let reply = answer_conditions(parts, &meta, content, &mut record);
     crate::protocol::call::unported::join(reply, record)
 }
 
@@ -91,7 +91,7 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         })
 }
 
-fn weigh(parts: &Parts, meta: &Meta, content: Content, record: &mut RequestRecord) -> Reply {
+fn answer_conditions(parts: &Parts, meta: &Meta, content: Content, record: &mut RequestRecord) -> Reply {
     let etag = &meta.etag;
     if !conditions::concern(&parts.headers) {
         return whole(etag, content, record);
