@@ -13,7 +13,8 @@
 //! cache
 //! store::tiered
 //! store::{disk, s3, remote_only}    auth
-//! store (trait, key, meta, spool, blocks, budget)
+//! store::follow
+//! store (trait, source, key, meta, spool, blocks, budget)
 //! config, telemetry
 //! sys, tasks, range, error, outbound
 //! ```

@@ -6,14 +6,12 @@
 //! [`crate::store`]'s composition of tiers is built from it; one alone is a [`super::Store`], too.
 
 use std::fmt::Debug;
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use url::Url;
 
+use super::source::EntrySource;
 use super::spool::Checksums;
 use super::{Content, Draft, Meta, Precondition, Result, StoreKey};
 use crate::tasks::Tasks;
@@ -27,38 +25,6 @@ pub struct RemoteEntry {
     pub version: Arc<str>,
 }
 
-/// Bytes in order, as they arrive, in pieces of any length. Ends after the last byte of its range, or with
-/// an error; never early without one. A pause beyond the tier's idle timeout is an error.
-pub type RemoteStream = BoxStream<'static, Result<Bytes>>;
-
-/// An entry that is being read from its beginning.
-pub struct RemoteOpen {
-    /// Which entry, and which version of it.
-    pub entry: RemoteEntry,
-    /// The first bytes of the body.
-    pub front: RemoteStream,
-    /// How many bytes `front` gives: all, or one part of [`ReadPlan::part_size`].
-    pub length: u64,
-}
-
-impl Debug for RemoteOpen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RemoteOpen")
-            .field("entry", &self.entry)
-            .field("length", &self.length)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How a large entry is best read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadPlan {
-    /// Bytes of one range; a multiple of [`Checksums::BLOCK`].
-    pub part_size: u64,
-    /// Ranges at once, at least 1.
-    pub parallel: usize,
-}
-
 /// A far tier.
 #[async_trait]
 pub trait Remote: Debug + Send + Sync + 'static {
@@ -68,18 +34,8 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// [`super::Error::Remote`], also when the object is not the entry that its name says.
     async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>>;
 
-    /// The entry under `key` and its first bytes, with one request for whatever is not larger than a
-    /// part. Returns as soon as the description is known.
-    ///
-    /// # Errors
-    /// As [`Remote::head`].
-    async fn open(&self, key: &StoreKey) -> Result<Option<RemoteOpen>>;
-
-    /// `range` of the body of exactly this version; `range` lies inside of it and is not empty.
-    ///
-    /// # Errors
-    /// As [`Remote::head`], and with [`super::RemoteFault::Changed`] if that version is gone.
-    async fn read(&self, key: &StoreKey, entry: &RemoteEntry, range: Range<u64>) -> Result<RemoteStream>;
+    /// Where the entry under `key` is read from. Asks nobody.
+    fn source(&self, key: &StoreKey) -> Arc<dyn EntrySource>;
 
     /// Sends a whole body. Nothing is visible before [`RemoteUpload::commit`]; dropped before, nothing
     /// stays. `body` can be read as often as it must be.
@@ -125,13 +81,12 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// As [`Remote::head`] and [`Remote::link`].
     async fn link_if_long(&self, key: &StoreKey) -> Result<Option<Url>> {
         match self.head(key).await? {
-            Some(entry) if entry.meta.size > self.plan().part_size => self.link(key, &entry).await,
+            Some(entry) if entry.meta.size > self.source(key).plan().part_size => {
+                self.link(key, &entry).await
+            }
             _ => Ok(None),
         }
     }
-
-    /// How a large entry is best read.
-    fn plan(&self) -> ReadPlan;
 
     /// The largest body in bytes.
     fn capacity(&self) -> u64;

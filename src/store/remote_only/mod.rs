@@ -1,10 +1,9 @@
 //! A far tier alone, without a disk in front of it: every read and every write goes there.
 //!
 //! A body waits in a [`staging`] folder until it is sent. A short entry is read as a whole and checked
-//! before it is answered; a longer one is read as it is sent ([`source`]). Changes of one entry are made one
+//! before it is answered; a longer one is read as it is sent ([`super::follow::stream`]). Changes of one entry are made one
 //! after the other in this process ([`super::locks`]); between processes the far tier decides.
 
-mod source;
 mod staging;
 
 use std::path::Path;
@@ -12,19 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::TryStreamExt;
 use url::Url;
 
-pub(crate) use source::content;
 pub use staging::OpenError;
 
 use self::staging::Staging;
 use super::ahead::{self, Ahead, Turns};
 use super::blocks::{BlockDir, Blocks};
+use super::follow::{Judge, read_whole, stream};
 use super::locks::KeyLocks;
-use super::remote::{Remote, RemoteOpen};
-use super::spool::{Checksums, SpoolDir};
+use super::remote::Remote;
+use super::spool::SpoolDir;
 use super::{Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey};
 use crate::tasks::{Tasks, pause};
 
@@ -88,27 +85,18 @@ impl RemoteStore {
     }
 
     async fn get_once(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        let Some(open) = self.remote.open(key).await? else {
+        let source = self.remote.source(key);
+        let Some(open) = source.open().await? else {
             return Ok(None);
         };
-        let meta = Arc::clone(&open.entry.meta);
+        let meta = Arc::clone(&open.meta);
+        let judge = Judge::by_tag(&meta.etag);
         let content = match meta.size <= SMALL {
-            true => Content::Memory(read_all(open).await?),
-            false => content(&self.remote, key, open),
+            true => Content::Memory(read_whole(&*source, open, &judge).await?),
+            false => stream::content(source, open, judge),
         };
         Ok(Some(Entry { meta, content }))
     }
-}
-
-/// The whole body of a short entry, checked.
-async fn read_all(open: RemoteOpen) -> Result<Bytes> {
-    let meta = open.entry.meta;
-    let chunks: Vec<Bytes> = open.front.try_collect().await?;
-    let bytes = super::spool::joined(&chunks);
-    if bytes.len() as u64 != meta.size || Checksums::of(&bytes).etag() != meta.etag {
-        return Err(source::damaged());
-    }
-    Ok(bytes)
 }
 
 /// Whether another attempt may find a whole entry.

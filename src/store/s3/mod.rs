@@ -22,13 +22,13 @@ mod object;
 mod read;
 mod records;
 mod shared;
+mod source;
 mod stats;
 mod stream;
 mod sweep;
 mod upload;
 
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,10 @@ pub use stats::S3Stats;
 use self::core::{Core, Permits};
 use self::health::Health;
 use self::records::{Record, Records};
+use self::source::ObjectSource;
 use self::stats::Counters;
-use super::remote::{ReadPlan, Remote, RemoteEntry, RemoteOpen, RemoteParts, RemoteStream, RemoteUpload};
+use super::remote::{Remote, RemoteEntry, RemoteParts, RemoteUpload};
+use super::source::EntrySource;
 use super::spool::Checksums;
 use super::{Content, Draft, Error, Precondition, RemoteFault, Result, StoreKey};
 use crate::config::S3Config;
@@ -150,14 +152,11 @@ impl Remote for S3 {
         entry.map(Some)
     }
 
-    async fn open(&self, key: &StoreKey) -> Result<Option<RemoteOpen>> {
-        let opened = self.core.open(key).await;
-        opened.map_err(|failure| failure.at("opening an object"))
-    }
-
-    async fn read(&self, key: &StoreKey, entry: &RemoteEntry, range: Range<u64>) -> Result<RemoteStream> {
-        let stream = self.core.read(key, entry, range).await;
-        stream.map_err(|failure| failure.at("reading an object"))
+    fn source(&self, key: &StoreKey) -> Arc<dyn EntrySource> {
+        Arc::new(ObjectSource {
+            core: Arc::clone(&self.core),
+            key: key.clone(),
+        })
     }
 
     async fn upload(
@@ -201,13 +200,6 @@ impl Remote for S3 {
         let link = signed.map_err(|error| fault::Failure::of(&error).at(OPERATION))?;
         let url = Url::parse(link.uri()).map_err(|error| refused(error.to_string()))?;
         Ok(Some(url))
-    }
-
-    fn plan(&self) -> ReadPlan {
-        ReadPlan {
-            part_size: self.core.config.part_size,
-            parallel: self.core.config.parallel_parts,
-        }
     }
 
     fn capacity(&self) -> u64 {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::core::{Core, Permit};
-use crate::store::remote::RemoteStream;
+use crate::store::source::SourceStream;
 use crate::store::{Error, RemoteFault, Result};
 
 /// What is named in errors.
@@ -25,7 +25,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The first `wanted` bytes.
-    pub(super) fn stream(self, wanted: u64) -> RemoteStream {
+    pub(super) fn stream(self, wanted: u64) -> SourceStream {
         let state = Reading {
             idle: self.core.config.idle_timeout,
             wanted: wanted.min(self.length),

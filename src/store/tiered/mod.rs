@@ -26,12 +26,12 @@ use url::Url;
 
 pub use stats::TieredStats;
 
-use self::fill::Fills;
 use self::fresh::Fresh;
 use self::queue::Queue;
-use self::stats::Counters;
+use self::stats::TieredCounters;
 use super::ahead::{Ahead, Turns};
 use super::disk::Disk;
+use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
 use super::remote::Remote;
 use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey};
@@ -65,6 +65,7 @@ struct Inner {
     far: Arc<dyn Remote>,
     policy: Policy,
     fills: Fills,
+    transfers: TransferContext,
     fresh: Option<Fresh>,
     queue: Queue,
     turns: Turns,
@@ -72,7 +73,7 @@ struct Inner {
     changes: KeyLocks,
     /// Comparisons of one key, one after the other.
     checks: KeyLocks,
-    counters: Counters,
+    counters: TieredCounters,
     tasks: Tasks,
 }
 
@@ -83,14 +84,19 @@ impl Tiered {
     /// # Errors
     /// [`Error::Io`] if the marks on the disk cannot be read.
     pub async fn start(near: Arc<Disk>, far: Arc<dyn Remote>, policy: Policy, tasks: &Tasks) -> Result<Self> {
+        let counters = TieredCounters::default();
         let this = Self(Arc::new(Inner {
             fills: Fills::default(),
+            transfers: TransferContext {
+                tasks: tasks.clone(),
+                fetched_bytes: counters.fetched_bytes(),
+            },
             fresh: policy.revalidate_after.map(Fresh::new),
             queue: Queue::default(),
             turns: Turns::default(),
             changes: KeyLocks::default(),
             checks: KeyLocks::default(),
-            counters: Counters::default(),
+            counters,
             tasks: tasks.clone(),
             near,
             far,

@@ -1,5 +1,6 @@
 //! Figures for metrics.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -38,12 +39,12 @@ pub struct TieredStats {
 
 /// What only grows.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct TieredCounters {
     fills: AtomicU64,
     joined: AtomicU64,
     failed_fills: AtomicU64,
     streamed: AtomicU64,
-    fetched_bytes: AtomicU64,
+    fetched_bytes: Arc<AtomicU64>,
     revalidated: AtomicU64,
     replaced: AtomicU64,
     uploads: AtomicU64,
@@ -58,11 +59,16 @@ macro_rules! count {
     )* };
 }
 
-impl Counters {
+impl TieredCounters {
     count!(
         filled: fills, joined: joined, fill_failed: failed_fills, streamed: streamed, revalidated: revalidated,
         replaced: replaced, uploaded: uploads, upload_failed: failed_uploads
     );
+
+    /// For transfers, which count what they fetch.
+    pub(super) fn fetched_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.fetched_bytes)
+    }
 
     pub(super) fn fetched(&self, bytes: u64) {
         self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);

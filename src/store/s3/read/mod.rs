@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 
-use crate::store::remote::{RemoteEntry, RemoteStream};
+use crate::store::remote::RemoteEntry;
 use crate::store::s3::core::{Core, Permit};
 use crate::store::s3::fault::{Failure, Why};
 use crate::store::s3::object::{self, Told};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
+use crate::store::source::SourceStream;
 use crate::store::trailer::{self, Flaw, TAIL};
 use crate::store::{Error, Meta, RemoteFault, Result, StoreKey};
 use crate::tasks::pause;
@@ -152,14 +153,14 @@ impl Core {
         }
     }
 
-    /// See [`crate::store::remote::Remote::read`].
+    /// See [`crate::store::source::EntrySource::read`].
     pub(in crate::store::s3) async fn read(
         self: &Arc<Self>,
         key: &StoreKey,
-        entry: &RemoteEntry,
+        version: &str,
         range: Range<u64>,
-    ) -> Result<RemoteStream, Failure> {
-        let (etag, _) = object::etag_of(&entry.version);
+    ) -> Result<SourceStream, Failure> {
+        let (etag, _) = object::etag_of(version);
         let permit = Arc::new(self.enter().await?);
         let wanted = range.end - range.start;
         let body = self.range(key, etag, range, &permit).await?;

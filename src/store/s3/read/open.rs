@@ -9,12 +9,12 @@ use super::{
     LOOKS, Look, Outside, before_next, entry, is_changed, length_of, no_etag, of_stream, parse_range,
     restless,
 };
-use crate::store::remote::RemoteOpen;
 use crate::store::s3::core::Core;
 use crate::store::s3::fault::{Failure, Why};
 use crate::store::s3::object::{self, Told};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
+use crate::store::source::SourceOpen;
 use crate::store::trailer::{self, Flaw};
 use crate::store::{Result, StoreKey};
 
@@ -22,11 +22,11 @@ use crate::store::{Result, StoreKey};
 const WHOLE: u64 = 256 * 1024;
 
 impl Core {
-    /// See [`crate::store::remote::Remote::open`].
+    /// See [`crate::store::source::EntrySource::open`].
     pub(in crate::store::s3) async fn open(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Option<RemoteOpen>, Failure> {
+    ) -> Result<Option<SourceOpen>, Failure> {
         let mut looks = 0;
         loop {
             looks += 1;
@@ -48,7 +48,7 @@ impl Core {
     async fn open_once(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Look<Option<Result<RemoteOpen, Flaw>>>, Failure> {
+    ) -> Result<Look<Option<Result<SourceOpen, Flaw>>>, Failure> {
         let permit = Arc::new(self.enter().await?);
         let Some(mut answer) = self.front(key).await? else {
             return Ok(Look::Settled(None));
@@ -71,10 +71,11 @@ impl Core {
         };
         Ok(Look::Settled(Some(entry.map(|entry| {
             let given = entry.meta.size.min(length).min(self.config.part_size);
-            RemoteOpen {
-                front: body.stream(given),
+            SourceOpen {
+                meta: entry.meta,
+                version: entry.version,
+                first: body.stream(given),
                 length: given,
-                entry,
             }
         }))))
     }
@@ -111,14 +112,15 @@ async fn open_short(
     key: &StoreKey,
     outside: &Outside,
     body: Body,
-) -> Result<Result<RemoteOpen, Flaw>, Failure> {
+) -> Result<Result<SourceOpen, Flaw>, Failure> {
     let bytes = body.collect().await.map_err(of_stream)?;
     Ok(trailer::parse(&bytes, outside.length, key).map(|described| {
         let length = described.meta.size;
         let bytes = bytes.slice(..length as usize);
-        RemoteOpen {
-            entry: entry(described.meta, &outside.etag, false),
-            front: stream::once(std::future::ready(Ok(bytes)).boxed()).boxed(),
+        SourceOpen {
+            meta: Arc::new(described.meta),
+            version: object::version(&outside.etag, false),
+            first: stream::once(std::future::ready(Ok(bytes)).boxed()).boxed(),
             length,
         }
     }))

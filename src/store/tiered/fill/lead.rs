@@ -1,25 +1,22 @@
 //! The task of one fill.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use bytes::Bytes;
 
-use super::growing::Growing;
-use super::transfer::Transfer;
-use super::{Fill, State, damaged, small};
-use crate::store::remote::RemoteOpen;
-use crate::store::spool::{Growth, SMALL};
+use crate::store::follow::{Fill, FillState, GrowingFile, Judge, Transfer, read_whole};
+use crate::store::source::{EntrySource, SourceOpen};
+use crate::store::spool::{Growth, SMALL, SpoolDir};
 use crate::store::tiered::Inner;
 use crate::store::{
-    Content, Draft, Entry, Error, FileRange, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey,
+    Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey,
 };
 
 /// How long a fill waits for room on the disk before its entry is streamed.
-const PATIENCE: Duration = Duration::from_millis(500);
+const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a small entry is read anew when it is not what was stored: the server may have been changing it.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// Fetches the entry, tells all readers, and publishes it on the disk.
 pub(super) async fn run(inner: Arc<Inner>, key: StoreKey, fill: Arc<Fill>) {
@@ -32,33 +29,20 @@ pub(super) async fn run(inner: Arc<Inner>, key: StoreKey, fill: Arc<Fill>) {
         inner.counters.fill_failed();
         // Before it is told: who comes now asks anew.
         inner.fills.end(key.digest(), &fill);
-        fill.tell(State::failed(error));
+        fill.tell(FillState::failed(error));
     }
     inner.fills.end(key.digest(), &fill);
-}
-
-impl Fill {
-    fn tell(&self, state: State) {
-        self.state.send_if_modified(|now| {
-            // What was told first stands.
-            let first = matches!(now, State::Asking);
-            if first {
-                *now = state;
-            }
-            first
-        });
-    }
 }
 
 async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
     // A fill that has just ended may have put it there.
     if let Some(entry) = inner.near_get(key).await {
-        fill.tell(State::Found(entry));
+        fill.tell(FillState::Found(entry));
         return Ok(());
     }
     for attempt in 1.. {
         match ask_far(inner, key, fill).await {
-            Err(error) if is_torn(&error) && attempt < ATTEMPTS => {}
+            Err(error) if is_torn(&error) && attempt < MAX_ATTEMPTS => {}
             other => return other,
         }
     }
@@ -66,22 +50,24 @@ async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()>
 }
 
 async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
-    let Some(open) = inner.far.open(key).await? else {
+    let source = inner.far.source(key);
+    let Some(open) = source.open().await? else {
         inner.fills.end(key.digest(), fill);
-        fill.tell(State::Missing);
+        fill.tell(FillState::Missing);
         return Ok(());
     };
-    if open.entry.meta.size > SMALL as u64 {
+    if open.meta.size > SMALL as u64 {
         // Its faults are met part by part; once readers follow it, there is no other attempt.
-        large(inner, key, fill, open).await;
+        large(inner, key, fill, source, open).await;
         return Ok(());
     }
-    let (meta, bytes) = small::read(&inner.far, key, open).await?;
+    let meta = Arc::clone(&open.meta);
+    let bytes = read_whole(&*source, open, &Judge::by_tag(&meta.etag)).await?;
     inner.counters.fetched(meta.size);
     let content = Content::Memory(bytes.clone());
     let entry = Entry { meta, content };
-    fill.tell(State::Found(entry.clone()));
-    if let Some(spool) = small::spool(&inner.near.spools(), bytes).await {
+    fill.tell(FillState::Found(entry.clone()));
+    if let Some(spool) = spool(&inner.near.spools(), bytes).await {
         publish(inner, key, fill, &entry.meta, spool).await;
     }
     Ok(())
@@ -95,46 +81,52 @@ fn is_torn(error: &Error) -> bool {
 }
 
 /// Readers follow the file from now on; faults reach them through it.
-async fn large(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>, open: RemoteOpen) {
-    let meta = Arc::clone(&open.entry.meta);
+async fn large(
+    inner: &Arc<Inner>,
+    key: &StoreKey,
+    fill: &Arc<Fill>,
+    source: Arc<dyn EntrySource>,
+    open: SourceOpen,
+) {
+    let meta = Arc::clone(&open.meta);
     let Some(growth) = room(inner, meta.size).await else {
         inner.fills.end(key.digest(), fill);
-        return fill.tell(State::Streamed(Arc::new(Mutex::new(Some(open)))));
+        return fill.tell(FillState::streamed(open));
     };
-    let growing = Growing::new(growth, meta.size, inner.far.plan().part_size);
-    let content = Content::File(FileRange::whole(growing.for_readers(), meta.size));
-    fill.tell(State::Found(Entry {
+    let growing = GrowingFile::new(growth, meta.size, source.plan().part_size);
+    fill.tell(FillState::Found(Entry {
         meta: Arc::clone(&meta),
-        content,
+        content: growing.content(),
     }));
-    let transfer = Transfer::new(inner, key, open.entry, growing.clone());
-    match transfer.run(open.front, open.length).await {
-        Ok(sums) if sums.etag() == meta.etag => {
-            growing.complete();
-            publish(inner, key, fill, &meta, growing.finish(sums)).await;
+    let transfer = Transfer::new(&inner.transfers, source, &open, growing);
+    let judge = Judge::by_tag(&meta.etag);
+    match transfer.run(open.first, open.length, &judge).await {
+        Ok(body) => publish(inner, key, fill, &meta, body).await,
+        Err(error) => {
+            inner.counters.fill_failed();
+            if !matches!(error, Error::Stopping) {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an entry could not be fetched to its end; its readers are cut"
+                );
+            }
         }
-        Ok(_) => {
-            let error = damaged("the body does not have the checksum that was stored with it");
-            give_up(inner, &growing, &error);
-        }
-        Err(error) => give_up(inner, &growing, &error),
     }
 }
 
-fn give_up(inner: &Inner, growing: &Growing, error: &Error) {
-    inner.counters.fill_failed();
-    if !matches!(error, Error::Stopping) {
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "an entry could not be fetched to its end; its readers are cut"
-        );
-    }
-    growing.fail(error);
+/// Bytes of a small entry, ready for the disk; `None` if it has no room now.
+async fn spool(spools: &SpoolDir, bytes: Bytes) -> Option<Spool> {
+    let write = async {
+        let mut writer = spools.create(Some(bytes.len() as u64)).await?;
+        writer.write(bytes).await?;
+        writer.finish().await
+    };
+    tokio::time::timeout(ROOM_TIMEOUT, write).await.ok()?.ok()
 }
 
 async fn room(inner: &Inner, size: u64) -> Option<Growth> {
     let spools = inner.near.spools();
-    match tokio::time::timeout(PATIENCE, spools.grow(size)).await {
+    match tokio::time::timeout(ROOM_TIMEOUT, spools.grow(size)).await {
         Ok(Ok(growth)) => Some(growth),
         Ok(Err(_full)) => None,
         Err(_waiting) => None,
@@ -143,9 +135,8 @@ async fn room(inner: &Inner, size: u64) -> Option<Growth> {
 
 /// Makes the entry one of the disk, unless it was changed since it was asked for.
 async fn publish(inner: &Inner, key: &StoreKey, fill: &Fill, meta: &Meta, spool: Spool) {
-    let asked: Instant = fill.begun;
     let _change = inner.changes.lock(key.digest()).await;
-    if fill.outdated.load(Ordering::SeqCst) {
+    if fill.is_outdated() {
         return;
     }
     let draft = Draft {
@@ -155,7 +146,7 @@ async fn publish(inner: &Inner, key: &StoreKey, fill: &Fill, meta: &Meta, spool:
     match inner.near.put(key, draft, spool, Precondition::None).await {
         Ok(_) => {
             if let Some(fresh) = &inner.fresh {
-                fresh.note(key.digest(), asked);
+                fresh.note(key.digest(), fill.begun());
             }
         }
         Err(Error::Stopping) => {}

@@ -61,7 +61,8 @@ impl Rig {
     async fn read(&self, entry: &RemoteEntry, start: u64, end: u64) -> Result<Bytes> {
         let chunks: Vec<Bytes> = self
             .s3
-            .read(&key("k"), entry, start..end)
+            .source(&key("k"))
+            .read(&entry.version, start..end)
             .await?
             .try_collect()
             .await?;
@@ -104,7 +105,7 @@ async fn an_answer_of_another_range_or_version_is_never_taken() {
     assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
     // The beginning of the whole object is what was asked for.
     assert!(rig.read(&entry, 0, 10).await.unwrap() == bytes[..10]);
-    let open = rig.s3.open(&key("k")).await.unwrap().unwrap();
+    let open = rig.s3.source(&key("k")).open().await.unwrap().unwrap();
     assert_eq!(open.length, 100_000);
     let front: Vec<Bytes> = open.front.try_collect().await.unwrap();
     assert!(front.concat() == bytes);
@@ -217,7 +218,7 @@ async fn a_denial_is_a_miss_only_if_it_is_configured() {
         let rig = Rig::on(wire).await;
         rig.wire.script(|_| Some(Fault::Refused(403, "AccessDenied")));
         let head = rig.s3.head(&key("k")).await;
-        let open = rig.s3.open(&key("k")).await;
+        let open = rig.s3.source(&key("k")).open().await;
         match denied_is_missing {
             true => assert!(head.unwrap().is_none() && open.unwrap().is_none()),
             false => {
@@ -247,10 +248,10 @@ async fn every_refusal_has_its_name() {
         (500, "InternalError", RemoteFault::Other),
     ] {
         rig.wire.script(move |_| Some(Fault::Refused(status, code)));
-        assert_eq!(fault(rig.s3.open(&key("k")).await), expected, "{code}");
+        assert_eq!(fault(rig.s3.source(&key("k")).open().await), expected, "{code}");
         // No three failures in a row.
         rig.wire.script(|_| None);
-        assert!(rig.s3.open(&key("k")).await.unwrap().is_none());
+        assert!(rig.s3.source(&key("k")).open().await.unwrap().is_none());
     }
 }
 

@@ -24,7 +24,7 @@ async fn permits_are_given_back_and_never_exceeded() {
     }
     let stats = far.s3.stats();
     assert_eq!((stats.permits_used, stats.permits), (0, 1));
-    let held = far.s3.open(&key("one")).await.unwrap().unwrap();
+    let held = far.s3.source(&key("one")).open().await.unwrap().unwrap();
     assert_eq!(far.s3.stats().permits_used, 1);
     drop(held);
     assert_eq!(far.s3.stats().permits_used, 0);

@@ -97,7 +97,14 @@ async fn what_stands_under_our_name_is_served_only_if_it_is_the_entry() {
     far.server.put_raw(&mine, "by somebody else", &[]);
     assert!(far.store.get(&key("a")).await.unwrap().is_none());
     assert!(far.store.head(&key("a")).await.unwrap().is_none());
-    let fault = far.s3.open(&key("a")).await.err().unwrap().remote_fault();
+    let fault = far
+        .s3
+        .source(&key("a"))
+        .open()
+        .await
+        .err()
+        .unwrap()
+        .remote_fault();
     assert_eq!(fault, Some(RemoteFault::Damaged));
     assert!(far.s3.stats().damaged > 0);
     // It can be replaced, also by a writer who wants to be the first.
@@ -121,7 +128,8 @@ async fn a_version_that_was_replaced_is_not_mixed_with_the_new_one() {
     let range = 5 * MIB as u64..6 * MIB as u64;
     let part: Vec<Bytes> = far
         .s3
-        .read(&key("v"), &entry, range.clone())
+        .source(&key("v"))
+        .read(&entry.version, range.clone())
         .await
         .unwrap()
         .try_collect()
@@ -129,10 +137,22 @@ async fn a_version_that_was_replaced_is_not_mixed_with_the_new_one() {
         .unwrap();
     assert!(part.concat() == body(12 * MIB, 1)[5 * MIB..6 * MIB]);
     far.put("v", &body(12 * MIB, 2)).await;
-    let changed = far.s3.read(&key("v"), &entry, range.clone()).await.err().unwrap();
+    let changed = far
+        .s3
+        .source(&key("v"))
+        .read(&entry.version, range.clone())
+        .await
+        .err()
+        .unwrap();
     assert_eq!(changed.remote_fault(), Some(RemoteFault::Changed));
     far.s3.delete(&key("v"), &Precondition::None).await.unwrap();
-    let gone = far.s3.read(&key("v"), &entry, range).await.err().unwrap();
+    let gone = far
+        .s3
+        .source(&key("v"))
+        .read(&entry.version, range)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(gone.remote_fault(), Some(RemoteFault::Changed));
 }
 

@@ -6,14 +6,14 @@ use tokio::sync::Notify;
 
 /// Parts in order, except those that a reader waits for.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct PartOrder {
     count: usize,
-    state: Mutex<State>,
+    state: Mutex<OrderState>,
     urgent: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OrderState {
     next: usize,
     taken: Vec<bool>,
     /// Asked for by readers, the latest last.
@@ -21,16 +21,16 @@ struct State {
     closed: bool,
 }
 
-impl Parts {
+impl PartOrder {
     /// The first part is taken already: whoever opened the entry has its beginning.
     pub(super) fn new(count: usize) -> Self {
         let mut taken = vec![false; count];
         if let Some(first) = taken.first_mut() {
             *first = true;
         }
-        let state = State {
+        let state = OrderState {
             taken,
-            ..State::default()
+            ..OrderState::default()
         };
         Self {
             count,
@@ -87,12 +87,12 @@ impl Parts {
         self.urgent.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OrderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl OrderState {
     fn take_wanted(&mut self) -> Option<usize> {
         while let Some(part) = self.wanted.pop() {
             if !std::mem::replace(&mut self.taken[part], true) {
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_part_once_and_wanted_ones_first() {
-        let parts = Parts::new(6);
+        let parts = PartOrder::new(6);
         assert_eq!(parts.take(), Some(1));
         parts.want(4);
         parts.want(1);
@@ -121,14 +121,14 @@ mod tests {
 
     #[test]
     fn a_reader_at_the_front_does_not_have_it_fetched_twice() {
-        let parts = Parts::new(1);
+        let parts = PartOrder::new(1);
         parts.want(0);
         assert_eq!(parts.take(), None);
     }
 
     #[tokio::test]
     async fn the_urgent_one_ends_with_the_others() {
-        let parts = Parts::new(2);
+        let parts = PartOrder::new(2);
         parts.want(1);
         assert_eq!(parts.wanted().await, Some(1));
         let (end, ()) = tokio::join!(parts.wanted(), async { parts.close() });

@@ -10,55 +10,59 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use super::parts::Parts;
+use super::PartOrder;
 use crate::store::spool::{Checksums, Growth};
-use crate::store::{EntryFile, Error, Spool};
+use crate::store::{Content, EntryFile, Error, FileRange, Spool};
 use crate::sys;
 
 /// The body of an entry that is being fetched in parts. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Growing(Arc<Inner>);
+pub(crate) struct GrowingFile(Arc<GrowingState>);
 
 #[derive(Debug)]
-struct Inner {
+struct GrowingState {
     growth: Growth,
     size: u64,
     part_size: u64,
-    progress: Box<[Progress]>,
-    parts: Parts,
+    progress: Box<[PartProgress]>,
+    parts: PartOrder,
     complete: AtomicBool,
     failed: OnceLock<String>,
 }
 
 /// One part.
 #[derive(Debug, Default)]
-struct Progress {
+struct PartProgress {
     /// Bytes at its beginning that have arrived.
     arrived: AtomicU64,
     news: Notify,
 }
 
-impl Growing {
+impl GrowingFile {
     /// A body of `size` bytes, at least one, in parts of `part_size`.
-    pub(super) fn new(growth: Growth, size: u64, part_size: u64) -> Self {
+    pub(crate) fn new(growth: Growth, size: u64, part_size: u64) -> Self {
         let count = size.div_ceil(part_size) as usize;
-        Self(Arc::new(Inner {
+        Self(Arc::new(GrowingState {
             growth,
             size,
             part_size,
-            progress: (0..count).map(|_| Progress::default()).collect(),
-            parts: Parts::new(count),
+            progress: (0..count).map(|_| PartProgress::default()).collect(),
+            parts: PartOrder::new(count),
             complete: AtomicBool::new(false),
             failed: OnceLock::new(),
         }))
     }
 
-    /// For readers.
-    pub(super) fn for_readers(&self) -> Arc<dyn EntryFile> {
-        Arc::new(self.clone())
+    /// The whole body, for readers.
+    pub(crate) fn content(&self) -> Content {
+        Content::File(FileRange::whole(Arc::new(self.clone()), self.0.size))
     }
 
-    pub(super) fn parts(&self) -> &Parts {
+    pub(super) fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    pub(super) fn parts(&self) -> &PartOrder {
         &self.0.parts
     }
 
@@ -106,7 +110,7 @@ impl Growing {
     }
 }
 
-impl Inner {
+impl GrowingState {
     /// How many bytes from `offset` on are there, as far as one look at the parts tells.
     fn arrived(&self, offset: u64, whole: bool) -> u64 {
         if self.complete.load(Ordering::Acquire) {
@@ -128,7 +132,7 @@ impl Inner {
     }
 }
 
-impl EntryFile for Growing {
+impl EntryFile for GrowingFile {
     fn file(&self) -> &File {
         self.0.growth.file()
     }

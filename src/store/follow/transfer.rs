@@ -1,35 +1,38 @@
 //! Fetching the parts of one entry, several at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::damaged;
-use super::growing::Growing;
-use crate::store::remote::{RemoteEntry, RemoteStream};
+use super::resume::{Resumption, cut};
+use super::{GrowingFile, Judge, damaged};
+use crate::store::source::{EntrySource, SourceOpen, SourceStream};
 use crate::store::spool::{Checksums, Summer};
-use crate::store::tiered::Inner;
-use crate::store::{Error, RemoteFault, Result, StoreKey};
-use crate::tasks;
+use crate::store::{Error, Result, Spool};
+use crate::tasks::Tasks;
 
 /// Bytes that are written at once: a hop to the blocking pool is cheap beside the copy, and as many bytes
 /// wait in memory for each part.
-const BATCH: usize = 256 * 1024;
-/// How often a part is asked for again without a byte having arrived in between.
-const ATTEMPTS: u32 = 7;
-/// The first pause before that; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(100);
+const BATCH_BYTES: usize = 256 * 1024;
+/// What the transfers of one tier share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct TransferContext {
+    /// Parts are fetched and written here.
+    pub(crate) tasks: Tasks,
+    /// Counts the bytes that were fetched.
+    pub(crate) fetched_bytes: Arc<AtomicU64>,
+}
 
-/// One large entry on its way.
-pub(super) struct Transfer {
-    inner: Arc<Inner>,
-    key: StoreKey,
-    entry: RemoteEntry,
-    growing: Growing,
+/// One large entry on its way into a file.
+pub(crate) struct Transfer {
+    context: TransferContext,
+    source: Arc<dyn EntrySource>,
+    version: Arc<str>,
+    growing: GrowingFile,
     /// Checksums of the parts that are done.
     sums: Mutex<Vec<Box<[u64]>>>,
     /// Ends all parts when one has failed for good, or the server stops.
@@ -37,47 +40,69 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(inner: &Arc<Inner>, key: &StoreKey, entry: RemoteEntry, growing: Growing) -> Arc<Self> {
+    /// Fetches the version that `open` tells of from `source` into `growing`.
+    pub(crate) fn new(
+        context: &TransferContext,
+        source: Arc<dyn EntrySource>,
+        open: &SourceOpen,
+        growing: GrowingFile,
+    ) -> Arc<Self> {
         Arc::new(Self {
             sums: Mutex::new(vec![Box::default(); growing.count()]),
-            stop: inner.tasks.stopping().child_token(),
-            inner: Arc::clone(inner),
-            key: key.clone(),
-            entry,
+            stop: context.tasks.stopping().child_token(),
+            context: context.clone(),
+            version: Arc::clone(&open.version),
+            source,
             growing,
         })
     }
 
-    /// Fetches all parts; `front` gives the first `length` bytes.
-    pub(super) async fn run(self: Arc<Self>, front: RemoteStream, length: u64) -> Result<Checksums> {
-        let parallel = self
-            .inner
-            .far
-            .plan()
-            .parallel
-            .clamp(1, self.growing.count().max(1));
-        let mut front = Some((front, length));
+    /// Fetches all parts, of which `first` gives the first `length` bytes, and has them judged. Afterwards the
+    /// file is complete, or its readers know that it never will be.
+    ///
+    /// # Errors
+    /// As [`EntrySource::read`], and what `judge` says.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        first: SourceStream,
+        length: u64,
+        judge: &Judge,
+    ) -> Result<Spool> {
+        let growing = self.growing.clone();
+        let sums = self.fetch(first, length).await;
+        let judged = sums.and_then(|sums| judge.judge(&sums).map(|()| sums));
+        match &judged {
+            Ok(_) => growing.complete(),
+            Err(error) => growing.fail(error),
+        }
+        judged.map(|sums| growing.finish(sums))
+    }
+
+    async fn fetch(self: Arc<Self>, first: SourceStream, length: u64) -> Result<Checksums> {
+        let parallel = self.source.plan().parallel.clamp(1, self.growing.count().max(1));
+        let mut first = Some((first, length));
+        let tasks = &self.context.tasks;
         let workers: Vec<JoinHandle<Result<()>>> = (0..parallel)
-            .map(|_| self.inner.tasks.spawn(Arc::clone(&self).work(front.take())))
+            .map(|_| tasks.spawn(Arc::clone(&self).work(first.take())))
             .collect();
-        let urgent = self.inner.tasks.spawn(Arc::clone(&self).work_urgently());
+        let urgent = tasks.spawn(Arc::clone(&self).work_urgently());
         let mut outcome = Ok(());
         for worker in workers {
             outcome = outcome.and(worker.await.unwrap_or(Err(Error::Stopping)));
         }
         self.growing.parts().close();
         outcome = outcome.and(urgent.await.unwrap_or(Err(Error::Stopping)));
-        // The first fault is told by whoever met it; the others only stopped.
+        // The first fault is told by the worker that met it; the others only stopped.
         outcome?;
         let blocks = std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner));
-        let sums = Checksums::from_parts(self.entry.meta.size, blocks.concat().into());
+        let sums = Checksums::from_parts(self.growing.size(), blocks.concat().into());
         sums.ok_or_else(|| damaged("the parts do not make the whole"))
     }
 
-    /// Takes part after part; whoever has the front begins with it.
-    async fn work(self: Arc<Self>, front: Option<(RemoteStream, u64)>) -> Result<()> {
-        if front.is_some() {
-            self.guarded(0, front).await?;
+    /// Takes part after part. The worker that has the beginning of the body starts with it.
+    async fn work(self: Arc<Self>, first: Option<(SourceStream, u64)>) -> Result<()> {
+        if first.is_some() {
+            self.guarded(0, first).await?;
         }
         while let Some(part) = self.growing.parts().take() {
             self.guarded(part, None).await?;
@@ -98,10 +123,10 @@ impl Transfer {
     }
 
     /// One part; its failure is that of the whole entry.
-    async fn guarded(&self, part: usize, front: Option<(RemoteStream, u64)>) -> Result<()> {
+    async fn guarded(&self, part: usize, first: Option<(SourceStream, u64)>) -> Result<()> {
         let outcome = tokio::select! {
             () = self.stop.cancelled() => Err(Error::Stopping),
-            outcome = self.part(part, front) => outcome,
+            outcome = self.part(part, first) => outcome,
         };
         if let Err(error) = &outcome {
             // Readers learn the cause, not that the other parts were stopped for it.
@@ -112,18 +137,18 @@ impl Transfer {
     }
 
     /// Fetches one part, going on where a stream broke.
-    async fn part(&self, part: usize, front: Option<(RemoteStream, u64)>) -> Result<()> {
+    async fn part(&self, part: usize, first: Option<(SourceStream, u64)>) -> Result<()> {
         let range = self.growing.range(part);
         let mut summer = Summer::default();
         let mut at = range.start;
-        // The front may end before its part does.
-        let mut stream = front.map(|(stream, length)| (stream, length.min(range.end)));
-        let mut failures = 0;
+        // What was opened first may end before its part does.
+        let mut stream = first.map(|(stream, length)| (stream, length.min(range.end)));
+        let mut resumption = Resumption::default();
         while at < range.end {
             let opened = match stream.take() {
                 Some(opened) => Ok(opened),
                 None => {
-                    let rest = self.inner.far.read(&self.key, &self.entry, at..range.end).await;
+                    let rest = self.source.read(&self.version, at..range.end).await;
                     rest.map(|rest| (rest, range.end))
                 }
             };
@@ -132,12 +157,9 @@ impl Transfer {
                 Ok((stream, end)) => self.drain(part, stream, &mut at, end, &mut summer).await,
                 Err(error) => Err(error),
             };
-            failures = if at > before { 0 } else { failures + 1 };
-            if let Err(error) = outcome {
-                if is_final(&error) || failures >= ATTEMPTS {
-                    return Err(error);
-                }
-                tasks::pause(PAUSE * 2_u32.pow(failures)).await;
+            match outcome {
+                Ok(()) => resumption.progressed(),
+                Err(error) => resumption.wait_after(error, at > before).await?,
             }
         }
         let blocks = summer.finish().blocks().into();
@@ -149,7 +171,7 @@ impl Transfer {
     async fn drain(
         &self,
         part: usize,
-        mut stream: RemoteStream,
+        mut stream: SourceStream,
         at: &mut u64,
         end: u64,
         summer: &mut Summer,
@@ -162,14 +184,14 @@ impl Transfer {
             }
             if length > 0 {
                 let (growing, offset, mut sums) = (self.growing.clone(), *at, std::mem::take(summer));
-                let hop = self.inner.tasks.spawn_blocking(move || {
+                let hop = self.context.tasks.spawn_blocking(move || {
                     frames.iter().for_each(|frame| sums.update(frame));
                     growing.write(part, &frames, offset).map(|()| sums)
                 });
                 let written = hop.await.map_err(|_| Error::Stopping)?;
                 *summer = written.map_err(|error| Error::io("writing a fetched entry", error))?;
                 *at += length;
-                self.inner.counters.fetched(length);
+                self.context.fetched_bytes.fetch_add(length, Ordering::Relaxed);
             }
             match ended {
                 None => {}
@@ -182,9 +204,9 @@ impl Transfer {
     }
 }
 
-/// What has arrived, up to [`BATCH`] bytes, and how the stream ended if it did. Waits for the first frame
+/// What has arrived, up to [`BATCH_BYTES`] bytes, and how the stream ended if it did. Waits for the first frame
 /// only: a slow server's bytes are passed on as they come.
-async fn batch(stream: &mut RemoteStream) -> (Vec<Bytes>, Option<Result<()>>) {
+async fn batch(stream: &mut SourceStream) -> (Vec<Bytes>, Option<Result<()>>) {
     let mut frames = Vec::new();
     let mut length = 0;
     let mut next = stream.next().await;
@@ -197,7 +219,7 @@ async fn batch(stream: &mut RemoteStream) -> (Vec<Bytes>, Option<Result<()>>) {
             Some(Err(error)) => return (frames, Some(Err(error))),
             None => return (frames, Some(Ok(()))),
         }
-        if length >= BATCH {
+        if length >= BATCH_BYTES {
             return (frames, None);
         }
         match stream.next().now_or_never() {
@@ -205,25 +227,4 @@ async fn batch(stream: &mut RemoteStream) -> (Vec<Bytes>, Option<Result<()>>) {
             None => return (frames, None),
         }
     }
-}
-
-/// Whether asking again cannot help.
-fn is_final(error: &Error) -> bool {
-    !matches!(
-        error.remote_fault(),
-        Some(
-            RemoteFault::Unreachable
-                | RemoteFault::Throttled
-                | RemoteFault::Timeout
-                | RemoteFault::Expired
-                | RemoteFault::Resting
-                | RemoteFault::Damaged
-                | RemoteFault::Other
-        )
-    )
-}
-
-fn cut() -> Error {
-    let text = "the connection ended before the body did";
-    Error::remote("fetching an entry", RemoteFault::Other, text)
 }

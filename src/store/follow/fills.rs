@@ -1,0 +1,133 @@
+//! The fetches that are under way, one for each entry.
+//!
+//! What a fetch found is told to all readers as soon as its source has said it. A change of the entry makes the
+//! fill *outdated*: nobody joins it any more, and it publishes nothing; who reads already, reads on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::store::source::SourceOpen;
+use crate::store::{Entry, Error, RemoteFault, Result};
+
+type Digest = [u8; 32];
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Fills(Mutex<HashMap<Digest, Arc<Fill>>>);
+
+/// The fetch of one entry.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    state: watch::Sender<FillState>,
+    begun: Instant,
+    outdated: AtomicBool,
+}
+
+/// What a fill knows.
+#[derive(Debug, Clone)]
+pub(crate) enum FillState {
+    /// The source was asked.
+    Asking,
+    /// There is no such entry.
+    Missing,
+    /// Errors cannot be cloned: what was tried, the kind of fault, the text.
+    Failed(&'static str, RemoteFault, String),
+    /// In memory, or a file that grows.
+    Found(Entry),
+    /// The disk has no room: every reader streams for itself, the first one what was opened already.
+    Streamed(Arc<Mutex<Option<SourceOpen>>>),
+    /// The server stops.
+    Stopping,
+}
+
+impl FillState {
+    pub(crate) fn failed(error: Error) -> Self {
+        match error {
+            Error::Stopping => Self::Stopping,
+            Error::Remote {
+                operation,
+                fault,
+                source,
+            } => Self::Failed(operation, fault, source.to_string()),
+            other => Self::Failed("fetching an entry", RemoteFault::Other, other.to_string()),
+        }
+    }
+
+    pub(crate) fn streamed(open: SourceOpen) -> Self {
+        Self::Streamed(Arc::new(Mutex::new(Some(open))))
+    }
+}
+
+impl Fills {
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The fill of an entry, and whether the caller has to lead it.
+    pub(crate) fn join(&self, digest: &Digest) -> (Arc<Fill>, bool) {
+        let mut map = self.lock();
+        if let Some(fill) = map.get(digest) {
+            return (Arc::clone(fill), false);
+        }
+        let fill = Arc::new(Fill {
+            state: watch::Sender::new(FillState::Asking),
+            begun: Instant::now(),
+            outdated: AtomicBool::new(false),
+        });
+        map.insert(*digest, Arc::clone(&fill));
+        (fill, true)
+    }
+
+    /// Nobody joins this fill any more.
+    pub(crate) fn end(&self, digest: &Digest, fill: &Arc<Fill>) {
+        let mut map = self.lock();
+        if map.get(digest).is_some_and(|other| Arc::ptr_eq(other, fill)) {
+            map.remove(digest);
+        }
+    }
+
+    /// The entry was changed: what is being fetched may be the former version.
+    pub(crate) fn outdate(&self, digest: &Digest) {
+        if let Some(fill) = self.lock().remove(digest) {
+            fill.outdated.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Fill>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fill {
+    /// Tells all readers; what was told first stands.
+    pub(crate) fn tell(&self, state: FillState) {
+        self.state.send_if_modified(|now| {
+            let first = matches!(now, FillState::Asking);
+            if first {
+                *now = state;
+            }
+            first
+        });
+    }
+
+    /// What the source said, as soon as it has.
+    pub(crate) async fn told(&self) -> Result<FillState> {
+        let mut state = self.state.subscribe();
+        let known = state.wait_for(|state| !matches!(state, FillState::Asking)).await;
+        Ok(known.map_err(|_| Error::Stopping)?.clone())
+    }
+
+    /// The source was asked at this time or later.
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Whether the entry was changed since this fill began.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,211 @@
+//! The body of a large entry, read from its source as it is sent.
+//!
+//! Parts are read in order; the next one is asked for while the last bytes of this one arrive, so that its
+//! distance is not felt. A stream that breaks is taken up again at its byte, from the same version. A reader of
+//! the whole body gets its last bytes when they were judged.
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream};
+
+use super::Judge;
+use super::resume::{Resumption, cut};
+use crate::store::source::{EntrySource, SourceOpen, SourceStream};
+use crate::store::spool::Summer;
+use crate::store::{Content, RemoteRange, RemoteSource, Result};
+
+/// The content of an entry that was just opened.
+pub(crate) fn content(source: Arc<dyn EntrySource>, open: SourceOpen, judge: Judge) -> Content {
+    let size = open.meta.size;
+    let body = StreamedBody(Arc::new(StreamedEntry {
+        source,
+        size,
+        version: open.version,
+        judge,
+        first: Mutex::new(Some((open.first, open.length))),
+    }));
+    Content::Remote(RemoteRange::new(Arc::new(body), 0..size))
+}
+
+#[derive(Debug)]
+struct StreamedBody(Arc<StreamedEntry>);
+
+struct StreamedEntry {
+    source: Arc<dyn EntrySource>,
+    size: u64,
+    version: Arc<str>,
+    judge: Judge,
+    /// What was opened with the description, for the first who reads from the beginning, and its length.
+    first: Mutex<Option<(SourceStream, u64)>>,
+}
+
+impl std::fmt::Debug for StreamedEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StreamedEntry").field(&self.source).finish()
+    }
+}
+
+impl StreamedEntry {
+    fn take_first(&self) -> Option<(SourceStream, u64)> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn read(self: &Arc<Self>, range: Range<u64>) -> BoxFuture<'static, Result<SourceStream>> {
+        let entry = Arc::clone(self);
+        Box::pin(async move { entry.source.read(&entry.version, range).await })
+    }
+}
+
+impl RemoteSource for StreamedBody {
+    fn open(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        let reader = PartReader::new(Arc::clone(&self.0), range);
+        let pieces = stream::try_unfold(reader, |mut reader| async move {
+            let piece = reader.next().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(piece.map(|piece| (piece, reader)))
+        });
+        pieces.boxed()
+    }
+}
+
+/// The part after the one that is being read.
+enum NextPart {
+    Opening(BoxFuture<'static, Result<SourceStream>>),
+    Open(Result<SourceStream>),
+}
+
+/// Reads a range of the body, part after part.
+struct PartReader {
+    entry: Arc<StreamedEntry>,
+    at: u64,
+    end: u64,
+    /// The part that is being read, and where it ends.
+    part: Option<(SourceStream, u64)>,
+    /// The next part, from where this one ends.
+    next_part: Option<NextPart>,
+    sums: Option<Summer>,
+    resumption: Resumption,
+    /// Whether bytes have arrived since the last failure.
+    progress: bool,
+}
+
+impl PartReader {
+    fn new(entry: Arc<StreamedEntry>, range: Range<u64>) -> Self {
+        let whole = range == (0..entry.size);
+        let part = (range.start == 0).then(|| entry.take_first()).flatten();
+        Self {
+            entry,
+            at: range.start,
+            end: range.end,
+            part,
+            next_part: None,
+            sums: whole.then(Summer::default),
+            resumption: Resumption::default(),
+            progress: false,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.at < self.end {
+            match self.step().await {
+                Ok(Some(piece)) => {
+                    self.progress = true;
+                    return self.give(piece).map(Some);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    (self.part, self.next_part) = (None, None);
+                    let progress = std::mem::take(&mut self.progress);
+                    self.resumption.wait_after(error, progress).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next piece, if the part has one still.
+    async fn step(&mut self) -> Result<Option<Bytes>> {
+        let Some((_, part_end)) = &self.part else {
+            self.part = Some(self.open_part().await?);
+            return Ok(None);
+        };
+        let part_end = *part_end;
+        let piece = self.piece().await;
+        let Some(piece) = piece.transpose()? else {
+            self.part = None;
+            return match self.at >= part_end {
+                true => Ok(None),
+                false => Err(cut()),
+            };
+        };
+        let left = part_end
+            .saturating_sub(self.at)
+            .saturating_sub(piece.len() as u64);
+        if left == 0 {
+            self.part = None;
+        } else if left <= self.part_size() / 4 && self.next_part.is_none() && part_end < self.end {
+            let range = self.part_at(part_end);
+            self.next_part = Some(NextPart::Opening(self.entry.read(range)));
+        }
+        Ok(Some(piece))
+    }
+
+    async fn open_part(&mut self) -> Result<(SourceStream, u64)> {
+        let range = self.part_at(self.at);
+        let end = range.end;
+        let stream = match self.next_part.take() {
+            Some(NextPart::Open(stream)) => stream?,
+            Some(NextPart::Opening(opening)) => opening.await?,
+            None => self.entry.read(range).await?,
+        };
+        Ok((stream, end))
+    }
+
+    /// The next piece of the part, while the next part is being opened.
+    async fn piece(&mut self) -> Option<Result<Bytes>> {
+        let (part, next_part) = (&mut self.part, &mut self.next_part);
+        std::future::poll_fn(|cx| {
+            if let Some(NextPart::Opening(opening)) = next_part
+                && let Poll::Ready(stream) = opening.as_mut().poll(cx)
+            {
+                *next_part = Some(NextPart::Open(stream));
+            }
+            match part {
+                Some((stream, _)) => stream.poll_next_unpin(cx),
+                None => Poll::Ready(None),
+            }
+        })
+        .await
+    }
+
+    /// Counts a piece; the last one of a whole body only if all of it is what it should be.
+    fn give(&mut self, mut piece: Bytes) -> Result<Bytes> {
+        // What was opened first may reach beyond a range that ends earlier.
+        piece.truncate((self.end - self.at).try_into().unwrap_or(usize::MAX));
+        self.at += piece.len() as u64;
+        if let Some(sums) = &mut self.sums {
+            sums.update(&piece);
+        }
+        if self.at == self.end
+            && let Some(sums) = self.sums.take()
+        {
+            self.entry.judge.judge(&sums.finish())?;
+        }
+        Ok(piece)
+    }
+
+    /// The part that begins at `start`: to the next whole multiple of the length of a part.
+    fn part_at(&self, start: u64) -> Range<u64> {
+        let part = self.part_size();
+        start..(start - start % part).saturating_add(part).min(self.end)
+    }
+
+    fn part_size(&self) -> u64 {
+        self.entry.source.plan().part_size.max(1)
+    }
+}
