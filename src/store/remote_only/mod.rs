@@ -93,7 +93,7 @@ impl RemoteStore {
         let judge = Judge::by_tag(&meta.etag);
         let content = match meta.size <= SMALL {
             true => Content::Memory(read_whole(&*source, open, &judge).await?),
-            false => stream::content(source, open, judge),
+            false => stream::content(source, open, judge, self.remote.tasks()),
         };
         Ok(Some(Entry { meta, content }))
     }

@@ -6,8 +6,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
-    LOOKS, Look, Outside, before_next, entry, is_changed, length_of, no_etag, of_stream, parse_range,
-    restless,
+    LOOKS, Look, Outside, before_next, is_changed, length_of, no_etag, of_stream, parse_range, restless,
 };
 use crate::store::s3::core::Core;
 use crate::store::s3::fault::{Failure, Why};

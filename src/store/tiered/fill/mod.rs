@@ -58,7 +58,7 @@ impl Inner {
             let meta = Arc::clone(&open.meta);
             let judge = Judge::by_tag(&meta.etag);
             Entry {
-                content: stream::content(source, open, judge),
+                content: stream::content(source, open, judge, &self.tasks),
                 meta,
             }
         }))

@@ -107,7 +107,7 @@ async fn an_answer_of_another_range_or_version_is_never_taken() {
     assert!(rig.read(&entry, 0, 10).await.unwrap() == bytes[..10]);
     let open = rig.s3.source(&key("k")).open().await.unwrap().unwrap();
     assert_eq!(open.length, 100_000);
-    let front: Vec<Bytes> = open.front.try_collect().await.unwrap();
+    let front: Vec<Bytes> = open.first.try_collect().await.unwrap();
     assert!(front.concat() == bytes);
     rig.put(b"other", Precondition::None).await.unwrap();
     rig.wire.script(every_get(Fault::NoIfMatch));

@@ -6,6 +6,7 @@ mod fill;
 mod model;
 mod replicas;
 pub(super) mod rig;
+mod stalled;
 mod troubles;
 
 use std::sync::Arc;

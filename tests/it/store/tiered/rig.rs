@@ -27,6 +27,7 @@ pub(crate) struct Plan {
 pub(crate) struct Both {
     pub(crate) disk: Arc<Disk>,
     pub(crate) tiered: Tiered,
+    far: Arc<S3>,
     near_tasks: Tasks,
     far_tasks: Tasks,
 }
@@ -54,12 +55,14 @@ impl Plan {
         let far = S3::open(&self.s3, Some(disk.parts_folder()), &far_tasks)
             .await
             .unwrap();
-        let tiered = Tiered::start(Arc::clone(&disk), far, self.policy, &far_tasks)
+        let remote = Arc::clone(&far);
+        let tiered = Tiered::start(Arc::clone(&disk), remote, self.policy, &far_tasks)
             .await
             .unwrap();
         Both {
             disk,
             tiered,
+            far,
             near_tasks,
             far_tasks,
         }
@@ -72,6 +75,7 @@ pub(crate) struct Pair {
     pub(crate) disk: Arc<Disk>,
     pub(crate) tiered: Tiered,
     pub(crate) plan: Plan,
+    far: Arc<S3>,
     near_tasks: Tasks,
     far_tasks: Tasks,
     dir: Option<tempfile::TempDir>,
@@ -98,6 +102,7 @@ impl Pair {
         let Both {
             disk,
             tiered,
+            far,
             near_tasks,
             far_tasks,
         } = plan.start().await;
@@ -106,6 +111,7 @@ impl Pair {
             disk,
             tiered,
             plan,
+            far,
             near_tasks,
             far_tasks,
             dir,
@@ -115,6 +121,11 @@ impl Pair {
     /// Another server with a disk of its own over the same bucket.
     pub(crate) async fn twin(&self, change: impl FnOnce(&mut Plan)) -> Self {
         Self::with(Arc::clone(&self.s3), change).await
+    }
+
+    /// Requests to S3 that are under way.
+    pub(crate) fn permits_used(&self) -> usize {
+        self.far.stats().permits_used
     }
 
     /// Ends everything that has to do with S3.

@@ -1,77 +1,23 @@
-//! The body of a large entry, read from its source as it is sent.
+//! A range of one version of an entry, read part after part.
 //!
-//! Parts are read in order; the next one is asked for while the last bytes of this one arrive, so that its
-//! distance is not felt. A stream that breaks is taken up again at its byte, from the same version. A reader of
-//! the whole body gets its last bytes when they were judged.
+//! The next part is asked for while the last bytes of this one arrive, so that its distance is not felt. A stream
+//! that breaks is taken up again at its byte, from the same version. A reader of the whole body gives its last
+//! bytes when they were judged.
 
-use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, stream};
 
-use super::Judge;
-use super::resume::{Resumption, cut};
-use crate::store::source::{EntrySource, SourceOpen, SourceStream};
+use super::StreamedEntry;
+use super::buffer::BUFFER_BYTES;
+use crate::store::Result;
+use crate::store::follow::resume::{Resumption, cut};
+use crate::store::source::SourceStream;
 use crate::store::spool::Summer;
-use crate::store::{Content, RemoteRange, RemoteSource, Result};
-
-/// The content of an entry that was just opened.
-pub(crate) fn content(source: Arc<dyn EntrySource>, open: SourceOpen, judge: Judge) -> Content {
-    let size = open.meta.size;
-    let body = StreamedBody(Arc::new(StreamedEntry {
-        source,
-        size,
-        version: open.version,
-        judge,
-        first: Mutex::new(Some((open.first, open.length))),
-    }));
-    Content::Remote(RemoteRange::new(Arc::new(body), 0..size))
-}
-
-#[derive(Debug)]
-struct StreamedBody(Arc<StreamedEntry>);
-
-struct StreamedEntry {
-    source: Arc<dyn EntrySource>,
-    size: u64,
-    version: Arc<str>,
-    judge: Judge,
-    /// What was opened with the description, for the first who reads from the beginning, and its length.
-    first: Mutex<Option<(SourceStream, u64)>>,
-}
-
-impl std::fmt::Debug for StreamedEntry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("StreamedEntry").field(&self.source).finish()
-    }
-}
-
-impl StreamedEntry {
-    fn take_first(&self) -> Option<(SourceStream, u64)> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn read(self: &Arc<Self>, range: Range<u64>) -> BoxFuture<'static, Result<SourceStream>> {
-        let entry = Arc::clone(self);
-        Box::pin(async move { entry.source.read(&entry.version, range).await })
-    }
-}
-
-impl RemoteSource for StreamedBody {
-    fn open(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        let reader = PartReader::new(Arc::clone(&self.0), range);
-        let pieces = stream::try_unfold(reader, |mut reader| async move {
-            let piece = reader.next().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>(piece.map(|piece| (piece, reader)))
-        });
-        pieces.boxed()
-    }
-}
 
 /// The part after the one that is being read.
 enum NextPart {
@@ -79,8 +25,8 @@ enum NextPart {
     Open(Result<SourceStream>),
 }
 
-/// Reads a range of the body, part after part.
-struct PartReader {
+/// See the module.
+pub(super) struct PartReader {
     entry: Arc<StreamedEntry>,
     at: u64,
     end: u64,
@@ -92,10 +38,13 @@ struct PartReader {
     resumption: Resumption,
     /// Whether bytes have arrived since the last failure.
     progress: bool,
+    /// The client stalled in this part: the rest of it is asked for in ranges that fit into the empty buffer,
+    /// so that no connection ever waits for this client.
+    parked: bool,
 }
 
 impl PartReader {
-    fn new(entry: Arc<StreamedEntry>, range: Range<u64>) -> Self {
+    pub(super) fn new(entry: Arc<StreamedEntry>, range: Range<u64>) -> Self {
         let whole = range == (0..entry.size);
         let part = (range.start == 0).then(|| entry.take_first()).flatten();
         Self {
@@ -107,10 +56,36 @@ impl PartReader {
             sums: whole.then(Summer::default),
             resumption: Resumption::default(),
             progress: false,
+            parked: false,
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+    /// Bytes that were not given yet.
+    pub(super) fn remaining(&self) -> u64 {
+        self.end - self.at
+    }
+
+    /// Whether a part is being read.
+    pub(super) fn is_connected(&self) -> bool {
+        self.part.is_some()
+    }
+
+    /// Whether the client stalled in the part that comes next.
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked
+    }
+
+    /// Gives the connections back; the next byte is asked for when it is wanted.
+    pub(super) fn park(&mut self) {
+        (self.part, self.next_part) = (None, None);
+        self.parked = true;
+    }
+
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`crate::store::source::EntrySource::read`], when asking again cannot help.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         while self.at < self.end {
             match self.step().await {
                 Ok(Some(piece)) => {
@@ -148,7 +123,11 @@ impl PartReader {
             .saturating_sub(piece.len() as u64);
         if left == 0 {
             self.part = None;
-        } else if left <= self.part_size() / 4 && self.next_part.is_none() && part_end < self.end {
+        } else if left <= self.part_size() / 4
+            && self.next_part.is_none()
+            && part_end < self.end
+            && !self.parked
+        {
             let range = self.part_at(part_end);
             self.next_part = Some(NextPart::Opening(self.entry.read(range)));
         }
@@ -156,6 +135,9 @@ impl PartReader {
     }
 
     async fn open_part(&mut self) -> Result<(SourceStream, u64)> {
+        if self.at.is_multiple_of(self.part_size()) {
+            self.parked = false;
+        }
         let range = self.part_at(self.at);
         let end = range.end;
         let stream = match self.next_part.take() {
@@ -202,7 +184,11 @@ impl PartReader {
     /// The part that begins at `start`: to the next whole multiple of the length of a part.
     fn part_at(&self, start: u64) -> Range<u64> {
         let part = self.part_size();
-        start..(start - start % part).saturating_add(part).min(self.end)
+        let end = (start - start % part).saturating_add(part).min(self.end);
+        match self.parked {
+            true => start..end.min(start + u64::from(BUFFER_BYTES)),
+            false => start..end,
+        }
     }
 
     fn part_size(&self) -> u64 {
