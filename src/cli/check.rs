@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::auth::{SigningKey, key_file_fault};
-use crate::config::{Loaded, Problem};
+use crate::config::{ConfigError, Loaded};
 
 pub(super) fn execute(file: &Path) -> ExitCode {
     let loaded = match super::load(file) {
@@ -31,18 +31,18 @@ pub(super) fn execute(file: &Path) -> ExitCode {
 
 /// Without its key sets a server starts and looks for them again and again, but until they come, it knows nobody.
 /// Without the signing key that is named it does not start.
-fn key_files(loaded: &Loaded) -> Vec<Problem> {
+fn key_files(loaded: &Loaded) -> Vec<ConfigError> {
     let providers = loaded.config.providers.iter().enumerate();
     let faults = providers.filter_map(|(nth, provider)| {
         let fault = key_file_fault(provider.jwks_file.as_ref()?)?;
         let key = format!("oidc_providers[{nth}].jwks_file");
-        Some(loaded.places.problem(&key, fault))
+        Some(loaded.places.error(&key, fault))
     });
     faults.chain(signing_key(loaded)).collect()
 }
 
-fn signing_key(loaded: &Loaded) -> Option<Problem> {
+fn signing_key(loaded: &Loaded) -> Option<ConfigError> {
     let file = loaded.config.gha.signing_key_file.as_ref()?;
     let fault = SigningKey::load(file).err()?;
-    Some(loaded.places.problem("gha.signing_key_file", fault.to_string()))
+    Some(loaded.places.error("gha.signing_key_file", fault.to_string()))
 }

@@ -5,10 +5,10 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::defaults::FILE_LIMIT;
+use super::error::{ConfigError, ConfigErrors};
 use super::expression::ExpressionCheck;
 use super::locate::{self, Located, Refusal};
 use super::places::Places;
-use super::problem::{Problem, Report};
 use super::reader::Reader;
 use super::value::Tolerant;
 use super::{Config, root, syntax};
@@ -19,7 +19,7 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     /// What is allowed but probably not meant, in the order of the file's lines.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigError>,
     /// Where its keys stand, for what is found out later.
     pub places: Places,
 }
@@ -29,7 +29,7 @@ pub struct Loaded {
 /// # Errors
 /// All faults of the file at once; or the one that keeps it from being read: it is missing, a
 /// directory, empty, larger than 1 MiB, not UTF-8 or not YAML.
-pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Report> {
+pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, ConfigErrors> {
     let file = path.display().to_string();
     let text = read(path).map_err(|(line, message)| {
         let key = String::new();
@@ -42,7 +42,7 @@ pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Re
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> Result<Loaded, Report> {
+pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> Result<Loaded, ConfigErrors> {
     let file_name = &*printable(file_name);
     let whole = |message| one(file_name, None, String::new(), message);
     let refused = |refusal: Refusal| {
@@ -69,7 +69,7 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     let mut reader = Reader::new(file_name, &lines);
     let config = root::config(&mut reader, &value, expressions);
     let (mut errors, mut warnings) = (reader.errors, reader.warnings);
-    errors.extend(duplicates.into_iter().map(|duplicate| Problem {
+    errors.extend(duplicates.into_iter().map(|duplicate| ConfigError {
         file: file_name.to_owned(),
         line: Some(duplicate.line),
         key: duplicate.path.to_string(),
@@ -88,7 +88,7 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
                 places,
             })
         }
-        _ => Err(Report::new(errors)),
+        _ => Err(ConfigErrors::new(errors)),
     }
 }
 
@@ -104,8 +104,8 @@ fn printable(file_name: &str) -> String {
     shown
 }
 
-fn one(file: &str, line: Option<usize>, key: String, message: String) -> Report {
-    Report::new(vec![Problem {
+fn one(file: &str, line: Option<usize>, key: String, message: String) -> ConfigErrors {
+    ConfigErrors::new(vec![ConfigError {
         file: file.to_owned(),
         line,
         key,

@@ -5,7 +5,7 @@
 //!
 //! The way of a file: [`load()`] reads it, `locate` walks it once for line numbers, duplicates and
 //! expansion, `value` reads the values, `root` and the modules of the sections take them key by key
-//! through `reader`, which collects every [`Problem`]. A new key needs a field in `sections`, a line
+//! through `reader`, which collects every [`ConfigError`]. A new key needs a field in `sections`, a line
 //! in `keys`, a line in its section's module and an entry in `config.example.yaml`; tests name what
 //! is forgotten.
 
@@ -13,6 +13,7 @@ mod address;
 mod credentials;
 pub mod defaults;
 mod duration;
+mod error;
 #[cfg(test)]
 mod example;
 mod expression;
@@ -24,7 +25,6 @@ mod load;
 mod locate;
 mod naming;
 mod places;
-mod problem;
 mod provider;
 mod reader;
 mod root;
@@ -38,10 +38,10 @@ mod value;
 mod weburl;
 
 pub use address::InvalidAddress;
+pub use error::{ConfigError, ConfigErrors};
 pub use expression::{ExpressionCheck, ExpressionKind};
 pub use load::{Loaded, load, parse};
 pub use places::Places;
-pub use problem::{Problem, Report};
 pub use sections::{
     Algorithm, Config, DiskConfig, Durability, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig,
     S3Checksums, S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,

@@ -1,7 +1,7 @@
-//! Where the keys of a file stand, for problems that only show when its values are used.
+//! Where the keys of a file stand, for errors that only show when its values are used.
 
+use super::error::ConfigError;
 use super::keypath::{KeyPath, Lines};
-use super::problem::Problem;
 
 /// The lines of one file. See the module.
 #[derive(Debug)]
@@ -15,9 +15,9 @@ impl Places {
         Self { file, lines }
     }
 
-    /// A problem of the value of `key`, such as `oidc_providers[0].jwks_file`.
-    pub fn problem(&self, key: &str, message: String) -> Problem {
-        Problem {
+    /// An error in the value of `key`, such as `oidc_providers[0].jwks_file`.
+    pub fn error(&self, key: &str, message: String) -> ConfigError {
+        ConfigError {
             file: self.file.clone(),
             line: self.lines.find(&KeyPath::raw(key)),
             key: key.to_owned(),
@@ -29,7 +29,7 @@ impl Places {
     /// about a key that the file does not have, stays as it is.
     pub fn located(&self, message: &str) -> String {
         match message.split_once(": ") {
-            Some((key, rest)) if self.lines.has(key) => self.problem(key, rest.to_owned()).to_string(),
+            Some((key, rest)) if self.lines.has(key) => self.error(key, rest.to_owned()).to_string(),
             _ => message.to_owned(),
         }
     }

@@ -4,10 +4,10 @@
 
 use serde_yaml::{Mapping, Value};
 
+use super::error::ConfigError;
 use super::keypath::{KeyPath, Lines};
 use super::keys::Key;
 use super::leaf::Leaf;
-use super::problem::Problem;
 use super::suggest::{home, listed, nearest, offered, quoted};
 
 /// Collects what is wrong with one file.
@@ -15,9 +15,9 @@ pub(super) struct Reader<'a> {
     file: &'a str,
     lines: &'a Lines,
     /// What keeps the file from being used.
-    pub(super) errors: Vec<Problem>,
+    pub(super) errors: Vec<ConfigError>,
     /// What its author should know.
-    pub(super) warnings: Vec<Problem>,
+    pub(super) warnings: Vec<ConfigError>,
 }
 
 impl<'a> Reader<'a> {
@@ -38,18 +38,18 @@ impl<'a> Reader<'a> {
 
     /// Notes an error. `message` is whole: it names the value, unless that is secret, and the remedy.
     pub(super) fn error(&mut self, path: &KeyPath, message: impl AsRef<str>) {
-        let problem = self.problem(path, message.as_ref());
-        self.errors.push(problem);
+        let finding = self.finding(path, message.as_ref());
+        self.errors.push(finding);
     }
 
     /// Notes a warning.
     pub(super) fn warn(&mut self, path: &KeyPath, message: impl AsRef<str>) {
-        let problem = self.problem(path, message.as_ref());
-        self.warnings.push(problem);
+        let finding = self.finding(path, message.as_ref());
+        self.warnings.push(finding);
     }
 
-    fn problem(&self, path: &KeyPath, message: &str) -> Problem {
-        Problem {
+    fn finding(&self, path: &KeyPath, message: &str) -> ConfigError {
+        ConfigError {
             file: self.file.to_owned(),
             line: self.lines.find(path),
             key: path.to_string(),
@@ -208,7 +208,7 @@ mod tests {
             section.optional(&mut reader, "token", Leaf::flag);
             section.required(&mut reader, "name", "name: true", Leaf::flag);
         }
-        reader.errors.iter().map(Problem::to_string).collect()
+        reader.errors.iter().map(ConfigError::to_string).collect()
     }
 
     #[test]

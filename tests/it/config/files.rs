@@ -210,5 +210,5 @@ fn the_name_of_a_file_breaks_no_line() {
         "{report}"
     );
     let loaded = parse("a\nb.yaml", &format!("{DISK}{PROVIDER}"), &Words).unwrap();
-    assert_eq!(loaded.places.problem("disk", "x".into()).file, "a\\nb.yaml");
+    assert_eq!(loaded.places.error("disk", "x".into()).file, "a\\nb.yaml");
 }

@@ -35,9 +35,9 @@ fn accepted(text: &str) -> Loaded {
 /// The lines of the report on a text that must be refused.
 fn refused(text: &str) -> Vec<String> {
     let report = parse("c.yaml", text, &Words).expect_err(text);
-    assert!(!report.problems().is_empty());
+    assert!(!report.errors().is_empty());
     let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
-    assert_eq!(lines.len(), report.problems().len(), "one line for each problem");
+    assert_eq!(lines.len(), report.errors().len(), "one line for each problem");
     lines
 }
 

@@ -63,8 +63,8 @@ const PIECES: &[&str] = &[
 
 fn check(text: &str) {
     if let Err(report) = parse("c.yaml", text, &Words) {
-        assert!(!report.problems().is_empty());
-        assert_eq!(report.to_string().lines().count(), report.problems().len());
+        assert!(!report.errors().is_empty());
+        assert_eq!(report.to_string().lines().count(), report.errors().len());
     }
 }
 

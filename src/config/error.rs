@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// One fault, or one warning, with the place where it can be corrected.
+/// One error or warning, with the place where it can be corrected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigError {
     /// The file as it was named by the caller.
     pub file: String,
     /// The line, counted from 1. `None` when the file as a whole is meant.
@@ -16,7 +16,7 @@ pub struct Problem {
 }
 
 /// `config.yaml:12: disk.limit: "50Gb" is ...`
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {
@@ -31,43 +31,43 @@ impl fmt::Display for Problem {
 
 /// All errors of a file, in the order of its lines. Printed with one line for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    problems: Vec<Problem>,
+pub struct ConfigErrors {
+    errors: Vec<ConfigError>,
 }
 
-impl Report {
-    /// A report of these problems, sorted by line. Problems of the whole file come first.
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| problem.line);
-        Self { problems }
+impl ConfigErrors {
+    /// Sorts the errors by line. Errors of the whole file come first.
+    pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| error.line);
+        Self { errors }
     }
 
-    /// The problems in the order of their lines; at least one.
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
+    /// The errors in the order of their lines; at least one.
+    pub fn errors(&self) -> &[ConfigError] {
+        &self.errors
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{problem}")?;
+            write!(f, "{error}")?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Report {}
+impl std::error::Error for ConfigErrors {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn problem(line: Option<usize>, key: &str) -> Problem {
-        Problem {
+    fn error(line: Option<usize>, key: &str) -> ConfigError {
+        ConfigError {
             file: "c.yaml".to_owned(),
             line,
             key: key.to_owned(),
@@ -76,8 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_what_it_knows() {
-        let check = |line, key, expected: &str| assert_eq!(problem(line, key).to_string(), expected);
+    fn an_error_names_what_it_knows() {
+        let check = |line, key, expected: &str| assert_eq!(error(line, key).to_string(), expected);
         check(Some(3), "disk.dir", "c.yaml:3: disk.dir: is odd");
         check(Some(3), "", "c.yaml:3: is odd");
         check(None, "disk", "c.yaml: disk: is odd");
@@ -85,14 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_sorted_and_has_no_last_newline() {
-        let report = Report::new(vec![
-            problem(Some(9), "b"),
-            problem(Some(2), "a"),
-            problem(None, ""),
-        ]);
+    fn errors_are_sorted_and_have_no_last_newline() {
+        let errors = ConfigErrors::new(vec![error(Some(9), "b"), error(Some(2), "a"), error(None, "")]);
         assert_eq!(
-            report.to_string(),
+            errors.to_string(),
             "c.yaml: is odd\nc.yaml:2: a: is odd\nc.yaml:9: b: is odd"
         );
     }
