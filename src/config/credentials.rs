@@ -1,7 +1,7 @@
 //! Credentials for S3. They never stand in the configuration itself, because that is shown to many.
 
 use super::S3CredentialFiles;
-use super::leaf::Leaf;
+use super::field::Field;
 use super::reader::{Reader, Section};
 
 /// The key that names a file, the key under which the secret itself may have been written, and the
@@ -20,10 +20,10 @@ const SECRETS: [(&str, &str, &str); 3] = [
 pub(super) fn files(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<S3CredentialFiles> {
     let mut in_the_open = false;
     for (file, secret, variable) in SECRETS {
-        if let Some(leaf) = section.leaf(secret) {
+        if let Some(field) = section.field(secret) {
             in_the_open = true;
             reader.error(
-                leaf.path(),
+                field.path(),
                 format!(
                     "credentials do not stand in this file; write it into a file of its own and name that with \
                      `{file}`, or set {variable} in the environment"
@@ -32,7 +32,7 @@ pub(super) fn files(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<S3
         }
     }
     let [access_key_id, secret_access_key, session_token] =
-        SECRETS.map(|(file, ..)| section.optional(reader, file, Leaf::file_path));
+        SECRETS.map(|(file, ..)| section.optional(reader, file, Field::file_path));
     if !in_the_open {
         complete(reader, section);
     }
@@ -45,7 +45,7 @@ pub(super) fn files(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<S3
 
 /// Reports a file of credentials without those that belong to it.
 fn complete(reader: &mut Reader<'_>, section: &Section<'_>) {
-    let [id, secret, token] = SECRETS.map(|(file, ..)| section.leaf(file));
+    let [id, secret, token] = SECRETS.map(|(file, ..)| section.field(file));
     let (lone, missing) = match (&id, &secret, &token) {
         (Some(id), None, _) => (id, "`secret_access_key_file`"),
         (None, Some(secret), _) => (secret, "`access_key_id_file`"),

@@ -3,7 +3,7 @@
 use serde_yaml::Value;
 
 use super::defaults;
-use super::leaf::Leaf;
+use super::field::Field;
 use super::reader::{Reader, Section};
 
 const EXAMPLE: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
@@ -37,25 +37,25 @@ pub(super) fn namespaces(
     section: &Section<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Vec<String>> {
-    let Some(leaf) = section.leaf("cache_key_exprs") else {
-        if section.leaf("scopes").is_some() {
+    let Some(field) = section.field("cache_key_exprs") else {
+        if section.field("scopes").is_some() {
             return Some(Vec::new());
         }
         let example = format!("cache_key_exprs:` with an entry `- {EXAMPLE}");
         section.missing(reader, "cache_key_exprs", &example);
         return None;
     };
-    let entries = leaf.entries(reader, EXAMPLE)?;
+    let entries = field.entries(reader, EXAMPLE)?;
     if entries.is_empty() {
         reader.error(
-            leaf.path(),
+            field.path(),
             format!("the list is empty; add an entry `- {EXAMPLE}`"),
         );
         return None;
     }
     if entries.len() > defaults::MAX_EXPRESSIONS {
         reader.error(
-            leaf.path(),
+            field.path(),
             format!(
                 "the list has {} entries, and each is one more look-up for a miss; keep at most {}",
                 entries.len(),
@@ -76,28 +76,28 @@ pub(super) fn condition(
     name: &str,
     expressions: &dyn ExpressionCheck,
 ) -> Option<String> {
-    let leaf = section.leaf(name)?;
+    let field = section.field(name)?;
     // `allow_if: true` is a boolean for YAML and a fine expression.
-    if let Value::Bool(value) = leaf.value() {
+    if let Value::Bool(value) = field.value() {
         return Some(value.to_string());
     }
-    expression(reader, &leaf, ExpressionKind::Condition, expressions)
+    expression(reader, &field, ExpressionKind::Condition, expressions)
 }
 
 fn expression(
     reader: &mut Reader<'_>,
-    leaf: &Leaf<'_>,
+    field: &Field<'_>,
     kind: ExpressionKind,
     expressions: &dyn ExpressionCheck,
 ) -> Option<String> {
-    let text = leaf.read(reader, Leaf::text)?;
+    let text = field.read(reader, Field::text)?;
     match expressions.check(kind, text) {
         Ok(warnings) => {
             for warning in warnings {
-                reader.warn(leaf.path(), warning);
+                reader.warn(field.path(), warning);
             }
         }
-        Err(error) => reader.error(leaf.path(), error),
+        Err(error) => reader.error(field.path(), error),
     }
     Some(text.to_owned())
 }

@@ -2,8 +2,8 @@
 
 use url::Url;
 
+use super::field::Field;
 use super::keys::GHA;
-use super::leaf::Leaf;
 use super::reader::{Reader, Section};
 use super::weburl::{self, Allowed};
 use super::{GhaConfig, defaults};
@@ -13,27 +13,29 @@ use super::{GhaConfig, defaults};
 pub(super) fn gha(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> GhaConfig {
     let mut config = GhaConfig::default();
     let section = root
-        .leaf("gha")
-        .and_then(|leaf| Section::open(reader, leaf.path().clone(), leaf.value(), GHA));
+        .field("gha")
+        .and_then(|field| Section::open(reader, field.path().clone(), field.value(), GHA));
     let Some(section) = section else {
         return config;
     };
-    config.signing_key_file = section.optional(reader, "signing_key_file", Leaf::file_path);
+    config.signing_key_file = section.optional(reader, "signing_key_file", Field::file_path);
     for (name, target) in [
         ("link_lifetime", &mut config.link_lifetime),
         ("upload_timeout", &mut config.upload_timeout),
     ] {
-        let read = section.optional(reader, name, |leaf| leaf.duration(&defaults::GHA_LIFETIME_RANGE));
+        let read = section.optional(reader, name, |field| {
+            field.duration(&defaults::GHA_LIFETIME_RANGE)
+        });
         if let Some(read) = read {
             *target = read;
         }
     }
-    let max_uploads = section.optional(reader, "max_uploads", |leaf| {
-        leaf.count(&defaults::GHA_UPLOADS_RANGE)
+    let max_uploads = section.optional(reader, "max_uploads", |field| {
+        field.count(&defaults::GHA_UPLOADS_RANGE)
     });
     config.max_uploads = max_uploads.unwrap_or(config.max_uploads);
-    config.forward_unknown_to = section.optional(reader, "forward_unknown_to", |leaf| {
-        weburl::results_service(leaf.text()?)
+    config.forward_unknown_to = section.optional(reader, "forward_unknown_to", |field| {
+        weburl::results_service(field.text()?)
     });
     config.advertise_url = advertise_url(reader, root, &section, insecure_http);
     config
@@ -45,10 +47,10 @@ fn advertise_url(
     section: &Section<'_>,
     insecure_http: bool,
 ) -> Option<Url> {
-    let leaf = section.leaf("advertise_url")?;
-    if root.leaf("s3").is_none() {
+    let field = section.field("advertise_url")?;
+    if root.field("s3").is_none() {
         reader.warn(
-            leaf.path(),
+            field.path(),
             "is not used: without `s3` there are no other servers that share entries; remove it",
         );
     }
@@ -57,5 +59,5 @@ fn advertise_url(
         at_top: true,
         ..Allowed::default()
     };
-    leaf.read(reader, |leaf| weburl::neighbour(leaf.text()?, allowed))
+    field.read(reader, |field| weburl::neighbour(field.text()?, allowed))
 }

@@ -17,10 +17,10 @@ mod error;
 #[cfg(test)]
 mod example;
 mod expression;
+mod field;
 mod gha;
 mod keypath;
 mod keys;
-mod leaf;
 mod load;
 mod locate;
 mod naming;

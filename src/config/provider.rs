@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_yaml::Value;
 
 use super::expression::{self, ExpressionCheck};
+use super::field::Field;
 use super::keys::PROVIDER;
-use super::leaf::Leaf;
 use super::reader::{Reader, Section};
 use super::suggest::nearest;
 use super::weburl::{self, Allowed};
@@ -25,7 +25,7 @@ pub(super) fn providers(
     expressions: &dyn ExpressionCheck,
 ) -> Option<Vec<ProviderConfig>> {
     const ADVICE: &str = "without a provider nobody could use the cache";
-    let Some(list) = root.leaf("oidc_providers") else {
+    let Some(list) = root.field("oidc_providers") else {
         root.missing(
             reader,
             "oidc_providers",
@@ -55,7 +55,7 @@ pub(super) fn providers(
 /// Two entries with one issuer would leave open whose expressions count.
 fn refuse_duplicate<'a>(
     reader: &mut Reader<'_>,
-    entry: &Leaf<'a>,
+    entry: &Field<'a>,
     urls: &mut HashMap<&'a str, Option<usize>>,
 ) {
     let Some(url) = entry.value().get("url").and_then(Value::as_str) else {
@@ -76,20 +76,20 @@ fn refuse_duplicate<'a>(
 
 fn provider(
     reader: &mut Reader<'_>,
-    entry: &Leaf<'_>,
+    entry: &Field<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<ProviderConfig> {
     let section = Section::open(reader, entry.path().clone(), entry.value(), PROVIDER)?;
     let section = &section;
-    let allow_insecure_http = section.optional(reader, "allow_insecure_http", Leaf::flag);
-    let allow_trailing_slash = section.optional(reader, "allow_trailing_slash", Leaf::flag);
+    let allow_insecure_http = section.optional(reader, "allow_insecure_http", Field::flag);
+    let allow_trailing_slash = section.optional(reader, "allow_trailing_slash", Field::flag);
     let allowed = Allowed {
         insecure_http: allow_insecure_http.unwrap_or(false),
         trailing_slash: allow_trailing_slash.unwrap_or(false),
         ..Allowed::default()
     };
-    let url = section.required(reader, "url", EXAMPLE, |leaf| {
-        weburl::issuer(leaf.text()?, allowed)
+    let url = section.required(reader, "url", EXAMPLE, |field| {
+        weburl::issuer(field.text()?, allowed)
     });
     let audiences = audiences(reader, section);
     let algorithms = algorithms(reader, section);
@@ -97,9 +97,11 @@ fn provider(
     let scopes = section.optional(reader, "scopes", scopes);
     let allow_if = expression::condition(reader, section, "allow_if", expressions);
     let write_if = expression::condition(reader, section, "write_if", expressions);
-    let leeway = section.optional(reader, "leeway", |leaf| leaf.duration(&defaults::LEEWAY_RANGE));
-    let max_age = section.optional(reader, "max_age", |leaf| leaf.duration(&defaults::MAX_AGE_RANGE));
-    let jwks_file = section.optional(reader, "jwks_file", |leaf| leaf.text().map(PathBuf::from));
+    let leeway = section.optional(reader, "leeway", |field| field.duration(&defaults::LEEWAY_RANGE));
+    let max_age = section.optional(reader, "max_age", |field| {
+        field.duration(&defaults::MAX_AGE_RANGE)
+    });
+    let jwks_file = section.optional(reader, "jwks_file", |field| field.text().map(PathBuf::from));
     let default = ProviderConfig::new(url?, cache_key_exprs?);
     Some(ProviderConfig {
         audiences,
@@ -115,18 +117,18 @@ fn provider(
     })
 }
 
-fn scopes(leaf: &Leaf<'_>) -> Result<TokenScopes, String> {
-    leaf.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
+fn scopes(field: &Field<'_>) -> Result<TokenScopes, String> {
+    field.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
 }
 
 /// Reads a list of which every faulty entry is reported.
 fn list<'a, T>(
     reader: &mut Reader<'_>,
-    leaf: &Leaf<'a>,
+    field: &Field<'a>,
     example: &str,
-    read: impl Fn(&Leaf<'a>) -> Result<T, String>,
+    read: impl Fn(&Field<'a>) -> Result<T, String>,
 ) -> Vec<T> {
-    let entries = leaf.entries(reader, example).unwrap_or_default();
+    let entries = field.entries(reader, example).unwrap_or_default();
     entries
         .iter()
         .filter_map(|entry| entry.read(reader, &read))
@@ -136,31 +138,31 @@ fn list<'a, T>(
 fn audiences(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<String> {
     const WARNING: &str = "without `audiences` a token that was made for any other service is accepted; \
         add `audiences: [https://cache.example.com]` and request tokens with that audience";
-    let Some(leaf) = section.leaf("audiences") else {
+    let Some(field) = section.field("audiences") else {
         reader.warn(section.path(), WARNING);
         return Vec::new();
     };
-    if leaf.value().as_sequence().is_some_and(Vec::is_empty) {
+    if field.value().as_sequence().is_some_and(Vec::is_empty) {
         // A template that renders nothing must not open the cache to everybody.
         reader.error(
-            leaf.path(),
+            field.path(),
             "the list is empty; name an audience, or remove the key to accept tokens for any audience",
         );
     }
-    list(reader, &leaf, "https://cache.example.com", |entry| {
+    list(reader, &field, "https://cache.example.com", |entry| {
         entry.text().map(str::to_owned)
     })
 }
 
 fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Algorithm>> {
-    let leaf = section.leaf("algorithms")?;
-    if leaf.value().as_sequence().is_some_and(Vec::is_empty) {
+    let field = section.field("algorithms")?;
+    if field.value().as_sequence().is_some_and(Vec::is_empty) {
         reader.error(
-            leaf.path(),
+            field.path(),
             "the list is empty, so no token could be accepted; name an algorithm or remove the key",
         );
     }
-    let mut names = list(reader, &leaf, "RS256", |entry| {
+    let mut names = list(reader, &field, "RS256", |entry| {
         let name = entry.text()?;
         serde_yaml::from_value(Value::from(name)).map_err(|_| algorithm_fault(name))
     });

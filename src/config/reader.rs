@@ -1,13 +1,13 @@
 //! Reading sections key by key, so that one fault does not hide the next.
 //!
-//! Values are read through [`Leaf`], which knows how to show them.
+//! Values are read through [`Field`], which knows how to show them.
 
 use serde_yaml::{Mapping, Value};
 
 use super::error::ConfigError;
+use super::field::Field;
 use super::keypath::{KeyPath, Lines};
 use super::keys::Key;
-use super::leaf::Leaf;
 use super::suggest::{home, listed, nearest, offered, quoted};
 
 /// Collects what is wrong with one file.
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
 pub(super) fn key_name(key: &Value) -> String {
     match key {
         Value::String(name) => name.clone(),
-        other => Leaf::new(KeyPath::default(), other, false).shown(),
+        other => Field::new(KeyPath::default(), other, false).shown(),
     }
 }
 
@@ -88,7 +88,7 @@ impl<'a> Section<'a> {
             Value::Mapping(values) => Some(values),
             Value::Null => None,
             other => {
-                let kind = Leaf::new(KeyPath::default(), other, false).shown();
+                let kind = Field::new(KeyPath::default(), other, false).shown();
                 reader.error(
                     &path,
                     format!("{kind} is not a section; write keys below it: {}", listed(keys)),
@@ -135,14 +135,14 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key, if the key is there.
-    pub(super) fn leaf(&self, name: &str) -> Option<Leaf<'a>> {
+    pub(super) fn field(&self, name: &str) -> Option<Field<'a>> {
         debug_assert!(
             self.keys.iter().any(|key| key.name == name),
             "{name} is not listed"
         );
         let value = self.values?.get(name)?;
         let secret = self.keys.iter().any(|key| key.name == name && key.secret);
-        Some(Leaf::new(self.path.key(name), value, secret))
+        Some(Field::new(self.path.key(name), value, secret))
     }
 
     /// Reads a key that may be absent. `None` also when its fault has been reported.
@@ -150,9 +150,9 @@ impl<'a> Section<'a> {
         &self,
         reader: &mut Reader<'_>,
         name: &str,
-        read: impl FnOnce(&Leaf<'a>) -> Result<T, String>,
+        read: impl FnOnce(&Field<'a>) -> Result<T, String>,
     ) -> Option<T> {
-        self.leaf(name)?.read(reader, read)
+        self.field(name)?.read(reader, read)
     }
 
     /// Reads a key that must be there; `example` completes the advice to add it.
@@ -161,10 +161,10 @@ impl<'a> Section<'a> {
         reader: &mut Reader<'_>,
         name: &str,
         example: &str,
-        read: impl FnOnce(&Leaf<'a>) -> Result<T, String>,
+        read: impl FnOnce(&Field<'a>) -> Result<T, String>,
     ) -> Option<T> {
-        match self.leaf(name) {
-            Some(leaf) => leaf.read(reader, read),
+        match self.field(name) {
+            Some(field) => field.read(reader, read),
             None => {
                 self.missing(reader, name, example);
                 None
@@ -205,8 +205,8 @@ mod tests {
         let mut reader = Reader::new("c.yaml", &lines);
         let section = Section::open(&mut reader, KeyPath::default(), &value, KEYS);
         if let Some(section) = section {
-            section.optional(&mut reader, "token", Leaf::flag);
-            section.required(&mut reader, "name", "name: true", Leaf::flag);
+            section.optional(&mut reader, "token", Field::flag);
+            section.required(&mut reader, "name", "name: true", Field::flag);
         }
         reader.errors.iter().map(ConfigError::to_string).collect()
     }

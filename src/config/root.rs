@@ -4,9 +4,9 @@ use serde_yaml::Value;
 use url::Url;
 
 use super::expression::ExpressionCheck;
+use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::{LIMITS, ROOT};
-use super::leaf::Leaf;
 use super::reader::{Reader, Section};
 use super::weburl::{self, Allowed};
 use super::{Config, LimitsConfig, ListenAddr, address, defaults, gha, provider, tiers};
@@ -19,7 +19,7 @@ pub(super) fn config(
 ) -> Option<Config> {
     let root = Section::open(reader, KeyPath::default(), value, ROOT)?;
     let (listen, ops_listen) = listeners(reader, &root);
-    let insecure_http = root.optional(reader, "allow_insecure_http", Leaf::flag);
+    let insecure_http = root.optional(reader, "allow_insecure_http", Field::flag);
     let insecure_http = insecure_http.unwrap_or(false);
     let base_url = base_url(reader, &root, insecure_http);
     let providers = provider::providers(reader, &root, expressions);
@@ -40,15 +40,15 @@ pub(super) fn config(
 }
 
 fn base_url(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> Option<Url> {
-    let leaf = root.leaf("base_url")?;
+    let field = root.field("base_url")?;
     let allowed = Allowed {
         insecure_http,
         ..Allowed::default()
     };
-    let url = leaf.read(reader, |leaf| weburl::base(leaf.text()?, allowed))?;
+    let url = field.read(reader, |field| weburl::base(field.text()?, allowed))?;
     if url.path() != "/" {
         reader.warn(
-            leaf.path(),
+            field.path(),
             "has a path, which @actions/cache 4 and later drops from the URL of its requests; clients of GitHub's \
              cache need a base_url without one",
         );
@@ -57,12 +57,12 @@ fn base_url(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) ->
 }
 
 fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {
-    let listen = match root.leaf("listen") {
-        Some(leaf) => listen(reader, &leaf),
+    let listen = match root.field("listen") {
+        Some(field) => listen(reader, &field),
         None => defaults::listen(),
     };
-    let (name, ops) = match root.leaf("ops_listen") {
-        Some(leaf) => ("ops_listen", leaf.read(reader, ops_listen)),
+    let (name, ops) = match root.field("ops_listen") {
+        Some(field) => ("ops_listen", field.read(reader, ops_listen)),
         None => ("listen", Some(Some(defaults::ops_listen()))),
     };
     // An address that cannot be read has its own message and clashes with nothing.
@@ -75,14 +75,14 @@ fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, O
 }
 
 /// One address or a list of them.
-fn listen(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Vec<ListenAddr> {
-    if !leaf.value().is_sequence() {
-        return leaf.read(reader, one_address).into_iter().collect();
+fn listen(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<ListenAddr> {
+    if !field.value().is_sequence() {
+        return field.read(reader, one_address).into_iter().collect();
     }
-    let entries = leaf.entries(reader, "127.0.0.1:8080").unwrap_or_default();
+    let entries = field.entries(reader, "127.0.0.1:8080").unwrap_or_default();
     if entries.is_empty() {
         reader.error(
-            leaf.path(),
+            field.path(),
             "the list is empty; write an address or remove the key",
         );
     }
@@ -102,37 +102,37 @@ fn listen(reader: &mut Reader<'_>, leaf: &Leaf<'_>) -> Vec<ListenAddr> {
     read
 }
 
-fn one_address(leaf: &Leaf<'_>) -> Result<ListenAddr, String> {
-    match leaf.value() {
+fn one_address(field: &Field<'_>) -> Result<ListenAddr, String> {
+    match field.value() {
         // `listen: 8080`
         Value::Number(port) => address::parse(&port.to_string()),
-        _ => address::parse(leaf.text()?),
+        _ => address::parse(field.text()?),
     }
 }
 
-fn ops_listen(leaf: &Leaf<'_>) -> Result<Option<ListenAddr>, String> {
-    match leaf.value() {
+fn ops_listen(field: &Field<'_>) -> Result<Option<ListenAddr>, String> {
+    match field.value() {
         // Whether a bare `off` is a text or a boolean depends on the version of YAML.
         Value::Bool(false) => Ok(None),
         Value::String(text) if text.eq_ignore_ascii_case("off") => Ok(None),
         Value::Sequence(_) | Value::Bool(true) => {
             Err("is not one address; write 127.0.0.1:9080, or off for none".to_owned())
         }
-        _ => one_address(leaf).map(Some),
+        _ => one_address(field).map(Some),
     }
 }
 
 fn limits(reader: &mut Reader<'_>, root: &Section<'_>) -> LimitsConfig {
     let mut limits = LimitsConfig::default();
     let section = root
-        .leaf("limits")
-        .and_then(|leaf| Section::open(reader, leaf.path().clone(), leaf.value(), LIMITS));
+        .field("limits")
+        .and_then(|field| Section::open(reader, field.path().clone(), field.value(), LIMITS));
     let Some(section) = section else {
         return limits;
     };
-    limits.max_entry_size = section.optional(reader, "max_entry_size", |leaf| leaf.size(1));
-    if let Some(count) = section.optional(reader, "max_connections", |leaf| {
-        leaf.count(&defaults::COUNT_RANGE)
+    limits.max_entry_size = section.optional(reader, "max_entry_size", |field| field.size(1));
+    if let Some(count) = section.optional(reader, "max_connections", |field| {
+        field.count(&defaults::COUNT_RANGE)
     }) {
         limits.max_connections = count;
     }
@@ -145,7 +145,7 @@ fn limits(reader: &mut Reader<'_>, root: &Section<'_>) -> LimitsConfig {
         ("keep_alive", defaults::IDLE_RANGE, &mut limits.keep_alive),
         ("drain_timeout", defaults::DRAIN_RANGE, &mut limits.drain_timeout),
     ] {
-        if let Some(value) = section.optional(reader, name, |leaf| leaf.duration(&range)) {
+        if let Some(value) = section.optional(reader, name, |field| field.duration(&range)) {
             *target = value;
         }
     }

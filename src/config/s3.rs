@@ -1,8 +1,8 @@
 //! The section `s3`.
 
 use super::credentials;
+use super::field::Field;
 use super::keys::S3;
-use super::leaf::Leaf;
 use super::naming;
 use super::reader::{Reader, Section};
 use super::weburl::{self, Allowed};
@@ -18,11 +18,11 @@ pub(super) struct Beside<'d> {
 }
 
 /// Reads the section. `None` when something required is missing or wrong; every fault is reported.
-pub(super) fn s3(reader: &mut Reader<'_>, leaf: &Leaf<'_>, beside: Beside<'_>) -> Option<S3Config> {
-    let section = Section::open(reader, leaf.path().clone(), leaf.value(), S3)?;
+pub(super) fn s3(reader: &mut Reader<'_>, field: &Field<'_>, beside: Beside<'_>) -> Option<S3Config> {
+    let section = Section::open(reader, field.path().clone(), field.value(), S3)?;
     let section = &section;
-    let bucket = section.required(reader, "bucket", "bucket: my-bucket", |leaf| {
-        naming::bucket(leaf.text()?).map(str::to_owned)
+    let bucket = section.required(reader, "bucket", "bucket: my-bucket", |field| {
+        naming::bucket(field.text()?).map(str::to_owned)
     });
     let mut config = S3Config::new(bucket.clone().unwrap_or_default());
     server(reader, section, &mut config);
@@ -43,25 +43,25 @@ fn set<T>(target: &mut T, read: Option<T>) {
 
 /// Which server is asked, and how.
 fn server(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
-    let insecure_http = section.optional(reader, "allow_insecure_http", Leaf::flag);
+    let insecure_http = section.optional(reader, "allow_insecure_http", Field::flag);
     let allowed = Allowed {
         insecure_http: insecure_http.unwrap_or(false),
         ..Allowed::default()
     };
-    let endpoint = section.optional(reader, "endpoint_url", |leaf| {
-        weburl::endpoint(leaf.text()?, allowed)
+    let endpoint = section.optional(reader, "endpoint_url", |field| {
+        weburl::endpoint(field.text()?, allowed)
     });
     if let Some(url) = endpoint {
         *config = config.clone().at(url);
     }
     let aws = is_aws(section);
-    config.region = section.optional(reader, "region", |leaf| {
-        naming::region(leaf.text()?, aws).map(str::to_owned)
+    config.region = section.optional(reader, "region", |field| {
+        naming::region(field.text()?, aws).map(str::to_owned)
     });
-    let path_style = section.optional(reader, "force_path_style", Leaf::flag);
+    let path_style = section.optional(reader, "force_path_style", Field::flag);
     set(&mut config.force_path_style, path_style);
-    let checksums = section.optional(reader, "checksums", |leaf| {
-        leaf.word(
+    let checksums = section.optional(reader, "checksums", |field| {
+        field.word(
             "is not accepted; write when_supported (always) or when_required (only where S3 demands it)",
         )
     });
@@ -70,25 +70,25 @@ fn server(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config)
 
 /// Whether no other server is named, even one that could not be read.
 fn is_aws(section: &Section<'_>) -> bool {
-    section.leaf("endpoint_url").is_none()
+    section.field("endpoint_url").is_none()
 }
 
 /// What objects are called, and how they are stored.
 fn objects(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
-    let prefix = section.optional(reader, "prefix", |leaf| match leaf.value().as_str() {
+    let prefix = section.optional(reader, "prefix", |field| match field.value().as_str() {
         Some("") => Ok(String::new()),
-        _ => naming::prefix(leaf.text()?),
+        _ => naming::prefix(field.text()?),
     });
     set(&mut config.prefix, prefix);
     config.storage_class = storage_class(reader, section);
-    config.server_side_encryption = section.optional(reader, "server_side_encryption", |leaf| {
-        leaf.word("is not accepted; write AES256, aws:kms or aws:kms:dsse")
+    config.server_side_encryption = section.optional(reader, "server_side_encryption", |field| {
+        field.word("is not accepted; write AES256, aws:kms or aws:kms:dsse")
     });
     config.sse_kms_key_id = section.optional(reader, "sse_kms_key_id", key_id);
-    if let Some(key) = section.leaf("sse_kms_key_id")
+    if let Some(key) = section.field("sse_kms_key_id")
         && matches!(config.server_side_encryption, None | Some(ServerSideEncryption::Aes256))
         // An encryption that cannot be read has its own message.
-        && (config.server_side_encryption.is_some() || section.leaf("server_side_encryption").is_none())
+        && (config.server_side_encryption.is_some() || section.field("server_side_encryption").is_none())
     {
         reader.error(
             key.path(),
@@ -99,18 +99,18 @@ fn objects(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config
 }
 
 fn storage_class(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<String> {
-    let leaf = section.leaf("storage_class")?;
+    let field = section.field("storage_class")?;
     let aws = is_aws(section);
-    let (class, warning) = leaf.read(reader, |leaf| naming::storage_class(leaf.text()?, aws))?;
+    let (class, warning) = field.read(reader, |field| naming::storage_class(field.text()?, aws))?;
     if let Some(warning) = warning {
-        reader.warn(leaf.path(), warning);
+        reader.warn(field.path(), warning);
     }
     Some(class.to_owned())
 }
 
 /// An id, an alias or an ARN; it becomes the value of a header.
-fn key_id(leaf: &Leaf<'_>) -> Result<String, String> {
-    let id = leaf.text()?;
+fn key_id(field: &Field<'_>) -> Result<String, String> {
+    let id = field.text()?;
     if id.len() > 2048 || !id.chars().all(|letter| letter.is_ascii_graphic()) {
         return Err("is not the name of a key; write its id, its alias or its ARN".to_owned());
     }
@@ -119,7 +119,7 @@ fn key_id(leaf: &Leaf<'_>) -> Result<String, String> {
 
 /// How many requests there are, of which size, and how long they may take.
 fn requests(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
-    let denied_is_missing = section.optional(reader, "denied_is_missing", Leaf::flag);
+    let denied_is_missing = section.optional(reader, "denied_is_missing", Field::flag);
     set(&mut config.denied_is_missing, denied_is_missing);
     for (name, range, target) in [
         (
@@ -132,7 +132,7 @@ fn requests(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Confi
     ] {
         set(
             target,
-            section.optional(reader, name, |leaf| leaf.duration(&range)),
+            section.optional(reader, name, |field| field.duration(&range)),
         );
     }
     for (name, range, target) in [
@@ -147,7 +147,10 @@ fn requests(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Confi
             &mut config.parallel_parts,
         ),
     ] {
-        set(target, section.optional(reader, name, |leaf| leaf.count(&range)));
+        set(
+            target,
+            section.optional(reader, name, |field| field.count(&range)),
+        );
     }
     set(
         &mut config.part_size,
@@ -155,9 +158,9 @@ fn requests(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Confi
     );
 }
 
-fn part_size(leaf: &Leaf<'_>) -> Result<u64, String> {
+fn part_size(field: &Field<'_>) -> Result<u64, String> {
     let range = defaults::S3_PART_RANGE;
-    let bytes = leaf.size(1)?;
+    let bytes = field.size(1)?;
     if range.contains(&bytes) && bytes.is_multiple_of(1 << 20) {
         return Ok(bytes);
     }
@@ -170,10 +173,10 @@ fn part_size(leaf: &Leaf<'_>) -> Result<u64, String> {
 
 /// When a write is answered, and where reads may be sent.
 fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, beside: Beside<'_>) {
-    let write = section.leaf("write");
-    let known = write.as_ref().map_or(Some(S3Write::Through), |leaf| {
-        leaf.read(reader, |leaf| {
-            leaf.word(
+    let write = section.field("write");
+    let known = write.as_ref().map_or(Some(S3Write::Through), |field| {
+        field.read(reader, |field| {
+            field.word(
                 "is not accepted; write through (answered when S3 has it) or back (when the disk has it)",
             )
         })
@@ -189,26 +192,26 @@ fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config,
              `limit`, or write through",
         );
     }
-    config.queue_limit = section.optional(reader, "queue_limit", |leaf| leaf.size(1));
-    if let Some(leaf) = section.leaf("queue_limit") {
-        check_queue(reader, &leaf, config.queue_limit, known, beside);
+    config.queue_limit = section.optional(reader, "queue_limit", |field| field.size(1));
+    if let Some(field) = section.field("queue_limit") {
+        check_queue(reader, &field, config.queue_limit, known, beside);
     }
-    let redirect = section.optional(reader, "redirect", |leaf| {
-        leaf.word("is not accepted; write never, or large (large entries that are not on the disk)")
+    let redirect = section.optional(reader, "redirect", |field| {
+        field.word("is not accepted; write never, or large (large entries that are not on the disk)")
     });
     set(&mut config.redirect, redirect);
 }
 
 fn check_queue(
     reader: &mut Reader<'_>,
-    leaf: &Leaf<'_>,
+    field: &Field<'_>,
     limit: Option<u64>,
     write: Option<S3Write>,
     beside: Beside<'_>,
 ) {
     if write == Some(S3Write::Through) {
         reader.error(
-            leaf.path(),
+            field.path(),
             "only counts with `write: back`, because otherwise nothing waits; add that, or remove it",
         );
     }
@@ -216,10 +219,10 @@ fn check_queue(
         && limit > disk.limit
     {
         reader.error(
-            leaf.path(),
+            field.path(),
             format!(
                 "{} is more than disk.limit, and what waits is on the disk; write at most that",
-                leaf.shown()
+                field.shown()
             ),
         );
     }
@@ -227,18 +230,18 @@ fn check_queue(
 
 /// Where bodies wait without a disk.
 fn staging(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, beside: Beside<'_>) {
-    config.staging_dir = section.optional(reader, "staging_dir", Leaf::file_path);
-    let limit = section.optional(reader, "staging_limit", |leaf| {
-        leaf.size(defaults::MIN_DISK_LIMIT)
+    config.staging_dir = section.optional(reader, "staging_dir", Field::file_path);
+    let limit = section.optional(reader, "staging_limit", |field| {
+        field.size(defaults::MIN_DISK_LIMIT)
     });
     set(&mut config.staging_limit, limit);
     if !beside.disk {
         return;
     }
     for name in ["staging_dir", "staging_limit"] {
-        if let Some(leaf) = section.leaf(name) {
+        if let Some(field) = section.field(name) {
             reader.warn(
-                leaf.path(),
+                field.path(),
                 "is not used: with `disk`, bodies wait there; remove it",
             );
         }

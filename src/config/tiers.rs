@@ -1,48 +1,48 @@
 //! The sections `disk` and `s3`, and whether together they are a cache.
 
+use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::DISK;
-use super::leaf::Leaf;
 use super::reader::{Reader, Section};
 use super::s3::{self, Beside};
 use super::{DiskConfig, Durability, S3Config, defaults};
 
 /// Reads both tiers and reports when there is none.
 pub(super) fn tiers(reader: &mut Reader<'_>, root: &Section<'_>) -> (Option<DiskConfig>, Option<S3Config>) {
-    let (disk_leaf, s3_leaf) = (root.leaf("disk"), root.leaf("s3"));
-    if disk_leaf.is_none() && s3_leaf.is_none() {
+    let (disk_field, s3_field) = (root.field("disk"), root.field("s3"));
+    if disk_field.is_none() && s3_field.is_none() {
         root.missing(
             reader,
             "disk",
             "disk:` with the keys `dir` and `limit`, or `s3:` with the key `bucket",
         );
     }
-    let disk = disk_leaf
+    let disk = disk_field
         .as_ref()
-        .and_then(|leaf| disk(reader, leaf, s3_leaf.is_some()));
+        .and_then(|field| disk(reader, field, s3_field.is_some()));
     let beside = Beside {
-        disk: disk_leaf.is_some(),
+        disk: disk_field.is_some(),
         read: disk.as_ref(),
     };
-    let s3 = s3_leaf.and_then(|leaf| s3::s3(reader, &leaf, beside));
+    let s3 = s3_field.and_then(|field| s3::s3(reader, &field, beside));
     (disk, s3)
 }
 
-fn disk(reader: &mut Reader<'_>, leaf: &Leaf<'_>, s3: bool) -> Option<DiskConfig> {
-    let section = Section::open(reader, leaf.path().clone(), leaf.value(), DISK)?;
-    let dir = section.required(reader, "dir", "dir: /var/cache/chacha", Leaf::file_path);
-    let limit = section.required(reader, "limit", "limit: 50GB", |leaf| {
-        leaf.size(defaults::MIN_DISK_LIMIT)
+fn disk(reader: &mut Reader<'_>, field: &Field<'_>, s3: bool) -> Option<DiskConfig> {
+    let section = Section::open(reader, field.path().clone(), field.value(), DISK)?;
+    let dir = section.required(reader, "dir", "dir: /var/cache/chacha", Field::file_path);
+    let limit = section.required(reader, "limit", "limit: 50GB", |field| {
+        field.size(defaults::MIN_DISK_LIMIT)
     });
     let durability = section.optional(reader, "durability", durability);
-    let memory = section.optional(reader, "memory", |leaf| leaf.size(1));
-    let open_files = section.optional(reader, "open_files", |leaf| leaf.count(&defaults::COUNT_RANGE));
-    let revalidate_after = section.optional(reader, "revalidate_after", |leaf| {
-        leaf.duration(&defaults::REVALIDATE_RANGE)
+    let memory = section.optional(reader, "memory", |field| field.size(1));
+    let open_files = section.optional(reader, "open_files", |field| field.count(&defaults::COUNT_RANGE));
+    let revalidate_after = section.optional(reader, "revalidate_after", |field| {
+        field.duration(&defaults::REVALIDATE_RANGE)
     });
-    if let Some(leaf) = section.leaf("revalidate_after").filter(|_| !s3) {
+    if let Some(field) = section.field("revalidate_after").filter(|_| !s3) {
         reader.warn(
-            leaf.path(),
+            field.path(),
             "is not used: without `s3` there is nothing to compare entries with; remove it",
         );
     }
@@ -56,8 +56,8 @@ fn disk(reader: &mut Reader<'_>, leaf: &Leaf<'_>, s3: bool) -> Option<DiskConfig
     })
 }
 
-fn durability(leaf: &Leaf<'_>) -> Result<Durability, String> {
-    leaf.word("is not a durability; write relaxed (a power loss may cost entries) or fsync (slower)")
+fn durability(field: &Field<'_>) -> Result<Durability, String> {
+    field.word("is not a durability; write relaxed (a power loss may cost entries) or fsync (slower)")
 }
 
 /// Warns when a single entry may be larger than everything together.

@@ -17,13 +17,13 @@ use super::{duration, size};
 
 /// One value, where it stands, and whether it may be shown.
 #[derive(Debug)]
-pub(super) struct Leaf<'a> {
+pub(super) struct Field<'a> {
     path: KeyPath,
     value: &'a Value,
     secret: bool,
 }
 
-impl<'a> Leaf<'a> {
+impl<'a> Field<'a> {
     /// The value of the key `path`, which is hidden in messages when it is `secret`.
     pub(super) fn new(path: KeyPath, value: &'a Value, secret: bool) -> Self {
         Self { path, value, secret }
@@ -58,14 +58,14 @@ impl<'a> Leaf<'a> {
     }
 
     /// The entries of a list. `example` is one entry, for the advice when it is no list.
-    pub(super) fn entries(&self, reader: &mut Reader<'_>, example: &str) -> Option<Vec<Leaf<'a>>> {
+    pub(super) fn entries(&self, reader: &mut Reader<'_>, example: &str) -> Option<Vec<Field<'a>>> {
         let path = &self.path;
-        let entry = |(index, value)| Leaf {
+        let entry = |(index, value)| Field {
             path: path.index(index),
             value,
             secret: self.secret,
         };
-        self.read(reader, |leaf| match leaf.value {
+        self.read(reader, |field| match field.value {
             Value::Sequence(values) => Ok(values.iter().enumerate().map(entry).collect()),
             _ => Err(format!(
                 "is not a list; write each entry on its own line below the key: `- {example}`"
