@@ -10,7 +10,7 @@ use super::{DiskConfig, S3Config, S3Write, ServerSideEncryption, defaults};
 
 /// What is known of the section `disk` beside this one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Beside<'d> {
+pub(super) struct Siblings<'d> {
     /// Whether it is written.
     pub(super) disk: bool,
     /// What it says, if it has no error.
@@ -18,7 +18,7 @@ pub(super) struct Beside<'d> {
 }
 
 /// Reads the section. `None` when something required is missing or wrong; every fault is reported.
-pub(super) fn s3(reader: &mut Reader<'_>, field: &Field<'_>, beside: Beside<'_>) -> Option<S3Config> {
+pub(super) fn s3(reader: &mut Reader<'_>, field: &Field<'_>, siblings: Siblings<'_>) -> Option<S3Config> {
     let section = Section::open(reader, field.path().clone(), field.value(), S3)?;
     let section = &section;
     let bucket = section.required(reader, "bucket", "bucket: my-bucket", |field| {
@@ -29,8 +29,8 @@ pub(super) fn s3(reader: &mut Reader<'_>, field: &Field<'_>, beside: Beside<'_>)
     objects(reader, section, &mut config);
     config.credentials = credentials::files(reader, section);
     requests(reader, section, &mut config);
-    writes(reader, section, &mut config, beside);
-    staging(reader, section, &mut config, beside);
+    writes(reader, section, &mut config, siblings);
+    staging(reader, section, &mut config, siblings);
     bucket.map(|_| config)
 }
 
@@ -172,7 +172,7 @@ fn part_size(field: &Field<'_>) -> Result<u64, String> {
 }
 
 /// When a write is answered, and where reads may be sent.
-fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, beside: Beside<'_>) {
+fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
     let write = section.field("write");
     let known = write.as_ref().map_or(Some(S3Write::Through), |field| {
         field.read(reader, |field| {
@@ -184,7 +184,7 @@ fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config,
     set(&mut config.write, known);
     if let Some(write) = &write
         && known == Some(S3Write::Back)
-        && !beside.disk
+        && !siblings.disk
     {
         reader.error(
             write.path(),
@@ -194,7 +194,7 @@ fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config,
     }
     config.queue_limit = section.optional(reader, "queue_limit", |field| field.size(1));
     if let Some(field) = section.field("queue_limit") {
-        check_queue(reader, &field, config.queue_limit, known, beside);
+        check_queue(reader, &field, config.queue_limit, known, siblings);
     }
     let redirect = section.optional(reader, "redirect", |field| {
         field.word("is not accepted; write never, or large (large entries that are not on the disk)")
@@ -207,7 +207,7 @@ fn check_queue(
     field: &Field<'_>,
     limit: Option<u64>,
     write: Option<S3Write>,
-    beside: Beside<'_>,
+    siblings: Siblings<'_>,
 ) {
     if write == Some(S3Write::Through) {
         reader.error(
@@ -215,7 +215,7 @@ fn check_queue(
             "only counts with `write: back`, because otherwise nothing waits; add that, or remove it",
         );
     }
-    if let (Some(limit), Some(disk)) = (limit, beside.read)
+    if let (Some(limit), Some(disk)) = (limit, siblings.read)
         && limit > disk.limit
     {
         reader.error(
@@ -229,13 +229,13 @@ fn check_queue(
 }
 
 /// Where bodies wait without a disk.
-fn staging(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, beside: Beside<'_>) {
+fn staging(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
     config.staging_dir = section.optional(reader, "staging_dir", Field::file_path);
     let limit = section.optional(reader, "staging_limit", |field| {
         field.size(defaults::MIN_DISK_LIMIT)
     });
     set(&mut config.staging_limit, limit);
-    if !beside.disk {
+    if !siblings.disk {
         return;
     }
     for name in ["staging_dir", "staging_limit"] {

@@ -4,7 +4,7 @@ use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::DISK;
 use super::reader::{Reader, Section};
-use super::s3::{self, Beside};
+use super::s3::{self, Siblings};
 use super::{DiskConfig, Durability, S3Config, defaults};
 
 /// Reads both tiers and reports when there is none.
@@ -20,11 +20,11 @@ pub(super) fn tiers(reader: &mut Reader<'_>, root: &Section<'_>) -> (Option<Disk
     let disk = disk_field
         .as_ref()
         .and_then(|field| disk(reader, field, s3_field.is_some()));
-    let beside = Beside {
+    let siblings = Siblings {
         disk: disk_field.is_some(),
         read: disk.as_ref(),
     };
-    let s3 = s3_field.and_then(|field| s3::s3(reader, &field, beside));
+    let s3 = s3_field.and_then(|field| s3::s3(reader, &field, siblings));
     (disk, s3)
 }
 
