@@ -5,7 +5,7 @@ use url::Url;
 use super::field::Field;
 use super::keys::GHA;
 use super::reader::{Reader, Section};
-use super::weburl::{self, Allowed};
+use super::weburl::{self, UrlRules};
 use super::{GhaConfig, defaults};
 
 /// Reads the section; what is absent or wrong keeps its default, and every fault is reported.
@@ -54,10 +54,10 @@ fn advertise_url(
             "is not used: without `s3` there are no other servers that share entries; remove it",
         );
     }
-    let allowed = Allowed {
+    let rules = UrlRules {
         insecure_http,
         at_top: true,
-        ..Allowed::default()
+        ..UrlRules::default()
     };
-    field.read(reader, |field| weburl::neighbour(field.text()?, allowed))
+    field.read(reader, |field| weburl::neighbour(field.text()?, rules))
 }

@@ -10,7 +10,7 @@ use super::field::Field;
 use super::keys::PROVIDER;
 use super::reader::{Reader, Section};
 use super::suggest::nearest;
-use super::weburl::{self, Allowed};
+use super::weburl::{self, UrlRules};
 use super::{Algorithm, ProviderConfig, TokenScopes, defaults};
 
 const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
@@ -83,13 +83,13 @@ fn provider(
     let section = &section;
     let allow_insecure_http = section.optional(reader, "allow_insecure_http", Field::flag);
     let allow_trailing_slash = section.optional(reader, "allow_trailing_slash", Field::flag);
-    let allowed = Allowed {
+    let rules = UrlRules {
         insecure_http: allow_insecure_http.unwrap_or(false),
         trailing_slash: allow_trailing_slash.unwrap_or(false),
-        ..Allowed::default()
+        ..UrlRules::default()
     };
     let url = section.required(reader, "url", EXAMPLE, |field| {
-        weburl::issuer(field.text()?, allowed)
+        weburl::issuer(field.text()?, rules)
     });
     let audiences = audiences(reader, section);
     let algorithms = algorithms(reader, section);
@@ -112,7 +112,7 @@ fn provider(
         leeway: leeway.unwrap_or(default.leeway),
         max_age,
         jwks_file,
-        allow_insecure_http: allowed.insecure_http,
+        allow_insecure_http: rules.insecure_http,
         ..default
     })
 }

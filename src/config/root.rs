@@ -8,7 +8,7 @@ use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::{LIMITS, ROOT};
 use super::reader::{Reader, Section};
-use super::weburl::{self, Allowed};
+use super::weburl::{self, UrlRules};
 use super::{Config, LimitsConfig, ListenAddr, address, defaults, gha, provider, tiers};
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
@@ -41,11 +41,11 @@ pub(super) fn config(
 
 fn base_url(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> Option<Url> {
     let field = root.field("base_url")?;
-    let allowed = Allowed {
+    let rules = UrlRules {
         insecure_http,
-        ..Allowed::default()
+        ..UrlRules::default()
     };
-    let url = field.read(reader, |field| weburl::base(field.text()?, allowed))?;
+    let url = field.read(reader, |field| weburl::base(field.text()?, rules))?;
     if url.path() != "/" {
         reader.warn(
             field.path(),

@@ -5,7 +5,7 @@ use super::field::Field;
 use super::keys::S3;
 use super::naming;
 use super::reader::{Reader, Section};
-use super::weburl::{self, Allowed};
+use super::weburl::{self, UrlRules};
 use super::{DiskConfig, S3Config, S3Write, ServerSideEncryption, defaults};
 
 /// What is known of the section `disk` beside this one.
@@ -44,12 +44,12 @@ fn set<T>(target: &mut T, read: Option<T>) {
 /// Which server is asked, and how.
 fn server(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
     let insecure_http = section.optional(reader, "allow_insecure_http", Field::flag);
-    let allowed = Allowed {
+    let rules = UrlRules {
         insecure_http: insecure_http.unwrap_or(false),
-        ..Allowed::default()
+        ..UrlRules::default()
     };
     let endpoint = section.optional(reader, "endpoint_url", |field| {
-        weburl::endpoint(field.text()?, allowed)
+        weburl::endpoint(field.text()?, rules)
     });
     if let Some(url) = endpoint {
         *config = config.clone().at(url);

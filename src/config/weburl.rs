@@ -2,9 +2,9 @@
 
 use url::{Host, Url};
 
-/// What an author may allow explicitly.
+/// What the author of a file has allowed explicitly for one URL.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Allowed {
+pub(super) struct UrlRules {
     /// `allow_insecure_http: true` stands in the same section.
     pub(super) insecure_http: bool,
     /// That switch belongs to the top of the file, not beside the key.
@@ -17,15 +17,15 @@ pub(super) struct Allowed {
 ///
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or can never equal an `iss` claim.
-pub(super) fn issuer(text: &str, allowed: Allowed) -> Result<String, String> {
-    let url = parse(text, allowed, ANY)?;
+pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
+    let url = parse(text, rules, ANY)?;
     if url.path().contains("/.well-known/") {
         return Err(
             "is the address of a discovery document; write the issuer, the part before /.well-known"
                 .to_owned(),
         );
     }
-    if text.ends_with('/') && !allowed.trailing_slash {
+    if text.ends_with('/') && !rules.trailing_slash {
         return Err(
             "ends with a slash, but the iss claim of GitHub and GitLab has none; remove the slash, \
              or add `allow_trailing_slash: true` to this provider if its tokens really have one"
@@ -39,8 +39,8 @@ pub(super) fn issuer(text: &str, allowed: Allowed) -> Result<String, String> {
 ///
 /// # Errors
 /// When it is no http(s) URL or is `http` to another machine.
-pub(super) fn base(text: &str, allowed: Allowed) -> Result<Url, String> {
-    let mut url = parse(text, allowed, ANY)?;
+pub(super) fn base(text: &str, rules: UrlRules) -> Result<Url, String> {
+    let mut url = parse(text, rules, ANY)?;
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
@@ -50,8 +50,8 @@ pub(super) fn base(text: &str, allowed: Allowed) -> Result<Url, String> {
 ///
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
-pub(super) fn endpoint(text: &str, allowed: Allowed) -> Result<Url, String> {
-    let url = parse(text, allowed, BARE)?;
+pub(super) fn endpoint(text: &str, rules: UrlRules) -> Result<Url, String> {
+    let url = parse(text, rules, BARE)?;
     if url.path() != "/" {
         return Err(
             "has a path; remove it: the bucket belongs into `bucket`, a folder in it into `prefix`"
@@ -65,8 +65,8 @@ pub(super) fn endpoint(text: &str, allowed: Allowed) -> Result<Url, String> {
 ///
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
-pub(super) fn neighbour(text: &str, allowed: Allowed) -> Result<Url, String> {
-    let url = parse(text, allowed, BARE)?;
+pub(super) fn neighbour(text: &str, rules: UrlRules) -> Result<Url, String> {
+    let url = parse(text, rules, BARE)?;
     if url.path() != "/" {
         return Err(
             "has a path; remove it: servers call each other by scheme, host and port alone".to_owned(),
@@ -85,11 +85,11 @@ const GITHUB: [&str; 2] = [".actions.githubusercontent.com", ".ghe.com"];
 /// machine, or is more than scheme, host and port.
 pub(super) fn results_service(text: &str) -> Result<Url, String> {
     // Its encryption is judged below: no switch makes up for that.
-    let allowed = Allowed {
+    let rules = UrlRules {
         insecure_http: true,
-        ..Allowed::default()
+        ..UrlRules::default()
     };
-    let url = parse(text, allowed, BARE)?;
+    let url = parse(text, rules, BARE)?;
     let github =
         matches!(url.host(), Some(Host::Domain(name)) if GITHUB.iter().any(|end| name.ends_with(end)));
     if !github && !is_loopback(&url) {
@@ -115,7 +115,7 @@ const ANY: &str = "write https://host or https://host/path";
 /// The forms of a URL without a path, for advice.
 const BARE: &str = "write https://host or https://host:port";
 
-fn parse(text: &str, allowed: Allowed, forms: &str) -> Result<Url, String> {
+fn parse(text: &str, rules: UrlRules, forms: &str) -> Result<Url, String> {
     // The URL standard drops these silently; the text would then differ from what was checked.
     if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
         return Err("contains blanks or control characters; remove them".to_owned());
@@ -130,8 +130,8 @@ fn parse(text: &str, allowed: Allowed, forms: &str) -> Result<Url, String> {
     if text.contains(['?', '#']) {
         return Err("has a query or a fragment; remove it, beginning with the ? or #".to_owned());
     }
-    if url.scheme() == "http" && !allowed.insecure_http && !is_loopback(&url) {
-        let place = if allowed.at_top {
+    if url.scheme() == "http" && !rules.insecure_http && !is_loopback(&url) {
+        let place = if rules.at_top {
             "at the top of the file"
         } else {
             "beside it"
@@ -165,7 +165,7 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    const NOTHING: Allowed = Allowed {
+    const NOTHING: UrlRules = UrlRules {
         insecure_http: false,
         at_top: false,
         trailing_slash: false,
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_allowed_passes() {
-        let all = Allowed {
+        let all = UrlRules {
             insecure_http: true,
             trailing_slash: true,
             ..NOTHING
@@ -255,15 +255,15 @@ mod tests {
 
     #[test]
     fn neighbours_are_only_scheme_host_and_port() {
-        let allowed = Allowed {
+        let rules = UrlRules {
             at_top: true,
             ..NOTHING
         };
-        let check = |text, expected: &str| assert_eq!(neighbour(text, allowed).unwrap().as_str(), expected);
+        let check = |text, expected: &str| assert_eq!(neighbour(text, rules).unwrap().as_str(), expected);
         check("https://cache-1.internal:8443", "https://cache-1.internal:8443/");
         check("http://127.0.0.1:8080/", "http://127.0.0.1:8080/");
         let refused = |text, expected: &str| {
-            let fault = neighbour(text, allowed).expect_err(text);
+            let fault = neighbour(text, rules).expect_err(text);
             assert!(fault.contains(expected), "{text}: {fault}");
         };
         refused(
@@ -272,9 +272,9 @@ mod tests {
         );
         refused("https://cache-1.internal/a", "has a path");
         refused("10.0.0.7:8080", "write https://host or https://host:port");
-        let insecure_http = Allowed {
+        let insecure_http = UrlRules {
             insecure_http: true,
-            ..allowed
+            ..rules
         };
         assert!(neighbour("http://10.0.0.7:8080", insecure_http).is_ok());
     }
