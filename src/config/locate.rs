@@ -80,12 +80,12 @@ struct Walk {
 /// A list or section that has not ended yet.
 struct Frame {
     path: KeyPath,
-    inside: Inside,
+    container: Container,
     anchor: usize,
     values_before: usize,
 }
 
-enum Inside {
+enum Container {
     List {
         next: usize,
     },
@@ -111,12 +111,12 @@ impl Walk {
             Event::Alias(anchor) => self.alias(*anchor, line),
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), line)?;
-                self.begin(*anchor, line, Inside::List { next: 0 })
+                self.begin(*anchor, line, Container::List { next: 0 })
             }
             Event::MappingStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), line)?;
                 let (seen, key) = (HashMap::new(), None);
-                self.begin(*anchor, line, Inside::Section { seen, key })
+                self.begin(*anchor, line, Container::Section { seen, key })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(frame) = self.open.pop() {
@@ -140,10 +140,10 @@ impl Walk {
         );
         let key = match self.open.last() {
             None => KeyPath::default(),
-            Some(Frame { path, inside, .. }) => match inside {
-                Inside::Section { key: Some(key), .. } => path.key(key),
-                Inside::Section { key: None, .. } => path.clone(),
-                Inside::List { next } => path.index(*next),
+            Some(Frame { path, container, .. }) => match container {
+                Container::Section { key: Some(key), .. } => path.key(key),
+                Container::Section { key: None, .. } => path.clone(),
+                Container::List { next } => path.index(*next),
             },
         };
         Err(Refusal { line, key, message })
@@ -159,8 +159,8 @@ impl Walk {
     }
 
     fn expects_key(&self) -> bool {
-        let inside = self.open.last().map(|frame| &frame.inside);
-        matches!(inside, Some(Inside::Section { key: None, .. }))
+        let container = self.open.last().map(|frame| &frame.container);
+        matches!(container, Some(Container::Section { key: None, .. }))
     }
 
     /// Takes the name of the next value. The first of two equal keys keeps its line, because its
@@ -175,7 +175,7 @@ impl Walk {
         let Some(frame) = self.open.last_mut() else {
             return Ok(());
         };
-        if let Inside::Section { seen, key } = &mut frame.inside {
+        if let Container::Section { seen, key } = &mut frame.container {
             let path = frame.path.key(name);
             *key = Some(name.to_owned());
             if let Some(&first) = seen.get(name) {
@@ -202,9 +202,9 @@ impl Walk {
         }
         let path = match self.open.last_mut() {
             None => KeyPath::default(),
-            Some(Frame { path, inside, .. }) => match inside {
-                Inside::Section { key, .. } => path.key(&key.take().unwrap_or_default()),
-                Inside::List { next } => {
+            Some(Frame { path, container, .. }) => match container {
+                Container::Section { key, .. } => path.key(&key.take().unwrap_or_default()),
+                Container::List { next } => {
                     *next += 1;
                     path.index(*next - 1)
                 }
@@ -215,7 +215,7 @@ impl Walk {
         Ok(path)
     }
 
-    fn begin(&mut self, anchor: usize, line: usize, inside: Inside) -> Result<(), Refusal> {
+    fn begin(&mut self, anchor: usize, line: usize, container: Container) -> Result<(), Refusal> {
         if self.expects_key() {
             return Err(not_a_name(line));
         }
@@ -231,7 +231,7 @@ impl Walk {
         let path = self.value(line, 1)?;
         self.open.push(Frame {
             path,
-            inside,
+            container,
             anchor,
             values_before,
         });
