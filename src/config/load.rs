@@ -7,7 +7,7 @@ use std::path::Path;
 use super::defaults::FILE_LIMIT;
 use super::error::{ConfigError, ConfigErrors};
 use super::expression::ExpressionCheck;
-use super::locate::{self, Located, Refusal};
+use super::locate::{self, Located, SyntaxError};
 use super::places::Places;
 use super::reader::Reader;
 use super::value::Tolerant;
@@ -45,23 +45,16 @@ pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Co
 pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> Result<Loaded, ConfigErrors> {
     let file_name = &*printable(file_name);
     let whole = |message| one(file_name, None, String::new(), message);
-    let refused = |refusal: Refusal| {
-        one(
-            file_name,
-            Some(refusal.line),
-            refusal.key.to_string(),
-            refusal.message,
-        )
-    };
+    let located = |error: SyntaxError| one(file_name, Some(error.line), error.key.to_string(), error.message);
     if text.len() > FILE_LIMIT {
         return Err(whole(too_large()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some(refusal) = syntax::control_character(text) {
-        return Err(refused(refusal));
+    if let Some(error) = syntax::control_character(text) {
+        return Err(located(error));
     }
-    let Located { lines, duplicates } = locate::locate(text).map_err(refused)?;
-    let Tolerant(value) = serde_yaml::from_str(text).map_err(|error| refused(unreadable(text, &error)))?;
+    let Located { lines, duplicates } = locate::locate(text).map_err(located)?;
+    let Tolerant(value) = serde_yaml::from_str(text).map_err(|error| located(unreadable(text, &error)))?;
     if value.is_null() {
         let message = "the file is empty; start from config.example.yaml, which shows every key";
         return Err(whole(message.to_owned()));
@@ -121,11 +114,11 @@ fn too_large() -> String {
 }
 
 /// What the first parser let pass and `serde_yaml` did not.
-fn unreadable(text: &str, error: &serde_yaml::Error) -> Refusal {
+fn unreadable(text: &str, error: &serde_yaml::Error) -> SyntaxError {
     let line = error.location().map(|location| location.line());
     let info = error.to_string();
     let info = info.split(" at line ").next().unwrap_or_default();
-    syntax::refusal(text, line, info)
+    syntax::syntax_error(text, line, info)
 }
 
 /// The text of the file, or the line and the reason why there is none.

@@ -33,7 +33,7 @@ pub(super) struct Duplicate {
 
 /// A file that cannot be read any further.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct SyntaxError {
     /// Where.
     pub(super) line: usize,
     /// The key there; empty when the line alone is known.
@@ -56,12 +56,12 @@ pub(super) struct Located {
 /// # Errors
 /// On the first fault of syntax, and for what no configuration needs: several documents, tags, keys
 /// that are not plain text, and nesting, keys or aliases beyond all measure.
-pub(super) fn locate(text: &str) -> Result<Located, Refusal> {
+pub(super) fn locate(text: &str) -> Result<Located, SyntaxError> {
     let mut walk = Walk::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) =
-            event.map_err(|error| syntax::refusal(text, Some(error.marker().line()), error.info()))?;
+            event.map_err(|error| syntax::syntax_error(text, Some(error.marker().line()), error.info()))?;
         walk.step(&event, span.start.line())?;
     }
     Ok(walk.located)
@@ -96,7 +96,7 @@ enum Container {
 }
 
 impl Walk {
-    fn step(&mut self, event: &Event<'_>, line: usize) -> Result<(), Refusal> {
+    fn step(&mut self, event: &Event<'_>, line: usize) -> Result<(), SyntaxError> {
         match event {
             Event::DocumentStart(_) => self.document(line),
             Event::Scalar(text, style, anchor, tag) => {
@@ -130,7 +130,7 @@ impl Walk {
     }
 
     /// Refuses a tag of the file's own at the next value.
-    fn check_tag(&self, tag: Option<&Tag>, line: usize) -> Result<(), Refusal> {
+    fn check_tag(&self, tag: Option<&Tag>, line: usize) -> Result<(), SyntaxError> {
         let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) else {
             return Ok(());
         };
@@ -146,14 +146,14 @@ impl Walk {
                 Container::List { next } => path.index(*next),
             },
         };
-        Err(Refusal { line, key, message })
+        Err(SyntaxError { line, key, message })
     }
 
-    fn document(&mut self, line: usize) -> Result<(), Refusal> {
+    fn document(&mut self, line: usize) -> Result<(), SyntaxError> {
         self.documents += 1;
         if self.documents > 1 {
             let message = "a second document begins here; keep one document in the file and remove the `---`";
-            return Err(refusal(line, message));
+            return Err(syntax_error(line, message));
         }
         Ok(())
     }
@@ -165,9 +165,9 @@ impl Walk {
 
     /// Takes the name of the next value. The first of two equal keys keeps its line, because its
     /// value is the one that is read.
-    fn key(&mut self, name: &str, style: ScalarStyle, line: usize) -> Result<(), Refusal> {
+    fn key(&mut self, name: &str, style: ScalarStyle, line: usize) -> Result<(), SyntaxError> {
         if name.len() > MAX_KEY {
-            return Err(refusal(
+            return Err(syntax_error(
                 line,
                 &format!("a key is longer than {MAX_KEY} bytes; shorten it"),
             ));
@@ -193,12 +193,12 @@ impl Walk {
     }
 
     /// Counts a value, notes its line and gives its path.
-    fn value(&mut self, line: usize, size: usize) -> Result<KeyPath, Refusal> {
+    fn value(&mut self, line: usize, size: usize) -> Result<KeyPath, SyntaxError> {
         self.values = self.values.saturating_add(size);
         if self.values > MAX_VALUES {
             let message =
                 format!("the file holds more than {MAX_VALUES} values, aliases counted in full; remove some");
-            return Err(refusal(line, &message));
+            return Err(syntax_error(line, &message));
         }
         let path = match self.open.last_mut() {
             None => KeyPath::default(),
@@ -215,12 +215,12 @@ impl Walk {
         Ok(path)
     }
 
-    fn begin(&mut self, anchor: usize, line: usize, container: Container) -> Result<(), Refusal> {
+    fn begin(&mut self, anchor: usize, line: usize, container: Container) -> Result<(), SyntaxError> {
         if self.expects_key() {
             return Err(not_a_name(line));
         }
         if self.open.len() >= MAX_DEPTH {
-            return Err(refusal(
+            return Err(syntax_error(
                 line,
                 &format!(
                     "the file is nested deeper than {MAX_DEPTH} levels; check the brackets and the indentation"
@@ -238,12 +238,12 @@ impl Walk {
         Ok(())
     }
 
-    fn alias(&mut self, anchor: usize, line: usize) -> Result<(), Refusal> {
+    fn alias(&mut self, anchor: usize, line: usize) -> Result<(), SyntaxError> {
         if self.expects_key() {
             return Err(not_a_name(line));
         }
         let Some(&size) = self.anchors.get(&anchor) else {
-            return Err(refusal(
+            return Err(syntax_error(
                 line,
                 "an alias stands inside of what it stands for; write the value out",
             ));
@@ -264,15 +264,15 @@ fn shown_otherwise(name: &str, style: ScalarStyle) -> Option<String> {
     }
 }
 
-fn not_a_name(line: usize) -> Refusal {
-    refusal(
+fn not_a_name(line: usize) -> SyntaxError {
+    syntax_error(
         line,
         "a key is not a plain name; write `name: value`, and put values with brackets, braces or `*` in front into quotes",
     )
 }
 
-fn refusal(line: usize, message: &str) -> Refusal {
-    Refusal {
+fn syntax_error(line: usize, message: &str) -> SyntaxError {
+    SyntaxError {
         line,
         key: KeyPath::default(),
         message: message.to_owned(),

@@ -1,10 +1,10 @@
 //! Faults of YAML itself, with the advice that fits what is seen on the line.
 
 use super::keypath::KeyPath;
-use super::locate::Refusal;
+use super::locate::SyntaxError;
 
 /// Puts the message of a parser (`info`) and advice together.
-pub(super) fn refusal(text: &str, line: Option<usize>, info: &str) -> Refusal {
+pub(super) fn syntax_error(text: &str, line: Option<usize>, info: &str) -> SyntaxError {
     let line = line.unwrap_or(1).max(1);
     let at = |number: usize| text.lines().nth(number.wrapping_sub(1)).unwrap_or_default();
     // A tab is noticed on its own line, at the end of the one before, or when the next one does not fit.
@@ -12,13 +12,13 @@ pub(super) fn refusal(text: &str, line: Option<usize>, info: &str) -> Refusal {
         .into_iter()
         .find(|number| has_tab(at(*number)))
     {
-        return Refusal {
+        return SyntaxError {
             line: tabbed,
             key: KeyPath::default(),
             message: "the line is indented with a tab, which YAML does not allow; use spaces".to_owned(),
         };
     }
-    Refusal {
+    SyntaxError {
         line,
         key: KeyPath::default(),
         message: format!("not valid YAML: {info}; {}", advice(info, at(line))),
@@ -26,10 +26,10 @@ pub(super) fn refusal(text: &str, line: Option<usize>, info: &str) -> Refusal {
 }
 
 /// The first character that no YAML may contain; parsers do not name its line.
-pub(super) fn control_character(text: &str) -> Option<Refusal> {
+pub(super) fn control_character(text: &str) -> Option<SyntaxError> {
     let illegal = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}');
     let (at, letter) = text.char_indices().find(|(_, letter)| illegal(*letter))?;
-    Some(Refusal {
+    Some(SyntaxError {
         line: 1 + text[..at].matches('\n').count(),
         key: KeyPath::default(),
         message: format!(
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn a_tab_is_found_on_the_line_before() {
-        let refusal = refusal("disk:\n\tdir: x\n  limit: 1", Some(3), "bad");
-        assert_eq!(refusal.line, 2);
-        assert!(refusal.message.contains("use spaces"), "{}", refusal.message);
+        let error = syntax_error("disk:\n\tdir: x\n  limit: 1", Some(3), "bad");
+        assert_eq!(error.line, 2);
+        assert!(error.message.contains("use spaces"), "{}", error.message);
     }
 }

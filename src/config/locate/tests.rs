@@ -46,9 +46,9 @@ fn duplicates_name_both_lines_and_only_the_first_has_its_keys_noted() {
 #[test]
 fn refused_files() {
     let check = |text: &str, line, expected: &str| {
-        let refusal = locate(text).expect_err(text);
-        assert!(refusal.message.contains(expected), "{}", refusal.message);
-        assert_eq!(refusal.line, line, "{}", refusal.message);
+        let error = locate(text).expect_err(text);
+        assert!(error.message.contains(expected), "{}", error.message);
+        assert_eq!(error.line, line, "{}", error.message);
     };
     check("a: 1\n---\nb: 2\n", 2, "second document");
     check("a: !secret x\n", 1, "\"!secret\" begins with an exclamation mark");
@@ -70,11 +70,11 @@ fn aliases_that_multiply_are_stopped() {
         let uses = vec![format!("*a{}", level - 1); 10].join(", ");
         text.push_str(&format!("a{level}: &a{level} [{uses}]\n"));
     }
-    let refusal = locate(&text).unwrap_err();
+    let error = locate(&text).unwrap_err();
     assert!(
-        refusal.message.contains("more than 20000 values"),
+        error.message.contains("more than 20000 values"),
         "{}",
-        refusal.message
+        error.message
     );
-    assert!(refusal.line <= 5, "{}", refusal.line);
+    assert!(error.line <= 5, "{}", error.line);
 }
