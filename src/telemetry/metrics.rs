@@ -22,29 +22,29 @@ type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Hi
 
 /// One value that another part of the server keeps and that is read when metrics are asked for.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct Metric {
     /// Full name without the suffix `_total`.
     pub name: &'static str,
     /// One sentence.
     pub help: &'static str,
     /// Counter or gauge.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The value now, or one for each value of a label.
-    pub values: Values,
+    pub values: MetricValues,
 }
 
-/// The numbers of a [`Sample`].
+/// The numbers of a [`Metric`].
 #[derive(Debug, Clone)]
-pub enum Values {
+pub enum MetricValues {
     /// A single one.
     One(u64),
     /// The name of a label from a closed set, and its values with their numbers.
     By(&'static str, Vec<(&'static str, u64)>),
 }
 
-/// What a [`Sample`] is.
+/// What a [`Metric`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -152,8 +152,9 @@ impl Metrics {
     }
 
     /// Adds values that another part keeps; `read` is called whenever metrics are asked for.
-    pub fn add_samples(&self, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
-        self.lock().register_collector(Box::new(Samples(Box::new(read))));
+    pub fn add_metrics(&self, read: impl Fn() -> Vec<Metric> + Send + Sync + 'static) {
+        self.lock()
+            .register_collector(Box::new(MetricCollector(Box::new(read))));
     }
 
     /// The text exposition format.
@@ -171,27 +172,27 @@ impl Metrics {
     }
 }
 
-struct Samples(Box<dyn Fn() -> Vec<Sample> + Send + Sync>);
+struct MetricCollector(Box<dyn Fn() -> Vec<Metric> + Send + Sync>);
 
-impl std::fmt::Debug for Samples {
+impl std::fmt::Debug for MetricCollector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Samples")
+        f.write_str("MetricCollector")
     }
 }
 
-impl Collector for Samples {
+impl Collector for MetricCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        for sample in (self.0)() {
-            let kind = match sample.kind {
-                Kind::Counter => MetricType::Counter,
-                Kind::Gauge => MetricType::Gauge,
+        for metric in (self.0)() {
+            let kind = match metric.kind {
+                MetricKind::Counter => MetricType::Counter,
+                MetricKind::Gauge => MetricType::Gauge,
             };
-            let mut row = encoder.encode_descriptor(sample.name, sample.help, None, kind)?;
-            match sample.values {
-                Values::One(value) => encode(sample.kind, value, row)?,
-                Values::By(label, values) => {
+            let mut row = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+            match metric.values {
+                MetricValues::One(value) => encode(metric.kind, value, row)?,
+                MetricValues::By(label, values) => {
                     for (name, value) in values {
-                        encode(sample.kind, value, row.encode_family(&[(label, name)])?)?;
+                        encode(metric.kind, value, row.encode_family(&[(label, name)])?)?;
                     }
                 }
             }
@@ -200,9 +201,9 @@ impl Collector for Samples {
     }
 }
 
-fn encode(kind: Kind, value: u64, row: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+fn encode(kind: MetricKind, value: u64, row: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
     match kind {
-        Kind::Counter => ConstCounter::new(value).encode(row),
-        Kind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(row),
+        MetricKind::Counter => ConstCounter::new(value).encode(row),
+        MetricKind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(row),
     }
 }

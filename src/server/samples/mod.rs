@@ -10,44 +10,44 @@ use crate::auth::AuthCounters;
 use crate::cache::actions::Figures;
 use crate::protocol::app::App;
 use crate::store::disk::DiskStats;
-use crate::telemetry::metrics::{Kind, Metrics, Sample, Values};
+use crate::telemetry::metrics::{Metric, MetricKind, MetricValues, Metrics};
 
 /// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
 pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
     if let Some(disk) = tiers.disk.clone() {
-        metrics.add_samples(move || disk_samples(&disk.stats()));
+        metrics.add_metrics(move || disk_samples(&disk.stats()));
     }
     if let Some(s3) = tiers.s3.clone() {
-        metrics.add_samples(move || remote::s3(&s3.stats(), &s3.health()));
+        metrics.add_metrics(move || remote::s3(&s3.stats(), &s3.health()));
     }
     if let Some(tiered) = tiers.tiered.clone() {
-        metrics.add_samples(move || remote::tiered(&tiered.stats()));
+        metrics.add_metrics(move || remote::tiered(&tiered.stats()));
     }
     let actions = app.actions().clone();
-    metrics.add_samples(move || actions_samples(&actions.figures()));
+    metrics.add_metrics(move || actions_samples(&actions.figures()));
     let app = app.clone();
-    metrics.add_samples(move || auth_samples(app.auth().counters()));
+    metrics.add_metrics(move || auth_samples(app.auth().counters()));
 }
 
-fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
-    Sample {
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Metric {
+    Metric {
         name,
         help,
-        kind: Kind::Gauge,
-        values: Values::One(value),
+        kind: MetricKind::Gauge,
+        values: MetricValues::One(value),
     }
 }
 
-fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
-    Sample {
+fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
+    Metric {
         name,
         help,
-        kind: Kind::Counter,
-        values: Values::One(value),
+        kind: MetricKind::Counter,
+        values: MetricValues::One(value),
     }
 }
 
-fn actions_samples(figures: &Figures) -> Vec<Sample> {
+fn actions_samples(figures: &Figures) -> Vec<Metric> {
     let catalog = &figures.catalog;
     vec![
         gauge(
@@ -88,7 +88,7 @@ fn actions_samples(figures: &Figures) -> Vec<Sample> {
     ]
 }
 
-fn disk_samples(stats: &DiskStats) -> Vec<Sample> {
+fn disk_samples(stats: &DiskStats) -> Vec<Metric> {
     vec![
         gauge(
             "chacha_disk_limit_bytes",
@@ -145,7 +145,7 @@ fn disk_samples(stats: &DiskStats) -> Vec<Sample> {
     ]
 }
 
-fn auth_samples(counters: &AuthCounters) -> Vec<Sample> {
+fn auth_samples(counters: &AuthCounters) -> Vec<Metric> {
     let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
     vec![
         counter(

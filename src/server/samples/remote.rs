@@ -4,23 +4,23 @@ use super::{counter, gauge};
 use crate::store::RemoteFault;
 use crate::store::s3::{S3Health, S3Stats};
 use crate::store::tiered::TieredStats;
-use crate::telemetry::metrics::{Kind, Sample, Values};
+use crate::telemetry::metrics::{Metric, MetricKind, MetricValues};
 
 fn counters(
     name: &'static str,
     help: &'static str,
     label: &'static str,
     values: Vec<(&'static str, u64)>,
-) -> Sample {
-    Sample {
+) -> Metric {
+    Metric {
         name,
         help,
-        kind: Kind::Counter,
-        values: Values::By(label, values),
+        kind: MetricKind::Counter,
+        values: MetricValues::By(label, values),
     }
 }
 
-pub(super) fn s3(stats: &S3Stats, health: &S3Health) -> Vec<Sample> {
+pub(super) fn s3(stats: &S3Stats, health: &S3Health) -> Vec<Metric> {
     let failures = stats.failures.iter();
     let failures = failures.map(|(fault, count)| (label(*fault), *count)).collect();
     vec![
@@ -69,7 +69,7 @@ pub(super) fn s3(stats: &S3Stats, health: &S3Health) -> Vec<Sample> {
     ]
 }
 
-pub(super) fn tiered(stats: &TieredStats) -> Vec<Sample> {
+pub(super) fn tiered(stats: &TieredStats) -> Vec<Metric> {
     vec![
         gauge(
             "chacha_fills_running",
