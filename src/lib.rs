@@ -1,20 +1,24 @@
 //! Chacha: a multi-tenant HTTP caching proxy server for CI.
 //!
 //! The library holds everything; the binary parses arguments and prints one error chain.
-//! `ARCHITECTURE.md` draws the map, the request walks and the invariants. Layers, top first;
-//! a module imports only from lines below its own:
+//! `ARCHITECTURE.md` draws the map, the request walks and the invariants. Layers, top first; a module
+//! imports only from lines below its own. Only `protocol/mod.rs` looks up, to list the front-ends.
+//! In brackets are the parts of a module that have no line of their own. `tests/it/layering` reads this
+//! table: it fails for an import that points up, and for a part of `protocol` or `store` that is not here.
 //!
 //! ```text
 //! cli                               fuzzing
 //! server
 //! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, peer, reserved}
 //! protocol::entry
-//! protocol (and the list of front-ends, which alone looks up)
+//! protocol (admit, app, call, elsewhere, herald, http_error, incoming, key, links, metered, path, query,
+//!           relay, reply, trouble)
 //! cache
 //! store::tiered
 //! store::{disk, s3, remote_only}    auth
 //! store::follow
-//! store (trait, source, key, meta, spool, blocks, budget)
+//! store (ahead, blocks, budget, content, error, journal, key, lock, locks, meta, remote, shared, source,
+//!        spool, trailer)
 //! config, telemetry
 //! sys, tasks, range, error, outbound
 //! ```
