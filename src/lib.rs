@@ -20,7 +20,7 @@
 //! store (ahead, blocks, budget, content, error, journal, key, lock, locks, meta, remote, shared, source,
 //!        spool, trailer)
 //! config, telemetry
-//! sys, tasks, range, error, outbound
+//! sys, tasks, range, error, outbound, named
 //! ```
 
 pub mod auth;
@@ -30,6 +30,7 @@ pub mod config;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod named;
 mod outbound;
 pub mod protocol;
 pub mod range;

@@ -4,34 +4,29 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-/// The protocol that owns an entry. One protocol can never read or forge another's entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// Plain keys of the HTTP cache.
-    Http,
-    /// Turborepo artifacts.
-    Turbo,
-    /// Nx artifacts.
-    Nx,
-    /// GitHub Actions entries; they have a version besides the key.
-    Gha,
+use crate::named::named_enum;
+
+named_enum! {
+    /// The protocol that owns an entry. One protocol can never read or forge another's entries.
+    ///
+    /// The names stand inside of stored identities. Never change one: entries would be lost.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Protocol {
+        /// Plain keys of the HTTP cache.
+        Http = "http",
+        /// Turborepo artifacts.
+        Turbo = "turbo",
+        /// Nx artifacts.
+        Nx = "nx",
+        /// GitHub Actions entries; they have a version besides the key.
+        Gha = "gha",
+    }
 }
 
 impl Protocol {
-    /// The name inside of the stored identity. Never change one: entries would be lost.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Turbo => "turbo",
-            Self::Nx => "nx",
-            Self::Gha => "gha",
-        }
-    }
-
     fn parse(name: &[u8]) -> Option<Self> {
-        [Self::Http, Self::Turbo, Self::Nx, Self::Gha]
-            .into_iter()
-            .find(|protocol| protocol.as_str().as_bytes() == name)
+        let mut all = Self::ALL.iter().copied();
+        all.find(|protocol| protocol.as_str().as_bytes() == name)
     }
 }
 

@@ -79,9 +79,8 @@ fn key_and_version_do_not_merge() {
 #[test]
 fn one_protocol_cannot_forge_an_entry_of_another() {
     check_apart(&http("n", "k-v"), &gha("n", "k", "v"));
-    let protocols = [Protocol::Http, Protocol::Turbo, Protocol::Nx, Protocol::Gha];
-    for (index, a) in protocols.into_iter().enumerate() {
-        for b in protocols.into_iter().skip(index + 1) {
+    for (index, &a) in Protocol::ALL.iter().enumerate() {
+        for &b in &Protocol::ALL[index + 1..] {
             let of = |protocol| StoreKey::new(ISSUER.into(), "n".into(), protocol, "k".as_bytes());
             check_apart(&of(a), &of(b));
         }
@@ -157,7 +156,7 @@ fn part() -> impl Strategy<Value = String> {
 }
 
 fn protocol() -> impl Strategy<Value = Protocol> {
-    prop::sample::select(vec![Protocol::Http, Protocol::Turbo, Protocol::Nx, Protocol::Gha])
+    prop::sample::select(Protocol::ALL)
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
