@@ -16,11 +16,11 @@ use super::{Server, actions, ops, samples};
 use crate::auth::{Authenticator, KeyFileError, SetupError};
 use crate::cache::Cache;
 use crate::config::{Config, ListenAddr};
-use crate::protocol::Dispatch;
 use crate::protocol::app::{App, Limits};
 use crate::protocol::elsewhere::Elsewhere;
 use crate::protocol::links::Links;
 use crate::protocol::relay::Relay;
+use crate::protocol::{self, Dispatch};
 use crate::store::disk::{self, OpenError};
 use crate::store::{self, RemoteFault, remote_only, s3};
 use crate::sys;
@@ -95,7 +95,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
 
     let links = links(&config, &listeners);
     let app = Box::pin(app(&config, &tiers, auth, links, (&requests, &background))).await?;
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(protocol::names()));
     samples::connect(&metrics, &tiers, &app);
     let connections = Connections::new(config.limits.keep_alive);
     background.spawn(connections.clone().run(background.stopping()));

@@ -13,10 +13,10 @@ use prometheus_client::registry::Registry;
 
 use super::labels::{MethodLabel, Outcome};
 
-/// The front-ends that are counted apart, in the order of the counters.
-const PROTOCOLS: [&str; 8] = ["http", "turbo", "nx", "gha_v1", "gha_v2", "blob", "peer", "none"];
+/// The label of requests that ended before a front-end took them.
+const NO_PROTOCOL: &str = "none";
 /// Seconds; a cache answers between some 10 us and minutes.
-const DURATIONS: [f64; 10] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
+const DURATION_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
 
 type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
 
@@ -55,6 +55,8 @@ pub enum MetricKind {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// The front-ends that are counted apart, in the order of the cells.
+    protocols: Vec<&'static str>,
     requests: Family<[(&'static str, &'static str); 3], Counter>,
     durations: Durations,
     /// Cells of the families, found by position: a look-up by label costs a lock and a hash each
@@ -66,18 +68,14 @@ pub struct Metrics {
     connections: Gauge,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// All metrics at zero.
-    pub fn new() -> Self {
+    /// All metrics at zero. `frontends` are the names of all front-ends, which label requests.
+    pub fn new(frontends: impl IntoIterator<Item = &'static str>) -> Self {
+        let protocols = protocols(frontends);
         let mut registry = Registry::default();
         let requests = Family::default();
-        let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
+        let durations =
+            Family::new_with_constructor((|| Histogram::new(DURATION_BUCKETS)) as fn() -> Histogram);
         registry.register(
             "chacha_requests",
             "Requests by front-end, method and outcome",
@@ -88,7 +86,7 @@ impl Metrics {
             "Time from head to last byte",
             durations.clone(),
         );
-        let rows = PROTOCOLS.len() * MethodLabel::ALL.len();
+        let rows = protocols.len() * MethodLabel::ALL.len();
         let received = Counter::default();
         let sent = Counter::default();
         let connections = Gauge::default();
@@ -105,6 +103,7 @@ impl Metrics {
         );
         Self {
             registry: Mutex::new(registry),
+            protocols,
             requests,
             durations,
             request_cells: std::iter::repeat_with(OnceLock::new)
@@ -127,12 +126,9 @@ impl Metrics {
         received: u64,
         sent: u64,
     ) {
-        let nth = PROTOCOLS
-            .iter()
-            .position(|name| *name == protocol)
-            .unwrap_or(PROTOCOLS.len() - 1);
+        let nth = self.position(protocol);
         let row = nth * MethodLabel::ALL.len() + method as usize;
-        let labels = [("protocol", PROTOCOLS[nth]), ("method", method.as_str())];
+        let labels = [("protocol", self.protocols[nth]), ("method", method.as_str())];
         let cell = &self.request_cells[row * Outcome::ALL.len() + outcome as usize];
         cell.get_or_init(|| {
             let labels = [labels[0], labels[1], ("outcome", outcome.as_str())];
@@ -144,6 +140,22 @@ impl Metrics {
             .observe(seconds);
         self.received.inc_by(received);
         self.sent.inc_by(sent);
+    }
+
+    /// The row of a front-end. A record without a name belongs to a request that no front-end took; any other
+    /// name is one that [`Metrics::new`] was given.
+    fn position(&self, protocol: &str) -> usize {
+        let name = if protocol.is_empty() {
+            NO_PROTOCOL
+        } else {
+            protocol
+        };
+        let found = self.protocols.iter().position(|known| *known == name);
+        found.unwrap_or_else(|| {
+            debug_assert!(false, "the front-end {name} is not among those that are counted");
+            tracing::error!(protocol = name, "requests of this front-end are counted as none");
+            0
+        })
     }
 
     /// Open client connections.
@@ -170,6 +182,17 @@ impl Metrics {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The labels of requests: [`NO_PROTOCOL`] and each front-end, once.
+fn protocols(frontends: impl IntoIterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut protocols = vec![NO_PROTOCOL];
+    for name in frontends {
+        if !protocols.contains(&name) {
+            protocols.push(name);
+        }
+    }
+    protocols
 }
 
 struct MetricCollector(Box<dyn Fn() -> Vec<Metric> + Send + Sync>);

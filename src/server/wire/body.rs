@@ -137,7 +137,7 @@ mod tests {
     /// Hands all chunks of a body to `hyper`, which drops the body then and may keep the chunks.
     async fn chunks(body: Body) -> (Vec<WireChunk>, impl Fn() -> bool) {
         let (log, _guard) = AccessLog::to(std::io::sink(), Format::Json).expect("a log");
-        let recorder = Recorder::new(Arc::new(Metrics::new()), log);
+        let recorder = Recorder::new(Arc::new(Metrics::new([])), log);
         let activity = Connections::new(Duration::from_secs(1)).activity();
         let exchange = recorder.begin(&http::Method::GET);
         let mut body = WireBody::routed(body, exchange, activity.begin());
