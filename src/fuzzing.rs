@@ -86,10 +86,10 @@ pub fn configuration(data: &[u8]) {
         return;
     };
     if let Err(report) = config::parse("fuzz.yaml", text, &Expressions) {
-        assert!(!report.problems().is_empty());
+        assert!(!report.errors().is_empty());
         assert_eq!(
             report.to_string().lines().count(),
-            report.problems().len(),
+            report.errors().len(),
             "{report}"
         );
     }

@@ -3,7 +3,7 @@
 use super::expression::{ExpressionCheck, ExpressionKind};
 use super::keys::{ROOT, SECTIONS};
 use super::suggest::offered;
-use super::{GhaConfig, Loaded, S3Config, S3Write, defaults, parse};
+use super::{Config, GhaConfig, Loaded, S3Config, S3Write, defaults, parse};
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
 
@@ -34,8 +34,32 @@ fn uncommented() -> String {
 }
 
 /// All of the example at once. A queue only goes with writes that it delays.
+fn everything_text() -> String {
+    uncommented().replace("  write: through\n", "  write: back\n")
+}
+
 fn everything() -> Loaded {
-    read(&uncommented().replace("  write: through\n", "  write: back\n"))
+    read(&everything_text())
+}
+
+/// The example with every setting switched on, for tests that change one of them.
+pub(crate) fn with_every_key() -> serde_yaml::Value {
+    serde_yaml::from_str(&everything_text()).unwrap()
+}
+
+/// The configuration of such a file.
+pub(crate) fn config(file: &serde_yaml::Value) -> Config {
+    read(&serde_yaml::to_string(file).unwrap()).config
+}
+
+/// Every key below the top that a file may hold, such as `disk.limit`, and those of the top that are no section.
+pub(crate) fn every_key() -> Vec<String> {
+    let is_section = |key: &&str| SECTIONS.iter().any(|(name, _)| name == key);
+    let top = offered(ROOT).filter(|key| !is_section(key)).map(str::to_owned);
+    let below = SECTIONS
+        .iter()
+        .flat_map(|(section, keys)| offered(keys).map(move |key| format!("{section}.{key}")));
+    top.chain(below).collect()
 }
 
 #[test]

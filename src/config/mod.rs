@@ -15,7 +15,7 @@ pub mod defaults;
 mod duration;
 mod error;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 mod expression;
 mod field;
 mod gha;

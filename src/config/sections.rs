@@ -9,7 +9,7 @@ use url::Url;
 use super::defaults;
 
 /// The whole configuration, checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `listen`: where clients connect. Default `127.0.0.1:8080`.
     pub listen: Vec<ListenAddr>,
@@ -41,7 +41,7 @@ pub enum ListenAddr {
 }
 
 /// One entry of `oidc_providers`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderConfig {
     /// `url`: the issuer, byte for byte as in the `iss` claim. A slash at the end is refused unless
     /// `allow_trailing_slash: true` stands beside it.
@@ -244,7 +244,7 @@ pub enum S3Redirect {
 }
 
 /// The `limits` section.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// `max_entry_size`: largest accepted body, in bytes. At least 1. Default: what the tiers can hold.
     pub max_entry_size: Option<u64>,

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
-use crate::config::{Config, DiskConfig};
+use crate::config::{Config, LimitsConfig};
 use crate::tasks::Tasks;
 
 /// How long a reload waits for the keys of issuers.
-const PATIENCE: Duration = Duration::from_secs(6);
+const KEYS_TIMEOUT: Duration = Duration::from_secs(6);
+/// How often a reload checks whether those keys are there.
+const KEYS_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Server {
     /// Takes over `oidc_providers` and the limits of requests from a configuration that was checked.
@@ -33,12 +35,10 @@ impl Server {
         }
         self.app.replace(auth, assemble::limits(&config));
         std::mem::replace(&mut self.identity, identity).finish().await;
-        let fixed = needs_restart(&self.config, &config);
+        let wanted = config.clone();
         // What needs a restart stays as it is, also for the comparison of the next reload.
-        self.config.providers = config.providers;
-        self.config.limits.max_entry_size = config.limits.max_entry_size;
-        self.config.limits.body_idle_timeout = config.limits.body_idle_timeout;
-        self.config.limits.drain_timeout = config.limits.drain_timeout;
+        self.config = reloaded(&self.config, config);
+        let fixed = needs_restart(&self.config, &wanted);
         Ok(fixed)
     }
 }
@@ -56,57 +56,94 @@ async fn keys_of_known_issuers(old: &Authenticator, new: &Authenticator) -> Resu
             .find(|(url, keys)| !keys && known.contains(url))
             .map(|(url, _)| url.to_owned())
     };
-    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let mut polls = tokio::time::interval(KEYS_POLL_INTERVAL);
     let all_there = async {
         while missing().is_some() {
-            looks.tick().await;
+            polls.tick().await;
         }
     };
-    match tokio::time::timeout(PATIENCE, all_there).await {
+    match tokio::time::timeout(KEYS_TIMEOUT, all_there).await {
         Ok(()) => Ok(()),
         Err(_) => missing().map_or(Ok(()), Err),
     }
 }
 
-fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let disk = |differ: fn(&DiskConfig, &DiskConfig) -> bool| {
-        let both = old.disk.as_ref().zip(new.disk.as_ref());
-        both.is_some_and(|(old, new)| differ(old, new))
+/// The configuration after a reload: what a reload takes over from `new`, everything else from `old`.
+fn reloaded(old: &Config, new: Config) -> Config {
+    Config {
+        providers: new.providers,
+        limits: LimitsConfig {
+            max_entry_size: new.limits.max_entry_size,
+            body_idle_timeout: new.limits.body_idle_timeout,
+            drain_timeout: new.limits.drain_timeout,
+            ..old.limits.clone()
+        },
+        ..old.clone()
+    }
+}
+
+/// The keys in which the configuration that is in use differs from the file. Sections are compared as wholes:
+/// a difference in a key that has no name here is said by the name of its section.
+fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
+    let Config {
+        listen,
+        ops_listen,
+        base_url,
+        providers,
+        disk,
+        s3,
+        limits,
+        gha,
+    } = file;
+    let mut keys = Vec::new();
+    let mut section = |name, differs: bool, known: Vec<&'static str>| match (differs, known.is_empty()) {
+        (false, _) => {}
+        (true, true) => keys.push(name),
+        (true, false) => keys.extend(known),
     };
-    let changed = [
-        ("listen", old.listen != new.listen),
-        ("ops_listen", old.ops_listen != new.ops_listen),
-        ("base_url", old.base_url != new.base_url),
-        ("disk", old.disk.is_some() != new.disk.is_some()),
-        ("disk.dir", disk(|old, new| old.dir != new.dir)),
-        ("disk.limit", disk(|old, new| old.limit != new.limit)),
-        (
-            "disk.durability",
-            disk(|old, new| old.durability != new.durability),
-        ),
-        ("disk.memory", disk(|old, new| old.memory != new.memory)),
-        (
-            "disk.open_files",
-            disk(|old, new| old.open_files != new.open_files),
-        ),
+    section("listen", used.listen != *listen, Vec::new());
+    section("ops_listen", used.ops_listen != *ops_listen, Vec::new());
+    section("base_url", used.base_url != *base_url, Vec::new());
+    section("oidc_providers", used.providers != *providers, Vec::new());
+    section("disk", used.disk != *disk, disk_keys(used, file));
+    section("s3", used.s3 != *s3, Vec::new());
+    section("limits", used.limits != *limits, limits_keys(used, file));
+    section("gha", used.gha != *gha, Vec::new());
+    keys
+}
+
+fn disk_keys(used: &Config, file: &Config) -> Vec<&'static str> {
+    let Some((used, file)) = used.disk.as_ref().zip(file.disk.as_ref()) else {
+        return Vec::new();
+    };
+    differing([
+        ("disk.dir", used.dir != file.dir),
+        ("disk.limit", used.limit != file.limit),
+        ("disk.durability", used.durability != file.durability),
+        ("disk.memory", used.memory != file.memory),
+        ("disk.open_files", used.open_files != file.open_files),
         (
             "disk.revalidate_after",
-            disk(|old, new| old.revalidate_after != new.revalidate_after),
+            used.revalidate_after != file.revalidate_after,
         ),
-        ("s3", old.s3 != new.s3),
+    ])
+}
+
+fn limits_keys(used: &Config, file: &Config) -> Vec<&'static str> {
+    let (used, file) = (&used.limits, &file.limits);
+    differing([
         (
             "limits.max_connections",
-            old.limits.max_connections != new.limits.max_connections,
+            used.max_connections != file.max_connections,
         ),
-        (
-            "limits.keep_alive",
-            old.limits.keep_alive != new.limits.keep_alive,
-        ),
-        ("gha", old.gha != new.gha),
-    ];
-    changed
-        .into_iter()
-        .filter(|(_, changed)| *changed)
-        .map(|(key, _)| key)
-        .collect()
+        ("limits.keep_alive", used.keep_alive != file.keep_alive),
+    ])
 }
+
+fn differing(keys: impl IntoIterator<Item = (&'static str, bool)>) -> Vec<&'static str> {
+    let differing = keys.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(key, _)| key).collect()
+}
+
+#[cfg(test)]
+mod tests;
