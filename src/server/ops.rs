@@ -8,10 +8,15 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
+use tower::limit::ConcurrencyLimitLayer;
 
 use super::tiers::Tiers;
 use crate::protocol::app::App;
 use crate::telemetry::metrics::Metrics;
+
+/// Expositions that are made at once. Each keeps a thread of the runtime until it is whole, and scrapers must
+/// not take all threads from the clients.
+const MAX_EXPOSITIONS: usize = 1;
 
 /// What the listener reports on.
 #[derive(Clone)]
@@ -27,7 +32,10 @@ pub(super) fn router(ops: Ops) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .route(
+            "/metrics",
+            get(metrics).layer(ConcurrencyLimitLayer::new(MAX_EXPOSITIONS)),
+        )
         .with_state(ops)
 }
 
@@ -56,6 +64,6 @@ async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
 }
 
 async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
-    const FORM: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, FORM)], ops.metrics.render())
+    const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], ops.metrics.render())
 }
