@@ -5,6 +5,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod architecture;
 mod auth;
 mod cache;
 mod cli;

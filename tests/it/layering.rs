@@ -12,7 +12,7 @@ use std::path::Path;
 use layers::Layers;
 use source::Tree;
 
-const LIB: &str = include_str!("../../../src/lib.rs");
+const LIB: &str = include_str!("../../src/lib.rs");
 
 /// The modules of this crate.
 pub(crate) fn tree() -> Tree {
