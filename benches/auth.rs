@@ -1,15 +1,16 @@
 //! What it costs to know who is asking, without a network. `cargo bench --bench auth`.
 #![allow(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
     dead_code,
     missing_docs,
+    unused,
     reason = "a bench fails by panicking, is documented above, and uses a part of what the tests share"
 )]
 
-#[path = "../tests/it/support/signer.rs"]
-mod signer;
-#[path = "../tests/it/support/token.rs"]
-mod token;
+// What the tests have for peers.
+#[path = "../tests/it/support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use chacha::store::{Protocol, StoreKey};
 use chacha::tasks::Tasks;
 use divan::Bencher;
 use serde_json::json;
-use signer::Signer;
-use token::{AUDIENCE, Draft};
+use support::signer::Signer;
+use support::token::{AUDIENCE, Draft};
 use tokio::runtime::Runtime;
 
 const ISSUER: &str = "https://token.actions.githubusercontent.com";

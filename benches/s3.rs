@@ -12,9 +12,9 @@
     reason = "a bench fails by panicking and prints its results; it uses a part of the support of the tests"
 )]
 
-// The S3 of the tests.
-#[path = "../tests/it/support/s3/mod.rs"]
-mod s3;
+// What the tests have for peers.
+#[path = "../tests/it/support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ use chacha::store::{Draft, Metadata, Origin, Precondition, Protocol, Store, Stor
 use chacha::tasks::Tasks;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use s3::{Action, Kind, S3Server};
+use support::s3::{Action, Kind, S3Server};
 
 const MIB: usize = 1 << 20;
 const RATE: u64 = 80_000_000;

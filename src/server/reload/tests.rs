@@ -79,7 +79,7 @@ fn changed(key: &str, other: &str) -> Config {
     let mut file = with_every_key();
     let other: Value = serde_yaml::from_str(other).unwrap();
     let (section, name) = key.split_once('.').unwrap_or(("", key));
-    let mut values = match section {
+    let values = match section {
         "" => &mut file,
         "oidc_providers" => &mut file[section][0],
         _ => &mut file[section],

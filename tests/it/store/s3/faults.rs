@@ -1,9 +1,10 @@
 //! What a server of S3, or the way to it, can do wrong.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use chacha::config::S3Config;
 use chacha::store::remote::{Remote, RemoteEntry};
 use chacha::store::remote_only::RemoteStore;
 use chacha::store::s3::{S3, S3Health};
@@ -13,11 +14,12 @@ use chacha::tasks::Tasks;
 use futures_util::TryStreamExt;
 
 use super::super::support::*;
-use super::wire::{Asked, Fault, Wire};
+use crate::support::s3::{Action, Kind, Quirk, S3Server, Which};
 
 /// A bucket that misbehaves, and one server on it.
 struct Rig {
-    wire: Wire,
+    server: S3Server,
+    config: S3Config,
     s3: Arc<S3>,
     store: Arc<RemoteStore>,
     _staging: tempfile::TempDir,
@@ -25,16 +27,23 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
-        Self::on(Wire::start().await).await
+        Self::changed(|_| {}).await
     }
 
-    async fn on(wire: Wire) -> Self {
+    async fn changed(change: impl FnOnce(&mut S3Config)) -> Self {
+        let server = S3Server::memory();
+        server.take_short_parts();
+        let mut config = server.config(S3Server::BUCKET);
+        config.part_size = 1 << 20;
+        config.idle_timeout = Duration::from_millis(300);
+        change(&mut config);
         let tasks = Tasks::new();
         let staging = tempfile::tempdir().unwrap();
-        let s3 = S3::open(&wire.config, None, &tasks).await.unwrap();
+        let s3 = S3::open(&config, None, &tasks).await.unwrap();
         let store = RemoteStore::open(s3.clone(), staging.path(), 64 << 20, false, &tasks).await;
         Self {
-            wire,
+            server,
+            config,
             s3,
             store: store.unwrap(),
             _staging: staging,
@@ -46,7 +55,7 @@ impl Rig {
         let rig = Self::new().await;
         let bytes = body(size, 1);
         let entry = rig.put(&bytes, Precondition::None).await.unwrap();
-        rig.wire.seen();
+        rig.server.forget();
         (rig, bytes, entry)
     }
 
@@ -55,6 +64,17 @@ impl Rig {
         let sums = Checksums::of(bytes);
         let upload = self.s3.upload(&key("k"), draft(), &sums, content).await?;
         upload.commit(&precondition).await
+    }
+
+    /// Does something wrong with every GET from now on, and with nothing else.
+    fn every_get(&self, action: Action) {
+        self.server.faults().clear();
+        self.server.faults().always(Kind::Get, action);
+    }
+
+    /// Multipart uploads that were begun and not ended.
+    fn unfinished(&self) -> usize {
+        self.server.uploads().len()
     }
 
     /// The first `wanted` bytes of the entry.
@@ -70,17 +90,6 @@ impl Rig {
     }
 }
 
-/// Does something wrong with every GET.
-fn every_get(fault: Fault) -> impl FnMut(&Asked) -> Option<Fault> + Send + 'static {
-    move |asked| (asked.method == "GET").then_some(fault)
-}
-
-/// Does something wrong with the first request of this kind.
-fn first(method: &'static str, fault: Fault) -> impl FnMut(&Asked) -> Option<Fault> + Send + 'static {
-    let mut done = false;
-    move |asked| (asked.method == method && !std::mem::replace(&mut done, true)).then_some(fault)
-}
-
 fn fault<T>(outcome: Result<T>) -> RemoteFault {
     outcome.err().unwrap().remote_fault().unwrap()
 }
@@ -89,9 +98,9 @@ fn fault<T>(outcome: Result<T>) -> RemoteFault {
 async fn a_body_that_ends_early_or_stalls_is_an_error() {
     let (rig, _, entry) = Rig::filled(100_000).await;
     for at in [0, 1, 50_000, 99_999] {
-        rig.wire.script(every_get(Fault::Cut(at)));
+        rig.every_get(Action::Cut(at));
         assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteFault::Other);
-        rig.wire.script(every_get(Fault::Stall(at)));
+        rig.every_get(Action::Stall(at));
         assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteFault::Timeout);
     }
 }
@@ -99,9 +108,9 @@ async fn a_body_that_ends_early_or_stalls_is_an_error() {
 #[tokio::test]
 async fn an_answer_of_another_range_or_version_is_never_taken() {
     let (rig, bytes, entry) = Rig::filled(100_000).await;
-    rig.wire.script(every_get(Fault::WrongRange));
+    rig.every_get(Action::WrongRange);
     assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
-    rig.wire.script(every_get(Fault::NoRange));
+    rig.every_get(Action::Quirk(Quirk::IgnoreRange));
     assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
     // The beginning of the whole object is what was asked for.
     assert!(rig.read(&entry, 0, 10).await.unwrap() == bytes[..10]);
@@ -110,7 +119,7 @@ async fn an_answer_of_another_range_or_version_is_never_taken() {
     let front: Vec<Bytes> = open.first.try_collect().await.unwrap();
     assert!(front.concat() == bytes);
     rig.put(b"other", Precondition::None).await.unwrap();
-    rig.wire.script(every_get(Fault::NoIfMatch));
+    rig.every_get(Action::Quirk(Quirk::IgnoreIfMatch));
     assert_eq!(fault(rig.read(&entry, 0, 3).await), RemoteFault::Changed);
 }
 
@@ -119,13 +128,13 @@ async fn damaged_bytes_are_not_answered() {
     for size in [1_000, 3 * MIB] {
         let rig = Rig::new().await;
         rig.put(&body(size, 1), Precondition::None).await.unwrap();
-        rig.wire.script(every_get(Fault::Flip));
+        rig.every_get(Action::Flip);
         match rig.store.get(&key("k")).await.unwrap() {
             None => assert_eq!(size, 1_000),
             // The status may be sent already: the body ends with an error.
             Some(entry) => assert!(read(entry.content).await.is_err()),
         }
-        rig.wire.script(|_| None);
+        rig.server.faults().clear();
         assert!(get(&*rig.store, &key("k")).await.unwrap() == body(size, 1));
     }
 }
@@ -134,32 +143,31 @@ async fn damaged_bytes_are_not_answered() {
 async fn a_reader_goes_on_where_its_stream_broke() {
     let (rig, bytes, _) = Rig::filled(3 * MIB + 5).await;
     // Every second stream breaks after 300,000 bytes.
-    let mut nth = 0;
-    rig.wire.script(move |asked| {
-        nth += u32::from(asked.method == "GET");
-        (nth % 2 == 1).then_some(Fault::Cut(300_000))
-    });
+    for nth in 1..=20 {
+        // Counted from the one that broke before.
+        rig.server.faults().nth(Kind::Get, nth, Action::Cut(300_000));
+    }
     assert!(get(&*rig.store, &key("k")).await.unwrap() == bytes);
-    let seen = rig.wire.seen();
-    assert!(seen[1].header("range").starts_with("bytes=300000-"), "{seen:?}");
-    assert!(seen[1..].iter().all(|asked| !asked.header("if-match").is_empty()));
+    let seen = rig.server.headers(Kind::Get);
+    let range = |nth: usize| seen[nth]["range"].to_str().unwrap();
+    assert!(range(1).starts_with("bytes=300000-"), "{seen:?}");
+    assert!(seen[1..].iter().all(|headers| headers.contains_key("if-match")));
     // Without a byte in between it gives up.
-    rig.wire.script(|_| None);
+    rig.server.faults().clear();
     let entry = rig.store.get(&key("k")).await.unwrap().unwrap();
-    rig.wire.script(every_get(Fault::Cut(0)));
+    rig.every_get(Action::Cut(0));
+    rig.server.forget();
     assert!(read(entry.content).await.is_err());
-    assert!(rig.wire.seen().len() < 10);
+    assert!(rig.server.log().len() < 10);
 }
 
 #[tokio::test]
 async fn a_writer_whose_answer_was_lost_knows_its_own_object() {
-    for lost in [Fault::DoneBut(500), Fault::Silent] {
+    for lost in [Action::late_internal_error(), Action::LoseAnswer] {
         let rig = Rig::new().await;
-        rig.wire.script(first("PUT", lost));
+        rig.server.faults().once(Kind::Put, lost);
         let entry = rig.put(b"mine", Precondition::Absent).await.unwrap();
-        let puts = rig.wire.seen();
-        let puts = puts.iter().filter(|asked| asked.method == "PUT").count();
-        assert_eq!(puts, 2);
+        assert_eq!(rig.server.count(Kind::Put), 2);
         assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
         let other = rig.put(b"mine", Precondition::Absent).await;
         assert!(matches!(other, Err(Error::Precondition)));
@@ -169,8 +177,7 @@ async fn a_writer_whose_answer_was_lost_knows_its_own_object() {
 #[tokio::test]
 async fn what_is_done_without_an_answer_is_done() {
     let rig = Rig::new().await;
-    rig.wire
-        .script(|asked| (asked.method == "PUT").then_some(Fault::Silent));
+    rig.server.faults().always(Kind::Put, Action::LoseAnswer);
     let entry = rig.put(b"done", Precondition::None).await.unwrap();
     assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
 }
@@ -179,8 +186,7 @@ async fn what_is_done_without_an_answer_is_done() {
 async fn a_refusal_that_is_never_heard_is_a_refusal() {
     let rig = Rig::new().await;
     let old = rig.put(b"old", Precondition::None).await.unwrap();
-    rig.wire
-        .script(|asked| (asked.method == "PUT").then_some(Fault::Silent));
+    rig.server.faults().always(Kind::Put, Action::LoseAnswer);
     let refused = rig.put(b"new", Precondition::Absent).await;
     assert!(matches!(refused, Err(Error::Precondition)));
     assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(old));
@@ -189,14 +195,14 @@ async fn a_refusal_that_is_never_heard_is_a_refusal() {
 #[tokio::test]
 async fn a_server_that_takes_requests_and_never_answers_leaves_doubt_and_gets_a_rest() {
     let rig = Rig::new().await;
-    rig.wire.script(|_| Some(Fault::Silent));
+    rig.server.faults().always(Which::any(), Action::LoseAnswer);
     let outcome = fault(rig.put(b"perhaps", Precondition::None).await);
     assert!(outcome.leaves_doubt(), "{outcome}");
     while rig.s3.health() == S3Health::Up {
         assert!(rig.s3.head(&key("k")).await.is_err());
     }
     assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteFault::Resting);
-    rig.wire.script(|_| None);
+    rig.server.faults().clear();
     until("it can be used again", || rig.s3.health() == S3Health::Up).await;
     assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "perhaps");
 }
@@ -204,8 +210,7 @@ async fn a_server_that_takes_requests_and_never_answers_leaves_doubt_and_gets_a_
 #[tokio::test]
 async fn a_conflict_is_tried_again() {
     let rig = Rig::new().await;
-    let conflict = Fault::Refused(409, "ConditionalRequestConflict");
-    rig.wire.script(first("PUT", conflict));
+    rig.server.faults().once(Kind::Put, Action::conflict());
     rig.put(b"1", Precondition::Absent).await.unwrap();
     assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "1");
 }
@@ -213,10 +218,8 @@ async fn a_conflict_is_tried_again() {
 #[tokio::test]
 async fn a_denial_is_a_miss_only_if_it_is_configured() {
     for denied_is_missing in [false, true] {
-        let mut wire = Wire::start().await;
-        wire.config.denied_is_missing = denied_is_missing;
-        let rig = Rig::on(wire).await;
-        rig.wire.script(|_| Some(Fault::Refused(403, "AccessDenied")));
+        let rig = Rig::changed(|config| config.denied_is_missing = denied_is_missing).await;
+        rig.server.faults().always(Which::any(), Action::access_denied());
         let head = rig.s3.head(&key("k")).await;
         let open = rig.s3.source(&key("k")).open().await;
         match denied_is_missing {
@@ -247,10 +250,12 @@ async fn every_refusal_has_its_name() {
         (503, "SlowDown", RemoteFault::Throttled),
         (500, "InternalError", RemoteFault::Other),
     ] {
-        rig.wire.script(move |_| Some(Fault::Refused(status, code)));
+        rig.server
+            .faults()
+            .always(Which::any(), Action::status(status, code));
         assert_eq!(fault(rig.s3.source(&key("k")).open().await), expected, "{code}");
         // No three failures in a row.
-        rig.wire.script(|_| None);
+        rig.server.faults().clear();
         assert!(rig.s3.source(&key("k")).open().await.unwrap().is_none());
     }
 }
@@ -258,55 +263,45 @@ async fn every_refusal_has_its_name() {
 /// A body that goes in parts.
 const LARGE: usize = 9 * MIB;
 
-fn is_completion(asked: &Asked) -> bool {
-    asked.method == "POST" && asked.value("uploadId").is_some()
-}
-
 #[tokio::test]
 async fn a_large_body_whose_last_answer_was_lost_is_there() {
     let rig = Rig::new().await;
-    rig.wire.script(first_completion(Fault::DoneBut(500)));
+    rig.server
+        .faults()
+        .once(Kind::Complete, Action::late_internal_error());
     let entry = rig.put(&body(LARGE, 1), Precondition::Absent).await.unwrap();
     assert_eq!(rig.s3.head(&key("k")).await.unwrap(), Some(entry));
     assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
-    assert_eq!(rig.wire.unfinished(), 0);
+    assert_eq!(rig.unfinished(), 0);
 }
 
 #[tokio::test]
 async fn a_large_body_that_a_conflict_ended_is_sent_again() {
     let rig = Rig::new().await;
-    let conflict = Fault::Refused(409, "ConditionalRequestConflict");
-    rig.wire.script(first_completion(conflict));
+    let conflict = Action::Quirk(Quirk::EndUpload);
+    rig.server.faults().once(Kind::Complete, conflict);
     rig.put(&body(LARGE, 1), Precondition::Absent).await.unwrap();
     assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
-    until("nothing is left", || rig.wire.unfinished() == 0).await;
-}
-
-fn first_completion(fault: Fault) -> impl FnMut(&Asked) -> Option<Fault> + Send + 'static {
-    let mut done = false;
-    move |asked| (is_completion(asked) && !std::mem::replace(&mut done, true)).then_some(fault)
+    until("nothing is left", || rig.unfinished() == 0).await;
 }
 
 #[tokio::test]
 async fn parts_are_sent_again_and_an_upload_that_fails_is_aborted() {
     let rig = Rig::new().await;
     // Every part fails once.
-    let mut failed = HashSet::new();
-    rig.wire.script(move |asked| {
-        let part = asked.value("partNumber")?.to_owned();
-        failed
-            .insert(part)
-            .then_some(Fault::Refused(500, "InternalError"))
-    });
+    for number in 1..=9 {
+        let part = Which::from(Kind::UploadPart).part(number);
+        rig.server.faults().once(part, Action::internal_error());
+    }
     rig.put(&body(LARGE, 1), Precondition::None).await.unwrap();
     assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
-    rig.wire.script(|asked| {
-        let broken = asked.value("partNumber") == Some("2");
-        broken.then_some(Fault::Refused(400, "InvalidRequest"))
-    });
+    let second = Which::from(Kind::UploadPart).part(2);
+    rig.server
+        .faults()
+        .always(second, Action::status(400, "InvalidRequest"));
     let failed = rig.put(&body(LARGE, 2), Precondition::None).await;
     assert_eq!(fault(failed), RemoteFault::Other);
-    until("nothing is left", || rig.wire.unfinished() == 0).await;
+    until("nothing is left", || rig.unfinished() == 0).await;
     assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
 }
 
@@ -318,10 +313,10 @@ async fn uploads_of_yesterday_are_swept_at_the_start() {
     let content = Content::Memory(bytes);
     let upload = rig.s3.upload(&key("k"), draft(), &sums, content).await.unwrap();
     std::mem::forget(upload);
-    assert_eq!(rig.wire.unfinished(), 1);
-    rig.wire.list_old_uploads();
+    assert_eq!(rig.unfinished(), 1);
+    rig.server.age_uploads();
     let tasks = Tasks::new();
-    let _s3 = S3::open(&rig.wire.config, None, &tasks).await.unwrap();
-    until("nothing is left", || rig.wire.unfinished() == 0).await;
+    let _s3 = S3::open(&rig.config, None, &tasks).await.unwrap();
+    until("nothing is left", || rig.unfinished() == 0).await;
     tasks.finish().await;
 }

@@ -6,7 +6,6 @@ mod health;
 mod journal;
 mod objects;
 mod shared;
-mod wire;
 mod writers;
 
 use std::path::Path;

@@ -33,6 +33,7 @@ pub(super) enum End {
     /// As if this were all; hyper does not learn the length.
     Clean(u64),
     Reset(u64),
+    Cut(u64),
     Stall(u64),
 }
 
@@ -96,7 +97,9 @@ impl Answer {
     fn room(&self) -> u64 {
         let left = match self.end {
             End::Whole => u64::MAX,
-            End::Clean(bytes) | End::Reset(bytes) | End::Stall(bytes) => bytes.saturating_sub(self.sent),
+            End::Clean(bytes) | End::Reset(bytes) | End::Cut(bytes) | End::Stall(bytes) => {
+                bytes.saturating_sub(self.sent)
+            }
         };
         let pause = self.pause.as_ref().map_or(u64::MAX, |pause| pause.0 - self.sent);
         left.min(pause)
@@ -137,6 +140,7 @@ impl Body for Answer {
         if room == 0 {
             match this.end {
                 End::Reset(_) => this.line.cut(true),
+                End::Cut(_) => this.line.cut(false),
                 End::Stall(_) => {}
                 End::Whole | End::Clean(_) => return Poll::Ready(None),
             }

@@ -1,16 +1,13 @@
 //! What goes wrong, and when.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::watch;
 
 use super::request::{Asked, Kind};
-
-/// See `support::wait`, which the benchmarks do not have.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::wait::PATIENCE;
 
 /// What happens to a request.
 #[derive(Debug, Clone)]
@@ -23,8 +20,12 @@ pub(crate) enum Action {
     ResetRequest(u64),
     /// The change is made, its answer is lost with the connection.
     LoseAnswer,
+    /// The change is made, but the answer is this status with this code.
+    Deny(StatusCode, &'static str),
     /// The connection is reset after so many bytes of the answer's body, which has to be longer.
     Reset(u64),
+    /// The connection ends after so many bytes of the answer's body, which has to be longer.
+    Cut(u64),
     /// Nothing more comes after so many bytes of the answer's body, which has to be longer.
     Stall(u64),
     /// After so many bytes of the answer's body, the rest waits; it has to be longer.
@@ -43,8 +44,25 @@ pub(crate) enum Action {
     Etag(&'static str),
     /// The answer has this body; its other headers stay.
     Swap(Bytes),
+    /// The last byte of the answer's body is another one.
+    Flip,
+    /// The answer says that it is the range one byte further on.
+    WrongRange,
+    /// S3 itself behaves in another way. Only with [`super::S3Server::memory`].
+    Quirk(Quirk),
     /// 403 in the place of 404, as for a caller who may not list.
     DenyMissing,
+}
+
+/// What some stores do otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quirk {
+    /// `Range` is not understood.
+    IgnoreRange,
+    /// `If-Match` is not understood.
+    IgnoreIfMatch,
+    /// A conflict at the completion of an upload ends the upload.
+    EndUpload,
 }
 
 impl Action {
@@ -54,6 +72,11 @@ impl Action {
 
     pub(crate) fn internal_error() -> Self {
         Self::status(500, "InternalError")
+    }
+
+    /// The change is made all the same.
+    pub(crate) fn late_internal_error() -> Self {
+        Self::Deny(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
     }
 
     pub(crate) fn slow_down() -> Self {
@@ -96,6 +119,7 @@ impl Action {
 pub(crate) struct Which {
     kinds: Vec<Kind>,
     object: Option<String>,
+    part: Option<u32>,
 }
 
 impl Which {
@@ -110,9 +134,16 @@ impl Which {
         self
     }
 
+    /// Only those for this part of an upload.
+    pub(crate) fn part(mut self, number: u32) -> Self {
+        self.part = Some(number);
+        self
+    }
+
     fn fits(&self, asked: &Asked) -> bool {
         let object = self.object.as_ref();
         (self.kinds.is_empty() || self.kinds.contains(&asked.kind))
+            && (self.part.is_none() || self.part == asked.part)
             && object.is_none_or(|part| asked.object.contains(part))
     }
 }
@@ -127,7 +158,7 @@ impl<const N: usize> From<[Kind; N]> for Which {
     fn from(kinds: [Kind; N]) -> Self {
         Self {
             kinds: kinds.into(),
-            object: None,
+            ..Self::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, ETAG};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -66,6 +66,11 @@ async fn before(
             gate.pass().await;
             s3.call(request.map(s3s::Body::from)).await
         }
+        Some(Action::Quirk(quirk)) => {
+            let mut request = request.map(s3s::Body::from);
+            request.extensions_mut().insert(*quirk);
+            s3.call(request).await
+        }
         _ => s3.call(request.map(s3s::Body::from)).await,
     }
 }
@@ -75,8 +80,12 @@ async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (
     let mut flow = Flow::default();
     match action {
         Some(Action::LoseAnswer) => cut(line, false).await,
+        Some(Action::Deny(status, code)) => response = refusal(status, code),
+        Some(Action::Flip) => flip(&mut response).await,
+        Some(Action::WrongRange) => shift_range(&mut response),
         Some(Action::HoldAnswer(gate)) => gate.pass().await,
         Some(Action::Reset(bytes)) => flow.end = End::Reset(bytes),
+        Some(Action::Cut(bytes)) => flow.end = End::Cut(bytes),
         Some(Action::Stall(bytes)) => flow.end = End::Stall(bytes),
         Some(Action::Rate(bytes)) => flow.rate = Some(bytes),
         Some(Action::Pause(bytes, gate)) => flow.pause = Some((bytes, gate)),
@@ -103,6 +112,30 @@ async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (
         _ => {}
     }
     (response, flow)
+}
+
+/// Changes the last byte of the body.
+async fn flip(response: &mut Answered) {
+    let body = std::mem::take(response.body_mut()).collect().await;
+    let mut bytes = body.expect("a body in memory").to_bytes().to_vec();
+    *bytes.last_mut().expect("a body that is not empty") ^= 1;
+    *response.body_mut() = s3s::Body::from(Bytes::from(bytes));
+}
+
+/// Adds one to every number of `Content-Range`.
+fn shift_range(response: &mut Answered) {
+    let Some(range) = response.headers().get(CONTENT_RANGE) else {
+        return;
+    };
+    let range = range.to_str().unwrap().trim_start_matches("bytes ");
+    let numbers: Vec<u64> = range
+        .split(['-', '/'])
+        .map(|number| number.parse::<u64>().unwrap() + 1)
+        .collect();
+    let shifted = format!("bytes {}-{}/{}", numbers[0], numbers[1], numbers[2]);
+    response
+        .headers_mut()
+        .insert(CONTENT_RANGE, shifted.parse().unwrap());
 }
 
 fn overstate(response: &mut Answered, bytes: u64) {

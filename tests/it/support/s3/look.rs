@@ -66,6 +66,24 @@ impl S3Server {
         })
     }
 
+    /// Makes all uploads look as if they had begun long ago.
+    pub(crate) fn age_uploads(&self) {
+        self.in_bucket(|bucket| {
+            for upload in bucket.uploads.values_mut() {
+                upload.begun = std::time::UNIX_EPOCH;
+            }
+        });
+    }
+
+    /// From now on uploads take parts of any length, as those of some stores do.
+    pub(crate) fn take_short_parts(&self) {
+        let memory = self.memory.as_ref();
+        memory
+            .expect("only a server in memory can be told")
+            .lock()
+            .short_parts = true;
+    }
+
     /// Puts an object there, whatever it is.
     pub(crate) fn put_raw(&self, name: &str, bytes: impl Into<Bytes>, metadata: &[(&str, &str)]) {
         let metadata = metadata.iter();

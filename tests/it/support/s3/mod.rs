@@ -22,7 +22,7 @@ use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Result, s3_error};
 use tokio::task::JoinHandle;
 
-pub(crate) use faults::{Action, Faults, Gate, Which};
+pub(crate) use faults::{Action, Faults, Gate, Quirk, Which};
 pub(crate) use look::{Listed, Unfinished};
 pub(crate) use request::{Asked, Kind};
 

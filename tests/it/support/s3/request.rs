@@ -33,6 +33,8 @@ pub(crate) struct Asked {
     pub(crate) object: String,
     /// The header, as in `bytes=0-9`.
     pub(crate) range: Option<String>,
+    /// The number of a part of an upload.
+    pub(crate) part: Option<u32>,
 }
 
 impl Asked {
@@ -44,8 +46,15 @@ impl Asked {
             kind: kind(request.method(), request.uri(), object),
             object: percent_decode_str(object).decode_utf8_lossy().into_owned(),
             range: range.map(|range| String::from_utf8_lossy(range.as_bytes()).into_owned()),
+            part: part(request.uri()),
         }
     }
+}
+
+fn part(uri: &Uri) -> Option<u32> {
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, number) = pairs.find(|(name, _)| *name == "partNumber")?;
+    number.parse().ok()
 }
 
 fn kind(method: &Method, uri: &Uri, object: &str) -> Kind {

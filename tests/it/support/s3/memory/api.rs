@@ -8,6 +8,7 @@ use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::{Memory, Object, checked, list};
+use crate::support::s3::Quirk;
 
 /// Reads a whole body, which has to be as long as was said.
 async fn receive(body: Option<StreamingBlob>, length: Option<i64>) -> S3Result<Bytes> {
@@ -46,7 +47,13 @@ fn part(object: &Object, range: Option<s3s::dto::Range>) -> S3Result<(Range<usiz
 #[async_trait::async_trait]
 impl S3 for Memory {
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = req.input;
+        let quirk = req.extensions.get::<Quirk>().copied();
+        let mut input = req.input;
+        match quirk {
+            Some(Quirk::IgnoreRange) => input.range = None,
+            Some(Quirk::IgnoreIfMatch) => input.if_match = None,
+            _ => {}
+        }
         let object = self.lock().bucket(&input.bucket)?.object(&input.key)?.clone();
         object.may_read(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let (range, content_range) = part(&object, input.range)?;
@@ -184,6 +191,11 @@ impl S3 for Memory {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let mut state = self.lock();
         let bucket = state.bucket(&req.input.bucket)?;
+        if req.extensions.get() == Some(&Quirk::EndUpload) {
+            let name = (req.input.key, req.input.upload_id);
+            bucket.uploads.remove(&name);
+            return Err(s3_error!(ConditionalRequestConflict));
+        }
         bucket.complete(req.input).map(S3Response::new)
     }
 

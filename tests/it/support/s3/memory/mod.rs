@@ -23,6 +23,8 @@ pub(super) struct State {
     buckets: BTreeMap<String, Bucket>,
     /// How many uploads were ever begun.
     begun: u64,
+    /// Parts may be shorter than S3 wants them.
+    pub(super) short_parts: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ pub(super) struct Object {
 pub(super) struct Upload {
     pub(super) metadata: Metadata,
     pub(super) begun: SystemTime,
+    short_parts: bool,
     pub(super) parts: BTreeMap<i32, Object>,
 }
 

@@ -102,6 +102,7 @@ async fn ranges() {
         kind: Kind::Get,
         object: "a".into(),
         range: Some("bytes=2-4".into()),
+        part: None,
     };
     assert_eq!(server.log()[0], part);
 }
