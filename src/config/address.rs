@@ -5,11 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::ListenAddr;
 use super::suggest::quoted;
 
 /// The longest path that a socket address of Linux holds, in bytes.
 const UNIX_PATH_LIMIT: usize = 107;
+
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddr {
+    /// `host:port`, IPv4 or `[IPv6]`.
+    Tcp(SocketAddr),
+    /// `unix:/path/of/the/socket`.
+    Unix(PathBuf),
+}
 
 /// A text that is no address to listen on; the message has the text and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,8 @@
 
 use super::S3CredentialFiles;
 use super::field::Field;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
+use super::section::Section;
 
 /// The key that names a file, the key under which the secret itself may have been written, and the
 /// variable of the environment.

@@ -4,7 +4,8 @@ use serde_yaml::Value;
 
 use super::defaults;
 use super::field::Field;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
+use super::section::Section;
 
 const EXAMPLE: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
 

@@ -15,6 +15,14 @@ use super::reader::Reader;
 use super::suggest::quoted;
 use super::{duration, size};
 
+/// The name of a key in messages.
+pub(super) fn key_name(key: &Value) -> String {
+    match key {
+        Value::String(name) => name.clone(),
+        other => Field::new(KeyPath::default(), other, false).shown(),
+    }
+}
+
 /// One value, where it stands, and whether it may be shown.
 #[derive(Debug)]
 pub(super) struct Field<'a> {

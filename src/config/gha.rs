@@ -4,7 +4,8 @@ use url::Url;
 
 use super::field::Field;
 use super::keys::GHA;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
+use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{GhaConfig, defaults};
 

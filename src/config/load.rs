@@ -7,11 +7,12 @@ use std::path::Path;
 use super::defaults::FILE_LIMIT;
 use super::error::{ConfigError, ConfigErrors};
 use super::expression::ExpressionCheck;
-use super::locate::{self, Located, SyntaxError};
+use super::locate::{self, Located};
 use super::places::Places;
 use super::reader::Reader;
+use super::syntax::{self, SyntaxError};
 use super::value::Tolerant;
-use super::{Config, root, syntax};
+use super::{Config, root};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_yaml::Value;
 
+use super::field::key_name;
 use super::keypath::{KeyPath, Lines};
-use super::reader::key_name;
 use super::suggest::quoted;
-use super::syntax;
+use super::syntax::{self, SyntaxError};
 
 /// No key of ours is deeper than four levels.
 const MAX_DEPTH: usize = 16;
@@ -29,17 +29,6 @@ pub(super) struct Duplicate {
     pub(super) line: usize,
     /// The line of the first one.
     pub(super) first: usize,
-}
-
-/// A file that cannot be read any further.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    /// Where.
-    pub(super) line: usize,
-    /// The key there; empty when the line alone is known.
-    pub(super) key: KeyPath,
-    /// Why, and what to do about it.
-    pub(super) message: String,
 }
 
 /// What is known of a file after the walk.

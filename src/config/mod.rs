@@ -5,7 +5,7 @@
 //!
 //! The way of a file: [`load()`] reads it, `locate` walks it once for line numbers, duplicates and
 //! expansion, `value` reads the values, `root` and the modules of the sections take them key by key
-//! through `reader`, which collects every [`ConfigError`]. A new key needs a field in `sections`, a line
+//! through `section`; `reader` collects every [`ConfigError`]. A new key needs a field in `sections`, a line
 //! in `keys`, a line in its section's module and an entry in `config.example.yaml`; tests name what
 //! is forgotten.
 
@@ -29,6 +29,7 @@ mod provider;
 mod reader;
 mod root;
 mod s3;
+mod section;
 mod sections;
 mod size;
 mod suggest;
@@ -36,16 +37,17 @@ mod syntax;
 mod tiers;
 mod value;
 mod weburl;
+mod words;
 
-pub use address::InvalidAddress;
+pub use address::{InvalidAddress, ListenAddr};
 pub use error::{ConfigError, ConfigErrors};
 pub use expression::{ExpressionCheck, ExpressionKind};
 pub use load::{Loaded, load, parse};
 pub use places::Places;
 pub use sections::{
-    Algorithm, Config, DiskConfig, Durability, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig,
-    S3Checksums, S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,
+    Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };
+pub use words::{Algorithm, Durability, S3Checksums, S3Redirect, S3Write, ServerSideEncryption, TokenScopes};
 
 impl Config {
     /// Replaces `listen`, as the command line may.

@@ -8,15 +8,13 @@ use serde_yaml::Value;
 use super::expression::{self, ExpressionCheck};
 use super::field::Field;
 use super::keys::PROVIDER;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
+use super::section::Section;
 use super::suggest::nearest;
 use super::weburl::{self, UrlRules};
 use super::{Algorithm, ProviderConfig, TokenScopes, defaults};
 
 const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
-const ALGORITHMS: [&str; 9] = [
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
-];
 
 /// Reads all providers. `None` when one of them has an error; all errors are reported.
 pub(super) fn providers(
@@ -164,7 +162,8 @@ fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Algo
     }
     let mut names = list(reader, &field, "RS256", |entry| {
         let name = entry.text()?;
-        serde_yaml::from_value(Value::from(name)).map_err(|_| algorithm_fault(name))
+        let known = Algorithm::ALL.iter().find(|algorithm| algorithm.as_str() == name);
+        known.copied().ok_or_else(|| algorithm_fault(name))
     });
     let mut seen = Vec::new();
     names.retain(|name| {
@@ -181,21 +180,12 @@ fn algorithm_fault(name: &str) -> String {
         return "can never be accepted: whoever can check such a signature can also forge it; write RS256 or ES256"
             .to_owned();
     }
-    match nearest(name, ALGORITHMS.into_iter()) {
+    let names: Vec<&str> = Algorithm::ALL
+        .iter()
+        .map(|algorithm| algorithm.as_str())
+        .collect();
+    match nearest(name, names.iter().copied()) {
         Some(near) if near.eq_ignore_ascii_case(name) => format!("is not an algorithm; write {near}"),
-        _ => format!("is not an algorithm; write one of {}", ALGORITHMS.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_listed_algorithm_is_one() {
-        for name in ALGORITHMS {
-            let algorithm: Algorithm = serde_yaml::from_str(name).unwrap();
-            assert_eq!(format!("{algorithm:?}"), name);
-        }
+        _ => format!("is not an algorithm; write one of {}", names.join(", ")),
     }
 }

@@ -7,7 +7,8 @@ use super::expression::ExpressionCheck;
 use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::{LIMITS, ROOT};
-use super::reader::{Reader, Section};
+use super::reader::Reader;
+use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{Config, LimitsConfig, ListenAddr, address, defaults, gha, provider, tiers};
 

@@ -4,7 +4,8 @@ use super::credentials;
 use super::field::Field;
 use super::keys::S3;
 use super::naming;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
+use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{DiskConfig, S3Config, S3Write, ServerSideEncryption, defaults};
 

@@ -1,12 +1,14 @@
 //! One struct per section of the file, with the meaning and the default of every key.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
-use super::defaults;
+use super::words::{
+    Algorithm, Durability, S3Checksums, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,
+};
+use super::{ListenAddr, defaults};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,15 +31,6 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `gha`: the cache of GitHub Actions.
     pub gha: GhaConfig,
-}
-
-/// One address to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddr {
-    /// `host:port`, IPv4 or `[IPv6]`.
-    Tcp(SocketAddr),
-    /// `unix:/path/of/the/socket`.
-    Unix(PathBuf),
 }
 
 /// One entry of `oidc_providers`.
@@ -70,32 +63,6 @@ pub struct ProviderConfig {
     pub allow_insecure_http: bool,
 }
 
-/// Where a token may name its namespaces itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenScopes {
-    /// The claim `ac` of GitHub's runtime token: scopes with a permission each.
-    Ac,
-}
-
-/// A signature algorithm of RFC 7518 (and RFC 8037) that a provider may use. Symmetric ones and
-/// `none` cannot be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-#[expect(missing_docs, reason = "the names are those of the standards")]
-pub enum Algorithm {
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    #[serde(rename = "EdDSA")]
-    EdDSA,
-}
-
 /// The `disk` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskConfig {
@@ -113,17 +80,6 @@ pub struct DiskConfig {
     /// `revalidate_after`: with `s3`, an entry that was not compared with the bucket for this long is compared
     /// before it is served, 1 s to 168 h. Default: never; set it when several servers share the bucket.
     pub revalidate_after: Option<Duration>,
-}
-
-/// When an entry counts as stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// When the kernel has it. A power loss may tear it; its checksum finds that, and it is a miss.
-    #[default]
-    Relaxed,
-    /// When file and directory are synced.
-    Fsync,
 }
 
 /// The `s3` section: the shared tier.
@@ -186,30 +142,6 @@ pub struct S3Config {
     pub staging_limit: u64,
 }
 
-/// When requests to S3 carry checksums (the SDK's `RequestChecksumCalculation`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum S3Checksums {
-    /// Always: a CRC-32 in a trailer. AWS understands it; some other stores do not.
-    WhenSupported,
-    /// Only where the protocol demands one.
-    WhenRequired,
-}
-
-/// How S3 encrypts what it stores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-pub enum ServerSideEncryption {
-    /// With keys of S3.
-    #[serde(rename = "AES256")]
-    Aes256,
-    /// With keys of the key management service.
-    #[serde(rename = "aws:kms")]
-    Kms,
-    /// The same, two layers.
-    #[serde(rename = "aws:kms:dsse")]
-    KmsDsse,
-}
-
 /// Credentials in files, read anew whenever they are needed, so that they can be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3CredentialFiles {
@@ -219,28 +151,6 @@ pub struct S3CredentialFiles {
     pub secret_access_key: PathBuf,
     /// `session_token_file`.
     pub session_token: Option<PathBuf>,
-}
-
-/// When a write is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum S3Write {
-    /// When S3 has the entry.
-    #[default]
-    Through,
-    /// When the disk has it; a queue that survives a crash uploads it.
-    Back,
-}
-
-/// Whether clients are sent to S3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum S3Redirect {
-    /// Every byte goes through this server.
-    #[default]
-    Never,
-    /// For entries of more than one part that are not on the disk.
-    Large,
 }
 
 /// The `limits` section.

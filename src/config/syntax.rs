@@ -1,7 +1,17 @@
 //! Faults of YAML itself, with the advice that fits what is seen on the line.
 
 use super::keypath::KeyPath;
-use super::locate::SyntaxError;
+
+/// A file that cannot be read any further.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SyntaxError {
+    /// Where.
+    pub(super) line: usize,
+    /// The key there; empty when the line alone is known.
+    pub(super) key: KeyPath,
+    /// Why, and what to do about it.
+    pub(super) message: String,
+}
 
 /// Puts the message of a parser (`info`) and advice together.
 pub(super) fn syntax_error(text: &str, line: Option<usize>, info: &str) -> SyntaxError {

@@ -3,8 +3,9 @@
 use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::DISK;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
 use super::s3::{self, Siblings};
+use super::section::Section;
 use super::{DiskConfig, Durability, S3Config, defaults};
 
 /// Reads both tiers and reports when there is none.

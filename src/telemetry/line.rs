@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::SystemTime;
 
-use super::log::Format;
+use super::format::Format;
 use super::writer::{self, Guard, Lines};
 
 /// The name of a value, with what stands around it: one piece to copy instead of three.

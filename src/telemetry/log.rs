@@ -5,18 +5,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::writer::{self, Lines};
 
+pub use super::format::Format;
 pub use super::line::AccessLog;
 pub use super::writer::Guard;
-
-/// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line, for collectors.
-    Json,
-}
 
 /// Why the log cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! Never here: a token, the value of a claim, a raw key, a namespace, a query string.
 
 pub mod access;
+mod format;
 mod labels;
 mod line;
 pub mod log;

@@ -31,16 +31,12 @@ const OLD_CIRCLES: &[&str] = &[
     "auth::claims",
     "auth::expr::error",
     "auth::memory",
-    "config::defaults",
-    "config::field",
-    "config::locate",
     "protocol::app",
     "server::actions",
     "store::ahead",
     "store::blocks::claim",
     "store::disk::core",
     "store::spool::dir",
-    "telemetry::line",
 ];
 
 #[test]
