@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::suggest::quoted;
 
 /// The longest path that a socket address of Linux holds, in bytes.
-const UNIX_PATH_LIMIT: usize = 107;
+const MAX_UNIX_PATH_BYTES: usize = 107;
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +68,9 @@ fn unix(path: &str) -> Result<ListenAddr, String> {
     if path.is_empty() || path.contains('\0') {
         return Err("names no socket; write unix: and a path, such as unix:/run/chacha.sock".to_owned());
     }
-    if path.len() > UNIX_PATH_LIMIT {
+    if path.len() > MAX_UNIX_PATH_BYTES {
         return Err(format!(
-            "is too long for a socket; use a path of at most {UNIX_PATH_LIMIT} bytes"
+            "is too long for a socket; use a path of at most {MAX_UNIX_PATH_BYTES} bytes"
         ));
     }
     Ok(ListenAddr::Unix(PathBuf::from(path)))

@@ -73,10 +73,10 @@ pub const GHA_UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 pub const GHA_MAX_UPLOADS: usize = 1024;
 
 /// Between two heartbeats of a server with `gha.advertise_url`.
-pub const GHA_HEARTBEAT: Duration = Duration::from_secs(10);
+pub const GHA_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The largest file that is read, in bytes.
-pub(super) const FILE_LIMIT: usize = 1 << 20;
+pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// The most entries of `cache_key_exprs`: each is one more look-up for a miss.
 pub(super) const MAX_EXPRESSIONS: usize = 16;
@@ -85,7 +85,7 @@ pub(super) const MAX_EXPRESSIONS: usize = 16;
 pub(super) const MIN_DISK_LIMIT: u64 = 1 << 20;
 
 /// The most bytes of `s3.prefix`: with what Chacha appends, names stay far below the 1,024 bytes of S3.
-pub(super) const MAX_PREFIX: usize = 256;
+pub(super) const MAX_PREFIX_BYTES: usize = 256;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

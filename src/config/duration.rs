@@ -5,7 +5,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-const FORMS: &str = "write a whole number with a unit: 500ms, 30s, 5m or 1h (a plain number means seconds)";
+const DURATION_FORMS: &str =
+    "write a whole number with a unit: 500ms, 30s, 5m or 1h (a plain number means seconds)";
 
 /// Reads a duration; blanks around it are ignored.
 ///
@@ -22,10 +23,10 @@ pub(super) fn parse(text: &str, range: &RangeInclusive<Duration>) -> Result<Dura
         "" | "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err(format!("is not a duration; {FORMS}")),
+        _ => return Err(format!("is not a duration; {DURATION_FORMS}")),
     };
     if digits.is_empty() {
-        return Err(format!("is not a duration; {FORMS}"));
+        return Err(format!("is not a duration; {DURATION_FORMS}"));
     }
     // Digits that do not fit into 64 bits are too long for every range.
     let number: u64 = digits.parse().unwrap_or(u64::MAX);

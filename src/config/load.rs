@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::defaults::FILE_LIMIT;
+use super::defaults::MAX_FILE_BYTES;
 use super::error::{ConfigError, ConfigErrors};
 use super::expression::ExpressionCheck;
 use super::locate::{self, Located};
@@ -47,7 +47,7 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     let file_name = &*printable(file_name);
     let whole = |message| one(file_name, None, String::new(), message);
     let located = |error: SyntaxError| one(file_name, Some(error.line), error.key.to_string(), error.message);
-    if text.len() > FILE_LIMIT {
+    if text.len() > MAX_FILE_BYTES {
         return Err(whole(too_large()));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -110,7 +110,7 @@ fn one(file: &str, line: Option<usize>, key: String, message: String) -> ConfigE
 fn too_large() -> String {
     format!(
         "the file is larger than {} MiB; is it the right one?",
-        FILE_LIMIT >> 20
+        MAX_FILE_BYTES >> 20
     )
 }
 
@@ -130,9 +130,10 @@ fn read(path: &Path) -> Result<String, (Option<usize>, String)> {
     }
     let mut bytes = Vec::new();
     // The length in the metadata says nothing about pipes, and a file may grow; so count while reading.
-    let result = File::open(path).and_then(|file| file.take(FILE_LIMIT as u64 + 1).read_to_end(&mut bytes));
+    let result =
+        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes));
     match result {
-        Ok(_) if bytes.len() > FILE_LIMIT => return Err((None, too_large())),
+        Ok(_) if bytes.len() > MAX_FILE_BYTES => return Err((None, too_large())),
         Ok(_) => {}
         Err(error) => return Err((None, open_fault(&error))),
     }

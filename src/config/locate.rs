@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 16;
 /// Values in one file, each use of an alias counted in full.
 const MAX_VALUES: usize = 20_000;
 /// Bytes of one key.
-const MAX_KEY: usize = 128;
+const MAX_KEY_BYTES: usize = 128;
 
 /// A key that stands twice in one section.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,10 +155,10 @@ impl Walk {
     /// Takes the name of the next value. The first of two equal keys keeps its line, because its
     /// value is the one that is read.
     fn key(&mut self, name: &str, style: ScalarStyle, line: usize) -> Result<(), SyntaxError> {
-        if name.len() > MAX_KEY {
+        if name.len() > MAX_KEY_BYTES {
             return Err(syntax_error(
                 line,
-                &format!("a key is longer than {MAX_KEY} bytes; shorten it"),
+                &format!("a key is longer than {MAX_KEY_BYTES} bytes; shorten it"),
             ));
         }
         let Some(frame) = self.open.last_mut() else {

@@ -6,7 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::defaults::MAX_PREFIX;
+use super::defaults::MAX_PREFIX_BYTES;
 use super::suggest::nearest;
 
 /// The classes of S3.
@@ -83,9 +83,9 @@ pub(super) fn prefix(text: &str) -> Result<String, String> {
         None => {}
     }
     let prefix = format!("{bare}/");
-    if prefix.len() > MAX_PREFIX {
+    if prefix.len() > MAX_PREFIX_BYTES {
         return Err(format!(
-            "is too long; write at most {MAX_PREFIX} bytes, with the slash at the end"
+            "is too long; write at most {MAX_PREFIX_BYTES} bytes, with the slash at the end"
         ));
     }
     Ok(prefix)

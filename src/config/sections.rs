@@ -213,7 +213,7 @@ impl Default for GhaConfig {
             max_uploads: defaults::GHA_MAX_UPLOADS,
             forward_unknown_to: None,
             advertise_url: None,
-            heartbeat: defaults::GHA_HEARTBEAT,
+            heartbeat: defaults::GHA_HEARTBEAT_INTERVAL,
         }
     }
 }

@@ -8,14 +8,15 @@
 use bytesize::ByteSize;
 
 /// The largest accepted size in bytes, 8 EiB: what file systems and signed offsets can hold.
-pub(super) const MAX: u64 = 1 << 63;
+pub(super) const MAX_BYTES: u64 = 1 << 63;
 
-const FORMS: &str = "write a number with a unit, such as 50GB (50 * 10^9 bytes) or 50GiB (50 * 2^30 bytes)";
+const SIZE_FORMS: &str =
+    "write a number with a unit, such as 50GB (50 * 10^9 bytes) or 50GiB (50 * 2^30 bytes)";
 
 /// Reads a size with or without a unit; blanks around it are ignored.
 ///
 /// # Errors
-/// When it is not a size, is ambiguous, or lies outside of `min..=MAX`.
+/// When it is not a size, is ambiguous, or lies outside of `min..=MAX_BYTES`.
 pub(super) fn parse(text: &str, min: u64) -> Result<u64, String> {
     let text = text.trim();
     if text.starts_with('-') {
@@ -23,27 +24,27 @@ pub(super) fn parse(text: &str, min: u64) -> Result<u64, String> {
     }
     let (number, unit) = split(text);
     if number.is_empty() || !unit.chars().all(|letter| letter.is_ascii_alphabetic()) {
-        return Err(format!("is not a size; {FORMS}"));
+        return Err(format!("is not a size; {SIZE_FORMS}"));
     }
     refuse_bits(number, unit)?;
     // Without a unit, `bytesize` refuses what does not fit instead of saturating.
     let unit = match unit {
-        "" if number.contains('.') => return Err(format!("is not a size; {FORMS}")),
+        "" if number.contains('.') => return Err(format!("is not a size; {SIZE_FORMS}")),
         "" => "B",
         _ => unit,
     };
     let bytes = format!("{number}{unit}")
         .parse::<ByteSize>()
-        .map_err(|_| format!("is not a size; {FORMS}"))?;
+        .map_err(|_| format!("is not a size; {SIZE_FORMS}"))?;
     in_range(bytes.as_u64(), min)
 }
 
 /// Checks a size that is known in bytes.
 ///
 /// # Errors
-/// When it lies outside of `min..=MAX`.
+/// When it lies outside of `min..=MAX_BYTES`.
 pub(super) fn in_range(bytes: u64, min: u64) -> Result<u64, String> {
-    if bytes > MAX {
+    if bytes > MAX_BYTES {
         return Err("is too large; the largest accepted size is 8EiB (2^63 bytes)".to_owned());
     }
     if bytes < min {
@@ -70,7 +71,7 @@ fn refuse_bits(number: &str, unit: &str) -> Result<(), String> {
     let upper = unit.to_ascii_uppercase();
     let prefix = upper.trim_end_matches('B').trim_end_matches('I');
     let Some(power) = "KMGTPE".find(prefix).filter(|_| prefix.len() == 1) else {
-        return Err(format!("is not a size; {FORMS}"));
+        return Err(format!("is not a size; {SIZE_FORMS}"));
     };
     let (ten, two) = ((power + 1) * 3, (power + 1) * 10);
     let binary = format!("{number}{prefix}iB ({number} * 2^{two} bytes)");
@@ -113,7 +114,7 @@ mod tests {
         check("1", 1);
         check("1b", 1);
         check("4096", 4096);
-        check("8EiB", MAX);
+        check("8EiB", MAX_BYTES);
         check("9007199254740993", 9_007_199_254_740_993);
     }
 

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use super::keys::{Key, ROOT, SECTIONS};
 
 /// The longest part of a value that a message repeats, in characters.
-const SHOWN: usize = 80;
+const MAX_SHOWN_CHARS: usize = 80;
 
 /// `text` in quotes, escaped, on one line and not longer than a message can bear. What stands in front
 /// of the host of a URL is hidden: it is a password more often than not.
 pub(super) fn quoted(text: &str) -> String {
     let text = without_user(text);
-    let mut shown: String = text.chars().take(SHOWN).collect();
+    let mut shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
     if shown.len() < text.len() {
         shown.push_str("...");
     }
@@ -98,7 +98,7 @@ mod tests {
     fn values_are_shown_short_and_on_one_line() {
         assert_eq!(quoted("a\nb"), r#""a\nb""#);
         let long = quoted(&"é".repeat(200));
-        assert_eq!(long, format!("\"{}...\"", "é".repeat(SHOWN)));
+        assert_eq!(long, format!("\"{}...\"", "é".repeat(MAX_SHOWN_CHARS)));
     }
 
     #[test]

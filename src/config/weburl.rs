@@ -18,7 +18,7 @@ pub(super) struct UrlRules {
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or can never equal an `iss` claim.
 pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
-    let url = parse(text, rules, ANY)?;
+    let url = parse(text, rules, ANY_URL_FORMS)?;
     if url.path().contains("/.well-known/") {
         return Err(
             "is the address of a discovery document; write the issuer, the part before /.well-known"
@@ -40,7 +40,7 @@ pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
 /// # Errors
 /// When it is no http(s) URL or is `http` to another machine.
 pub(super) fn base(text: &str, rules: UrlRules) -> Result<Url, String> {
-    let mut url = parse(text, rules, ANY)?;
+    let mut url = parse(text, rules, ANY_URL_FORMS)?;
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
@@ -51,7 +51,7 @@ pub(super) fn base(text: &str, rules: UrlRules) -> Result<Url, String> {
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
 pub(super) fn endpoint(text: &str, rules: UrlRules) -> Result<Url, String> {
-    let url = parse(text, rules, BARE)?;
+    let url = parse(text, rules, BARE_URL_FORMS)?;
     if url.path() != "/" {
         return Err(
             "has a path; remove it: the bucket belongs into `bucket`, a folder in it into `prefix`"
@@ -66,7 +66,7 @@ pub(super) fn endpoint(text: &str, rules: UrlRules) -> Result<Url, String> {
 /// # Errors
 /// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
 pub(super) fn neighbour(text: &str, rules: UrlRules) -> Result<Url, String> {
-    let url = parse(text, rules, BARE)?;
+    let url = parse(text, rules, BARE_URL_FORMS)?;
     if url.path() != "/" {
         return Err(
             "has a path; remove it: servers call each other by scheme, host and port alone".to_owned(),
@@ -76,7 +76,7 @@ pub(super) fn neighbour(text: &str, rules: UrlRules) -> Result<Url, String> {
 }
 
 /// Where GitHub's results services are: of github.com, and of its enterprises with a domain of their own.
-const GITHUB: [&str; 2] = [".actions.githubusercontent.com", ".ghe.com"];
+const GITHUB_DOMAINS: [&str; 2] = [".actions.githubusercontent.com", ".ghe.com"];
 
 /// Checks the URL of the service that requests are passed on to, with the token in them.
 ///
@@ -89,9 +89,8 @@ pub(super) fn results_service(text: &str) -> Result<Url, String> {
         insecure_http: true,
         ..UrlRules::default()
     };
-    let url = parse(text, rules, BARE)?;
-    let github =
-        matches!(url.host(), Some(Host::Domain(name)) if GITHUB.iter().any(|end| name.ends_with(end)));
+    let url = parse(text, rules, BARE_URL_FORMS)?;
+    let github = matches!(url.host(), Some(Host::Domain(name)) if GITHUB_DOMAINS.iter().any(|end| name.ends_with(end)));
     if !github && !is_loopback(&url) {
         return Err(
             "is not a service of GitHub, and the tokens of jobs are sent there; write \
@@ -110,10 +109,10 @@ pub(super) fn results_service(text: &str) -> Result<Url, String> {
 }
 
 /// The forms of a URL, for advice.
-const ANY: &str = "write https://host or https://host/path";
+const ANY_URL_FORMS: &str = "write https://host or https://host/path";
 
 /// The forms of a URL without a path, for advice.
-const BARE: &str = "write https://host or https://host:port";
+const BARE_URL_FORMS: &str = "write https://host or https://host:port";
 
 fn parse(text: &str, rules: UrlRules, forms: &str) -> Result<Url, String> {
     // The URL standard drops these silently; the text would then differ from what was checked.
