@@ -19,7 +19,7 @@ pub(super) fn execute(file: &Path) -> ExitCode {
         super::fail(&fault.to_string());
     }
     if !faults.is_empty() {
-        return ExitCode::from(super::USAGE);
+        return ExitCode::from(super::USAGE_EXIT_CODE);
     }
     super::say(&format!(
         "{}: ok, {} warnings",

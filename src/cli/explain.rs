@@ -21,9 +21,9 @@ pub(super) struct ExplainArgs {
 }
 
 /// What stands in front of the token in the header of a request.
-const SCHEME: &str = "Bearer ";
+const AUTH_SCHEME: &str = "Bearer ";
 /// Most bytes that are read; a longer token is refused by the server, too.
-const MOST: u64 = 64 * 1024;
+const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
 
 pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let loaded = match super::load(&args.file) {
@@ -37,7 +37,7 @@ pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     super::block_on(async {
         let tasks = Tasks::new();
         let auth = Authenticator::start(loaded.config.providers, &tasks)?;
-        let header = format!("{SCHEME}{}", token.trim());
+        let header = format!("{AUTH_SCHEME}{}", token.trim());
         let explanation = match Credentials::from_header_values(std::iter::once(header.as_bytes())) {
             Ok(credentials) => auth.explain(&credentials).await,
             Err(error) => return Ok(refused(&error.to_string())),
@@ -66,10 +66,10 @@ fn fault(file: &Path, token: &str) -> Option<String> {
     if token.is_empty() {
         return Some(format!("{place} holds no token; write the token alone into it"));
     }
-    let (bytes, most) = (SCHEME.len() + token.len(), Credentials::MAX_BYTES);
+    let (bytes, most) = (AUTH_SCHEME.len() + token.len(), Credentials::MAX_BYTES);
     (bytes > most).then(|| {
         format!(
-            "the token in {place} is longer than {} KiB with `{SCHEME}` before it, which no server reads",
+            "the token in {place} is longer than {} KiB with `{AUTH_SCHEME}` before it, which no server reads",
             most / 1024
         )
     })
@@ -78,9 +78,11 @@ fn fault(file: &Path, token: &str) -> Option<String> {
 fn read_token(file: &PathBuf) -> anyhow::Result<String> {
     let mut token = String::new();
     let read = if file.as_os_str() == "-" {
-        std::io::stdin().take(MOST).read_to_string(&mut token)
+        std::io::stdin()
+            .take(MAX_TOKEN_FILE_BYTES)
+            .read_to_string(&mut token)
     } else {
-        std::fs::File::open(file).and_then(|file| file.take(MOST).read_to_string(&mut token))
+        std::fs::File::open(file).and_then(|file| file.take(MAX_TOKEN_FILE_BYTES).read_to_string(&mut token))
     };
     read.with_context(|| format!("--token-file {}: cannot read the token", file.display()))?;
     Ok(token)

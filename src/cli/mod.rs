@@ -16,7 +16,7 @@ use crate::config::{self, Loaded};
 use crate::telemetry::log::{self, LogError};
 
 /// Exit code for a configuration or a command line that cannot be used, as `clap` does.
-const USAGE: u8 = 2;
+const USAGE_EXIT_CODE: u8 = 2;
 
 /// A multi-tenant HTTP caching proxy server for CI.
 #[derive(Debug, Parser)]
@@ -78,7 +78,7 @@ impl Cli {
         let log = match log::start(self.log.log_format, &self.log.log_level) {
             Err(error @ LogError::Level(..)) => {
                 fail(&error.to_string());
-                return Ok(ExitCode::from(USAGE));
+                return Ok(ExitCode::from(USAGE_EXIT_CODE));
             }
             log => log?,
         };
@@ -97,7 +97,7 @@ impl Cli {
 fn load(file: &std::path::Path) -> Result<Loaded, ExitCode> {
     config::load(file, &crate::auth::Expressions).map_err(|report| {
         fail(&report.to_string());
-        ExitCode::from(USAGE)
+        ExitCode::from(USAGE_EXIT_CODE)
     })
 }
 

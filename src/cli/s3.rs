@@ -36,10 +36,10 @@ struct LifecycleArgs {
 }
 
 /// The longest id of a rule, in characters.
-const LONGEST_ID: usize = 255;
+const MAX_RULE_ID_CHARS: usize = 255;
 
 /// The name of the file in the command that is printed.
-const FILE: &str = "lifecycle.json";
+const LIFECYCLE_FILE: &str = "lifecycle.json";
 
 pub(super) fn execute(args: &S3Args) -> anyhow::Result<ExitCode> {
     let S3Command::Lifecycle(args) = &args.command;
@@ -64,7 +64,7 @@ fn lifecycle(s3: &S3Config, days: u32) -> Value {
     let id = format!("chacha-{}", prefix.trim_end_matches('/'));
     json!({
         "Rules": [{
-            "ID": id.chars().take(LONGEST_ID).collect::<String>(),
+            "ID": id.chars().take(MAX_RULE_ID_CHARS).collect::<String>(),
             "Status": "Enabled",
             "Filter": {"Prefix": prefix},
             "Expiration": {"Days": days},
@@ -78,7 +78,7 @@ fn advice(s3: &S3Config, days: u32) -> String {
     let (command, prefix) = (command(s3), s3.object_prefix());
     let plural = if days == 1 { "day" } else { "days" };
     let mut text = format!(
-        "Save standard output as {FILE}, then run:
+        "Save standard output as {LIFECYCLE_FILE}, then run:
 {command}
 It replaces all rules of the bucket; if there are others, put this one beside them first.
 Objects below {prefix} are removed {days} {plural} after they were written, parts of broken uploads after one day.
@@ -104,7 +104,7 @@ fn command(s3: &S3Config) -> String {
         let url = url.as_str().trim_end_matches('/');
         command.push_str(&format!(" --endpoint-url {}", shell_word(url)));
     }
-    command + &format!(" --lifecycle-configuration file://{FILE}")
+    command + &format!(" --lifecycle-configuration file://{LIFECYCLE_FILE}")
 }
 
 /// A text that a shell takes as it stands.
@@ -126,7 +126,7 @@ mod tests {
         let mut s3 = S3Config::new("my-bucket");
         s3.prefix = format!("{}/", "é".repeat(255));
         let rule = &lifecycle(&s3, 30)["Rules"][0];
-        assert_eq!(rule["ID"].as_str().unwrap().chars().count(), LONGEST_ID);
+        assert_eq!(rule["ID"].as_str().unwrap().chars().count(), MAX_RULE_ID_CHARS);
         assert_eq!(rule["Filter"]["Prefix"], format!("{}v1/", s3.prefix));
     }
 

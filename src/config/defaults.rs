@@ -28,7 +28,7 @@ pub const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 pub const LEEWAY: Duration = Duration::from_secs(30);
 
 /// `disk.memory`, in bytes.
-pub const MEMORY: u64 = 32 << 20;
+pub const MEMORY_BYTES: u64 = 32 << 20;
 
 /// `limits.max_connections`.
 pub const MAX_CONNECTIONS: usize = 16_384;

@@ -245,7 +245,7 @@ impl DiskConfig {
             dir: dir.into(),
             limit,
             durability: Durability::default(),
-            memory: defaults::MEMORY,
+            memory: defaults::MEMORY_BYTES,
             open_files: None,
             revalidate_after: None,
         }

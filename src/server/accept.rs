@@ -50,14 +50,14 @@ impl Drop for Open {
 }
 
 /// hyper's read buffer grows up to this: the length of the frames of a large upload.
-const READ_BUFFER: usize = 128 * 1024;
+const READ_BUFFER_BYTES: usize = 128 * 1024;
 /// Largest head of an HTTP/2 request; a Basic header with a long token needs 16 KiB.
-const HTTP2_HEAD: u32 = 64 * 1024;
+const HTTP2_MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// Bytes that an HTTP/2 peer may send ahead for one stream, and for all streams of a connection.
-const HTTP2_WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+const HTTP2_WINDOW_BYTES: (u32, u32) = (1 << 20, 4 << 20);
 /// Requests of an HTTP/2 connection at once: what RFC 9113, section 6.5.2, calls the least. Each of them may keep some
 /// memory ([`super::service`]).
-const HTTP2_STREAMS: u32 = 100;
+const HTTP2_MAX_STREAMS: u32 = 100;
 
 impl Acceptor {
     /// Accepts until `closing`. The connections that it accepted live on.
@@ -136,7 +136,7 @@ impl Acceptor {
             .http1()
             // Connections that idle are found by `connections`.
             .header_read_timeout(None)
-            .max_buf_size(READ_BUFFER)
+            .max_buf_size(READ_BUFFER_BYTES)
             // Otherwise hyper looks, while a request is answered, whether its client has left: with a
             // buffer of its own for each request, since the request still holds the first. A client that
             // has left is found by the write; one that has only ended its side still gets its answer.
@@ -145,10 +145,10 @@ impl Acceptor {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_header_list_size(HTTP2_HEAD)
-            .initial_stream_window_size(HTTP2_WINDOWS.0)
-            .initial_connection_window_size(HTTP2_WINDOWS.1)
-            .max_concurrent_streams(HTTP2_STREAMS);
+            .max_header_list_size(HTTP2_MAX_HEADER_BYTES)
+            .initial_stream_window_size(HTTP2_WINDOW_BYTES.0)
+            .initial_connection_window_size(HTTP2_WINDOW_BYTES.1)
+            .max_concurrent_streams(HTTP2_MAX_STREAMS);
         builder
     }
 }

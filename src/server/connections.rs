@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection with a request under way whose bytes do not move for so long is given up, whatever
 /// either side waits for.
-const STALLED: Duration = Duration::from_secs(15 * 60);
+const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How often a drain looks for connections that have become idle.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Seconds that an idle HTTP/2 connection gets at the drain to say goodbye (RFC 9113, section 6.8): a round
 /// trip, after which it ends by itself.
-const FAREWELL: u32 = 1;
+const GOAWAY_SECONDS: u32 = 1;
 
 /// The connections of a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ impl Connections {
     /// have ended; a caller that waits no longer calls [`Connections::cut`].
     pub(super) async fn drain(&self) {
         self.0.draining.store(true, Relaxed);
-        let mut looks = tokio::time::interval(DRAIN_LOOK);
+        let mut looks = tokio::time::interval(DRAIN_POLL_INTERVAL);
         loop {
             looks.tick().await;
             let now = self.0.clock.load(Relaxed);
@@ -155,7 +155,7 @@ impl Connections {
     fn limit(&self, state: &State) -> u32 {
         match state.requests.load(Relaxed) {
             0 => self.0.keep_alive,
-            _ => self.0.keep_alive.max(STALLED.as_secs() as u32),
+            _ => self.0.keep_alive.max(STALL_TIMEOUT.as_secs() as u32),
         }
     }
 
@@ -179,7 +179,7 @@ impl State {
         }
         // At every look: the task may not have been there to be woken at the last one.
         farewell.task.wake();
-        self.idle(now) <= FAREWELL
+        self.idle(now) <= GOAWAY_SECONDS
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::ListenAddr;
 
 /// Connections that the kernel holds until they are accepted. ccache opens one for every compile and
 /// gives up after 100 ms, so a burst of a big build must fit.
-const BACKLOG: u32 = 4096;
+const LISTEN_BACKLOG: u32 = 4096;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +134,7 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for connections of the former process to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(LISTEN_BACKLOG)
 }
 
 fn bind_unix(path: &Path) -> io::Result<Listener> {

@@ -49,8 +49,8 @@ pub struct AccessLog(Option<(Lines, Format)>);
 type Second = (u64, String);
 
 thread_local! {
-    static SECOND: RefCell<Second> = const { RefCell::new((u64::MAX, String::new())) };
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static CURRENT_SECOND: RefCell<Second> = const { RefCell::new((u64::MAX, String::new())) };
+    static LINE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl AccessLog {
@@ -79,7 +79,7 @@ impl AccessLog {
     /// Writes one line.
     pub(super) fn write(&self, fields: &[(Name, Field<'_>)]) {
         let Some((lines, format)) = &self.0 else { return };
-        BUFFER.with_borrow_mut(|line| {
+        LINE_BUFFER.with_borrow_mut(|line| {
             line.clear();
             match format {
                 Format::Text => text(line, SystemTime::now(), fields),
@@ -134,7 +134,7 @@ fn json(line: &mut Vec<u8>, now: SystemTime, fields: &[(Name, Field<'_>)]) {
 /// As the rest of the log has it (RFC 3339, microseconds); the date is made once a second.
 fn timestamp(line: &mut Vec<u8>, now: SystemTime) {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SECOND.with_borrow_mut(|(second, text)| {
+    CURRENT_SECOND.with_borrow_mut(|(second, text)| {
         if *second != since.as_secs() {
             *text = humantime::format_rfc3339_seconds(now).to_string();
             text.pop();

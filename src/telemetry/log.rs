@@ -48,7 +48,7 @@ pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
 
 /// The SDK of S3 warns of what the tier itself reports better, and at lower levels shows requests. All its
 /// modules begin so; a directive of the operator for one of them counts more.
-const QUIET: &str = "aws_=error";
+const SDK_DIRECTIVE: &str = "aws_=error";
 
 /// The filter that `level` means, or what is wrong with it.
 ///
@@ -64,7 +64,7 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     {
         return Err(format!("{word:?} is no level"));
     }
-    let all = [&[QUIET], directives.as_slice()].concat().join(",");
+    let all = [&[SDK_DIRECTIVE], directives.as_slice()].concat().join(",");
     EnvFilter::try_new(all).map_err(|error| error.to_string())
 }
 

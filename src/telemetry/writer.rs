@@ -11,11 +11,11 @@ use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that may wait for the writer; further lines are dropped and counted.
-const MOST: usize = 4 << 20;
+const MAX_WAITING_BYTES: usize = 4 << 20;
 /// How long lines are collected before they are written: one call for many, and soon enough to watch.
-const COLLECT: Duration = Duration::from_millis(20);
+const BATCH_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the end of the process waits for an output that takes nothing: a full pipe whose reader hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes lines. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,12 +36,12 @@ struct State {
     done: bool,
 }
 
-/// Writes what still waits when it is dropped, as far as the output takes it within [`PATIENCE`].
+/// Writes what still waits when it is dropped, as far as the output takes it within [`FINISH_TIMEOUT`].
 #[derive(Debug)]
 pub struct Guard {
     lines: Lines,
     thread: Option<JoinHandle<()>>,
-    patience: Duration,
+    finish_timeout: Duration,
 }
 
 /// Starts the thread that writes to `out`.
@@ -57,7 +57,7 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guar
     let guard = Guard {
         lines: lines.clone(),
         thread: Some(thread),
-        patience: PATIENCE,
+        finish_timeout: FINISH_TIMEOUT,
     };
     Ok((lines, guard))
 }
@@ -65,7 +65,7 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guar
 impl Lines {
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.state();
-        if state.waiting.len() + line.len() > MOST {
+        if state.waiting.len() + line.len() > MAX_WAITING_BYTES {
             state.dropped += 1;
             return;
         }
@@ -109,7 +109,7 @@ impl Lines {
             .wait_while(self.state(), idle)
             .unwrap_or_else(PoisonError::into_inner);
         let more = |state: &mut State| !state.closing;
-        let waited = self.0.filled.wait_timeout_while(state, COLLECT, more);
+        let waited = self.0.filled.wait_timeout_while(state, BATCH_INTERVAL, more);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.waiting, batch);
         (std::mem::take(&mut state.dropped), state.closing)
@@ -149,7 +149,7 @@ impl Drop for Guard {
         state.closing = true;
         let filled = &self.lines.0.filled;
         filled.notify_all();
-        let waited = filled.wait_timeout_while(state, self.patience, |state| !state.done);
+        let waited = filled.wait_timeout_while(state, self.finish_timeout, |state| !state.done);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let done = state.done;
         drop(state);
@@ -197,7 +197,7 @@ mod tests {
         let (go, gate) = std::sync::mpsc::channel();
         let (lines, mut guard) = start(Slow(gate, Arc::default())).unwrap();
         lines.push(b"never read\n");
-        guard.patience = Duration::from_millis(10);
+        guard.finish_timeout = Duration::from_millis(10);
         drop(guard);
         drop(go);
     }
@@ -207,11 +207,11 @@ mod tests {
         let (go, gate) = std::sync::mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let (lines, guard) = start(Slow(gate, written.clone())).unwrap();
-        let line = vec![b'x'; MOST / 4];
+        let line = vec![b'x'; MAX_WAITING_BYTES / 4];
         for _ in 0..20 {
             lines.push(&line);
         }
-        assert!(lines.state().waiting.len() <= MOST);
+        assert!(lines.state().waiting.len() <= MAX_WAITING_BYTES);
         drop(go);
         drop(guard);
         let written = written.lock().unwrap();

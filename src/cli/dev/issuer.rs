@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 /// The audience of every token; the configuration of `dev` asks for it.
 pub(super) const AUDIENCE: &str = "chacha-dev";
 /// Seconds that a token lives: longer than a day of trying things.
-const LIFETIME: u64 = 7 * 24 * 3600;
+const TOKEN_LIFETIME_SECONDS: u64 = 7 * 24 * 3600;
 const KEY_ID: &str = "dev-1";
 
 /// Whom a token names.
@@ -68,7 +68,7 @@ impl Issuer {
     pub(super) fn token(&self, tenant: &Tenant) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = json!({
-            "iss": &*self.url, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + LIFETIME,
+            "iss": &*self.url, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + TOKEN_LIFETIME_SECONDS,
             "sub": format!("repo:{}:ref:refs/heads/main", tenant.repository),
             "repository": tenant.repository, "repository_id": tenant.repository_id,
             "repository_owner": tenant.name, "ref": "refs/heads/main", "ref_type": "branch",

@@ -23,7 +23,7 @@ use chacha::tasks::Tasks;
 
 use crate::support::issuer::Issuer;
 use crate::support::token::Draft;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::TEST_TIMEOUT;
 
 /// An authenticator with one issuer.
 struct World {
@@ -118,7 +118,7 @@ async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
             ticks.tick().await;
         }
     };
-    tokio::time::timeout(PATIENCE, poll)
+    tokio::time::timeout(TEST_TIMEOUT, poll)
         .await
         .unwrap_or_else(|_| panic!("{what}"));
 }

@@ -15,7 +15,7 @@ use chacha::store::{
 use chacha::tasks::Tasks;
 use futures_util::StreamExt;
 
-pub(crate) use crate::support::wait::{PATIENCE, until};
+pub(crate) use crate::support::wait::{TEST_TIMEOUT, until};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
@@ -121,7 +121,7 @@ pub(crate) async fn open(config: &DiskConfig) -> Result<(Arc<Disk>, Tasks), Open
 
 /// A child process that another test starts holds every lock until it executes its program.
 pub(crate) async fn open_when_free(config: &DiskConfig) -> (Arc<Disk>, Tasks) {
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + TEST_TIMEOUT;
     loop {
         match open(config).await {
             Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::wait::PATIENCE;
+use super::wait::TEST_TIMEOUT;
 
 /// Sends requests as one tenant; each on a connection of its own.
 #[derive(Debug, Clone)]
@@ -195,7 +195,9 @@ impl Raw {
     }
 }
 
-/// No test waits for ever: see [`PATIENCE`].
+/// No test waits for ever: see [`TEST_TIMEOUT`].
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("done in time")
+    tokio::time::timeout(TEST_TIMEOUT, work)
+        .await
+        .expect("done in time")
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::signer::Signer;
 use super::token::{AUDIENCE, Draft};
-use super::wait::PATIENCE;
+use super::wait::TEST_TIMEOUT;
 
 /// How the issuer answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Issuer {
     /// Waits until enough was asked for.
     pub(crate) async fn wait_for(&self, enough: impl FnMut(&Requests) -> bool) -> Requests {
         let mut requests = self.shared.requests.subscribe();
-        let met = tokio::time::timeout(PATIENCE, requests.wait_for(enough));
+        let met = tokio::time::timeout(TEST_TIMEOUT, requests.wait_for(enough));
         *met.await.expect("the issuer is asked in time").unwrap()
     }
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must come: much longer than a loaded machine needs, since only a failure lasts so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Waits until something holds; fails after [`PATIENCE`].
+/// Waits until something holds; fails after [`TEST_TIMEOUT`].
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         // Looks again soon; a loop without a pause would take the time of what it waits for.

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::sync::watch;
 
 use super::request::{Asked, Kind};
-use crate::support::wait::PATIENCE;
+use crate::support::wait::TEST_TIMEOUT;
 
 /// What happens to a request.
 #[derive(Debug, Clone)]
@@ -252,7 +252,7 @@ impl Gate {
     pub(crate) async fn reached(&self, requests: usize) {
         let mut state = self.0.subscribe();
         let enough = state.wait_for(|(_, arrived)| *arrived >= requests);
-        let wait = tokio::time::timeout(PATIENCE, enough);
+        let wait = tokio::time::timeout(TEST_TIMEOUT, enough);
         wait.await.expect("too few requests came to the gate").unwrap();
     }
 
