@@ -28,12 +28,12 @@ pub(super) struct Acceptor {
 }
 
 /// An open connection counts until it is dropped, however its task ends.
-struct Open {
+struct OpenConnection {
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Open {
+impl OpenConnection {
     fn count(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
         metrics.connections().inc();
         Self {
@@ -43,7 +43,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections().dec();
     }
@@ -58,6 +58,9 @@ const HTTP2_WINDOW_BYTES: (u32, u32) = (1 << 20, 4 << 20);
 /// Requests of an HTTP/2 connection at once: what RFC 9113, section 6.5.2, calls the least. Each of them may keep some
 /// memory ([`super::service`]).
 const HTTP2_MAX_STREAMS: u32 = 100;
+
+/// Before the next attempt to accept after an error of the process, such as too many open files.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Acceptor {
     /// Accepts until `closing`. The connections that it accepted live on.
@@ -109,13 +112,13 @@ impl Acceptor {
             activity: activity.clone(),
         };
         let builder = self.builder();
-        let open = Open::count(&self.metrics, permit);
+        let open = OpenConnection::count(&self.metrics, permit);
         let watched = activity.watched();
         let task = self.tasks.spawn(async move {
             let mut connection = pin!(builder.serve_connection(stream, service).into_owned());
             let mut ending = false;
             let ended = poll_fn(|context| {
-                if !ending && activity.is_told_to_end(context) {
+                if !ending && activity.must_end(context) {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
@@ -123,7 +126,7 @@ impl Acceptor {
             });
             // Clients leave all the time; what matters is in the records of their requests.
             if let Err(error) = ended.await {
-                tell_of_nonsense(&*error);
+                log_unreadable(&*error);
             }
             drop(open);
         });
@@ -137,9 +140,9 @@ impl Acceptor {
             // Connections that idle are found by `connections`.
             .header_read_timeout(None)
             .max_buf_size(READ_BUFFER_BYTES)
-            // Otherwise hyper looks, while a request is answered, whether its client has left: with a
-            // buffer of its own for each request, since the request still holds the first. A client that
-            // has left is found by the write; one that has only ended its side still gets its answer.
+            // Otherwise hyper reads while a request is answered, to notice a client that leaves. Each such read
+            // takes a buffer of its own, since the request still holds the first. The write notices a client
+            // that has left, and a client that has only ended its side still gets its answer.
             .half_close(true)
             .writev(true);
         builder
@@ -154,7 +157,7 @@ impl Acceptor {
 }
 
 /// A request that hyper could not read has no record: it got an empty 400 or 431.
-fn tell_of_nonsense(error: &(dyn std::error::Error + 'static)) {
+fn log_unreadable(error: &(dyn std::error::Error + 'static)) {
     let Some(error) = error.downcast_ref::<hyper::Error>() else {
         return;
     };
@@ -175,5 +178,5 @@ async fn pause(error: &std::io::Error) {
         return;
     }
     tracing::warn!(%error, "cannot accept connections; trying again (is the limit of open files too low?)");
-    tasks::pause(Duration::from_millis(50)).await;
+    tasks::pause(ACCEPT_RETRY_INTERVAL).await;
 }

@@ -1,8 +1,8 @@
 //! All client connections: which of them idle, and how they end.
 //!
-//! One look a second finds the connections on which nothing happens. A timer for each connection, set
+//! One task checks all connections once a second and ends the idle ones. A timer for each connection, set
 //! anew for every request, and a signal that every poll has to ask, cost a small read 6 % of its CPU
-//! time, for limits that nobody needs to the millisecond.
+//! time, for limits that need no milliseconds.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -14,63 +14,62 @@ use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// A connection with a request under way whose bytes do not move for so long is given up, whatever
-/// either side waits for.
+/// A connection with a request under way is ended when no byte has moved for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How often a drain looks for connections that have become idle.
+/// How often a drain polls for connections that have become idle.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Seconds that an idle HTTP/2 connection gets at the drain to say goodbye (RFC 9113, section 6.8): a round
-/// trip, after which it ends by itself.
+/// Seconds that the drain leaves an idle HTTP/2 connection for its GOAWAY (RFC 9113, section 6.8). After a round
+/// trip the connection ends by itself.
 const GOAWAY_SECONDS: u32 = 1;
 
 /// The connections of a server. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Connections(Arc<Shared>);
+pub(super) struct Connections(Arc<ConnectionList>);
 
 #[derive(Debug)]
-struct Shared {
-    /// Seconds since the start, as good as the last look.
+struct ConnectionList {
+    /// Seconds since the start, as of the last check.
     clock: Arc<AtomicU32>,
     keep_alive: u32,
     draining: AtomicBool,
-    /// Those that have ended stay until the next look.
-    list: Mutex<Vec<(Weak<State>, AbortHandle)>>,
+    /// A connection that has ended stays until the next check.
+    list: Mutex<Vec<(Weak<ConnectionState>, AbortHandle)>>,
 }
 
 /// What one connection does; shared by its stream and its requests. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Activity(Arc<State>);
+pub struct Activity(Arc<ConnectionState>);
 
 #[derive(Debug)]
-struct State {
+struct ConnectionState {
     clock: Arc<AtomicU32>,
     last: AtomicU32,
     requests: AtomicU32,
-    /// Only of HTTP/2: there a client may have sent requests that the server will never look at, and must be
-    /// told which. An HTTP/1 connection learns it from `Connection: close`.
-    farewell: OnceLock<Box<Farewell>>,
+    /// Set for HTTP/2 only. Its client may have sent requests that the server will never read, and GOAWAY says
+    /// which. An HTTP/1 client learns the end from `Connection: close`.
+    goaway: OnceLock<Box<GoAway>>,
 }
 
-/// How the task of a connection hears that the connection is to end.
+/// The request to an HTTP/2 connection to end, and the task that must notice it.
 #[derive(Debug, Default)]
-struct Farewell {
-    told: AtomicBool,
+struct GoAway {
+    requested: AtomicBool,
     task: AtomicWaker,
 }
 
 /// A connection that [`Connections::add`] will watch over.
 #[derive(Debug)]
-pub(super) struct Watched(Weak<State>);
+pub(super) struct WatchedConnection(Weak<ConnectionState>);
 
 /// A request under way.
 #[derive(Debug)]
-pub struct Running(Activity);
+pub struct RunningRequest(Activity);
 
 impl Connections {
     /// A connection may be idle, or take for the head of a request, as long as `keep_alive`.
     pub(super) fn new(keep_alive: Duration) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ConnectionList {
             clock: Arc::default(),
             keep_alive: u32::try_from(keep_alive.as_secs()).unwrap_or(u32::MAX).max(1),
             draining: AtomicBool::new(false),
@@ -82,16 +81,16 @@ impl Connections {
     pub(super) fn activity(&self) -> Activity {
         let clock = Arc::clone(&self.0.clock);
         let last = AtomicU32::new(clock.load(Relaxed));
-        Activity(Arc::new(State {
+        Activity(Arc::new(ConnectionState {
             clock,
             last,
             requests: AtomicU32::new(0),
-            farewell: OnceLock::new(),
+            goaway: OnceLock::new(),
         }))
     }
 
     /// Watches over the task of a connection from now on.
-    pub(super) fn add(&self, connection: Watched, task: AbortHandle) {
+    pub(super) fn add(&self, connection: WatchedConnection, task: AbortHandle) {
         self.list().push((connection.0, task));
     }
 
@@ -100,7 +99,7 @@ impl Connections {
         self.0.draining.load(Relaxed)
     }
 
-    /// Looks once a second until `stopping`.
+    /// Ends idle connections, once a second, until `stopping`.
     pub(super) async fn run(self, stopping: CancellationToken) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         // After a stall of the process no time has passed for its clients: they could not be heard.
@@ -108,7 +107,7 @@ impl Connections {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                _ = seconds.tick() => self.look(self.0.clock.fetch_add(1, Relaxed) + 1),
+                _ = seconds.tick() => self.end_idle(self.0.clock.fetch_add(1, Relaxed) + 1),
             }
         }
     }
@@ -117,11 +116,11 @@ impl Connections {
     /// have ended; a caller that waits no longer calls [`Connections::cut`].
     pub(super) async fn drain(&self) {
         self.0.draining.store(true, Relaxed);
-        let mut looks = tokio::time::interval(DRAIN_POLL_INTERVAL);
+        let mut polls = tokio::time::interval(DRAIN_POLL_INTERVAL);
         loop {
-            looks.tick().await;
+            polls.tick().await;
             let now = self.0.clock.load(Relaxed);
-            self.end_if(|state| !state.says_goodbye(now) && state.requests.load(Relaxed) == 0);
+            self.end_if(|state| !state.is_going_away(now) && state.requests.load(Relaxed) == 0);
             if self.list().is_empty() {
                 return;
             }
@@ -135,12 +134,12 @@ impl Connections {
         count
     }
 
-    fn look(&self, now: u32) {
+    fn end_idle(&self, now: u32) {
         self.end_if(|state| state.idle(now) > self.limit(state));
     }
 
-    /// Aborts the tasks of those that `over` says, and forgets those that have ended.
-    fn end_if(&self, over: impl Fn(&State) -> bool) {
+    /// Aborts the connections for which `over` is true, and forgets those that have ended.
+    fn end_if(&self, over: impl Fn(&ConnectionState) -> bool) {
         self.list().retain(|(state, task)| match state.upgrade() {
             None => false,
             Some(state) => {
@@ -152,40 +151,40 @@ impl Connections {
         });
     }
 
-    fn limit(&self, state: &State) -> u32 {
+    fn limit(&self, state: &ConnectionState) -> u32 {
         match state.requests.load(Relaxed) {
             0 => self.0.keep_alive,
             _ => self.0.keep_alive.max(STALL_TIMEOUT.as_secs() as u32),
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<(Weak<State>, AbortHandle)>> {
+    fn list(&self) -> MutexGuard<'_, Vec<(Weak<ConnectionState>, AbortHandle)>> {
         self.0.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ConnectionState {
     fn idle(&self, now: u32) -> u32 {
         now.saturating_sub(self.last.load(Relaxed))
     }
 
-    /// Tells an HTTP/2 connection to end. Whether it may still be about to.
-    fn says_goodbye(&self, now: u32) -> bool {
-        let Some(farewell) = self.farewell.get() else {
+    /// Asks an HTTP/2 connection to end. `true` while it may still send its GOAWAY.
+    fn is_going_away(&self, now: u32) -> bool {
+        let Some(goaway) = self.goaway.get() else {
             return false;
         };
-        if !farewell.told.swap(true, Relaxed) {
+        if !goaway.requested.swap(true, Relaxed) {
             self.last.store(now, Relaxed);
         }
-        // At every look: the task may not have been there to be woken at the last one.
-        farewell.task.wake();
+        // At every poll: at the last one the task may not have registered its waker yet.
+        goaway.task.wake();
         self.idle(now) <= GOAWAY_SECONDS
     }
 }
 
 impl Activity {
-    /// Bytes moved. Counts only during a request: a client that sends its head byte by byte must not
-    /// hold a connection for ever.
+    /// Notes that bytes have moved. It counts only during a request: a client that sends its head byte by byte must
+    /// not hold a connection for ever.
     pub(super) fn touch(&self) {
         if self.0.requests.load(Relaxed) > 0 {
             self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
@@ -193,23 +192,23 @@ impl Activity {
     }
 
     /// What watches over this connection.
-    pub(super) fn watched(&self) -> Watched {
-        Watched(Arc::downgrade(&self.0))
+    pub(super) fn watched(&self) -> WatchedConnection {
+        WatchedConnection(Arc::downgrade(&self.0))
     }
 
-    /// The connection is HTTP/2: it wants to be told when it is to end.
-    pub(super) fn multiplexed(&self) {
-        self.0.farewell.get_or_init(Box::default);
+    /// The connection is HTTP/2: its end begins with a GOAWAY.
+    pub(super) fn mark_http2(&self) {
+        self.0.goaway.get_or_init(Box::default);
     }
 
-    /// Whether the connection is to end. Its task is woken when that changes, if it is HTTP/2.
-    pub(super) fn is_told_to_end(&self, context: &Context<'_>) -> bool {
-        let Some(farewell) = self.0.farewell.get() else {
+    /// Whether the drain has asked an HTTP/2 connection to end. The task of `context` is woken when it does.
+    pub(super) fn must_end(&self, context: &Context<'_>) -> bool {
+        let Some(goaway) = self.0.goaway.get() else {
             return false;
         };
-        // In this order: whoever is told in between is woken.
-        farewell.task.register(context.waker());
-        farewell.told.load(Relaxed)
+        // In this order: a request that comes in between wakes the task.
+        goaway.task.register(context.waker());
+        goaway.requested.load(Relaxed)
     }
 
     /// Whether requests are under way.
@@ -219,22 +218,22 @@ impl Activity {
     }
 
     /// A request has come.
-    pub(super) fn begin(&self) -> Running {
+    pub(super) fn begin(&self) -> RunningRequest {
         self.0.requests.fetch_add(1, Relaxed);
         self.touch();
-        Running(self.clone())
+        RunningRequest(self.clone())
     }
 }
 
 /// The request is under way until the last clone is gone.
-impl Clone for Running {
+impl Clone for RunningRequest {
     fn clone(&self) -> Self {
         self.0.0.requests.fetch_add(1, Relaxed);
         Self(self.0.clone())
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.touch();
         self.0.0.requests.fetch_sub(1, Relaxed);
@@ -258,7 +257,7 @@ mod tests {
 
     fn look_at(connections: &Connections, second: u32) {
         connections.0.clock.store(second, Relaxed);
-        connections.look(second);
+        connections.end_idle(second);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
-use super::connections::{Activity, Connections, Running};
+use super::connections::{Activity, Connections, RunningRequest};
 use super::wire::{Outbox, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{MAX_DISCARDED_BYTES, expects_continue};
@@ -42,7 +42,7 @@ pub(super) struct Service {
 struct ActiveRequest {
     context: Arc<Context>,
     outbox: Outbox,
-    running: Running,
+    running: RunningRequest,
     exchange: Exchange,
     http1: bool,
     head: bool,
@@ -79,7 +79,7 @@ impl Service {
         let running = self.activity.begin();
         let http1 = request.version() < Version::HTTP_2;
         if !http1 {
-            self.activity.multiplexed();
+            self.activity.mark_http2();
         }
         let mut exchange = self.context.recorder.begin(request.method());
         // A body that is not read to its end makes hyper close the connection; the client must still get

@@ -8,7 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
 use super::outbox::{Outbox, Parcel, Record, Token};
-use crate::server::connections::Running;
+use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
 
@@ -35,17 +35,17 @@ enum Source {
 
 impl WireBody {
     /// A body that hyper writes.
-    pub fn routed(body: Body, exchange: Exchange, running: Running) -> Self {
+    pub fn routed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
         Self(Source::Routed(body, Record::new(exchange, running), false))
     }
 
     /// A body that hyper's HTTP/2 sends when the client has room for it.
-    pub fn multiplexed(body: Body, exchange: Exchange, running: Running) -> Self {
+    pub fn multiplexed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
         Self(Source::Multiplexed(body, Record::new(exchange, running)))
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
-    pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange, running: Running) -> Self {
+    pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange, running: RunningRequest) -> Self {
         Self(Source::File(part, outbox, Record::new(exchange, running)))
     }
 }
@@ -106,7 +106,7 @@ fn poll_routed(
     body: &mut Body,
     record: &mut Record,
     cx: &mut Context<'_>,
-    chunk: impl FnOnce(Bytes, &Running) -> WireChunk,
+    chunk: impl FnOnce(Bytes, &RunningRequest) -> WireChunk,
 ) -> Poll<Option<Result<Frame<WireChunk>, axum::Error>>> {
     let frame = ready!(Pin::new(body).poll_frame(cx));
     match &frame {

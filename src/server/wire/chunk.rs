@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Buf, Bytes};
 
 use super::outbox::Token;
-use crate::server::connections::Running;
+use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 
 /// The data of a frame: bytes, or a file that the stream sends itself.
@@ -15,7 +15,7 @@ pub enum WireChunk {
     /// Ordinary bytes.
     Bytes(Bytes),
     /// Bytes that may wait inside of hyper for the client; the request is under way as long.
-    Held(Bytes, Running),
+    Held(Bytes, RunningRequest),
     /// A file.
     File(FileChunk),
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::server::connections::Running;
+use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
 
@@ -41,11 +41,11 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) exchange: Exchange,
-    pub(super) running: Running,
+    pub(super) running: RunningRequest,
 }
 
 impl Record {
-    pub(super) fn new(exchange: Exchange, running: Running) -> Self {
+    pub(super) fn new(exchange: Exchange, running: RunningRequest) -> Self {
         Self { exchange, running }
     }
 }

@@ -63,7 +63,7 @@ fn tree(above: &[String], tokens: &[TokenTree], found: &mut Vec<Import>) {
         }
         [star, ..] if is_punct(star, '*') => found.push(Import::Glob(whole)),
         [TokenTree::Ident(word), TokenTree::Ident(name)] if word == "as" => {
-            found.push(leaf(whole, Some(name.to_string())))
+            found.push(leaf(whole, Some(name.to_string())));
         }
         _ => found.push(leaf(whole, None)),
     }

@@ -34,7 +34,7 @@ impl Layers {
         for line in table {
             match rows.last_mut() {
                 Some(row) if row.matches('(').count() > row.matches(')').count() => {
-                    *row += &format!(" {line}")
+                    *row += &format!(" {line}");
                 }
                 _ => rows.push(line.to_owned()),
             }
@@ -119,7 +119,7 @@ impl Layers {
     /// Rows of what is not there any more.
     fn absent(&self, tree: &Tree) -> Vec<String> {
         let members = |layer: &Layer| -> Vec<ModulePath> {
-            let below = |member: &String| [layer.module.as_slice(), &[member.clone()]].concat();
+            let below = |member: &String| [layer.module.as_slice(), std::slice::from_ref(member)].concat();
             layer.members.iter().map(below).collect()
         };
         let named = self
