@@ -33,9 +33,9 @@ impl fmt::Display for KeyPath {
 
 /// The line of every key and list entry.
 #[derive(Debug, Default)]
-pub(super) struct Lines(HashMap<String, usize>);
+pub(super) struct KeyLines(HashMap<String, usize>);
 
-impl Lines {
+impl KeyLines {
     /// Notes the line of a key. The first line of a key stays, because its first value is the one that is read.
     pub(super) fn note(&mut self, path: &KeyPath, line: usize) {
         self.0.entry(path.0.clone()).or_insert(line);

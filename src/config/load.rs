@@ -11,7 +11,7 @@ use super::locate::{self, Located};
 use super::places::Places;
 use super::reader::Reader;
 use super::syntax::{self, SyntaxError};
-use super::value::Tolerant;
+use super::value::TolerantValue;
 use super::{Config, root};
 
 /// A configuration that can be used, and what its author should know.
@@ -55,7 +55,8 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
         return Err(located(error));
     }
     let Located { lines, duplicates } = locate::locate(text).map_err(located)?;
-    let Tolerant(value) = serde_yaml::from_str(text).map_err(|error| located(unreadable(text, &error)))?;
+    let TolerantValue(value) =
+        serde_yaml::from_str(text).map_err(|error| located(unreadable(text, &error)))?;
     if value.is_null() {
         let message = "the file is empty; start from config.example.yaml, which shows every key";
         return Err(whole(message.to_owned()));

@@ -9,7 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_yaml::Value;
 
 use super::field::key_name;
-use super::keypath::{KeyPath, Lines};
+use super::keypath::{KeyLines, KeyPath};
 use super::suggest::quoted;
 use super::syntax::{self, SyntaxError};
 
@@ -22,7 +22,7 @@ const MAX_KEY_BYTES: usize = 128;
 
 /// A key that stands twice in one section.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Duplicate {
+pub(super) struct DuplicateKey {
     /// The key.
     pub(super) path: KeyPath,
     /// The line of the second one.
@@ -35,9 +35,9 @@ pub(super) struct Duplicate {
 #[derive(Debug, Default)]
 pub(super) struct Located {
     /// Where everything stands.
-    pub(super) lines: Lines,
+    pub(super) lines: KeyLines,
     /// Keys that stand twice.
-    pub(super) duplicates: Vec<Duplicate>,
+    pub(super) duplicates: Vec<DuplicateKey>,
 }
 
 /// Walks through a file.
@@ -46,7 +46,7 @@ pub(super) struct Located {
 /// On the first fault of syntax, and for what no configuration needs: several documents, tags, keys
 /// that are not plain text, and nesting, keys or aliases beyond all measure.
 pub(super) fn locate(text: &str) -> Result<Located, SyntaxError> {
-    let mut walk = Walk::default();
+    let mut walk = YamlWalk::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) =
@@ -57,9 +57,9 @@ pub(super) fn locate(text: &str) -> Result<Located, SyntaxError> {
 }
 
 #[derive(Default)]
-struct Walk {
+struct YamlWalk {
     located: Located,
-    open: Vec<Frame>,
+    open: Vec<OpenNode>,
     documents: usize,
     values: usize,
     /// Size of each finished anchor, in values.
@@ -67,7 +67,7 @@ struct Walk {
 }
 
 /// A list or section that has not ended yet.
-struct Frame {
+struct OpenNode {
     path: KeyPath,
     container: Container,
     anchor: usize,
@@ -84,7 +84,7 @@ enum Container {
     },
 }
 
-impl Walk {
+impl YamlWalk {
     fn step(&mut self, event: &Event<'_>, line: usize) -> Result<(), SyntaxError> {
         match event {
             Event::DocumentStart(_) => self.document(line),
@@ -129,7 +129,7 @@ impl Walk {
         );
         let key = match self.open.last() {
             None => KeyPath::default(),
-            Some(Frame { path, container, .. }) => match container {
+            Some(OpenNode { path, container, .. }) => match container {
                 Container::Section { key: Some(key), .. } => path.key(key),
                 Container::Section { key: None, .. } => path.clone(),
                 Container::List { next } => path.index(*next),
@@ -168,7 +168,7 @@ impl Walk {
             let path = frame.path.key(name);
             *key = Some(name.to_owned());
             if let Some(&first) = seen.get(name) {
-                self.located.duplicates.push(Duplicate { path, line, first });
+                self.located.duplicates.push(DuplicateKey { path, line, first });
             } else {
                 seen.insert(name.to_owned(), line);
                 self.located.lines.note(&path, line);
@@ -191,7 +191,7 @@ impl Walk {
         }
         let path = match self.open.last_mut() {
             None => KeyPath::default(),
-            Some(Frame { path, container, .. }) => match container {
+            Some(OpenNode { path, container, .. }) => match container {
                 Container::Section { key, .. } => path.key(&key.take().unwrap_or_default()),
                 Container::List { next } => {
                     *next += 1;
@@ -218,7 +218,7 @@ impl Walk {
         }
         let values_before = self.values;
         let path = self.value(line, 1)?;
-        self.open.push(Frame {
+        self.open.push(OpenNode {
             path,
             container,
             anchor,

@@ -1,17 +1,17 @@
 //! Where the keys of a file stand, for errors that only show when its values are used.
 
 use super::error::ConfigError;
-use super::keypath::{KeyPath, Lines};
+use super::keypath::{KeyLines, KeyPath};
 
 /// The lines of one file. See the module.
 #[derive(Debug)]
 pub struct Places {
     file: String,
-    lines: Lines,
+    lines: KeyLines,
 }
 
 impl Places {
-    pub(super) fn new(file: String, lines: Lines) -> Self {
+    pub(super) fn new(file: String, lines: KeyLines) -> Self {
         Self { file, lines }
     }
 
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_message_gets_the_line_of_its_key_only() {
-        let mut lines = Lines::default();
+        let mut lines = KeyLines::default();
         lines.note(&KeyPath::raw("disk.dir"), 7);
         let places = Places::new("c.yaml".into(), lines);
         assert_eq!(places.located("disk.dir: x: y"), "c.yaml:7: disk.dir: x: y");

@@ -1,12 +1,12 @@
 //! What is wrong with a file, collected: one fault does not hide the next.
 
 use super::error::ConfigError;
-use super::keypath::{KeyPath, Lines};
+use super::keypath::{KeyLines, KeyPath};
 
 /// Collects what is wrong with one file.
 pub(super) struct Reader<'a> {
     file: &'a str,
-    lines: &'a Lines,
+    lines: &'a KeyLines,
     /// What keeps the file from being used.
     pub(super) errors: Vec<ConfigError>,
     /// What its author should know.
@@ -15,7 +15,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader without any findings yet.
-    pub(super) fn new(file: &'a str, lines: &'a Lines) -> Self {
+    pub(super) fn new(file: &'a str, lines: &'a KeyLines) -> Self {
         Self {
             file,
             lines,

@@ -131,7 +131,7 @@ impl<'a> Section<'a> {
 mod tests {
     use super::*;
     use crate::config::ConfigError;
-    use crate::config::keypath::Lines;
+    use crate::config::keypath::KeyLines;
 
     const KEYS: &[Key] = &[
         Key {
@@ -147,7 +147,7 @@ mod tests {
     /// The errors of a section with the keys `token` and `name`, both read as switches.
     fn errors(text: &str) -> Vec<String> {
         let value: Value = serde_yaml::from_str(text).unwrap();
-        let lines = Lines::default();
+        let lines = KeyLines::default();
         let mut reader = Reader::new("c.yaml", &lines);
         let section = Section::open(&mut reader, KeyPath::default(), &value, KEYS);
         if let Some(section) = section {

@@ -9,9 +9,9 @@ use serde_yaml::{Mapping, Value};
 ///
 /// `serde_yaml` ends at a duplicate, and then nothing else in the file could be reported. The
 /// duplicate itself is refused by [`super::locate`].
-pub(super) struct Tolerant(pub(super) Value);
+pub(super) struct TolerantValue(pub(super) Value);
 
-impl<'de> Deserialize<'de> for Tolerant {
+impl<'de> Deserialize<'de> for TolerantValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reading).map(Self)
     }
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for Reading {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(Tolerant(item)) = list.next_element()? {
+        while let Some(TolerantValue(item)) = list.next_element()? {
             items.push(item);
         }
         Ok(Value::Sequence(items))
@@ -75,7 +75,7 @@ impl<'de> Visitor<'de> for Reading {
 
     fn visit_map<A: MapAccess<'de>>(self, mut section: A) -> Result<Value, A::Error> {
         let mut entries = Mapping::new();
-        while let Some((Tolerant(key), Tolerant(value))) = section.next_entry()? {
+        while let Some((TolerantValue(key), TolerantValue(value))) = section.next_entry()? {
             entries.entry(key).or_insert(value);
         }
         Ok(Value::Mapping(entries))
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn values_equal_those_of_serde_yaml() {
         let check = |text| {
-            let Tolerant(value) = serde_yaml::from_str(text).unwrap();
+            let TolerantValue(value) = serde_yaml::from_str(text).unwrap();
             assert_eq!(value, serde_yaml::from_str::<Value>(text).unwrap(), "{text}");
         };
         check("a: 1\nb: -1\nc: 1.5\nd: yes\ne: true\nf: ~\ng:\nh: [1, {i: 'x'}]");
@@ -100,14 +100,14 @@ mod tests {
 
     #[test]
     fn the_first_of_two_equal_keys_stays() {
-        let Tolerant(value) = serde_yaml::from_str("a: 1\nb: 2\na: 3").unwrap();
+        let TolerantValue(value) = serde_yaml::from_str("a: 1\nb: 2\na: 3").unwrap();
         assert_eq!(value["a"], Value::from(1));
         assert_eq!(value["b"], Value::from(2));
     }
 
     #[test]
     fn a_number_beyond_64_bits_is_text() {
-        let Tolerant(value) = serde_yaml::from_str("99999999999999999999999").unwrap();
+        let TolerantValue(value) = serde_yaml::from_str("99999999999999999999999").unwrap();
         assert_eq!(value, Value::from("99999999999999999999999"));
     }
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use super::format::Format;
-use super::writer::{self, Guard, Lines};
+use super::writer::{self, LogGuard, LogQueue};
 
 /// The name of a value, with what stands around it: one piece to copy instead of three.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ pub(super) enum Field<'a> {
 
 /// Where the lines of requests go. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct AccessLog(Option<(Lines, Format)>);
+pub struct AccessLog(Option<(LogQueue, Format)>);
 
 /// A second and its text, up to the point before the fraction.
 type Second = (u64, String);
@@ -59,17 +59,20 @@ impl AccessLog {
         Self(None)
     }
 
-    /// Lines to `out`, written by a thread that the guard stops.
+    /// LogQueue to `out`, written by a thread that the guard stops.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn to(out: impl std::io::Write + Send + 'static, format: Format) -> std::io::Result<(Self, Guard)> {
-        let (lines, guard) = writer::start(out)?;
-        Ok((Self::new(lines, format), guard))
+    pub fn to(
+        out: impl std::io::Write + Send + 'static,
+        format: Format,
+    ) -> std::io::Result<(Self, LogGuard)> {
+        let (queue, guard) = writer::start(out)?;
+        Ok((Self::new(queue, format), guard))
     }
 
-    pub(super) fn new(lines: Lines, format: Format) -> Self {
-        Self(Some((lines, format)))
+    pub(super) fn new(queue: LogQueue, format: Format) -> Self {
+        Self(Some((queue, format)))
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -78,14 +81,14 @@ impl AccessLog {
 
     /// Writes one line.
     pub(super) fn write(&self, fields: &[(Name, Field<'_>)]) {
-        let Some((lines, format)) = &self.0 else { return };
+        let Some((queue, format)) = &self.0 else { return };
         LINE_BUFFER.with_borrow_mut(|line| {
             line.clear();
             match format {
                 Format::Text => text(line, SystemTime::now(), fields),
                 Format::Json => json(line, SystemTime::now(), fields),
             }
-            lines.push(line);
+            queue.push(line);
         });
     }
 }

@@ -3,11 +3,11 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::writer::{self, Lines};
+use super::writer::{self, LogQueue};
 
 pub use super::format::Format;
 pub use super::line::AccessLog;
-pub use super::writer::Guard;
+pub use super::writer::LogGuard;
 
 /// Why the log cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub struct Log {
     /// For the lines of requests.
     pub access: AccessLog,
     /// Writes the lines that still wait when it is dropped.
-    pub guard: Guard,
+    pub guard: LogGuard,
 }
 
 /// Starts the log of the process.
@@ -35,11 +35,11 @@ pub struct Log {
 /// [`LogError`] if `level` cannot be read.
 pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
     let filter = filter(level).map_err(|reason| LogError::Level(level.to_owned(), reason))?;
-    let (lines, guard) = writer::start(std::io::stderr())?;
-    subscribe(format, filter, lines.clone());
+    let (queue, guard) = writer::start(std::io::stderr())?;
+    subscribe(format, filter, queue.clone());
     let wanted = tracing::enabled!(target: "chacha::access", tracing::Level::INFO);
     let access = if wanted {
-        AccessLog::new(lines, format)
+        AccessLog::new(queue, format)
     } else {
         AccessLog::off()
     };
@@ -68,11 +68,11 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(all).map_err(|error| error.to_string())
 }
 
-fn subscribe(format: Format, filter: EnvFilter, lines: Lines) {
+fn subscribe(format: Format, filter: EnvFilter, queue: LogQueue) {
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(lines);
+        .with_writer(queue);
     // A second start in one process (tests) keeps the first subscriber.
     let _ = match format {
         Format::Text => tracing::subscriber::set_global_default(log.with_ansi(ansi).finish()),

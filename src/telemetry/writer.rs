@@ -19,16 +19,16 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes lines. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Lines(Arc<Shared>);
+pub(super) struct LogQueue(Arc<LogQueueShared>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct LogQueueShared {
+    state: Mutex<LogQueueState>,
     filled: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LogQueueState {
     waiting: Vec<u8>,
     dropped: u64,
     closing: bool,
@@ -38,8 +38,8 @@ struct State {
 
 /// Writes what still waits when it is dropped, as far as the output takes it within [`FINISH_TIMEOUT`].
 #[derive(Debug)]
-pub struct Guard {
-    lines: Lines,
+pub struct LogGuard {
+    queue: LogQueue,
     thread: Option<JoinHandle<()>>,
     finish_timeout: Duration,
 }
@@ -48,21 +48,21 @@ pub struct Guard {
 ///
 /// # Errors
 /// If the thread cannot be started.
-pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Guard)> {
-    let lines = Lines(Arc::default());
-    let writer = lines.clone();
+pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(LogQueue, LogGuard)> {
+    let queue = LogQueue(Arc::default());
+    let writer = queue.clone();
     let thread = std::thread::Builder::new()
         .name("chacha-log".to_owned())
         .spawn(move || writer.write_all_to(out))?;
-    let guard = Guard {
-        lines: lines.clone(),
+    let guard = LogGuard {
+        queue: queue.clone(),
         thread: Some(thread),
         finish_timeout: FINISH_TIMEOUT,
     };
-    Ok((lines, guard))
+    Ok((queue, guard))
 }
 
-impl Lines {
+impl LogQueue {
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.waiting.len() + line.len() > MAX_WAITING_BYTES {
@@ -102,29 +102,29 @@ impl Lines {
 
     /// Waits for lines, lets some more come, and takes them all.
     fn next(&self, batch: &mut Vec<u8>) -> (u64, bool) {
-        let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
+        let idle = |state: &mut LogQueueState| state.waiting.is_empty() && !state.closing;
         let state = self
             .0
             .filled
             .wait_while(self.state(), idle)
             .unwrap_or_else(PoisonError::into_inner);
-        let more = |state: &mut State| !state.closing;
+        let more = |state: &mut LogQueueState| !state.closing;
         let waited = self.0.filled.wait_timeout_while(state, BATCH_INTERVAL, more);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.waiting, batch);
         (std::mem::take(&mut state.dropped), state.closing)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LogQueueState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One event; `tracing_subscriber` hands over whole lines.
 #[derive(Debug)]
-pub(super) struct LineWriter<'a>(&'a Lines);
+pub(super) struct QueueWriter<'a>(&'a LogQueue);
 
-impl Write for LineWriter<'_> {
+impl Write for QueueWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);
         Ok(line.len())
@@ -135,19 +135,19 @@ impl Write for LineWriter<'_> {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = LineWriter<'a>;
+impl<'a> MakeWriter<'a> for LogQueue {
+    type Writer = QueueWriter<'a>;
 
-    fn make_writer(&'a self) -> LineWriter<'a> {
-        LineWriter(self)
+    fn make_writer(&'a self) -> QueueWriter<'a> {
+        QueueWriter(self)
     }
 }
 
-impl Drop for Guard {
+impl Drop for LogGuard {
     fn drop(&mut self) {
-        let mut state = self.lines.state();
+        let mut state = self.queue.state();
         state.closing = true;
-        let filled = &self.lines.0.filled;
+        let filled = &self.queue.0.filled;
         filled.notify_all();
         let waited = filled.wait_timeout_while(state, self.finish_timeout, |state| !state.done);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -182,10 +182,10 @@ mod tests {
     fn dropping_the_guard_writes_everything_in_order() {
         let (go, gate) = std::sync::mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (lines, guard) = start(Slow(gate, written.clone())).unwrap();
+        let (queue, guard) = start(Slow(gate, written.clone())).unwrap();
         let expected: String = (0..1000).map(|n| format!("line {n}\n")).collect();
         for line in expected.split_inclusive('\n') {
-            lines.make_writer().write_all(line.as_bytes()).unwrap();
+            queue.make_writer().write_all(line.as_bytes()).unwrap();
         }
         drop(go);
         drop(guard);
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn an_output_that_hangs_does_not_keep_the_process() {
         let (go, gate) = std::sync::mpsc::channel();
-        let (lines, mut guard) = start(Slow(gate, Arc::default())).unwrap();
-        lines.push(b"never read\n");
+        let (queue, mut guard) = start(Slow(gate, Arc::default())).unwrap();
+        queue.push(b"never read\n");
         guard.finish_timeout = Duration::from_millis(10);
         drop(guard);
         drop(go);
@@ -206,12 +206,12 @@ mod tests {
     fn a_stuck_output_costs_lines_and_blocks_nobody() {
         let (go, gate) = std::sync::mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (lines, guard) = start(Slow(gate, written.clone())).unwrap();
+        let (queue, guard) = start(Slow(gate, written.clone())).unwrap();
         let line = vec![b'x'; MAX_WAITING_BYTES / 4];
         for _ in 0..20 {
-            lines.push(&line);
+            queue.push(&line);
         }
-        assert!(lines.state().waiting.len() <= MAX_WAITING_BYTES);
+        assert!(queue.state().waiting.len() <= MAX_WAITING_BYTES);
         drop(go);
         drop(guard);
         let written = written.lock().unwrap();

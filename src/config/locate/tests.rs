@@ -1,4 +1,4 @@
-//! Lines of keys, duplicates, and files that are refused.
+//! KeyLines of keys, duplicates, and files that are refused.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn what_comes_through_an_alias_has_its_line() {
 #[test]
 fn duplicates_name_both_lines_and_only_the_first_has_its_keys_noted() {
     let located = locate("a:\n  b: 1\n  b: 2\na:\n  b: 3\n  c: 4\n").unwrap();
-    let duplicate = |key, line, first| Duplicate {
+    let duplicate = |key, line, first| DuplicateKey {
         path: path(key),
         line,
         first,

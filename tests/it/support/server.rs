@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use chacha::config::{Config, DiskConfig, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig};
 use chacha::server::Server;
 use chacha::telemetry::access::AccessLog;
-use chacha::telemetry::log::{Format, Guard};
+use chacha::telemetry::log::{Format, LogGuard};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -21,7 +21,7 @@ pub(crate) struct TestServer {
     dir: tempfile::TempDir,
     access: AccessLog,
     lines: Arc<Mutex<Vec<u8>>>,
-    guard: Option<Guard>,
+    guard: Option<LogGuard>,
 }
 
 /// The end of the log, in memory.
