@@ -11,12 +11,12 @@ use std::time::Duration;
 /// Makes connections, with TLS where the URL says so.
 pub(crate) type Connector = HttpsConnector<HttpConnector>;
 
-/// A connector for HTTP/1.1 that gives up after `patience`. Loads the machine's root certificates if `https`
+/// A connector for HTTP/1.1 that gives up after `timeout`. Loads the machine's root certificates if `https`
 /// says that they will be needed.
 ///
 /// # Errors
 /// If there are none.
-pub(crate) fn connector(https: bool, patience: Option<Duration>) -> io::Result<Connector> {
+pub(crate) fn connector(https: bool, timeout: Option<Duration>) -> io::Result<Connector> {
     // Named explicitly: the process-wide default of rustls panics at the first use when a
     // dependency switches on a second provider.
     let provider = aws_lc_rs::default_provider();
@@ -34,6 +34,6 @@ pub(crate) fn connector(https: bool, patience: Option<Duration>) -> io::Result<C
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
-    http.set_connect_timeout(patience);
+    http.set_connect_timeout(timeout);
     Ok(builder.https_or_http().enable_http1().wrap_connector(http))
 }

@@ -54,7 +54,7 @@ impl Tasks {
     /// [`Tasks::finish`] waits until this is dropped. `None` after [`Tasks::stop`]: for work that must not
     /// happen once `finish` has returned.
     pub fn enter(&self) -> Option<TaskTrackerToken> {
-        // The token first: who finds no stop is waited for.
+        // The token first: `finish` waits for a caller that finds no stop.
         let token = self.tracker.token();
         (!self.stopping.is_cancelled()).then_some(token)
     }
@@ -77,8 +77,8 @@ impl Tasks {
     }
 }
 
-/// Waits. Only where there is nothing to wait for: a limit that some other program set, or the patience
-/// with a peer that may never come back.
+/// Waits for a time. Only where no event can be waited for: a limit that another program has set, or a peer that
+/// may never come back.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that waits for time alone"

@@ -29,8 +29,8 @@ pub(super) fn execute(file: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Without its key sets a server starts and looks for them again and again, but until they come, it knows nobody.
-/// Without the signing key that is named it does not start.
+/// The key files that cannot be used. Without a key set the server starts, reads the file again and again, and
+/// refuses all tokens of that issuer meanwhile. Without the signing key that is named it does not start.
 fn key_files(loaded: &Loaded) -> Vec<ConfigError> {
     let providers = loaded.config.providers.iter().enumerate();
     let faults = providers.filter_map(|(nth, provider)| {

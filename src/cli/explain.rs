@@ -57,7 +57,7 @@ fn refused(reason: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What is wrong with the file, in its own words: nobody has sent a header.
+/// What is wrong with the file. The server's own texts speak of a header, and here is none.
 fn fault(file: &Path, token: &str) -> Option<String> {
     let place = match file.to_str() {
         Some("-") => "standard input".to_owned(),

@@ -21,7 +21,7 @@ pub enum ExpressionKind {
     Condition,
 }
 
-/// Checks the expressions of a file. The implementation belongs to whoever evaluates them: `config`
+/// Checks the expressions of a file. The implementation belongs to the evaluation: `config`
 /// is a lower layer and cannot.
 pub trait ExpressionCheck {
     /// Checks one expression; `text` is never blank. Gives warnings, each on one line.

@@ -55,7 +55,7 @@ pub(super) fn bucket(name: &str) -> Result<&str, String> {
 /// with one at the end. What is empty then stays empty.
 ///
 /// # Errors
-/// When names with it would be unusual for S3 or for those who look into the bucket.
+/// When names with it would be unusual for S3 or for the tools that browse the bucket.
 pub(super) fn prefix(text: &str) -> Result<String, String> {
     let bare = text.trim_matches('/');
     if bare.is_empty() {

@@ -110,8 +110,8 @@ pub struct S3Config {
     /// `access_key_id_file` and its neighbours. Default: the chain of the SDK (environment, profile,
     /// web identity, ECS, EKS, EC2).
     pub credentials: Option<S3CredentialFiles>,
-    /// `denied_is_missing`: S3 says 403 for a missing object to who may not list the bucket; take that for
-    /// a miss. Default false.
+    /// `denied_is_missing`: S3 answers 403 for a missing object to a caller that may not list the
+    /// bucket; take that for a miss. Default false.
     pub denied_is_missing: bool,
     /// `connect_timeout`: 100 ms to 1 min. Default 3 s.
     pub connect_timeout: Duration,
@@ -199,8 +199,8 @@ pub struct GhaConfig {
     /// `advertise_url`: under which the other servers of the bucket reach this one: scheme, host and port. `http`
     /// only for loopback hosts, or with `allow_insecure_http: true` at the top of the file. Default: not at all.
     pub advertise_url: Option<Url>,
-    /// Not in the file: how often this server shows itself to the others of the bucket, 10 s. Who misses three
-    /// times is gone. Tests have no patience.
+    /// Not in the file: how often this server renews its heartbeat in the bucket, 10 s. A server that misses three
+    /// counts as gone. Tests set less.
     pub heartbeat: Duration,
 }
 

@@ -47,7 +47,7 @@ impl<'de> Visitor<'de> for Reading {
         Ok(Value::Number(value.into()))
     }
 
-    /// Numbers beyond 64 bits stay text: whoever reads them says which range is accepted.
+    /// Numbers beyond 64 bits stay text: the reader of the key says which range is accepted.
     fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
         Ok(Value::String(value.to_string()))
     }

@@ -81,7 +81,7 @@ const GITHUB_DOMAINS: [&str; 2] = [".actions.githubusercontent.com", ".ghe.com"]
 /// Checks the URL of the service that requests are passed on to, with the token in them.
 ///
 /// # Errors
-/// When it is no http(s) URL, belongs to nobody whom GitHub's tokens may be shown to, is `http` to another
+/// When it is no http(s) URL, is no service that GitHub's tokens may be sent to, is `http` to another
 /// machine, or is more than scheme, host and port.
 pub(super) fn results_service(text: &str) -> Result<Url, String> {
     // Its encryption is judged below: no switch makes up for that.

@@ -24,7 +24,7 @@ pub enum ListenError {
         /// The address.
         address: String,
     },
-    /// A file of somebody else stands where the socket would be.
+    /// A file that is no socket stands at the path.
     #[error("{key}: {address} is not a socket; remove the file there, or choose another path")]
     NotASocket {
         /// The key of the configuration.
@@ -138,7 +138,7 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Listener> {
-    // Only what a dead server left: a socket on which nobody listens. Anything else is not ours.
+    // Only a socket that refuses connections is removed: a dead server left it.
     let socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     let dead = std::os::unix::net::UnixStream::connect(path)
         .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);

@@ -39,9 +39,9 @@ pub(super) fn router(ops: Ops) -> Router {
         .with_state(ops)
 }
 
-/// 200 if requests should be sent here. A draining server answers 503. Issuers without keys and a
-/// running index are told, but do not take the server out of service: it can serve all the others. So is a
-/// bucket that cannot be used, unless there is no disk.
+/// 200 if requests should be sent here. A draining server answers 503. Issuers without keys and a running
+/// index are reported, but the server stays in service: it can serve all other requests. A bucket that cannot
+/// be used takes it out of service only if there is no disk.
 async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
     let draining = ops.closing.is_cancelled();
     let (lines, serving) = ops.tiers.state();

@@ -81,7 +81,7 @@ impl LogQueue {
         let mut batch = Vec::new();
         loop {
             let (dropped, closing) = self.next(&mut batch);
-            // Nobody is left to be told when the log itself cannot be written.
+            // An error of the log itself can be reported nowhere.
             out.write_all(&batch).ok();
             if dropped > 0 {
                 writeln!(

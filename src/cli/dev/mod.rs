@@ -126,7 +126,7 @@ impl Workspace {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             std::env::temp_dir().join(format!("chacha-dev-{}-{:x}", std::process::id(), now.as_nanos()))
         });
-        // Tokens will lie there: private, and never in a directory that somebody else has prepared.
+        // Tokens will lie there: private, and never in a directory that another user has prepared.
         let made = DirBuilder::new().mode(0o700).recursive(!temporary).create(&path);
         made.with_context(|| format!("--dir {}: cannot make it", path.display()))?;
         let path = std::path::absolute(path)?;
