@@ -62,7 +62,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// `Gb` means gigabits to network people and gigabytes to others. `gb` is left alone: a text without
-/// capital at all does not make that difference.
+/// a capital does not make that difference.
 fn refuse_bits(number: &str, unit: &str) -> Result<(), String> {
     let ambiguous = unit.ends_with('b') && unit.chars().any(|letter| letter.is_ascii_uppercase());
     if !ambiguous {
