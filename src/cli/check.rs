@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::auth::{SigningKey, key_file_fault};
-use crate::config::{ConfigError, Loaded};
+use crate::config::{ConfigError, LoadedConfig};
 
 pub(super) fn execute(file: &Path) -> ExitCode {
     let loaded = match super::load(file) {
@@ -31,7 +31,7 @@ pub(super) fn execute(file: &Path) -> ExitCode {
 
 /// The key files that cannot be used. Without a key set the server starts, reads the file again and again, and
 /// refuses all tokens of that issuer meanwhile. Without the signing key that is named it does not start.
-fn key_files(loaded: &Loaded) -> Vec<ConfigError> {
+fn key_files(loaded: &LoadedConfig) -> Vec<ConfigError> {
     let providers = loaded.config.providers.iter().enumerate();
     let faults = providers.filter_map(|(nth, provider)| {
         let fault = key_file_fault(provider.jwks_file.as_ref()?)?;
@@ -41,7 +41,7 @@ fn key_files(loaded: &Loaded) -> Vec<ConfigError> {
     faults.chain(signing_key(loaded)).collect()
 }
 
-fn signing_key(loaded: &Loaded) -> Option<ConfigError> {
+fn signing_key(loaded: &LoadedConfig) -> Option<ConfigError> {
     let file = loaded.config.gha.signing_key_file.as_ref()?;
     let fault = SigningKey::load(file).err()?;
     Some(loaded.places.error("gha.signing_key_file", fault.to_string()))

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadedConfig};
 use crate::telemetry::log::{self, LogError};
 
 /// Exit code for a configuration or a command line that cannot be used, as `clap` does.
@@ -94,7 +94,7 @@ impl Cli {
 }
 
 /// The configuration, or the exit code after its problems were printed.
-fn load(file: &std::path::Path) -> Result<Loaded, ExitCode> {
+fn load(file: &std::path::Path) -> Result<LoadedConfig, ExitCode> {
     config::load(file, &crate::auth::Expressions).map_err(|report| {
         fail(&report.to_string());
         ExitCode::from(USAGE_EXIT_CODE)

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::config::{ListenAddr, Loaded, Places};
+use crate::config::{KeyPlaces, ListenAddr, LoadedConfig};
 use crate::server::{Server, StartError};
 use crate::telemetry::access::AccessLog;
 
@@ -31,7 +31,7 @@ pub(super) fn execute(args: &RunArgs, log: AccessLog) -> anyhow::Result<ExitCode
 impl RunArgs {
     /// The configuration, with what the command line says; or the exit code after its problems were
     /// printed.
-    fn load(&self) -> anyhow::Result<Result<Loaded, ExitCode>> {
+    fn load(&self) -> anyhow::Result<Result<LoadedConfig, ExitCode>> {
         let mut loaded = match super::load(&self.file) {
             Ok(loaded) => loaded,
             Err(code) => return Ok(Err(code)),
@@ -47,7 +47,7 @@ impl RunArgs {
     }
 
     /// Why the server cannot use a configuration that can be read, with the place in the file.
-    fn located(&self, places: &Places, error: StartError) -> anyhow::Error {
+    fn located(&self, places: &KeyPlaces, error: StartError) -> anyhow::Error {
         let from_command_line = self.listen.is_some() && is_about_listen(&error);
         let told = super::told_once(&error.into());
         match from_command_line {
@@ -61,7 +61,7 @@ fn is_about_listen(error: &StartError) -> bool {
     matches!(error, StartError::Listen(error) if error.key() == "listen")
 }
 
-async fn serve(args: &RunArgs, loaded: Loaded, log: AccessLog) -> anyhow::Result<ExitCode> {
+async fn serve(args: &RunArgs, loaded: LoadedConfig, log: AccessLog) -> anyhow::Result<ExitCode> {
     // Before the ports open, so that no signal is lost.
     let mut signals = Signals::new()?;
     let started = Server::start(loaded.config, log).await;
@@ -75,7 +75,7 @@ async fn serve(args: &RunArgs, loaded: Loaded, log: AccessLog) -> anyhow::Result
 
 /// Keeps everything as it is if the file cannot be used.
 async fn reload(args: &RunArgs, server: &mut Server) {
-    let Loaded { config, places, .. } = match args.load() {
+    let LoadedConfig { config, places, .. } = match args.load() {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(_)) => {
             tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");

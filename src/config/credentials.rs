@@ -2,7 +2,7 @@
 
 use super::S3CredentialFiles;
 use super::field::Field;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::section::Section;
 
 /// The key that names a file, the key under which the secret itself may have been written, and the
@@ -18,7 +18,7 @@ const SECRETS: [(&str, &str, &str); 3] = [
 ];
 
 /// Reads the files of credentials, and refuses credentials themselves.
-pub(super) fn files(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<S3CredentialFiles> {
+pub(super) fn files(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Option<S3CredentialFiles> {
     let mut in_the_open = false;
     for (file, secret, variable) in SECRETS {
         if let Some(field) = section.field(secret) {
@@ -45,7 +45,7 @@ pub(super) fn files(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<S3
 }
 
 /// Reports a file of credentials without those that belong to it.
-fn complete(reader: &mut Reader<'_>, section: &Section<'_>) {
+fn complete(reader: &mut ConfigReader<'_>, section: &Section<'_>) {
     let [id, secret, token] = SECRETS.map(|(file, ..)| section.field(file));
     let (lone, missing) = match (&id, &secret, &token) {
         (Some(id), None, _) => (id, "`secret_access_key_file`"),

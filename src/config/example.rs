@@ -3,7 +3,7 @@
 use super::expression::{ExpressionCheck, ExpressionKind};
 use super::keys::{ROOT, SECTIONS};
 use super::suggest::offered;
-use super::{Config, GhaConfig, Loaded, S3Config, S3Write, defaults, parse};
+use super::{Config, GhaConfig, LoadedConfig, S3Config, S3Write, defaults, parse};
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
 
@@ -15,7 +15,7 @@ impl ExpressionCheck for Accept {
     }
 }
 
-fn read(text: &str) -> Loaded {
+fn read(text: &str) -> LoadedConfig {
     parse("config.example.yaml", text, &Accept).unwrap_or_else(|report| panic!("{report}\n{text}"))
 }
 
@@ -38,7 +38,7 @@ fn everything_text() -> String {
     uncommented().replace("  write: through\n", "  write: back\n")
 }
 
-fn everything() -> Loaded {
+fn everything() -> LoadedConfig {
     read(&everything_text())
 }
 
@@ -64,14 +64,14 @@ pub(crate) fn every_key() -> Vec<String> {
 
 #[test]
 fn the_example_runs_without_warnings() {
-    let Loaded { config, warnings, .. } = read(EXAMPLE);
+    let LoadedConfig { config, warnings, .. } = read(EXAMPLE);
     assert_eq!(warnings, []);
     assert!(config.disk.is_some_and(|disk| disk.dir.is_relative()));
 }
 
 #[test]
 fn shown_defaults_are_the_defaults_of_the_code() {
-    let Loaded { config, warnings, .. } = everything();
+    let LoadedConfig { config, warnings, .. } = everything();
     // Some settings only count without others; the example shows them all.
     let odd: Vec<_> = warnings.iter().map(|warning| warning.key.as_str()).collect();
     assert_eq!(odd, ["s3.staging_dir", "s3.staging_limit"], "{warnings:?}");

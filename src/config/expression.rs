@@ -4,7 +4,7 @@ use serde_yaml::Value;
 
 use super::defaults;
 use super::field::Field;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::section::Section;
 
 const EXAMPLE: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
@@ -34,7 +34,7 @@ pub trait ExpressionCheck {
 /// Reads `cache_key_exprs`, which may be absent beside `scopes`. `None` when there is no list or nothing in it;
 /// every fault is reported.
 pub(super) fn namespaces(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     section: &Section<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Vec<String>> {
@@ -72,7 +72,7 @@ pub(super) fn namespaces(
 
 /// Reads `allow_if` or `write_if`.
 pub(super) fn condition(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     section: &Section<'_>,
     name: &str,
     expressions: &dyn ExpressionCheck,
@@ -86,7 +86,7 @@ pub(super) fn condition(
 }
 
 fn expression(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     field: &Field<'_>,
     kind: ExpressionKind,
     expressions: &dyn ExpressionCheck,

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use super::keypath::KeyPath;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::suggest::quoted;
 use super::{duration, size};
 
@@ -50,7 +50,7 @@ impl<'a> Field<'a> {
     /// Reads the value and reports the fault, if there is one.
     pub(super) fn read<T>(
         &self,
-        reader: &mut Reader<'_>,
+        reader: &mut ConfigReader<'_>,
         read: impl FnOnce(&Self) -> Result<T, String>,
     ) -> Option<T> {
         let fault = if self.value.is_null() {
@@ -66,7 +66,7 @@ impl<'a> Field<'a> {
     }
 
     /// The entries of a list. `example` is one entry, for the advice when it is no list.
-    pub(super) fn entries(&self, reader: &mut Reader<'_>, example: &str) -> Option<Vec<Field<'a>>> {
+    pub(super) fn entries(&self, reader: &mut ConfigReader<'_>, example: &str) -> Option<Vec<Field<'a>>> {
         let path = &self.path;
         let entry = |(index, value)| Field {
             path: path.index(index),

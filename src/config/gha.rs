@@ -4,14 +4,14 @@ use url::Url;
 
 use super::field::Field;
 use super::keys::GHA;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{GhaConfig, defaults};
 
 /// Reads the section; what is absent or wrong keeps its default, and every fault is reported.
 /// `insecure_http` is the switch at the top of the file.
-pub(super) fn gha(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> GhaConfig {
+pub(super) fn gha(reader: &mut ConfigReader<'_>, root: &Section<'_>, insecure_http: bool) -> GhaConfig {
     let mut config = GhaConfig::default();
     let section = root
         .field("gha")
@@ -43,7 +43,7 @@ pub(super) fn gha(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bo
 }
 
 fn advertise_url(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     root: &Section<'_>,
     section: &Section<'_>,
     insecure_http: bool,

@@ -7,22 +7,22 @@ use std::path::Path;
 use super::defaults::MAX_FILE_BYTES;
 use super::error::{ConfigError, ConfigErrors};
 use super::expression::ExpressionCheck;
-use super::locate::{self, Located};
-use super::places::Places;
-use super::reader::Reader;
+use super::key_places::KeyPlaces;
+use super::locate::{self, LocatedKeys};
+use super::reader::ConfigReader;
 use super::syntax::{self, SyntaxError};
 use super::value::TolerantValue;
 use super::{Config, root};
 
 /// A configuration that can be used, and what its author should know.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The configuration.
     pub config: Config,
     /// What is allowed but probably not meant, in the order of the file's lines.
     pub warnings: Vec<ConfigError>,
     /// Where its keys stand, for what is found out later.
-    pub places: Places,
+    pub places: KeyPlaces,
 }
 
 /// Reads and checks the file at `path`. Nothing else is opened: neither ports nor directories.
@@ -30,7 +30,7 @@ pub struct Loaded {
 /// # Errors
 /// All faults of the file at once; or the one that keeps it from being read: it is missing, a
 /// directory, empty, larger than 1 MiB, not UTF-8 or not YAML.
-pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, ConfigErrors> {
+pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<LoadedConfig, ConfigErrors> {
     let file = path.display().to_string();
     let text = read(path).map_err(|(line, message)| {
         let key = String::new();
@@ -43,7 +43,11 @@ pub fn load(path: &Path, expressions: &dyn ExpressionCheck) -> Result<Loaded, Co
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> Result<Loaded, ConfigErrors> {
+pub fn parse(
+    file_name: &str,
+    text: &str,
+    expressions: &dyn ExpressionCheck,
+) -> Result<LoadedConfig, ConfigErrors> {
     let file_name = &*printable(file_name);
     let whole = |message| one(file_name, None, String::new(), message);
     let located = |error: SyntaxError| one(file_name, Some(error.line), error.key.to_string(), error.message);
@@ -54,14 +58,14 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     if let Some(error) = syntax::control_character(text) {
         return Err(located(error));
     }
-    let Located { lines, duplicates } = locate::locate(text).map_err(located)?;
+    let LocatedKeys { lines, duplicates } = locate::locate(text).map_err(located)?;
     let TolerantValue(value) =
         serde_yaml::from_str(text).map_err(|error| located(unreadable(text, &error)))?;
     if value.is_null() {
         let message = "the file is empty; start from config.example.yaml, which shows every key";
         return Err(whole(message.to_owned()));
     }
-    let mut reader = Reader::new(file_name, &lines);
+    let mut reader = ConfigReader::new(file_name, &lines);
     let config = root::config(&mut reader, &value, expressions);
     let (mut errors, mut warnings) = (reader.errors, reader.warnings);
     errors.extend(duplicates.into_iter().map(|duplicate| ConfigError {
@@ -76,8 +80,8 @@ pub fn parse(file_name: &str, text: &str, expressions: &dyn ExpressionCheck) -> 
     warnings.sort_by_key(|warning| warning.line);
     match config {
         Some(config) if errors.is_empty() => {
-            let places = Places::new(file_name.to_owned(), lines);
-            Ok(Loaded {
+            let places = KeyPlaces::new(file_name.to_owned(), lines);
+            Ok(LoadedConfig {
                 config,
                 warnings,
                 places,

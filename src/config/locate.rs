@@ -33,7 +33,7 @@ pub(super) struct DuplicateKey {
 
 /// What is known of a file after the walk.
 #[derive(Debug, Default)]
-pub(super) struct Located {
+pub(super) struct LocatedKeys {
     /// Where everything stands.
     pub(super) lines: KeyLines,
     /// Keys that stand twice.
@@ -45,7 +45,7 @@ pub(super) struct Located {
 /// # Errors
 /// On the first fault of syntax, and for what no configuration needs: several documents, tags, keys
 /// that are not plain text, and nesting, keys or aliases beyond all measure.
-pub(super) fn locate(text: &str) -> Result<Located, SyntaxError> {
+pub(super) fn locate(text: &str) -> Result<LocatedKeys, SyntaxError> {
     let mut walk = YamlWalk::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
@@ -58,7 +58,7 @@ pub(super) fn locate(text: &str) -> Result<Located, SyntaxError> {
 
 #[derive(Default)]
 struct YamlWalk {
-    located: Located,
+    located: LocatedKeys,
     open: Vec<OpenNode>,
     documents: usize,
     values: usize,

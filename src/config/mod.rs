@@ -19,12 +19,13 @@ pub(crate) mod example;
 mod expression;
 mod field;
 mod gha;
+mod key_places;
 mod keypath;
 mod keys;
 mod load;
 mod locate;
 mod naming;
-mod places;
+
 mod provider;
 mod reader;
 mod root;
@@ -42,8 +43,8 @@ mod words;
 pub use address::{InvalidAddress, ListenAddr};
 pub use error::{ConfigError, ConfigErrors};
 pub use expression::{ExpressionCheck, ExpressionKind};
-pub use load::{Loaded, load, parse};
-pub use places::Places;
+pub use key_places::KeyPlaces;
+pub use load::{LoadedConfig, load, parse};
 pub use sections::{
     Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };

@@ -8,7 +8,7 @@ use serde_yaml::Value;
 use super::expression::{self, ExpressionCheck};
 use super::field::Field;
 use super::keys::PROVIDER;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::section::Section;
 use super::suggest::nearest;
 use super::weburl::{self, UrlRules};
@@ -18,7 +18,7 @@ const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
 
 /// Reads all providers. `None` when one of them has an error; all errors are reported.
 pub(super) fn providers(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     root: &Section<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Vec<ProviderConfig>> {
@@ -52,7 +52,7 @@ pub(super) fn providers(
 
 /// Two entries with one issuer would leave open whose expressions count.
 fn refuse_duplicate<'a>(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     entry: &Field<'a>,
     urls: &mut HashMap<&'a str, Option<usize>>,
 ) {
@@ -73,7 +73,7 @@ fn refuse_duplicate<'a>(
 }
 
 fn provider(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     entry: &Field<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<ProviderConfig> {
@@ -121,7 +121,7 @@ fn scopes(field: &Field<'_>) -> Result<TokenScopes, String> {
 
 /// Reads a list of which every faulty entry is reported.
 fn list<'a, T>(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     field: &Field<'a>,
     example: &str,
     read: impl Fn(&Field<'a>) -> Result<T, String>,
@@ -133,7 +133,7 @@ fn list<'a, T>(
         .collect()
 }
 
-fn audiences(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<String> {
+fn audiences(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Vec<String> {
     const WARNING: &str = "without `audiences` a token that was made for any other service is accepted; \
         add `audiences: [https://cache.example.com]` and request tokens with that audience";
     let Some(field) = section.field("audiences") else {
@@ -152,7 +152,7 @@ fn audiences(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<String> {
     })
 }
 
-fn algorithms(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Vec<Algorithm>> {
+fn algorithms(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Option<Vec<Algorithm>> {
     let field = section.field("algorithms")?;
     if field.value().as_sequence().is_some_and(Vec::is_empty) {
         reader.error(

@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::keypath::{KeyLines, KeyPath};
 
 /// Collects what is wrong with one file.
-pub(super) struct Reader<'a> {
+pub(super) struct ConfigReader<'a> {
     file: &'a str,
     lines: &'a KeyLines,
     /// What keeps the file from being used.
@@ -13,7 +13,7 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<ConfigError>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ConfigReader<'a> {
     /// A reader without any findings yet.
     pub(super) fn new(file: &'a str, lines: &'a KeyLines) -> Self {
         Self {

@@ -7,14 +7,14 @@ use super::expression::ExpressionCheck;
 use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::{LIMITS, ROOT};
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{Config, LimitsConfig, ListenAddr, address, defaults, gha, provider, tiers};
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
 pub(super) fn config(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     value: &Value,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Config> {
@@ -40,7 +40,7 @@ pub(super) fn config(
     })
 }
 
-fn base_url(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) -> Option<Url> {
+fn base_url(reader: &mut ConfigReader<'_>, root: &Section<'_>, insecure_http: bool) -> Option<Url> {
     let field = root.field("base_url")?;
     let rules = UrlRules {
         insecure_http,
@@ -57,7 +57,7 @@ fn base_url(reader: &mut Reader<'_>, root: &Section<'_>, insecure_http: bool) ->
     Some(url)
 }
 
-fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {
+fn listeners(reader: &mut ConfigReader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {
     let listen = match root.field("listen") {
         Some(field) => listen(reader, &field),
         None => defaults::listen(),
@@ -76,7 +76,7 @@ fn listeners(reader: &mut Reader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, O
 }
 
 /// One address or a list of them.
-fn listen(reader: &mut Reader<'_>, field: &Field<'_>) -> Vec<ListenAddr> {
+fn listen(reader: &mut ConfigReader<'_>, field: &Field<'_>) -> Vec<ListenAddr> {
     if !field.value().is_sequence() {
         return field.read(reader, one_address).into_iter().collect();
     }
@@ -123,7 +123,7 @@ fn ops_listen(field: &Field<'_>) -> Result<Option<ListenAddr>, String> {
     }
 }
 
-fn limits(reader: &mut Reader<'_>, root: &Section<'_>) -> LimitsConfig {
+fn limits(reader: &mut ConfigReader<'_>, root: &Section<'_>) -> LimitsConfig {
     let mut limits = LimitsConfig::default();
     let section = root
         .field("limits")

@@ -4,7 +4,7 @@ use super::credentials;
 use super::field::Field;
 use super::keys::S3;
 use super::naming;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{DiskConfig, S3Config, S3Write, ServerSideEncryption, defaults};
@@ -19,7 +19,11 @@ pub(super) struct Siblings<'d> {
 }
 
 /// Reads the section. `None` when something required is missing or wrong; every fault is reported.
-pub(super) fn s3(reader: &mut Reader<'_>, field: &Field<'_>, siblings: Siblings<'_>) -> Option<S3Config> {
+pub(super) fn s3(
+    reader: &mut ConfigReader<'_>,
+    field: &Field<'_>,
+    siblings: Siblings<'_>,
+) -> Option<S3Config> {
     let section = Section::open(reader, field.path().clone(), field.value(), S3)?;
     let section = &section;
     let bucket = section.required(reader, "bucket", "bucket: my-bucket", |field| {
@@ -43,7 +47,7 @@ fn set<T>(target: &mut T, read: Option<T>) {
 }
 
 /// Which server is asked, and how.
-fn server(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
+fn server(reader: &mut ConfigReader<'_>, section: &Section<'_>, config: &mut S3Config) {
     let insecure_http = section.optional(reader, "allow_insecure_http", Field::flag);
     let rules = UrlRules {
         insecure_http: insecure_http.unwrap_or(false),
@@ -75,7 +79,7 @@ fn is_aws(section: &Section<'_>) -> bool {
 }
 
 /// What objects are called, and how they are stored.
-fn objects(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
+fn objects(reader: &mut ConfigReader<'_>, section: &Section<'_>, config: &mut S3Config) {
     let prefix = section.optional(reader, "prefix", |field| match field.value().as_str() {
         Some("") => Ok(String::new()),
         _ => naming::prefix(field.text()?),
@@ -99,7 +103,7 @@ fn objects(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config
     }
 }
 
-fn storage_class(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<String> {
+fn storage_class(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Option<String> {
     let field = section.field("storage_class")?;
     let aws = is_aws(section);
     let (class, warning) = field.read(reader, |field| naming::storage_class(field.text()?, aws))?;
@@ -119,7 +123,7 @@ fn key_id(field: &Field<'_>) -> Result<String, String> {
 }
 
 /// How many requests there are, of which size, and how long they may take.
-fn requests(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config) {
+fn requests(reader: &mut ConfigReader<'_>, section: &Section<'_>, config: &mut S3Config) {
     let denied_is_missing = section.optional(reader, "denied_is_missing", Field::flag);
     set(&mut config.denied_is_missing, denied_is_missing);
     for (name, range, target) in [
@@ -173,7 +177,12 @@ fn part_size(field: &Field<'_>) -> Result<u64, String> {
 }
 
 /// When a write is answered, and where reads may be sent.
-fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
+fn writes(
+    reader: &mut ConfigReader<'_>,
+    section: &Section<'_>,
+    config: &mut S3Config,
+    siblings: Siblings<'_>,
+) {
     let write = section.field("write");
     let known = write.as_ref().map_or(Some(S3Write::Through), |field| {
         field.read(reader, |field| {
@@ -204,7 +213,7 @@ fn writes(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config,
 }
 
 fn check_queue(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     field: &Field<'_>,
     limit: Option<u64>,
     write: Option<S3Write>,
@@ -230,7 +239,12 @@ fn check_queue(
 }
 
 /// Where bodies wait without a disk.
-fn staging(reader: &mut Reader<'_>, section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
+fn staging(
+    reader: &mut ConfigReader<'_>,
+    section: &Section<'_>,
+    config: &mut S3Config,
+    siblings: Siblings<'_>,
+) {
     config.staging_dir = section.optional(reader, "staging_dir", Field::file_path);
     let limit = section.optional(reader, "staging_limit", |field| {
         field.size(defaults::MIN_DISK_LIMIT)

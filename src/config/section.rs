@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use super::field::{Field, key_name};
 use super::keypath::KeyPath;
 use super::keys::Key;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::suggest::{home, listed, nearest, offered, quoted};
 
 /// One section of the file: a mapping whose keys are all known.
@@ -23,7 +23,7 @@ impl<'a> Section<'a> {
     /// Opens a section and reports every key that is not in `keys`. A section without any content
     /// (all of it commented out) counts as one without keys.
     pub(super) fn open(
-        reader: &mut Reader<'_>,
+        reader: &mut ConfigReader<'_>,
         path: KeyPath,
         value: &'a Value,
         keys: &'static [Key],
@@ -52,7 +52,7 @@ impl<'a> Section<'a> {
         Some(section)
     }
 
-    fn know(&mut self, reader: &mut Reader<'_>, key: &Value) {
+    fn know(&mut self, reader: &mut ConfigReader<'_>, key: &Value) {
         let name = key_name(key);
         if self.keys.iter().any(|key| key.name == name) {
             return;
@@ -92,7 +92,7 @@ impl<'a> Section<'a> {
     /// Reads a key that may be absent. `None` also when its fault has been reported.
     pub(super) fn optional<T>(
         &self,
-        reader: &mut Reader<'_>,
+        reader: &mut ConfigReader<'_>,
         name: &str,
         read: impl FnOnce(&Field<'a>) -> Result<T, String>,
     ) -> Option<T> {
@@ -102,7 +102,7 @@ impl<'a> Section<'a> {
     /// Reads a key that must be there; `example` completes the advice to add it.
     pub(super) fn required<T>(
         &self,
-        reader: &mut Reader<'_>,
+        reader: &mut ConfigReader<'_>,
         name: &str,
         example: &str,
         read: impl FnOnce(&Field<'a>) -> Result<T, String>,
@@ -117,7 +117,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports that a key is missing, unless a key that was probably meant for it has been reported.
-    pub(super) fn missing(&self, reader: &mut Reader<'_>, name: &str, example: &str) {
+    pub(super) fn missing(&self, reader: &mut ConfigReader<'_>, name: &str, example: &str) {
         if !self.guessed.contains(&name) {
             reader.error(
                 &self.path.key(name),
@@ -148,7 +148,7 @@ mod tests {
     fn errors(text: &str) -> Vec<String> {
         let value: Value = serde_yaml::from_str(text).unwrap();
         let lines = KeyLines::default();
-        let mut reader = Reader::new("c.yaml", &lines);
+        let mut reader = ConfigReader::new("c.yaml", &lines);
         let section = Section::open(&mut reader, KeyPath::default(), &value, KEYS);
         if let Some(section) = section {
             section.optional(&mut reader, "token", Field::flag);

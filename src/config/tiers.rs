@@ -3,13 +3,16 @@
 use super::field::Field;
 use super::keypath::KeyPath;
 use super::keys::DISK;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::s3::{self, Siblings};
 use super::section::Section;
 use super::{DiskConfig, Durability, S3Config, defaults};
 
 /// Reads both tiers and reports when there is none.
-pub(super) fn tiers(reader: &mut Reader<'_>, root: &Section<'_>) -> (Option<DiskConfig>, Option<S3Config>) {
+pub(super) fn tiers(
+    reader: &mut ConfigReader<'_>,
+    root: &Section<'_>,
+) -> (Option<DiskConfig>, Option<S3Config>) {
     let (disk_field, s3_field) = (root.field("disk"), root.field("s3"));
     if disk_field.is_none() && s3_field.is_none() {
         root.missing(
@@ -29,7 +32,7 @@ pub(super) fn tiers(reader: &mut Reader<'_>, root: &Section<'_>) -> (Option<Disk
     (disk, s3)
 }
 
-fn disk(reader: &mut Reader<'_>, field: &Field<'_>, s3: bool) -> Option<DiskConfig> {
+fn disk(reader: &mut ConfigReader<'_>, field: &Field<'_>, s3: bool) -> Option<DiskConfig> {
     let section = Section::open(reader, field.path().clone(), field.value(), DISK)?;
     let dir = section.required(reader, "dir", "dir: /var/cache/chacha", Field::file_path);
     let limit = section.required(reader, "limit", "limit: 50GB", |field| {
@@ -63,7 +66,7 @@ fn durability(field: &Field<'_>) -> Result<Durability, String> {
 
 /// Warns when a single entry may be larger than everything together.
 pub(super) fn warn_of_entry_size(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     disk: Option<&DiskConfig>,
     s3: Option<&S3Config>,
     max_entry_size: Option<u64>,

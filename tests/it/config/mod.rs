@@ -7,7 +7,7 @@ mod robust;
 mod s3;
 mod values;
 
-use chacha::config::{ExpressionCheck, ExpressionKind, Loaded, parse};
+use chacha::config::{ExpressionCheck, ExpressionKind, LoadedConfig, parse};
 
 /// The smallest file that loads; lines of a case are put behind it.
 const DISK: &str = "disk: {dir: /tmp/c, limit: 1GB}\n";
@@ -28,7 +28,7 @@ impl ExpressionCheck for Words {
 }
 
 /// Loads a text that must be accepted.
-fn accepted(text: &str) -> Loaded {
+fn accepted(text: &str) -> LoadedConfig {
     parse("c.yaml", text, &Words).unwrap_or_else(|report| panic!("{report}\n---\n{text}"))
 }
 

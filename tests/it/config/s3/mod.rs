@@ -3,7 +3,7 @@
 mod faults;
 mod values;
 
-use chacha::config::{Loaded, S3Config};
+use chacha::config::{LoadedConfig, S3Config};
 
 use super::{DISK, PROVIDER, accepted, check_refused};
 
@@ -20,7 +20,7 @@ fn with_disk(settings: &str) -> String {
 
 /// What the section means; it has no warnings.
 fn read(text: &str) -> S3Config {
-    let Loaded { config, warnings, .. } = accepted(text);
+    let LoadedConfig { config, warnings, .. } = accepted(text);
     assert_eq!(warnings, [], "{text}");
     config.s3.unwrap()
 }

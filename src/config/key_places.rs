@@ -5,12 +5,12 @@ use super::keypath::{KeyLines, KeyPath};
 
 /// The lines of one file. See the module.
 #[derive(Debug)]
-pub struct Places {
+pub struct KeyPlaces {
     file: String,
     lines: KeyLines,
 }
 
-impl Places {
+impl KeyPlaces {
     pub(super) fn new(file: String, lines: KeyLines) -> Self {
         Self { file, lines }
     }
@@ -43,7 +43,7 @@ mod tests {
     fn a_message_gets_the_line_of_its_key_only() {
         let mut lines = KeyLines::default();
         lines.note(&KeyPath::raw("disk.dir"), 7);
-        let places = Places::new("c.yaml".into(), lines);
+        let places = KeyPlaces::new("c.yaml".into(), lines);
         assert_eq!(places.located("disk.dir: x: y"), "c.yaml:7: disk.dir: x: y");
         for other in ["disk: x", "ops_listen: 127.0.0.1:1 is in use", "no key", ""] {
             assert_eq!(places.located(other), other);
