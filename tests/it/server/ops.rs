@@ -1,5 +1,8 @@
 //! Health, readiness and metrics.
 
+use chacha::protocol;
+use chacha::telemetry::access::{MethodLabel, Outcome};
+use chacha::telemetry::metrics::Metrics;
 use http::StatusCode;
 
 use crate::protocol::bytes;
@@ -67,6 +70,16 @@ async fn requests_are_counted_by_protocol_method_and_outcome() {
             }
         })
         .await;
+    }
+}
+
+#[test]
+fn every_front_end_has_its_label() {
+    let metrics = Metrics::new(protocol::names());
+    for name in protocol::names() {
+        metrics.request(name, MethodLabel::Get, Outcome::Hit, 0.1, 1, 1);
+        let line = format!("chacha_requests_total{{protocol=\"{name}\",method=\"GET\",outcome=\"hit\"}} 1\n");
+        assert!(metrics.render().contains(&line), "{name}");
     }
 }
 
