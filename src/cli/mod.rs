@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            fail(&told_once(&error));
+            fail(&error_text(&error));
             ExitCode::FAILURE
         }
     }
@@ -102,7 +102,7 @@ fn load(file: &std::path::Path) -> Result<LoadedConfig, ExitCode> {
 }
 
 /// An error with its causes, without those that its text holds already.
-fn told_once(error: &anyhow::Error) -> String {
+fn error_text(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {

@@ -49,7 +49,7 @@ impl RunArgs {
     /// Why the server cannot use a configuration that can be read, with the place in the file.
     fn located(&self, places: &KeyPlaces, error: StartError) -> anyhow::Error {
         let from_command_line = self.listen.is_some() && is_about_listen(&error);
-        let told = super::told_once(&error.into());
+        let told = super::error_text(&error.into());
         match from_command_line {
             true => anyhow::Error::msg(told),
             false => anyhow::Error::msg(places.located(&told)),
@@ -82,7 +82,7 @@ async fn reload(args: &RunArgs, server: &mut Server) {
             return;
         }
         Err(error) => {
-            let error = super::told_once(&error);
+            let error = super::error_text(&error);
             tracing::error!(error, "SIGHUP: the configuration was not reloaded");
             return;
         }

@@ -24,7 +24,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("oidc_providers.allow_insecure_http", "true"),
     ("oidc_providers.allow_trailing_slash", "true"),
     ("disk.dir", "other"),
-    ("disk.limit", "7GB"),
+    ("disk.limit", "70GB"),
     ("disk.durability", "fsync"),
     ("disk.memory", "7MB"),
     ("disk.open_files", "7"),
