@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use futures_util::TryStreamExt;
+use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
@@ -114,19 +115,7 @@ impl ActiveRequest {
             id_header,
         } = reply;
         let (mut parts, body) = response.into_parts();
-        let refused = !parts.status.is_success();
-        let left = match self.unread {
-            UnreadBody::Always => true,
-            UnreadBody::WhenRefused => refused,
-            // The body did not come.
-            UnreadBody::Never => parts.status == StatusCode::REQUEST_TIMEOUT,
-        };
-        self.outbox.linger(self.sends_body && (refused || left));
-        if self.http1 && (left || self.context.connections.is_draining()) {
-            parts
-                .headers
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        self.end_connection(&mut parts);
         if parts.status.is_client_error() || parts.status.is_server_error() {
             add_id(&mut parts.headers, &REQUEST_ID, &self.exchange);
         }
@@ -147,6 +136,22 @@ impl ActiveRequest {
         self.exchange
             .answered(parts.status.as_u16(), length.filter(|_| !self.head), record);
         Response::from_parts(parts, self.wire(body, file))
+    }
+
+    /// Says that the connection ends if it will, and lets the client read that first.
+    fn end_connection(&self, parts: &mut Parts) {
+        let refused = !parts.status.is_success();
+        let left = match self.unread {
+            UnreadBody::Always => true,
+            UnreadBody::WhenRefused => refused,
+            // The body did not come.
+            UnreadBody::Never => parts.status == StatusCode::REQUEST_TIMEOUT,
+        };
+        self.outbox.linger(self.sends_body && (refused || left));
+        if self.http1 && (left || self.context.connections.is_draining()) {
+            let close = HeaderValue::from_static("close");
+            parts.headers.insert(header::CONNECTION, close);
+        }
     }
 
     /// Whether hyper would leave out the length of an answer to a read.
