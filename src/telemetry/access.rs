@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::line::{Field, name};
+use super::line::{LineValue, name};
 use super::metrics::Metrics;
 
 pub use super::labels::{MethodLabel, Outcome};
@@ -177,25 +177,25 @@ impl Exchange {
         let id = self.id.text();
         let error = record.error.as_deref().unwrap_or_default();
         let fields = [
-            (name!("id"), Field::Ascii(&id)),
-            (name!("method"), Field::Name(self.method.as_str())),
-            (name!("protocol"), Field::Name(record.protocol)),
-            (name!("route"), Field::Name(record.route)),
-            (name!("status"), Field::Number(self.status.into())),
-            (name!("outcome"), Field::Name(outcome.as_str())),
-            (name!("tier"), Field::Name(record.tier)),
+            (name!("id"), LineValue::Ascii(&id)),
+            (name!("method"), LineValue::Name(self.method.as_str())),
+            (name!("protocol"), LineValue::Name(record.protocol)),
+            (name!("route"), LineValue::Name(record.route)),
+            (name!("status"), LineValue::Number(self.status.into())),
+            (name!("outcome"), LineValue::Name(outcome.as_str())),
+            (name!("tier"), LineValue::Name(record.tier)),
             (
                 name!("issuer"),
-                Field::Name(record.issuer.as_deref().unwrap_or_default()),
+                LineValue::Name(record.issuer.as_deref().unwrap_or_default()),
             ),
             (
                 name!("namespace"),
-                Field::Name(record.namespace.as_deref().unwrap_or_default()),
+                LineValue::Name(record.namespace.as_deref().unwrap_or_default()),
             ),
-            (name!("received"), Field::Number(record.received)),
-            (name!("sent"), Field::Number(self.sent)),
-            (name!("micros"), Field::Number((seconds * 1e6) as u64)),
-            (name!("error"), Field::Text(error)),
+            (name!("received"), LineValue::Number(record.received)),
+            (name!("sent"), LineValue::Number(self.sent)),
+            (name!("micros"), LineValue::Number((seconds * 1e6) as u64)),
+            (name!("error"), LineValue::Text(error)),
         ];
         let shown = if error.is_empty() {
             &fields[..fields.len() - 1]

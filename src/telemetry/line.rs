@@ -12,15 +12,15 @@ use super::writer::{self, LogGuard, LogQueue};
 
 /// The name of a value, with what stands around it: one piece to copy instead of three.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Name {
+pub(super) struct LineName {
     pub(super) text: &'static str,
     pub(super) json: &'static str,
 }
 
-/// Makes a [`Name`].
+/// Makes a [`LineName`].
 macro_rules! name {
     ($name:literal) => {
-        $crate::telemetry::line::Name {
+        $crate::telemetry::line::LineName {
             text: concat!(" ", $name, "="),
             json: concat!(",\"", $name, "\":"),
         }
@@ -30,7 +30,7 @@ pub(super) use name;
 
 /// One value of a line.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Field<'a> {
+pub(super) enum LineValue<'a> {
     /// A name of ours: nothing in it has to be escaped.
     Name(&'a str),
     /// The same, in ASCII.
@@ -46,10 +46,10 @@ pub(super) enum Field<'a> {
 pub struct AccessLog(Option<(LogQueue, Format)>);
 
 /// A second and its text, up to the point before the fraction.
-type Second = (u64, String);
+type SecondText = (u64, String);
 
 thread_local! {
-    static CURRENT_SECOND: RefCell<Second> = const { RefCell::new((u64::MAX, String::new())) };
+    static CURRENT_SECOND: RefCell<SecondText> = const { RefCell::new((u64::MAX, String::new())) };
     static LINE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -80,7 +80,7 @@ impl AccessLog {
     }
 
     /// Writes one line.
-    pub(super) fn write(&self, fields: &[(Name, Field<'_>)]) {
+    pub(super) fn write(&self, fields: &[(LineName, LineValue<'_>)]) {
         let Some((queue, format)) = &self.0 else { return };
         LINE_BUFFER.with_borrow_mut(|line| {
             line.clear();
@@ -95,40 +95,40 @@ impl AccessLog {
 
 // Writing to memory cannot fail, hence the results that are dropped below.
 
-fn text(line: &mut Vec<u8>, now: SystemTime, fields: &[(Name, Field<'_>)]) {
+fn text(line: &mut Vec<u8>, now: SystemTime, fields: &[(LineName, LineValue<'_>)]) {
     timestamp(line, now);
     line.extend_from_slice(b"  INFO chacha::access:");
     for (name, value) in fields {
         line.extend_from_slice(name.text.as_bytes());
         match value {
-            Field::Name(value) => line.extend_from_slice(value.as_bytes()),
-            Field::Ascii(value) => line.extend_from_slice(value),
-            Field::Text(value) => _ = write!(line, "{value:?}"),
-            Field::Number(value) => number(line, *value),
+            LineValue::Name(value) => line.extend_from_slice(value.as_bytes()),
+            LineValue::Ascii(value) => line.extend_from_slice(value),
+            LineValue::Text(value) => _ = write!(line, "{value:?}"),
+            LineValue::Number(value) => number(line, *value),
         }
     }
     line.push(b'\n');
 }
 
-fn json(line: &mut Vec<u8>, now: SystemTime, fields: &[(Name, Field<'_>)]) {
+fn json(line: &mut Vec<u8>, now: SystemTime, fields: &[(LineName, LineValue<'_>)]) {
     line.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(line, now);
     line.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"chacha::access\"");
     for (name, value) in fields {
         line.extend_from_slice(name.json.as_bytes());
         match value {
-            Field::Name(value) => {
+            LineValue::Name(value) => {
                 line.push(b'"');
                 line.extend_from_slice(value.as_bytes());
                 line.push(b'"');
             }
-            Field::Ascii(value) => {
+            LineValue::Ascii(value) => {
                 line.push(b'"');
                 line.extend_from_slice(value);
                 line.push(b'"');
             }
-            Field::Text(value) => _ = write!(line, "{}", serde_json::Value::from(*value)),
-            Field::Number(value) => number(line, *value),
+            LineValue::Text(value) => _ = write!(line, "{}", serde_json::Value::from(*value)),
+            LineValue::Number(value) => number(line, *value),
         }
     }
     line.extend_from_slice(b"}\n");
@@ -176,11 +176,11 @@ fn digits(mut value: u64, take: impl FnOnce(&[u8])) {
 mod tests {
     use super::*;
 
-    const FIELDS: [(Name, Field<'_>); 4] = [
-        (name!("method"), Field::Name("GET")),
-        (name!("sent"), Field::Number(1024)),
-        (name!("zero"), Field::Number(0)),
-        (name!("error"), Field::Text("a \"b\"\n\u{1b}[31m")),
+    const FIELDS: [(LineName, LineValue<'_>); 4] = [
+        (name!("method"), LineValue::Name("GET")),
+        (name!("sent"), LineValue::Number(1024)),
+        (name!("zero"), LineValue::Number(0)),
+        (name!("error"), LineValue::Text("a \"b\"\n\u{1b}[31m")),
     ];
 
     #[test]
