@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
-use crate::config::{Config, LimitsConfig};
+use crate::config::{Config, DiskConfig, LimitsConfig};
 use crate::tasks::Tasks;
 
 /// How long a reload waits for the keys of issuers.
@@ -82,8 +82,8 @@ fn reloaded(old: &Config, new: Config) -> Config {
     }
 }
 
-/// The keys in which the configuration that is in use differs from the file. Sections are compared as wholes:
-/// a difference in a key that has no name here is said by the name of its section.
+/// The keys in which the configuration that is in use differs from the file. Sections without a list of keys are
+/// compared as wholes, the others field by field: every field is taken apart here, so a new one cannot be forgotten.
 fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
     let Config {
         listen,
@@ -95,48 +95,62 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
         limits,
         gha,
     } = file;
-    let mut keys = Vec::new();
-    let mut section = |name, differs: bool, known: Vec<&'static str>| match (differs, known.is_empty()) {
-        (false, _) => {}
-        (true, true) => keys.push(name),
-        (true, false) => keys.extend(known),
-    };
-    section("listen", used.listen != *listen, Vec::new());
-    section("ops_listen", used.ops_listen != *ops_listen, Vec::new());
-    section("base_url", used.base_url != *base_url, Vec::new());
-    section("oidc_providers", used.providers != *providers, Vec::new());
-    section("disk", used.disk != *disk, disk_keys(used, file));
-    section("s3", used.s3 != *s3, Vec::new());
-    section("limits", used.limits != *limits, limits_keys(used, file));
-    section("gha", used.gha != *gha, Vec::new());
+    let mut keys = differing([
+        ("listen", used.listen != *listen),
+        ("ops_listen", used.ops_listen != *ops_listen),
+        ("base_url", used.base_url != *base_url),
+        ("oidc_providers", used.providers != *providers),
+    ]);
+    keys.extend(match (&used.disk, disk) {
+        (Some(used), Some(file)) => disk_keys(used, file),
+        (used, file) => differing([("disk", used != file)]),
+    });
+    keys.extend(differing([("s3", used.s3 != *s3)]));
+    keys.extend(limits_keys(&used.limits, limits));
+    keys.extend(differing([("gha", used.gha != *gha)]));
     keys
 }
 
-fn disk_keys(used: &Config, file: &Config) -> Vec<&'static str> {
-    let Some((used, file)) = used.disk.as_ref().zip(file.disk.as_ref()) else {
-        return Vec::new();
-    };
+fn disk_keys(used: &DiskConfig, file: &DiskConfig) -> Vec<&'static str> {
+    let DiskConfig {
+        dir,
+        limit,
+        durability,
+        memory,
+        open_files,
+        revalidate_after,
+    } = file;
     differing([
-        ("disk.dir", used.dir != file.dir),
-        ("disk.limit", used.limit != file.limit),
-        ("disk.durability", used.durability != file.durability),
-        ("disk.memory", used.memory != file.memory),
-        ("disk.open_files", used.open_files != file.open_files),
+        ("disk.dir", used.dir != *dir),
+        ("disk.limit", used.limit != *limit),
+        ("disk.durability", used.durability != *durability),
+        ("disk.memory", used.memory != *memory),
+        ("disk.open_files", used.open_files != *open_files),
         (
             "disk.revalidate_after",
-            used.revalidate_after != file.revalidate_after,
+            used.revalidate_after != *revalidate_after,
         ),
     ])
 }
 
-fn limits_keys(used: &Config, file: &Config) -> Vec<&'static str> {
-    let (used, file) = (&used.limits, &file.limits);
+/// A limit that is reloaded never differs here.
+fn limits_keys(used: &LimitsConfig, file: &LimitsConfig) -> Vec<&'static str> {
+    let LimitsConfig {
+        max_entry_size,
+        max_connections,
+        body_idle_timeout,
+        keep_alive,
+        drain_timeout,
+    } = file;
     differing([
+        ("limits.max_entry_size", used.max_entry_size != *max_entry_size),
+        ("limits.max_connections", used.max_connections != *max_connections),
         (
-            "limits.max_connections",
-            used.max_connections != file.max_connections,
+            "limits.body_idle_timeout",
+            used.body_idle_timeout != *body_idle_timeout,
         ),
-        ("limits.keep_alive", used.keep_alive != file.keep_alive),
+        ("limits.keep_alive", used.keep_alive != *keep_alive),
+        ("limits.drain_timeout", used.drain_timeout != *drain_timeout),
     ])
 }
 
