@@ -22,7 +22,7 @@ fn loopback(port: u16) -> ListenAddr {
 }
 
 /// `oidc_providers[].algorithms`: what the known issuers sign with.
-pub const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
+pub const ALGORITHMS: &[Algorithm] = &[Algorithm::RS256, Algorithm::ES256];
 
 /// `oidc_providers[].leeway`.
 pub const LEEWAY: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use super::defaults::MAX_PREFIX_BYTES;
 use super::suggest::nearest;
 
 /// The classes of S3.
-const STORAGE_CLASSES: [&str; 10] = [
+const STORAGE_CLASSES: &[&str] = &[
     "STANDARD",
     "STANDARD_IA",
     "ONEZONE_IA",
@@ -24,7 +24,7 @@ const STORAGE_CLASSES: [&str; 10] = [
 ];
 
 /// The classes of S3 whose objects have to be brought back, for hours, before they can be read.
-const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+const ARCHIVE_CLASSES: &[&str] = &["GLACIER", "DEEP_ARCHIVE"];
 
 /// Checks the name of a bucket.
 ///
@@ -135,7 +135,7 @@ pub(super) fn storage_class(text: &str, aws: bool) -> Result<(&str, Option<Strin
     if !text.chars().all(legal) {
         return Err("is not a storage class; write one such as STANDARD_IA".to_owned());
     }
-    if ARCHIVES.contains(&text) {
+    if ARCHIVE_CLASSES.contains(&text) {
         let advice = "has to be brought back before it can be read, which a cache cannot wait for; write GLACIER_IR or STANDARD_IA";
         return if aws {
             Err(format!("is an archive: what is in it {advice}"))
@@ -146,7 +146,7 @@ pub(super) fn storage_class(text: &str, aws: bool) -> Result<(&str, Option<Strin
     if STORAGE_CLASSES.contains(&text) {
         return Ok((text, None));
     }
-    let advice = match nearest(text, STORAGE_CLASSES.into_iter()) {
+    let advice = match nearest(text, STORAGE_CLASSES.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
         None => "writes fail if the store does not know it".to_owned(),
     };

@@ -76,7 +76,7 @@ pub(super) fn neighbour(text: &str, rules: UrlRules) -> Result<Url, String> {
 }
 
 /// Where GitHub's results services are: of github.com, and of its enterprises with a domain of their own.
-const GITHUB_DOMAINS: [&str; 2] = [".actions.githubusercontent.com", ".ghe.com"];
+const GITHUB_DOMAINS: &[&str] = &[".actions.githubusercontent.com", ".ghe.com"];
 
 /// Checks the URL of the service that requests are passed on to, with the token in them.
 ///

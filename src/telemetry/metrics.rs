@@ -16,7 +16,7 @@ use super::labels::{MethodLabel, Outcome};
 /// The label of requests that ended before a front-end took them.
 const NO_PROTOCOL: &str = "none";
 /// Seconds; a cache answers between some 10 us and minutes.
-const DURATION_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
+const DURATION_BUCKETS: &[f64] = &[0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
 
 type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
 
@@ -74,8 +74,9 @@ impl Metrics {
         let protocols = protocols(frontends);
         let mut registry = Registry::default();
         let requests = Family::default();
-        let durations =
-            Family::new_with_constructor((|| Histogram::new(DURATION_BUCKETS)) as fn() -> Histogram);
+        let durations = Family::new_with_constructor(
+            (|| Histogram::new(DURATION_BUCKETS.iter().copied())) as fn() -> Histogram,
+        );
         registry.register(
             "chacha_requests",
             "Requests by front-end, method and outcome",

@@ -35,7 +35,7 @@ pub(super) struct DevArgs {
 }
 
 /// The two tenants: enough to see that one hits what it stored, and that the other one misses.
-const TENANTS: [Tenant; 2] = [
+const TENANTS: &[Tenant] = &[
     Tenant {
         name: "acme",
         repository: "acme/app",
@@ -93,7 +93,7 @@ fn keep(dir: &Workspace, text: &str, issuer: &Issuer) -> anyhow::Result<Vec<(&'s
     write_private(&dir.path().join("config.yaml"), text)?;
     let mut tokens = Vec::new();
     for tenant in TENANTS {
-        let token = issuer.token(&tenant)?;
+        let token = issuer.token(tenant)?;
         write_private(&dir.path().join(format!("{}.jwt", tenant.name)), &token)?;
         tokens.push((tenant.name, token));
     }
