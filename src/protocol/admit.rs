@@ -9,8 +9,8 @@ use http::request::Parts;
 use super::app::App;
 use super::http_error::HttpError;
 use super::key;
-use crate::auth::{Identity, TokenDigest};
-use crate::cache::actions::Party;
+use crate::auth::Identity;
+use crate::cache::actions::UploadAuth;
 use crate::telemetry::access::{Early, RequestRecord};
 
 /// A request whose caller is known.
@@ -23,25 +23,6 @@ pub struct Admitted<C = Arc<Identity>> {
     pub body: Body,
     /// What is known for the record.
     pub record: RequestRecord,
-}
-
-/// Who goes on with an upload that an earlier request has begun.
-#[derive(Debug)]
-pub enum Bearer {
-    /// A caller whose token is good.
-    Caller(Arc<Identity>),
-    /// The bearer of a token that has expired meanwhile.
-    Late(TokenDigest),
-}
-
-impl Bearer {
-    /// As the cache sees it.
-    pub fn party(&self) -> Party<'_> {
-        match self {
-            Self::Caller(caller) => Party::Caller(caller),
-            Self::Late(token) => Party::Late(token),
-        }
-    }
 }
 
 /// Authenticates before anything else is looked at, so that nobody without a token can probe.
@@ -74,21 +55,21 @@ pub async fn admit_late(
     request: Request,
     protocol: &'static str,
     route: &'static str,
-) -> Result<Admitted<Bearer>, (HttpError, RequestRecord)> {
+) -> Result<Admitted<UploadAuth>, (HttpError, RequestRecord)> {
     let caller = app.caller(request.headers()).await;
     let (parts, body) = request.into_parts();
     let mut record = begin(protocol, route);
-    let bearer = match caller {
+    let auth = match caller {
         Ok(caller) => {
             name(&mut record, &caller);
-            Ok(Bearer::Caller(caller))
+            Ok(UploadAuth::Caller(caller))
         }
         Err(error) => match app.late_caller(&parts.headers, &error) {
-            Some(token) => Ok(Bearer::Late(token)),
+            Some(token) => Ok(UploadAuth::Expired(token)),
             None => Err(error.into()),
         },
     };
-    let_in(app, bearer, parts, body, record)
+    let_in(app, auth, parts, body, record)
 }
 
 /// The last step of both: `caller` is who is asking, if that is known.

@@ -20,7 +20,7 @@ use super::metered::metered;
 use super::relay::{Hosted, Relay, RelayError, was_passed};
 use super::reply::Reply;
 use crate::auth::Identity;
-use crate::cache::actions::{CacheKey, Party, UploadId, Version};
+use crate::cache::actions::{CacheKey, UploadAuth, UploadId, Version};
 use crate::cache::peers::Home;
 use crate::error::chain;
 use crate::telemetry::access::{Outcome, RequestRecord};
@@ -71,12 +71,12 @@ pub(crate) fn home_of(
     }
 }
 
-/// Asks the other servers for the upload of key and version that `party` ends, one after the other, as long as
+/// Asks the other servers for the upload of key and version that `auth` ends, one after the other, as long as
 /// they do not know it. `None` if it is here, or nobody has it.
 pub(crate) async fn find(
     app: &App,
     (parts, body): (&Parts, &Bytes),
-    party: Party<'_>,
+    auth: &UploadAuth,
     key: &CacheKey,
     version: &Version,
     record: &RequestRecord,
@@ -86,7 +86,7 @@ pub(crate) async fn find(
     }
     let mut asked = Vec::new();
     for is_last in [false, true] {
-        let mut others = app.actions().keepers(party, key, version)?;
+        let mut others = app.actions().keepers(auth, key, version)?;
         others.retain(|url| !asked.contains(url));
         for url in &others {
             let reply = call(app, url, parts, body, record).await;

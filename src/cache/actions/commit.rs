@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::index::{Record, Room};
 use super::note::Note;
 use super::uploads::{Done, Upload};
-use super::{Actions, CacheKey, EntryId, Error, Party, Result, UploadId, Version};
+use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
 use crate::auth::TokenDigest;
 use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool};
 
@@ -17,8 +17,8 @@ impl Actions {
     /// # Errors
     /// [`Error::UnknownUpload`], [`Error::Size`], [`Error::Hole`], [`Error::Exists`] if another job was
     /// first, [`Error::Store`].
-    pub async fn commit(&self, party: Party<'_>, id: UploadId, size: u64) -> Result<EntryId> {
-        self.may_upload(party, id)?;
+    pub async fn commit(&self, auth: &UploadAuth, id: UploadId, size: u64) -> Result<EntryId> {
+        self.may_upload(auth, id)?;
         match self.0.uploads.get(id) {
             Some(upload) => self.complete(upload, size).await,
             None => {
@@ -28,27 +28,27 @@ impl Actions {
         }
     }
 
-    /// Commits the upload of key and version in the writable namespace of `party` (second generation). The
+    /// Commits the upload of key and version in the writable namespace of `auth` (second generation). The
     /// same call again, with the same size, succeeds.
     ///
     /// # Errors
     /// As [`Actions::commit`], and [`Error::Incomplete`] if no body was put yet.
     pub async fn finalize(
         &self,
-        party: Party<'_>,
+        auth: &UploadAuth,
         key: &CacheKey,
         version: &Version,
         size: u64,
     ) -> Result<EntryId> {
-        match party {
-            Party::Caller(caller) => {
+        match auth {
+            UploadAuth::Caller(caller) => {
                 let note = super::reserve::note(caller, key, version)?;
                 match self.0.uploads.of(&note.name) {
                     Some(upload) => self.complete_body(upload, size).await,
                     None => self.find_committed(&note, size).await,
                 }
             }
-            Party::Late(token) => {
+            UploadAuth::Expired(token) => {
                 let is_it = |note: &Note| is_of(note, token, key, version);
                 match self.0.uploads.find(is_it) {
                     Some(upload) => self.complete_body(upload, size).await,
@@ -61,18 +61,18 @@ impl Actions {
         }
     }
 
-    /// Whether `party` may go on with this upload, running or ended.
+    /// Whether `auth` may go on with this upload, running or ended.
     ///
     /// # Errors
     /// [`Error::UnknownUpload`], also for an upload of another tenant; [`Error::WriteDenied`].
-    pub fn may_upload(&self, party: Party<'_>, id: UploadId) -> Result<()> {
+    pub fn may_upload(&self, auth: &UploadAuth, id: UploadId) -> Result<()> {
         let running = self.0.uploads.get(id).map(|upload| upload.note.clone());
         let note = running.or_else(|| self.0.uploads.done(id).map(|done| done.note));
         let note = note.ok_or(Error::UnknownUpload)?;
-        match party {
-            Party::Caller(caller) if !caller.may_write => Err(Error::WriteDenied),
-            Party::Caller(caller) if note.room == Room::of(caller.scope.writable()) => Ok(()),
-            Party::Late(token) if note.holder == *token.as_bytes() => Ok(()),
+        match auth {
+            UploadAuth::Caller(caller) if !caller.may_write => Err(Error::WriteDenied),
+            UploadAuth::Caller(caller) if note.room == Room::of(caller.scope.writable()) => Ok(()),
+            UploadAuth::Expired(token) if note.holder == *token.as_bytes() => Ok(()),
             _ => Err(Error::UnknownUpload),
         }
     }

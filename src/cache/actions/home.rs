@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::note::Note;
-use super::{Actions, CacheKey, Party, UploadId, Version};
+use super::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::auth::Identity;
 use crate::cache::peers::Home;
 
@@ -37,13 +37,13 @@ impl Actions {
         }
     }
 
-    /// The other servers that may have the upload of key and version that `party` ends, the likeliest first.
-    /// `None` if this server answers: it is here, or `party` may not write and learns that here.
-    pub fn keepers(&self, party: Party<'_>, key: &CacheKey, version: &Version) -> Option<Vec<Arc<Url>>> {
+    /// The other servers that may have the upload of key and version that `auth` ends, the likeliest first.
+    /// `None` if this server answers: it is here, or `auth` may not write and learns that here.
+    pub fn keepers(&self, auth: &UploadAuth, key: &CacheKey, version: &Version) -> Option<Vec<Arc<Url>>> {
         let uploads = &self.0.uploads;
         let mut others = self.others();
-        let here = match party {
-            Party::Caller(caller) => {
+        let here = match auth {
+            UploadAuth::Caller(caller) => {
                 let note = super::reserve::note(caller, key, version).ok()?;
                 if let Home::There(home) = self.0.peers.home_of(note.name.digest()) {
                     others.sort_by_key(|url| *url != home);
@@ -52,7 +52,7 @@ impl Actions {
                 uploads.of(&note.name).is_some()
                     || uploads.find_done(done).is_some_and(|done| done.entry.is_some())
             }
-            Party::Late(token) => {
+            UploadAuth::Expired(token) => {
                 let is_it = |note: &Note| super::commit::is_of(note, token, key, version);
                 uploads.find(is_it).is_some() || uploads.find_done(is_it).is_some()
             }

@@ -48,13 +48,13 @@ use crate::store::locks::KeyLocks;
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
-/// Who goes on with an upload.
-#[derive(Debug, Clone, Copy)]
-pub enum Party<'a> {
+/// Who goes on with an upload that an earlier request has begun.
+#[derive(Debug)]
+pub enum UploadAuth {
     /// A caller whose token is good.
-    Caller(&'a Identity),
+    Caller(Arc<Identity>),
     /// The bearer of a token that has expired: good only for uploads that were begun with the same one.
-    Late(&'a TokenDigest),
+    Expired(TokenDigest),
 }
 
 /// What an operator can choose.

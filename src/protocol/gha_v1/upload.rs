@@ -84,7 +84,7 @@ async fn pass(
 /// chunks come in any order, and again when the client did not get the answer.
 pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> Handled {
     let Admitted {
-        caller: bearer,
+        caller: auth,
         parts,
         body,
         record,
@@ -94,7 +94,7 @@ pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> H
         Err(passed) => return passed,
     };
     let allowed = known(id).and_then(|id| {
-        app.actions().may_upload(bearer.party(), id)?;
+        app.actions().may_upload(&auth, id)?;
         Ok((id, Span::of(&parts.headers)?))
     });
     let (id, span) = match allowed {
@@ -116,7 +116,7 @@ pub(super) async fn take(app: &App, request: Request, id: Option<UploadId>) -> H
 
 pub(super) async fn commit(app: &App, request: Request, id: Option<UploadId>) -> Handled {
     let Admitted {
-        caller: bearer,
+        caller: auth,
         parts,
         body,
         record,
@@ -132,7 +132,7 @@ pub(super) async fn commit(app: &App, request: Request, id: Option<UploadId>) ->
     record.received = body.len() as u64;
     let committing = async {
         let (id, Commit { size }) = (known(id)?, wire::parse(&body)?);
-        app.actions().commit(bearer.party(), id, size).await?;
+        app.actions().commit(&auth, id, size).await?;
         Ok(())
     };
     match committing.await {

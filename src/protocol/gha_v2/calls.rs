@@ -9,7 +9,7 @@ use super::wire::{
 };
 use super::{Asked, CREATE, FINALIZE, FIND, Handled, NAME, asked, form};
 use crate::auth::Identity;
-use crate::cache::actions::{CacheKey, EntryId, Error, Party, Version, Wanted};
+use crate::cache::actions::{CacheKey, EntryId, Error, UploadAuth, Version, Wanted};
 use crate::error::chain;
 use crate::protocol::admit::{Admitted, admit, admit_late};
 use crate::protocol::app::App;
@@ -150,7 +150,7 @@ async fn reserve(
 /// `FinalizeCacheEntryUpload`.
 pub(super) async fn finalize(app: &App, request: Request) -> Handled {
     let Admitted {
-        caller: bearer,
+        caller: auth,
         parts,
         body,
         mut record,
@@ -161,11 +161,11 @@ pub(super) async fn finalize(app: &App, request: Request) -> Handled {
         Ok(asked) => asked,
         Err(fault) => return Err((fault, record)),
     };
-    if let Some(reply) = finalize_elsewhere(app, bearer.party(), &parts, &asked, &record).await {
+    if let Some(reply) = finalize_elsewhere(app, &auth, &parts, &asked, &record).await {
         return Ok(reply);
     }
     let Asked { form, message, .. } = asked;
-    let response = match commit(app, bearer.party(), &message).await {
+    let response = match commit(app, &auth, &message).await {
         Ok(id) => {
             record.outcome = Outcome::Stored;
             FinalizeResponse {
@@ -186,19 +186,19 @@ pub(super) async fn finalize(app: &App, request: Request) -> Handled {
 /// The call names no upload, so every server that may have it is asked until one does.
 async fn finalize_elsewhere(
     app: &App,
-    party: Party<'_>,
+    auth: &UploadAuth,
     parts: &Parts,
     asked: &Asked<FinalizeRequest>,
     record: &RequestRecord,
 ) -> Option<Reply> {
     let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
-    elsewhere::find(app, (parts, &asked.body), party, &key, &version, record).await
+    elsewhere::find(app, (parts, &asked.body), auth, &key, &version, record).await
 }
 
-async fn commit(app: &App, party: Party<'_>, message: &FinalizeRequest) -> Result<EntryId, Trouble> {
+async fn commit(app: &App, auth: &UploadAuth, message: &FinalizeRequest) -> Result<EntryId, Trouble> {
     let (key, version) = names(&message.key, &message.version)?;
     let size = u64::try_from(message.size_bytes).map_err(|_| Trouble::invalid("the size is negative"))?;
-    Ok(app.actions().finalize(party, &key, &version, size).await?)
+    Ok(app.actions().finalize(auth, &key, &version, size).await?)
 }
 
 fn names(key: &str, version: &str) -> Result<(CacheKey, Version), Trouble> {
