@@ -3,7 +3,7 @@
 use std::sync::{Arc, Once};
 use std::time::SystemTime;
 
-use super::counters::{AuthCounters, count};
+use super::stats::{AuthStats, count};
 use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
@@ -25,7 +25,7 @@ pub struct Authenticator {
 struct Shared {
     providers: Vec<Provider>,
     memory: Memory,
-    counters: Arc<AuthCounters>,
+    stats: Arc<AuthStats>,
 }
 
 impl Authenticator {
@@ -51,7 +51,7 @@ impl Authenticator {
         timing: Timing,
     ) -> Result<Self, SetupError> {
         install_crypto();
-        let counters = Arc::new(AuthCounters::default());
+        let stats = Arc::new(AuthStats::default());
         let mut providers: Vec<Provider> = Vec::with_capacity(configs.len());
         for config in &configs {
             if providers.iter().any(|provider| **provider.url() == *config.url) {
@@ -59,13 +59,13 @@ impl Authenticator {
                     url: config.url.clone(),
                 });
             }
-            providers.push(Provider::start(config, timing, &counters, tasks)?);
+            providers.push(Provider::start(config, timing, &stats, tasks)?);
         }
         Ok(Self {
             shared: Arc::new(Shared {
                 providers,
                 memory: Memory::new(),
-                counters,
+                stats,
             }),
         })
     }
@@ -80,16 +80,16 @@ impl Authenticator {
     /// Unauthenticated, forbidden or unavailable: see [`Error`].
     pub async fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
         if let Some(identity) = self.shared.memory.get(credentials, SystemTime::now()) {
-            count(&self.shared.counters.remembered);
+            count(&self.shared.stats.remembered);
             return Ok(identity);
         }
         // Boxed to keep the future of the common case small.
         let judged = Box::pin(self.judge(credentials)).await;
-        let counters = &self.shared.counters;
+        let stats = &self.shared.stats;
         count(match &judged {
-            Ok(_) => &counters.verified,
-            Err(error) if error.class() == Class::Unavailable => &counters.unavailable,
-            Err(_) => &counters.refused,
+            Ok(_) => &stats.verified,
+            Err(error) if error.class() == Class::Unavailable => &stats.unavailable,
+            Err(_) => &stats.refused,
         });
         judged
     }
@@ -167,8 +167,8 @@ impl Authenticator {
     }
 
     /// What this layer has counted.
-    pub fn counters(&self) -> &Arc<AuthCounters> {
-        &self.shared.counters
+    pub fn stats(&self) -> &Arc<AuthStats> {
+        &self.shared.stats
     }
 }
 

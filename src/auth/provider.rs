@@ -8,7 +8,7 @@ use jsonwebtoken::{Validation, decode};
 use serde_json::{Map, Value};
 
 use super::claims::{Times, Tolerance, UniqueMap};
-use super::counters::AuthCounters;
+use super::stats::AuthStats;
 use super::error::{Error, KeyLabel, Rejection, SetupError};
 use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, Key, KeyError, Timing};
@@ -39,7 +39,7 @@ impl Provider {
     pub(super) fn start(
         config: &ProviderConfig,
         timing: Timing,
-        counters: &Arc<AuthCounters>,
+        stats: &Arc<AuthStats>,
         tasks: &Tasks,
     ) -> Result<Self, SetupError> {
         let (allow_if, write_if) = (config.allow_if.as_deref(), config.write_if.as_deref());
@@ -62,7 +62,7 @@ impl Provider {
                 max_age: config.max_age,
             },
             rules,
-            issuer: Issuer::start(config, timing, counters.clone(), tasks)?,
+            issuer: Issuer::start(config, timing, stats.clone(), tasks)?,
         })
     }
 

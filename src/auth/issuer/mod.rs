@@ -29,7 +29,7 @@ use self::http::Http;
 use self::keys::{KeySet, NoKey};
 use self::refresh::Refresher;
 use self::source::{Discovery, FetchError, KeyFile, Source};
-use super::counters::AuthCounters;
+use super::stats::AuthStats;
 use super::error::SetupError;
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
@@ -84,7 +84,7 @@ impl Issuer {
     pub(super) fn start(
         provider: &ProviderConfig,
         timing: Timing,
-        counters: Arc<AuthCounters>,
+        stats: Arc<AuthStats>,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, SetupError> {
         let source = source(provider, tasks)?;
@@ -106,7 +106,7 @@ impl Issuer {
         let refresher = Refresher {
             issuer: issuer.clone(),
             source,
-            counters,
+            stats,
             failures: 0,
             reported: None,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::super::counters::{AuthCounters, count};
+use super::super::stats::{AuthStats, count};
 use super::Issuer;
 use super::keys::KeySet;
 use super::source::{FetchError, Fetched, Source};
@@ -15,7 +15,7 @@ use super::source::{FetchError, Fetched, Source};
 pub(super) struct Refresher {
     pub(super) issuer: Arc<Issuer>,
     pub(super) source: Source,
-    pub(super) counters: Arc<AuthCounters>,
+    pub(super) stats: Arc<AuthStats>,
     /// Failed attempts in a row.
     pub(super) failures: u32,
     /// The reason that was last logged, to log a standing failure once.
@@ -58,7 +58,7 @@ impl Refresher {
         let now = Instant::now();
         let max_age = match (fetched, &current) {
             (Fetched::New(published, max_age), _) => {
-                count(&self.counters.refreshes_ok);
+                count(&self.stats.refreshes_ok);
                 let next = KeySet::new(&published, current.as_deref(), now);
                 self.publish(current.as_deref(), next);
                 max_age
@@ -101,7 +101,7 @@ impl Refresher {
     }
 
     fn failed(&mut self, error: &FetchError) -> Duration {
-        count(&self.counters.refreshes_failed);
+        count(&self.stats.refreshes_failed);
         self.failures = self.failures.saturating_add(1);
         let reason = crate::error::chain(error);
         if self.reported.as_ref() != Some(&reason) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tiers::Tiers;
 
-use crate::auth::AuthCounters;
+use crate::auth::AuthStats;
 use crate::cache::actions::Figures;
 use crate::protocol::app::App;
 use crate::store::disk::DiskStats;
@@ -26,7 +26,7 @@ pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
     let actions = app.actions().clone();
     metrics.add_metrics(move || actions_samples(&actions.figures()));
     let app = app.clone();
-    metrics.add_metrics(move || auth_samples(app.auth().counters()));
+    metrics.add_metrics(move || auth_samples(app.auth().stats()));
 }
 
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Metric {
@@ -145,38 +145,38 @@ fn disk_samples(stats: &DiskStats) -> Vec<Metric> {
     ]
 }
 
-fn auth_samples(counters: &AuthCounters) -> Vec<Metric> {
+fn auth_samples(stats: &AuthStats) -> Vec<Metric> {
     let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
     vec![
         counter(
             "chacha_auth_verified",
             "Tokens verified",
-            read(&counters.verified),
+            read(&stats.verified),
         ),
         counter(
             "chacha_auth_remembered",
             "Requests with a token verified before",
-            read(&counters.remembered),
+            read(&stats.remembered),
         ),
         counter(
             "chacha_auth_refused",
             "Requests refused for their token",
-            read(&counters.refused),
+            read(&stats.refused),
         ),
         counter(
             "chacha_auth_unavailable",
             "Requests whose issuer's keys were not known",
-            read(&counters.unavailable),
+            read(&stats.unavailable),
         ),
         counter(
             "chacha_auth_refreshes",
             "Key sets fetched",
-            read(&counters.refreshes_ok),
+            read(&stats.refreshes_ok),
         ),
         counter(
             "chacha_auth_refresh_failures",
             "Key sets that could not be fetched",
-            read(&counters.refreshes_failed),
+            read(&stats.refreshes_failed),
         ),
     ]
 }

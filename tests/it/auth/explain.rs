@@ -39,7 +39,7 @@ async fn a_good_token_is_explained() {
         assert!(text.contains(line), "{text}");
     }
     assert_eq!(
-        read(&world.auth.counters().verified),
+        read(&world.auth.stats().verified),
         0,
         "an explanation is not a request"
     );

@@ -26,7 +26,7 @@ async fn recovers_from(behaviour: Behaviour, pages: &[Page]) {
     for page in pages {
         let world = behaving(*page, behaviour).await;
         unavailable(world.send(|_| {}).await);
-        assert!(read(&world.auth.counters().refreshes_failed) > 0);
+        assert!(read(&world.auth.stats().refreshes_failed) > 0);
         assert_eq!(world.issuer.requests().elsewhere, 0, "no redirect is followed");
         world.issuer.up();
         world.accepts(|_| {}).await;
@@ -150,7 +150,7 @@ async fn tls_to_something_else_fails_without_a_panic() {
     unavailable(authenticate(&auth, &token).await);
     unavailable(authenticate(&auth, &token).await);
     assert_eq!(
-        read(&auth.counters().refreshes_failed),
+        read(&auth.stats().refreshes_failed),
         2,
         "the first attempt, and one on demand"
     );

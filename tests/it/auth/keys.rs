@@ -98,7 +98,7 @@ async fn a_key_set_in_a_file_needs_no_issuer_and_is_read_again() {
     let token = world.issuer.token(json!({}));
     assert!(world.authenticate(&token).await.is_ok());
     write(json!([Signer::OtherRsa.jwk(), {"kty": "oct", "k": "AA"}]));
-    let refreshes = &world.auth.counters().refreshes_ok;
+    let refreshes = &world.auth.stats().refreshes_ok;
     super::eventually("the file is read again", || super::read(refreshes) == 2).await;
     super::refused(world.authenticate(&token).await, "unknown key");
     world.accepts(|t| t.signed_by(Signer::OtherRsa)).await;

@@ -13,8 +13,8 @@ async fn the_second_request_is_answered_from_memory() {
     let first = world.authenticate(&token).await.unwrap();
     let second = world.authenticate(&token).await.unwrap();
     assert!(Arc::ptr_eq(&first, &second));
-    let counters = world.auth.counters();
-    assert_eq!((read(&counters.verified), read(&counters.remembered)), (1, 1));
+    let stats = world.auth.stats();
+    assert_eq!((read(&stats.verified), read(&stats.remembered)), (1, 1));
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn failures_are_judged_anew() {
     key["kid"] = "late".into();
     world.issuer.publish([key]);
     assert!(world.authenticate(&token).await.is_ok());
-    assert_eq!(read(&world.auth.counters().refused), 1);
+    assert_eq!(read(&world.auth.stats().refused), 1);
 }
 
 #[tokio::test]
@@ -57,5 +57,5 @@ async fn clones_share_the_memory() {
     let token = world.issuer.token(json!({}));
     world.authenticate(&token).await.unwrap();
     super::authenticate(&world.auth.clone(), &token).await.unwrap();
-    assert_eq!(read(&world.auth.counters().remembered), 1);
+    assert_eq!(read(&world.auth.stats().remembered), 1);
 }

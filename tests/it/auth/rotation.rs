@@ -51,7 +51,7 @@ async fn what_other_keys_verified_is_remembered_across_a_rotation() {
     world.issuer.publish([Signer::Rsa.jwk(), Signer::OtherRsa.jwk()]);
     world.accepts(|t| t.signed_by(Signer::OtherRsa)).await;
     assert!(world.authenticate(&token).await.is_ok());
-    assert_eq!(read(&world.auth.counters().remembered), 1);
+    assert_eq!(read(&world.auth.stats().remembered), 1);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn keys_are_kept_while_the_issuer_is_down() {
     let world = World::timed(Issuer::start().await, busy(), |_| {});
     world.accepts(|_| {}).await;
     world.issuer.down();
-    let failed = &world.auth.counters().refreshes_failed;
+    let failed = &world.auth.stats().refreshes_failed;
     super::eventually("refreshes fail", || read(failed) > 3).await;
     world.accepts(|_| {}).await;
     unavailable(world.send(|t| t.header("kid", "unknown")).await);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters since the start of the server. Each only grows.
 #[derive(Debug, Default)]
-pub struct AuthCounters {
+pub struct AuthStats {
     /// Key sets fetched, or read anew from a file.
     pub refreshes_ok: AtomicU64,
     /// Attempts to fetch a key set that failed.
