@@ -36,7 +36,7 @@ pub use news::Herald;
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockWriter, Place};
 
-use self::catalog::Catalog;
+use self::catalog::{Catalog, CatalogStats};
 use self::note::Note;
 use self::sealers::Sealers;
 use self::uploads::{Upload, Uploads};
@@ -121,9 +121,9 @@ struct Inner {
 
 /// Figures of one moment, for metrics.
 #[derive(Debug, Clone, Copy)]
-pub struct Figures {
+pub struct ActionsStats {
     /// Of the catalog.
-    pub catalog: catalog::Figures,
+    pub catalog: CatalogStats,
     /// Uploads that are running.
     pub uploads: usize,
     /// Bytes that they hold.
@@ -162,10 +162,10 @@ impl Actions {
     }
 
     /// Figures of this moment.
-    pub fn figures(&self) -> Figures {
-        let (uploads, upload_bytes) = self.0.uploads.figures();
-        Figures {
-            catalog: self.0.catalog.figures(),
+    pub fn stats(&self) -> ActionsStats {
+        let (uploads, upload_bytes) = self.0.uploads.totals();
+        ActionsStats {
+            catalog: self.0.catalog.stats(),
             uploads,
             upload_bytes,
             others: self.0.peers.others().len(),

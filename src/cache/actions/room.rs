@@ -28,7 +28,7 @@ impl Actions {
             return Ok(());
         }
         let share = self.0.store.capacity() / SHARE;
-        while self.0.uploads.figures().1.saturating_add(bytes) > share {
+        while self.0.uploads.totals().1.saturating_add(bytes) > share {
             let Some(idle) = self.0.uploads.most_idle(IDLE, |other| other.id != upload.id) else {
                 break;
             };

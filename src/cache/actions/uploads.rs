@@ -109,7 +109,7 @@ impl Uploads {
     }
 
     /// How many there are, and how many bytes they hold.
-    pub(super) fn figures(&self) -> (usize, u64) {
+    pub(super) fn totals(&self) -> (usize, u64) {
         let state = self.lock();
         let bytes = state.open.values().map(|upload| upload.blocks.received()).sum();
         (state.open.len(), bytes)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::tiers::Tiers;
 
 use crate::auth::AuthStats;
-use crate::cache::actions::Figures;
+use crate::cache::actions::ActionsStats;
 use crate::protocol::app::App;
 use crate::store::disk::DiskStats;
 use crate::telemetry::metrics::{Metric, MetricKind, MetricValues, Metrics};
@@ -24,7 +24,7 @@ pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
         metrics.add_metrics(move || remote::tiered(&tiered.stats()));
     }
     let actions = app.actions().clone();
-    metrics.add_metrics(move || actions_samples(&actions.figures()));
+    metrics.add_metrics(move || actions_samples(&actions.stats()));
     let app = app.clone();
     metrics.add_metrics(move || auth_samples(app.auth().stats()));
 }
@@ -47,8 +47,8 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
     }
 }
 
-fn actions_samples(figures: &Figures) -> Vec<Metric> {
-    let catalog = &figures.catalog;
+fn actions_samples(stats: &ActionsStats) -> Vec<Metric> {
+    let catalog = &stats.catalog;
     vec![
         gauge(
             "chacha_actions_entries",
@@ -68,22 +68,22 @@ fn actions_samples(figures: &Figures) -> Vec<Metric> {
         gauge(
             "chacha_actions_untold_entries",
             "Entries that the other servers of the bucket were not told about yet",
-            catalog.untold as u64,
+            catalog.unsent as u64,
         ),
         gauge(
             "chacha_actions_uploads",
             "Uploads that are running",
-            figures.uploads as u64,
+            stats.uploads as u64,
         ),
         gauge(
             "chacha_actions_upload_bytes",
             "Bytes that the running uploads hold",
-            figures.upload_bytes,
+            stats.upload_bytes,
         ),
         gauge(
             "chacha_actions_other_servers",
             "Other servers of the same bucket that are there",
-            figures.others as u64,
+            stats.others as u64,
         ),
     ]
 }

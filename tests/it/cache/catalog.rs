@@ -107,7 +107,7 @@ async fn two_servers_see_each_others_commits() {
         .await
         .unwrap();
     assert_eq!((found.entry.key, bucket.count(Kind::List)), (name("k-2"), 1));
-    assert_eq!(third.catalog.figures().entries, 3);
+    assert_eq!(third.catalog.stats().entries, 3);
     let journal = bucket.objects().into_keys();
     assert!(journal.filter(|name| name.starts_with("v1/journal/")).count() == 3);
 }
@@ -158,9 +158,9 @@ async fn a_commit_while_the_bucket_is_away_is_told_later() {
     bucket.stop_listening().await;
     one.commit("k").await;
     assert!(one.catalog.exact(&room(), &version(), &name("k")).await.is_some());
-    assert_eq!(one.catalog.figures().untold, 1);
+    assert_eq!(one.catalog.stats().unsent, 1);
     bucket.resume();
-    until("it is told", || one.catalog.figures().untold == 0).await;
+    until("it is told", || one.catalog.stats().unsent == 0).await;
     two.finds("k").await;
     assert_eq!(one.s3.health(), S3Health::Up);
     one.tasks.finish().await;
@@ -177,7 +177,7 @@ async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
         };
         let catalog = Catalog::open(parts, &tasks);
         catalog.loaded().await;
-        assert_eq!(catalog.figures().entries, round * 200);
+        assert_eq!(catalog.stats().entries, round * 200);
         let commits = (0..200).map(|nth| {
             let (catalog, text) = (&catalog, format!("{round}-{nth}"));
             async move {

@@ -58,7 +58,7 @@ struct Shared {
 
 /// A catalog at one moment, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
+pub struct CatalogStats {
     /// Entries in the index.
     pub entries: usize,
     /// Namespaces that have entries.
@@ -68,7 +68,7 @@ pub struct Figures {
     /// Namespaces whose journals are followed.
     pub followed: usize,
     /// Entries that other servers were not told about yet.
-    pub untold: usize,
+    pub unsent: usize,
 }
 
 impl Catalog {
@@ -199,14 +199,14 @@ impl Catalog {
     }
 
     /// Figures of this moment.
-    pub fn figures(&self) -> Figures {
+    pub fn stats(&self) -> CatalogStats {
         let shared = &self.shared;
-        Figures {
+        CatalogStats {
             entries: shared.index.len(),
             namespaces: shared.index.count_rooms(),
             ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
             followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
-            untold: shared.outbox.as_ref().map_or(0, Outbox::len),
+            unsent: shared.outbox.as_ref().map_or(0, Outbox::len),
         }
     }
 

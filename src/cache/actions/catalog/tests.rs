@@ -190,7 +190,7 @@ async fn what_one_commits_the_other_finds() {
     assert_eq!(find(&two, &["k-1"]).await.unwrap(), "k-1");
     assert_eq!(find(&two, &["k-"]).await.unwrap(), "k-3");
     assert_eq!(find(&two, &["x", "o"]).await.unwrap(), "other");
-    assert_eq!(two.figures().entries, 4);
+    assert_eq!(two.stats().entries, 4);
     // Not into another namespace.
     assert_eq!(
         two.find(&[room("stranger")], &version(), &[key("k-1")], &[])
@@ -290,10 +290,10 @@ async fn a_commit_stands_and_is_told_when_the_journal_is_back() {
         commit(&one, &entry(text)).await;
     }
     assert_eq!(find(&one, &["a"]).await.unwrap(), "a");
-    assert_eq!(one.figures().untold, 2);
+    assert_eq!(one.stats().unsent, 2);
     journal.down.store(false, Ordering::SeqCst);
     // The clock goes on while nothing else does.
-    while one.figures().untold > 0 {
+    while one.stats().unsent > 0 {
         crate::tasks::pause(Duration::from_secs(1)).await;
     }
     assert_eq!(find(&two, &["a"]).await.unwrap(), "a");
@@ -317,7 +317,7 @@ async fn clocks_may_differ() {
         assert_eq!(find(&two, &[&text]).await.as_ref(), Some(&text));
         assert_eq!(find(&two, &["ahead"]).await, None);
     }
-    assert_eq!(two.figures().entries, 3);
+    assert_eq!(two.stats().entries, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,7 +376,7 @@ async fn a_restart_goes_on_where_the_journal_was_read() {
     let tasks = Tasks::new();
     let two = with(&journal, Some(dir.path()), &tasks);
     two.loaded().await;
-    assert_eq!(two.figures().entries, 5);
+    assert_eq!(two.stats().entries, 5);
     assert_eq!(find(&two, &["k-3"]).await.unwrap(), "k-3");
     assert_eq!(find(&two, &["own"]).await.unwrap(), "own");
     assert_eq!(find(&two, &["nothing"]).await, None);
@@ -424,7 +424,7 @@ async fn what_is_known_to_be_gone_is_pruned_for_good() {
     let tasks = Tasks::new();
     let catalog = open(&tasks);
     catalog.loaded().await;
-    assert_eq!(catalog.figures().entries, 600 - known);
+    assert_eq!(catalog.stats().entries, 600 - known);
     assert!(known > 200);
     tasks.finish().await;
 }
