@@ -9,14 +9,14 @@ use http::Request;
 use url::Url;
 
 use super::relay::{Hosted, Relay};
-use crate::cache::actions::Herald;
+use crate::cache::actions::PeerNotifier;
 
 /// Where servers take messages of each other.
 pub(crate) const ENTRIES: &str = "/_chacha/peer/entries";
 
 #[async_trait]
-impl Herald for Relay {
-    async fn tell(&self, url: &Url, message: Bytes) -> io::Result<()> {
+impl PeerNotifier for Relay {
+    async fn notify(&self, url: &Url, message: Bytes) -> io::Result<()> {
         let request = Request::post(ENTRIES).body(()).map_err(io::Error::other)?;
         let (parts, ()) = request.into_parts();
         let answer = self.pass(url, parts, Body::from(message), Hosted::ByTarget).await;

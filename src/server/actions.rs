@@ -8,7 +8,7 @@ use super::tiers::Tiers;
 use crate::auth::{KeyFileError, SigningKey};
 use crate::cache::actions::catalog::{Catalog, Parts as CatalogParts};
 use crate::cache::actions::ledger::Site;
-use crate::cache::actions::{Actions, Herald, Parts, Settings};
+use crate::cache::actions::{Actions, Parts, PeerNotifier, Settings};
 use crate::cache::peers::{Peers, ServerId, Timing};
 use crate::config::{Config, GhaConfig};
 use crate::store::shared::Shared;
@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 pub(super) async fn open(
     config: &Config,
     tiers: &Tiers,
-    herald: Arc<dyn Herald>,
+    notifier: Arc<dyn PeerNotifier>,
     tasks: &Tasks,
 ) -> Result<Actions, StartError> {
     let disk = tiers.disk.as_ref();
@@ -51,7 +51,7 @@ pub(super) async fn open(
         catalog: Catalog::open(catalog, tasks),
         key: server.key.clone(),
         peers,
-        herald,
+        notifier,
         settings: settings(&config.gha),
     };
     let actions = Actions::open(parts, tasks).await;

@@ -154,8 +154,8 @@ async fn app(
 ) -> Result<App, StartError> {
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
     let relay = relay(config, background)?;
-    let herald = Arc::new(relay.clone());
-    let actions = actions::open(config, tiers, herald, &tiers.tasks()).await?;
+    let notifier = Arc::new(relay.clone());
+    let actions = actions::open(config, tiers, notifier, &tiers.tasks()).await?;
     let elsewhere = Elsewhere::new(relay, config.gha.forward_unknown_to.clone());
     let tasks = requests.clone();
     Ok(App::new(

@@ -163,7 +163,7 @@ impl Actions {
             return;
         };
         let entry = note.listed(record);
-        tokio::join!(self.0.catalog.commit(entry.clone()), self.tell_others(&entry));
+        tokio::join!(self.0.catalog.commit(entry.clone()), self.notify_peers(&entry));
     }
 
     /// The entry that a repeated call means, also after a restart or on another server: a client that was

@@ -16,8 +16,8 @@ pub mod index;
 mod janitor;
 pub mod ledger;
 mod name;
-mod news;
 mod note;
+mod notification;
 mod permit;
 mod reserve;
 mod room;
@@ -32,7 +32,7 @@ pub use error::{Error, Result};
 pub use find::{Found, Wanted};
 pub use id::{EntryId, UploadId};
 pub use name::{CacheKey, NameError, Version};
-pub use news::Herald;
+pub use notification::PeerNotifier;
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockWriter, Place};
 
@@ -94,8 +94,8 @@ pub struct Parts {
     pub key: SigningKey,
     /// The servers of the same bucket.
     pub peers: Peers,
-    /// Tells them of new entries.
-    pub herald: Arc<dyn Herald>,
+    /// Notifies the other servers of new entries.
+    pub notifier: Arc<dyn PeerNotifier>,
     /// What the operator chose.
     pub settings: Settings,
 }
@@ -114,7 +114,7 @@ struct Inner {
     changes: KeyLocks,
     sealers: Sealers,
     peers: Peers,
-    herald: Arc<dyn Herald>,
+    notifier: Arc<dyn PeerNotifier>,
     settings: Settings,
     tasks: Tasks,
 }
@@ -144,7 +144,7 @@ impl Actions {
             changes: KeyLocks::default(),
             sealers: Sealers::new(&parts.key),
             peers: parts.peers,
-            herald: parts.herald,
+            notifier: parts.notifier,
             settings: parts.settings,
             tasks: tasks.clone(),
         }));

@@ -1,8 +1,8 @@
-//! News: what one server tells the others of its bucket at the moment of a commit, so that the next look-up
-//! finds the entry wherever it goes. The journal says the same a little later, for whoever was not reached.
+//! Notifications: at a commit a server sends the entry to all other servers of its bucket, so that a look-up
+//! on any of them finds it at once. A server that was not reached reads the same entry in the journal.
 //!
-//! A message is a ticket with dots between its parts, so only servers with the same key can write one, and
-//! nobody on the way can read it. What is sealed:
+//! A message is a ticket whose parts are joined by dots. Only servers with the same key can write or read one.
+//! The sealed bytes:
 //!
 //! ```text
 //! purpose 1, length of the issuer 4, issuer, length of the path 4, path, record of the journal
@@ -23,50 +23,52 @@ use super::index::{Listed, Room};
 use crate::auth::{Ticket, TicketError};
 use crate::error::chain;
 
-/// How long a commit waits for one of the others.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a message is good: as far as clocks may differ.
-const LIFETIME: Duration = Duration::from_secs(60);
-/// Tells a message from the permissions that URLs hold.
-const PURPOSE: u8 = b'e';
+/// A commit waits this long for each of the other servers.
+const NOTIFY_TIMEOUT: Duration = Duration::from_millis(500);
+/// A message is valid for this long, so the clocks of two servers may differ by as much.
+const MESSAGE_LIFETIME: Duration = Duration::from_secs(60);
+/// First sealed byte of a message. The permissions in URLs begin with other bytes.
+const MESSAGE_PURPOSE: u8 = b'e';
 
-/// Carries messages to other servers.
+/// Sends messages to other servers.
 #[async_trait]
-pub trait Herald: Debug + Send + Sync + 'static {
-    /// Brings a message to the server at `url`, which hands it to [`Actions::hear`]. The caller limits the time.
+pub trait PeerNotifier: Debug + Send + Sync + 'static {
+    /// Sends a message to the server at `url`, which hands it to [`Actions::on_notification`]. The caller limits
+    /// the time.
     ///
     /// # Errors
-    /// The other server cannot be reached, or did not take it.
-    async fn tell(&self, url: &Url, message: Bytes) -> io::Result<()>;
+    /// The other server cannot be reached, or refused the message.
+    async fn notify(&self, url: &Url, message: Bytes) -> io::Result<()>;
 }
 
 impl Actions {
-    /// Tells all other servers that an entry was committed. Who is not reached learns of it from the journal.
-    pub(super) async fn tell_others(&self, entry: &Listed) {
+    /// Notifies all other servers of a committed entry. A server that is not reached learns of it from the
+    /// journal.
+    pub(super) async fn notify_peers(&self, entry: &Listed) {
         let others = self.0.peers.others();
         if others.is_empty() {
             return;
         }
-        let expires = SystemTime::now() + LIFETIME;
+        let expires = SystemTime::now() + MESSAGE_LIFETIME;
         let message = Bytes::from(write(&self.0.sealers.seal(&encode(entry), expires)));
         let message = &message;
-        let tell = others.iter().map(|url| async move {
-            let telling = self.0.herald.tell(url, message.clone());
-            let cause = match tokio::time::timeout(PATIENCE, telling).await {
+        let notifications = others.iter().map(|url| async move {
+            let sending = self.0.notifier.notify(url, message.clone());
+            let cause = match tokio::time::timeout(NOTIFY_TIMEOUT, sending).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => chain(&error),
                 Err(late) => late.to_string(),
             };
             tracing::debug!(%url, cause, "another server was not told of an entry; the journal will");
         });
-        join_all(tell).await;
+        join_all(notifications).await;
     }
 
-    /// Takes a message of another server: from now on look-ups find the entry that it tells of.
+    /// Takes a message of another server. Look-ups find its entry from now on.
     ///
     /// # Errors
-    /// It was not written by a server with the same key, or is too old.
-    pub async fn hear(&self, message: &[u8]) -> Result<(), TicketError> {
+    /// The message was written with another key, or has expired.
+    pub async fn on_notification(&self, message: &[u8]) -> Result<(), TicketError> {
         let ticket = read(message).ok_or(TicketError::Forged)?;
         let sealed = self.0.sealers.open(&ticket, SystemTime::now())?;
         let entry = decode(&sealed).ok_or(TicketError::Forged)?;
@@ -87,7 +89,7 @@ fn read(message: &[u8]) -> Option<Ticket> {
 }
 
 fn encode(entry: &Listed) -> Vec<u8> {
-    let mut bytes = vec![PURPOSE];
+    let mut bytes = vec![MESSAGE_PURPOSE];
     for part in [entry.room.issuer(), entry.room.path()] {
         bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         bytes.extend_from_slice(part.as_bytes());
@@ -96,10 +98,10 @@ fn encode(entry: &Listed) -> Vec<u8> {
     bytes
 }
 
-/// `None` if another version of this server wrote it, or if it is no message at all.
+/// `None` if another version of this server wrote it, or if the bytes are no message.
 fn decode(bytes: &[u8]) -> Option<Listed> {
     let (purpose, mut rest) = bytes.split_first()?;
-    (*purpose == PURPOSE).then_some(())?;
+    (*purpose == MESSAGE_PURPOSE).then_some(())?;
     let mut part = || {
         let (length, more) = rest.split_first_chunk::<4>()?;
         let (part, more) = more.split_at_checked(u32::from_be_bytes(*length) as usize)?;
@@ -138,7 +140,7 @@ mod tests {
             let bytes = encode(&entry);
             assert_eq!(decode(&bytes), Some(entry.clone()));
             let sealer = Sealer::new(&SigningKey::generate().expect("a key"));
-            let later = SystemTime::now() + LIFETIME;
+            let later = SystemTime::now() + MESSAGE_LIFETIME;
             let message = write(&sealer.seal(&bytes, later));
             assert!(!message.contains(entry.key.as_str()) || entry.key.as_str().len() < 4);
             let ticket = read(message.as_bytes()).expect("a ticket");
