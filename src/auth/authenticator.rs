@@ -3,7 +3,6 @@
 use std::sync::{Arc, Once};
 use std::time::SystemTime;
 
-use super::stats::{AuthStats, count};
 use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
@@ -11,6 +10,7 @@ use super::identity::{Identity, TokenDigest};
 use super::issuer::Timing;
 use super::memory::Memory;
 use super::provider::Provider;
+use super::stats::{AuthStats, count};
 use super::token::UnverifiedToken;
 use crate::config::ProviderConfig;
 use crate::error::{Class, Classify as _};

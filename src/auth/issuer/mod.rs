@@ -29,8 +29,8 @@ use self::http::Http;
 use self::keys::{KeySet, NoKey};
 use self::refresh::Refresher;
 use self::source::{Discovery, FetchError, KeyFile, Source};
-use super::stats::AuthStats;
 use super::error::SetupError;
+use super::stats::AuthStats;
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 

@@ -148,11 +148,7 @@ fn disk_samples(stats: &DiskStats) -> Vec<Metric> {
 fn auth_samples(stats: &AuthStats) -> Vec<Metric> {
     let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
     vec![
-        counter(
-            "chacha_auth_verified",
-            "Tokens verified",
-            read(&stats.verified),
-        ),
+        counter("chacha_auth_verified", "Tokens verified", read(&stats.verified)),
         counter(
             "chacha_auth_remembered",
             "Requests with a token verified before",
