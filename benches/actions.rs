@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use chacha::cache::actions::index::{Index, Listed, Record, Room};
+use chacha::cache::actions::entry::{Listed, Record, Room};
+use chacha::cache::actions::index::Index;
 use chacha::cache::actions::ledger::{Account, Item, Ledger, Site};
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Result;

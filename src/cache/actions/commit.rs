@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::index::{Record, Room};
+use super::entry::{Record, Room};
 use super::note::Note;
 use super::uploads::{Done, Upload};
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::index::{Candidate, Listed, Record, Room};
+use super::entry::{Listed, Record, Room};
+use super::index::Candidate;
 use super::permit::{Permission, ReadPermit};
 use super::{Actions, CacheKey, Error, Result, Version};
 use crate::auth::{Identity, Namespace, Ticket, TicketError};

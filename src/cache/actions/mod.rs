@@ -8,6 +8,7 @@
 
 pub mod catalog;
 mod commit;
+pub mod entry;
 mod error;
 mod find;
 mod home;
@@ -15,7 +16,6 @@ mod id;
 pub mod index;
 mod janitor;
 pub mod ledger;
-mod name;
 mod note;
 mod notification;
 mod permit;
@@ -28,10 +28,10 @@ mod uploads;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use entry::{CacheKey, NameError, Version};
 pub use error::{Error, Result};
 pub use find::{Found, Wanted};
 pub use id::{EntryId, UploadId};
-pub use name::{CacheKey, NameError, Version};
 pub use notification::PeerNotifier;
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockWriter, Place};

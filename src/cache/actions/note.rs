@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::index::{Listed, Record, Room};
+use super::entry::{Listed, Record, Room};
 use super::{CacheKey, Version};
 use crate::store::StoreKey;
 

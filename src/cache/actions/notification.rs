@@ -19,7 +19,7 @@ use url::Url;
 
 use super::Actions;
 use super::catalog::telling;
-use super::index::{Listed, Room};
+use super::entry::{Listed, Room};
 use crate::auth::{Ticket, TicketError};
 use crate::error::chain;
 
@@ -116,7 +116,7 @@ fn decode(bytes: &[u8]) -> Option<Listed> {
 mod tests {
     use super::*;
     use crate::auth::{Sealer, SigningKey};
-    use crate::cache::actions::index::Record;
+    use crate::cache::actions::entry::Record;
     use crate::cache::actions::{CacheKey, Permission, UploadId, Version};
     use crate::store::journal::next_ulid;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::index::Room;
+use super::entry::Room;
 use super::note::Note;
 use super::permit::Permission;
 use super::uploads::Upload;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chacha::cache::actions::catalog::{Catalog, Parts};
-use chacha::cache::actions::index::{Listed, Record, Room};
+use chacha::cache::actions::entry::{Listed, Record, Room};
 use chacha::cache::actions::ledger::Site;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Store;

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::telling;
-use crate::cache::actions::index::{Index, Room, RoomDigest};
+use crate::cache::actions::entry::{Room, RoomDigest};
+use crate::cache::actions::index::Index;
 use crate::cache::actions::ledger::{Item, Ledger};
 use crate::error::chain;
 use crate::store::Result;

@@ -19,9 +19,9 @@ pub use prune::Liveness;
 
 use self::follow::Follower;
 use self::outbox::Outbox;
-use super::index::{Candidate, Index, Listed, Record, Room};
+use super::entry::{CacheKey, Listed, Record, Room, Version};
+use super::index::{Candidate, Index};
 use super::ledger::{Item, Ledger, Site};
-use super::{CacheKey, Version};
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::Tasks;
 

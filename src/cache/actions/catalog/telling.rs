@@ -4,17 +4,15 @@
 //! format 1, record 48, length of the version 2, version, key
 //! ```
 
-use crate::cache::actions::index::{Listed, Room};
-use crate::cache::actions::ledger::{RECORD, decode_record, encode_record};
-use crate::cache::actions::{CacheKey, Version};
+use crate::cache::actions::entry::{CacheKey, Listed, Record, Room, Version};
 
 const FORMAT: u8 = 1;
 
 pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
     let (version, key) = (entry.version.as_str(), entry.key.as_str());
-    let mut bytes = Vec::with_capacity(3 + RECORD + version.len() + key.len());
+    let mut bytes = Vec::with_capacity(3 + Record::BYTES + version.len() + key.len());
     bytes.push(FORMAT);
-    bytes.extend_from_slice(&encode_record(&entry.record));
+    bytes.extend_from_slice(&entry.record.to_bytes());
     // At most `Version::MAX_BYTES`.
     bytes.extend_from_slice(&(version.len() as u16).to_le_bytes());
     bytes.extend_from_slice(version.as_bytes());
@@ -25,7 +23,7 @@ pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
 /// `None` if it is none, or one of a later version of this program.
 pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Listed> {
     let (format, rest) = bytes.split_first()?;
-    let (record, rest) = rest.split_first_chunk::<RECORD>()?;
+    let (record, rest) = rest.split_first_chunk::<{ Record::BYTES }>()?;
     let (length, rest) = rest.split_first_chunk()?;
     let (version, key) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
     let text = |bytes| std::str::from_utf8(bytes).ok();
@@ -36,14 +34,13 @@ pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Lis
         room: room.clone(),
         version: Version::new(text(version)?).ok()?,
         key: CacheKey::new(text(key)?).ok()?,
-        record: decode_record(record),
+        record: Record::from_bytes(record),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::actions::index::Record;
     use crate::store::journal::next_ulid;
 
     #[test]

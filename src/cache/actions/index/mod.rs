@@ -4,8 +4,6 @@
 //! waits for anything.
 
 mod order;
-mod record;
-mod room;
 mod slab;
 mod tree;
 
@@ -15,30 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use order::{Step, steps};
-pub use record::Record;
-pub use room::{Room, RoomDigest};
 
 use self::tree::Tree;
-use super::{CacheKey, Version};
+use super::entry::{CacheKey, Listed, Record, Room, RoomDigest, Version};
 use crate::store::journal::Ulid;
 
 /// Locks, a power of two.
 const SHARDS: usize = 16;
 /// Entries that are copied under one lock.
 const SLICE: u32 = 256;
-
-/// An entry, and where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its namespace.
-    pub room: Room,
-    /// Its version.
-    pub version: Version,
-    /// Its whole key.
-    pub key: CacheKey,
-    /// Everything else.
-    pub record: Record,
-}
 
 /// What a look-up found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! GitHub's order of looking.
 
-use super::record::Record;
 use super::tree::Tree;
-use crate::cache::actions::CacheKey;
+use crate::cache::actions::entry::{CacheKey, Record};
 use crate::store::journal::Ulid;
 
 /// One look into one namespace.

@@ -7,9 +7,8 @@
 
 use std::collections::BinaryHeap;
 
-use super::record::Record;
 use super::slab::Slab;
-use crate::cache::actions::CacheKey;
+use crate::cache::actions::entry::{CacheKey, Record};
 
 /// To an entry if [`LEAF`] is set, else to a node.
 type Link = u32;

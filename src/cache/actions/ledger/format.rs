@@ -14,8 +14,7 @@
 
 use std::collections::HashMap;
 
-use crate::cache::actions::index::{Listed, Record, Room, RoomDigest};
-use crate::cache::actions::{CacheKey, Version};
+use crate::cache::actions::entry::{CacheKey, Listed, Record, Room, RoomDigest, Version};
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
 
@@ -83,7 +82,7 @@ impl Places {
                 let place = self.number(listed, bytes);
                 line(bytes, COMMITTED, |bytes| {
                     bytes.extend_from_slice(&place.to_le_bytes());
-                    bytes.extend_from_slice(&encode_record(&listed.record));
+                    bytes.extend_from_slice(&listed.record.to_bytes());
                     bytes.extend_from_slice(listed.key.as_str().as_bytes());
                 });
             }
@@ -125,7 +124,7 @@ impl Places {
             COMMITTED => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (record, key) = rest.split_first_chunk()?;
-                Item::Committed(self.listed(*number, decode_record(record), key)?)
+                Item::Committed(self.listed(*number, Record::from_bytes(record), key)?)
             }
             REMOVED => {
                 let (number, rest) = rest.split_first_chunk()?;
@@ -179,29 +178,4 @@ fn place(mut rest: &[u8]) -> Option<Line> {
     let room = Room::new(issuer.into(), path.into());
     let version = Version::new(version).ok()?;
     rest.is_empty().then_some(Line::Place(room, version))
-}
-
-/// A record is 48 bytes here and in the journal.
-pub(in crate::cache::actions) const RECORD: usize = 48;
-
-/// See [`RECORD`].
-pub(in crate::cache::actions) fn encode_record(record: &Record) -> [u8; RECORD] {
-    let mut bytes = [0; RECORD];
-    bytes[..8].copy_from_slice(&record.created.to_le_bytes());
-    bytes[8..24].copy_from_slice(&record.id.0.to_le_bytes());
-    bytes[24..32].copy_from_slice(&record.size.to_le_bytes());
-    bytes[32..].copy_from_slice(&record.tag);
-    bytes
-}
-
-/// See [`RECORD`].
-pub(in crate::cache::actions) fn decode_record(bytes: &[u8; RECORD]) -> Record {
-    let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| bytes[at + nth]));
-    let half = |at: usize| u128::from(number(at));
-    Record {
-        created: number(0),
-        id: Ulid(half(16) << 64 | half(8)),
-        size: number(24),
-        tag: std::array::from_fn(|nth| bytes[32 + nth]),
-    }
 }

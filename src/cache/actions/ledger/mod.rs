@@ -25,12 +25,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use format::Item;
-pub(super) use format::{RECORD, decode_record, encode_record};
 pub use site::{Account, Site};
 
 use self::rewrite::Rewritten;
 use self::write::Writer;
-use super::index::{Index, RoomDigest};
+use super::entry::RoomDigest;
+use super::index::Index;
 use crate::store::journal::Ulid;
 use crate::store::{Error, Result};
 use crate::tasks::Tasks;

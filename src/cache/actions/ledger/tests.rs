@@ -8,8 +8,7 @@ use async_trait::async_trait;
 
 use super::format::HEAD;
 use super::*;
-use crate::cache::actions::index::{Listed, Record, Room};
-use crate::cache::actions::{CacheKey, Version};
+use crate::cache::actions::entry::{CacheKey, Listed, Record, Room, Version};
 use crate::store::budget::whole_blocks;
 use crate::sys;
 

@@ -19,6 +19,9 @@ pub struct Record {
 }
 
 impl Record {
+    /// Length of [`Record::to_bytes`].
+    pub(in crate::cache::actions) const BYTES: usize = 48;
+
     /// An entry that is committed at this moment. `None` if `etag` is not 32 hex digits, as all of ours are.
     pub fn now(size: u64, etag: &ETag) -> Option<Self> {
         Self::at(SystemTime::now(), size, etag)
@@ -35,6 +38,28 @@ impl Record {
             size,
             tag: number?.ok()?.to_be_bytes(),
         })
+    }
+
+    /// The form of a record in the ledger and in the journal; numbers are little endian.
+    pub(in crate::cache::actions) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.created.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.id.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.size.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.tag);
+        bytes
+    }
+
+    /// Reads what [`Record::to_bytes`] gave.
+    pub(in crate::cache::actions) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| bytes[at + nth]));
+        let half = |at: usize| u128::from(number(at));
+        Self {
+            created: number(0),
+            id: Ulid(half(16) << 64 | half(8)),
+            size: number(24),
+            tag: std::array::from_fn(|nth| bytes[32 + nth]),
+        }
     }
 
     /// When it was committed.

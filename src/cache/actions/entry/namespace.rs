@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::{CacheKey, Version};
 use crate::auth::Namespace;
-use crate::cache::actions::{CacheKey, Version};
 use crate::store::{Protocol, StoreKey};
 
 /// BLAKE3 over issuer and path, each with its length in front.
