@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use chacha::cache::actions::entry::{Listed, Record, Room};
+use chacha::cache::actions::entry::{EntryRecord, Listed, Room};
 use chacha::cache::actions::index::Index;
 use chacha::cache::actions::ledger::{Account, Item, Ledger, Site};
 use chacha::cache::actions::{CacheKey, Version};
@@ -61,8 +61,8 @@ fn key(nth: u64) -> CacheKey {
     CacheKey::new(&text(nth)).unwrap()
 }
 
-fn record(nth: u64) -> Record {
-    Record {
+fn record(nth: u64) -> EntryRecord {
+    EntryRecord {
         // A ledger is in this order, too.
         created: 1_700_000_000_000 + nth,
         id: Ulid(u128::from(mix(nth)) << 32 | u128::from(nth)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::entry::{Record, Room};
+use super::entry::{EntryRecord, Room};
 use super::note::Note;
 use super::uploads::{Done, Upload};
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
@@ -158,7 +158,7 @@ impl Actions {
 
     /// From now on look-ups find the entry, on all servers that can be reached; on the others a little later.
     async fn publish(&self, note: &Note, meta: &Meta, committed: SystemTime) {
-        let Some(record) = Record::at(committed, meta.size, &meta.etag) else {
+        let Some(record) = EntryRecord::at(committed, meta.size, &meta.etag) else {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
         };

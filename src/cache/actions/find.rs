@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::entry::{Listed, Record, Room};
+use super::entry::{EntryRecord, Listed, Room};
 use super::index::Candidate;
 use super::permit::{Permission, ReadPermit};
 use super::{Actions, CacheKey, Error, Result, Version};
@@ -110,7 +110,7 @@ impl Actions {
 
     /// What is there now under the key of an entry that the catalog knows; `None` if it is gone. What was
     /// stored anew after an eviction has another tag.
-    async fn current(&self, entry: &Listed, key: &StoreKey) -> Result<Option<Record>> {
+    async fn current(&self, entry: &Listed, key: &StoreKey) -> Result<Option<EntryRecord>> {
         let Some(meta) = self.0.store.head(key).await? else {
             return Ok(None);
         };
@@ -119,7 +119,7 @@ impl Actions {
         }
         let catalog = &self.0.catalog;
         catalog.forget(entry).await;
-        let record = Record::at(meta.origin.stored, meta.size, &meta.etag);
+        let record = EntryRecord::at(meta.origin.stored, meta.size, &meta.etag);
         if let Some(record) = record {
             let entry = Listed {
                 record,
@@ -132,13 +132,13 @@ impl Actions {
 
     /// Whether the bytes of an entry that are not there may be under way: another server answers a save before the
     /// bucket has it, if that is how it writes.
-    pub(super) fn may_come(&self, record: &Record) -> bool {
+    pub(super) fn may_come(&self, record: &EntryRecord) -> bool {
         // Of a clock that is ahead: a moment ago.
         let age = record.created().elapsed().unwrap_or_default();
         self.0.store.is_far() && age < UNDER_WAY
     }
 
-    fn found(&self, entry: Listed, record: Record, key: StoreKey, namespace: &Namespace) -> Found {
+    fn found(&self, entry: Listed, record: EntryRecord, key: StoreKey, namespace: &Namespace) -> Found {
         let permit = Permission::Read(ReadPermit {
             key,
             etag: record.etag(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{Listed, Record, Room};
+use super::entry::{EntryRecord, Listed, Room};
 use super::{CacheKey, Version};
 use crate::store::StoreKey;
 
@@ -30,7 +30,7 @@ const FORMAT: u8 = 1;
 
 impl Note {
     /// The entry as the catalog has it.
-    pub(super) fn listed(&self, record: Record) -> Listed {
+    pub(super) fn listed(&self, record: EntryRecord) -> Listed {
         Listed {
             room: self.room.clone(),
             version: self.version.clone(),

@@ -116,7 +116,7 @@ fn decode(bytes: &[u8]) -> Option<Listed> {
 mod tests {
     use super::*;
     use crate::auth::{Sealer, SigningKey};
-    use crate::cache::actions::entry::Record;
+    use crate::cache::actions::entry::EntryRecord;
     use crate::cache::actions::{CacheKey, Permission, UploadId, Version};
     use crate::store::journal::next_ulid;
 
@@ -125,7 +125,7 @@ mod tests {
             room: Room::new("https://issuer.test".into(), path.into()),
             version: Version::new("v").expect("version"),
             key: CacheKey::new(key).expect("key"),
-            record: Record {
+            record: EntryRecord {
                 created: 7,
                 id: next_ulid(),
                 size: 3,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chacha::cache::actions::catalog::{Catalog, Parts};
-use chacha::cache::actions::entry::{Listed, Record, Room};
+use chacha::cache::actions::entry::{EntryRecord, Listed, Room};
 use chacha::cache::actions::ledger::Site;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Store;
@@ -15,7 +15,7 @@ use chacha::tasks::Tasks;
 use crate::store::support::*;
 use crate::support::s3::{Action, Gate, Kind, S3Server};
 
-fn listed(text: &str, record: Record) -> Listed {
+fn listed(text: &str, record: EntryRecord) -> Listed {
     Listed {
         room: room(),
         version: version(),
@@ -77,8 +77,8 @@ fn version() -> Version {
     Version::new(&"5".repeat(64)).unwrap()
 }
 
-fn record(text: &str) -> Record {
-    Record::now(9, &Checksums::of(text.as_bytes()).etag()).unwrap()
+fn record(text: &str) -> EntryRecord {
+    EntryRecord::now(9, &Checksums::of(text.as_bytes()).etag()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,7 +212,7 @@ async fn evicted_entries_are_forgotten() {
         );
         let key = key.with_version(version().text().clone());
         let put = put(&*rig.disk, &rig.disk.spools(), &key, b"bytes").await;
-        let record = Record::now(5, &put.unwrap().etag).unwrap();
+        let record = EntryRecord::now(5, &put.unwrap().etag).unwrap();
         catalog.commit(listed(text, record)).await;
         if text == "gone" {
             assert!(rig.disk.delete(&key, Default::default()).await.unwrap());

@@ -19,7 +19,7 @@ pub use prune::Liveness;
 
 use self::follow::Follower;
 use self::outbox::Outbox;
-use super::entry::{CacheKey, Listed, Record, Room, Version};
+use super::entry::{CacheKey, EntryRecord, Listed, Room, Version};
 use super::index::{Candidate, Index};
 use super::ledger::{Item, Ledger, Site};
 use crate::store::journal::{Journal, Ulid};
@@ -127,7 +127,7 @@ impl Catalog {
     }
 
     /// The entry of a namespace under exactly this key. Asks the journal if it is not known here.
-    pub async fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<Record> {
+    pub async fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<EntryRecord> {
         self.ready().await;
         let index = &self.shared.index;
         if let Some(record) = index.exact(room, version, key) {

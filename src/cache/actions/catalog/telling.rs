@@ -4,13 +4,13 @@
 //! format 1, record 48, length of the version 2, version, key
 //! ```
 
-use crate::cache::actions::entry::{CacheKey, Listed, Record, Room, Version};
+use crate::cache::actions::entry::{CacheKey, EntryRecord, Listed, Room, Version};
 
 const FORMAT: u8 = 1;
 
 pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
     let (version, key) = (entry.version.as_str(), entry.key.as_str());
-    let mut bytes = Vec::with_capacity(3 + Record::BYTES + version.len() + key.len());
+    let mut bytes = Vec::with_capacity(3 + EntryRecord::BYTES + version.len() + key.len());
     bytes.push(FORMAT);
     bytes.extend_from_slice(&entry.record.to_bytes());
     // At most `Version::MAX_BYTES`.
@@ -23,7 +23,7 @@ pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
 /// `None` if it is none, or one of a later version of this program.
 pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Listed> {
     let (format, rest) = bytes.split_first()?;
-    let (record, rest) = rest.split_first_chunk::<{ Record::BYTES }>()?;
+    let (record, rest) = rest.split_first_chunk::<{ EntryRecord::BYTES }>()?;
     let (length, rest) = rest.split_first_chunk()?;
     let (version, key) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
     let text = |bytes| std::str::from_utf8(bytes).ok();
@@ -34,7 +34,7 @@ pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Lis
         room: room.clone(),
         version: Version::new(text(version)?).ok()?,
         key: CacheKey::new(text(key)?).ok()?,
-        record: Record::from_bytes(record),
+        record: EntryRecord::from_bytes(record),
     })
 }
 
@@ -54,7 +54,7 @@ mod tests {
                 room: room.clone(),
                 version: Version::new(&version).expect("version"),
                 key: CacheKey::new(&key).expect("key"),
-                record: Record {
+                record: EntryRecord {
                     created: u64::MAX - 5,
                     id: next_ulid(),
                     size: 1 << 60,

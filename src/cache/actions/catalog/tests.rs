@@ -151,7 +151,7 @@ fn version() -> Version {
 }
 
 fn entry(text: &str) -> Listed {
-    let record = Record {
+    let record = EntryRecord {
         created: now_millis(),
         id: next_ulid(),
         size: 7,

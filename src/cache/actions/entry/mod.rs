@@ -8,7 +8,7 @@ mod record;
 
 pub use name::{CacheKey, NameError, Version};
 pub use namespace::{Room, RoomDigest};
-pub use record::Record;
+pub use record::EntryRecord;
 
 /// A committed entry, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,5 +20,5 @@ pub struct Listed {
     /// Its whole key.
     pub key: CacheKey,
     /// Everything else.
-    pub record: Record,
+    pub record: EntryRecord,
 }

@@ -7,7 +7,7 @@ use crate::store::journal::{Ulid, next_ulid};
 
 /// An entry as the index has it. Ordered by age: `a < b` if `b` was committed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Record {
+pub struct EntryRecord {
     /// When it was committed, in milliseconds since 1970.
     pub created: u64,
     /// Names this entry, on all servers; no other one ever has it.
@@ -18,8 +18,8 @@ pub struct Record {
     pub tag: [u8; 16],
 }
 
-impl Record {
-    /// Length of [`Record::to_bytes`].
+impl EntryRecord {
+    /// Length of [`EntryRecord::to_bytes`].
     pub(in crate::cache::actions) const BYTES: usize = 48;
 
     /// An entry that is committed at this moment. `None` if `etag` is not 32 hex digits, as all of ours are.
@@ -50,7 +50,7 @@ impl Record {
         bytes
     }
 
-    /// Reads what [`Record::to_bytes`] gave.
+    /// Reads what [`EntryRecord::to_bytes`] gave.
     pub(in crate::cache::actions) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| bytes[at + nth]));
         let half = |at: usize| u128::from(number(at));
@@ -87,18 +87,18 @@ mod tests {
     fn tags_keep_their_text() {
         for body in ["", "a", "b", "abc"] {
             let etag = Checksums::of(body.as_bytes()).etag();
-            let record = Record::now(7, &etag).expect("a tag of ours");
+            let record = EntryRecord::now(7, &etag).expect("a tag of ours");
             assert_eq!(record.etag(), etag);
         }
         for strange in ["", "abc", &"g".repeat(32), &format!("+{}", "0".repeat(31))] {
-            assert_eq!(Record::now(7, &ETag::new(strange)), None);
+            assert_eq!(EntryRecord::now(7, &ETag::new(strange)), None);
         }
     }
 
     #[test]
     fn later_records_are_greater() {
         let etag = Checksums::of(b"").etag();
-        let records: Vec<_> = (0..100).filter_map(|_| Record::now(1, &etag)).collect();
+        let records: Vec<_> = (0..100).filter_map(|_| EntryRecord::now(1, &etag)).collect();
         assert!(records.len() == 100 && records.is_sorted());
     }
 }

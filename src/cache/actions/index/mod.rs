@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use order::{Step, steps};
 
 use self::tree::Tree;
-use super::entry::{CacheKey, Listed, Record, Room, RoomDigest, Version};
+use super::entry::{CacheKey, EntryRecord, Listed, Room, RoomDigest, Version};
 use crate::store::journal::Ulid;
 
 /// Locks, a power of two.
@@ -53,7 +53,7 @@ struct Tenant {
 
 impl Index {
     /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed.
-    pub fn insert(&self, room: &Room, version: &Version, key: &CacheKey, record: Record) -> bool {
+    pub fn insert(&self, room: &Room, version: &Version, key: &CacheKey, record: EntryRecord) -> bool {
         let mut shard = self.shard(room);
         let tenant = shard.entry(*room.digest()).or_insert_with(|| {
             self.rooms.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Index {
     }
 
     /// The entry under this key.
-    pub fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<Record> {
+    pub fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<EntryRecord> {
         self.shard(room)
             .get(room.digest())?
             .versions
@@ -102,7 +102,7 @@ impl Index {
     }
 
     /// The newest entry whose key begins with `prefix`.
-    pub fn newest(&self, room: &Room, version: &Version, prefix: &str) -> Option<(CacheKey, Record)> {
+    pub fn newest(&self, room: &Room, version: &Version, prefix: &str) -> Option<(CacheKey, EntryRecord)> {
         let shard = self.shard(room);
         let tree = shard.get(room.digest())?.versions.get(version)?;
         tree.newest(prefix).map(|(key, record)| (key.clone(), record))

@@ -1,7 +1,7 @@
 //! GitHub's order of looking.
 
 use super::tree::Tree;
-use crate::cache::actions::entry::{CacheKey, Record};
+use crate::cache::actions::entry::{CacheKey, EntryRecord};
 use crate::store::journal::Ulid;
 
 /// One look into one namespace.
@@ -26,8 +26,8 @@ pub fn steps(keys: &[CacheKey]) -> impl Iterator<Item = Step<'_>> {
 
 /// What the looks find in one tree, without the entries named in `passed`, and whether the primary key was
 /// hit exactly.
-pub(super) fn find(tree: &Tree, keys: &[CacheKey], passed: &[Ulid]) -> Option<(CacheKey, Record, bool)> {
-    let wanted = |record: &Record| !passed.contains(&record.id);
+pub(super) fn find(tree: &Tree, keys: &[CacheKey], passed: &[Ulid]) -> Option<(CacheKey, EntryRecord, bool)> {
+    let wanted = |record: &EntryRecord| !passed.contains(&record.id);
     let found = |step| match step {
         Step::Exact(key) => {
             let record = tree.exact(key).filter(wanted)?;

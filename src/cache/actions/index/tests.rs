@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// By namespace, version and key.
-type Model = BTreeMap<(usize, usize, String), Record>;
+type Model = BTreeMap<(usize, usize, String), EntryRecord>;
 
 const ROOMS: usize = 3;
 const VERSIONS: usize = 2;
@@ -27,8 +27,8 @@ fn key(text: &str) -> CacheKey {
 }
 
 /// Entries of the same time differ in their ids.
-fn record(created: u64, id: u128) -> Record {
-    Record {
+fn record(created: u64, id: u128) -> EntryRecord {
+    EntryRecord {
         created,
         id: Ulid(id),
         size: id as u64 * 3,
@@ -91,8 +91,8 @@ fn apply(changes: Vec<(usize, usize, String, Change)>) -> (Index, Model) {
 }
 
 /// Newest first.
-fn fitting(model: &Model, room: usize, with: usize, prefix: &str) -> Vec<(String, Record)> {
-    let fits = |(name, _): &(&(usize, usize, String), &Record)| {
+fn fitting(model: &Model, room: usize, with: usize, prefix: &str) -> Vec<(String, EntryRecord)> {
+    let fits = |(name, _): &(&(usize, usize, String), &EntryRecord)| {
         name.0 == room && name.1 == with && name.2.starts_with(prefix)
     };
     let found = model
@@ -135,7 +135,7 @@ fn naive(
 ) -> Option<(usize, String)> {
     for (place, room) in rooms.iter().enumerate() {
         for key in keys {
-            let wanted = |record: &Record| !passed.contains(&record.id);
+            let wanted = |record: &EntryRecord| !passed.contains(&record.id);
             if model.get(&(*room, with, key.clone())).is_some_and(wanted) {
                 return Some((place, key.clone()));
             }

@@ -8,7 +8,7 @@
 use std::collections::BinaryHeap;
 
 use super::slab::Slab;
-use crate::cache::actions::entry::{CacheKey, Record};
+use crate::cache::actions::entry::{CacheKey, EntryRecord};
 
 /// To an entry if [`LEAF`] is set, else to a node.
 type Link = u32;
@@ -24,7 +24,7 @@ const UNUSED: Node = Node {
 #[derive(Debug)]
 struct Entry {
     key: CacheKey,
-    record: Record,
+    record: EntryRecord,
 }
 
 /// All keys below it agree in the bits before `bit`.
@@ -60,19 +60,19 @@ impl Tree {
     }
 
     /// The entry under `key`.
-    pub(super) fn exact(&self, key: &CacheKey) -> Option<Record> {
+    pub(super) fn exact(&self, key: &CacheKey) -> Option<EntryRecord> {
         let entry = self.entry(self.nearest(key.as_str().as_bytes()))?;
         (entry.key == *key).then_some(entry.record)
     }
 
     /// The newest entry whose key begins with `prefix`.
-    pub(super) fn newest(&self, prefix: &str) -> Option<(&CacheKey, Record)> {
+    pub(super) fn newest(&self, prefix: &str) -> Option<(&CacheKey, EntryRecord)> {
         let entry = self.entry(self.newest_of(self.subtree(prefix)))?;
         Some((&entry.key, entry.record))
     }
 
     /// All entries whose keys begin with `prefix`, newest first; each costs the depth of the tree.
-    pub(super) fn newest_first(&self, prefix: &str) -> impl Iterator<Item = (&CacheKey, Record)> {
+    pub(super) fn newest_first(&self, prefix: &str) -> impl Iterator<Item = (&CacheKey, EntryRecord)> {
         let mut ahead = BinaryHeap::new();
         let push = |ahead: &mut BinaryHeap<_>, link| {
             ahead.extend(self.record(self.newest_of(link)).map(|record| (record, link)));
@@ -92,7 +92,7 @@ impl Tree {
 
     /// Entries in the order of their numbers, from the number `from` on, at most `limit` numbers; an entry
     /// keeps its number. The second value is where to go on, `None` at the end.
-    pub(super) fn slice(&self, from: u32, limit: u32) -> (Vec<(CacheKey, Record)>, Option<u32>) {
+    pub(super) fn slice(&self, from: u32, limit: u32) -> (Vec<(CacheKey, EntryRecord)>, Option<u32>) {
         let len = self.entries.len() as u32;
         let end = from.saturating_add(limit).min(len);
         let entries = (from..end).filter_map(|at| self.entry(at));
@@ -101,7 +101,7 @@ impl Tree {
     }
 
     /// Puts an entry in, unless the one under `key` is newer or the same. `false` if nothing changed.
-    pub(super) fn insert(&mut self, key: &CacheKey, record: Record) -> bool {
+    pub(super) fn insert(&mut self, key: &CacheKey, record: EntryRecord) -> bool {
         let near = self.nearest(key.as_str().as_bytes());
         let Some(other) = self.entry(near) else {
             self.root = self.add_entry(key, record) | LEAF;
@@ -125,7 +125,7 @@ impl Tree {
     }
 
     /// Removes the entry under `key` if `which` says so.
-    pub(super) fn remove(&mut self, key: &CacheKey, which: impl FnOnce(&Record) -> bool) -> bool {
+    pub(super) fn remove(&mut self, key: &CacheKey, which: impl FnOnce(&EntryRecord) -> bool) -> bool {
         let bytes = key.as_str().as_bytes();
         let (mut path, mut link) = (Vec::new(), self.root);
         while link & LEAF == 0 {
@@ -160,7 +160,7 @@ impl Tree {
     }
 
     /// A newer record for an entry.
-    fn renew(&mut self, at: u32, record: Record) -> bool {
+    fn renew(&mut self, at: u32, record: EntryRecord) -> bool {
         let Some(entry) = self.entries[at].as_mut().filter(|entry| entry.record < record) else {
             return false;
         };
@@ -196,7 +196,7 @@ impl Tree {
         }
     }
 
-    fn add_entry(&mut self, key: &CacheKey, record: Record) -> u32 {
+    fn add_entry(&mut self, key: &CacheKey, record: EntryRecord) -> u32 {
         let at = self.entries.next() as u32;
         let key = key.clone();
         self.entries.add(Some(Entry { key, record }));
@@ -244,7 +244,7 @@ impl Tree {
         }
     }
 
-    fn record(&self, at: u32) -> Option<Record> {
+    fn record(&self, at: u32) -> Option<EntryRecord> {
         Some(self.entry(at)?.record)
     }
 

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 
-use crate::cache::actions::entry::{CacheKey, Listed, Record, Room, RoomDigest, Version};
+use crate::cache::actions::entry::{CacheKey, EntryRecord, Listed, Room, RoomDigest, Version};
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
 
@@ -124,12 +124,12 @@ impl Places {
             COMMITTED => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (record, key) = rest.split_first_chunk()?;
-                Item::Committed(self.listed(*number, Record::from_bytes(record), key)?)
+                Item::Committed(self.listed(*number, EntryRecord::from_bytes(record), key)?)
             }
             REMOVED => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (id, key) = rest.split_first_chunk()?;
-                let record = Record {
+                let record = EntryRecord {
                     created: 0,
                     id: Ulid(u128::from_le_bytes(*id)),
                     size: 0,
@@ -146,7 +146,7 @@ impl Places {
         Some(Line::Item(item))
     }
 
-    fn listed(&self, number: [u8; 4], record: Record, key: &[u8]) -> Option<Listed> {
+    fn listed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<Listed> {
         let (room, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
         Some(Listed {
             room: room.clone(),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::format::HEAD;
 use super::*;
-use crate::cache::actions::entry::{CacheKey, Listed, Record, Room, Version};
+use crate::cache::actions::entry::{CacheKey, EntryRecord, Listed, Room, Version};
 use crate::store::budget::whole_blocks;
 use crate::sys;
 
@@ -114,7 +114,7 @@ fn entry(nth: u64) -> Listed {
         room: Room::new("https://issuer".into(), format!("tenant/{}", nth % 3).into()),
         version: Version::new(&format!("{:064}", nth % 4 + nth / 500)).expect("version"),
         key: CacheKey::new(&format!("Linux-\u{e4}-{nth:020}")).expect("key"),
-        record: Record {
+        record: EntryRecord {
             created: 1000 + nth,
             id: Ulid((u128::from(nth) << 70) + 1),
             size: nth << 33,
