@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use chacha::cache::actions::entry::{EntryRecord, Listed, Room};
+use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, Room};
 use chacha::cache::actions::index::Index;
 use chacha::cache::actions::ledger::{Account, Item, Ledger, Site};
 use chacha::cache::actions::{CacheKey, Version};
@@ -173,7 +173,7 @@ async fn add(ledger: &Ledger, index: &Index, numbers: std::ops::Range<u64>) {
     let (room, version) = (room(), version());
     let items = numbers.map(|nth| {
         index.insert(&room, &version, &key(nth), record(nth));
-        Item::Committed(Listed {
+        Item::Committed(CommittedEntry {
             room: room.clone(),
             version: version.clone(),
             key: key(nth),

@@ -162,7 +162,7 @@ impl Actions {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
         };
-        let entry = note.listed(record);
+        let entry = note.committed(record);
         tokio::join!(self.0.catalog.commit(entry.clone()), self.notify_peers(&entry));
     }
 

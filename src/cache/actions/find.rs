@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::entry::{EntryRecord, Listed, Room};
+use super::entry::{CommittedEntry, EntryRecord, Room};
 use super::index::Candidate;
 use super::permit::{Permission, ReadPermit};
 use super::{Actions, CacheKey, Error, Result, Version};
@@ -110,7 +110,7 @@ impl Actions {
 
     /// What is there now under the key of an entry that the catalog knows; `None` if it is gone. What was
     /// stored anew after an eviction has another tag.
-    async fn current(&self, entry: &Listed, key: &StoreKey) -> Result<Option<EntryRecord>> {
+    async fn current(&self, entry: &CommittedEntry, key: &StoreKey) -> Result<Option<EntryRecord>> {
         let Some(meta) = self.0.store.head(key).await? else {
             return Ok(None);
         };
@@ -121,7 +121,7 @@ impl Actions {
         catalog.forget(entry).await;
         let record = EntryRecord::at(meta.origin.stored, meta.size, &meta.etag);
         if let Some(record) = record {
-            let entry = Listed {
+            let entry = CommittedEntry {
                 record,
                 ..entry.clone()
             };
@@ -138,7 +138,13 @@ impl Actions {
         self.0.store.is_far() && age < UNDER_WAY
     }
 
-    fn found(&self, entry: Listed, record: EntryRecord, key: StoreKey, namespace: &Namespace) -> Found {
+    fn found(
+        &self,
+        entry: CommittedEntry,
+        record: EntryRecord,
+        key: StoreKey,
+        namespace: &Namespace,
+    ) -> Found {
         let permit = Permission::Read(ReadPermit {
             key,
             etag: record.etag(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{EntryRecord, Listed, Room};
+use super::entry::{CommittedEntry, EntryRecord, Room};
 use super::{CacheKey, Version};
 use crate::store::StoreKey;
 
@@ -30,8 +30,8 @@ const FORMAT: u8 = 1;
 
 impl Note {
     /// The entry as the catalog has it.
-    pub(super) fn listed(&self, record: EntryRecord) -> Listed {
-        Listed {
+    pub(super) fn committed(&self, record: EntryRecord) -> CommittedEntry {
+        CommittedEntry {
             room: self.room.clone(),
             version: self.version.clone(),
             key: self.key.clone(),

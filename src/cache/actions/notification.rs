@@ -19,7 +19,7 @@ use url::Url;
 
 use super::Actions;
 use super::catalog::telling;
-use super::entry::{Listed, Room};
+use super::entry::{CommittedEntry, Room};
 use crate::auth::{Ticket, TicketError};
 use crate::error::chain;
 
@@ -44,7 +44,7 @@ pub trait PeerNotifier: Debug + Send + Sync + 'static {
 impl Actions {
     /// Notifies all other servers of a committed entry. A server that is not reached learns of it from the
     /// journal.
-    pub(super) async fn notify_peers(&self, entry: &Listed) {
+    pub(super) async fn notify_peers(&self, entry: &CommittedEntry) {
         let others = self.0.peers.others();
         if others.is_empty() {
             return;
@@ -88,7 +88,7 @@ fn read(message: &[u8]) -> Option<Ticket> {
     ticket.filter(|_| parts.next().is_none())
 }
 
-fn encode(entry: &Listed) -> Vec<u8> {
+fn encode(entry: &CommittedEntry) -> Vec<u8> {
     let mut bytes = vec![MESSAGE_PURPOSE];
     for part in [entry.room.issuer(), entry.room.path()] {
         bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -99,7 +99,7 @@ fn encode(entry: &Listed) -> Vec<u8> {
 }
 
 /// `None` if another version of this server wrote it, or if the bytes are no message.
-fn decode(bytes: &[u8]) -> Option<Listed> {
+fn decode(bytes: &[u8]) -> Option<CommittedEntry> {
     let (purpose, mut rest) = bytes.split_first()?;
     (*purpose == MESSAGE_PURPOSE).then_some(())?;
     let mut part = || {
@@ -120,8 +120,8 @@ mod tests {
     use crate::cache::actions::{CacheKey, Permission, UploadId, Version};
     use crate::store::journal::next_ulid;
 
-    fn entry(path: &str, key: &str) -> Listed {
-        Listed {
+    fn entry(path: &str, key: &str) -> CommittedEntry {
+        CommittedEntry {
             room: Room::new("https://issuer.test".into(), path.into()),
             version: Version::new("v").expect("version"),
             key: CacheKey::new(key).expect("key"),

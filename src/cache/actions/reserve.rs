@@ -71,7 +71,7 @@ impl Actions {
             // Saved on another server a moment ago. Whoever is in the bucket first wins.
             return Ok(());
         }
-        catalog.forget(&note.listed(record)).await;
+        catalog.forget(&note.committed(record)).await;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chacha::cache::actions::catalog::{Catalog, Parts};
-use chacha::cache::actions::entry::{EntryRecord, Listed, Room};
+use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, Room};
 use chacha::cache::actions::ledger::Site;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Store;
@@ -15,8 +15,8 @@ use chacha::tasks::Tasks;
 use crate::store::support::*;
 use crate::support::s3::{Action, Gate, Kind, S3Server};
 
-fn listed(text: &str, record: EntryRecord) -> Listed {
-    Listed {
+fn committed(text: &str, record: EntryRecord) -> CommittedEntry {
+    CommittedEntry {
         room: room(),
         version: version(),
         key: name(text),
@@ -46,7 +46,7 @@ impl Server {
     }
 
     async fn commit(&self, text: &str) {
-        self.catalog.commit(listed(text, record(text))).await;
+        self.catalog.commit(committed(text, record(text))).await;
     }
 
     /// Asks again and again: the bucket is asked once a second.
@@ -181,7 +181,7 @@ async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
         let commits = (0..200).map(|nth| {
             let (catalog, text) = (&catalog, format!("{round}-{nth}"));
             async move {
-                catalog.commit(listed(&text, record(&text))).await;
+                catalog.commit(committed(&text, record(&text))).await;
             }
         });
         futures_util::future::join_all(commits).await;
@@ -213,7 +213,7 @@ async fn evicted_entries_are_forgotten() {
         let key = key.with_version(version().text().clone());
         let put = put(&*rig.disk, &rig.disk.spools(), &key, b"bytes").await;
         let record = EntryRecord::now(5, &put.unwrap().etag).unwrap();
-        catalog.commit(listed(text, record)).await;
+        catalog.commit(committed(text, record)).await;
         if text == "gone" {
             assert!(rig.disk.delete(&key, Default::default()).await.unwrap());
         }

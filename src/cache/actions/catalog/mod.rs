@@ -19,7 +19,7 @@ pub use prune::Liveness;
 
 use self::follow::Follower;
 use self::outbox::Outbox;
-use super::entry::{CacheKey, EntryRecord, Listed, Room, Version};
+use super::entry::{CacheKey, CommittedEntry, EntryRecord, Room, Version};
 use super::index::{Candidate, Index};
 use super::ledger::{Item, Ledger, Site};
 use crate::store::journal::{Journal, Ulid};
@@ -140,7 +140,7 @@ impl Catalog {
     }
 
     /// Entries of these namespaces whose keys begin with `prefix`, newest first, at most `limit`. Asks nobody.
-    pub async fn list(&self, rooms: &[Room], prefix: &str, limit: usize) -> Vec<Listed> {
+    pub async fn list(&self, rooms: &[Room], prefix: &str, limit: usize) -> Vec<CommittedEntry> {
         self.ready().await;
         let lists = rooms
             .iter()
@@ -154,7 +154,7 @@ impl Catalog {
     /// An entry was committed here: it is found from now on. Returns when a restart will know it and other
     /// servers can learn of it; what fails there is logged and, for the others, tried again later. Dropping
     /// the future changes nothing of that.
-    pub async fn commit(&self, entry: Listed) {
+    pub async fn commit(&self, entry: CommittedEntry) {
         self.insert(&entry);
         let this = self.clone();
         let told = self.shared.tasks.spawn(async move {
@@ -171,7 +171,7 @@ impl Catalog {
     }
 
     /// Another server says that an entry was committed. `false` if it was known, or a newer one is.
-    pub async fn learn(&self, entry: Listed) -> bool {
+    pub async fn learn(&self, entry: CommittedEntry) -> bool {
         let news = self.insert(&entry);
         if news {
             self.keep(vec![Item::Committed(entry)]).await;
@@ -180,14 +180,14 @@ impl Catalog {
     }
 
     /// `false` if nothing changed.
-    fn insert(&self, entry: &Listed) -> bool {
+    fn insert(&self, entry: &CommittedEntry) -> bool {
         let index = &self.shared.index;
         index.insert(&entry.room, &entry.version, &entry.key, entry.record)
     }
 
     /// The bytes of an entry are gone: it is not found any more, unless it was replaced since.
-    pub async fn forget(&self, entry: &Listed) {
-        let Listed {
+    pub async fn forget(&self, entry: &CommittedEntry) {
+        let CommittedEntry {
             room,
             version,
             key,

@@ -4,11 +4,11 @@
 //! format 1, record 48, length of the version 2, version, key
 //! ```
 
-use crate::cache::actions::entry::{CacheKey, EntryRecord, Listed, Room, Version};
+use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, Room, Version};
 
 const FORMAT: u8 = 1;
 
-pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
+pub(in crate::cache::actions) fn encode(entry: &CommittedEntry) -> Vec<u8> {
     let (version, key) = (entry.version.as_str(), entry.key.as_str());
     let mut bytes = Vec::with_capacity(3 + EntryRecord::BYTES + version.len() + key.len());
     bytes.push(FORMAT);
@@ -21,7 +21,7 @@ pub(in crate::cache::actions) fn encode(entry: &Listed) -> Vec<u8> {
 }
 
 /// `None` if it is none, or one of a later version of this program.
-pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Listed> {
+pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<CommittedEntry> {
     let (format, rest) = bytes.split_first()?;
     let (record, rest) = rest.split_first_chunk::<{ EntryRecord::BYTES }>()?;
     let (length, rest) = rest.split_first_chunk()?;
@@ -30,7 +30,7 @@ pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Lis
     if *format != FORMAT {
         return None;
     }
-    Some(Listed {
+    Some(CommittedEntry {
         room: room.clone(),
         version: Version::new(text(version)?).ok()?,
         key: CacheKey::new(text(key)?).ok()?,
@@ -50,7 +50,7 @@ mod tests {
             ("v".repeat(64), "k".into()),
             ("\u{e4}".into(), "\u{1f600}".repeat(256)),
         ] {
-            let entry = Listed {
+            let entry = CommittedEntry {
                 room: room.clone(),
                 version: Version::new(&version).expect("version"),
                 key: CacheKey::new(&key).expect("key"),

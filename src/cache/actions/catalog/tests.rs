@@ -59,7 +59,7 @@ impl Memory {
             .insert((room.shelf(), id), record.into());
     }
 
-    fn tell(&self, id: Ulid, entry: &Listed) {
+    fn tell(&self, id: Ulid, entry: &CommittedEntry) {
         self.put(&entry.room, id, telling::encode(entry));
     }
 }
@@ -150,14 +150,14 @@ fn version() -> Version {
     Version::new("version").unwrap()
 }
 
-fn entry(text: &str) -> Listed {
+fn entry(text: &str) -> CommittedEntry {
     let record = EntryRecord {
         created: now_millis(),
         id: next_ulid(),
         size: 7,
         tag: [1; 16],
     };
-    Listed {
+    CommittedEntry {
         room: room("tenant"),
         version: version(),
         key: key(text),
@@ -165,7 +165,7 @@ fn entry(text: &str) -> Listed {
     }
 }
 
-async fn commit(catalog: &Catalog, entry: &Listed) {
+async fn commit(catalog: &Catalog, entry: &CommittedEntry) {
     catalog.commit(entry.clone()).await;
 }
 
@@ -400,7 +400,7 @@ impl Liveness for Evicted {
 async fn what_is_known_to_be_gone_is_pruned_for_good() {
     let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
     let entries: Vec<_> = (0..600).map(|nth| entry(&format!("k-{nth}"))).collect();
-    let name = |entry: &Listed| entry.room.store_key(&entry.version, &entry.key);
+    let name = |entry: &CommittedEntry| entry.room.store_key(&entry.version, &entry.key);
     let gone: Vec<_> = entries.iter().step_by(2).map(name).collect();
     let known = gone.iter().filter(|key| !key.short().starts_with('0')).count();
     let open = |tasks: &Tasks| {

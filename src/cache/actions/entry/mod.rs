@@ -12,7 +12,7 @@ pub use record::EntryRecord;
 
 /// A committed entry, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct CommittedEntry {
     /// Its namespace.
     pub room: Room,
     /// Its version.

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use order::{Step, steps};
 
 use self::tree::Tree;
-use super::entry::{CacheKey, EntryRecord, Listed, Room, RoomDigest, Version};
+use super::entry::{CacheKey, CommittedEntry, EntryRecord, Room, RoomDigest, Version};
 use crate::store::journal::Ulid;
 
 /// Locks, a power of two.
@@ -27,7 +27,7 @@ const SLICE: u32 = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The entry.
-    pub entry: Listed,
+    pub entry: CommittedEntry,
     /// The number of its namespace in the order of the look-up, from 0.
     pub place: usize,
     /// Whether its key is the primary key.
@@ -121,7 +121,7 @@ impl Index {
             let tree = shard.get(room.digest())?.versions.get(version)?;
             let (key, record, exact) = order::find(tree, keys, passed)?;
             drop(shard);
-            let entry = Listed {
+            let entry = CommittedEntry {
                 room: room.clone(),
                 version: version.clone(),
                 key,
@@ -132,13 +132,13 @@ impl Index {
     }
 
     /// Entries of all versions whose keys begin with `prefix`, newest first, at most `limit`.
-    pub fn newest_first(&self, room: &Room, prefix: &str, limit: usize) -> Vec<Listed> {
+    pub fn newest_first(&self, room: &Room, prefix: &str, limit: usize) -> Vec<CommittedEntry> {
         let shard = self.shard(room);
         let versions = shard.get(room.digest()).map(|tenant| &tenant.versions);
         let trees = versions.into_iter().flatten();
         let found = trees.flat_map(|(version, tree)| {
             let newest = tree.newest_first(prefix).take(limit);
-            newest.map(move |(key, record)| Listed {
+            newest.map(move |(key, record)| CommittedEntry {
                 room: room.clone(),
                 version: version.clone(),
                 key: key.clone(),
@@ -153,7 +153,7 @@ impl Index {
     }
 
     /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
-    pub fn slices(&self) -> impl Iterator<Item = Vec<Listed>> {
+    pub fn slices(&self) -> impl Iterator<Item = Vec<CommittedEntry>> {
         self.rooms().into_iter().flat_map(move |room| {
             let versions = self.versions(&room);
             versions
@@ -200,7 +200,7 @@ impl Index {
         tenant.map_or_else(Vec::new, |tenant| tenant.versions.keys().cloned().collect())
     }
 
-    fn slices_of(&self, room: Room, version: Version) -> impl Iterator<Item = Vec<Listed>> {
+    fn slices_of(&self, room: Room, version: Version) -> impl Iterator<Item = Vec<CommittedEntry>> {
         let mut from = Some(0);
         std::iter::from_fn(move || {
             let (entries, next) = {
@@ -209,7 +209,7 @@ impl Index {
                 tree.slice(from?, SLICE)
             };
             from = next;
-            let entries = entries.into_iter().map(|(key, record)| Listed {
+            let entries = entries.into_iter().map(|(key, record)| CommittedEntry {
                 room: room.clone(),
                 version: version.clone(),
                 key,

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 
-use crate::cache::actions::entry::{CacheKey, EntryRecord, Listed, Room, RoomDigest, Version};
+use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, Room, RoomDigest, Version};
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
 
@@ -33,9 +33,9 @@ const SEEN: u8 = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// An entry is there.
-    Committed(Listed),
+    Committed(CommittedEntry),
     /// It is gone; of the record only the id counts.
-    Removed(Listed),
+    Removed(CommittedEntry),
     /// The journal of a namespace was read up to this name.
     Seen(RoomDigest, Ulid),
 }
@@ -101,7 +101,7 @@ impl Places {
         }
     }
 
-    fn number(&mut self, listed: &Listed, bytes: &mut Vec<u8>) -> u32 {
+    fn number(&mut self, listed: &CommittedEntry, bytes: &mut Vec<u8>) -> u32 {
         let (room, version) = (&listed.room, &listed.version);
         // A clone of a version is two words and a count.
         if let Some(number) = self.numbers.get(&(*room.digest(), version.clone())) {
@@ -124,7 +124,7 @@ impl Places {
             COMMITTED => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (record, key) = rest.split_first_chunk()?;
-                Item::Committed(self.listed(*number, EntryRecord::from_bytes(record), key)?)
+                Item::Committed(self.committed(*number, EntryRecord::from_bytes(record), key)?)
             }
             REMOVED => {
                 let (number, rest) = rest.split_first_chunk()?;
@@ -135,7 +135,7 @@ impl Places {
                     size: 0,
                     tag: [0; 16],
                 };
-                Item::Removed(self.listed(*number, record, key)?)
+                Item::Removed(self.committed(*number, record, key)?)
             }
             SEEN => {
                 let (room, rest) = rest.split_first_chunk()?;
@@ -146,9 +146,9 @@ impl Places {
         Some(Line::Item(item))
     }
 
-    fn listed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<Listed> {
+    fn committed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<CommittedEntry> {
         let (room, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
-        Some(Listed {
+        Some(CommittedEntry {
             room: room.clone(),
             version: version.clone(),
             key: CacheKey::new(std::str::from_utf8(key).ok()?).ok()?,

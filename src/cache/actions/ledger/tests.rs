@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::format::HEAD;
 use super::*;
-use crate::cache::actions::entry::{CacheKey, EntryRecord, Listed, Room, Version};
+use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, Room, Version};
 use crate::store::budget::whole_blocks;
 use crate::sys;
 
@@ -73,14 +73,14 @@ impl Rig {
         Self::over(self.dir, Told::default()).await
     }
 
-    async fn commit(&self, entry: &Listed) {
+    async fn commit(&self, entry: &CommittedEntry) {
         self.index
             .insert(&entry.room, &entry.version, &entry.key, entry.record);
         let added = self.ledger.append(vec![Item::Committed(entry.clone())]).await;
         added.expect("append");
     }
 
-    async fn forget(&self, entry: &Listed) {
+    async fn forget(&self, entry: &CommittedEntry) {
         assert!(
             self.index
                 .remove(&entry.room, &entry.version, &entry.key, entry.record.id)
@@ -91,7 +91,7 @@ impl Rig {
             .expect("append");
     }
 
-    fn holds(&self) -> Vec<Listed> {
+    fn holds(&self) -> Vec<CommittedEntry> {
         let mut all: Vec<_> = self.index.slices().flatten().collect();
         all.sort_unstable_by_key(|entry| entry.record);
         all
@@ -109,8 +109,8 @@ impl Rig {
 }
 
 /// Three namespaces, and ever more versions.
-fn entry(nth: u64) -> Listed {
-    Listed {
+fn entry(nth: u64) -> CommittedEntry {
+    CommittedEntry {
         room: Room::new("https://issuer".into(), format!("tenant/{}", nth % 3).into()),
         version: Version::new(&format!("{:064}", nth % 4 + nth / 500)).expect("version"),
         key: CacheKey::new(&format!("Linux-\u{e4}-{nth:020}")).expect("key"),
@@ -123,7 +123,7 @@ fn entry(nth: u64) -> Listed {
     }
 }
 
-fn same(one: &[Listed], two: impl IntoIterator<Item = u64>) {
+fn same(one: &[CommittedEntry], two: impl IntoIterator<Item = u64>) {
     let two: Vec<_> = two.into_iter().map(entry).collect();
     assert!(one == two, "{} and {}", one.len(), two.len());
 }
