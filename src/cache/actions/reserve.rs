@@ -38,7 +38,7 @@ impl Actions {
         let _change = self.0.changes.lock(note.name.digest()).await;
         self.refuse_existing(&note).await?;
         self.end_former(&note).await?;
-        self.make_place(&note.label).await?;
+        self.ensure_slot(&note.label).await?;
         self.begin(note).await
     }
 

@@ -25,7 +25,7 @@ impl Actions {
         if let Some(size) = length.filter(|size| *size > limit) {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
-        self.make_way(&upload, length.unwrap_or(0)).await?;
+        self.ensure_bytes(&upload, length.unwrap_or(0)).await?;
         Ok(BlockWriter(upload.blocks.writer(place, length).await?))
     }
 

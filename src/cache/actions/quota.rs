@@ -1,0 +1,74 @@
+//! The share of the tier that running uploads may hold. Clients that die leave their uploads behind, and no
+//! tenant may push out the entries of all others with bytes that never become an entry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::uploads::Upload;
+use super::{Actions, Error, Result};
+
+/// The largest body, divided by this, is the most that all uploads hold together. One upload alone may hold more.
+const CAPACITY_DIVISOR: u64 = 2;
+/// An upload without traffic for this long is given up when another one needs its space.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// Shorter bodies are not weighed while there are at most [`MAX_UNWEIGHED_UPLOADS`].
+const MIN_WEIGHED_BYTES: u64 = 64 * 1024;
+/// See [`MIN_WEIGHED_BYTES`].
+const MAX_UNWEIGHED_UPLOADS: usize = 256;
+/// A tenant with too many uploads may try again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Actions {
+    /// Ensures that `upload` may take `bytes` more. Gives up idle uploads of any tenant for that.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if other uploads of the same tenant hold the share.
+    pub(super) async fn ensure_bytes(&self, upload: &Upload, bytes: u64) -> Result<()> {
+        if bytes < MIN_WEIGHED_BYTES && self.0.uploads.len() <= MAX_UNWEIGHED_UPLOADS {
+            return Ok(());
+        }
+        let share = self.0.store.capacity() / CAPACITY_DIVISOR;
+        while self.0.uploads.totals().1.saturating_add(bytes) > share {
+            let Some(idle) = self
+                .0
+                .uploads
+                .most_idle(IDLE_AFTER, |other| other.id != upload.id)
+            else {
+                break;
+            };
+            tracing::info!(namespace = %idle.note.label, "an upload without traffic makes way for others");
+            self.give_up(&idle).await;
+        }
+        self.refuse_tenant(upload, bytes, share)
+    }
+
+    /// Ensures that the namespace with this label may begin one more upload. Gives up idle ones for that.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the namespace has as many uploads as it may have, and none is idle.
+    pub(super) async fn ensure_slot(&self, label: &Arc<str>) -> Result<()> {
+        while self.0.uploads.count(label) >= self.0.settings.max_uploads {
+            let idle = self
+                .0
+                .uploads
+                .most_idle(IDLE_AFTER, |other| other.note.label == *label);
+            let Some(idle) = idle else {
+                return Err(Error::Busy {
+                    retry_after: RETRY_AFTER,
+                });
+            };
+            self.give_up(&idle).await;
+        }
+        Ok(())
+    }
+
+    fn refuse_tenant(&self, upload: &Upload, bytes: u64, share: u64) -> Result<()> {
+        let others = self.0.uploads.held_beside(upload);
+        match others > 0 && others.saturating_add(bytes) > share {
+            true => Err(Error::Busy {
+                retry_after: RETRY_AFTER,
+            }),
+            false => Ok(()),
+        }
+    }
+}
