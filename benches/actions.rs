@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, Room};
+use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use chacha::cache::actions::index::Index;
 use chacha::cache::actions::ledger::{Account, Item, Ledger, Site};
 use chacha::cache::actions::{CacheKey, Version};
@@ -27,8 +27,8 @@ fn main() {
     divan::main();
 }
 
-fn room() -> Room {
-    Room::new(
+fn namespace() -> NamespaceId {
+    NamespaceId::new(
         "https://token.actions.githubusercontent.com".into(),
         "github/acme/app/refs/heads/main".into(),
     )
@@ -72,9 +72,9 @@ fn record(nth: u64) -> EntryRecord {
 }
 
 static FULL: LazyLock<Index> = LazyLock::new(|| {
-    let (index, room, version) = (Index::default(), room(), version());
+    let (index, namespace, version) = (Index::default(), namespace(), version());
     for nth in 0..ENTRIES {
-        index.insert(&room, &version, &key(nth), record(nth));
+        index.insert(&namespace, &version, &key(nth), record(nth));
     }
     index
 });
@@ -91,58 +91,58 @@ fn keys(make: impl Fn(u64) -> CacheKey) -> impl FnMut() -> CacheKey {
 
 #[divan::bench]
 fn exact_hit(bencher: Bencher<'_, '_>) {
-    let (index, room, version) = (&*FULL, room(), version());
+    let (index, namespace, version) = (&*FULL, namespace(), version());
     bencher
         .with_inputs(keys(key))
-        .bench_local_refs(|key| index.exact(&room, &version, key).unwrap());
+        .bench_local_refs(|key| index.exact(&namespace, &version, key).unwrap());
 }
 
 #[divan::bench(args = [14, 15, 17, 30])]
 fn prefix_hit(bencher: Bencher<'_, '_>, length: usize) {
-    let (index, room, version) = (&*FULL, room(), version());
+    let (index, namespace, version) = (&*FULL, namespace(), version());
     bencher
         .with_inputs(keys(|nth| CacheKey::new(&text(nth)[..length]).unwrap()))
-        .bench_local_refs(|key| index.newest(&room, &version, key.as_str()).unwrap());
+        .bench_local_refs(|key| index.newest(&namespace, &version, key.as_str()).unwrap());
 }
 
 #[divan::bench]
 fn miss(bencher: Bencher<'_, '_>) {
-    let (index, room, version) = (&*FULL, room(), version());
+    let (index, namespace, version) = (&*FULL, namespace(), version());
     bencher
         .with_inputs(keys(|nth| key(nth + ENTRIES)))
-        .bench_local_refs(|key| index.exact(&room, &version, key).is_none());
+        .bench_local_refs(|key| index.exact(&namespace, &version, key).is_none());
 }
 
 /// A new primary key, then three restore keys of which the last one fits.
 #[divan::bench]
 fn in_the_order_of_github(bencher: Bencher<'_, '_>) {
-    let (index, rooms, version) = (&*FULL, [room()], version());
+    let (index, namespaces, version) = (&*FULL, [namespace()], version());
     let mut primary = keys(|nth| key(nth + ENTRIES));
     let [one, two, three] =
         ["Linux-tool-99-", "Linux-another-", "Linux-tool-"].map(|key| CacheKey::new(key).unwrap());
     bencher
         .with_inputs(move || [primary(), one.clone(), two.clone(), three.clone()])
-        .bench_local_refs(|keys| index.find(&rooms, &version, keys, &[]).unwrap());
+        .bench_local_refs(|keys| index.find(&namespaces, &version, keys, &[]).unwrap());
 }
 
 #[divan::bench]
 fn list_the_newest_hundred(bencher: Bencher<'_, '_>) {
-    let (index, room) = (&*FULL, room());
-    bencher.bench_local(|| index.newest_first(&room, "Linux-tool-07", 100));
+    let (index, namespace) = (&*FULL, namespace());
+    bencher.bench_local(|| index.newest_first(&namespace, "Linux-tool-07", 100));
 }
 
 #[divan::bench]
 fn insert_and_remove(bencher: Bencher<'_, '_>) {
     static NEXT: AtomicU64 = AtomicU64::new(2 * ENTRIES);
-    let (index, room, version) = (&*FULL, room(), version());
+    let (index, namespace, version) = (&*FULL, namespace(), version());
     bencher
         .with_inputs(|| {
             let nth = NEXT.fetch_add(1, Ordering::Relaxed);
             (key(nth), record(nth))
         })
         .bench_local_refs(|(key, record)| {
-            index.insert(&room, &version, key, *record);
-            index.remove(&room, &version, key, record.id)
+            index.insert(&namespace, &version, key, *record);
+            index.remove(&namespace, &version, key, record.id)
         });
 }
 
@@ -170,11 +170,11 @@ fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<Index>) {
 
 /// As a commit does: the index first.
 async fn add(ledger: &Ledger, index: &Index, numbers: std::ops::Range<u64>) {
-    let (room, version) = (room(), version());
+    let (namespace, version) = (namespace(), version());
     let items = numbers.map(|nth| {
-        index.insert(&room, &version, &key(nth), record(nth));
+        index.insert(&namespace, &version, &key(nth), record(nth));
         Item::Committed(CommittedEntry {
-            room: room.clone(),
+            namespace: namespace.clone(),
             version: version.clone(),
             key: key(nth),
             record: record(nth),

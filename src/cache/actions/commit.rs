@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::entry::{EntryRecord, Room};
+use super::entry::{EntryRecord, NamespaceId};
 use super::note::Note;
 use super::uploads::{Done, Upload};
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
@@ -71,7 +71,9 @@ impl Actions {
         let note = note.ok_or(Error::UnknownUpload)?;
         match auth {
             UploadAuth::Caller(caller) if !caller.may_write => Err(Error::WriteDenied),
-            UploadAuth::Caller(caller) if note.room == Room::of(caller.scope.writable()) => Ok(()),
+            UploadAuth::Caller(caller) if note.namespace == NamespaceId::of(caller.scope.writable()) => {
+                Ok(())
+            }
             UploadAuth::Expired(token) if note.holder == *token.as_bytes() => Ok(()),
             _ => Err(Error::UnknownUpload),
         }
@@ -124,7 +126,7 @@ impl Actions {
         let etag = body.checksums().etag();
         let draft = Draft {
             origin: Origin {
-                issuer: Arc::clone(note.room.issuer()),
+                issuer: Arc::clone(note.namespace.issuer()),
                 subject: Arc::clone(&note.subject),
                 stored: SystemTime::now(),
             },
@@ -146,7 +148,11 @@ impl Actions {
         }
         // After a crash between the entry and the answer, or the upload of another job.
         let winner = self.0.store.head(&note.name).await?.ok_or(Error::Exists)?;
-        let known = self.0.catalog.exact(&note.room, &note.version, &note.key).await;
+        let known = self
+            .0
+            .catalog
+            .exact(&note.namespace, &note.version, &note.key)
+            .await;
         if known.is_none_or(|record| record.etag() != winner.etag) {
             self.publish(note, &winner, winner.origin.stored).await;
         }
@@ -169,7 +175,11 @@ impl Actions {
     /// The entry that a repeated call means, also after a restart or on another server: a client that was
     /// answered and did not hear it must not fail.
     async fn find_committed(&self, note: &Note, size: u64) -> Result<EntryId> {
-        let found = self.0.catalog.exact(&note.room, &note.version, &note.key).await;
+        let found = self
+            .0
+            .catalog
+            .exact(&note.namespace, &note.version, &note.key)
+            .await;
         match found {
             Some(record) if record.size == size => Ok(EntryId::of(&note.name, &record.etag())),
             Some(record) => Err(Error::Size {

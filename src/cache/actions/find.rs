@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::entry::{CommittedEntry, EntryRecord, Room};
+use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use super::index::Candidate;
 use super::permit::{Permission, ReadPermit};
 use super::{Actions, CacheKey, Error, Result, Version};
@@ -48,18 +48,18 @@ impl Actions {
     /// # Errors
     /// [`Error::ReadDenied`], [`Error::Store`].
     pub async fn find(&self, caller: &Identity, wanted: &Wanted) -> Result<Option<Found>> {
-        let rooms = readable(caller)?;
+        let namespaces = readable(caller)?;
         let mut passed = Vec::new();
         for _ in 0..MOST_GONE {
             let found = self
                 .0
                 .catalog
-                .find(&rooms, &wanted.version, &wanted.keys, &passed)
+                .find(&namespaces, &wanted.version, &wanted.keys, &passed)
                 .await;
             let Some(Candidate { entry, place, .. }) = found else {
                 return Ok(None);
             };
-            let key = entry.room.store_key(&entry.version, &entry.key);
+            let key = entry.namespace.store_key(&entry.version, &entry.key);
             match self.current(&entry, &key).await? {
                 Some(record) => {
                     let namespace = caller
@@ -83,8 +83,8 @@ impl Actions {
         prefix: &str,
         limit: usize,
     ) -> Vec<(CacheKey, Version, SystemTime)> {
-        let rooms: Vec<_> = caller.scope.readable().map(Room::of).collect();
-        let listed = self.0.catalog.list(&rooms, prefix, limit).await.into_iter();
+        let namespaces: Vec<_> = caller.scope.readable().map(NamespaceId::of).collect();
+        let listed = self.0.catalog.list(&namespaces, prefix, limit).await.into_iter();
         listed
             .map(|one| (one.key, one.version, one.record.created()))
             .collect()
@@ -161,10 +161,10 @@ impl Actions {
     }
 }
 
-fn readable(caller: &Identity) -> Result<Vec<Room>> {
-    let rooms: Vec<_> = caller.scope.readable().map(Room::of).collect();
-    match rooms.is_empty() {
+fn readable(caller: &Identity) -> Result<Vec<NamespaceId>> {
+    let namespaces: Vec<_> = caller.scope.readable().map(NamespaceId::of).collect();
+    match namespaces.is_empty() {
         true => Err(Error::ReadDenied),
-        false => Ok(rooms),
+        false => Ok(namespaces),
     }
 }

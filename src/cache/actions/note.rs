@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{CommittedEntry, EntryRecord, Room};
+use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use super::{CacheKey, Version};
 use crate::store::StoreKey;
 
@@ -10,7 +10,7 @@ use crate::store::StoreKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Note {
     /// The namespace of the entry that it will be.
-    pub(super) room: Room,
+    pub(super) namespace: NamespaceId,
     /// Its version.
     pub(super) version: Version,
     /// Its key.
@@ -32,7 +32,7 @@ impl Note {
     /// The entry as the catalog has it.
     pub(super) fn committed(&self, record: EntryRecord) -> CommittedEntry {
         CommittedEntry {
-            room: self.room.clone(),
+            namespace: self.namespace.clone(),
             version: self.version.clone(),
             key: self.key.clone(),
             record,
@@ -43,8 +43,8 @@ impl Note {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
         let texts = [
-            self.room.issuer(),
-            self.room.path(),
+            self.namespace.issuer(),
+            self.namespace.path(),
             self.version.text(),
             self.key.text(),
             &self.label,
@@ -72,15 +72,15 @@ impl Note {
         };
         (*form == FORMAT).then_some(())?;
         let mut text = || std::str::from_utf8(part()?).ok();
-        let room = Room::new(text()?.into(), text()?.into());
+        let namespace = NamespaceId::new(text()?.into(), text()?.into());
         let version = Version::new(text()?).ok()?;
         let key = CacheKey::new(text()?).ok()?;
         Some(Self {
-            name: room.store_key(&version, &key),
+            name: namespace.store_key(&version, &key),
             label: text()?.into(),
             subject: text()?.into(),
             holder: part()?.try_into().ok()?,
-            room,
+            namespace,
             version,
             key,
         })
@@ -93,12 +93,12 @@ mod tests {
 
     #[test]
     fn a_note_survives_a_restart() {
-        let room = Room::new("https://issuer.test".into(), "ns".into());
+        let namespace = NamespaceId::new("https://issuer.test".into(), "ns".into());
         let version = Version::new("v").expect("version");
         let key = CacheKey::new("Linux-ä").expect("key");
         let note = Note {
-            name: room.store_key(&version, &key),
-            room,
+            name: namespace.store_key(&version, &key),
+            namespace,
             version,
             key,
             label: "0123456789ab".into(),

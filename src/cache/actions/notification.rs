@@ -19,7 +19,7 @@ use url::Url;
 
 use super::Actions;
 use super::catalog::telling;
-use super::entry::{CommittedEntry, Room};
+use super::entry::{CommittedEntry, NamespaceId};
 use crate::auth::{Ticket, TicketError};
 use crate::error::chain;
 
@@ -90,7 +90,7 @@ fn read(message: &[u8]) -> Option<Ticket> {
 
 fn encode(entry: &CommittedEntry) -> Vec<u8> {
     let mut bytes = vec![MESSAGE_PURPOSE];
-    for part in [entry.room.issuer(), entry.room.path()] {
+    for part in [entry.namespace.issuer(), entry.namespace.path()] {
         bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         bytes.extend_from_slice(part.as_bytes());
     }
@@ -108,8 +108,8 @@ fn decode(bytes: &[u8]) -> Option<CommittedEntry> {
         rest = more;
         std::str::from_utf8(part).ok()
     };
-    let room = Room::new(part()?.into(), part()?.into());
-    telling::decode(&room, rest)
+    let namespace = NamespaceId::new(part()?.into(), part()?.into());
+    telling::decode(&namespace, rest)
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
 
     fn entry(path: &str, key: &str) -> CommittedEntry {
         CommittedEntry {
-            room: Room::new("https://issuer.test".into(), path.into()),
+            namespace: NamespaceId::new("https://issuer.test".into(), path.into()),
             version: Version::new("v").expect("version"),
             key: CacheKey::new(key).expect("key"),
             record: EntryRecord {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::entry::Room;
+use super::entry::NamespaceId;
 use super::note::Note;
 use super::permit::Permission;
 use super::uploads::Upload;
@@ -61,7 +61,7 @@ impl Actions {
     /// An entry never changes. What the catalog knows and the store has lost may be saved again.
     async fn refuse_existing(&self, note: &Note) -> Result<()> {
         let catalog = &self.0.catalog;
-        let Some(record) = catalog.exact(&note.room, &note.version, &note.key).await else {
+        let Some(record) = catalog.exact(&note.namespace, &note.version, &note.key).await else {
             return Ok(());
         };
         if self.0.store.head(&note.name).await?.is_some() {
@@ -88,7 +88,7 @@ impl Actions {
         Ok(())
     }
 
-    /// Ends an upload that becomes no entry: its URLs say so from now on, its room is free.
+    /// Ends an upload that becomes no entry: its URLs say so from now on, its space is free.
     pub(super) async fn give_up(&self, upload: &Upload) {
         self.0.uploads.end(upload.id, None);
         upload.blocks.remove().await;
@@ -122,10 +122,10 @@ pub(super) fn note(caller: &Identity, key: &CacheKey, version: &Version) -> Resu
         return Err(Error::WriteDenied);
     }
     let namespace = caller.scope.writable();
-    let room = Room::of(namespace);
+    let room = NamespaceId::of(namespace);
     Ok(Note {
         name: room.store_key(version, key),
-        room,
+        namespace: room,
         version: version.clone(),
         key: key.clone(),
         label: Arc::clone(namespace.label()),

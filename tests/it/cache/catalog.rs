@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chacha::cache::actions::catalog::{Catalog, Parts};
-use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, Room};
+use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use chacha::cache::actions::ledger::Site;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Store;
@@ -17,7 +17,7 @@ use crate::support::s3::{Action, Gate, Kind, S3Server};
 
 fn committed(text: &str, record: EntryRecord) -> CommittedEntry {
     CommittedEntry {
-        room: room(),
+        namespace: namespace(),
         version: version(),
         key: name(text),
         record,
@@ -55,7 +55,7 @@ impl Server {
         let mut clock = tokio::time::interval(Duration::from_millis(20));
         while self
             .catalog
-            .exact(&room(), &version(), &name(text))
+            .exact(&namespace(), &version(), &name(text))
             .await
             .is_none()
         {
@@ -65,8 +65,8 @@ impl Server {
     }
 }
 
-fn room() -> Room {
-    Room::new("https://issuer".into(), "tenant".into())
+fn namespace() -> NamespaceId {
+    NamespaceId::new("https://issuer".into(), "tenant".into())
 }
 
 fn name(text: &str) -> CacheKey {
@@ -94,7 +94,7 @@ async fn two_servers_see_each_others_commits() {
     one.finds("k-2").await;
     let found = one
         .catalog
-        .find(&[room()], &version(), &[name("x"), name("k-")], &[])
+        .find(&[namespace()], &version(), &[name("x"), name("k-")], &[])
         .await
         .unwrap();
     assert_eq!(found.entry.key, name("k-2"));
@@ -103,7 +103,7 @@ async fn two_servers_see_each_others_commits() {
     bucket.forget();
     let found = third
         .catalog
-        .find(&[room()], &version(), &[name("k-")], &[])
+        .find(&[namespace()], &version(), &[name("k-")], &[])
         .await
         .unwrap();
     assert_eq!((found.entry.key, bucket.count(Kind::List)), (name("k-2"), 1));
@@ -121,7 +121,7 @@ async fn a_bucket_in_trouble_changes_nothing_but_the_news() {
         bucket.faults().always(Kind::List, action);
         let found = two
             .catalog
-            .find(&[room()], &version(), &[name("known-"), name("kn")], &[])
+            .find(&[namespace()], &version(), &[name("known-"), name("kn")], &[])
             .await;
         assert_eq!(found.unwrap().entry.key, name("known"));
         bucket.faults().clear();
@@ -133,14 +133,14 @@ async fn a_bucket_in_trouble_changes_nothing_but_the_news() {
         .always(Kind::List, Action::HoldAnswer(gate.clone()));
     assert!(
         two.catalog
-            .exact(&room(), &version(), &name("known"))
+            .exact(&namespace(), &version(), &name("known"))
             .await
             .is_some()
     );
     let begin = std::time::Instant::now();
     assert!(
         two.catalog
-            .exact(&room(), &version(), &name("new"))
+            .exact(&namespace(), &version(), &name("new"))
             .await
             .is_none()
     );
@@ -157,7 +157,12 @@ async fn a_commit_while_the_bucket_is_away_is_told_later() {
     let (one, two) = (Server::on(&bucket).await, Server::on(&bucket).await);
     bucket.stop_listening().await;
     one.commit("k").await;
-    assert!(one.catalog.exact(&room(), &version(), &name("k")).await.is_some());
+    assert!(
+        one.catalog
+            .exact(&namespace(), &version(), &name("k"))
+            .await
+            .is_some()
+    );
     assert_eq!(one.catalog.stats().unsent, 1);
     bucket.resume();
     until("it is told", || one.catalog.stats().unsent == 0).await;
@@ -219,8 +224,18 @@ async fn evicted_entries_are_forgotten() {
         }
     }
     assert_eq!(catalog.prune().await, 1);
-    assert!(catalog.exact(&room(), &version(), &name("there")).await.is_some());
-    assert!(catalog.exact(&room(), &version(), &name("gone")).await.is_none());
+    assert!(
+        catalog
+            .exact(&namespace(), &version(), &name("there"))
+            .await
+            .is_some()
+    );
+    assert!(
+        catalog
+            .exact(&namespace(), &version(), &name("gone"))
+            .await
+            .is_none()
+    );
     tasks.finish().await;
     drop(catalog);
     rig.stop().await;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::telling;
-use crate::cache::actions::entry::{Room, RoomDigest};
+use crate::cache::actions::entry::{NamespaceDigest, NamespaceId};
 use crate::cache::actions::index::Index;
 use crate::cache::actions::ledger::{Item, Ledger};
 use crate::error::chain;
@@ -43,7 +43,7 @@ pub(super) struct Follower {
     index: Arc<Index>,
     ledger: Option<Ledger>,
     tasks: Tasks,
-    feeds: Mutex<HashMap<RoomDigest, Feed>>,
+    feeds: Mutex<HashMap<NamespaceDigest, Feed>>,
     /// The warning about strange records was given.
     warned: AtomicBool,
 }
@@ -69,13 +69,13 @@ struct Run {
 /// Ends a reading, however it ends.
 struct Turn {
     follower: Arc<Follower>,
-    room: Room,
+    namespace: NamespaceId,
     run: Run,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.follower.feed(&self.room, |feed| {
+        self.follower.feed(&self.namespace, |feed| {
             feed.running = None;
             feed.ended = Some(Instant::now());
         });
@@ -102,8 +102,8 @@ impl Follower {
 
     /// Reads what is new in a namespace, or waits for whoever does so already. `false` if there was nothing to
     /// wait for.
-    pub(super) async fn catch_up(self: &Arc<Self>, room: &Room) -> bool {
-        let Some(run) = self.join(room) else {
+    pub(super) async fn catch_up(self: &Arc<Self>, namespace: &NamespaceId) -> bool {
+        let Some(run) = self.join(namespace) else {
             return false;
         };
         // Goes on in the background.
@@ -118,15 +118,15 @@ impl Follower {
 
     /// Forgets what nobody asks for. Should somebody do so, its journal is read from the beginning.
     pub(super) fn forget_idle(&self) {
-        self.lock().retain(|room, feed| {
+        self.lock().retain(|namespace, feed| {
             let idle = feed.ended.is_some_and(|ended| ended.elapsed() > IDLE);
-            !idle || feed.running.is_some() || self.index.has(room)
+            !idle || feed.running.is_some() || self.index.has(namespace)
         });
     }
 
-    fn join(self: &Arc<Self>, room: &Room) -> Option<Run> {
+    fn join(self: &Arc<Self>, namespace: &NamespaceId) -> Option<Run> {
         let mut begun = false;
-        let run = self.feed(room, |feed| {
+        let run = self.feed(namespace, |feed| {
             if let Some(run) = &feed.running {
                 return (run.deadline > Instant::now()).then(|| run.clone());
             }
@@ -143,25 +143,25 @@ impl Follower {
             Some(run)
         })?;
         if begun {
-            let (follower, room) = (Arc::clone(self), room.clone());
+            let (follower, namespace) = (Arc::clone(self), namespace.clone());
             let turn = Turn {
                 follower,
-                room,
+                namespace,
                 run: run.clone(),
             };
             drop(
                 self.tasks
-                    .spawn(async move { turn.follower.run(&turn.room).await }),
+                    .spawn(async move { turn.follower.run(&turn.namespace).await }),
             );
         }
         Some(run)
     }
 
-    async fn run(&self, room: &Room) {
+    async fn run(&self, namespace: &NamespaceId) {
         let stopping = self.tasks.stopping();
         let outcome = tokio::select! {
             () = stopping.cancelled() => return,
-            outcome = self.read(room) => outcome,
+            outcome = self.read(namespace) => outcome,
         };
         if let Err(error) = outcome {
             // The tier has said so in the log, if it is worth it.
@@ -169,44 +169,47 @@ impl Follower {
         }
     }
 
-    async fn read(&self, room: &Room) -> Result<()> {
+    async fn read(&self, namespace: &NamespaceId) -> Result<()> {
         let start = now_millis();
-        let (shelf, after) = (room.shelf(), self.feed(room, |feed| feed.cursor).map(before));
+        let (stream, after) = (
+            namespace.stream(),
+            self.feed(namespace, |feed| feed.cursor).map(before),
+        );
         let mut next = None;
         loop {
-            let page = self.journal.list(&shelf, after, next).await?;
+            let page = self.journal.list(&stream, after, next).await?;
             self.warn_of(page.foreign);
             next = page.next.clone();
-            self.take(room, &shelf, start, page).await?;
+            self.take(namespace, &stream, start, page).await?;
             if next.is_none() {
                 break;
             }
         }
         // Whatever comes with an earlier name now was under way meanwhile.
-        self.feed(room, |feed| feed.advance(Ulid::from_parts(start, 0)));
+        self.feed(namespace, |feed| feed.advance(Ulid::from_parts(start, 0)));
         Ok(())
     }
 
     /// Puts a page into index and ledger.
-    async fn take(&self, room: &Room, shelf: &str, start: u64, mut page: Page) -> Result<()> {
+    async fn take(&self, namespace: &NamespaceId, stream: &str, start: u64, mut page: Page) -> Result<()> {
         let Some((newest, _)) = page.records.last().cloned() else {
             return Ok(());
         };
-        self.feed(room, |feed| {
+        self.feed(namespace, |feed| {
             page.records.retain(|(id, _)| !feed.known.contains(id));
         });
         let names: Vec<Ulid> = page.records.iter().map(|(id, _)| *id).collect();
-        let records = self.fetch(shelf, page.records).await?;
-        let mut items = self.learn(room, records);
+        let records = self.fetch(stream, page.records).await?;
+        let mut items = self.learn(namespace, records);
         // A clock that is ahead must not make us miss what the others write.
         let cursor = newest.min(Ulid::from_parts(start, 0));
         if let Some(ledger) = self.ledger.as_ref().filter(|_| !items.is_empty()) {
-            items.push(Item::Seen(*room.digest(), cursor));
+            items.push(Item::Seen(*namespace.digest(), cursor));
             // It says in the log why it cannot keep them.
             let _kept = ledger.append(items).await;
         }
         let oldest = before(Ulid::from_parts(start, 0));
-        self.feed(room, |feed| {
+        self.feed(namespace, |feed| {
             feed.known.extend(names.into_iter().filter(|id| *id >= oldest));
             feed.advance(cursor);
         });
@@ -214,16 +217,16 @@ impl Follower {
     }
 
     /// Puts records into the index. Answers which were new, for the ledger.
-    fn learn(&self, room: &Room, records: Vec<Bytes>) -> Vec<Item> {
+    fn learn(&self, namespace: &NamespaceId, records: Vec<Bytes>) -> Vec<Item> {
         let mut items = Vec::new();
         for record in records {
-            let Some(entry) = telling::decode(room, &record) else {
+            let Some(entry) = telling::decode(namespace, &record) else {
                 self.warn_of(1);
                 continue;
             };
             if self
                 .index
-                .insert(&entry.room, &entry.version, &entry.key, entry.record)
+                .insert(&entry.namespace, &entry.version, &entry.key, entry.record)
             {
                 items.push(Item::Committed(entry));
             }
@@ -232,11 +235,11 @@ impl Follower {
     }
 
     /// All records; those that are not in the listing are asked for.
-    async fn fetch(&self, shelf: &str, notes: Vec<(Ulid, Note)>) -> Result<Vec<Bytes>> {
+    async fn fetch(&self, stream: &str, notes: Vec<(Ulid, Note)>) -> Result<Vec<Bytes>> {
         let reads = notes.into_iter().map(|(id, note)| async move {
             match note {
                 Note::Here(record) => Ok(Some(record)),
-                Note::Apart => self.journal.read(shelf, id).await,
+                Note::Apart => self.journal.read(stream, id).await,
             }
         });
         let records: Vec<_> = stream::iter(reads)
@@ -254,16 +257,19 @@ impl Follower {
         }
     }
 
-    fn feed<T>(&self, room: &Room, work: impl FnOnce(&mut Feed) -> T) -> T {
+    fn feed<T>(&self, namespace: &NamespaceId, work: impl FnOnce(&mut Feed) -> T) -> T {
         let mut feeds = self.lock();
-        let feed = feeds.entry(*room.digest()).or_insert_with(|| Feed {
-            cursor: self.ledger.as_ref().and_then(|ledger| ledger.seen(room.digest())),
+        let feed = feeds.entry(*namespace.digest()).or_insert_with(|| Feed {
+            cursor: self
+                .ledger
+                .as_ref()
+                .and_then(|ledger| ledger.seen(namespace.digest())),
             ..Feed::default()
         });
         work(feed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomDigest, Feed>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, Feed>> {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

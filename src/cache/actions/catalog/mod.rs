@@ -19,7 +19,7 @@ pub use prune::Liveness;
 
 use self::follow::Follower;
 use self::outbox::Outbox;
-use super::entry::{CacheKey, CommittedEntry, EntryRecord, Room, Version};
+use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{Candidate, Index};
 use super::ledger::{Item, Ledger, Site};
 use crate::store::journal::{Journal, Ulid};
@@ -107,44 +107,49 @@ impl Catalog {
     /// Asks the journal unless the primary key is there in the first namespace; waits some seconds at most.
     pub async fn find(
         &self,
-        rooms: &[Room],
+        namespaces: &[NamespaceId],
         version: &Version,
         keys: &[CacheKey],
         passed: &[Ulid],
     ) -> Option<Candidate> {
         self.ready().await;
         let index = &self.shared.index;
-        let found = index.find(rooms, version, keys, passed);
+        let found = index.find(namespaces, version, keys, passed);
         // Whatever comes before it in the order may be news.
         let open = match &found {
             Some(found) => found.place + usize::from(!found.exact),
-            None => rooms.len(),
+            None => namespaces.len(),
         };
-        match self.catch_up(&rooms[..open]).await {
-            true => index.find(rooms, version, keys, passed),
+        match self.catch_up(&namespaces[..open]).await {
+            true => index.find(namespaces, version, keys, passed),
             false => found,
         }
     }
 
     /// The entry of a namespace under exactly this key. Asks the journal if it is not known here.
-    pub async fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<EntryRecord> {
+    pub async fn exact(
+        &self,
+        namespace: &NamespaceId,
+        version: &Version,
+        key: &CacheKey,
+    ) -> Option<EntryRecord> {
         self.ready().await;
         let index = &self.shared.index;
-        if let Some(record) = index.exact(room, version, key) {
+        if let Some(record) = index.exact(namespace, version, key) {
             return Some(record);
         }
-        match self.catch_up(std::slice::from_ref(room)).await {
-            true => index.exact(room, version, key),
+        match self.catch_up(std::slice::from_ref(namespace)).await {
+            true => index.exact(namespace, version, key),
             false => None,
         }
     }
 
     /// Entries of these namespaces whose keys begin with `prefix`, newest first, at most `limit`. Asks nobody.
-    pub async fn list(&self, rooms: &[Room], prefix: &str, limit: usize) -> Vec<CommittedEntry> {
+    pub async fn list(&self, namespaces: &[NamespaceId], prefix: &str, limit: usize) -> Vec<CommittedEntry> {
         self.ready().await;
-        let lists = rooms
+        let lists = namespaces
             .iter()
-            .map(|room| self.shared.index.newest_first(room, prefix, limit));
+            .map(|namespace| self.shared.index.newest_first(namespace, prefix, limit));
         let mut all: Vec<_> = lists.flatten().collect();
         all.sort_by_key(|entry| std::cmp::Reverse(entry.record));
         all.truncate(limit);
@@ -158,10 +163,10 @@ impl Catalog {
         self.insert(&entry);
         let this = self.clone();
         let told = self.shared.tasks.spawn(async move {
-            let (record, shelf) = (telling::encode(&entry), entry.room.shelf());
+            let (record, stream) = (telling::encode(&entry), entry.namespace.stream());
             let tell = async {
                 if let Some(outbox) = &this.shared.outbox {
-                    outbox.send(shelf, record).await;
+                    outbox.send(stream, record).await;
                 }
             };
             tokio::join!(tell, this.keep(vec![Item::Committed(entry)]));
@@ -182,18 +187,18 @@ impl Catalog {
     /// `false` if nothing changed.
     fn insert(&self, entry: &CommittedEntry) -> bool {
         let index = &self.shared.index;
-        index.insert(&entry.room, &entry.version, &entry.key, entry.record)
+        index.insert(&entry.namespace, &entry.version, &entry.key, entry.record)
     }
 
     /// The bytes of an entry are gone: it is not found any more, unless it was replaced since.
     pub async fn forget(&self, entry: &CommittedEntry) {
         let CommittedEntry {
-            room,
+            namespace,
             version,
             key,
             record,
         } = entry;
-        if self.shared.index.remove(room, version, key, record.id) {
+        if self.shared.index.remove(namespace, version, key, record.id) {
             self.keep(vec![Item::Removed(entry.clone())]).await;
         }
     }
@@ -203,7 +208,7 @@ impl Catalog {
         let shared = &self.shared;
         CatalogStats {
             entries: shared.index.len(),
-            namespaces: shared.index.count_rooms(),
+            namespaces: shared.index.count_namespaces(),
             ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
             followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
             unsent: shared.outbox.as_ref().map_or(0, Outbox::len),
@@ -220,11 +225,11 @@ impl Catalog {
     }
 
     /// Reads the journals of some namespaces. `false` if there was nothing to wait for.
-    async fn catch_up(&self, rooms: &[Room]) -> bool {
-        let Some(follower) = self.shared.follower.as_ref().filter(|_| !rooms.is_empty()) else {
+    async fn catch_up(&self, namespaces: &[NamespaceId]) -> bool {
+        let Some(follower) = self.shared.follower.as_ref().filter(|_| !namespaces.is_empty()) else {
             return false;
         };
-        let looks = join_all(rooms.iter().map(|room| follower.catch_up(room))).await;
+        let looks = join_all(namespaces.iter().map(|namespace| follower.catch_up(namespace))).await;
         looks.contains(&true)
     }
 

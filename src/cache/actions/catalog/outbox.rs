@@ -36,7 +36,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Letter {
-    shelf: String,
+    stream: String,
     record: Vec<u8>,
 }
 
@@ -52,8 +52,8 @@ impl Outbox {
     }
 
     /// Tells it now; if that fails, later.
-    pub(super) async fn send(&self, shelf: String, record: Vec<u8>) {
-        let letter = Letter { shelf, record };
+    pub(super) async fn send(&self, stream: String, record: Vec<u8>) {
+        let letter = Letter { stream, record };
         if !self.shared.tell(&letter).await {
             self.shared.keep(letter);
         }
@@ -68,7 +68,7 @@ impl Outbox {
 impl Shared {
     async fn tell(&self, letter: &Letter) -> bool {
         // A new name for each attempt: readers may be beyond the former one.
-        let adding = self.journal.append(&letter.shelf, next_ulid(), &letter.record);
+        let adding = self.journal.append(&letter.stream, next_ulid(), &letter.record);
         matches!(tokio::time::timeout(PATIENCE, adding).await, Ok(Ok(())))
     }
 

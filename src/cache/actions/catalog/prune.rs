@@ -57,11 +57,11 @@ impl Catalog {
         for slice in shared.index.slices() {
             let mut gone = Vec::new();
             for entry in slice {
-                let key = entry.room.store_key(&entry.version, &entry.key);
+                let key = entry.namespace.store_key(&entry.version, &entry.key);
                 if liveness.is_gone(&key).await == Some(true)
                     && shared
                         .index
-                        .remove(&entry.room, &entry.version, &entry.key, entry.record.id)
+                        .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
                 {
                     gone.push(Item::Removed(entry));
                 }

@@ -1,10 +1,10 @@
-//! A record of the journal: an entry without its namespace, which is the shelf.
+//! A record of the journal: an entry without its namespace, which is the stream.
 //!
 //! ```text
 //! format 1, record 48, length of the version 2, version, key
 //! ```
 
-use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, Room, Version};
+use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 
 const FORMAT: u8 = 1;
 
@@ -21,7 +21,7 @@ pub(in crate::cache::actions) fn encode(entry: &CommittedEntry) -> Vec<u8> {
 }
 
 /// `None` if it is none, or one of a later version of this program.
-pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<CommittedEntry> {
+pub(in crate::cache::actions) fn decode(namespace: &NamespaceId, bytes: &[u8]) -> Option<CommittedEntry> {
     let (format, rest) = bytes.split_first()?;
     let (record, rest) = rest.split_first_chunk::<{ EntryRecord::BYTES }>()?;
     let (length, rest) = rest.split_first_chunk()?;
@@ -31,7 +31,7 @@ pub(in crate::cache::actions) fn decode(room: &Room, bytes: &[u8]) -> Option<Com
         return None;
     }
     Some(CommittedEntry {
-        room: room.clone(),
+        namespace: namespace.clone(),
         version: Version::new(text(version)?).ok()?,
         key: CacheKey::new(text(key)?).ok()?,
         record: EntryRecord::from_bytes(record),
@@ -45,13 +45,13 @@ mod tests {
 
     #[test]
     fn entries_are_read_as_they_were_told() {
-        let room = Room::new("https://issuer".into(), "tenant".into());
+        let namespace = NamespaceId::new("https://issuer".into(), "tenant".into());
         for (version, key) in [
             ("v".repeat(64), "k".into()),
             ("\u{e4}".into(), "\u{1f600}".repeat(256)),
         ] {
             let entry = CommittedEntry {
-                room: room.clone(),
+                namespace: namespace.clone(),
                 version: Version::new(&version).expect("version"),
                 key: CacheKey::new(&key).expect("key"),
                 record: EntryRecord {
@@ -62,12 +62,12 @@ mod tests {
                 },
             };
             let bytes = encode(&entry);
-            assert_eq!(decode(&room, &bytes), Some(entry));
+            assert_eq!(decode(&namespace, &bytes), Some(entry));
             for end in 0..bytes.len() - key.len() + 1 {
-                assert_eq!(decode(&room, &bytes[..end]), None, "{end}");
+                assert_eq!(decode(&namespace, &bytes[..end]), None, "{end}");
             }
             let later = [&[FORMAT + 1], &bytes[1..]].concat();
-            assert_eq!(decode(&room, &later), None);
+            assert_eq!(decode(&namespace, &later), None);
         }
     }
 }

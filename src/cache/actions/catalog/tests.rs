@@ -52,40 +52,40 @@ impl Memory {
     }
 
     /// Another server says this, by its own clock.
-    fn put(&self, room: &Room, id: Ulid, record: impl Into<Bytes>) {
+    fn put(&self, namespace: &NamespaceId, id: Ulid, record: impl Into<Bytes>) {
         self.records
             .lock()
             .unwrap()
-            .insert((room.shelf(), id), record.into());
+            .insert((namespace.stream(), id), record.into());
     }
 
     fn tell(&self, id: Ulid, entry: &CommittedEntry) {
-        self.put(&entry.room, id, telling::encode(entry));
+        self.put(&entry.namespace, id, telling::encode(entry));
     }
 }
 
 #[async_trait]
 impl Journal for Memory {
-    async fn append(&self, shelf: &str, id: Ulid, record: &[u8]) -> Result<()> {
+    async fn append(&self, stream: &str, id: Ulid, record: &[u8]) -> Result<()> {
         self.answer()?;
         let record = Bytes::copy_from_slice(record);
         self.records
             .lock()
             .unwrap()
-            .insert((shelf.to_owned(), id), record);
+            .insert((stream.to_owned(), id), record);
         Ok(())
     }
 
-    async fn list(&self, shelf: &str, after: Option<Ulid>, page: Option<String>) -> Result<Page> {
+    async fn list(&self, stream: &str, after: Option<Ulid>, page: Option<String>) -> Result<Page> {
         self.lists.fetch_add(1, Ordering::SeqCst);
         *self.after.lock().unwrap() = after;
         self.turns.acquire().await.unwrap().forget();
         self.answer()?;
         let from = page.map(|page| Ulid::from_string(&page).unwrap()).or(after);
         let from = from.unwrap_or(Ulid::nil());
-        let range = (Bound::Excluded((shelf.to_owned(), from)), Bound::Unbounded);
+        let range = (Bound::Excluded((stream.to_owned(), from)), Bound::Unbounded);
         let records = self.records.lock().unwrap();
-        let fitting = records.range(range).take_while(|((other, _), _)| other == shelf);
+        let fitting = records.range(range).take_while(|((other, _), _)| other == stream);
         let note = |record: &Bytes| match record.len() {
             0..=200 => Note::Here(record.clone()),
             _ => Note::Apart,
@@ -101,10 +101,15 @@ impl Journal for Memory {
         })
     }
 
-    async fn read(&self, shelf: &str, id: Ulid) -> Result<Option<Bytes>> {
+    async fn read(&self, stream: &str, id: Ulid) -> Result<Option<Bytes>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.answer()?;
-        Ok(self.records.lock().unwrap().get(&(shelf.to_owned(), id)).cloned())
+        Ok(self
+            .records
+            .lock()
+            .unwrap()
+            .get(&(stream.to_owned(), id))
+            .cloned())
     }
 }
 
@@ -138,8 +143,8 @@ fn with(journal: &Arc<Memory>, folder: Option<&Path>, tasks: &Tasks) -> Catalog 
     Catalog::open(parts, tasks)
 }
 
-fn room(path: &str) -> Room {
-    Room::new("https://issuer".into(), path.into())
+fn namespace(path: &str) -> NamespaceId {
+    NamespaceId::new("https://issuer".into(), path.into())
 }
 
 fn key(text: &str) -> CacheKey {
@@ -158,7 +163,7 @@ fn entry(text: &str) -> CommittedEntry {
         tag: [1; 16],
     };
     CommittedEntry {
-        room: room("tenant"),
+        namespace: namespace("tenant"),
         version: version(),
         key: key(text),
         record,
@@ -172,7 +177,7 @@ async fn commit(catalog: &Catalog, entry: &CommittedEntry) {
 /// What a look-up of these keys finds in the namespace of [`entry`].
 async fn find(catalog: &Catalog, keys: &[&str]) -> Option<String> {
     let keys: Vec<_> = keys.iter().map(|text| key(text)).collect();
-    let found = catalog.find(&[room("tenant")], &version(), &keys, &[]).await;
+    let found = catalog.find(&[namespace("tenant")], &version(), &keys, &[]).await;
     found.map(|found| found.entry.key.as_str().to_owned())
 }
 
@@ -193,11 +198,14 @@ async fn what_one_commits_the_other_finds() {
     assert_eq!(two.stats().entries, 4);
     // Not into another namespace.
     assert_eq!(
-        two.find(&[room("stranger")], &version(), &[key("k-1")], &[])
+        two.find(&[namespace("stranger")], &version(), &[key("k-1")], &[])
             .await,
         None
     );
-    assert_eq!(two.exact(&room("stranger"), &version(), &key("k-1")).await, None);
+    assert_eq!(
+        two.exact(&namespace("stranger"), &version(), &key("k-1")).await,
+        None
+    );
     // A newer one counts although an older one fits.
     rest().await;
     commit(&one, &entry("k-4")).await;
@@ -217,17 +225,17 @@ async fn the_journal_is_asked_once_a_second_and_not_for_an_exact_hit() {
     assert_eq!(find(&two, &["k"]).await, None);
     rest().await;
     assert_eq!(
-        two.exact(&stored.room, &stored.version, &stored.key).await,
+        two.exact(&stored.namespace, &stored.version, &stored.key).await,
         Some(stored.record)
     );
     assert_eq!(journal.lists(), 2);
     rest().await;
     assert_eq!(find(&two, &["k"]).await.unwrap(), "k");
-    assert_eq!(two.list(&[room("tenant")], "", 10).await, [stored]);
+    assert_eq!(two.list(&[namespace("tenant")], "", 10).await, [stored]);
     assert_eq!(journal.lists(), 2);
     // In a fallback, only the namespaces before it may have news.
-    let rooms = [room("branch"), room("tenant"), room("another")];
-    let found = two.find(&rooms, &version(), &[key("k")], &[]).await.unwrap();
+    let namespaces = [namespace("branch"), namespace("tenant"), namespace("another")];
+    let found = two.find(&namespaces, &version(), &[key("k")], &[]).await.unwrap();
     assert_eq!((found.place, found.exact), (1, true));
     assert_eq!(journal.lists(), 3);
 }
@@ -340,7 +348,7 @@ async fn what_is_gone_does_not_come_back_from_the_journal() {
     assert_eq!(find(&two, &["k"]).await.unwrap(), "k");
     two.forget(&stored).await;
     assert_eq!(
-        two.exact(&again.room, &again.version, &again.key).await,
+        two.exact(&again.namespace, &again.version, &again.key).await,
         Some(again.record)
     );
 }
@@ -350,9 +358,9 @@ async fn long_records_are_read_and_strange_ones_skipped() {
     let journal = Memory::new();
     let two = over(&journal);
     let long = "k".repeat(500);
-    journal.put(&room("tenant"), next_ulid(), "nothing that anybody knows");
+    journal.put(&namespace("tenant"), next_ulid(), "nothing that anybody knows");
     journal.tell(next_ulid(), &entry(&long));
-    journal.put(&room("tenant"), next_ulid(), "");
+    journal.put(&namespace("tenant"), next_ulid(), "");
     journal.tell(next_ulid(), &entry("last"));
     assert_eq!(find(&two, &["last"]).await.unwrap(), "last");
     assert_eq!(find(&two, &["kk"]).await, Some(long));
@@ -400,7 +408,7 @@ impl Liveness for Evicted {
 async fn what_is_known_to_be_gone_is_pruned_for_good() {
     let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
     let entries: Vec<_> = (0..600).map(|nth| entry(&format!("k-{nth}"))).collect();
-    let name = |entry: &CommittedEntry| entry.room.store_key(&entry.version, &entry.key);
+    let name = |entry: &CommittedEntry| entry.namespace.store_key(&entry.version, &entry.key);
     let gone: Vec<_> = entries.iter().step_by(2).map(name).collect();
     let known = gone.iter().filter(|key| !key.short().starts_with('0')).count();
     let open = |tasks: &Tasks| {

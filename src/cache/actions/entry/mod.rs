@@ -7,14 +7,14 @@ mod namespace;
 mod record;
 
 pub use name::{CacheKey, NameError, Version};
-pub use namespace::{Room, RoomDigest};
+pub use namespace::{NamespaceDigest, NamespaceId};
 pub use record::EntryRecord;
 
 /// A committed entry, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedEntry {
     /// Its namespace.
-    pub room: Room,
+    pub namespace: NamespaceId,
     /// Its version.
     pub version: Version,
     /// Its whole key.

@@ -1,4 +1,4 @@
-//! The name of a namespace outside of `auth`.
+//! What names a namespace outside of `auth`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,26 +8,25 @@ use crate::auth::Namespace;
 use crate::store::{Protocol, StoreKey};
 
 /// BLAKE3 over issuer and path, each with its length in front.
-pub type RoomDigest = [u8; 32];
+pub type NamespaceDigest = [u8; 32];
 
-/// A namespace: issuer and path, and a digest in their place. Cheap to clone; two rooms are equal if their
-/// digests are.
+/// Names a namespace by its issuer and path. Cheap to clone. Two are equal if their digests are.
 #[derive(Clone)]
-pub struct Room(Arc<Parts>);
+pub struct NamespaceId(Arc<NamespaceIdParts>);
 
-struct Parts {
-    digest: RoomDigest,
+struct NamespaceIdParts {
+    digest: NamespaceDigest,
     issuer: Arc<str>,
     path: Arc<str>,
 }
 
-impl Room {
-    /// The room of a namespace.
+impl NamespaceId {
+    /// The id of a namespace that `auth` has granted.
     pub fn of(namespace: &Namespace) -> Self {
         Self::new(Arc::clone(namespace.issuer()), Arc::clone(namespace.path()))
     }
 
-    /// The room with these parts: the URL of the issuer as configured, and what the expression returned.
+    /// The id made of the issuer's URL as configured, and of the text that the expression returned.
     pub fn new(issuer: Arc<str>, path: Arc<str>) -> Self {
         let mut bytes = Vec::with_capacity(16 + issuer.len() + path.len());
         for part in [&issuer, &path] {
@@ -35,16 +34,16 @@ impl Room {
             bytes.extend_from_slice(part.as_bytes());
         }
         let digest = *blake3::hash(&bytes).as_bytes();
-        Self(Arc::new(Parts { digest, issuer, path }))
+        Self(Arc::new(NamespaceIdParts { digest, issuer, path }))
     }
 
-    /// The name of the room.
-    pub fn digest(&self) -> &RoomDigest {
+    /// Stands for issuer and path.
+    pub fn digest(&self) -> &NamespaceDigest {
         &self.0.digest
     }
 
-    /// The digest as 64 hex digits: the shelf of the journal.
-    pub fn shelf(&self) -> String {
+    /// The digest as 64 hex digits, which name the namespace's stream in the journal.
+    pub fn stream(&self) -> String {
         blake3::Hash::from_bytes(self.0.digest).to_hex().to_string()
     }
 
@@ -53,12 +52,12 @@ impl Room {
         &self.0.issuer
     }
 
-    /// What the expression returned. Never print it.
+    /// The text that the expression returned. Never print it.
     pub fn path(&self) -> &Arc<str> {
         &self.0.path
     }
 
-    /// The name of an entry of this room in the tiers.
+    /// The key of an entry of this namespace in the tiers.
     pub(in crate::cache) fn store_key(&self, version: &Version, key: &CacheKey) -> StoreKey {
         let (issuer, path) = (Arc::clone(self.issuer()), Arc::clone(self.path()));
         StoreKey::new(issuer, path, Protocol::Gha, key.as_str().as_bytes())
@@ -66,18 +65,18 @@ impl Room {
     }
 }
 
-impl PartialEq for Room {
+impl PartialEq for NamespaceId {
     fn eq(&self, other: &Self) -> bool {
         self.0.digest == other.0.digest
     }
 }
 
-impl Eq for Room {}
+impl Eq for NamespaceId {}
 
-/// Prints a part of the digest only: the rest is the tenant's own.
-impl fmt::Debug for Room {
+/// Shows a part of the digest only: issuer and path are the tenant's own.
+impl fmt::Debug for NamespaceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Room({})", &self.shelf()[..12])
+        write!(f, "NamespaceId({})", &self.stream()[..12])
     }
 }
 
@@ -87,12 +86,12 @@ mod tests {
 
     #[test]
     fn parts_never_run_together() {
-        let room = |issuer: &str, path: &str| Room::new(issuer.into(), path.into());
-        assert_eq!(room("a", "b/c"), room("a", "b/c"));
-        assert_ne!(room("a", "b/c"), room("ab", "/c"));
-        assert_ne!(room("", "ab"), room("ab", ""));
-        let shown = format!("{:?}", room("https://secret", "tenant"));
+        let namespace = |issuer: &str, path: &str| NamespaceId::new(issuer.into(), path.into());
+        assert_eq!(namespace("a", "b/c"), namespace("a", "b/c"));
+        assert_ne!(namespace("a", "b/c"), namespace("ab", "/c"));
+        assert_ne!(namespace("", "ab"), namespace("ab", ""));
+        let shown = format!("{:?}", namespace("https://secret", "tenant"));
         assert!(!shown.contains("secret") && !shown.contains("tenant"), "{shown}");
-        assert_eq!(room("a", "b").shelf().len(), 64);
+        assert_eq!(namespace("a", "b").stream().len(), 64);
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use order::{Step, steps};
 
 use self::tree::Tree;
-use super::entry::{CacheKey, CommittedEntry, EntryRecord, Room, RoomDigest, Version};
+use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceDigest, NamespaceId, Version};
 use crate::store::journal::Ulid;
 
 /// Locks, a power of two.
@@ -39,30 +39,36 @@ pub struct Candidate {
 pub struct Index {
     shards: [Mutex<Shard>; SHARDS],
     entries: AtomicUsize,
-    rooms: AtomicUsize,
+    namespaces: AtomicUsize,
 }
 
-type Shard = HashMap<RoomDigest, Tenant>;
+type Shard = HashMap<NamespaceDigest, NamespaceTrees>;
 
-/// Has at least one version, and each has at least one entry.
+/// The trees of one namespace: at least one version, each with at least one entry.
 #[derive(Debug)]
-struct Tenant {
-    room: Room,
+struct NamespaceTrees {
+    namespace: NamespaceId,
     versions: HashMap<Version, Tree>,
 }
 
 impl Index {
     /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed.
-    pub fn insert(&self, room: &Room, version: &Version, key: &CacheKey, record: EntryRecord) -> bool {
-        let mut shard = self.shard(room);
-        let tenant = shard.entry(*room.digest()).or_insert_with(|| {
-            self.rooms.fetch_add(1, Ordering::Relaxed);
-            Tenant {
-                room: room.clone(),
+    pub fn insert(
+        &self,
+        namespace: &NamespaceId,
+        version: &Version,
+        key: &CacheKey,
+        record: EntryRecord,
+    ) -> bool {
+        let mut shard = self.shard(namespace);
+        let trees = shard.entry(*namespace.digest()).or_insert_with(|| {
+            self.namespaces.fetch_add(1, Ordering::Relaxed);
+            NamespaceTrees {
+                namespace: namespace.clone(),
                 versions: HashMap::new(),
             }
         });
-        let tree = tenant.versions.entry(version.clone()).or_insert_with(Tree::new);
+        let tree = trees.versions.entry(version.clone()).or_insert_with(Tree::new);
         let before = tree.len();
         let changed = tree.insert(key, record);
         self.entries.fetch_add(tree.len() - before, Ordering::Relaxed);
@@ -70,12 +76,12 @@ impl Index {
     }
 
     /// Removes the entry under this key if it is the one that `id` names. `false` if it is not there.
-    pub fn remove(&self, room: &Room, version: &Version, key: &CacheKey, id: Ulid) -> bool {
-        let mut shard = self.shard(room);
-        let Entry::Occupied(mut tenant) = shard.entry(*room.digest()) else {
+    pub fn remove(&self, namespace: &NamespaceId, version: &Version, key: &CacheKey, id: Ulid) -> bool {
+        let mut shard = self.shard(namespace);
+        let Entry::Occupied(mut trees) = shard.entry(*namespace.digest()) else {
             return false;
         };
-        let Entry::Occupied(mut tree) = tenant.get_mut().versions.entry(version.clone()) else {
+        let Entry::Occupied(mut tree) = trees.get_mut().versions.entry(version.clone()) else {
             return false;
         };
         if !tree.get_mut().remove(key, |record| record.id == id) {
@@ -85,44 +91,49 @@ impl Index {
         if tree.get().len() == 0 {
             tree.remove();
         }
-        if tenant.get().versions.is_empty() {
-            tenant.remove();
-            self.rooms.fetch_sub(1, Ordering::Relaxed);
+        if trees.get().versions.is_empty() {
+            trees.remove();
+            self.namespaces.fetch_sub(1, Ordering::Relaxed);
         }
         true
     }
 
     /// The entry under this key.
-    pub fn exact(&self, room: &Room, version: &Version, key: &CacheKey) -> Option<EntryRecord> {
-        self.shard(room)
-            .get(room.digest())?
+    pub fn exact(&self, namespace: &NamespaceId, version: &Version, key: &CacheKey) -> Option<EntryRecord> {
+        self.shard(namespace)
+            .get(namespace.digest())?
             .versions
             .get(version)?
             .exact(key)
     }
 
     /// The newest entry whose key begins with `prefix`.
-    pub fn newest(&self, room: &Room, version: &Version, prefix: &str) -> Option<(CacheKey, EntryRecord)> {
-        let shard = self.shard(room);
-        let tree = shard.get(room.digest())?.versions.get(version)?;
+    pub fn newest(
+        &self,
+        namespace: &NamespaceId,
+        version: &Version,
+        prefix: &str,
+    ) -> Option<(CacheKey, EntryRecord)> {
+        let shard = self.shard(namespace);
+        let tree = shard.get(namespace.digest())?.versions.get(version)?;
         tree.newest(prefix).map(|(key, record)| (key.clone(), record))
     }
 
-    /// The first entry in GitHub's order ([`steps`], for each of `rooms`), without those named in `passed`.
+    /// The first entry in GitHub's order ([`steps`], for each of `namespaces`), without those named in `passed`.
     pub fn find(
         &self,
-        rooms: &[Room],
+        namespaces: &[NamespaceId],
         version: &Version,
         keys: &[CacheKey],
         passed: &[Ulid],
     ) -> Option<Candidate> {
-        rooms.iter().enumerate().find_map(|(place, room)| {
-            let shard = self.shard(room);
-            let tree = shard.get(room.digest())?.versions.get(version)?;
+        namespaces.iter().enumerate().find_map(|(place, namespace)| {
+            let shard = self.shard(namespace);
+            let tree = shard.get(namespace.digest())?.versions.get(version)?;
             let (key, record, exact) = order::find(tree, keys, passed)?;
             drop(shard);
             let entry = CommittedEntry {
-                room: room.clone(),
+                namespace: namespace.clone(),
                 version: version.clone(),
                 key,
                 record,
@@ -132,14 +143,14 @@ impl Index {
     }
 
     /// Entries of all versions whose keys begin with `prefix`, newest first, at most `limit`.
-    pub fn newest_first(&self, room: &Room, prefix: &str, limit: usize) -> Vec<CommittedEntry> {
-        let shard = self.shard(room);
-        let versions = shard.get(room.digest()).map(|tenant| &tenant.versions);
+    pub fn newest_first(&self, namespace: &NamespaceId, prefix: &str, limit: usize) -> Vec<CommittedEntry> {
+        let shard = self.shard(namespace);
+        let versions = shard.get(namespace.digest()).map(|trees| &trees.versions);
         let trees = versions.into_iter().flatten();
         let found = trees.flat_map(|(version, tree)| {
             let newest = tree.newest_first(prefix).take(limit);
             newest.map(move |(key, record)| CommittedEntry {
-                room: room.clone(),
+                namespace: namespace.clone(),
                 version: version.clone(),
                 key: key.clone(),
                 record,
@@ -154,17 +165,17 @@ impl Index {
 
     /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
     pub fn slices(&self) -> impl Iterator<Item = Vec<CommittedEntry>> {
-        self.rooms().into_iter().flat_map(move |room| {
-            let versions = self.versions(&room);
+        self.namespaces().into_iter().flat_map(move |namespace| {
+            let versions = self.versions(&namespace);
             versions
                 .into_iter()
-                .flat_map(move |version| self.slices_of(room.clone(), version))
+                .flat_map(move |version| self.slices_of(namespace.clone(), version))
         })
     }
 
     /// Whether a namespace has entries.
-    pub fn has(&self, room: &RoomDigest) -> bool {
-        self.locked(room).contains_key(room)
+    pub fn has(&self, namespace: &NamespaceDigest) -> bool {
+        self.locked(namespace).contains_key(namespace)
     }
 
     /// How many entries there are.
@@ -178,39 +189,43 @@ impl Index {
     }
 
     /// How many namespaces have entries.
-    pub fn count_rooms(&self) -> usize {
-        self.rooms.load(Ordering::Relaxed)
+    pub fn count_namespaces(&self) -> usize {
+        self.namespaces.load(Ordering::Relaxed)
     }
 
-    fn rooms(&self) -> Vec<Room> {
+    fn namespaces(&self) -> Vec<NamespaceId> {
         let shards = self.shards.iter().map(lock);
         shards
             .flat_map(|shard| {
                 shard
                     .values()
-                    .map(|tenant| tenant.room.clone())
+                    .map(|trees| trees.namespace.clone())
                     .collect::<Vec<_>>()
             })
             .collect()
     }
 
-    fn versions(&self, room: &Room) -> Vec<Version> {
-        let shard = self.shard(room);
-        let tenant = shard.get(room.digest());
-        tenant.map_or_else(Vec::new, |tenant| tenant.versions.keys().cloned().collect())
+    fn versions(&self, namespace: &NamespaceId) -> Vec<Version> {
+        let shard = self.shard(namespace);
+        let trees = shard.get(namespace.digest());
+        trees.map_or_else(Vec::new, |trees| trees.versions.keys().cloned().collect())
     }
 
-    fn slices_of(&self, room: Room, version: Version) -> impl Iterator<Item = Vec<CommittedEntry>> {
+    fn slices_of(
+        &self,
+        namespace: NamespaceId,
+        version: Version,
+    ) -> impl Iterator<Item = Vec<CommittedEntry>> {
         let mut from = Some(0);
         std::iter::from_fn(move || {
             let (entries, next) = {
-                let shard = self.shard(&room);
-                let tree = shard.get(room.digest())?.versions.get(&version)?;
+                let shard = self.shard(&namespace);
+                let tree = shard.get(namespace.digest())?.versions.get(&version)?;
                 tree.slice(from?, SLICE)
             };
             from = next;
             let entries = entries.into_iter().map(|(key, record)| CommittedEntry {
-                room: room.clone(),
+                namespace: namespace.clone(),
                 version: version.clone(),
                 key,
                 record,
@@ -219,12 +234,12 @@ impl Index {
         })
     }
 
-    fn shard(&self, room: &Room) -> MutexGuard<'_, Shard> {
-        self.locked(room.digest())
+    fn shard(&self, namespace: &NamespaceId) -> MutexGuard<'_, Shard> {
+        self.locked(namespace.digest())
     }
 
-    fn locked(&self, room: &RoomDigest) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(room[0]) % SHARDS])
+    fn locked(&self, namespace: &NamespaceDigest) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(namespace[0]) % SHARDS])
     }
 }
 

@@ -10,12 +10,12 @@ use super::*;
 /// By namespace, version and key.
 type Model = BTreeMap<(usize, usize, String), EntryRecord>;
 
-const ROOMS: usize = 3;
+const NAMESPACES: usize = 3;
 const VERSIONS: usize = 2;
 
-fn rooms() -> Vec<Room> {
-    let room = |nth| Room::new("https://issuer".into(), format!("tenant-{nth}").into());
-    (0..ROOMS).map(room).collect()
+fn namespaces() -> Vec<NamespaceId> {
+    let namespace = |nth| NamespaceId::new("https://issuer".into(), format!("tenant-{nth}").into());
+    (0..NAMESPACES).map(namespace).collect()
 }
 
 fn version(nth: usize) -> Version {
@@ -59,41 +59,41 @@ fn changes() -> impl Strategy<Value = Vec<(usize, usize, String, Change)>> {
         3 => Just(Change::Remove),
         1 => Just(Change::RemoveAnother),
     ];
-    prop::collection::vec((0..ROOMS, 0..VERSIONS, texts(), change), 1..120)
+    prop::collection::vec((0..NAMESPACES, 0..VERSIONS, texts(), change), 1..120)
 }
 
 /// Does the same to both.
 fn apply(changes: Vec<(usize, usize, String, Change)>) -> (Index, Model) {
-    let (index, mut model, rooms) = (Index::default(), Model::new(), rooms());
-    for (nth, (room, with, text, change)) in changes.into_iter().enumerate() {
-        let name = (room, with, text.clone());
-        let (room, with, key) = (&rooms[room], &version(with), &key(&text));
+    let (index, mut model, namespaces) = (Index::default(), Model::new(), namespaces());
+    for (nth, (namespace, with, text, change)) in changes.into_iter().enumerate() {
+        let name = (namespace, with, text.clone());
+        let (namespace, with, key) = (&namespaces[namespace], &version(with), &key(&text));
         let present = model.get(&name).copied();
         let wrong = Ulid(u128::MAX);
         match change {
             Change::Insert(created) => {
                 let new = record(created, nth as u128);
                 let expected = present.is_none_or(|present| present < new);
-                assert_eq!(index.insert(room, with, key, new), expected);
+                assert_eq!(index.insert(namespace, with, key, new), expected);
                 if expected {
                     model.insert(name, new);
                 }
             }
             Change::Remove => {
                 let id = present.map_or(wrong, |record| record.id);
-                assert_eq!(index.remove(room, with, key, id), present.is_some());
+                assert_eq!(index.remove(namespace, with, key, id), present.is_some());
                 model.remove(&name);
             }
-            Change::RemoveAnother => assert!(!index.remove(room, with, key, wrong)),
+            Change::RemoveAnother => assert!(!index.remove(namespace, with, key, wrong)),
         }
     }
     (index, model)
 }
 
 /// Newest first.
-fn fitting(model: &Model, room: usize, with: usize, prefix: &str) -> Vec<(String, EntryRecord)> {
+fn fitting(model: &Model, namespace: usize, with: usize, prefix: &str) -> Vec<(String, EntryRecord)> {
     let fits = |(name, _): &(&(usize, usize, String), &EntryRecord)| {
-        name.0 == room && name.1 == with && name.2.starts_with(prefix)
+        name.0 == namespace && name.1 == with && name.2.starts_with(prefix)
     };
     let found = model
         .iter()
@@ -104,16 +104,16 @@ fn fitting(model: &Model, room: usize, with: usize, prefix: &str) -> Vec<(String
     found
 }
 
-fn check(index: &Index, model: &Model, room: usize, with: usize, text: &str) {
-    let (name, with_name) = (&rooms()[room], &version(with));
-    let expected = fitting(model, room, with, text);
-    let exact = model.get(&(room, with, text.to_owned())).copied();
+fn check(index: &Index, model: &Model, namespace: usize, with: usize, text: &str) {
+    let (name, with_name) = (&namespaces()[namespace], &version(with));
+    let expected = fitting(model, namespace, with, text);
+    let exact = model.get(&(namespace, with, text.to_owned())).copied();
     assert_eq!(index.exact(name, with_name, &key(text)), exact);
     let newest = index.newest(name, with_name, text);
     let newest = newest.map(|(key, record)| (key.as_str().to_owned(), record));
     assert_eq!(newest, expected.first().cloned());
     let mut all: Vec<_> = (0..VERSIONS)
-        .flat_map(|with| fitting(model, room, with, text))
+        .flat_map(|with| fitting(model, namespace, with, text))
         .collect();
     all.sort_by_key(|(_, record)| Reverse(*record));
     for limit in [0, 1, 3, 1000] {
@@ -128,18 +128,18 @@ fn check(index: &Index, model: &Model, room: usize, with: usize, text: &str) {
 /// GitHub's order, as the reference tells it, word for word.
 fn naive(
     model: &Model,
-    rooms: &[usize],
+    namespaces: &[usize],
     with: usize,
     keys: &[String],
     passed: &[Ulid],
 ) -> Option<(usize, String)> {
-    for (place, room) in rooms.iter().enumerate() {
+    for (place, namespace) in namespaces.iter().enumerate() {
         for key in keys {
             let wanted = |record: &EntryRecord| !passed.contains(&record.id);
-            if model.get(&(*room, with, key.clone())).is_some_and(wanted) {
+            if model.get(&(*namespace, with, key.clone())).is_some_and(wanted) {
                 return Some((place, key.clone()));
             }
-            let mut all = fitting(model, *room, with, key).into_iter();
+            let mut all = fitting(model, *namespace, with, key).into_iter();
             if let Some((key, _)) = all.find(|(_, record)| wanted(record)) {
                 return Some((place, key));
             }
@@ -152,17 +152,17 @@ proptest! {
     #[test]
     fn the_index_is_as_the_model(changes in changes(), asked in prop::collection::vec(texts(), 1..20)) {
         let (index, model) = apply(changes);
-        for room in 0..ROOMS {
+        for namespace in 0..NAMESPACES {
             for with in 0..VERSIONS {
                 let stored = model.keys().map(|name| name.2.clone());
                 for text in asked.iter().cloned().chain(stored) {
-                    check(&index, &model, room, with, &text);
+                    check(&index, &model, namespace, with, &text);
                 }
             }
         }
         prop_assert_eq!(index.len(), model.len());
         let with_entries: std::collections::BTreeSet<_> = model.keys().map(|name| name.0).collect();
-        prop_assert_eq!(index.count_rooms(), with_entries.len());
+        prop_assert_eq!(index.count_namespaces(), with_entries.len());
         let mut sliced: Vec<_> = index.slices().flatten().map(|listed| listed.record).collect();
         let mut records: Vec<_> = model.values().copied().collect();
         sliced.sort_unstable();
@@ -174,12 +174,12 @@ proptest! {
     fn look_ups_go_in_the_order_of_github(
         changes in changes(),
         order in Just(vec![0, 1, 2]).prop_shuffle(),
-        count in 0..=ROOMS,
+        count in 0..=NAMESPACES,
         keys in prop::collection::vec(texts(), 1..6),
     ) {
         let (index, model) = apply(changes);
         let order = &order[..count];
-        let named: Vec<_> = order.iter().map(|nth| rooms()[*nth].clone()).collect();
+        let named: Vec<_> = order.iter().map(|nth| namespaces()[*nth].clone()).collect();
         let wanted: Vec<_> = keys.iter().map(|text| key(text)).collect();
         for with in 0..VERSIONS {
             // Each one found is passed by in the next round, until nothing is left.
@@ -190,7 +190,7 @@ proptest! {
                 prop_assert_eq!(found.as_ref().map(|found| (found.place, found.entry.key.as_str().to_owned())), expected);
                 let Some(found) = found else { break };
                 prop_assert_eq!(found.exact, found.entry.key == wanted[0]);
-                prop_assert_eq!(&found.entry.room, &named[found.place]);
+                prop_assert_eq!(&found.entry.namespace, &named[found.place]);
                 passed.push(found.entry.record.id);
             }
         }
@@ -212,18 +212,23 @@ fn repeated_keys_are_asked_for_once() {
 
 #[test]
 fn what_is_empty_is_dropped() {
-    let (index, room) = (Index::default(), &rooms()[0]);
+    let (index, namespace) = (Index::default(), &namespaces()[0]);
     for nth in 0..3000_u32 {
-        assert!(index.insert(room, &version(0), &key(&nth.to_string()), record(1, nth.into())));
+        assert!(index.insert(
+            namespace,
+            &version(0),
+            &key(&nth.to_string()),
+            record(1, nth.into())
+        ));
     }
-    assert!(index.has(room.digest()) && index.len() == 3000);
+    assert!(index.has(namespace.digest()) && index.len() == 3000);
     assert_eq!(
         index.slices().map(|slice| slice.len()).max(),
         Some(SLICE as usize)
     );
     for nth in 0..3000_u32 {
-        assert!(index.remove(room, &version(0), &key(&nth.to_string()), Ulid(nth.into())));
+        assert!(index.remove(namespace, &version(0), &key(&nth.to_string()), Ulid(nth.into())));
     }
-    assert!(!index.has(room.digest()) && index.is_empty());
+    assert!(!index.has(namespace.digest()) && index.is_empty());
     assert!(index.shards.iter().all(|shard| lock(shard).is_empty()));
 }

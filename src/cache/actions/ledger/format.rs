@@ -14,7 +14,9 @@
 
 use std::collections::HashMap;
 
-use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, Room, RoomDigest, Version};
+use crate::cache::actions::entry::{
+    CacheKey, CommittedEntry, EntryRecord, NamespaceDigest, NamespaceId, Version,
+};
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
 
@@ -37,29 +39,30 @@ pub enum Item {
     /// It is gone; of the record only the id counts.
     Removed(CommittedEntry),
     /// The journal of a namespace was read up to this name.
-    Seen(RoomDigest, Ulid),
+    Seen(NamespaceDigest, Ulid),
 }
 
 /// A line as it was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    Place(Room, Version),
+    Place(NamespaceId, Version),
     Item(Item),
 }
 
 /// Namespaces and versions, which lines name by a number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
-    list: Vec<(Room, Version)>,
-    numbers: HashMap<(RoomDigest, Version), u32>,
+    list: Vec<(NamespaceId, Version)>,
+    numbers: HashMap<(NamespaceDigest, Version), u32>,
 }
 
 impl Places {
     /// The next number stands for these.
-    pub(super) fn add(&mut self, room: Room, version: Version) -> u32 {
+    pub(super) fn add(&mut self, namespace: NamespaceId, version: Version) -> u32 {
         let number = self.list.len() as u32;
-        self.numbers.insert((*room.digest(), version.clone()), number);
-        self.list.push((room, version));
+        self.numbers
+            .insert((*namespace.digest(), version.clone()), number);
+        self.list.push((namespace, version));
         number
     }
 
@@ -70,8 +73,8 @@ impl Places {
 
     /// Takes the numbers from `len` on back.
     pub(super) fn truncate(&mut self, len: usize) {
-        for (room, version) in self.list.drain(len..) {
-            self.numbers.remove(&(*room.digest(), version));
+        for (namespace, version) in self.list.drain(len..) {
+            self.numbers.remove(&(*namespace.digest(), version));
         }
     }
 
@@ -94,26 +97,26 @@ impl Places {
                     bytes.extend_from_slice(listed.key.as_str().as_bytes());
                 });
             }
-            Item::Seen(room, cursor) => line(bytes, SEEN, |bytes| {
-                bytes.extend_from_slice(room);
+            Item::Seen(namespace, cursor) => line(bytes, SEEN, |bytes| {
+                bytes.extend_from_slice(namespace);
                 bytes.extend_from_slice(&cursor.0.to_le_bytes());
             }),
         }
     }
 
     fn number(&mut self, listed: &CommittedEntry, bytes: &mut Vec<u8>) -> u32 {
-        let (room, version) = (&listed.room, &listed.version);
+        let (namespace, version) = (&listed.namespace, &listed.version);
         // A clone of a version is two words and a count.
-        if let Some(number) = self.numbers.get(&(*room.digest(), version.clone())) {
+        if let Some(number) = self.numbers.get(&(*namespace.digest(), version.clone())) {
             return *number;
         }
         line(bytes, PLACE, |bytes| {
-            for part in [room.issuer(), room.path(), version.text()] {
+            for part in [namespace.issuer(), namespace.path(), version.text()] {
                 bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
                 bytes.extend_from_slice(part.as_bytes());
             }
         });
-        self.add(room.clone(), version.clone())
+        self.add(namespace.clone(), version.clone())
     }
 
     /// Reads the content of a line; `None` if it is none.
@@ -138,8 +141,8 @@ impl Places {
                 Item::Removed(self.committed(*number, record, key)?)
             }
             SEEN => {
-                let (room, rest) = rest.split_first_chunk()?;
-                Item::Seen(*room, Ulid(u128::from_le_bytes(*rest.as_array()?)))
+                let (namespace, rest) = rest.split_first_chunk()?;
+                Item::Seen(*namespace, Ulid(u128::from_le_bytes(*rest.as_array()?)))
             }
             _ => return None,
         };
@@ -147,9 +150,9 @@ impl Places {
     }
 
     fn committed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<CommittedEntry> {
-        let (room, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
+        let (namespace, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
         Some(CommittedEntry {
-            room: room.clone(),
+            namespace: namespace.clone(),
             version: version.clone(),
             key: CacheKey::new(std::str::from_utf8(key).ok()?).ok()?,
             record,
@@ -175,7 +178,7 @@ fn place(mut rest: &[u8]) -> Option<Line> {
         std::str::from_utf8(text).ok()
     };
     let (issuer, path, version) = (text()?, text()?, text()?);
-    let room = Room::new(issuer.into(), path.into());
+    let namespace = NamespaceId::new(issuer.into(), path.into());
     let version = Version::new(version).ok()?;
-    rest.is_empty().then_some(Line::Place(room, version))
+    rest.is_empty().then_some(Line::Place(namespace, version))
 }

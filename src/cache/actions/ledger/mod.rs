@@ -29,7 +29,7 @@ pub use site::{Account, Site};
 
 use self::rewrite::Rewritten;
 use self::write::Writer;
-use super::entry::RoomDigest;
+use super::entry::NamespaceDigest;
 use super::index::Index;
 use crate::store::journal::Ulid;
 use crate::store::{Error, Result};
@@ -51,7 +51,7 @@ struct Shared {
     loaded: CancellationToken,
     queue: Mutex<Queue>,
     /// Up to where the journals of namespaces were read.
-    seen: Mutex<HashMap<RoomDigest, Ulid>>,
+    seen: Mutex<HashMap<NamespaceDigest, Ulid>>,
     bytes: AtomicU64,
 }
 
@@ -118,8 +118,8 @@ impl Ledger {
     }
 
     /// Up to where the journal of a namespace was read.
-    pub fn seen(&self, room: &RoomDigest) -> Option<Ulid> {
-        self.shared.seen().get(room).copied()
+    pub fn seen(&self, namespace: &NamespaceDigest) -> Option<Ulid> {
+        self.shared.seen().get(namespace).copied()
     }
 
     /// Length of the file in bytes.
@@ -241,22 +241,22 @@ impl Shared {
     /// Remembers cursors.
     fn note<'i>(&self, items: impl Iterator<Item = &'i Item>) {
         for item in items {
-            if let Item::Seen(room, cursor) = item {
-                self.seen().insert(*room, *cursor);
+            if let Item::Seen(namespace, cursor) = item {
+                self.seen().insert(*namespace, *cursor);
             }
         }
     }
 
     /// The cursors of some namespaces; the others are forgotten.
-    fn cursors(&self, which: impl Fn(&RoomDigest) -> bool) -> Vec<Item> {
+    fn cursors(&self, which: impl Fn(&NamespaceDigest) -> bool) -> Vec<Item> {
         let mut seen = self.seen();
-        seen.retain(|room, _| which(room));
+        seen.retain(|namespace, _| which(namespace));
         seen.iter()
-            .map(|(room, cursor)| Item::Seen(*room, *cursor))
+            .map(|(namespace, cursor)| Item::Seen(*namespace, *cursor))
             .collect()
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<RoomDigest, Ulid>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, Ulid>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

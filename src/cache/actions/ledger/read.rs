@@ -84,7 +84,7 @@ impl Reader {
             };
             self.at += whole;
             match line {
-                Line::Place(room, version) => _ = places.add(room, version),
+                Line::Place(namespace, version) => _ = places.add(namespace, version),
                 Line::Item(item) => return Ok(Next::Item(item)),
             }
         }

@@ -73,7 +73,7 @@ impl Shared {
             writer.append(site, items.iter())?;
         }
         // A namespace without entries has a short journal: it may as well be read from its beginning.
-        let cursors = self.cursors(|room| self.index.has(room));
+        let cursors = self.cursors(|namespace| self.index.has(namespace));
         writer.append(site, cursors.iter())?;
         Ok(true)
     }

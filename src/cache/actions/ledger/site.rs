@@ -65,7 +65,7 @@ impl Site {
     }
 }
 
-/// Room that was claimed for something: it is taken from first. What is left is given back in the end.
+/// NamespaceId that was claimed for something: it is taken from first. What is left is given back in the end.
 #[derive(Debug)]
 pub(super) struct Claimed {
     left: AtomicI64,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::format::HEAD;
 use super::*;
-use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, Room, Version};
+use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use crate::store::budget::whole_blocks;
 use crate::sys;
 
@@ -16,7 +16,7 @@ use crate::sys;
 #[derive(Debug, Default)]
 struct Told {
     used: AtomicI64,
-    /// Refuses to find room.
+    /// Refuses to find space.
     full: bool,
 }
 
@@ -75,7 +75,7 @@ impl Rig {
 
     async fn commit(&self, entry: &CommittedEntry) {
         self.index
-            .insert(&entry.room, &entry.version, &entry.key, entry.record);
+            .insert(&entry.namespace, &entry.version, &entry.key, entry.record);
         let added = self.ledger.append(vec![Item::Committed(entry.clone())]).await;
         added.expect("append");
     }
@@ -83,7 +83,7 @@ impl Rig {
     async fn forget(&self, entry: &CommittedEntry) {
         assert!(
             self.index
-                .remove(&entry.room, &entry.version, &entry.key, entry.record.id)
+                .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
         );
         self.ledger
             .append(vec![Item::Removed(entry.clone())])
@@ -111,7 +111,7 @@ impl Rig {
 /// Three namespaces, and ever more versions.
 fn entry(nth: u64) -> CommittedEntry {
     CommittedEntry {
-        room: Room::new("https://issuer".into(), format!("tenant/{}", nth % 3).into()),
+        namespace: NamespaceId::new("https://issuer".into(), format!("tenant/{}", nth % 3).into()),
         version: Version::new(&format!("{:064}", nth % 4 + nth / 500)).expect("version"),
         key: CacheKey::new(&format!("Linux-\u{e4}-{nth:020}")).expect("key"),
         record: EntryRecord {
@@ -137,15 +137,18 @@ async fn a_restart_knows_what_was_committed_and_removed() {
     for nth in (0..20).step_by(3) {
         rig.forget(&entry(nth)).await;
     }
-    let room = *entry(1).room.digest();
+    let namespace = *entry(1).namespace.digest();
     rig.ledger
-        .append(vec![Item::Seen(room, Ulid(5)), Item::Seen(room, Ulid(9))])
+        .append(vec![
+            Item::Seen(namespace, Ulid(5)),
+            Item::Seen(namespace, Ulid(9)),
+        ])
         .await
         .expect("append");
     let expected: Vec<u64> = (0..20).filter(|nth| nth % 3 != 0).collect();
     let rig = rig.restart(|_| {}).await;
     same(&rig.holds(), expected.clone());
-    assert_eq!(rig.ledger.seen(&room), Some(Ulid(9)));
+    assert_eq!(rig.ledger.seen(&namespace), Some(Ulid(9)));
     assert_eq!(rig.ledger.seen(&[0; 32]), None);
     rig.commit(&entry(99)).await;
     let rig = rig.restart(|_| {}).await;
@@ -277,11 +280,11 @@ async fn fill(rig: &Rig) {
         let items = (start..start + 500).flat_map(|nth| {
             let entry = entry(nth);
             rig.index
-                .insert(&entry.room, &entry.version, &entry.key, entry.record);
+                .insert(&entry.namespace, &entry.version, &entry.key, entry.record);
             let mut items = vec![Item::Committed(entry.clone())];
             if nth % 10 != 0 {
                 rig.index
-                    .remove(&entry.room, &entry.version, &entry.key, entry.record.id);
+                    .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id);
                 items.push(Item::Removed(entry));
             }
             items
@@ -304,7 +307,7 @@ async fn settled(rig: &Rig) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_gone_leaves_the_file_while_lines_are_added() {
     let rig = Rig::new().await;
-    let kept = *entry(0).room.digest();
+    let kept = *entry(0).namespace.digest();
     rig.ledger
         .append(vec![Item::Seen(kept, Ulid(3)), Item::Seen([9; 32], Ulid(4))])
         .await

@@ -213,8 +213,12 @@ impl Writer {
 /// Does to the index what the ledger says.
 fn apply(index: &Index, item: &Item) {
     match item {
-        Item::Committed(entry) => _ = index.insert(&entry.room, &entry.version, &entry.key, entry.record),
-        Item::Removed(entry) => _ = index.remove(&entry.room, &entry.version, &entry.key, entry.record.id),
+        Item::Committed(entry) => {
+            _ = index.insert(&entry.namespace, &entry.version, &entry.key, entry.record)
+        }
+        Item::Removed(entry) => {
+            _ = index.remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
+        }
         Item::Seen(..) => {}
     }
 }
