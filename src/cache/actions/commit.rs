@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::entry::{EntryRecord, NamespaceId};
-use super::note::Note;
+use super::upload_note::UploadNote;
 use super::uploads::{Done, Upload};
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
-use crate::auth::TokenDigest;
 use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool};
 
 impl Actions {
@@ -42,14 +41,14 @@ impl Actions {
     ) -> Result<EntryId> {
         match auth {
             UploadAuth::Caller(caller) => {
-                let note = super::reserve::note(caller, key, version)?;
+                let note = UploadNote::of(caller, key, version)?;
                 match self.0.uploads.of(&note.name) {
                     Some(upload) => self.complete_body(upload, size).await,
                     None => self.find_committed(&note, size).await,
                 }
             }
             UploadAuth::Expired(token) => {
-                let is_it = |note: &Note| is_of(note, token, key, version);
+                let is_it = |note: &UploadNote| note.was_begun_with(token, key, version);
                 match self.0.uploads.find(is_it) {
                     Some(upload) => self.complete_body(upload, size).await,
                     None => {
@@ -122,7 +121,7 @@ impl Actions {
     }
 
     /// Makes the entry, unless there is one: then the same bytes are as good, and others win.
-    async fn store(&self, note: &Note, body: Spool) -> Result<Arc<Meta>> {
+    async fn store(&self, note: &UploadNote, body: Spool) -> Result<Arc<Meta>> {
         let etag = body.checksums().etag();
         let draft = Draft {
             origin: Origin {
@@ -163,7 +162,7 @@ impl Actions {
     }
 
     /// From now on look-ups find the entry, on all servers that can be reached; on the others a little later.
-    async fn publish(&self, note: &Note, meta: &Meta, committed: SystemTime) {
+    async fn publish(&self, note: &UploadNote, meta: &Meta, committed: SystemTime) {
         let Some(record) = EntryRecord::at(committed, meta.size, &meta.etag) else {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
@@ -174,7 +173,7 @@ impl Actions {
 
     /// The entry that a repeated call means, also after a restart or on another server: a client that was
     /// answered and did not hear it must not fail.
-    async fn find_committed(&self, note: &Note, size: u64) -> Result<EntryId> {
+    async fn find_committed(&self, note: &UploadNote, size: u64) -> Result<EntryId> {
         let found = self
             .0
             .catalog
@@ -200,9 +199,4 @@ fn answer(done: &Done, size: u64) -> Result<EntryId> {
         }),
         None => Err(Error::Ended),
     }
-}
-
-/// Whether an upload is the one of key and version that was begun with this token.
-pub(super) fn is_of(note: &Note, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
-    note.holder == *token.as_bytes() && note.key == *key && note.version == *version
 }

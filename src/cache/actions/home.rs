@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::note::Note;
+use super::upload_note::UploadNote;
 use super::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::auth::Identity;
 use crate::cache::peers::Home;
@@ -30,7 +30,7 @@ impl Actions {
 
     /// Where an upload of key and version belongs that `caller` begins or ends.
     pub fn home_of(&self, caller: &Identity, key: &CacheKey, version: &Version) -> Home {
-        match super::reserve::note(caller, key, version) {
+        match UploadNote::of(caller, key, version) {
             Ok(note) if self.0.uploads.of(&note.name).is_none() => self.0.peers.home_of(note.name.digest()),
             // Here it is, or the caller may not write and learns that here.
             _ => Home::Here,
@@ -44,16 +44,16 @@ impl Actions {
         let mut others = self.others();
         let here = match auth {
             UploadAuth::Caller(caller) => {
-                let note = super::reserve::note(caller, key, version).ok()?;
+                let note = UploadNote::of(caller, key, version).ok()?;
                 if let Home::There(home) = self.0.peers.home_of(note.name.digest()) {
                     others.sort_by_key(|url| *url != home);
                 }
-                let done = |other: &Note| other.name == note.name;
+                let done = |other: &UploadNote| other.name == note.name;
                 uploads.of(&note.name).is_some()
                     || uploads.find_done(done).is_some_and(|done| done.entry.is_some())
             }
             UploadAuth::Expired(token) => {
-                let is_it = |note: &Note| super::commit::is_of(note, token, key, version);
+                let is_it = |note: &UploadNote| note.was_begun_with(token, key, version);
                 uploads.find(is_it).is_some() || uploads.find_done(is_it).is_some()
             }
         };

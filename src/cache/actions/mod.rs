@@ -16,13 +16,13 @@ mod id;
 pub mod index;
 mod janitor;
 pub mod ledger;
-mod note;
 mod notification;
 mod permit;
 mod quota;
 mod reserve;
 mod sealers;
 mod stage;
+mod upload_note;
 mod uploads;
 
 use std::sync::Arc;
@@ -37,8 +37,8 @@ pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockWriter, Place};
 
 use self::catalog::{Catalog, CatalogStats};
-use self::note::Note;
 use self::sealers::Sealers;
+use self::upload_note::UploadNote;
 use self::uploads::{Upload, Uploads};
 use super::peers::Peers;
 use crate::auth::{Identity, SigningKey, TokenDigest};
@@ -175,7 +175,7 @@ impl Actions {
     /// Goes on with an upload of an earlier run. Of two for one key, which a crash may leave, one is enough.
     async fn resume(&self, blocks: Blocks) {
         let id = UploadId::new(blocks.id());
-        match (id, Note::decode(blocks.note())) {
+        match (id, UploadNote::decode(blocks.note())) {
             (Some(id), Some(note)) if self.0.uploads.of(&note.name).is_none() => {
                 self.0.uploads.insert(Arc::new(Upload { id, note, blocks }));
             }

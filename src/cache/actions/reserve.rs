@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::entry::NamespaceId;
-use super::note::Note;
 use super::permit::Permission;
+use super::upload_note::UploadNote;
 use super::uploads::Upload;
 use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
@@ -34,7 +33,7 @@ impl Actions {
         if let Some(size) = size.filter(|size| *size > limit) {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
-        let note = note(caller, key, version)?;
+        let note = UploadNote::of(caller, key, version)?;
         let _change = self.0.changes.lock(note.name.digest()).await;
         self.refuse_existing(&note).await?;
         self.end_former(&note).await?;
@@ -48,7 +47,7 @@ impl Actions {
         self.0.sealers.seal(&payload, SystemTime::now() + UPLOAD_LINK)
     }
 
-    async fn begin(&self, note: Note) -> Result<UploadId> {
+    async fn begin(&self, note: UploadNote) -> Result<UploadId> {
         let id = self.new_id()?;
         let blocks = self.0.blocks.create(id.get(), note.encode()).await?;
         if let Some(ahead) = self.0.store.ahead(&note.name) {
@@ -59,7 +58,7 @@ impl Actions {
     }
 
     /// An entry never changes. What the catalog knows and the store has lost may be saved again.
-    async fn refuse_existing(&self, note: &Note) -> Result<()> {
+    async fn refuse_existing(&self, note: &UploadNote) -> Result<()> {
         let catalog = &self.0.catalog;
         let Some(record) = catalog.exact(&note.namespace, &note.version, &note.key).await else {
             return Ok(());
@@ -76,7 +75,7 @@ impl Actions {
     }
 
     /// Ends the running upload of this entry if the new one may take its place. Under the lock of the key.
-    async fn end_former(&self, note: &Note) -> Result<()> {
+    async fn end_former(&self, note: &UploadNote) -> Result<()> {
         let Some(former) = self.0.uploads.of(&note.name) else {
             return Ok(());
         };
@@ -111,25 +110,4 @@ impl Actions {
             }
         }
     }
-}
-
-/// What a caller begins.
-///
-/// # Errors
-/// [`Error::WriteDenied`].
-pub(super) fn note(caller: &Identity, key: &CacheKey, version: &Version) -> Result<Note> {
-    if !caller.may_write {
-        return Err(Error::WriteDenied);
-    }
-    let namespace = caller.scope.writable();
-    let room = NamespaceId::of(namespace);
-    Ok(Note {
-        name: room.store_key(version, key),
-        namespace: room,
-        version: version.clone(),
-        key: key.clone(),
-        label: Arc::clone(namespace.label()),
-        subject: Arc::clone(&caller.subject),
-        holder: *caller.token.as_bytes(),
-    })
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::note::Note;
+use super::upload_note::UploadNote;
 use super::{EntryId, UploadId};
 use crate::store::StoreKey;
 use crate::store::blocks::Blocks;
@@ -16,7 +16,7 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) id: UploadId,
-    pub(super) note: Note,
+    pub(super) note: UploadNote,
     pub(super) blocks: Blocks,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Upload {
 #[derive(Debug, Clone)]
 pub(super) struct Done {
     /// What it has become.
-    pub(super) note: Note,
+    pub(super) note: UploadNote,
     /// `None`: somebody else took its place.
     pub(super) entry: Option<(u64, EntryId)>,
 }
@@ -65,13 +65,13 @@ impl Uploads {
     }
 
     /// A running upload by what its note says. Looks at all: only for what is rare.
-    pub(super) fn find(&self, fits: impl Fn(&Note) -> bool) -> Option<Arc<Upload>> {
+    pub(super) fn find(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<Arc<Upload>> {
         let state = self.lock();
         state.open.values().find(|upload| fits(&upload.note)).cloned()
     }
 
     /// The latest ended upload by what its note says. Looks at all: only for what is rare.
-    pub(super) fn find_done(&self, fits: impl Fn(&Note) -> bool) -> Option<Done> {
+    pub(super) fn find_done(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<Done> {
         let state = self.lock();
         let latest_first = state.order.iter().rev().filter_map(|id| state.done.get(id));
         latest_first.into_iter().find(|done| fits(&done.note)).cloned()

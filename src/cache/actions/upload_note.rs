@@ -1,34 +1,61 @@
-//! What must be known of an upload to go on with it after a restart.
+//! The note of an upload: what must be known of it to go on after a restart.
 
 use std::sync::Arc;
 
 use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
-use super::{CacheKey, Version};
+use super::{CacheKey, Error, Result, Version};
+use crate::auth::{Identity, TokenDigest};
 use crate::store::StoreKey;
 
-/// Whose upload it is, and of what.
+/// Whose upload it is, and what entry it will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Note {
+pub(super) struct UploadNote {
     /// The namespace of the entry that it will be.
     pub(super) namespace: NamespaceId,
     /// Its version.
     pub(super) version: Version,
     /// Its key.
     pub(super) key: CacheKey,
-    /// Its name in the tiers, made of these three.
+    /// Its key in the tiers, made of namespace, version and key.
     pub(super) name: StoreKey,
-    /// The label of its namespace, for counting and for the log.
+    /// The label of the namespace, for counting and for the log.
     pub(super) label: Arc<str>,
-    /// Of the token that began it, for the origin of the entry.
+    /// The subject of the token that began the upload, for the origin of the entry.
     pub(super) subject: Arc<str>,
-    /// The digest of the token that began it.
+    /// The digest of the token that began the upload.
     pub(super) holder: [u8; 32],
 }
 
-/// The form of the note.
-const FORMAT: u8 = 1;
+/// First byte of an encoded note.
+const NOTE_FORMAT: u8 = 1;
 
-impl Note {
+impl UploadNote {
+    /// The note of an upload that `caller` begins or ends.
+    ///
+    /// # Errors
+    /// [`Error::WriteDenied`].
+    pub(super) fn of(caller: &Identity, key: &CacheKey, version: &Version) -> Result<Self> {
+        if !caller.may_write {
+            return Err(Error::WriteDenied);
+        }
+        let writable = caller.scope.writable();
+        let namespace = NamespaceId::of(writable);
+        Ok(Self {
+            name: namespace.store_key(version, key),
+            namespace,
+            version: version.clone(),
+            key: key.clone(),
+            label: Arc::clone(writable.label()),
+            subject: Arc::clone(&caller.subject),
+            holder: *caller.token.as_bytes(),
+        })
+    }
+
+    /// Whether this upload of key and version was begun with this token.
+    pub(super) fn was_begun_with(&self, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
+        self.holder == *token.as_bytes() && self.key == *key && self.version == *version
+    }
+
     /// The entry as the catalog has it.
     pub(super) fn committed(&self, record: EntryRecord) -> CommittedEntry {
         CommittedEntry {
@@ -39,9 +66,9 @@ impl Note {
         }
     }
 
-    /// The bytes that are kept: the form, then every part with its length (4 bytes, big endian).
+    /// The bytes that are kept: the format, then every part behind its length (4 bytes, big endian).
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
+        let mut bytes = vec![NOTE_FORMAT];
         let texts = [
             self.namespace.issuer(),
             self.namespace.path(),
@@ -70,7 +97,7 @@ impl Note {
             rest = more;
             Some(part)
         };
-        (*form == FORMAT).then_some(())?;
+        (*form == NOTE_FORMAT).then_some(())?;
         let mut text = || std::str::from_utf8(part()?).ok();
         let namespace = NamespaceId::new(text()?.into(), text()?.into());
         let version = Version::new(text()?).ok()?;
@@ -96,7 +123,7 @@ mod tests {
         let namespace = NamespaceId::new("https://issuer.test".into(), "ns".into());
         let version = Version::new("v").expect("version");
         let key = CacheKey::new("Linux-ä").expect("key");
-        let note = Note {
+        let note = UploadNote {
             name: namespace.store_key(&version, &key),
             namespace,
             version,
@@ -106,10 +133,10 @@ mod tests {
             holder: [7; 32],
         };
         let bytes = note.encode();
-        assert_eq!(Note::decode(&bytes), Some(note));
+        assert_eq!(UploadNote::decode(&bytes), Some(note));
         for end in 0..bytes.len() {
-            assert_eq!(Note::decode(&bytes[..end]), None, "{end}");
+            assert_eq!(UploadNote::decode(&bytes[..end]), None, "{end}");
         }
-        assert_eq!(Note::decode(&[&[9], &bytes[1..]].concat()), None);
+        assert_eq!(UploadNote::decode(&[&[9], &bytes[1..]].concat()), None);
     }
 }
