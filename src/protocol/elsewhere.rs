@@ -21,7 +21,7 @@ use super::relay::{Hosted, Relay, RelayError, was_passed};
 use super::reply::Reply;
 use crate::auth::Identity;
 use crate::cache::actions::{CacheKey, UploadAuth, UploadId, Version};
-use crate::cache::peers::Home;
+use crate::cache::peers::Owner;
 use crate::error::chain;
 use crate::telemetry::access::{Outcome, RequestRecord};
 
@@ -51,9 +51,9 @@ pub(crate) async fn home(app: &App, parts: &Parts, id: UploadId) -> Option<Arc<U
     if was_passed(&parts.headers) {
         return None;
     }
-    match app.actions().home(id).await {
-        Home::There(url) => Some(url),
-        Home::Here | Home::Gone => None,
+    match app.actions().owner(id).await {
+        Owner::Peer(url) => Some(url),
+        Owner::Local | Owner::Lost => None,
     }
 }
 
@@ -65,8 +65,8 @@ pub(crate) fn home_of(
     key: &CacheKey,
     version: &Version,
 ) -> Option<Arc<Url>> {
-    match app.actions().home_of(caller, key, version) {
-        Home::There(url) if !was_passed(&parts.headers) => Some(url),
+    match app.actions().owner_of(caller, key, version) {
+        Owner::Peer(url) if !was_passed(&parts.headers) => Some(url),
         _ => None,
     }
 }
@@ -86,7 +86,7 @@ pub(crate) async fn find(
     }
     let mut asked = Vec::new();
     for is_last in [false, true] {
-        let mut others = app.actions().keepers(auth, key, version)?;
+        let mut others = app.actions().upload_candidates(auth, key, version)?;
         others.retain(|url| !asked.contains(url));
         for url in &others {
             let reply = call(app, url, parts, body, record).await;
@@ -98,7 +98,7 @@ pub(crate) async fn find(
         asked.append(&mut others);
         if !is_last {
             // It may have been begun on a server that has come a moment ago.
-            app.actions().look_for_others().await;
+            app.actions().refresh_peers().await;
         }
     }
     None

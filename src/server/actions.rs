@@ -9,7 +9,7 @@ use crate::auth::{KeyFileError, SigningKey};
 use crate::cache::actions::catalog::{Catalog, Parts as CatalogParts};
 use crate::cache::actions::ledger::Site;
 use crate::cache::actions::{Actions, Parts, PeerNotifier, Settings};
-use crate::cache::peers::{Peers, ServerId, Timing};
+use crate::cache::peers::{HeartbeatTiming, Peers, ServerId};
 use crate::config::{Config, GhaConfig};
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
@@ -66,11 +66,11 @@ pub(super) async fn open(
 }
 
 /// So that three heartbeats may be lost.
-fn timing(config: &GhaConfig) -> Timing {
-    Timing {
+fn timing(config: &GhaConfig) -> HeartbeatTiming {
+    HeartbeatTiming {
         period: config.heartbeat,
         gone_after: config.heartbeat * 7 / 2,
-        ..Timing::default()
+        ..HeartbeatTiming::default()
     }
 }
 

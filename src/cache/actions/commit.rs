@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::entry::{EntryRecord, NamespaceId};
 use super::upload_note::UploadNote;
-use super::uploads::{Done, Upload};
+use super::uploads::{ActionsUpload, EndedUpload};
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
 use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool};
 
@@ -21,8 +21,8 @@ impl Actions {
         match self.0.uploads.get(id) {
             Some(upload) => self.complete(upload, size).await,
             None => {
-                let done = self.0.uploads.done(id).ok_or(Error::UnknownUpload)?;
-                answer(&done, size)
+                let ended = self.0.uploads.ended(id).ok_or(Error::UnknownUpload)?;
+                answer(&ended, size)
             }
         }
     }
@@ -52,8 +52,8 @@ impl Actions {
                 match self.0.uploads.find(is_it) {
                     Some(upload) => self.complete_body(upload, size).await,
                     None => {
-                        let done = self.0.uploads.find_done(is_it).ok_or(Error::UnknownUpload)?;
-                        answer(&done, size)
+                        let ended = self.0.uploads.find_ended(is_it).ok_or(Error::UnknownUpload)?;
+                        answer(&ended, size)
                     }
                 }
             }
@@ -66,7 +66,7 @@ impl Actions {
     /// [`Error::UnknownUpload`], also for an upload of another tenant; [`Error::WriteDenied`].
     pub fn may_upload(&self, auth: &UploadAuth, id: UploadId) -> Result<()> {
         let running = self.0.uploads.get(id).map(|upload| upload.note.clone());
-        let note = running.or_else(|| self.0.uploads.done(id).map(|done| done.note));
+        let note = running.or_else(|| self.0.uploads.ended(id).map(|ended| ended.note));
         let note = note.ok_or(Error::UnknownUpload)?;
         match auth {
             UploadAuth::Caller(caller) if !caller.may_write => Err(Error::WriteDenied),
@@ -79,19 +79,19 @@ impl Actions {
     }
 
     /// In the second generation an empty body is put, too; in the first one nothing is sent for it.
-    async fn complete_body(&self, upload: Arc<Upload>, size: u64) -> Result<EntryId> {
+    async fn complete_body(&self, upload: Arc<ActionsUpload>, size: u64) -> Result<EntryId> {
         match upload.blocks.has_body() {
             true => self.complete(upload, size).await,
             // It may have been committed a moment ago.
-            false => match self.0.uploads.done(upload.id) {
-                Some(done) => answer(&done, size),
+            false => match self.0.uploads.ended(upload.id) {
+                Some(ended) => answer(&ended, size),
                 None => Err(Error::Incomplete),
             },
         }
     }
 
     /// Runs to its end whether the client waits or not.
-    async fn complete(&self, upload: Arc<Upload>, size: u64) -> Result<EntryId> {
+    async fn complete(&self, upload: Arc<ActionsUpload>, size: u64) -> Result<EntryId> {
         let this = self.clone();
         let task = self
             .0
@@ -100,11 +100,11 @@ impl Actions {
         task.await.map_err(|_| store::Error::Stopping)?
     }
 
-    async fn complete_alone(&self, upload: &Upload, size: u64) -> Result<EntryId> {
+    async fn complete_alone(&self, upload: &ActionsUpload, size: u64) -> Result<EntryId> {
         let note = &upload.note;
         let _change = self.0.changes.lock(note.name.digest()).await;
-        if let Some(done) = self.0.uploads.done(upload.id) {
-            return answer(&done, size);
+        if let Some(ended) = self.0.uploads.ended(upload.id) {
+            return answer(&ended, size);
         }
         let body = upload.blocks.assemble(size).await?;
         let meta = match self.store(note, body).await {
@@ -190,8 +190,8 @@ impl Actions {
     }
 }
 
-fn answer(done: &Done, size: u64) -> Result<EntryId> {
-    match done.entry {
+fn answer(ended: &EndedUpload, size: u64) -> Result<EntryId> {
+    match ended.entry {
         Some((stored, entry)) if stored == size => Ok(entry),
         Some((stored, _)) => Err(Error::Size {
             declared: size,

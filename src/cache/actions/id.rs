@@ -6,11 +6,11 @@ use std::num::NonZeroU64;
 use crate::cache::peers::ServerId;
 use crate::store::{ETag, StoreKey};
 
-/// The numbers end below this: JavaScript holds no larger ones exactly, and 0 counts as a failure.
-const END: u64 = 1 << 53;
+/// Numbers are below this one, because JavaScript holds no larger ones exactly. 0 counts as a failure there.
+const NUMBER_END: u64 = 1 << 53;
 
-/// How many of the lower bits are random; above them is the number of the server that is its home.
-const RANDOM: u32 = 53 - ServerId::BITS;
+/// The lower bits of an upload's number are random. The bits above them are the number of its server.
+const RANDOM_BITS: u32 = 53 - ServerId::BITS;
 
 /// Names one upload. Not guessable, and worth nothing without the token or the ticket of its tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,20 +24,20 @@ impl UploadId {
     /// `None` if no upload can have this number: 0, or 2^53 and above.
     pub fn new(number: u64) -> Option<Self> {
         NonZeroU64::new(number)
-            .filter(|number| number.get() < END)
+            .filter(|number| number.get() < NUMBER_END)
             .map(Self)
     }
 
-    /// A number for an upload at `home`; the lower bits of `random` make it one of its own.
-    pub(super) fn at(home: ServerId, random: u64) -> Self {
-        let number = u64::from(home.number()) << RANDOM | random & ((1 << RANDOM) - 1);
+    /// A number for an upload on `server`; the lower bits of `random` make it unique.
+    pub(super) fn at(server: ServerId, random: u64) -> Self {
+        let number = u64::from(server.number()) << RANDOM_BITS | random & ((1 << RANDOM_BITS) - 1);
         // The number of a server is never 0.
         Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The server where the upload is; `None` for a number that none of ours made.
-    pub(super) fn home(self) -> Option<ServerId> {
-        ServerId::new((self.get() >> RANDOM) as u16)
+    /// The server that has the upload; `None` for a number that no server gave out.
+    pub(super) fn server(self) -> Option<ServerId> {
+        ServerId::new((self.get() >> RANDOM_BITS) as u16)
     }
 
     /// The number, from 1 to 2^53 - 1.
@@ -46,7 +46,7 @@ impl UploadId {
     }
 }
 
-/// Not the number: with a token of its tenant it is a key to an upload.
+/// Hides the number: with a token of the tenant it gives access to the upload.
 impl fmt::Debug for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UploadId(..)")
@@ -61,7 +61,7 @@ impl EntryId {
         hasher.update(etag.as_str().as_bytes());
         let mut bytes = [0; 8];
         hasher.finalize_xof().fill(&mut bytes);
-        Self(NonZeroU64::new(u64::from_le_bytes(bytes) % END).unwrap_or(NonZeroU64::MIN))
+        Self(NonZeroU64::new(u64::from_le_bytes(bytes) % NUMBER_END).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The number, from 1 to 2^53 - 1.
@@ -79,10 +79,10 @@ mod tests {
         assert!(UploadId::new(0).is_none());
         assert!(UploadId::new(1 << 53).is_none());
         for server in [1, 7, 4095] {
-            let home = ServerId::new(server).expect("a server");
+            let server = ServerId::new(server).expect("a server");
             for random in [0, 1, u64::MAX] {
-                let id = UploadId::at(home, random);
-                assert_eq!((UploadId::new(id.get()), id.home()), (Some(id), Some(home)));
+                let id = UploadId::at(server, random);
+                assert_eq!((UploadId::new(id.get()), id.server()), (Some(id), Some(server)));
             }
         }
         assert_eq!(

@@ -11,12 +11,12 @@ mod commit;
 pub mod entry;
 mod error;
 mod find;
-mod home;
 mod id;
 pub mod index;
 mod janitor;
 pub mod ledger;
 mod notification;
+mod owner;
 mod permit;
 mod quota;
 mod reserve;
@@ -39,7 +39,7 @@ pub use stage::{BlockWriter, Place};
 use self::catalog::{Catalog, CatalogStats};
 use self::sealers::Sealers;
 use self::upload_note::UploadNote;
-use self::uploads::{Upload, Uploads};
+use self::uploads::{ActionsUpload, Uploads};
 use super::peers::Peers;
 use crate::auth::{Identity, SigningKey, TokenDigest};
 use crate::store::Store;
@@ -177,7 +177,9 @@ impl Actions {
         let id = UploadId::new(blocks.id());
         match (id, UploadNote::decode(blocks.note())) {
             (Some(id), Some(note)) if self.0.uploads.of(&note.name).is_none() => {
-                self.0.uploads.insert(Arc::new(Upload { id, note, blocks }));
+                self.0
+                    .uploads
+                    .insert(Arc::new(ActionsUpload { id, note, blocks }));
             }
             _ => blocks.remove().await,
         }

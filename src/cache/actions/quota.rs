@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::uploads::Upload;
+use super::uploads::ActionsUpload;
 use super::{Actions, Error, Result};
 
 /// The largest body, divided by this, is the most that all uploads hold together. One upload alone may hold more.
@@ -23,7 +23,7 @@ impl Actions {
     ///
     /// # Errors
     /// [`Error::Busy`] if other uploads of the same tenant hold the share.
-    pub(super) async fn ensure_bytes(&self, upload: &Upload, bytes: u64) -> Result<()> {
+    pub(super) async fn ensure_bytes(&self, upload: &ActionsUpload, bytes: u64) -> Result<()> {
         if bytes < MIN_WEIGHED_BYTES && self.0.uploads.len() <= MAX_UNWEIGHED_UPLOADS {
             return Ok(());
         }
@@ -62,7 +62,7 @@ impl Actions {
         Ok(())
     }
 
-    fn refuse_tenant(&self, upload: &Upload, bytes: u64, share: u64) -> Result<()> {
+    fn refuse_tenant(&self, upload: &ActionsUpload, bytes: u64, share: u64) -> Result<()> {
         let others = self.0.uploads.held_beside(upload);
         match others > 0 && others.saturating_add(bytes) > share {
             true => Err(Error::Busy {

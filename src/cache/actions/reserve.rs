@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::permit::Permission;
 use super::upload_note::UploadNote;
-use super::uploads::Upload;
+use super::uploads::ActionsUpload;
 use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
 use crate::store;
@@ -53,7 +53,9 @@ impl Actions {
         if let Some(ahead) = self.0.store.ahead(&note.name) {
             blocks.send_ahead(ahead);
         }
-        self.0.uploads.insert(Arc::new(Upload { id, note, blocks }));
+        self.0
+            .uploads
+            .insert(Arc::new(ActionsUpload { id, note, blocks }));
         Ok(id)
     }
 
@@ -88,7 +90,7 @@ impl Actions {
     }
 
     /// Ends an upload that becomes no entry: its URLs say so from now on, its space is free.
-    pub(super) async fn give_up(&self, upload: &Upload) {
+    pub(super) async fn give_up(&self, upload: &ActionsUpload) {
         self.0.uploads.end(upload.id, None);
         upload.blocks.remove().await;
     }
@@ -105,7 +107,7 @@ impl Actions {
                 }
             })?;
             let id = UploadId::at(self.0.peers.me(), u64::from_le_bytes(bytes));
-            if self.0.uploads.get(id).is_none() && self.0.uploads.done(id).is_none() {
+            if self.0.uploads.get(id).is_none() && self.0.uploads.ended(id).is_none() {
                 return Ok(id);
             }
         }

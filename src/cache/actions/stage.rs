@@ -45,10 +45,10 @@ impl Actions {
         Ok(ETag::new(&hasher.finalize().to_hex()[..32]))
     }
 
-    fn running(&self, id: UploadId) -> Result<std::sync::Arc<super::uploads::Upload>> {
+    fn running(&self, id: UploadId) -> Result<std::sync::Arc<super::uploads::ActionsUpload>> {
         match self.0.uploads.get(id) {
             Some(upload) => Ok(upload),
-            None if self.0.uploads.done(id).is_some() => Err(Error::Ended),
+            None if self.0.uploads.ended(id).is_some() => Err(Error::Ended),
             None => Err(Error::UnknownUpload),
         }
     }

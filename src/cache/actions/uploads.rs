@@ -1,5 +1,5 @@
-//! The uploads that are running, and those that ended a moment ago. In memory; what must survive a restart
-//! is in the note of each.
+//! The uploads that are running, and those that ended a moment ago. All of this is in memory. The note of each
+//! upload holds what survives a restart.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,67 +14,67 @@ type Digest = [u8; 32];
 
 /// One reservation and its bytes.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct ActionsUpload {
     pub(super) id: UploadId,
     pub(super) note: UploadNote,
     pub(super) blocks: Blocks,
 }
 
-/// How an upload ended that a client may still ask for.
+/// An upload that ended, and that a client may still ask for.
 #[derive(Debug, Clone)]
-pub(super) struct Done {
-    /// What it has become.
+pub(super) struct EndedUpload {
+    /// Its note.
     pub(super) note: UploadNote,
-    /// `None`: somebody else took its place.
+    /// Length and number of the entry; `None` if it became none.
     pub(super) entry: Option<(u64, EntryId)>,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Uploads(Mutex<State>);
+pub(super) struct Uploads(Mutex<UploadTable>);
 
 #[derive(Debug, Default)]
-struct State {
-    open: HashMap<UploadId, Arc<Upload>>,
+struct UploadTable {
+    running: HashMap<UploadId, Arc<ActionsUpload>>,
     by_key: HashMap<Digest, UploadId>,
     by_tenant: HashMap<Arc<str>, usize>,
-    done: HashMap<UploadId, Done>,
-    /// Those in `done`, oldest first.
+    ended: HashMap<UploadId, EndedUpload>,
+    /// The numbers in `ended`, oldest first.
     order: VecDeque<UploadId>,
 }
 
-/// So many ended uploads are remembered: enough for every retry, a few hundred bytes each.
-const REMEMBERED: usize = 10_000;
+/// Ended uploads that are kept for repeated calls, some hundred bytes each.
+const MAX_ENDED_UPLOADS: usize = 10_000;
 
 impl Uploads {
     /// The upload with this number.
-    pub(super) fn get(&self, id: UploadId) -> Option<Arc<Upload>> {
+    pub(super) fn get(&self, id: UploadId) -> Option<Arc<ActionsUpload>> {
         self.lock().open.get(&id).cloned()
     }
 
     /// The upload that will be the entry `key`.
-    pub(super) fn of(&self, key: &StoreKey) -> Option<Arc<Upload>> {
+    pub(super) fn of(&self, key: &StoreKey) -> Option<Arc<ActionsUpload>> {
         let state = self.lock();
         let id = state.by_key.get(key.digest())?;
-        state.open.get(id).cloned()
+        state.running.get(id).cloned()
     }
 
-    /// How an upload ended, if it did so not long ago.
-    pub(super) fn done(&self, id: UploadId) -> Option<Done> {
+    /// An upload that ended not long ago.
+    pub(super) fn ended(&self, id: UploadId) -> Option<EndedUpload> {
         self.lock().done.get(&id).cloned()
     }
 
-    /// A running upload by what its note says. Looks at all: only for what is rare.
-    pub(super) fn find(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<Arc<Upload>> {
+    /// A running upload whose note fits. Looks at all of them, so only for rare calls.
+    pub(super) fn find(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<Arc<ActionsUpload>> {
         let state = self.lock();
-        state.open.values().find(|upload| fits(&upload.note)).cloned()
+        state.running.values().find(|upload| fits(&upload.note)).cloned()
     }
 
-    /// The latest ended upload by what its note says. Looks at all: only for what is rare.
-    pub(super) fn find_done(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<Done> {
+    /// The latest ended upload whose note fits. Looks at all of them, so only for rare calls.
+    pub(super) fn find_ended(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<EndedUpload> {
         let state = self.lock();
-        let latest_first = state.order.iter().rev().filter_map(|id| state.done.get(id));
-        latest_first.into_iter().find(|done| fits(&done.note)).cloned()
+        let latest_first = state.order.iter().rev().filter_map(|id| state.ended.get(id));
+        latest_first.into_iter().find(|ended| fits(&ended.note)).cloned()
     }
 
     /// How many uploads the tenant with this label has.
@@ -82,15 +82,19 @@ impl Uploads {
         self.lock().by_tenant.get(label).copied().unwrap_or(0)
     }
 
-    /// How many there are.
+    /// How many are running.
     pub(super) fn len(&self) -> usize {
         self.lock().open.len()
     }
 
-    /// The one that had no traffic for the longest time, `least` or more, of those that count.
-    pub(super) fn most_idle(&self, least: Duration, counts: impl Fn(&Upload) -> bool) -> Option<Arc<Upload>> {
+    /// The upload that had no traffic for the longest time, `least` or more, of those that `counts` accepts.
+    pub(super) fn most_idle(
+        &self,
+        least: Duration,
+        counts: impl Fn(&ActionsUpload) -> bool,
+    ) -> Option<Arc<ActionsUpload>> {
         let state = self.lock();
-        let candidates = state.open.values().filter(|upload| counts(upload));
+        let candidates = state.running.values().filter(|upload| counts(upload));
         let idle = candidates.map(|upload| (upload.blocks.last_traffic().elapsed(), upload));
         let (_, upload) = idle
             .filter(|(idle, _)| *idle >= least)
@@ -99,34 +103,38 @@ impl Uploads {
     }
 
     /// Bytes that the other uploads of the same tenant hold.
-    pub(super) fn held_beside(&self, upload: &Upload) -> u64 {
+    pub(super) fn held_beside(&self, upload: &ActionsUpload) -> u64 {
         let state = self.lock();
         let others = state
-            .open
+            .running
             .values()
             .filter(|other| other.id != upload.id && other.note.label == upload.note.label);
         others.map(|other| other.blocks.received()).sum()
     }
 
-    /// How many there are, and how many bytes they hold.
+    /// How many are running, and how many bytes they hold.
     pub(super) fn totals(&self) -> (usize, u64) {
         let state = self.lock();
-        let bytes = state.open.values().map(|upload| upload.blocks.received()).sum();
-        (state.open.len(), bytes)
+        let bytes = state
+            .running
+            .values()
+            .map(|upload| upload.blocks.received())
+            .sum();
+        (state.running.len(), bytes)
     }
 
     /// Adds an upload; the caller holds the lock of its key and has ended the former one.
-    pub(super) fn insert(&self, upload: Arc<Upload>) {
+    pub(super) fn insert(&self, upload: Arc<ActionsUpload>) {
         let mut state = self.lock();
         *state.by_tenant.entry(Arc::clone(&upload.note.label)).or_default() += 1;
         state.by_key.insert(*upload.note.name.digest(), upload.id);
-        state.open.insert(upload.id, upload);
+        state.running.insert(upload.id, upload);
     }
 
-    /// The upload has ended: `entry` is its length and number, `None` if it never became one.
+    /// Ends an upload. `entry` is the length and number of the entry; `None` if it became none.
     pub(super) fn end(&self, id: UploadId, entry: Option<(u64, EntryId)>) {
         let mut state = self.lock();
-        let Some(upload) = state.open.remove(&id) else {
+        let Some(upload) = state.running.remove(&id) else {
             return;
         };
         let note = upload.note.clone();
@@ -139,26 +147,26 @@ impl Uploads {
                 state.by_tenant.remove(&note.label);
             }
         }
-        state.done.insert(id, Done { note, entry });
+        state.ended.insert(id, EndedUpload { note, entry });
         state.order.push_back(id);
-        if state.order.len() > REMEMBERED
+        if state.order.len() > MAX_ENDED_UPLOADS
             && let Some(oldest) = state.order.pop_front()
         {
-            state.done.remove(&oldest);
+            state.ended.remove(&oldest);
         }
     }
 
-    /// Those without traffic for `time`.
-    pub(super) fn idle(&self, time: Duration) -> Vec<Arc<Upload>> {
+    /// The uploads without traffic for `time`.
+    pub(super) fn idle(&self, time: Duration) -> Vec<Arc<ActionsUpload>> {
         let state = self.lock();
         let idle = state
-            .open
+            .running
             .values()
             .filter(|upload| upload.blocks.last_traffic().elapsed() >= time);
         idle.cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, UploadTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

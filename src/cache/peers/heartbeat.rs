@@ -1,4 +1,4 @@
-//! Writing this server's name, and reading those of the others.
+//! Heartbeats: writing this server's name, and listing those of the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,126 +8,132 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use url::Url;
 
-use super::name::{self, SHELF};
+use super::name::{self, HEARTBEAT_PREFIX};
 use super::{Peer, Peers};
 use crate::error::chain;
 use crate::store::shared::{Listed, Shared};
 use crate::tasks::Tasks;
 
-/// How often, and how long.
+/// How often heartbeats are written, and how long they count.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub struct HeartbeatTiming {
     /// Between two heartbeats.
     pub period: Duration,
-    /// Who was not heard of for so long is gone; several periods.
+    /// A server without a heartbeat for this long is lost. Several periods.
     pub gone_after: Duration,
-    /// How long a start waits to know the others.
-    pub patience: Duration,
+    /// A start waits this long to learn of the others.
+    pub join_timeout: Duration,
 }
 
-impl Default for Timing {
+impl Default for HeartbeatTiming {
     fn default() -> Self {
         Self {
             period: Duration::from_secs(10),
             gone_after: Duration::from_secs(35),
-            patience: Duration::from_secs(3),
+            join_timeout: Duration::from_secs(3),
         }
     }
 }
 
 /// Begins to beat; see [`Peers::join`].
-pub(super) async fn start(shared: Arc<dyn Shared>, url: Url, timing: Timing, tasks: &Tasks, peers: &Peers) {
-    let heart = Heart {
+pub(super) async fn start(
+    shared: Arc<dyn Shared>,
+    url: Url,
+    timing: HeartbeatTiming,
+    tasks: &Tasks,
+    peers: &Peers,
+) {
+    let heartbeat = Heartbeat {
         name: name::write(peers.me, &url),
         shared,
         timing,
         peers: peers.clone(),
     };
-    peers.looking.is_on.store(true, Ordering::Relaxed);
+    peers.refresh.is_on.store(true, Ordering::Relaxed);
     let stopping = tasks.stopping();
     let (known, first) = tokio::sync::oneshot::channel::<()>();
     drop(tasks.spawn(async move {
         let mut known = Some(known);
         let mut beats = tokio::time::interval(timing.period);
         beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut looks = tokio::time::interval(REST);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let asked = async |looks: &mut tokio::time::Interval| {
-            heart.peers.looking.asked.notified().await;
-            looks.tick().await;
+        let mut refreshes = tokio::time::interval(REFRESH_INTERVAL);
+        refreshes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let asked = async |refreshes: &mut tokio::time::Interval| {
+            heartbeat.peers.refresh.asked.notified().await;
+            refreshes.tick().await;
         };
         loop {
             tokio::select! {
                 () = stopping.cancelled() => break,
-                _ = beats.tick() => heart.beat().await,
-                () = asked(&mut looks) => heart.beat().await,
+                _ = beats.tick() => heartbeat.beat().await,
+                () = asked(&mut refreshes) => heartbeat.beat().await,
             }
             known.take();
         }
-        heart.leave().await;
+        heartbeat.leave().await;
     }));
     // The sender is dropped after the first beat.
-    let _known = tokio::time::timeout(timing.patience, first).await;
+    let _known = tokio::time::timeout(timing.join_timeout, first).await;
 }
 
-/// Between two looks that somebody asked for.
-const REST: Duration = Duration::from_secs(1);
-/// How long whoever asked waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time between two refreshes that requests ask for.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// A request waits this long for a refresh.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Looks that are asked for between two heartbeats.
+/// Refreshes that requests ask for between two heartbeats.
 #[derive(Debug, Default)]
-pub(super) struct Looking {
-    /// There is somebody who looks.
+pub(super) struct PeerRefresh {
+    /// A heartbeat task runs.
     is_on: AtomicBool,
     asked: Notify,
     begun: AtomicU64,
     ended: watch::Sender<u64>,
 }
 
-impl Looking {
-    /// Waits for a look that begins after this call.
-    pub(super) async fn look(&self) {
+impl PeerRefresh {
+    /// Waits for a refresh that begins after this call.
+    pub(super) async fn wait(&self) {
         if !self.is_on.load(Ordering::Relaxed) {
             return;
         }
         let mut ended = self.ended.subscribe();
         let wanted = self.begun.load(Ordering::Acquire) + 1;
         self.asked.notify_one();
-        let look = ended.wait_for(|ended| *ended >= wanted);
-        // A bucket that is slow changes nothing.
-        let _late = tokio::time::timeout(PATIENCE, look).await;
+        let over = ended.wait_for(|ended| *ended >= wanted);
+        // After the limit the known servers stay.
+        let _late = tokio::time::timeout(REFRESH_TIMEOUT, over).await;
     }
 }
 
-struct Heart {
+struct Heartbeat {
     name: String,
     shared: Arc<dyn Shared>,
-    timing: Timing,
+    timing: HeartbeatTiming,
     peers: Peers,
 }
 
-impl Heart {
-    /// A bucket that cannot be asked changes nothing: whoever was there is still asked.
+impl Heartbeat {
+    /// If the bucket cannot be asked, the known servers stay.
     async fn beat(&self) {
-        let nth = self.peers.looking.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let nth = self.peers.refresh.begun.fetch_add(1, Ordering::AcqRel) + 1;
         self.beat_once().await;
-        self.peers.looking.ended.send_replace(nth);
+        self.peers.refresh.ended.send_replace(nth);
     }
 
     async fn beat_once(&self) {
         let written = self.shared.write(&self.name, Bytes::new()).await;
         let listed = match written {
-            Ok(()) => self.shared.list(SHELF, None).await,
+            Ok(()) => self.shared.list(HEARTBEAT_PREFIX, None).await,
             Err(error) => Err(error),
         };
         match listed {
-            Ok(listed) => self.see(&listed).await,
+            Ok(listed) => self.update(&listed).await,
             Err(error) => tracing::debug!("the other servers cannot be seen: {}", chain(&error)),
         }
     }
 
-    async fn see(&self, listed: &[Listed]) {
+    async fn update(&self, listed: &[Listed]) {
         // The clock of the bucket, which just wrote our own name.
         let now = listed
             .iter()
@@ -143,7 +149,7 @@ impl Heart {
             } else if age(one.written, now) < self.timing.gone_after {
                 others.push(peer);
             } else if age(one.written, now) > self.timing.gone_after * 100 {
-                // Nobody removed it at a crash. Failing is no harm: another server does it.
+                // Left by a crash. If this fails, another server removes it.
                 let _gone = self.shared.remove(&one.name).await;
             }
         }
@@ -163,15 +169,15 @@ impl Heart {
 
     async fn leave(&self) {
         let leaving = self.shared.remove(&self.name);
-        // If that fails, the others find out by themselves.
-        let _gone = tokio::time::timeout(self.timing.patience, leaving).await;
+        // If that fails, the others miss the heartbeats.
+        let _gone = tokio::time::timeout(self.timing.join_timeout, leaving).await;
     }
 }
 
 fn age(written: Option<SystemTime>, now: Option<SystemTime>) -> Duration {
     match (written, now) {
         (Some(written), Some(now)) => now.duration_since(written).unwrap_or_default(),
-        // Without times every name counts: better one attempt too many.
+        // Without times every name counts: one attempt too many is better than none.
         _ => Duration::ZERO,
     }
 }

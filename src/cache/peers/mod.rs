@@ -1,10 +1,10 @@
-//! The servers of one bucket: who is there, and which of them is the home of what one server must keep to
-//! itself, such as an upload that arrives in blocks.
+//! The servers of one bucket, and which of them owns something that only one server can have, such as an
+//! upload that arrives in blocks.
 //!
-//! Every server with an `advertise_url` writes its name again and again ([`heartbeat`]); who does not for a
-//! while is gone. The home of something new follows from its digest and from who is there (rendezvous
-//! hashing), so that two servers agree without talking; the home of something that exists is a part of its
-//! number. Where they disagree for a moment, the conditional commit in the bucket decides.
+//! Every server with an `advertise_url` writes its name into the bucket periodically ([`heartbeat`]). A server
+//! that stops doing so is lost. The owner of a new upload follows from its digest and from the servers that are
+//! there (rendezvous hashing), so that two servers agree without talking. The owner of a running upload is a
+//! part of its number. Where servers disagree for a moment, the conditional commit in the bucket decides.
 
 mod heartbeat;
 mod name;
@@ -14,22 +14,22 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use url::Url;
 
-pub use heartbeat::Timing;
+pub use heartbeat::HeartbeatTiming;
 pub use name::ServerId;
 
-use self::heartbeat::Looking;
+use self::heartbeat::PeerRefresh;
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
-/// Where something is kept.
+/// The server that has an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Home {
-    /// On this server.
-    Here,
-    /// On the one that is reached with this URL.
-    There(Arc<Url>),
-    /// On one that is not there any more.
-    Gone,
+pub enum Owner {
+    /// This server.
+    Local,
+    /// The server with this URL.
+    Peer(Arc<Url>),
+    /// A server that is not there any more.
+    Lost,
 }
 
 /// One other server.
@@ -44,7 +44,7 @@ pub(super) struct Peer {
 pub struct Peers {
     me: ServerId,
     others: Arc<ArcSwap<Vec<Peer>>>,
-    looking: Arc<Looking>,
+    refresh: Arc<PeerRefresh>,
 }
 
 impl Peers {
@@ -53,17 +53,17 @@ impl Peers {
         Self {
             me,
             others: Arc::default(),
-            looking: Arc::default(),
+            refresh: Arc::default(),
         }
     }
 
     /// Shows this server to the others as `me` at `url`, and follows who they are, until the tasks stop.
-    /// Returns when the others are known, or after [`Timing::patience`].
+    /// Returns when the others are known, or after [`HeartbeatTiming::join_timeout`].
     pub async fn join(
         shared: Arc<dyn Shared>,
         me: ServerId,
         url: Url,
-        timing: Timing,
+        timing: HeartbeatTiming,
         tasks: &Tasks,
     ) -> Self {
         let this = Self::alone(me);
@@ -76,30 +76,31 @@ impl Peers {
         self.me
     }
 
-    /// Where the server with this number is.
-    pub fn at(&self, id: ServerId) -> Home {
+    /// The owner with this number.
+    pub fn owner(&self, id: ServerId) -> Owner {
         if id == self.me {
-            return Home::Here;
+            return Owner::Local;
         }
         let others = self.others.load();
         let found = others.iter().find(|peer| peer.id == id);
-        found.map_or(Home::Gone, |peer| Home::There(Arc::clone(&peer.url)))
+        found.map_or(Owner::Lost, |peer| Owner::Peer(Arc::clone(&peer.url)))
     }
 
-    /// Looks who is there now, for whoever misses a server that may have come a moment ago: some seconds at most.
-    pub async fn look(&self) {
-        self.looking.look().await;
+    /// Lists the servers anew, for a caller that misses one which may have come a moment ago. Takes some seconds at
+    /// most.
+    pub async fn refresh(&self) {
+        self.refresh.wait().await;
     }
 
-    /// Where something new with this digest belongs.
-    pub fn home_of(&self, digest: &[u8; 32]) -> Home {
+    /// The owner of a new upload with this digest.
+    pub fn owner_of(&self, digest: &[u8; 32]) -> Owner {
         let others = self.others.load();
         let best = others.iter().max_by_key(|peer| weight(peer.id, digest));
         match best {
             Some(peer) if weight(peer.id, digest) > weight(self.me, digest) => {
-                Home::There(Arc::clone(&peer.url))
+                Owner::Peer(Arc::clone(&peer.url))
             }
-            _ => Home::Here,
+            _ => Owner::Local,
         }
     }
 
@@ -113,7 +114,7 @@ impl Peers {
     }
 }
 
-/// The highest weight is the home; the number of the server decides between equal ones.
+/// The server with the highest weight is the owner. Numbers decide between equal weights.
 fn weight(id: ServerId, digest: &[u8; 32]) -> ([u8; 8], ServerId) {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&id.number().to_be_bytes());

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::Peer;
 
-/// In front of every heartbeat.
-pub(super) const SHELF: &str = "servers/";
+/// Names of heartbeats begin with this.
+pub(super) const HEARTBEAT_PREFIX: &str = "servers/";
 
 /// Tells the servers of one bucket apart: 1 to 4095. Kept in the directory of the server, because it is part
 /// of the numbers of uploads that survive a restart.
@@ -64,14 +64,18 @@ impl ServerId {
     }
 }
 
-/// The name of a heartbeat says everything, so that one list tells all.
+/// The name of a heartbeat holds number and URL, so that one listing shows all servers.
 pub(super) fn write(id: ServerId, url: &Url) -> String {
-    format!("{SHELF}{:03x}.{}", id.0, URL_SAFE_NO_PAD.encode(url.as_str()))
+    format!(
+        "{HEARTBEAT_PREFIX}{:03x}.{}",
+        id.0,
+        URL_SAFE_NO_PAD.encode(url.as_str())
+    )
 }
 
-/// `None` for what is no heartbeat.
+/// `None` if the name is not of a heartbeat.
 pub(super) fn read(name: &str) -> Option<Peer> {
-    let (id, url) = name.strip_prefix(SHELF)?.split_once('.')?;
+    let (id, url) = name.strip_prefix(HEARTBEAT_PREFIX)?.split_once('.')?;
     let id = ServerId::new(u16::from_str_radix(id, 16).ok()?)?;
     let url = String::from_utf8(URL_SAFE_NO_PAD.decode(url).ok()?).ok()?;
     let url = Url::parse(&url).ok().filter(|url| url.has_host())?;

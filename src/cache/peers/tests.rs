@@ -1,4 +1,4 @@
-//! Homes, and who is there.
+//! Owners, and which servers are there.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -68,7 +68,7 @@ async fn join(bucket: &Arc<Bucket>, number: u16, tasks: &Tasks) -> Peers {
         Arc::clone(bucket) as Arc<_>,
         id(number),
         url(number),
-        Timing::default(),
+        HeartbeatTiming::default(),
         tasks,
     )
     .await
@@ -79,26 +79,26 @@ async fn two_servers_agree_on_every_home() {
     let (bucket, tasks) = (Arc::new(Bucket::default()), Tasks::new());
     let one = join(&bucket, 1, &tasks).await;
     let two = join(&bucket, 2, &tasks).await;
-    tokio::time::advance(Timing::default().period).await;
+    tokio::time::advance(HeartbeatTiming::default().period).await;
     while one.others().is_empty() {
         tokio::task::yield_now().await;
     }
     let mut at_one = 0;
     for n in 0..1000_u32 {
         let digest = *blake3::hash(&n.to_be_bytes()).as_bytes();
-        match (one.home_of(&digest), two.home_of(&digest)) {
-            (Home::Here, Home::There(there)) => {
+        match (one.owner_of(&digest), two.owner_of(&digest)) {
+            (Owner::Local, Owner::Peer(there)) => {
                 assert_eq!(*there, url(1));
                 at_one += 1;
             }
-            (Home::There(there), Home::Here) => assert_eq!(*there, url(2)),
+            (Owner::Peer(there), Owner::Local) => assert_eq!(*there, url(2)),
             other => panic!("{other:?}"),
         }
     }
     assert!((400..600).contains(&at_one), "{at_one}");
-    assert_eq!(one.at(id(2)), Home::There(Arc::new(url(2))));
-    assert_eq!(one.at(id(1)), Home::Here);
-    assert_eq!(one.at(id(3)), Home::Gone);
+    assert_eq!(one.owner(id(2)), Owner::Peer(Arc::new(url(2))));
+    assert_eq!(one.owner(id(1)), Owner::Local);
+    assert_eq!(one.owner(id(3)), Owner::Lost);
     tasks.finish().await;
     assert!(bucket.names.lock().unwrap().is_empty(), "who leaves says so");
 }
@@ -113,12 +113,12 @@ async fn a_server_that_is_not_heard_of_is_gone() {
     bucket.write("servers/garbage", Bytes::new()).await.unwrap();
     let one = join(&bucket, 1, &tasks).await;
     assert_eq!(one.others(), [Arc::new(url(9))]);
-    *bucket.late.lock().unwrap() = Timing::default().gone_after;
-    while one.at(id(9)) != Home::Gone {
-        tokio::time::advance(Timing::default().period).await;
+    *bucket.late.lock().unwrap() = HeartbeatTiming::default().gone_after;
+    while one.owner(id(9)) != Owner::Lost {
+        tokio::time::advance(HeartbeatTiming::default().period).await;
         tokio::task::yield_now().await;
     }
-    assert_eq!(one.home_of(&[0; 32]), Home::Here);
+    assert_eq!(one.owner_of(&[0; 32]), Owner::Local);
     tasks.finish().await;
 }
 

@@ -1,0 +1,79 @@
+//! Which server has an upload, if several servers share a bucket.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::upload_note::UploadNote;
+use super::{Actions, CacheKey, UploadAuth, UploadId, Version};
+use crate::auth::Identity;
+use crate::cache::peers::Owner;
+
+impl Actions {
+    /// The server that has the upload with this number. Looks into the bucket for a server that is not known.
+    pub async fn owner(&self, id: UploadId) -> Owner {
+        let (uploads, peers) = (&self.0.uploads, &self.0.peers);
+        if uploads.get(id).is_some() || uploads.ended(id).is_some() {
+            return Owner::Local;
+        }
+        let Some(server) = id.server() else {
+            return Owner::Local;
+        };
+        match peers.owner(server) {
+            Owner::Lost => {
+                peers.refresh().await;
+                peers.owner(server)
+            }
+            known => known,
+        }
+    }
+
+    /// The server where an upload of key and version belongs that `caller` begins or ends. This server also
+    /// answers a caller that may not write.
+    pub fn owner_of(&self, caller: &Identity, key: &CacheKey, version: &Version) -> Owner {
+        match UploadNote::of(caller, key, version) {
+            Ok(note) if self.0.uploads.of(&note.name).is_none() => self.0.peers.owner_of(note.name.digest()),
+            _ => Owner::Local,
+        }
+    }
+
+    /// The other servers that may have the upload of key and version that `auth` ends, the likeliest first.
+    /// `None` if this server answers: it has the upload, or `auth` may not write.
+    pub fn upload_candidates(
+        &self,
+        auth: &UploadAuth,
+        key: &CacheKey,
+        version: &Version,
+    ) -> Option<Vec<Arc<Url>>> {
+        let uploads = &self.0.uploads;
+        let mut others = self.others();
+        let is_local = match auth {
+            UploadAuth::Caller(caller) => {
+                let note = UploadNote::of(caller, key, version).ok()?;
+                if let Owner::Peer(owner) = self.0.peers.owner_of(note.name.digest()) {
+                    others.sort_by_key(|url| *url != owner);
+                }
+                let same = |other: &UploadNote| other.name == note.name;
+                uploads.of(&note.name).is_some()
+                    || uploads
+                        .find_ended(same)
+                        .is_some_and(|ended| ended.entry.is_some())
+            }
+            UploadAuth::Expired(token) => {
+                let same = |note: &UploadNote| note.was_begun_with(token, key, version);
+                uploads.find(same).is_some() || uploads.find_ended(same).is_some()
+            }
+        };
+        (!is_local).then_some(others)
+    }
+
+    /// Looks for servers that are not known yet.
+    pub async fn refresh_peers(&self) {
+        self.0.peers.refresh().await;
+    }
+
+    /// The URLs of all other servers.
+    pub fn others(&self) -> Vec<Arc<Url>> {
+        self.0.peers.others()
+    }
+}
