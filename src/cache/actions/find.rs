@@ -95,7 +95,7 @@ impl Actions {
     /// # Errors
     /// It is forged, damaged or expired.
     pub fn permission(&self, ticket: &Ticket) -> Result<Permission, TicketError> {
-        let payload = self.0.sealers.open(ticket, SystemTime::now())?;
+        let payload = self.0.keys.open(ticket, SystemTime::now())?;
         Permission::decode(&payload).ok_or(TicketError::Forged)
     }
 
@@ -156,7 +156,7 @@ impl Actions {
             created: record.created(),
             size: record.size,
             namespace: namespace.clone(),
-            ticket: self.0.sealers.seal(&permit.encode(), expires),
+            ticket: self.0.keys.seal(&permit.encode(), expires),
         }
     }
 }

@@ -14,13 +14,13 @@ mod find;
 mod id;
 pub mod index;
 mod janitor;
+mod key_ring;
 pub mod ledger;
 mod notification;
 mod owner;
 mod permit;
 mod quota;
 mod reserve;
-mod sealers;
 mod stage;
 mod upload_note;
 mod uploads;
@@ -37,7 +37,7 @@ pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockWriter, Place};
 
 use self::catalog::{Catalog, CatalogStats};
-use self::sealers::Sealers;
+use self::key_ring::KeyRing;
 use self::upload_note::UploadNote;
 use self::uploads::{ActionsUpload, Uploads};
 use super::peers::Peers;
@@ -112,7 +112,7 @@ struct Inner {
     catalog: Catalog,
     /// Held while a reservation or a commit changes what is true about a key.
     changes: KeyLocks,
-    sealers: Sealers,
+    keys: KeyRing,
     peers: Peers,
     notifier: Arc<dyn PeerNotifier>,
     settings: Settings,
@@ -142,7 +142,7 @@ impl Actions {
             uploads: Uploads::default(),
             catalog: parts.catalog,
             changes: KeyLocks::default(),
-            sealers: Sealers::new(&parts.key),
+            keys: KeyRing::new(&parts.key),
             peers: parts.peers,
             notifier: parts.notifier,
             settings: parts.settings,
@@ -158,7 +158,7 @@ impl Actions {
     /// Seals with the same key as the other servers of a bucket; `own` becomes it if there is none yet.
     /// That happens in the background; the answer is for who wants to wait for the first attempt.
     pub fn share_key(&self, shared: Arc<dyn Shared>, own: SigningKey) -> impl Future<Output = ()> + use<> {
-        self.0.sealers.share(shared, own, &self.0.tasks)
+        self.0.keys.share(shared, own, &self.0.tasks)
     }
 
     /// Figures of this moment.

@@ -50,7 +50,7 @@ impl Actions {
             return;
         }
         let expires = SystemTime::now() + MESSAGE_LIFETIME;
-        let message = Bytes::from(write(&self.0.sealers.seal(&encode(entry), expires)));
+        let message = Bytes::from(write(&self.0.keys.seal(&encode(entry), expires)));
         let message = &message;
         let notifications = others.iter().map(|url| async move {
             let sending = self.0.notifier.notify(url, message.clone());
@@ -70,7 +70,7 @@ impl Actions {
     /// The message was written with another key, or has expired.
     pub async fn on_notification(&self, message: &[u8]) -> Result<(), TicketError> {
         let ticket = read(message).ok_or(TicketError::Forged)?;
-        let sealed = self.0.sealers.open(&ticket, SystemTime::now())?;
+        let sealed = self.0.keys.open(&ticket, SystemTime::now())?;
         let entry = decode(&sealed).ok_or(TicketError::Forged)?;
         self.0.catalog.learn(entry).await;
         Ok(())

@@ -44,7 +44,7 @@ impl Actions {
     /// Permission to send the body of an upload and nothing else, for a URL.
     pub fn upload_ticket(&self, id: UploadId) -> Ticket {
         let payload = Permission::Write(id).encode();
-        self.0.sealers.seal(&payload, SystemTime::now() + UPLOAD_LINK)
+        self.0.keys.seal(&payload, SystemTime::now() + UPLOAD_LINK)
     }
 
     async fn begin(&self, note: UploadNote) -> Result<UploadId> {

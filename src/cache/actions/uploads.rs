@@ -49,7 +49,7 @@ const MAX_ENDED_UPLOADS: usize = 10_000;
 impl Uploads {
     /// The upload with this number.
     pub(super) fn get(&self, id: UploadId) -> Option<Arc<ActionsUpload>> {
-        self.lock().open.get(&id).cloned()
+        self.lock().running.get(&id).cloned()
     }
 
     /// The upload that will be the entry `key`.
@@ -61,7 +61,7 @@ impl Uploads {
 
     /// An upload that ended not long ago.
     pub(super) fn ended(&self, id: UploadId) -> Option<EndedUpload> {
-        self.lock().done.get(&id).cloned()
+        self.lock().ended.get(&id).cloned()
     }
 
     /// A running upload whose note fits. Looks at all of them, so only for rare calls.
@@ -84,7 +84,7 @@ impl Uploads {
 
     /// How many are running.
     pub(super) fn len(&self) -> usize {
-        self.lock().open.len()
+        self.lock().running.len()
     }
 
     /// The upload that had no traffic for the longest time, `least` or more, of those that `counts` accepts.

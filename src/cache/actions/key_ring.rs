@@ -1,4 +1,4 @@
-//! The key that tickets are sealed with: one for all servers of a bucket.
+//! The keys of tickets. All servers of a bucket seal with the same one.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,18 +12,18 @@ use crate::store::Result;
 use crate::store::shared::Shared;
 use crate::tasks::{Tasks, pause};
 
-/// The name of the shared key.
-const NAME: &str = "signing-key";
-/// It is written again so often, because a lifecycle rule may remove what is old.
-const REFRESH: Duration = Duration::from_secs(24 * 60 * 60);
-/// Between two attempts to learn it.
-const RETRY: Duration = Duration::from_secs(5);
+/// The object in the bucket that holds the shared key.
+const SHARED_KEY_NAME: &str = "signing-key";
+/// The shared key is written again after this time, because a lifecycle rule may remove old objects.
+const REWRITE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time between two attempts to agree on the shared key.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Seals with one key and opens with all that were in use since the start. Cheap to clone.
+/// Seals with the newest key, and opens with all keys that were in use since the start. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Sealers(Arc<ArcSwap<Vec<Sealer>>>);
+pub(super) struct KeyRing(Arc<ArcSwap<Vec<Sealer>>>);
 
-impl Sealers {
+impl KeyRing {
     pub(super) fn new(key: &SigningKey) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(vec![Sealer::new(key)])))
     }
@@ -44,9 +44,9 @@ impl Sealers {
         outcome
     }
 
-    /// Agrees with the other servers of the bucket in the background: whoever was there first has made the key.
-    /// Until then URLs are good on this server. Whoever wants to wait for the first attempt, and for
-    /// [`RETRY`] at most, awaits the answer.
+    /// Agrees on a key with the other servers of the bucket, in the background: the first server's key counts.
+    /// Until then URLs are good on this server only. The returned future resolves after the first attempt, and
+    /// after [`RETRY_INTERVAL`] at the latest.
     pub(super) fn share(
         &self,
         shared: Arc<dyn Shared>,
@@ -63,7 +63,7 @@ impl Sealers {
             }
         }));
         async move {
-            let _tried = tokio::time::timeout(RETRY, first).await;
+            let _tried = tokio::time::timeout(RETRY_INTERVAL, first).await;
         }
     }
 
@@ -82,14 +82,14 @@ impl Sealers {
                         self.put_first(&common);
                         key = common;
                     }
-                    REFRESH
+                    REWRITE_INTERVAL
                 }
                 Err(error) => {
                     tracing::debug!("the key for URLs is not agreed on yet: {}", chain(&error));
-                    RETRY
+                    RETRY_INTERVAL
                 }
             };
-            // Dropped, it wakes whoever waits.
+            // Dropping the sender resolves the future of `share`.
             tried.take();
             pause(pausing).await;
         }
@@ -104,14 +104,14 @@ impl Sealers {
     }
 }
 
-/// The key that is in the bucket, or becomes it now.
+/// The key in the bucket; `own` is written there if there is none.
 async fn agree(shared: &dyn Shared, own: &SigningKey) -> Result<SigningKey> {
     let mine = Bytes::copy_from_slice(own.as_bytes());
-    if shared.create(NAME, mine).await? {
+    if shared.create(SHARED_KEY_NAME, mine).await? {
         return Ok(own.clone());
     }
     let found = shared
-        .read(NAME)
+        .read(SHARED_KEY_NAME)
         .await?
         .as_deref()
         .and_then(SigningKey::from_bytes);
@@ -122,7 +122,7 @@ async fn agree(shared: &dyn Shared, own: &SigningKey) -> Result<SigningKey> {
         return Ok(own.clone());
     };
     shared
-        .write(NAME, Bytes::copy_from_slice(common.as_bytes()))
+        .write(SHARED_KEY_NAME, Bytes::copy_from_slice(common.as_bytes()))
         .await?;
     Ok(common)
 }
