@@ -18,6 +18,7 @@ mod key_ring;
 pub mod ledger;
 mod notification;
 mod owner;
+mod parts;
 mod permit;
 mod quota;
 mod reserve;

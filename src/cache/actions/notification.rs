@@ -20,6 +20,7 @@ use url::Url;
 use super::Actions;
 use super::catalog::telling;
 use super::entry::{CommittedEntry, NamespaceId};
+use super::parts;
 use crate::auth::{Ticket, TicketError};
 use crate::error::chain;
 
@@ -91,8 +92,7 @@ fn read(message: &[u8]) -> Option<Ticket> {
 fn encode(entry: &CommittedEntry) -> Vec<u8> {
     let mut bytes = vec![MESSAGE_PURPOSE];
     for part in [entry.namespace.issuer(), entry.namespace.path()] {
-        bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        bytes.extend_from_slice(part.as_bytes());
+        parts::push(&mut bytes, part.as_bytes());
     }
     bytes.extend_from_slice(&telling::encode(entry));
     bytes
@@ -102,13 +102,8 @@ fn encode(entry: &CommittedEntry) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<CommittedEntry> {
     let (purpose, mut rest) = bytes.split_first()?;
     (*purpose == MESSAGE_PURPOSE).then_some(())?;
-    let mut part = || {
-        let (length, more) = rest.split_first_chunk::<4>()?;
-        let (part, more) = more.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        rest = more;
-        std::str::from_utf8(part).ok()
-    };
-    let namespace = NamespaceId::new(part()?.into(), part()?.into());
+    let (issuer, path) = (parts::take_text(&mut rest)?, parts::take_text(&mut rest)?);
+    let namespace = NamespaceId::new(issuer.into(), path.into());
     telling::decode(&namespace, rest)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
+use super::parts;
 use super::{CacheKey, Error, Result, Version};
 use crate::auth::{Identity, TokenDigest};
 use crate::store::StoreKey;
@@ -77,36 +78,27 @@ impl UploadNote {
             &self.label,
             &self.subject,
         ];
-        for part in texts
-            .into_iter()
-            .map(|text| text.as_bytes())
-            .chain([&self.holder[..]])
-        {
-            bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            bytes.extend_from_slice(part);
+        for text in texts {
+            parts::push(&mut bytes, text.as_bytes());
         }
+        parts::push(&mut bytes, &self.holder);
         bytes
     }
 
     /// `None` if another version of this server wrote it.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (form, mut rest) = bytes.split_first()?;
-        let mut part = || -> Option<&[u8]> {
-            let (length, more) = rest.split_first_chunk::<4>()?;
-            let (part, more) = more.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-            rest = more;
-            Some(part)
-        };
-        (*form == NOTE_FORMAT).then_some(())?;
-        let mut text = || std::str::from_utf8(part()?).ok();
+        let (format, mut rest) = bytes.split_first()?;
+        (*format == NOTE_FORMAT).then_some(())?;
+        let mut text = || parts::take_text(&mut rest);
         let namespace = NamespaceId::new(text()?.into(), text()?.into());
         let version = Version::new(text()?).ok()?;
         let key = CacheKey::new(text()?).ok()?;
+        let (label, subject) = (text()?.into(), text()?.into());
         Some(Self {
             name: namespace.store_key(&version, &key),
-            label: text()?.into(),
-            subject: text()?.into(),
-            holder: part()?.try_into().ok()?,
+            label,
+            subject,
+            holder: parts::take(&mut rest)?.try_into().ok()?,
             namespace,
             version,
             key,
