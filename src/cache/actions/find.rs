@@ -9,9 +9,9 @@ use super::{Actions, CacheKey, Error, Result, Version};
 use crate::auth::{Identity, Namespace, Ticket, TicketError};
 use crate::store::{Entry, StoreKey};
 
-/// What a look-up asks for.
+/// Which entry a look-up asks for.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct LookupQuery {
     /// The primary key first, then the restore keys in order.
     pub keys: Vec<CacheKey>,
     /// The version, equal byte for byte.
@@ -20,7 +20,7 @@ pub struct Wanted {
 
 /// An entry that a look-up found, and whose bytes can be served at this moment.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundEntry {
     /// The whole stored key.
     pub key: CacheKey,
     /// Its version.
@@ -35,11 +35,11 @@ pub struct Found {
     pub ticket: Ticket,
 }
 
-/// So many entries that turn out to be gone are passed over in one look-up; more are a miss.
-const MOST_GONE: usize = 64;
+/// A look-up passes over this many entries that turn out to be gone; more are a miss.
+const MAX_GONE_ENTRIES: usize = 64;
 
-/// An entry whose bytes are not in the bucket for so long will not come any more.
-const UNDER_WAY: Duration = Duration::from_secs(10 * 60);
+/// An entry that is older and whose bytes are not in the bucket will never be there.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 impl Actions {
     /// The first entry in GitHub's order: namespaces in order; in each, the primary key exactly, then as a
@@ -47,10 +47,10 @@ impl Actions {
     ///
     /// # Errors
     /// [`Error::ReadDenied`], [`Error::Store`].
-    pub async fn find(&self, caller: &Identity, wanted: &Wanted) -> Result<Option<Found>> {
+    pub async fn find(&self, caller: &Identity, wanted: &LookupQuery) -> Result<Option<FoundEntry>> {
         let namespaces = readable(caller)?;
         let mut passed = Vec::new();
-        for _ in 0..MOST_GONE {
+        for _ in 0..MAX_GONE_ENTRIES {
             let found = self
                 .0
                 .catalog
@@ -108,8 +108,8 @@ impl Actions {
         Ok(entry.filter(|entry| entry.meta.etag == permit.etag))
     }
 
-    /// What is there now under the key of an entry that the catalog knows; `None` if it is gone. What was
-    /// stored anew after an eviction has another tag.
+    /// The record of the entry that is stored now under the key of an entry that the catalog knows; `None` if it
+    /// is gone. An entry that was stored anew after an eviction has another tag.
     async fn current(&self, entry: &CommittedEntry, key: &StoreKey) -> Result<Option<EntryRecord>> {
         let Some(meta) = self.0.store.head(key).await? else {
             return Ok(None);
@@ -133,9 +133,9 @@ impl Actions {
     /// Whether the bytes of an entry that are not there may be under way: another server answers a save before the
     /// bucket has it, if that is how it writes.
     pub(super) fn may_come(&self, record: &EntryRecord) -> bool {
-        // Of a clock that is ahead: a moment ago.
+        // A time ahead of this clock counts as now.
         let age = record.created().elapsed().unwrap_or_default();
-        self.0.store.is_far() && age < UNDER_WAY
+        self.0.store.is_far() && age < ARRIVAL_TIMEOUT
     }
 
     fn found(
@@ -144,13 +144,13 @@ impl Actions {
         record: EntryRecord,
         key: StoreKey,
         namespace: &Namespace,
-    ) -> Found {
+    ) -> FoundEntry {
         let permit = Permission::Read(ReadPermit {
             key,
             etag: record.etag(),
         });
         let expires = SystemTime::now() + self.0.settings.link_lifetime;
-        Found {
+        FoundEntry {
             key: entry.key,
             version: entry.version,
             created: record.created(),

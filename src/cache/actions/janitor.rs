@@ -1,21 +1,21 @@
-//! Gives up what nobody goes on with.
+//! Gives up uploads without traffic.
 
 use std::time::Duration;
 
 use super::Actions;
 
-/// How often it is looked, at most.
-const LOOK: Duration = Duration::from_secs(15);
+/// Longest time between two rounds.
+const MAX_INTERVAL: Duration = Duration::from_secs(15);
 
 impl Actions {
-    /// Until the server stops.
+    /// Runs until the server stops.
     pub(super) async fn give_up_idle(self) {
         let stopping = self.0.tasks.stopping();
-        let mut looks = tokio::time::interval(LOOK.min(self.0.settings.upload_timeout));
+        let mut rounds = tokio::time::interval(MAX_INTERVAL.min(self.0.settings.upload_timeout));
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                _ = looks.tick() => {}
+                _ = rounds.tick() => {}
             }
             for upload in self.0.uploads.idle(self.0.settings.upload_timeout) {
                 // Not while it is being committed.

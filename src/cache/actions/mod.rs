@@ -2,7 +2,7 @@
 //! uploads that arrive in blocks.
 //!
 //! A save is a reservation ([`Actions::reserve`]), bytes in any order ([`Actions::stage`],
-//! [`Actions::arrange`]) and a commit ([`Actions::commit`], [`Actions::finalize`]); only the commit makes an
+//! [`Actions::put_block_list`]) and a commit ([`Actions::commit`], [`Actions::finalize`]); only the commit makes an
 //! entry, once, for ever. A restore is a look-up ([`Actions::find`]) and a read ([`Actions::read`]).
 //! URLs carry tickets ([`Permission`]) instead of tokens.
 
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use entry::{CacheKey, NameError, Version};
 pub use error::{Error, Result};
-pub use find::{Found, Wanted};
+pub use find::{FoundEntry, LookupQuery};
 pub use id::{EntryId, UploadId};
 pub use notification::PeerNotifier;
 pub use permit::{Permission, ReadPermit};

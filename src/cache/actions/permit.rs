@@ -20,19 +20,21 @@ pub struct ReadPermit {
     pub(super) etag: ETag,
 }
 
-const READ: u8 = b'r';
-const WRITE: u8 = b'w';
+/// First byte of an encoded permission to read.
+const READ_KIND: u8 = b'r';
+/// First byte of an encoded permission to write.
+const WRITE_KIND: u8 = b'w';
 
 impl Permission {
     /// The bytes to be sealed.
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Write(id) => [&[WRITE][..], &id.get().to_be_bytes()].concat(),
+            Self::Write(id) => [&[WRITE_KIND][..], &id.get().to_be_bytes()].concat(),
             Self::Read(ReadPermit { key, etag }) => {
                 let tag = etag.as_str().as_bytes();
                 // A tag has 32 characters.
                 let length = u8::try_from(tag.len()).unwrap_or(u8::MAX);
-                [&[READ, length][..], tag, &key.canonical()].concat()
+                [&[READ_KIND, length][..], tag, &key.canonical()].concat()
             }
         }
     }
@@ -41,8 +43,8 @@ impl Permission {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
         match *kind {
-            WRITE => UploadId::new(u64::from_be_bytes(rest.try_into().ok()?)).map(Self::Write),
-            READ => {
+            WRITE_KIND => UploadId::new(u64::from_be_bytes(rest.try_into().ok()?)).map(Self::Write),
+            READ_KIND => {
                 let (length, rest) = rest.split_first()?;
                 let (tag, key) = rest.split_at_checked(usize::from(*length))?;
                 Some(Self::Read(ReadPermit {

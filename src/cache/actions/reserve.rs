@@ -1,4 +1,4 @@
-//! Reservations: who may upload what, for how long nobody else may.
+//! Reservations: one caller may upload an entry, and for a while no other caller may.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,9 +10,8 @@ use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
 use crate::store;
 
-/// How long a URL for an upload is good: as long as anybody waits for one; the upload itself ends earlier
-/// without traffic.
-const UPLOAD_LINK: Duration = Duration::from_secs(6 * 60 * 60);
+/// A URL for an upload is good for this long. The upload itself ends earlier without traffic.
+const UPLOAD_LINK_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 impl Actions {
     /// Reserves key and version in the writable namespace for an upload of `size` bytes, if the client says so.
@@ -44,7 +43,9 @@ impl Actions {
     /// Permission to send the body of an upload and nothing else, for a URL.
     pub fn upload_ticket(&self, id: UploadId) -> Ticket {
         let payload = Permission::Write(id).encode();
-        self.0.keys.seal(&payload, SystemTime::now() + UPLOAD_LINK)
+        self.0
+            .keys
+            .seal(&payload, SystemTime::now() + UPLOAD_LINK_LIFETIME)
     }
 
     async fn begin(&self, note: UploadNote) -> Result<UploadId> {
@@ -69,7 +70,7 @@ impl Actions {
             return Err(Error::Exists);
         }
         if self.may_come(&record) {
-            // Saved on another server a moment ago. Whoever is in the bucket first wins.
+            // Saved on another server a moment ago. The first commit in the bucket wins.
             return Ok(());
         }
         catalog.forget(&note.committed(record)).await;
@@ -95,7 +96,7 @@ impl Actions {
         upload.blocks.remove().await;
     }
 
-    /// A number that nobody can guess, that no upload has, and that says which server is its home.
+    /// An unguessable number that no upload has, and that names this server.
     fn new_id(&self) -> Result<UploadId> {
         loop {
             let mut bytes = [0; 8];

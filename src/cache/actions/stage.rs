@@ -34,7 +34,7 @@ impl Actions {
     ///
     /// # Errors
     /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::UnknownBlock`], [`Error::TooManyBlocks`].
-    pub async fn arrange(&self, id: UploadId, ids: Vec<Box<[u8]>>) -> Result<ETag> {
+    pub async fn put_block_list(&self, id: UploadId, ids: Vec<Box<[u8]>>) -> Result<ETag> {
         let upload = self.running(id)?;
         upload.blocks.arrange(&ids).await?;
         let mut hasher = blake3::Hasher::new();

@@ -117,7 +117,7 @@ async fn arrange(
             block_list::Flaw::TooLong => &Refusal::LIST_TOO_LONG,
         })
     })?;
-    Ok(app.actions().arrange(id, blocks).await?)
+    Ok(app.actions().put_block_list(id, blocks).await?)
 }
 
 fn created(etag: Option<ETag>, mut record: RequestRecord) -> Reply {

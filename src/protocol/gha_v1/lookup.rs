@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use super::wire::{self, Hit, List, Listed};
 use super::{CACHE, CACHES, Handled, NAME};
-use crate::cache::actions::{CacheKey, Error, Version, Wanted};
+use crate::cache::actions::{CacheKey, Error, LookupQuery, Version};
 use crate::error::chain;
 use crate::protocol::admit::{Admitted, admit};
 use crate::protocol::app::App;
@@ -81,7 +81,7 @@ pub(super) async fn list(app: &App, request: Request) -> Handled {
 }
 
 /// A list without a primary key, or with a key that nobody can have stored, is the fault of the client.
-fn wanted(parts: &Parts) -> Result<Wanted, Trouble> {
+fn wanted(parts: &Parts) -> Result<LookupQuery, Trouble> {
     let keys = query::form_parameter(parts, "keys")?.unwrap_or_default();
     let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
     if keys.is_empty() {
@@ -92,7 +92,7 @@ fn wanted(parts: &Parts) -> Result<Wanted, Trouble> {
     }
     let keys: Result<Vec<CacheKey>, _> = keys.into_iter().map(CacheKey::new).collect();
     let version = query::form_parameter(parts, "version")?.unwrap_or_default();
-    Ok(Wanted {
+    Ok(LookupQuery {
         keys: keys?,
         version: Version::new(&version)?,
     })

@@ -9,7 +9,7 @@ use super::wire::{
 };
 use super::{Asked, CREATE, FINALIZE, FIND, Handled, NAME, asked, form};
 use crate::auth::Identity;
-use crate::cache::actions::{CacheKey, EntryId, Error, UploadAuth, Version, Wanted};
+use crate::cache::actions::{CacheKey, EntryId, Error, LookupQuery, UploadAuth, Version};
 use crate::error::chain;
 use crate::protocol::admit::{Admitted, admit, admit_late};
 use crate::protocol::app::App;
@@ -72,7 +72,7 @@ async fn look_up(
 }
 
 /// BuildKit sends the primary key among the others again.
-fn wanted(message: &FindRequest) -> Result<Wanted, Trouble> {
+fn wanted(message: &FindRequest) -> Result<LookupQuery, Trouble> {
     let keys = std::iter::once(&message.key).chain(&message.restore_keys);
     let keys: Vec<&String> = keys.filter(|key| !key.is_empty()).collect();
     if keys.is_empty() {
@@ -82,7 +82,7 @@ fn wanted(message: &FindRequest) -> Result<Wanted, Trouble> {
         return Err(Trouble::invalid("the request names more than 64 keys"));
     }
     let keys: Result<Vec<CacheKey>, _> = keys.into_iter().map(|key| CacheKey::new(key)).collect();
-    Ok(Wanted {
+    Ok(LookupQuery {
         keys: keys?,
         version: Version::new(&message.version)?,
     })
