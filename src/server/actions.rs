@@ -8,7 +8,7 @@ use super::tiers::Tiers;
 use crate::auth::{KeyFileError, SigningKey};
 use crate::cache::actions::catalog::{Catalog, Parts as CatalogParts};
 use crate::cache::actions::ledger::Site;
-use crate::cache::actions::{Actions, Parts, PeerNotifier, Settings};
+use crate::cache::actions::{Actions, ActionsSettings, Parts, PeerNotifier};
 use crate::cache::peers::{HeartbeatTiming, Peers, ServerId};
 use crate::config::{Config, GhaConfig};
 use crate::store::shared::Shared;
@@ -38,7 +38,7 @@ pub(super) async fn open(
                 Arc::clone(shared),
                 server.id,
                 url.clone(),
-                timing(&config.gha),
+                HeartbeatTiming::every(config.gha.heartbeat),
                 tasks,
             )
             .await
@@ -65,21 +65,11 @@ pub(super) async fn open(
     Ok(actions)
 }
 
-/// So that three heartbeats may be lost.
-fn timing(config: &GhaConfig) -> HeartbeatTiming {
-    HeartbeatTiming {
-        period: config.heartbeat,
-        gone_after: config.heartbeat * 7 / 2,
-        ..HeartbeatTiming::default()
-    }
-}
-
-fn settings(config: &GhaConfig) -> Settings {
-    Settings {
+fn settings(config: &GhaConfig) -> ActionsSettings {
+    ActionsSettings {
         link_lifetime: config.link_lifetime,
         upload_timeout: config.upload_timeout,
         max_uploads: config.max_uploads,
-        ..Settings::default()
     }
 }
 

@@ -60,26 +60,13 @@ pub enum UploadAuth {
 
 /// What an operator can choose.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How long a URL for a download is good.
+pub struct ActionsSettings {
+    /// A URL for a download is good for this long.
     pub link_lifetime: Duration,
-    /// An upload without traffic for so long is given up.
+    /// An upload without traffic for this long is given up.
     pub upload_timeout: Duration,
-    /// An upload without traffic for so long may be taken over by another job.
-    pub lease: Duration,
     /// Uploads at once in one namespace.
     pub max_uploads: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            link_lifetime: Duration::from_secs(60 * 60),
-            upload_timeout: Duration::from_secs(15 * 60),
-            lease: Duration::from_secs(2 * 60),
-            max_uploads: 1024,
-        }
-    }
 }
 
 /// What the Actions cache is made of.
@@ -98,7 +85,7 @@ pub struct Parts {
     /// Notifies the other servers of new entries.
     pub notifier: Arc<dyn PeerNotifier>,
     /// What the operator chose.
-    pub settings: Settings,
+    pub settings: ActionsSettings,
 }
 
 /// The Actions cache. Cheap to clone.
@@ -116,7 +103,7 @@ struct Inner {
     keys: KeyRing,
     peers: Peers,
     notifier: Arc<dyn PeerNotifier>,
-    settings: Settings,
+    settings: ActionsSettings,
     tasks: Tasks,
 }
 

@@ -13,6 +13,9 @@ use crate::store;
 /// A URL for an upload is good for this long. The upload itself ends earlier without traffic.
 const UPLOAD_LINK_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// Another job may take the place of an upload without traffic for this long.
+const UPLOAD_LEASE: Duration = Duration::from_secs(2 * 60);
+
 impl Actions {
     /// Reserves key and version in the writable namespace for an upload of `size` bytes, if the client says so.
     ///
@@ -82,7 +85,7 @@ impl Actions {
         let Some(former) = self.0.uploads.of(&note.name) else {
             return Ok(());
         };
-        let is_idle = former.blocks.last_traffic().elapsed() >= self.0.settings.lease;
+        let is_idle = former.blocks.last_traffic().elapsed() >= UPLOAD_LEASE;
         if former.note.holder != note.holder && !is_idle {
             return Err(Error::InUpload);
         }

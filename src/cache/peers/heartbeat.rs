@@ -25,11 +25,12 @@ pub struct HeartbeatTiming {
     pub join_timeout: Duration,
 }
 
-impl Default for HeartbeatTiming {
-    fn default() -> Self {
+impl HeartbeatTiming {
+    /// Three heartbeats in a row may fail before a server counts as lost.
+    pub fn every(period: Duration) -> Self {
         Self {
-            period: Duration::from_secs(10),
-            gone_after: Duration::from_secs(35),
+            period,
+            gone_after: period * 7 / 2,
             join_timeout: Duration::from_secs(3),
         }
     }

@@ -55,6 +55,10 @@ impl Shared for Bucket {
     }
 }
 
+fn timing() -> HeartbeatTiming {
+    HeartbeatTiming::every(Duration::from_secs(10))
+}
+
 fn id(number: u16) -> ServerId {
     ServerId::new(number).unwrap()
 }
@@ -68,7 +72,7 @@ async fn join(bucket: &Arc<Bucket>, number: u16, tasks: &Tasks) -> Peers {
         Arc::clone(bucket) as Arc<_>,
         id(number),
         url(number),
-        HeartbeatTiming::default(),
+        timing(),
         tasks,
     )
     .await
@@ -79,7 +83,7 @@ async fn two_servers_agree_on_every_home() {
     let (bucket, tasks) = (Arc::new(Bucket::default()), Tasks::new());
     let one = join(&bucket, 1, &tasks).await;
     let two = join(&bucket, 2, &tasks).await;
-    tokio::time::advance(HeartbeatTiming::default().period).await;
+    tokio::time::advance(timing().period).await;
     while one.others().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -113,9 +117,9 @@ async fn a_server_that_is_not_heard_of_is_gone() {
     bucket.write("servers/garbage", Bytes::new()).await.unwrap();
     let one = join(&bucket, 1, &tasks).await;
     assert_eq!(one.others(), [Arc::new(url(9))]);
-    *bucket.late.lock().unwrap() = HeartbeatTiming::default().gone_after;
+    *bucket.late.lock().unwrap() = timing().gone_after;
     while one.owner(id(9)) != Owner::Lost {
-        tokio::time::advance(HeartbeatTiming::default().period).await;
+        tokio::time::advance(timing().period).await;
         tokio::task::yield_now().await;
     }
     assert_eq!(one.owner_of(&[0; 32]), Owner::Local);
