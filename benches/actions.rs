@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use chacha::cache::actions::index::Index;
-use chacha::cache::actions::ledger::{Account, Item, Ledger, Site};
+use chacha::cache::actions::ledger::{Ledger, LedgerItem, LedgerSite, SpaceAccount};
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Result;
 use chacha::store::journal::Ulid;
@@ -150,7 +150,7 @@ fn insert_and_remove(bencher: Bencher<'_, '_>) {
 struct Free;
 
 #[async_trait]
-impl Account for Free {
+impl SpaceAccount for Free {
     fn adjust(&self, _bytes: i64) {}
 
     async fn claim(&self, _bytes: u64) -> Result<()> {
@@ -160,7 +160,7 @@ impl Account for Free {
 
 fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<Index>) {
     let index = Arc::new(Index::default());
-    let site = Site {
+    let site = LedgerSite {
         folder: folder.to_owned(),
         sync: false,
         account: Arc::new(Free),
@@ -173,7 +173,7 @@ async fn add(ledger: &Ledger, index: &Index, numbers: std::ops::Range<u64>) {
     let (namespace, version) = (namespace(), version());
     let items = numbers.map(|nth| {
         index.insert(&namespace, &version, &key(nth), record(nth));
-        Item::Committed(CommittedEntry {
+        LedgerItem::Committed(CommittedEntry {
             namespace: namespace.clone(),
             version: version.clone(),
             key: key(nth),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::StartError;
 use super::tiers::Tiers;
 use crate::auth::{KeyFileError, SigningKey};
-use crate::cache::actions::catalog::{Catalog, Parts as CatalogParts};
-use crate::cache::actions::ledger::Site;
-use crate::cache::actions::{Actions, ActionsSettings, Parts, PeerNotifier};
+use crate::cache::actions::catalog::{Catalog, CatalogParts};
+use crate::cache::actions::ledger::LedgerSite;
+use crate::cache::actions::{Actions, ActionsParts, ActionsSettings, PeerNotifier};
 use crate::cache::peers::{HeartbeatTiming, Peers, ServerId};
 use crate::config::{Config, GhaConfig};
 use crate::store::shared::Shared;
@@ -25,7 +25,7 @@ pub(super) async fn open(
     let server = ThisServer::load(&config.gha, tiers, tasks).await?;
     let shared = tiers.s3.clone().map(|s3| s3 as Arc<dyn Shared>);
     let catalog = CatalogParts {
-        ledger: disk.map(Site::on),
+        ledger: disk.map(LedgerSite::on),
         journal: tiers.s3.clone().map(|s3| s3 as Arc<_>),
         // With a bucket behind it, what the disk has lost is not gone.
         liveness: disk
@@ -45,7 +45,7 @@ pub(super) async fn open(
         }
         _ => Peers::alone(server.id),
     };
-    let parts = Parts {
+    let parts = ActionsParts {
         store: Arc::clone(&tiers.store),
         blocks: tiers.blocks().await?,
         catalog: Catalog::open(catalog, tasks),

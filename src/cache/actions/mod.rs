@@ -69,16 +69,16 @@ pub struct ActionsSettings {
     pub max_uploads: usize,
 }
 
-/// What the Actions cache is made of.
+/// The parts of an Actions cache.
 #[derive(Debug)]
-pub struct Parts {
+pub struct ActionsParts {
     /// All tiers.
     pub store: Arc<dyn Store>,
-    /// Where uploads are, and those of an earlier run.
+    /// The folder of uploads, and the uploads of an earlier run.
     pub blocks: (BlockDir, Vec<Blocks>),
-    /// Which entries there are.
+    /// The entries that were committed.
     pub catalog: Catalog,
-    /// Seals tickets.
+    /// The key of tickets.
     pub key: SigningKey,
     /// The servers of the same bucket.
     pub peers: Peers,
@@ -90,15 +90,15 @@ pub struct Parts {
 
 /// The Actions cache. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Actions(Arc<Inner>);
+pub struct Actions(Arc<ActionsShared>);
 
 #[derive(Debug)]
-struct Inner {
+struct ActionsShared {
     store: Arc<dyn Store>,
     blocks: BlockDir,
     uploads: Uploads,
     catalog: Catalog,
-    /// Held while a reservation or a commit changes what is true about a key.
+    /// Locked for a key while a reservation or a commit changes its entry or its upload.
     changes: KeyLocks,
     keys: KeyRing,
     peers: Peers,
@@ -110,7 +110,7 @@ struct Inner {
 /// Figures of one moment, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct ActionsStats {
-    /// Of the catalog.
+    /// Figures of the catalog.
     pub catalog: CatalogStats,
     /// Uploads that are running.
     pub uploads: usize,
@@ -121,10 +121,10 @@ pub struct ActionsStats {
 }
 
 impl Actions {
-    /// Puts the parts together, and goes on with the uploads of an earlier run.
-    pub async fn open(parts: Parts, tasks: &Tasks) -> Self {
+    /// Puts the parts together, and takes over the uploads of an earlier run.
+    pub async fn open(parts: ActionsParts, tasks: &Tasks) -> Self {
         let (blocks, left) = parts.blocks;
-        let this = Self(Arc::new(Inner {
+        let this = Self(Arc::new(ActionsShared {
             store: parts.store,
             blocks,
             uploads: Uploads::default(),
@@ -143,8 +143,8 @@ impl Actions {
         this
     }
 
-    /// Seals with the same key as the other servers of a bucket; `own` becomes it if there is none yet.
-    /// That happens in the background; the answer is for who wants to wait for the first attempt.
+    /// Agrees in the background on the key of tickets with the other servers of a bucket; `own` becomes the
+    /// common key if there is none yet. The returned future resolves after the first attempt.
     pub fn share_key(&self, shared: Arc<dyn Shared>, own: SigningKey) -> impl Future<Output = ()> + use<> {
         self.0.keys.share(shared, own, &self.0.tasks)
     }
@@ -160,7 +160,7 @@ impl Actions {
         }
     }
 
-    /// Goes on with an upload of an earlier run. Of two for one key, which a crash may leave, one is enough.
+    /// Takes over an upload of an earlier run. A crash may leave two for one key; the second one is removed.
     async fn resume(&self, blocks: Blocks) {
         let id = UploadId::new(blocks.id());
         match (id, UploadNote::decode(blocks.note())) {

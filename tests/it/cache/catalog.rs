@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chacha::cache::actions::catalog::{Catalog, Parts};
+use chacha::cache::actions::catalog::{Catalog, CatalogParts};
 use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
-use chacha::cache::actions::ledger::Site;
+use chacha::cache::actions::ledger::LedgerSite;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Store;
 use chacha::store::s3::{S3, S3Health};
@@ -37,9 +37,9 @@ impl Server {
         let mut config = bucket.config(S3Server::BUCKET);
         config.read_timeout = Duration::from_millis(500);
         let s3 = S3::open(&config, None, &tasks).await.unwrap();
-        let parts = Parts {
+        let parts = CatalogParts {
             journal: Some(s3.clone()),
-            ..Parts::default()
+            ..CatalogParts::default()
         };
         let catalog = Catalog::open(parts, &tasks);
         Self { catalog, s3, tasks }
@@ -176,9 +176,9 @@ async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
     let mut rig = Rig::new(64 * MIB).await;
     for round in 0..3 {
         let tasks = Tasks::new();
-        let parts = Parts {
-            ledger: Some(Site::on(&rig.disk)),
-            ..Parts::default()
+        let parts = CatalogParts {
+            ledger: Some(LedgerSite::on(&rig.disk)),
+            ..CatalogParts::default()
         };
         let catalog = Catalog::open(parts, &tasks);
         catalog.loaded().await;
@@ -202,10 +202,10 @@ async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
 async fn evicted_entries_are_forgotten() {
     let rig = Rig::new(64 * MIB).await;
     let tasks = Tasks::new();
-    let parts = Parts {
-        ledger: Some(Site::on(&rig.disk)),
+    let parts = CatalogParts {
+        ledger: Some(LedgerSite::on(&rig.disk)),
         liveness: Some(rig.disk.clone()),
-        ..Parts::default()
+        ..CatalogParts::default()
     };
     let catalog = Catalog::open(parts, &tasks);
     for text in ["there", "gone"] {

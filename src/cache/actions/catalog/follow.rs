@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::telling;
 use crate::cache::actions::entry::{NamespaceDigest, NamespaceId};
 use crate::cache::actions::index::Index;
-use crate::cache::actions::ledger::{Item, Ledger};
+use crate::cache::actions::ledger::{Ledger, LedgerItem};
 use crate::error::chain;
 use crate::store::Result;
 use crate::store::journal::{Journal, Note, Page, Ulid, now_millis};
@@ -204,7 +204,7 @@ impl Follower {
         // A clock that is ahead must not make us miss what the others write.
         let cursor = newest.min(Ulid::from_parts(start, 0));
         if let Some(ledger) = self.ledger.as_ref().filter(|_| !items.is_empty()) {
-            items.push(Item::Seen(*namespace.digest(), cursor));
+            items.push(LedgerItem::Seen(*namespace.digest(), cursor));
             // It says in the log why it cannot keep them.
             let _kept = ledger.append(items).await;
         }
@@ -217,7 +217,7 @@ impl Follower {
     }
 
     /// Puts records into the index. Answers which were new, for the ledger.
-    fn learn(&self, namespace: &NamespaceId, records: Vec<Bytes>) -> Vec<Item> {
+    fn learn(&self, namespace: &NamespaceId, records: Vec<Bytes>) -> Vec<LedgerItem> {
         let mut items = Vec::new();
         for record in records {
             let Some(entry) = telling::decode(namespace, &record) else {
@@ -228,7 +228,7 @@ impl Follower {
                 .index
                 .insert(&entry.namespace, &entry.version, &entry.key, entry.record)
             {
-                items.push(Item::Committed(entry));
+                items.push(LedgerItem::Committed(entry));
             }
         }
         items

@@ -21,7 +21,7 @@ use self::follow::Follower;
 use self::outbox::Outbox;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{Candidate, Index};
-use super::ledger::{Item, Ledger, Site};
+use super::ledger::{Ledger, LedgerItem, LedgerSite};
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::Tasks;
 
@@ -30,9 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a catalog is made over; each part may be absent.
 #[derive(Debug, Default)]
-pub struct Parts {
+pub struct CatalogParts {
     /// Where the ledger is; without one, a restart forgets what no journal says.
-    pub ledger: Option<Site>,
+    pub ledger: Option<LedgerSite>,
     /// What servers that share a bucket tell each other.
     pub journal: Option<Arc<dyn Journal>>,
     /// Who knows which entries are gone, asked from time to time.
@@ -42,11 +42,11 @@ pub struct Parts {
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    shared: Arc<Shared>,
+    shared: Arc<CatalogShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct CatalogShared {
     index: Arc<Index>,
     ledger: Option<Ledger>,
     follower: Option<Arc<Follower>>,
@@ -73,13 +73,13 @@ pub struct CatalogStats {
 
 impl Catalog {
     /// Opens a catalog; the ledger is read in the background ([`Catalog::loaded`]).
-    pub fn open(parts: Parts, tasks: &Tasks) -> Self {
+    pub fn open(parts: CatalogParts, tasks: &Tasks) -> Self {
         let index = Arc::new(Index::default());
         let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
         let ledger = parts.ledger.map(open);
         let follow = |journal| Follower::new(journal, Arc::clone(&index), ledger.clone(), tasks);
         let this = Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(CatalogShared {
                 follower: parts.journal.clone().map(follow),
                 outbox: parts.journal.map(|journal| Outbox::new(journal, tasks)),
                 liveness: parts.liveness,
@@ -169,7 +169,7 @@ impl Catalog {
                     outbox.send(stream, record).await;
                 }
             };
-            tokio::join!(tell, this.keep(vec![Item::Committed(entry)]));
+            tokio::join!(tell, this.keep(vec![LedgerItem::Committed(entry)]));
         });
         // Fails only when the process ends.
         let _ended = told.await;
@@ -179,7 +179,7 @@ impl Catalog {
     pub async fn learn(&self, entry: CommittedEntry) -> bool {
         let news = self.insert(&entry);
         if news {
-            self.keep(vec![Item::Committed(entry)]).await;
+            self.keep(vec![LedgerItem::Committed(entry)]).await;
         }
         news
     }
@@ -199,7 +199,7 @@ impl Catalog {
             record,
         } = entry;
         if self.shared.index.remove(namespace, version, key, record.id) {
-            self.keep(vec![Item::Removed(entry.clone())]).await;
+            self.keep(vec![LedgerItem::Removed(entry.clone())]).await;
         }
     }
 
@@ -235,7 +235,7 @@ impl Catalog {
 
     /// Tells the ledger. It says in the log why it cannot keep something, and the entry is found all the same
     /// until the next restart.
-    async fn keep(&self, items: Vec<Item>) {
+    async fn keep(&self, items: Vec<LedgerItem>) {
         if let Some(ledger) = self.shared.ledger.as_ref().filter(|_| !items.is_empty()) {
             let _kept = ledger.append(items).await;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Catalog;
-use crate::cache::actions::ledger::Item;
+use crate::cache::actions::ledger::LedgerItem;
 use crate::store::StoreKey;
 use crate::store::disk::Disk;
 use crate::tasks::{Tasks, pause};
@@ -63,7 +63,7 @@ impl Catalog {
                         .index
                         .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
                 {
-                    gone.push(Item::Removed(entry));
+                    gone.push(LedgerItem::Removed(entry));
                 }
             }
             pruned += gone.len();

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::cache::actions::ledger::Account;
+use crate::cache::actions::ledger::SpaceAccount;
 use crate::store::journal::{Note, Page, next_ulid, now_millis};
 use crate::store::{Error, RemoteFault, Result, StoreKey};
 
@@ -117,7 +117,7 @@ impl Journal for Memory {
 struct Free;
 
 #[async_trait]
-impl Account for Free {
+impl SpaceAccount for Free {
     fn adjust(&self, _bytes: i64) {}
 
     async fn claim(&self, _bytes: u64) -> Result<()> {
@@ -130,12 +130,12 @@ fn over(journal: &Arc<Memory>) -> Catalog {
 }
 
 fn with(journal: &Arc<Memory>, folder: Option<&Path>, tasks: &Tasks) -> Catalog {
-    let site = folder.map(|folder| Site {
+    let site = folder.map(|folder| LedgerSite {
         folder: folder.join("actions"),
         sync: false,
         account: Arc::new(Free),
     });
-    let parts = Parts {
+    let parts = CatalogParts {
         ledger: site,
         journal: Some(Arc::clone(journal) as Arc<_>),
         liveness: None,
@@ -412,12 +412,12 @@ async fn what_is_known_to_be_gone_is_pruned_for_good() {
     let gone: Vec<_> = entries.iter().step_by(2).map(name).collect();
     let known = gone.iter().filter(|key| !key.short().starts_with('0')).count();
     let open = |tasks: &Tasks| {
-        let site = Site {
+        let site = LedgerSite {
             folder: dir.path().join("actions"),
             sync: false,
             account: Arc::new(Free),
         };
-        let parts = Parts {
+        let parts = CatalogParts {
             ledger: Some(site),
             journal: None,
             liveness: Some(Arc::new(Evicted(gone.clone()))),

@@ -164,7 +164,7 @@ impl Index {
     }
 
     /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
-    pub fn slices(&self) -> impl Iterator<Item = Vec<CommittedEntry>> {
+    pub fn slices(&self) -> impl Iterator<LedgerItem = Vec<CommittedEntry>> {
         self.namespaces().into_iter().flat_map(move |namespace| {
             let versions = self.versions(&namespace);
             versions
@@ -215,7 +215,7 @@ impl Index {
         &self,
         namespace: NamespaceId,
         version: Version,
-    ) -> impl Iterator<Item = Vec<CommittedEntry>> {
+    ) -> impl Iterator<LedgerItem = Vec<CommittedEntry>> {
         let mut from = Some(0);
         std::iter::from_fn(move || {
             let (entries, next) = {

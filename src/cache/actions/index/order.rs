@@ -16,7 +16,7 @@ pub enum Step<'k> {
 /// The looks of one namespace in order: the primary key exactly, then as a prefix, then every restore key
 /// likewise. Namespaces come one after the other. A key that stands there again is left out: it was asked
 /// for already.
-pub fn steps(keys: &[CacheKey]) -> impl Iterator<Item = Step<'_>> {
+pub fn steps(keys: &[CacheKey]) -> impl Iterator<LedgerItem = Step<'_>> {
     let first_time = |(nth, key): &(usize, &CacheKey)| !keys[..*nth].contains(key);
     keys.iter()
         .enumerate()

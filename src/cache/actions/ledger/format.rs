@@ -33,7 +33,7 @@ const SEEN: u8 = 4;
 
 /// What the ledger keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum LedgerItem {
     /// An entry is there.
     Committed(CommittedEntry),
     /// It is gone; of the record only the id counts.
@@ -44,19 +44,19 @@ pub enum Item {
 
 /// A line as it was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum LedgerLine {
     Place(NamespaceId, Version),
-    Item(Item),
+    LedgerItem(LedgerItem),
 }
 
 /// Namespaces and versions, which lines name by a number.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct PlaceTable {
     list: Vec<(NamespaceId, Version)>,
     numbers: HashMap<(NamespaceDigest, Version), u32>,
 }
 
-impl Places {
+impl PlaceTable {
     /// The next number stands for these.
     pub(super) fn add(&mut self, namespace: NamespaceId, version: Version) -> u32 {
         let number = self.list.len() as u32;
@@ -79,9 +79,9 @@ impl Places {
     }
 
     /// Appends the line of an item, after one for its place if that has no number yet.
-    pub(super) fn encode(&mut self, item: &Item, bytes: &mut Vec<u8>) {
+    pub(super) fn encode(&mut self, item: &LedgerItem, bytes: &mut Vec<u8>) {
         match item {
-            Item::Committed(listed) => {
+            LedgerItem::Committed(listed) => {
                 let place = self.number(listed, bytes);
                 line(bytes, COMMITTED, |bytes| {
                     bytes.extend_from_slice(&place.to_le_bytes());
@@ -89,7 +89,7 @@ impl Places {
                     bytes.extend_from_slice(listed.key.as_str().as_bytes());
                 });
             }
-            Item::Removed(listed) => {
+            LedgerItem::Removed(listed) => {
                 let place = self.number(listed, bytes);
                 line(bytes, REMOVED, |bytes| {
                     bytes.extend_from_slice(&place.to_le_bytes());
@@ -97,7 +97,7 @@ impl Places {
                     bytes.extend_from_slice(listed.key.as_str().as_bytes());
                 });
             }
-            Item::Seen(namespace, cursor) => line(bytes, SEEN, |bytes| {
+            LedgerItem::Seen(namespace, cursor) => line(bytes, SEEN, |bytes| {
                 bytes.extend_from_slice(namespace);
                 bytes.extend_from_slice(&cursor.0.to_le_bytes());
             }),
@@ -120,14 +120,14 @@ impl Places {
     }
 
     /// Reads the content of a line; `None` if it is none.
-    pub(super) fn decode(&self, content: &[u8]) -> Option<Line> {
+    pub(super) fn decode(&self, content: &[u8]) -> Option<LedgerLine> {
         let (kind, rest) = content.split_first()?;
         let item = match *kind {
             PLACE => return place(rest),
             COMMITTED => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (record, key) = rest.split_first_chunk()?;
-                Item::Committed(self.committed(*number, EntryRecord::from_bytes(record), key)?)
+                LedgerItem::Committed(self.committed(*number, EntryRecord::from_bytes(record), key)?)
             }
             REMOVED => {
                 let (number, rest) = rest.split_first_chunk()?;
@@ -138,15 +138,15 @@ impl Places {
                     size: 0,
                     tag: [0; 16],
                 };
-                Item::Removed(self.committed(*number, record, key)?)
+                LedgerItem::Removed(self.committed(*number, record, key)?)
             }
             SEEN => {
                 let (namespace, rest) = rest.split_first_chunk()?;
-                Item::Seen(*namespace, Ulid(u128::from_le_bytes(*rest.as_array()?)))
+                LedgerItem::Seen(*namespace, Ulid(u128::from_le_bytes(*rest.as_array()?)))
             }
             _ => return None,
         };
-        Some(Line::Item(item))
+        Some(LedgerLine::LedgerItem(item))
     }
 
     fn committed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<CommittedEntry> {
@@ -170,7 +170,7 @@ fn line(bytes: &mut Vec<u8>, kind: u8, content: impl FnOnce(&mut Vec<u8>)) {
     head[4..].copy_from_slice(&crc(content).to_le_bytes());
 }
 
-fn place(mut rest: &[u8]) -> Option<Line> {
+fn place(mut rest: &[u8]) -> Option<LedgerLine> {
     let mut text = || {
         let (length, more) = rest.split_first_chunk()?;
         let (text, more) = more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -180,5 +180,5 @@ fn place(mut rest: &[u8]) -> Option<Line> {
     let (issuer, path, version) = (text()?, text()?, text()?);
     let namespace = NamespaceId::new(issuer.into(), path.into());
     let version = Version::new(version).ok()?;
-    rest.is_empty().then_some(Line::Place(namespace, version))
+    rest.is_empty().then_some(LedgerLine::Place(namespace, version))
 }

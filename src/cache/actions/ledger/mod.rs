@@ -24,11 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use format::Item;
-pub use site::{Account, Site};
+pub use format::LedgerItem;
+pub use site::{LedgerSite, SpaceAccount};
 
-use self::rewrite::Rewritten;
-use self::write::Writer;
+use self::rewrite::RewrittenLedger;
+use self::write::LedgerWriter;
 use super::entry::NamespaceDigest;
 use super::index::Index;
 use crate::store::journal::Ulid;
@@ -40,42 +40,42 @@ const OPERATION: &str = "writing the ledger of the Actions cache";
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    shared: Arc<Shared>,
+    shared: Arc<LedgerShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    site: Site,
+struct LedgerShared {
+    site: LedgerSite,
     index: Arc<Index>,
     tasks: Tasks,
     loaded: CancellationToken,
-    queue: Mutex<Queue>,
+    queue: Mutex<LedgerQueue>,
     /// Up to where the journals of namespaces were read.
     seen: Mutex<HashMap<NamespaceDigest, Ulid>>,
     bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct LedgerQueue {
     /// Away while the file is read or written.
-    writer: Option<Box<Writer>>,
+    writer: Option<Box<LedgerWriter>>,
     /// It could not be read: nothing is kept.
     is_lost: bool,
-    waiting: Vec<Waiting>,
+    waiting: Vec<PendingAppend>,
     rewriting: bool,
-    rewritten: Option<Option<Rewritten>>,
+    rewritten: Option<Option<RewrittenLedger>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    items: Vec<Item>,
+struct PendingAppend {
+    items: Vec<LedgerItem>,
     answer: oneshot::Sender<Result<()>>,
 }
 
 impl Ledger {
     /// Opens the ledger of a folder that is this process's alone, and begins to read it into `index`.
-    pub fn open(site: Site, index: Arc<Index>, tasks: &Tasks) -> Self {
-        let shared = Arc::new(Shared {
+    pub fn open(site: LedgerSite, index: Arc<Index>, tasks: &Tasks) -> Self {
+        let shared = Arc::new(LedgerShared {
             site,
             index,
             tasks: tasks.clone(),
@@ -104,14 +104,14 @@ impl Ledger {
     /// # Errors
     /// [`Error::Io`], [`Error::NoSpace`]; [`Error::Stopping`] if the ledger could not be opened, or the server
     /// stops.
-    pub async fn append(&self, items: Vec<Item>) -> Result<()> {
+    pub async fn append(&self, items: Vec<LedgerItem>) -> Result<()> {
         let (answer, outcome) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
             if queue.is_lost {
                 return Err(Error::Stopping);
             }
-            queue.waiting.push(Waiting { items, answer });
+            queue.waiting.push(PendingAppend { items, answer });
         }
         self.shared.kick();
         outcome.await.unwrap_or(Err(Error::Stopping))
@@ -128,13 +128,13 @@ impl Ledger {
     }
 }
 
-impl Shared {
+impl LedgerShared {
     /// Blocking: reads the file.
     fn load(self: Arc<Self>) {
         // Also if the reading panics: look-ups do not wait for ever.
         let _told = self.loaded.clone().drop_guard();
         let stopping = self.tasks.stopping();
-        let writer = Writer::load(
+        let writer = LedgerWriter::load(
             &self.site,
             &self.index,
             |item| self.note(std::iter::once(item)),
@@ -172,7 +172,7 @@ impl Shared {
     }
 
     /// Blocking: writes until nothing is left.
-    fn write(self: &Arc<Self>, mut writer: Box<Writer>) {
+    fn write(self: &Arc<Self>, mut writer: Box<LedgerWriter>) {
         loop {
             let (waiting, rewritten) = {
                 let mut queue = self.lock();
@@ -188,7 +188,7 @@ impl Shared {
         }
     }
 
-    fn write_all(&self, writer: &mut Writer, waiting: Vec<Waiting>) {
+    fn write_all(&self, writer: &mut LedgerWriter, waiting: Vec<PendingAppend>) {
         let items = || waiting.iter().flat_map(|waiting| &waiting.items);
         let written = writer.append(&self.site, items());
         match &written {
@@ -206,7 +206,7 @@ impl Shared {
         }
     }
 
-    fn take_over(&self, writer: &mut Writer, rewritten: Option<Rewritten>) {
+    fn take_over(&self, writer: &mut LedgerWriter, rewritten: Option<RewrittenLedger>) {
         if let Some(rewritten) = rewritten
             && let Err(error) = rewritten.replace(&self.site, writer)
         {
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// Ends a turn of writing.
-    fn give_back(self: &Arc<Self>, writer: Box<Writer>) {
+    fn give_back(self: &Arc<Self>, writer: Box<LedgerWriter>) {
         self.bytes.store(writer.len(), Ordering::Relaxed);
         let (from, estimate) = (writer.len(), writer.estimate(&self.index));
         let is_stale = writer.is_stale(&self.index);
@@ -239,20 +239,20 @@ impl Shared {
     }
 
     /// Remembers cursors.
-    fn note<'i>(&self, items: impl Iterator<Item = &'i Item>) {
+    fn note<'i>(&self, items: impl Iterator<LedgerItem = &'i LedgerItem>) {
         for item in items {
-            if let Item::Seen(namespace, cursor) = item {
+            if let LedgerItem::Seen(namespace, cursor) = item {
                 self.seen().insert(*namespace, *cursor);
             }
         }
     }
 
     /// The cursors of some namespaces; the others are forgotten.
-    fn cursors(&self, which: impl Fn(&NamespaceDigest) -> bool) -> Vec<Item> {
+    fn cursors(&self, which: impl Fn(&NamespaceDigest) -> bool) -> Vec<LedgerItem> {
         let mut seen = self.seen();
         seen.retain(|namespace, _| which(namespace));
         seen.iter()
-            .map(|(namespace, cursor)| Item::Seen(*namespace, *cursor))
+            .map(|(namespace, cursor)| LedgerItem::Seen(*namespace, *cursor))
             .collect()
     }
 
@@ -260,7 +260,7 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, LedgerQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::format::{HEAD, Item, LONGEST, Line, MAGIC, Places};
+use super::format::{HEAD, LONGEST, LedgerItem, LedgerLine, MAGIC, PlaceTable};
 use crate::store::spool::crc;
 
 /// What comes next in a ledger.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    Item(Item),
+pub(super) enum LedgerRead {
+    LedgerItem(LedgerItem),
     /// Nothing, and nothing is missing.
     End,
     /// A line that was not written to its end.
@@ -19,7 +19,7 @@ pub(super) enum Next {
 }
 
 /// See the module.
-pub(super) struct Reader {
+pub(super) struct LedgerReader {
     input: BufReader<File>,
     /// Where the next line begins.
     at: u64,
@@ -27,7 +27,7 @@ pub(super) struct Reader {
     content: Vec<u8>,
 }
 
-impl Reader {
+impl LedgerReader {
     /// Reads `file` from `at` up to `end`, a byte after a line each.
     pub(super) fn new(mut file: File, at: u64, end: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(at))?;
@@ -56,11 +56,15 @@ impl Reader {
     }
 
     /// The next item; places go into `places`.
-    pub(super) fn next(&mut self, places: &mut Places) -> io::Result<Next> {
+    pub(super) fn next(&mut self, places: &mut PlaceTable) -> io::Result<LedgerRead> {
         loop {
             let left = self.end - self.at;
             if left < HEAD as u64 {
-                return Ok(if left == 0 { Next::End } else { Next::Torn });
+                return Ok(if left == 0 {
+                    LedgerRead::End
+                } else {
+                    LedgerRead::Torn
+                });
             }
             let (mut length, mut sum) = ([0; 4], [0; 8]);
             self.input.read_exact(&mut length)?;
@@ -68,10 +72,10 @@ impl Reader {
             let length = u32::from_le_bytes(length) as usize;
             let whole = (HEAD + length) as u64;
             if whole > left {
-                return Ok(Next::Torn);
+                return Ok(LedgerRead::Torn);
             }
             if length > LONGEST {
-                return Ok(Next::Damaged);
+                return Ok(LedgerRead::Damaged);
             }
             self.content.resize(length, 0);
             self.input.read_exact(&mut self.content)?;
@@ -80,12 +84,16 @@ impl Reader {
                 false => None,
             };
             let Some(line) = whole_line else {
-                return Ok(if whole == left { Next::Torn } else { Next::Damaged });
+                return Ok(if whole == left {
+                    LedgerRead::Torn
+                } else {
+                    LedgerRead::Damaged
+                });
             };
             self.at += whole;
             match line {
-                Line::Place(namespace, version) => _ = places.add(namespace, version),
-                Line::Item(item) => return Ok(Next::Item(item)),
+                LedgerLine::Place(namespace, version) => _ = places.add(namespace, version),
+                LedgerLine::LedgerItem(item) => return Ok(LedgerRead::LedgerItem(item)),
             }
         }
     }

@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::io;
 use std::sync::Arc;
 
-use super::Shared;
-use super::format::{Item, MAGIC};
-use super::site::{Claimed, Site};
-use super::write::Writer;
+use super::LedgerShared;
+use super::format::{LedgerItem, MAGIC};
+use super::site::{ClaimedSpace, LedgerSite};
+use super::write::LedgerWriter;
 use crate::store::budget::whole_blocks;
 
 /// Beside the lines of entries: places, cursors, and entries that come meanwhile, in bytes.
@@ -16,25 +16,25 @@ const SLACK: u64 = 1 << 18;
 
 /// A ledger that is whole but for the lines that the former one got meanwhile.
 #[derive(Debug)]
-pub(super) struct Rewritten {
-    writer: Writer,
+pub(super) struct RewrittenLedger {
+    writer: LedgerWriter,
     /// Its bytes come out of what was claimed for it.
-    site: Site,
+    site: LedgerSite,
     /// Lines of the former ledger from here on are missing.
     from: u64,
 }
 
-impl Shared {
+impl LedgerShared {
     /// Writes the ledger anew beside the former one, `estimate` bytes or so; what that one has from `from` on
     /// is missing. Logs why if it cannot.
-    pub(super) async fn rewrite(self: Arc<Self>, from: u64, estimate: u64) -> Option<Rewritten> {
+    pub(super) async fn rewrite(self: Arc<Self>, from: u64, estimate: u64) -> Option<RewrittenLedger> {
         let bytes = whole_blocks(estimate + SLACK);
         if let Err(error) = self.site.account.claim(bytes).await {
             tracing::info!(%error, "the ledger of the Actions cache is not written anew now");
             return None;
         }
-        let site = Site {
-            account: Arc::new(Claimed::new(bytes, Arc::clone(&self.site.account))),
+        let site = LedgerSite {
+            account: Arc::new(ClaimedSpace::new(bytes, Arc::clone(&self.site.account))),
             ..self.site.clone()
         };
         let shared = Arc::clone(&self);
@@ -49,9 +49,9 @@ impl Shared {
     }
 
     /// Blocking. `None` if the server stops.
-    fn copy(&self, site: Site, from: u64) -> io::Result<Option<Rewritten>> {
-        let writer = Writer::create(&site.rewritten())?;
-        let mut rewritten = Rewritten { writer, site, from };
+    fn copy(&self, site: LedgerSite, from: u64) -> io::Result<Option<RewrittenLedger>> {
+        let writer = LedgerWriter::create(&site.rewritten())?;
+        let mut rewritten = RewrittenLedger { writer, site, from };
         match self.fill(&mut rewritten) {
             Ok(true) => Ok(Some(rewritten)),
             other => {
@@ -61,7 +61,7 @@ impl Shared {
         }
     }
 
-    fn fill(&self, rewritten: &mut Rewritten) -> io::Result<bool> {
+    fn fill(&self, rewritten: &mut RewrittenLedger) -> io::Result<bool> {
         let (writer, site) = (&mut rewritten.writer, &rewritten.site);
         let stopping = self.tasks.stopping();
         writer.write(site, MAGIC)?;
@@ -69,7 +69,7 @@ impl Shared {
             if stopping.is_cancelled() {
                 return Ok(false);
             }
-            let items: Vec<_> = slice.into_iter().map(Item::Committed).collect();
+            let items: Vec<_> = slice.into_iter().map(LedgerItem::Committed).collect();
             writer.append(site, items.iter())?;
         }
         // A namespace without entries has a short journal: it may as well be read from its beginning.
@@ -79,9 +79,9 @@ impl Shared {
     }
 }
 
-impl Rewritten {
+impl RewrittenLedger {
     /// Blocking: takes the place of `former`, which stays as it is after an error.
-    pub(super) fn replace(mut self, site: &Site, former: &mut Writer) -> io::Result<()> {
+    pub(super) fn replace(mut self, site: &LedgerSite, former: &mut LedgerWriter) -> io::Result<()> {
         let taken = self
             .writer
             .follow(&self.site, former, self.from)

@@ -12,7 +12,7 @@ use crate::store::disk::Disk;
 
 /// The account of the volume on which a ledger is.
 #[async_trait]
-pub trait Account: Debug + Send + Sync + 'static {
+pub trait SpaceAccount: Debug + Send + Sync + 'static {
     /// `bytes` more are in use, in whole blocks; fewer if it is negative.
     fn adjust(&self, bytes: i64);
 
@@ -24,7 +24,7 @@ pub trait Account: Debug + Send + Sync + 'static {
 }
 
 #[async_trait]
-impl Account for Disk {
+impl SpaceAccount for Disk {
     fn adjust(&self, bytes: i64) {
         self.account(bytes);
     }
@@ -36,16 +36,16 @@ impl Account for Disk {
 
 /// Where a ledger is.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub struct LedgerSite {
     /// The folder of the ledger, and of nothing else; made if it is not there.
     pub folder: PathBuf,
     /// Whether what is written has to survive a power loss.
     pub sync: bool,
     /// Counts its bytes.
-    pub account: Arc<dyn Account>,
+    pub account: Arc<dyn SpaceAccount>,
 }
 
-impl Site {
+impl LedgerSite {
     /// Beside the entries of a local tier.
     pub fn on(disk: &Arc<Disk>) -> Self {
         Self {
@@ -67,21 +67,21 @@ impl Site {
 
 /// NamespaceId that was claimed for something: it is taken from first. What is left is given back in the end.
 #[derive(Debug)]
-pub(super) struct Claimed {
+pub(super) struct ClaimedSpace {
     left: AtomicI64,
-    beyond: Arc<dyn Account>,
+    beyond: Arc<dyn SpaceAccount>,
 }
 
-impl Claimed {
+impl ClaimedSpace {
     /// `bytes` that `beyond` counts as used already.
-    pub(super) fn new(bytes: u64, beyond: Arc<dyn Account>) -> Self {
+    pub(super) fn new(bytes: u64, beyond: Arc<dyn SpaceAccount>) -> Self {
         let left = AtomicI64::new(bytes as i64);
         Self { left, beyond }
     }
 }
 
 #[async_trait]
-impl Account for Claimed {
+impl SpaceAccount for ClaimedSpace {
     fn adjust(&self, bytes: i64) {
         let take = |left: i64| Some(left - bytes.min(left));
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
@@ -96,7 +96,7 @@ impl Account for Claimed {
     }
 }
 
-impl Drop for Claimed {
+impl Drop for ClaimedSpace {
     fn drop(&mut self) {
         self.beyond.adjust(-self.left.load(Ordering::Relaxed));
     }

@@ -21,7 +21,7 @@ struct Told {
 }
 
 #[async_trait]
-impl Account for Told {
+impl SpaceAccount for Told {
     fn adjust(&self, bytes: i64) {
         self.used.fetch_add(bytes, Ordering::SeqCst);
     }
@@ -50,7 +50,7 @@ impl Rig {
 
     async fn over(dir: tempfile::TempDir, account: Told) -> Self {
         let (account, index, tasks) = (Arc::new(account), Arc::new(Index::default()), Tasks::new());
-        let site = Site {
+        let site = LedgerSite {
             folder: dir.path().join("actions"),
             sync: true,
             account: Arc::clone(&account) as Arc<_>,
@@ -76,7 +76,10 @@ impl Rig {
     async fn commit(&self, entry: &CommittedEntry) {
         self.index
             .insert(&entry.namespace, &entry.version, &entry.key, entry.record);
-        let added = self.ledger.append(vec![Item::Committed(entry.clone())]).await;
+        let added = self
+            .ledger
+            .append(vec![LedgerItem::Committed(entry.clone())])
+            .await;
         added.expect("append");
     }
 
@@ -86,7 +89,7 @@ impl Rig {
                 .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
         );
         self.ledger
-            .append(vec![Item::Removed(entry.clone())])
+            .append(vec![LedgerItem::Removed(entry.clone())])
             .await
             .expect("append");
     }
@@ -123,7 +126,7 @@ fn entry(nth: u64) -> CommittedEntry {
     }
 }
 
-fn same(one: &[CommittedEntry], two: impl IntoIterator<Item = u64>) {
+fn same(one: &[CommittedEntry], two: impl IntoIterator<LedgerItem = u64>) {
     let two: Vec<_> = two.into_iter().map(entry).collect();
     assert!(one == two, "{} and {}", one.len(), two.len());
 }
@@ -140,8 +143,8 @@ async fn a_restart_knows_what_was_committed_and_removed() {
     let namespace = *entry(1).namespace.digest();
     rig.ledger
         .append(vec![
-            Item::Seen(namespace, Ulid(5)),
-            Item::Seen(namespace, Ulid(9)),
+            LedgerItem::Seen(namespace, Ulid(5)),
+            LedgerItem::Seen(namespace, Ulid(9)),
         ])
         .await
         .expect("append");
@@ -225,7 +228,7 @@ async fn every_damaged_byte_is_a_miss_and_never_another_entry() {
         bytes[at] ^= 0x10;
         std::fs::write(&path, &bytes).expect("ledger");
         let (index, tasks) = (Arc::new(Index::default()), Tasks::new());
-        let site = Site {
+        let site = LedgerSite {
             folder: rig.dir.path().join("actions"),
             sync: false,
             account: Arc::clone(&rig.account) as Arc<_>,
@@ -281,11 +284,11 @@ async fn fill(rig: &Rig) {
             let entry = entry(nth);
             rig.index
                 .insert(&entry.namespace, &entry.version, &entry.key, entry.record);
-            let mut items = vec![Item::Committed(entry.clone())];
+            let mut items = vec![LedgerItem::Committed(entry.clone())];
             if nth % 10 != 0 {
                 rig.index
                     .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id);
-                items.push(Item::Removed(entry));
+                items.push(LedgerItem::Removed(entry));
             }
             items
         });
@@ -309,7 +312,10 @@ async fn what_is_gone_leaves_the_file_while_lines_are_added() {
     let rig = Rig::new().await;
     let kept = *entry(0).namespace.digest();
     rig.ledger
-        .append(vec![Item::Seen(kept, Ulid(3)), Item::Seen([9; 32], Ulid(4))])
+        .append(vec![
+            LedgerItem::Seen(kept, Ulid(3)),
+            LedgerItem::Seen([9; 32], Ulid(4)),
+        ])
         .await
         .expect("append");
     fill(&rig).await;
@@ -347,6 +353,6 @@ async fn a_folder_that_cannot_be_used_loses_only_the_ledger() {
     let dir = tempfile::tempdir().expect("folder");
     std::fs::write(dir.path().join("actions"), "a file").expect("write");
     let rig = Rig::over(dir, Told::default()).await;
-    let refused = rig.ledger.append(vec![Item::Committed(entry(1))]).await;
+    let refused = rig.ledger.append(vec![LedgerItem::Committed(entry(1))]).await;
     assert!(matches!(refused, Err(Error::Stopping)), "{refused:?}");
 }

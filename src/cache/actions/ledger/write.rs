@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use super::Site;
-use super::format::{Item, MAGIC, Places};
-use super::read::{Next, Reader};
+use super::LedgerSite;
+use super::format::{LedgerItem, MAGIC, PlaceTable};
+use super::read::{LedgerRead, LedgerReader};
 use crate::cache::actions::index::Index;
 use crate::store::budget::whole_blocks;
 use crate::sys;
@@ -20,9 +20,9 @@ const USUAL: u64 = 160;
 
 /// All methods block.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct LedgerWriter {
     file: File,
-    places: Places,
+    places: PlaceTable,
     /// Where the next line goes.
     len: u64,
     /// Lines of entries, and their bytes.
@@ -31,13 +31,13 @@ pub(super) struct Writer {
     patience: u64,
 }
 
-impl Writer {
+impl LedgerWriter {
     /// Opens the ledger, and puts what it says into `index`; `seen` is told the cursors. What cannot be read
     /// is cut off. `None` if `go_on` says so: the file stays as it is.
     pub(super) fn load(
-        site: &Site,
+        site: &LedgerSite,
         index: &Index,
-        seen: impl FnMut(&Item),
+        seen: impl FnMut(&LedgerItem),
         go_on: impl Fn() -> bool,
     ) -> io::Result<Option<Self>> {
         make_folder(site)?;
@@ -46,7 +46,7 @@ impl Writer {
         let length = file.metadata()?.len();
         site.account.adjust(whole_blocks(length) as i64);
         let mut this = Self::empty(file);
-        let mut reader = Reader::new(this.file.try_clone()?, 0, length)?;
+        let mut reader = LedgerReader::new(this.file.try_clone()?, 0, length)?;
         let Some(start) = reader.magic()? else {
             if length > 0 {
                 tracing::warn!("the ledger of the Actions cache cannot be read; it begins anew");
@@ -59,7 +59,7 @@ impl Writer {
         let Some(end) = this.replay(&mut reader, index, seen, go_on)? else {
             return Ok(None);
         };
-        if end == Next::Damaged {
+        if end == LedgerRead::Damaged {
             let lost = length - this.len;
             tracing::warn!(
                 lost,
@@ -73,21 +73,21 @@ impl Writer {
     /// Reads all whole lines. Answers what is behind them; `None` if it was not to go on.
     fn replay(
         &mut self,
-        reader: &mut Reader,
+        reader: &mut LedgerReader,
         index: &Index,
-        mut seen: impl FnMut(&Item),
+        mut seen: impl FnMut(&LedgerItem),
         go_on: impl Fn() -> bool,
-    ) -> io::Result<Option<Next>> {
+    ) -> io::Result<Option<LedgerRead>> {
         while go_on() {
             let next = reader.next(&mut self.places)?;
-            if let Next::Item(item) = &next {
+            if let LedgerRead::LedgerItem(item) = &next {
                 self.count(item, reader.at() - self.len);
                 apply(index, item);
                 seen(item);
             }
             // A place may be the last line.
             self.len = reader.at();
-            if !matches!(next, Next::Item(_)) {
+            if !matches!(next, LedgerRead::LedgerItem(_)) {
                 return Ok(Some(next));
             }
         }
@@ -103,7 +103,7 @@ impl Writer {
     fn empty(file: File) -> Self {
         Self {
             file,
-            places: Places::default(),
+            places: PlaceTable::default(),
             len: 0,
             lines: (0, 0),
             patience: SMALL,
@@ -118,8 +118,8 @@ impl Writer {
     /// Adds items; none of them if it fails.
     pub(super) fn append<'i>(
         &mut self,
-        site: &Site,
-        items: impl Iterator<Item = &'i Item>,
+        site: &LedgerSite,
+        items: impl Iterator<LedgerItem = &'i LedgerItem>,
     ) -> io::Result<()> {
         let (lines, known) = (self.lines, self.places.len());
         let mut bytes = Vec::new();
@@ -135,7 +135,7 @@ impl Writer {
     }
 
     /// Adds bytes at the end. With its blocks in the account before they are on the volume.
-    pub(super) fn write(&mut self, site: &Site, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, site: &LedgerSite, bytes: &[u8]) -> io::Result<()> {
         let end = self.len + bytes.len() as u64;
         let more = whole_blocks(end) as i64 - whole_blocks(self.len) as i64;
         site.account.adjust(more);
@@ -153,7 +153,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn sync(&self, site: &Site) -> io::Result<()> {
+    pub(super) fn sync(&self, site: &LedgerSite) -> io::Result<()> {
         if site.sync { self.file.sync_data() } else { Ok(()) }
     }
 
@@ -175,16 +175,16 @@ impl Writer {
     }
 
     /// Copies what `former` holds from `from` on to the end.
-    pub(super) fn follow(&mut self, site: &Site, former: &Self, from: u64) -> io::Result<()> {
-        let mut reader = Reader::new(former.file.try_clone()?, from, former.len)?;
+    pub(super) fn follow(&mut self, site: &LedgerSite, former: &Self, from: u64) -> io::Result<()> {
+        let mut reader = LedgerReader::new(former.file.try_clone()?, from, former.len)?;
         // Has all numbers; the places that are read again get others, which no line uses.
         let mut places = former.places.clone();
         let mut items = Vec::new();
         loop {
             match reader.next(&mut places)? {
-                Next::Item(item) => items.push(item),
-                Next::End => return self.append(site, items.iter()),
-                Next::Torn | Next::Damaged => return Err(io::ErrorKind::InvalidData.into()),
+                LedgerRead::LedgerItem(item) => items.push(item),
+                LedgerRead::End => return self.append(site, items.iter()),
+                LedgerRead::Torn | LedgerRead::Damaged => return Err(io::ErrorKind::InvalidData.into()),
             }
             if items.len() == BATCH {
                 self.append(site, items.iter())?;
@@ -193,14 +193,14 @@ impl Writer {
         }
     }
 
-    fn count(&mut self, item: &Item, bytes: u64) {
-        if matches!(item, Item::Committed(_)) {
+    fn count(&mut self, item: &LedgerItem, bytes: u64) {
+        if matches!(item, LedgerItem::Committed(_)) {
             self.lines.0 += 1;
             self.lines.1 += bytes;
         }
     }
 
-    fn resize(&mut self, site: &Site, from: u64, to: u64) -> io::Result<()> {
+    fn resize(&mut self, site: &LedgerSite, from: u64, to: u64) -> io::Result<()> {
         if from != to {
             self.file.set_len(to)?;
             site.account
@@ -211,15 +211,15 @@ impl Writer {
 }
 
 /// Does to the index what the ledger says.
-fn apply(index: &Index, item: &Item) {
+fn apply(index: &Index, item: &LedgerItem) {
     match item {
-        Item::Committed(entry) => {
+        LedgerItem::Committed(entry) => {
             _ = index.insert(&entry.namespace, &entry.version, &entry.key, entry.record)
         }
-        Item::Removed(entry) => {
+        LedgerItem::Removed(entry) => {
             _ = index.remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
         }
-        Item::Seen(..) => {}
+        LedgerItem::Seen(..) => {}
     }
 }
 
@@ -234,7 +234,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Makes the folder if it is not there, and removes what a crash left in it.
-fn make_folder(site: &Site) -> io::Result<()> {
+fn make_folder(site: &LedgerSite) -> io::Result<()> {
     if !site.folder.is_dir() {
         fs::create_dir_all(&site.folder)?;
         site.account
