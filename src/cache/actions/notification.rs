@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use url::Url;
 
 use super::Actions;
-use super::catalog::telling;
+use super::catalog::journal_record;
 use super::entry::{CommittedEntry, NamespaceId};
 use super::parts;
 use crate::auth::{Ticket, TicketError};
@@ -94,7 +94,7 @@ fn encode(entry: &CommittedEntry) -> Vec<u8> {
     for part in [entry.namespace.issuer(), entry.namespace.path()] {
         parts::push(&mut bytes, part.as_bytes());
     }
-    bytes.extend_from_slice(&telling::encode(entry));
+    bytes.extend_from_slice(&journal_record::encode(entry));
     bytes
 }
 
@@ -104,7 +104,7 @@ fn decode(bytes: &[u8]) -> Option<CommittedEntry> {
     (*purpose == MESSAGE_PURPOSE).then_some(())?;
     let (issuer, path) = (parts::take_text(&mut rest)?, parts::take_text(&mut rest)?);
     let namespace = NamespaceId::new(issuer.into(), path.into());
-    telling::decode(&namespace, rest)
+    journal_record::decode(&namespace, rest)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::telling;
+use super::journal_record;
 use crate::cache::actions::entry::{NamespaceDigest, NamespaceId};
 use crate::cache::actions::index::Index;
 use crate::cache::actions::ledger::{Ledger, LedgerItem};
@@ -220,7 +220,7 @@ impl Follower {
     fn learn(&self, namespace: &NamespaceId, records: Vec<Bytes>) -> Vec<LedgerItem> {
         let mut items = Vec::new();
         for record in records {
-            let Some(entry) = telling::decode(namespace, &record) else {
+            let Some(entry) = journal_record::decode(namespace, &record) else {
                 self.warn_of(1);
                 continue;
             };

@@ -5,9 +5,9 @@
 //! ([`Catalog::forget`]) and asks again.
 
 mod follow;
+pub(super) mod journal_record;
 mod outbox;
 mod prune;
-pub(super) mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +163,7 @@ impl Catalog {
         self.insert(&entry);
         let this = self.clone();
         let told = self.shared.tasks.spawn(async move {
-            let (record, stream) = (telling::encode(&entry), entry.namespace.stream());
+            let (record, stream) = (journal_record::encode(&entry), entry.namespace.stream());
             let tell = async {
                 if let Some(outbox) = &this.shared.outbox {
                     outbox.send(stream, record).await;

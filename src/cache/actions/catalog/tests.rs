@@ -60,7 +60,7 @@ impl Memory {
     }
 
     fn tell(&self, id: Ulid, entry: &CommittedEntry) {
-        self.put(&entry.namespace, id, telling::encode(entry));
+        self.put(&entry.namespace, id, journal_record::encode(entry));
     }
 }
 

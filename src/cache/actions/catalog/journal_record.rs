@@ -1,4 +1,4 @@
-//! A record of the journal: an entry without its namespace, which is the stream.
+//! A record of the journal: an entry without its namespace, which the stream names.
 //!
 //! ```text
 //! format 1, record 48, length of the version 2, version, key
@@ -6,12 +6,13 @@
 
 use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 
-const FORMAT: u8 = 1;
+/// First byte of a record.
+const RECORD_FORMAT: u8 = 1;
 
 pub(in crate::cache::actions) fn encode(entry: &CommittedEntry) -> Vec<u8> {
     let (version, key) = (entry.version.as_str(), entry.key.as_str());
     let mut bytes = Vec::with_capacity(3 + EntryRecord::BYTES + version.len() + key.len());
-    bytes.push(FORMAT);
+    bytes.push(RECORD_FORMAT);
     bytes.extend_from_slice(&entry.record.to_bytes());
     // At most `Version::MAX_BYTES`.
     bytes.extend_from_slice(&(version.len() as u16).to_le_bytes());
@@ -20,14 +21,14 @@ pub(in crate::cache::actions) fn encode(entry: &CommittedEntry) -> Vec<u8> {
     bytes
 }
 
-/// `None` if it is none, or one of a later version of this program.
+/// `None` if the bytes are no record, or one of a later version of this program.
 pub(in crate::cache::actions) fn decode(namespace: &NamespaceId, bytes: &[u8]) -> Option<CommittedEntry> {
     let (format, rest) = bytes.split_first()?;
     let (record, rest) = rest.split_first_chunk::<{ EntryRecord::BYTES }>()?;
     let (length, rest) = rest.split_first_chunk()?;
     let (version, key) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
     let text = |bytes| std::str::from_utf8(bytes).ok();
-    if *format != FORMAT {
+    if *format != RECORD_FORMAT {
         return None;
     }
     Some(CommittedEntry {
@@ -66,7 +67,7 @@ mod tests {
             for end in 0..bytes.len() - key.len() + 1 {
                 assert_eq!(decode(&namespace, &bytes[..end]), None, "{end}");
             }
-            let later = [&[FORMAT + 1], &bytes[1..]].concat();
+            let later = [&[RECORD_FORMAT + 1], &bytes[1..]].concat();
             assert_eq!(decode(&namespace, &later), None);
         }
     }
