@@ -5,8 +5,8 @@
 //! ([`Catalog::forget`]) and asks again.
 
 mod follow;
+mod journal_queue;
 pub(super) mod journal_record;
-mod outbox;
 mod prune;
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub use prune::Liveness;
 
 use self::follow::Follower;
-use self::outbox::Outbox;
+use self::journal_queue::JournalQueue;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{Candidate, Index};
 use super::ledger::{Ledger, LedgerItem, LedgerSite};
@@ -50,7 +50,7 @@ struct CatalogShared {
     index: Arc<Index>,
     ledger: Option<Ledger>,
     follower: Option<Arc<Follower>>,
-    outbox: Option<Outbox>,
+    journal_queue: Option<JournalQueue>,
     liveness: Option<Arc<dyn Liveness>>,
     tasks: Tasks,
     ready_by: Instant,
@@ -81,7 +81,7 @@ impl Catalog {
         let this = Self {
             shared: Arc::new(CatalogShared {
                 follower: parts.journal.clone().map(follow),
-                outbox: parts.journal.map(|journal| Outbox::new(journal, tasks)),
+                journal_queue: parts.journal.map(|journal| JournalQueue::new(journal, tasks)),
                 liveness: parts.liveness,
                 tasks: tasks.clone(),
                 ready_by: Instant::now() + PATIENCE,
@@ -165,8 +165,8 @@ impl Catalog {
         let told = self.shared.tasks.spawn(async move {
             let (record, stream) = (journal_record::encode(&entry), entry.namespace.stream());
             let tell = async {
-                if let Some(outbox) = &this.shared.outbox {
-                    outbox.send(stream, record).await;
+                if let Some(journal_queue) = &this.shared.journal_queue {
+                    journal_queue.send(stream, record).await;
                 }
             };
             tokio::join!(tell, this.keep(vec![LedgerItem::Committed(entry)]));
@@ -211,7 +211,7 @@ impl Catalog {
             namespaces: shared.index.count_namespaces(),
             ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
             followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
-            unsent: shared.outbox.as_ref().map_or(0, Outbox::len),
+            unsent: shared.journal_queue.as_ref().map_or(0, JournalQueue::len),
         }
     }
 

@@ -1,0 +1,139 @@
+//! Records for the journal: appended at once, or queued and repeated until the journal takes them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::store::journal::{Journal, next_ulid};
+use crate::tasks::{Tasks, pause};
+
+/// Longest wait for the journal. Readers go back by a minute only, so a name must not arrive late.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest queue. One more record takes the place of the oldest one.
+const MAX_QUEUED_RECORDS: usize = 4096;
+/// Time before the first repetition. It doubles with each failure, up to [`MAX_RETRY_INTERVAL`].
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time between two repetitions.
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct JournalQueue {
+    shared: Arc<JournalQueueShared>,
+}
+
+#[derive(Debug)]
+struct JournalQueueShared {
+    journal: Arc<dyn Journal>,
+    tasks: Tasks,
+    queue: Mutex<QueueState>,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    records: VecDeque<QueuedRecord>,
+    running: bool,
+}
+
+#[derive(Debug)]
+struct QueuedRecord {
+    stream: String,
+    record: Vec<u8>,
+}
+
+impl JournalQueue {
+    pub(super) fn new(journal: Arc<dyn Journal>, tasks: &Tasks) -> Self {
+        Self {
+            shared: Arc::new(JournalQueueShared {
+                journal,
+                tasks: tasks.clone(),
+                queue: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Appends a record now. If that fails, queues it.
+    pub(super) async fn send(&self, stream: String, record: Vec<u8>) {
+        let queued = QueuedRecord { stream, record };
+        if !self.shared.append(&queued).await {
+            self.shared.keep(queued);
+        }
+    }
+
+    /// Length of the queue.
+    pub(super) fn len(&self) -> usize {
+        self.shared.lock().records.len()
+    }
+}
+
+impl JournalQueueShared {
+    async fn append(&self, queued: &QueuedRecord) -> bool {
+        // Each attempt has a new name: readers may be past the former one.
+        let adding = self.journal.append(&queued.stream, next_ulid(), &queued.record);
+        matches!(tokio::time::timeout(APPEND_TIMEOUT, adding).await, Ok(Ok(())))
+    }
+
+    fn keep(self: &Arc<Self>, queued: QueuedRecord) {
+        let mut queue = self.lock();
+        let full = queue.records.len() >= MAX_QUEUED_RECORDS;
+        if full {
+            queue.records.pop_front();
+        }
+        queue.records.push_back(queued);
+        let begin = !std::mem::replace(&mut queue.running, true);
+        drop(queue);
+        if begin {
+            tracing::warn!(
+                "cannot tell other servers about a cache entry; trying again until they can be told"
+            );
+            let shared = Arc::clone(self);
+            drop(self.tasks.spawn(async move { shared.retry().await }));
+        }
+        if full {
+            tracing::warn!(
+                most = MAX_QUEUED_RECORDS,
+                "too many cache entries that other servers were not told about"
+            );
+        }
+    }
+
+    async fn retry(&self) {
+        let stopping = self.tasks.stopping();
+        let mut interval = FIRST_RETRY_INTERVAL;
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = pause(interval) => {}
+            }
+            interval = match self.append_all().await {
+                true if self.is_done() => return,
+                true => FIRST_RETRY_INTERVAL,
+                false => (interval * 2).min(MAX_RETRY_INTERVAL),
+            };
+        }
+    }
+
+    /// Appends one after the other. `false` if one failed.
+    async fn append_all(&self) -> bool {
+        loop {
+            let Some(queued) = self.lock().records.pop_front() else {
+                return true;
+            };
+            if !self.append(&queued).await {
+                self.lock().records.push_front(queued);
+                return false;
+            }
+        }
+    }
+
+    /// Whether the queue is empty. The next failure starts another task then.
+    fn is_done(&self) -> bool {
+        let mut queue = self.lock();
+        queue.running = !queue.records.is_empty();
+        !queue.running
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
