@@ -1,10 +1,10 @@
-//! Which entries there are: the index, the ledger that survives a restart, and the journal through which
-//! servers that share a bucket learn of each other's entries.
+//! The catalog of committed entries: the index, the ledger that survives a restart, and the journal through
+//! which servers that share a bucket learn of each other's entries.
 //!
-//! It says what was committed, not whether the bytes are still there: who finds them gone says so
-//! ([`Catalog::forget`]) and asks again.
+//! It knows what was committed, not whether the bytes are still there. A caller that finds them gone calls
+//! [`Catalog::forget`] and asks again.
 
-mod follow;
+mod journal_follower;
 mod journal_queue;
 pub(super) mod journal_record;
 mod prune;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 pub use prune::Liveness;
 
-use self::follow::Follower;
+use self::journal_follower::JournalFollower;
 use self::journal_queue::JournalQueue;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{Candidate, Index};
@@ -25,17 +25,17 @@ use super::ledger::{Ledger, LedgerItem, LedgerSite};
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::Tasks;
 
-/// How long after the start look-ups wait until the ledger is read.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// After the start, look-ups wait this long until the ledger is read.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a catalog is made over; each part may be absent.
+/// The parts of a catalog; each may be absent.
 #[derive(Debug, Default)]
 pub struct CatalogParts {
-    /// Where the ledger is; without one, a restart forgets what no journal says.
+    /// The place of the ledger. Without one, a restart forgets entries that are in no journal.
     pub ledger: Option<LedgerSite>,
-    /// What servers that share a bucket tell each other.
+    /// The journal of the servers that share a bucket.
     pub journal: Option<Arc<dyn Journal>>,
-    /// Who knows which entries are gone, asked from time to time.
+    /// Asked from time to time which entries are gone.
     pub liveness: Option<Arc<dyn Liveness>>,
 }
 
@@ -49,7 +49,7 @@ pub struct Catalog {
 struct CatalogShared {
     index: Arc<Index>,
     ledger: Option<Ledger>,
-    follower: Option<Arc<Follower>>,
+    follower: Option<Arc<JournalFollower>>,
     journal_queue: Option<JournalQueue>,
     liveness: Option<Arc<dyn Liveness>>,
     tasks: Tasks,
@@ -77,14 +77,14 @@ impl Catalog {
         let index = Arc::new(Index::default());
         let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
         let ledger = parts.ledger.map(open);
-        let follow = |journal| Follower::new(journal, Arc::clone(&index), ledger.clone(), tasks);
+        let follow = |journal| JournalFollower::new(journal, Arc::clone(&index), ledger.clone(), tasks);
         let this = Self {
             shared: Arc::new(CatalogShared {
                 follower: parts.journal.clone().map(follow),
                 journal_queue: parts.journal.map(|journal| JournalQueue::new(journal, tasks)),
                 liveness: parts.liveness,
                 tasks: tasks.clone(),
-                ready_by: Instant::now() + PATIENCE,
+                ready_by: Instant::now() + LEDGER_TIMEOUT,
                 ledger,
                 index,
             }),
@@ -100,9 +100,9 @@ impl Catalog {
         }
     }
 
-    /// The first entry in GitHub's order, without those named in `passed`: who cannot serve an entry now names
-    /// it there and asks again; who knows that it is gone calls [`Catalog::forget`] before. `keys` has the
-    /// primary key first.
+    /// The first entry in GitHub's order, without those named in `passed`. A caller that cannot serve an entry
+    /// now names it there and asks again; one that knows it to be gone calls [`Catalog::forget`] before. `keys`
+    /// has the primary key first.
     ///
     /// Asks the journal unless the primary key is there in the first namespace; waits some seconds at most.
     pub async fn find(
@@ -115,7 +115,7 @@ impl Catalog {
         self.ready().await;
         let index = &self.shared.index;
         let found = index.find(namespaces, version, keys, passed);
-        // Whatever comes before it in the order may be news.
+        // Namespaces before it in the order may have new entries.
         let open = match &found {
             Some(found) => found.place + usize::from(!found.exact),
             None => namespaces.len(),
@@ -156,32 +156,31 @@ impl Catalog {
         all
     }
 
-    /// An entry was committed here: it is found from now on. Returns when a restart will know it and other
-    /// servers can learn of it; what fails there is logged and, for the others, tried again later. Dropping
-    /// the future changes nothing of that.
+    /// Adds an entry that was committed here. Returns when ledger and journal have it. What fails there is logged
+    /// and, for the journal, repeated later. Dropping the future does not stop it.
     pub async fn commit(&self, entry: CommittedEntry) {
         self.insert(&entry);
         let this = self.clone();
-        let told = self.shared.tasks.spawn(async move {
+        let keeping = self.shared.tasks.spawn(async move {
             let (record, stream) = (journal_record::encode(&entry), entry.namespace.stream());
-            let tell = async {
+            let announce = async {
                 if let Some(journal_queue) = &this.shared.journal_queue {
                     journal_queue.send(stream, record).await;
                 }
             };
-            tokio::join!(tell, this.keep(vec![LedgerItem::Committed(entry)]));
+            tokio::join!(announce, this.keep(vec![LedgerItem::Committed(entry)]));
         });
         // Fails only when the process ends.
-        let _ended = told.await;
+        let _ended = keeping.await;
     }
 
-    /// Another server says that an entry was committed. `false` if it was known, or a newer one is.
+    /// Adds an entry that another server committed. `false` if it or a newer one was known.
     pub async fn learn(&self, entry: CommittedEntry) -> bool {
-        let news = self.insert(&entry);
-        if news {
+        let is_new = self.insert(&entry);
+        if is_new {
             self.keep(vec![LedgerItem::Committed(entry)]).await;
         }
-        news
+        is_new
     }
 
     /// `false` if nothing changed.
@@ -190,7 +189,7 @@ impl Catalog {
         index.insert(&entry.namespace, &entry.version, &entry.key, entry.record)
     }
 
-    /// The bytes of an entry are gone: it is not found any more, unless it was replaced since.
+    /// Removes an entry whose bytes are gone, unless it was replaced since.
     pub async fn forget(&self, entry: &CommittedEntry) {
         let CommittedEntry {
             namespace,
@@ -215,7 +214,7 @@ impl Catalog {
         }
     }
 
-    /// Waits for the ledger, as long as that makes sense.
+    /// Waits for the ledger until [`LEDGER_TIMEOUT`] after the start.
     async fn ready(&self) {
         if let Some(ledger) = &self.shared.ledger
             && !ledger.is_loaded()
@@ -233,8 +232,8 @@ impl Catalog {
         looks.contains(&true)
     }
 
-    /// Tells the ledger. It says in the log why it cannot keep something, and the entry is found all the same
-    /// until the next restart.
+    /// Appends to the ledger, which logs its own errors. An entry that it cannot keep is found until the next
+    /// restart.
     async fn keep(&self, items: Vec<LedgerItem>) {
         if let Some(ledger) = self.shared.ledger.as_ref().filter(|_| !items.is_empty()) {
             let _kept = ledger.append(items).await;

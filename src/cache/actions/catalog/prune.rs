@@ -1,4 +1,4 @@
-//! Entries whose bytes were evicted leave the index, so that they do not pile up.
+//! Pruning: entries whose bytes were evicted leave the index.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::store::StoreKey;
 use crate::store::disk::Disk;
 use crate::tasks::{Tasks, pause};
 
-/// Between two rounds.
-const PERIOD: Duration = Duration::from_secs(600);
+/// Time between two rounds.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Who knows whether the bytes of an entry are gone, without asking far away.
+/// Knows whether the bytes of an entry are gone, without asking a remote tier.
 #[async_trait]
 pub trait Liveness: std::fmt::Debug + Send + Sync + 'static {
-    /// Whether they are gone for good; `None` if that is not known now.
+    /// Whether the bytes are gone for good; `None` if that is not known now.
     async fn is_gone(&self, key: &StoreKey) -> Option<bool>;
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = pause(PERIOD) => {}
+            () = pause(PRUNE_INTERVAL) => {}
         }
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -44,7 +44,7 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
 }
 
 impl Catalog {
-    /// Forgets all entries whose bytes are known to be gone. Answers how many.
+    /// Forgets all entries whose bytes are known to be gone. Returns how many.
     pub async fn prune(&self) -> usize {
         let shared = &self.shared;
         if let Some(follower) = &shared.follower {

@@ -1,8 +1,8 @@
-//! Catching up with what other servers have committed.
+//! Catching up with the commits of other servers.
 //!
-//! The journal of a namespace is read from a cursor on, less [`SKEW`], when a look-up here did not find what
-//! it wanted: at most once in [`REST`], whoever asks, and for a bounded time. What was read is known by its
-//! name, so that nothing is taken twice.
+//! A look-up that misses reads the journal of its namespace, from a cursor less [`MAX_CLOCK_SKEW`] on. All
+//! look-ups together do so at most once in [`CATCH_UP_INTERVAL`], and wait for a bounded time. The names of records
+//! that were read are kept, so that none is taken twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,67 +23,67 @@ use crate::store::Result;
 use crate::store::journal::{Journal, Note, Page, Ulid, now_millis};
 use crate::tasks::Tasks;
 
-/// How far clocks may differ, and how long a record may be on its way.
-const SKEW: Duration = Duration::from_secs(60);
-/// From the end of a reading to the next one.
-const REST: Duration = Duration::from_secs(1);
-/// How long look-ups wait for a reading, from its begin on.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The same for the first one.
-const FIRST: Duration = Duration::from_secs(5);
-/// A namespace without entries that nobody asked for in this time is forgotten.
-const IDLE: Duration = Duration::from_secs(3600);
-/// Records that are read at once because they did not fit into a listing.
-const PARALLEL: usize = 4;
+/// The clocks of two servers may differ by this much, and a record may be on its way for as long.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// Time from the end of a catch-up to the next one.
+const CATCH_UP_INTERVAL: Duration = Duration::from_secs(1);
+/// Look-ups wait this long for a catch-up, from its begin on.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Look-ups wait this long for the first catch-up of a namespace.
+const FIRST_CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A namespace without entries is forgotten if no look-up asked for it in this time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Records too long for a listing are read in parallel, this many at once.
+const MAX_PARALLEL_READS: usize = 4;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Follower {
+pub(super) struct JournalFollower {
     journal: Arc<dyn Journal>,
     index: Arc<Index>,
     ledger: Option<Ledger>,
     tasks: Tasks,
-    feeds: Mutex<HashMap<NamespaceDigest, Feed>>,
-    /// The warning about strange records was given.
+    streams: Mutex<HashMap<NamespaceDigest, StreamState>>,
+    /// The warning about unreadable records was given.
     warned: AtomicBool,
 }
 
-/// What is known of the journal of one namespace.
+/// What is known of the stream of one namespace.
 #[derive(Debug, Default)]
-struct Feed {
-    /// All records that were there when it was made are known, but for the last [`SKEW`] before it.
+struct StreamState {
+    /// All records before it are known, but for the last [`MAX_CLOCK_SKEW`].
     cursor: Option<Ulid>,
-    /// Names within [`SKEW`] before the cursor, and after it.
+    /// Names within [`MAX_CLOCK_SKEW`] before the cursor, and after it.
     known: BTreeSet<Ulid>,
-    running: Option<Run>,
+    running: Option<CatchUp>,
     ended: Option<Instant>,
 }
 
-/// A reading that somebody waits for.
+/// A catch-up that look-ups wait for.
 #[derive(Debug, Clone)]
-struct Run {
+struct CatchUp {
     done: CancellationToken,
     deadline: Instant,
 }
 
-/// Ends a reading, however it ends.
-struct Turn {
-    follower: Arc<Follower>,
+/// Marks a catch-up as ended when dropped.
+struct CatchUpGuard {
+    follower: Arc<JournalFollower>,
     namespace: NamespaceId,
-    run: Run,
+    run: CatchUp,
 }
 
-impl Drop for Turn {
+impl Drop for CatchUpGuard {
     fn drop(&mut self) {
-        self.follower.feed(&self.namespace, |feed| {
-            feed.running = None;
-            feed.ended = Some(Instant::now());
+        self.follower.with_state(&self.namespace, |state| {
+            state.running = None;
+            state.ended = Some(Instant::now());
         });
         self.run.done.cancel();
     }
 }
 
-impl Follower {
+impl JournalFollower {
     pub(super) fn new(
         journal: Arc<dyn Journal>,
         index: Arc<Index>,
@@ -95,18 +95,18 @@ impl Follower {
             index,
             ledger,
             tasks: tasks.clone(),
-            feeds: Mutex::default(),
+            streams: Mutex::default(),
             warned: AtomicBool::new(false),
         })
     }
 
-    /// Reads what is new in a namespace, or waits for whoever does so already. `false` if there was nothing to
-    /// wait for.
+    /// Reads the new records of a namespace, or waits for a catch-up that runs already. `false` if there was
+    /// nothing to wait for.
     pub(super) async fn catch_up(self: &Arc<Self>, namespace: &NamespaceId) -> bool {
         let Some(run) = self.join(namespace) else {
             return false;
         };
-        // Goes on in the background.
+        // After the deadline it goes on in the background.
         let _late = tokio::time::timeout_at(run.deadline, run.done.cancelled()).await;
         true
     }
@@ -116,42 +116,49 @@ impl Follower {
         self.lock().len()
     }
 
-    /// Forgets what nobody asks for. Should somebody do so, its journal is read from the beginning.
+    /// Forgets idle namespaces. A later look-up reads such a journal from the beginning.
     pub(super) fn forget_idle(&self) {
-        self.lock().retain(|namespace, feed| {
-            let idle = feed.ended.is_some_and(|ended| ended.elapsed() > IDLE);
-            !idle || feed.running.is_some() || self.index.has(namespace)
+        self.lock().retain(|namespace, state| {
+            let idle = state.ended.is_some_and(|ended| ended.elapsed() > IDLE_TIMEOUT);
+            !idle || state.running.is_some() || self.index.has(namespace)
         });
     }
 
-    fn join(self: &Arc<Self>, namespace: &NamespaceId) -> Option<Run> {
+    fn join(self: &Arc<Self>, namespace: &NamespaceId) -> Option<CatchUp> {
         let mut begun = false;
-        let run = self.feed(namespace, |feed| {
-            if let Some(run) = &feed.running {
+        let run = self.with_state(namespace, |state| {
+            if let Some(run) = &state.running {
                 return (run.deadline > Instant::now()).then(|| run.clone());
             }
-            if feed.ended.is_some_and(|ended| ended.elapsed() < REST) {
+            if state
+                .ended
+                .is_some_and(|ended| ended.elapsed() < CATCH_UP_INTERVAL)
+            {
                 return None;
             }
             begun = true;
-            let patience = if feed.cursor.is_some() { PATIENCE } else { FIRST };
-            let run = Run {
-                done: CancellationToken::new(),
-                deadline: Instant::now() + patience,
+            let limit = if state.cursor.is_some() {
+                CATCH_UP_TIMEOUT
+            } else {
+                FIRST_CATCH_UP_TIMEOUT
             };
-            feed.running = Some(run.clone());
+            let run = CatchUp {
+                done: CancellationToken::new(),
+                deadline: Instant::now() + limit,
+            };
+            state.running = Some(run.clone());
             Some(run)
         })?;
         if begun {
             let (follower, namespace) = (Arc::clone(self), namespace.clone());
-            let turn = Turn {
+            let guard = CatchUpGuard {
                 follower,
                 namespace,
                 run: run.clone(),
             };
             drop(
                 self.tasks
-                    .spawn(async move { turn.follower.run(&turn.namespace).await }),
+                    .spawn(async move { guard.follower.run(&guard.namespace).await }),
             );
         }
         Some(run)
@@ -164,7 +171,7 @@ impl Follower {
             outcome = self.read(namespace) => outcome,
         };
         if let Err(error) = outcome {
-            // The tier has said so in the log, if it is worth it.
+            // The tier logs errors that matter.
             tracing::debug!(cause = chain(&error), "the journal cannot be read");
         }
     }
@@ -173,20 +180,20 @@ impl Follower {
         let start = now_millis();
         let (stream, after) = (
             namespace.stream(),
-            self.feed(namespace, |feed| feed.cursor).map(before),
+            self.with_state(namespace, |state| state.cursor).map(before),
         );
         let mut next = None;
         loop {
             let page = self.journal.list(&stream, after, next).await?;
-            self.warn_of(page.foreign);
+            self.warn_of_unreadable(page.foreign);
             next = page.next.clone();
             self.take(namespace, &stream, start, page).await?;
             if next.is_none() {
                 break;
             }
         }
-        // Whatever comes with an earlier name now was under way meanwhile.
-        self.feed(namespace, |feed| feed.advance(Ulid::from_parts(start, 0)));
+        // A record with an earlier name can only have been on its way meanwhile.
+        self.with_state(namespace, |state| state.advance(Ulid::from_parts(start, 0)));
         Ok(())
     }
 
@@ -195,33 +202,33 @@ impl Follower {
         let Some((newest, _)) = page.records.last().cloned() else {
             return Ok(());
         };
-        self.feed(namespace, |feed| {
-            page.records.retain(|(id, _)| !feed.known.contains(id));
+        self.with_state(namespace, |state| {
+            page.records.retain(|(id, _)| !state.known.contains(id));
         });
         let names: Vec<Ulid> = page.records.iter().map(|(id, _)| *id).collect();
         let records = self.fetch(stream, page.records).await?;
         let mut items = self.learn(namespace, records);
-        // A clock that is ahead must not make us miss what the others write.
+        // A record of a clock that is ahead must not hide the records of the others.
         let cursor = newest.min(Ulid::from_parts(start, 0));
         if let Some(ledger) = self.ledger.as_ref().filter(|_| !items.is_empty()) {
             items.push(LedgerItem::Seen(*namespace.digest(), cursor));
-            // It says in the log why it cannot keep them.
+            // The ledger logs its own errors.
             let _kept = ledger.append(items).await;
         }
         let oldest = before(Ulid::from_parts(start, 0));
-        self.feed(namespace, |feed| {
-            feed.known.extend(names.into_iter().filter(|id| *id >= oldest));
-            feed.advance(cursor);
+        self.with_state(namespace, |state| {
+            state.known.extend(names.into_iter().filter(|id| *id >= oldest));
+            state.advance(cursor);
         });
         Ok(())
     }
 
-    /// Puts records into the index. Answers which were new, for the ledger.
+    /// Puts records into the index. Returns the new ones, for the ledger.
     fn learn(&self, namespace: &NamespaceId, records: Vec<Bytes>) -> Vec<LedgerItem> {
         let mut items = Vec::new();
         for record in records {
             let Some(entry) = journal_record::decode(namespace, &record) else {
-                self.warn_of(1);
+                self.warn_of_unreadable(1);
                 continue;
             };
             if self
@@ -234,7 +241,7 @@ impl Follower {
         items
     }
 
-    /// All records; those that are not in the listing are asked for.
+    /// The content of all records. Those that are not in the listing are read one by one.
     async fn fetch(&self, stream: &str, notes: Vec<(Ulid, Note)>) -> Result<Vec<Bytes>> {
         let reads = notes.into_iter().map(|(id, note)| async move {
             match note {
@@ -243,13 +250,13 @@ impl Follower {
             }
         });
         let records: Vec<_> = stream::iter(reads)
-            .buffer_unordered(PARALLEL)
+            .buffer_unordered(MAX_PARALLEL_READS)
             .try_collect()
             .await?;
         Ok(records.into_iter().flatten().collect())
     }
 
-    fn warn_of(&self, strange: usize) {
+    fn warn_of_unreadable(&self, strange: usize) {
         if strange > 0 && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the journal of the Actions cache has records that this version cannot read; they are skipped"
@@ -257,24 +264,24 @@ impl Follower {
         }
     }
 
-    fn feed<T>(&self, namespace: &NamespaceId, work: impl FnOnce(&mut Feed) -> T) -> T {
-        let mut feeds = self.lock();
-        let feed = feeds.entry(*namespace.digest()).or_insert_with(|| Feed {
+    fn with_state<T>(&self, namespace: &NamespaceId, work: impl FnOnce(&mut StreamState) -> T) -> T {
+        let mut streams = self.lock();
+        let state = streams.entry(*namespace.digest()).or_insert_with(|| StreamState {
             cursor: self
                 .ledger
                 .as_ref()
                 .and_then(|ledger| ledger.seen(namespace.digest())),
-            ..Feed::default()
+            ..StreamState::default()
         });
-        work(feed)
+        work(state)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, Feed>> {
-        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, StreamState>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Feed {
+impl StreamState {
     fn advance(&mut self, cursor: Ulid) {
         self.cursor = self.cursor.max(Some(cursor));
         if let Some(cursor) = self.cursor {
@@ -283,7 +290,11 @@ impl Feed {
     }
 }
 
-/// The first name that may come when all before `id` should be there.
+/// The first name that may still arrive after `id` was seen.
 fn before(id: Ulid) -> Ulid {
-    Ulid::from_parts(id.timestamp_ms().saturating_sub(SKEW.as_millis() as u64), 0)
+    Ulid::from_parts(
+        id.timestamp_ms()
+            .saturating_sub(MAX_CLOCK_SKEW.as_millis() as u64),
+        0,
+    )
 }
