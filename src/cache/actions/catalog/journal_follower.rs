@@ -1,20 +1,18 @@
 //! Catching up with the commits of other servers.
 //!
-//! A look-up that misses reads the journal of its namespace, from a cursor less [`MAX_CLOCK_SKEW`] on. All
-//! look-ups together do so at most once in [`CATCH_UP_INTERVAL`], and wait for a bounded time. The names of records
-//! that were read are kept, so that none is taken twice.
+//! A look-up that misses reads the journal of its namespace, from a cursor less the skew of clocks on. All
+//! look-ups together do so at most once a second, and wait for a bounded time ([`super::stream_state`]). The names
+//! of records that were read are kept, so that none is taken twice.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::journal_record;
+use super::stream_state::{CatchUp, Join, StreamState, earliest};
 use crate::cache::actions::entry::{NamespaceDigest, NamespaceId};
 use crate::cache::actions::index::Index;
 use crate::cache::actions::ledger::{Ledger, LedgerItem};
@@ -23,16 +21,6 @@ use crate::store::Result;
 use crate::store::journal::{Journal, Note, Page, Ulid, now_millis};
 use crate::tasks::Tasks;
 
-/// The clocks of two servers may differ by this much, and a record may be on its way for as long.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// Time from the end of a catch-up to the next one.
-const CATCH_UP_INTERVAL: Duration = Duration::from_secs(1);
-/// Look-ups wait this long for a catch-up, from its begin on.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Look-ups wait this long for the first catch-up of a namespace.
-const FIRST_CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
-/// A namespace without entries is forgotten if no look-up asked for it in this time.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Records too long for a listing are read in parallel, this many at once.
 const MAX_PARALLEL_READS: usize = 4;
 
@@ -48,24 +36,6 @@ pub(super) struct JournalFollower {
     warned: AtomicBool,
 }
 
-/// What is known of the stream of one namespace.
-#[derive(Debug, Default)]
-struct StreamState {
-    /// All records before it are known, but for the last [`MAX_CLOCK_SKEW`].
-    cursor: Option<Ulid>,
-    /// Names within [`MAX_CLOCK_SKEW`] before the cursor, and after it.
-    known: BTreeSet<Ulid>,
-    running: Option<CatchUp>,
-    ended: Option<Instant>,
-}
-
-/// A catch-up that look-ups wait for.
-#[derive(Debug, Clone)]
-struct CatchUp {
-    done: CancellationToken,
-    deadline: Instant,
-}
-
 /// Marks a catch-up as ended when dropped.
 struct CatchUpGuard {
     follower: Arc<JournalFollower>,
@@ -75,10 +45,7 @@ struct CatchUpGuard {
 
 impl Drop for CatchUpGuard {
     fn drop(&mut self) {
-        self.follower.with_state(&self.namespace, |state| {
-            state.running = None;
-            state.ended = Some(Instant::now());
-        });
+        self.follower.with_state(&self.namespace, StreamState::end);
         self.run.done.cancel();
     }
 }
@@ -118,50 +85,26 @@ impl JournalFollower {
 
     /// Forgets idle namespaces. A later look-up reads such a journal from the beginning.
     pub(super) fn forget_idle(&self) {
-        self.lock().retain(|namespace, state| {
-            let idle = state.ended.is_some_and(|ended| ended.elapsed() > IDLE_TIMEOUT);
-            !idle || state.running.is_some() || self.index.has(namespace)
-        });
+        self.lock()
+            .retain(|namespace, state| !state.is_idle() || self.index.has(namespace));
     }
 
     fn join(self: &Arc<Self>, namespace: &NamespaceId) -> Option<CatchUp> {
-        let mut begun = false;
-        let run = self.with_state(namespace, |state| {
-            if let Some(run) = &state.running {
-                return (run.deadline > Instant::now()).then(|| run.clone());
-            }
-            if state
-                .ended
-                .is_some_and(|ended| ended.elapsed() < CATCH_UP_INTERVAL)
-            {
-                return None;
-            }
-            begun = true;
-            let limit = if state.cursor.is_some() {
-                CATCH_UP_TIMEOUT
-            } else {
-                FIRST_CATCH_UP_TIMEOUT
-            };
-            let run = CatchUp {
-                done: CancellationToken::new(),
-                deadline: Instant::now() + limit,
-            };
-            state.running = Some(run.clone());
-            Some(run)
-        })?;
-        if begun {
-            let (follower, namespace) = (Arc::clone(self), namespace.clone());
-            let guard = CatchUpGuard {
-                follower,
-                namespace,
-                run: run.clone(),
-            };
-            drop(
-                self.tasks
-                    .spawn(async move { guard.follower.run(&guard.namespace).await }),
-            );
-        }
-        Some(run)
+        let begun = match self.with_state(namespace, StreamState::join) {
+            Join::Begin(begun) => begun,
+            Join::Wait(running) => return Some(running),
+            Join::Skip => return None,
+        };
+        let guard = CatchUpGuard {
+            follower: Arc::clone(self),
+            namespace: namespace.clone(),
+            run: begun.clone(),
+        };
+        drop(
+            self.tasks
+                .spawn(async move { guard.follower.run(&guard.namespace).await }),
+        );
+        Some(begun)
     }
 
     async fn run(&self, namespace: &NamespaceId) {
@@ -180,7 +123,7 @@ impl JournalFollower {
         let start = now_millis();
         let (stream, after) = (
             namespace.stream(),
-            self.with_state(namespace, |state| state.cursor).map(before),
+            self.with_state(namespace, |state| state.cursor).map(earliest),
         );
         let mut next = None;
         loop {
@@ -215,7 +158,7 @@ impl JournalFollower {
             // The ledger logs its own errors.
             let _kept = ledger.append(items).await;
         }
-        let oldest = before(Ulid::from_parts(start, 0));
+        let oldest = earliest(Ulid::from_parts(start, 0));
         self.with_state(namespace, |state| {
             state.known.extend(names.into_iter().filter(|id| *id >= oldest));
             state.advance(cursor);
@@ -266,12 +209,9 @@ impl JournalFollower {
 
     fn with_state<T>(&self, namespace: &NamespaceId, work: impl FnOnce(&mut StreamState) -> T) -> T {
         let mut streams = self.lock();
-        let state = streams.entry(*namespace.digest()).or_insert_with(|| StreamState {
-            cursor: self
-                .ledger
-                .as_ref()
-                .and_then(|ledger| ledger.seen(namespace.digest())),
-            ..StreamState::default()
+        let state = streams.entry(*namespace.digest()).or_insert_with(|| {
+            let ledger = self.ledger.as_ref();
+            StreamState::new(ledger.and_then(|ledger| ledger.seen(namespace.digest())))
         });
         work(state)
     }
@@ -279,22 +219,4 @@ impl JournalFollower {
     fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, StreamState>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl StreamState {
-    fn advance(&mut self, cursor: Ulid) {
-        self.cursor = self.cursor.max(Some(cursor));
-        if let Some(cursor) = self.cursor {
-            self.known = self.known.split_off(&before(cursor));
-        }
-    }
-}
-
-/// The first name that may still arrive after `id` was seen.
-fn before(id: Ulid) -> Ulid {
-    Ulid::from_parts(
-        id.timestamp_ms()
-            .saturating_sub(MAX_CLOCK_SKEW.as_millis() as u64),
-        0,
-    )
 }

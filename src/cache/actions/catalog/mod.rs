@@ -8,6 +8,7 @@ mod journal_follower;
 mod journal_queue;
 pub(super) mod journal_record;
 mod prune;
+mod stream_state;
 
 use std::sync::Arc;
 use std::time::Duration;
