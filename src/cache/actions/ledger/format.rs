@@ -21,22 +21,22 @@ use crate::store::journal::Ulid;
 use crate::store::spool::crc;
 
 pub(super) const MAGIC: &[u8; 8] = b"chachaA1";
-/// Length and checksum in front of a line.
-pub(super) const HEAD: usize = 12;
-/// Longest content in bytes: far more than keys, versions and namespaces may have.
-pub(super) const LONGEST: usize = 1 << 20;
+/// Length and checksum in front of a line, in bytes.
+pub(super) const LINE_HEAD_BYTES: usize = 12;
+/// Longest content of a line: far more than keys, versions and namespaces may have.
+pub(super) const MAX_CONTENT_BYTES: usize = 1 << 20;
 
-const PLACE: u8 = 1;
-const COMMITTED: u8 = 2;
-const REMOVED: u8 = 3;
-const SEEN: u8 = 4;
+const PLACE_KIND: u8 = 1;
+const COMMITTED_KIND: u8 = 2;
+const REMOVED_KIND: u8 = 3;
+const SEEN_KIND: u8 = 4;
 
-/// What the ledger keeps.
+/// A fact that the ledger keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerItem {
-    /// An entry is there.
+    /// An entry was committed.
     Committed(CommittedEntry),
-    /// It is gone; of the record only the id counts.
+    /// An entry is gone. Only the id of its record counts.
     Removed(CommittedEntry),
     /// The journal of a namespace was read up to this name.
     Seen(NamespaceDigest, Ulid),
@@ -49,7 +49,7 @@ pub(super) enum LedgerLine {
     LedgerItem(LedgerItem),
 }
 
-/// Namespaces and versions, which lines name by a number.
+/// Namespaces and versions. Lines name them by number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PlaceTable {
     list: Vec<(NamespaceId, Version)>,
@@ -83,7 +83,7 @@ impl PlaceTable {
         match item {
             LedgerItem::Committed(listed) => {
                 let place = self.number(listed, bytes);
-                line(bytes, COMMITTED, |bytes| {
+                line(bytes, COMMITTED_KIND, |bytes| {
                     bytes.extend_from_slice(&place.to_le_bytes());
                     bytes.extend_from_slice(&listed.record.to_bytes());
                     bytes.extend_from_slice(listed.key.as_str().as_bytes());
@@ -91,13 +91,13 @@ impl PlaceTable {
             }
             LedgerItem::Removed(listed) => {
                 let place = self.number(listed, bytes);
-                line(bytes, REMOVED, |bytes| {
+                line(bytes, REMOVED_KIND, |bytes| {
                     bytes.extend_from_slice(&place.to_le_bytes());
                     bytes.extend_from_slice(&listed.record.id.0.to_le_bytes());
                     bytes.extend_from_slice(listed.key.as_str().as_bytes());
                 });
             }
-            LedgerItem::Seen(namespace, cursor) => line(bytes, SEEN, |bytes| {
+            LedgerItem::Seen(namespace, cursor) => line(bytes, SEEN_KIND, |bytes| {
                 bytes.extend_from_slice(namespace);
                 bytes.extend_from_slice(&cursor.0.to_le_bytes());
             }),
@@ -110,7 +110,7 @@ impl PlaceTable {
         if let Some(number) = self.numbers.get(&(*namespace.digest(), version.clone())) {
             return *number;
         }
-        line(bytes, PLACE, |bytes| {
+        line(bytes, PLACE_KIND, |bytes| {
             for part in [namespace.issuer(), namespace.path(), version.text()] {
                 bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
                 bytes.extend_from_slice(part.as_bytes());
@@ -123,13 +123,13 @@ impl PlaceTable {
     pub(super) fn decode(&self, content: &[u8]) -> Option<LedgerLine> {
         let (kind, rest) = content.split_first()?;
         let item = match *kind {
-            PLACE => return place(rest),
-            COMMITTED => {
+            PLACE_KIND => return place(rest),
+            COMMITTED_KIND => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (record, key) = rest.split_first_chunk()?;
                 LedgerItem::Committed(self.committed(*number, EntryRecord::from_bytes(record), key)?)
             }
-            REMOVED => {
+            REMOVED_KIND => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (id, key) = rest.split_first_chunk()?;
                 let record = EntryRecord {
@@ -140,7 +140,7 @@ impl PlaceTable {
                 };
                 LedgerItem::Removed(self.committed(*number, record, key)?)
             }
-            SEEN => {
+            SEEN_KIND => {
                 let (namespace, rest) = rest.split_first_chunk()?;
                 LedgerItem::Seen(*namespace, Ulid(u128::from_le_bytes(*rest.as_array()?)))
             }
@@ -162,10 +162,10 @@ impl PlaceTable {
 
 fn line(bytes: &mut Vec<u8>, kind: u8, content: impl FnOnce(&mut Vec<u8>)) {
     let start = bytes.len();
-    bytes.extend_from_slice(&[0; HEAD]);
+    bytes.extend_from_slice(&[0; LINE_HEAD_BYTES]);
     bytes.push(kind);
     content(bytes);
-    let (head, content) = bytes[start..].split_at_mut(HEAD);
+    let (head, content) = bytes[start..].split_at_mut(LINE_HEAD_BYTES);
     head[..4].copy_from_slice(&(content.len() as u32).to_le_bytes());
     head[4..].copy_from_slice(&crc(content).to_le_bytes());
 }

@@ -1,14 +1,14 @@
-//! What survives a restart: an append-only file of what was committed and removed, so that a start needs to
-//! open no entry.
+//! The ledger survives a restart: an append-only file of the entries that were committed and removed. A start
+//! reads it and opens no entry.
 //!
-//! - Lines of many callers go out with one write; whoever adds some is answered when they are in the file.
-//!   One owner at a time has the end of the file ([`mod@write`]), so no lock is held while it is written.
-//! - A start reads it in the background into the index. A torn end is cut off; damage ends the reading, and
-//!   what was behind it is lost: those entries are misses.
-//! - When more than half of it is about what is gone, it is written anew ([`rewrite`]).
+//! - Lines of many callers go out with one write. A caller is answered when its lines are in the file. One task
+//!   at a time owns the end of the file ([`mod@write`]), so no lock is held while it is written.
+//! - A start reads the file in the background into the index. A torn end is cut off. Damage ends the reading; the
+//!   entries behind it are misses.
+//! - When more than half of the file is about entries that are gone, it is written anew ([`rewrite`]).
 //!
-//! Whoever changes the index does so first, and tells the ledger then: what was told before the ledger is
-//! written anew is in the index, what comes later is copied.
+//! A caller changes the index first and appends to the ledger then. So the lines from before a rewrite are in
+//! the index, and later ones are copied.
 
 mod format;
 mod read;
@@ -35,7 +35,8 @@ use crate::store::journal::Ulid;
 use crate::store::{Error, Result};
 use crate::tasks::Tasks;
 
-const OPERATION: &str = "writing the ledger of the Actions cache";
+/// Names the operation in errors.
+const WRITE_OPERATION: &str = "writing the ledger of the Actions cache";
 
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,16 +51,16 @@ struct LedgerShared {
     tasks: Tasks,
     loaded: CancellationToken,
     queue: Mutex<LedgerQueue>,
-    /// Up to where the journals of namespaces were read.
+    /// The cursors up to which the journals of namespaces were read.
     seen: Mutex<HashMap<NamespaceDigest, Ulid>>,
     bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct LedgerQueue {
-    /// Away while the file is read or written.
+    /// `None` while a task reads or writes the file.
     writer: Option<Box<LedgerWriter>>,
-    /// It could not be read: nothing is kept.
+    /// The file could not be read, so nothing is kept.
     is_lost: bool,
     waiting: Vec<PendingAppend>,
     rewriting: bool,
@@ -73,7 +74,7 @@ struct PendingAppend {
 }
 
 impl Ledger {
-    /// Opens the ledger of a folder that is this process's alone, and begins to read it into `index`.
+    /// Opens the ledger of a folder that belongs to this process alone, and begins to read it into `index`.
     pub fn open(site: LedgerSite, index: Arc<Index>, tasks: &Tasks) -> Self {
         let shared = Arc::new(LedgerShared {
             site,
@@ -89,7 +90,7 @@ impl Ledger {
         Self { shared }
     }
 
-    /// Resolves when everything is in the index that will come from the ledger.
+    /// Resolves when all entries of the file are in the index.
     pub async fn loaded(&self) {
         self.shared.loaded.cancelled().await;
     }
@@ -117,7 +118,7 @@ impl Ledger {
         outcome.await.unwrap_or(Err(Error::Stopping))
     }
 
-    /// Up to where the journal of a namespace was read.
+    /// The cursor up to which the journal of a namespace was read.
     pub fn seen(&self, namespace: &NamespaceDigest) -> Option<Ulid> {
         self.shared.seen().get(namespace).copied()
     }
@@ -131,8 +132,8 @@ impl Ledger {
 impl LedgerShared {
     /// Blocking: reads the file.
     fn load(self: Arc<Self>) {
-        // Also if the reading panics: look-ups do not wait for ever.
-        let _told = self.loaded.clone().drop_guard();
+        // Dropped also after a panic, so that look-ups do not wait for ever.
+        let _loaded = self.loaded.clone().drop_guard();
         let stopping = self.tasks.stopping();
         let writer = LedgerWriter::load(
             &self.site,
@@ -151,14 +152,14 @@ impl LedgerShared {
             None => {
                 let mut queue = self.lock();
                 queue.is_lost = true;
-                // Their senders are dropped, which is the answer.
+                // Dropping the senders answers the callers.
                 let waiting = std::mem::take(&mut queue.waiting);
                 drop((queue, waiting));
             }
         }
     }
 
-    /// Lets somebody write if there is something to write and nobody does.
+    /// Starts a task that writes, if there is something to write and none runs.
     fn kick(self: &Arc<Self>) {
         let mut queue = self.lock();
         if queue.waiting.is_empty() && queue.rewritten.is_none() {
@@ -200,8 +201,10 @@ impl LedgerShared {
         }
         let failed = written.err().map(|error| error.kind());
         for waiting in waiting {
-            let outcome = failed.map_or(Ok(()), |kind| Err(Error::io(OPERATION, io::Error::from(kind))));
-            // Who asked may have left.
+            let outcome = failed.map_or(Ok(()), |kind| {
+                Err(Error::io(WRITE_OPERATION, io::Error::from(kind)))
+            });
+            // The caller may have left.
             let _left = waiting.answer.send(outcome);
         }
     }
@@ -212,11 +215,11 @@ impl LedgerShared {
         {
             tracing::warn!(%error, "cannot write the ledger of the Actions cache anew");
         }
-        writer.rest();
+        writer.defer_rewrite();
         self.lock().rewriting = false;
     }
 
-    /// Ends a turn of writing.
+    /// Gives the writer back after writing.
     fn give_back(self: &Arc<Self>, writer: Box<LedgerWriter>) {
         self.bytes.store(writer.len(), Ordering::Relaxed);
         let (from, estimate) = (writer.len(), writer.estimate(&self.index));
@@ -234,7 +237,7 @@ impl LedgerShared {
                 shared.kick();
             }));
         }
-        // Something may have come after the last look.
+        // Lines may have come after the last look at the queue.
         self.kick();
     }
 

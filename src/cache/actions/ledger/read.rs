@@ -3,18 +3,18 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::format::{HEAD, LONGEST, LedgerItem, LedgerLine, MAGIC, PlaceTable};
+use super::format::{LINE_HEAD_BYTES, LedgerItem, LedgerLine, MAGIC, MAX_CONTENT_BYTES, PlaceTable};
 use crate::store::spool::crc;
 
-/// What comes next in a ledger.
+/// The next thing in a ledger.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LedgerRead {
     LedgerItem(LedgerItem),
-    /// Nothing, and nothing is missing.
+    /// The end of the file, and nothing is missing.
     End,
     /// A line that was not written to its end.
     Torn,
-    /// Something else than a line, with more behind it.
+    /// Bytes that are no line, with more behind them.
     Damaged,
 }
 
@@ -50,7 +50,7 @@ impl LedgerReader {
         Ok((&magic == MAGIC).then_some(self.at))
     }
 
-    /// Where the last whole line ends.
+    /// The end of the last whole line.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
@@ -59,7 +59,7 @@ impl LedgerReader {
     pub(super) fn next(&mut self, places: &mut PlaceTable) -> io::Result<LedgerRead> {
         loop {
             let left = self.end - self.at;
-            if left < HEAD as u64 {
+            if left < LINE_HEAD_BYTES as u64 {
                 return Ok(if left == 0 {
                     LedgerRead::End
                 } else {
@@ -70,11 +70,11 @@ impl LedgerReader {
             self.input.read_exact(&mut length)?;
             self.input.read_exact(&mut sum)?;
             let length = u32::from_le_bytes(length) as usize;
-            let whole = (HEAD + length) as u64;
+            let whole = (LINE_HEAD_BYTES + length) as u64;
             if whole > left {
                 return Ok(LedgerRead::Torn);
             }
-            if length > LONGEST {
+            if length > MAX_CONTENT_BYTES {
                 return Ok(LedgerRead::Damaged);
             }
             self.content.resize(length, 0);

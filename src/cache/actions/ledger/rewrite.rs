@@ -1,5 +1,5 @@
-//! Writing the ledger anew without what is gone. Lines are added to the former one meanwhile; they are
-//! copied in the last step, which its owner takes.
+//! Rewriting the ledger without entries that are gone. Lines that are added to the former ledger meanwhile are
+//! copied in the last step, by the owner of the writer.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,24 +11,24 @@ use super::site::{ClaimedSpace, LedgerSite};
 use super::write::LedgerWriter;
 use crate::store::budget::whole_blocks;
 
-/// Beside the lines of entries: places, cursors, and entries that come meanwhile, in bytes.
-const SLACK: u64 = 1 << 18;
+/// Claimed beside the lines of entries, for places, cursors and entries that come meanwhile.
+const REWRITE_SLACK_BYTES: u64 = 1 << 18;
 
-/// A ledger that is whole but for the lines that the former one got meanwhile.
+/// A new ledger that lacks only the lines added to the former one meanwhile.
 #[derive(Debug)]
 pub(super) struct RewrittenLedger {
     writer: LedgerWriter,
-    /// Its bytes come out of what was claimed for it.
+    /// Accounts for its bytes in the space that was claimed for it.
     site: LedgerSite,
-    /// Lines of the former ledger from here on are missing.
+    /// The lines of the former ledger from here on are missing.
     from: u64,
 }
 
 impl LedgerShared {
-    /// Writes the ledger anew beside the former one, `estimate` bytes or so; what that one has from `from` on
-    /// is missing. Logs why if it cannot.
+    /// Writes a new ledger of about `estimate` bytes beside the former one, without the lines from `from` on.
+    /// Logs the error if that fails.
     pub(super) async fn rewrite(self: Arc<Self>, from: u64, estimate: u64) -> Option<RewrittenLedger> {
-        let bytes = whole_blocks(estimate + SLACK);
+        let bytes = whole_blocks(estimate + REWRITE_SLACK_BYTES);
         if let Err(error) = self.site.account.claim(bytes).await {
             tracing::info!(%error, "the ledger of the Actions cache is not written anew now");
             return None;
@@ -72,7 +72,7 @@ impl LedgerShared {
             let items: Vec<_> = slice.into_iter().map(LedgerItem::Committed).collect();
             writer.append(site, items.iter())?;
         }
-        // A namespace without entries has a short journal: it may as well be read from its beginning.
+        // A namespace without entries has a short journal, which can be read from its beginning.
         let cursors = self.cursors(|namespace| self.index.has(namespace));
         writer.append(site, cursors.iter())?;
         Ok(true)
@@ -80,11 +80,11 @@ impl LedgerShared {
 }
 
 impl RewrittenLedger {
-    /// Blocking: takes the place of `former`, which stays as it is after an error.
+    /// Blocking: replaces `former`, which stays as it is after an error.
     pub(super) fn replace(mut self, site: &LedgerSite, former: &mut LedgerWriter) -> io::Result<()> {
         let taken = self
             .writer
-            .follow(&self.site, former, self.from)
+            .copy_tail(&self.site, former, self.from)
             .and_then(|()| fs::rename(site.rewritten(), site.ledger()));
         if let Err(error) = taken {
             self.discard();
@@ -99,7 +99,7 @@ impl RewrittenLedger {
         Ok(())
     }
 
-    /// Removes it, as far as that is possible: the next start does it again.
+    /// Removes the file. If that fails, the next start does it.
     pub(super) fn discard(self) {
         if fs::remove_file(self.site.rewritten()).is_ok() {
             self.site

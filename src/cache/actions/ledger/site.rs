@@ -1,4 +1,4 @@
-//! Where a ledger is, and who counts its bytes.
+//! The place of a ledger, and the account of its bytes.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use crate::store::disk::Disk;
 /// The account of the volume on which a ledger is.
 #[async_trait]
 pub trait SpaceAccount: Debug + Send + Sync + 'static {
-    /// `bytes` more are in use, in whole blocks; fewer if it is negative.
+    /// Adds `bytes` to those in use, in whole blocks; a negative number removes some.
     fn adjust(&self, bytes: i64);
 
-    /// Waits until there is room for `bytes`, which count as used then.
+    /// Waits until there is space for `bytes`, which count as used then.
     ///
     /// # Errors
     /// [`crate::store::Error::NoSpace`], [`crate::store::Error::Stopping`].
@@ -34,14 +34,14 @@ impl SpaceAccount for Disk {
     }
 }
 
-/// Where a ledger is.
+/// The place of a ledger.
 #[derive(Debug, Clone)]
 pub struct LedgerSite {
-    /// The folder of the ledger, and of nothing else; made if it is not there.
+    /// A folder for the ledger alone; made if it is not there.
     pub folder: PathBuf,
-    /// Whether what is written has to survive a power loss.
+    /// Whether lines have to survive a power loss.
     pub sync: bool,
-    /// Counts its bytes.
+    /// Counts the bytes of the ledger.
     pub account: Arc<dyn SpaceAccount>,
 }
 
@@ -59,7 +59,7 @@ impl LedgerSite {
         self.folder.join("ledger")
     }
 
-    /// The ledger that is being written anew.
+    /// The ledger during a rewrite.
     pub(super) fn rewritten(&self) -> PathBuf {
         self.folder.join("ledger.new")
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::format::HEAD;
+use super::format::LINE_HEAD_BYTES;
 use super::*;
 use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use crate::store::budget::whole_blocks;
@@ -322,7 +322,7 @@ async fn what_is_gone_leaves_the_file_while_lines_are_added() {
     settled(&rig).await;
     let live = rig.index.len() as u64;
     assert_eq!(live, 2000);
-    let longest = 30_000 * (HEAD as u64 + 80);
+    let longest = 30_000 * (LINE_HEAD_BYTES as u64 + 80);
     assert!(rig.ledger.bytes() < longest, "{} bytes", rig.ledger.bytes());
     assert!(!rig.dir.path().join("actions/ledger.new").exists());
     let (told, there) = rig.bytes();

@@ -1,4 +1,4 @@
-//! The end of the ledger, where lines are added. Whoever owns the writer is the only one who does so.
+//! The end of the ledger, where lines are added. Only the owner of the writer adds some.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,12 +11,12 @@ use crate::cache::actions::index::Index;
 use crate::store::budget::whole_blocks;
 use crate::sys;
 
-/// A ledger that is not longer is never written anew, in bytes.
-const SMALL: u64 = 1 << 20;
+/// A ledger of at most this length is never written anew.
+const MIN_REWRITE_BYTES: u64 = 1 << 20;
 /// Items that are copied at once.
-const BATCH: usize = 256;
-/// What a line of an entry takes unless it is known better, in bytes.
-const USUAL: u64 = 160;
+const COPY_BATCH_ITEMS: usize = 256;
+/// Estimated length of an entry's line when there is none to measure.
+const USUAL_LINE_BYTES: u64 = 160;
 
 /// All methods block.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ pub(super) struct LedgerWriter {
     len: u64,
     /// Lines of entries, and their bytes.
     lines: (u64, u64),
-    /// Not written anew below this length.
-    patience: u64,
+    /// The ledger is not written anew up to this length.
+    rewrite_above: u64,
 }
 
 impl LedgerWriter {
-    /// Opens the ledger, and puts what it says into `index`; `seen` is told the cursors. What cannot be read
-    /// is cut off. `None` if `go_on` says so: the file stays as it is.
+    /// Opens the ledger and puts its entries into `index`; `seen` gets all items. What cannot be read is cut
+    /// off. `None` if `go_on` gives `false`: the file stays as it is.
     pub(super) fn load(
         site: &LedgerSite,
         index: &Index,
@@ -70,7 +70,7 @@ impl LedgerWriter {
         Ok(Some(this))
     }
 
-    /// Reads all whole lines. Answers what is behind them; `None` if it was not to go on.
+    /// Reads all whole lines. Returns what is behind them; `None` if `go_on` gave `false`.
     fn replay(
         &mut self,
         reader: &mut LedgerReader,
@@ -85,7 +85,7 @@ impl LedgerWriter {
                 apply(index, item);
                 seen(item);
             }
-            // A place may be the last line.
+            // The last line may be a place.
             self.len = reader.at();
             if !matches!(next, LedgerRead::LedgerItem(_)) {
                 return Ok(Some(next));
@@ -106,7 +106,7 @@ impl LedgerWriter {
             places: PlaceTable::default(),
             len: 0,
             lines: (0, 0),
-            patience: SMALL,
+            rewrite_above: MIN_REWRITE_BYTES,
         }
     }
 
@@ -134,7 +134,7 @@ impl LedgerWriter {
         })
     }
 
-    /// Adds bytes at the end. With its blocks in the account before they are on the volume.
+    /// Adds bytes at the end. Their blocks are accounted for before they are on the volume.
     pub(super) fn write(&mut self, site: &LedgerSite, bytes: &[u8]) -> io::Result<()> {
         let end = self.len + bytes.len() as u64;
         let more = whole_blocks(end) as i64 - whole_blocks(self.len) as i64;
@@ -144,7 +144,7 @@ impl LedgerWriter {
         match written {
             Ok(()) => self.len = end,
             Err(error) => {
-                // If that fails, too, the next line is written over the torn one all the same.
+                // If this fails, too, the next line is written over the torn one all the same.
                 let _longer = self.file.set_len(self.len);
                 site.account.adjust(-more);
                 return Err(error);
@@ -157,27 +157,27 @@ impl LedgerWriter {
         if site.sync { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Whether more than half of it is about what is gone, or was said again later.
+    /// Whether more than half of the ledger is about entries that are gone, or repeated later.
     pub(super) fn is_stale(&self, index: &Index) -> bool {
-        self.len > self.patience && self.len > 2 * self.estimate(index)
+        self.len > self.rewrite_above && self.len > 2 * self.estimate(index)
     }
 
     /// How long a ledger of the entries of this moment will be, in bytes.
     pub(super) fn estimate(&self, index: &Index) -> u64 {
         let (lines, bytes) = self.lines;
-        let each = bytes.checked_div(lines).unwrap_or(USUAL);
+        let each = bytes.checked_div(lines).unwrap_or(USUAL_LINE_BYTES);
         each * index.len() as u64
     }
 
-    /// It was just written anew, or could not be: not again before it has grown.
-    pub(super) fn rest(&mut self) {
-        self.patience = SMALL.max(self.len + self.len / 4);
+    /// Prevents another rewrite before the ledger has grown. Call it after one, also after one that failed.
+    pub(super) fn defer_rewrite(&mut self) {
+        self.rewrite_above = MIN_REWRITE_BYTES.max(self.len + self.len / 4);
     }
 
-    /// Copies what `former` holds from `from` on to the end.
-    pub(super) fn follow(&mut self, site: &LedgerSite, former: &Self, from: u64) -> io::Result<()> {
+    /// Appends the items that `former` has from `from` on.
+    pub(super) fn copy_tail(&mut self, site: &LedgerSite, former: &Self, from: u64) -> io::Result<()> {
         let mut reader = LedgerReader::new(former.file.try_clone()?, from, former.len)?;
-        // Has all numbers; the places that are read again get others, which no line uses.
+        // Has all numbers. Places that are read again get new ones, which no line uses.
         let mut places = former.places.clone();
         let mut items = Vec::new();
         loop {
@@ -186,7 +186,7 @@ impl LedgerWriter {
                 LedgerRead::End => return self.append(site, items.iter()),
                 LedgerRead::Torn | LedgerRead::Damaged => return Err(io::ErrorKind::InvalidData.into()),
             }
-            if items.len() == BATCH {
+            if items.len() == COPY_BATCH_ITEMS {
                 self.append(site, items.iter())?;
                 items.clear();
             }
@@ -210,7 +210,7 @@ impl LedgerWriter {
     }
 }
 
-/// Does to the index what the ledger says.
+/// Applies an item of the ledger to the index.
 fn apply(index: &Index, item: &LedgerItem) {
     match item {
         LedgerItem::Committed(entry) => {
