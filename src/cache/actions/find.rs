@@ -56,7 +56,7 @@ impl Actions {
                 .catalog
                 .find(&namespaces, &wanted.version, &wanted.keys, &passed)
                 .await;
-            let Some(Candidate { entry, place, .. }) = found else {
+            let Some(Candidate { entry, position, .. }) = found else {
                 return Ok(None);
             };
             let key = entry.namespace.store_key(&entry.version, &entry.key);
@@ -65,7 +65,7 @@ impl Actions {
                     let namespace = caller
                         .scope
                         .readable()
-                        .nth(place)
+                        .nth(position)
                         .unwrap_or(caller.scope.writable());
                     return Ok(Some(self.found(entry, record, key, namespace)));
                 }

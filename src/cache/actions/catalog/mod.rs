@@ -118,7 +118,7 @@ impl Catalog {
         let found = index.find(namespaces, version, keys, passed);
         // Namespaces before it in the order may have new entries.
         let open = match &found {
-            Some(found) => found.place + usize::from(!found.exact),
+            Some(found) => found.position + usize::from(!found.exact),
             None => namespaces.len(),
         };
         match self.catch_up(&namespaces[..open]).await {

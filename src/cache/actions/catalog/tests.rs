@@ -236,7 +236,7 @@ async fn the_journal_is_asked_once_a_second_and_not_for_an_exact_hit() {
     // In a fallback, only the namespaces before it may have news.
     let namespaces = [namespace("branch"), namespace("tenant"), namespace("another")];
     let found = two.find(&namespaces, &version(), &[key("k")], &[]).await.unwrap();
-    assert_eq!((found.place, found.exact), (1, true));
+    assert_eq!((found.position, found.exact), (1, true));
     assert_eq!(journal.lists(), 3);
 }
 

@@ -1,7 +1,7 @@
-//! What the Actions cache has, in memory: by namespace, version, key and time.
+//! The index of committed entries, in memory: by namespace, version, key and time.
 //!
-//! A look-up costs one short lock and the length of the key, whatever the number of entries. Nothing here
-//! waits for anything.
+//! A look-up costs one short lock and the length of the key, whatever the number of entries. Nothing in here
+//! waits or does I/O.
 
 mod order;
 mod slab;
@@ -12,24 +12,24 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use order::{Step, steps};
+pub use order::{LookupStep, lookup_steps};
 
 use self::tree::Tree;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceDigest, NamespaceId, Version};
 use crate::store::journal::Ulid;
 
-/// Locks, a power of two.
-const SHARDS: usize = 16;
-/// Entries that are copied under one lock.
-const SLICE: u32 = 256;
+/// The index has this many locks, a power of two.
+const SHARD_COUNT: usize = 16;
+/// Entries that are copied under one lock at most.
+const SLICE_ENTRIES: u32 = 256;
 
-/// What a look-up found.
+/// An entry that a look-up found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The entry.
     pub entry: CommittedEntry,
-    /// The number of its namespace in the order of the look-up, from 0.
-    pub place: usize,
+    /// The position of its namespace in the order of the look-up, from 0.
+    pub position: usize,
     /// Whether its key is the primary key.
     pub exact: bool,
 }
@@ -37,12 +37,12 @@ pub struct Candidate {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Index {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<IndexShard>; SHARD_COUNT],
     entries: AtomicUsize,
     namespaces: AtomicUsize,
 }
 
-type Shard = HashMap<NamespaceDigest, NamespaceTrees>;
+type IndexShard = HashMap<NamespaceDigest, NamespaceTrees>;
 
 /// The trees of one namespace: at least one version, each with at least one entry.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Index {
         tree.newest(prefix).map(|(key, record)| (key.clone(), record))
     }
 
-    /// The first entry in GitHub's order ([`steps`], for each of `namespaces`), without those named in `passed`.
+    /// The first entry in GitHub's order ([`lookup_steps`], for each of `namespaces`), without those named in `passed`.
     pub fn find(
         &self,
         namespaces: &[NamespaceId],
@@ -127,7 +127,7 @@ impl Index {
         keys: &[CacheKey],
         passed: &[Ulid],
     ) -> Option<Candidate> {
-        namespaces.iter().enumerate().find_map(|(place, namespace)| {
+        namespaces.iter().enumerate().find_map(|(position, namespace)| {
             let shard = self.shard(namespace);
             let tree = shard.get(namespace.digest())?.versions.get(version)?;
             let (key, record, exact) = order::find(tree, keys, passed)?;
@@ -138,7 +138,11 @@ impl Index {
                 key,
                 record,
             };
-            Some(Candidate { entry, place, exact })
+            Some(Candidate {
+                entry,
+                position,
+                exact,
+            })
         })
     }
 
@@ -221,7 +225,7 @@ impl Index {
             let (entries, next) = {
                 let shard = self.shard(&namespace);
                 let tree = shard.get(namespace.digest())?.versions.get(&version)?;
-                tree.slice(from?, SLICE)
+                tree.slice(from?, SLICE_ENTRIES)
             };
             from = next;
             let entries = entries.into_iter().map(|(key, record)| CommittedEntry {
@@ -234,16 +238,16 @@ impl Index {
         })
     }
 
-    fn shard(&self, namespace: &NamespaceId) -> MutexGuard<'_, Shard> {
+    fn shard(&self, namespace: &NamespaceId) -> MutexGuard<'_, IndexShard> {
         self.locked(namespace.digest())
     }
 
-    fn locked(&self, namespace: &NamespaceDigest) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(namespace[0]) % SHARDS])
+    fn locked(&self, namespace: &NamespaceDigest) -> MutexGuard<'_, IndexShard> {
+        lock(&self.shards[usize::from(namespace[0]) % SHARD_COUNT])
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<IndexShard>) -> MutexGuard<'_, IndexShard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,7 +3,7 @@
 use std::ops::{Index, IndexMut};
 
 /// Values of one page, a power of two.
-const PAGE: usize = 1024;
+const PAGE_VALUES: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -32,10 +32,10 @@ impl<T> Slab<T> {
             return;
         }
         match self.pages.last_mut() {
-            Some(page) if page.len() < PAGE => page.push(value),
+            Some(page) if page.len() < PAGE_VALUES => page.push(value),
             _ => {
                 // The first page of a small tree grows as it must.
-                let room = if self.pages.is_empty() { 1 } else { PAGE };
+                let room = if self.pages.is_empty() { 1 } else { PAGE_VALUES };
                 let mut page = Vec::with_capacity(room);
                 page.push(value);
                 self.pages.push(page);
@@ -52,7 +52,7 @@ impl<T> Slab<T> {
     /// Numbers in use and free ones.
     pub(super) fn len(&self) -> usize {
         let last = self.pages.last().map_or(0, Vec::len);
-        self.pages.len().saturating_sub(1) * PAGE + last
+        self.pages.len().saturating_sub(1) * PAGE_VALUES + last
     }
 
     /// Numbers in use.
@@ -65,12 +65,12 @@ impl<T> Index<u32> for Slab<T> {
     type Output = T;
 
     fn index(&self, at: u32) -> &T {
-        &self.pages[at as usize / PAGE][at as usize % PAGE]
+        &self.pages[at as usize / PAGE_VALUES][at as usize % PAGE_VALUES]
     }
 }
 
 impl<T> IndexMut<u32> for Slab<T> {
     fn index_mut(&mut self, at: u32) -> &mut T {
-        &mut self.pages[at as usize / PAGE][at as usize % PAGE]
+        &mut self.pages[at as usize / PAGE_VALUES][at as usize % PAGE_VALUES]
     }
 }

@@ -187,10 +187,10 @@ proptest! {
             loop {
                 let found = index.find(&named, &version(with), &wanted, &passed);
                 let expected = naive(&model, order, with, &keys, &passed);
-                prop_assert_eq!(found.as_ref().map(|found| (found.place, found.entry.key.as_str().to_owned())), expected);
+                prop_assert_eq!(found.as_ref().map(|found| (found.position, found.entry.key.as_str().to_owned())), expected);
                 let Some(found) = found else { break };
                 prop_assert_eq!(found.exact, found.entry.key == wanted[0]);
-                prop_assert_eq!(&found.entry.namespace, &named[found.place]);
+                prop_assert_eq!(&found.entry.namespace, &named[found.position]);
                 passed.push(found.entry.record.id);
             }
         }
@@ -200,12 +200,12 @@ proptest! {
 #[test]
 fn repeated_keys_are_asked_for_once() {
     let keys = [key("a"), key("ab"), key("a")];
-    let found: Vec<_> = steps(&keys).collect();
+    let found: Vec<_> = lookup_steps(&keys).collect();
     let expected = [
-        Step::Exact(&keys[0]),
-        Step::Prefix(&keys[0]),
-        Step::Exact(&keys[1]),
-        Step::Prefix(&keys[1]),
+        LookupStep::Exact(&keys[0]),
+        LookupStep::Prefix(&keys[0]),
+        LookupStep::Exact(&keys[1]),
+        LookupStep::Prefix(&keys[1]),
     ];
     assert_eq!(found, expected);
 }
@@ -224,7 +224,7 @@ fn what_is_empty_is_dropped() {
     assert!(index.has(namespace.digest()) && index.len() == 3000);
     assert_eq!(
         index.slices().map(|slice| slice.len()).max(),
-        Some(SLICE as usize)
+        Some(SLICE_ENTRIES as usize)
     );
     for nth in 0..3000_u32 {
         assert!(index.remove(namespace, &version(0), &key(&nth.to_string()), Ulid(nth.into())));
