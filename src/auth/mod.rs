@@ -28,6 +28,7 @@ mod scope;
 mod stats;
 mod ticket;
 mod token;
+mod unique_map;
 
 pub use authenticator::Authenticator;
 pub(crate) use check::read_header;

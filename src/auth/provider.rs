@@ -7,13 +7,14 @@ use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
 use jsonwebtoken::{Validation, decode};
 use serde_json::{Map, Value};
 
-use super::claims::{Times, Tolerance, UniqueMap};
+use super::claims::{Times, Tolerance};
 use super::error::{Error, KeyLabel, Rejection, SetupError};
 use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, Key, KeyError, Timing};
 use super::scope::{Granted, Rules};
 use super::stats::AuthStats;
 use super::token::UnverifiedToken;
+use super::unique_map::UniqueMap;
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 

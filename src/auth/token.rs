@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::claims::UniqueMap;
 use super::error::Malformed;
+use super::unique_map::UniqueMap;
 
 /// A JSON Web Token whose signature nobody has checked.
 ///

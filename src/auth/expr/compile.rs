@@ -4,8 +4,9 @@ use evalexpr::{Node as Parsed, Operator, Value as Constant};
 
 use super::error::CompileError;
 use super::functions::Function;
+use super::kind::Kind;
 use super::tree::{Comparison, Node};
-use super::value::{ClaimPath, Kind, Value};
+use super::value::{ClaimPath, Value};
 use super::{forms, functions, hints, shape, token};
 
 /// Longest text of an expression in bytes. evalexpr's parser is recursive: a longer text could

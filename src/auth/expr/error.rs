@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::super::identity::Namespace;
-use super::value::Kind;
+use super::kind::Kind;
 
 /// Longest quotation of an expression inside of a message, in characters.
 const SHOWN_CHARS: usize = 120;

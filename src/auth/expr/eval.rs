@@ -10,8 +10,9 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{Absence, EvalError};
 use super::functions::{Call, Fault, Function};
+use super::kind::Kind;
 use super::tree::{Comparison, Node};
-use super::value::{Kind, Value, check_length};
+use super::value::{Value, check_length};
 
 type Claims = Map<String, Json>;
 type Outcome<'c> = Result<Value<'c>, EvalError>;

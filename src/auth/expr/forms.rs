@@ -4,8 +4,9 @@ use regex::RegexBuilder;
 
 use super::error::{CompileError, shown};
 use super::functions::{Form, Function};
+use super::kind::Kind;
 use super::tree::Node;
-use super::value::{ClaimPath, Kind, Value};
+use super::value::{ClaimPath, Value};
 
 /// Largest compiled pattern of `matches`, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest;
 
 use super::error::{Absence, EvalError};
-use super::value::{Kind, Value, check_length};
+use super::kind::Kind;
+use super::value::{Value, check_length};
 
 /// How a function gets its arguments.
 #[derive(Debug, Clone, Copy)]

@@ -21,6 +21,7 @@ mod eval;
 mod forms;
 mod functions;
 mod hints;
+mod kind;
 mod shape;
 mod token;
 mod tree;
@@ -42,7 +43,7 @@ use value::Value;
 
 pub use error::{Absence, CompileError, EvalError};
 pub(super) use functions::push_part;
-pub use value::Kind;
+pub use kind::Kind;
 
 /// A compiled expression.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use regex::Regex;
 
 use super::functions::{Call, Function};
-use super::value::{ClaimPath, Kind, Value, quote};
+use super::kind::Kind;
+use super::value::{ClaimPath, Value, quote};
 
 /// One node. Chains of `+`, `&&` and `||` are flat, so the depth is that of the brackets.
 #[derive(Debug)]

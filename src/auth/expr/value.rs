@@ -1,36 +1,15 @@
 //! Values and where they come from: the claims of one token.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
 use super::error::{Absence, EvalError, shown};
+use super::kind::Kind;
 
 /// Longest text at any point of an evaluation, in bytes. Far above what a token can carry, and low
 /// enough that no chain of functions can fill the memory.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
-
-/// The type of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Unicode text.
-    Text,
-    /// A whole number of 64 bits.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Number => "a number",
-            Self::Boolean => "a boolean",
-        })
-    }
-}
 
 /// One value during an evaluation; text is borrowed from the token where it can be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::super::claims::UniqueMap;
 use super::super::expr::push_part;
 use super::super::identity::{Namespace, Scope};
+use super::super::unique_map::UniqueMap;
 
 /// The name of the claim.
 pub(super) const CLAIM: &str = "ac";
