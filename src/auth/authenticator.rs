@@ -8,23 +8,23 @@ use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
 use super::identity::{Identity, TokenDigest};
 use super::issuer::Timing;
-use super::memory::Memory;
 use super::provider::Provider;
 use super::stats::{AuthStats, count};
 use super::token::UnverifiedToken;
+use super::token_cache::TokenCache;
 use crate::config::ProviderConfig;
 use crate::error::{Class, Classify as _};
 use crate::tasks::Tasks;
 
-/// Judges credentials. Cheap to clone; all clones share keys and memory.
+/// Judges credentials. Cheap to clone; all clones share keys and token cache.
 #[derive(Clone)]
 pub struct Authenticator {
-    shared: Arc<Shared>,
+    shared: Arc<AuthenticatorShared>,
 }
 
-struct Shared {
+struct AuthenticatorShared {
     providers: Vec<Provider>,
-    memory: Memory,
+    tokens: TokenCache,
     stats: Arc<AuthStats>,
 }
 
@@ -62,9 +62,9 @@ impl Authenticator {
             providers.push(Provider::start(config, timing, &stats, tasks)?);
         }
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(AuthenticatorShared {
                 providers,
-                memory: Memory::new(),
+                tokens: TokenCache::new(),
                 stats,
             }),
         })
@@ -79,7 +79,7 @@ impl Authenticator {
     ///
     /// Unauthenticated, forbidden or unavailable: see [`Error`].
     pub async fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
-        if let Some(identity) = self.shared.memory.get(credentials, SystemTime::now()) {
+        if let Some(identity) = self.shared.tokens.get(credentials, SystemTime::now()) {
             count(&self.shared.stats.remembered);
             return Ok(identity);
         }
@@ -101,8 +101,8 @@ impl Authenticator {
         let verified = provider.verify(&token).await?;
         let granted = provider.grant(&verified)?;
         let identity = Arc::new(provider.identity(&token, &verified, &granted));
-        let memory = &self.shared.memory;
-        memory.insert(
+        let tokens = &self.shared.tokens;
+        tokens.insert(
             credentials,
             Arc::clone(&identity),
             verified.key,

@@ -1,7 +1,7 @@
 //! Who is asking: from a credential to an [`Identity`] with its ordered namespaces.
 //!
 //! The walk of a token: [`Credentials`] (text of the header, size cap) -> [`Authenticator`]
-//! (memory of verified tokens) -> `token` (read, nothing trusted) -> `provider` (the configured
+//! (`token_cache`: identities of verified tokens) -> `token` (read, nothing trusted) -> `provider` (the configured
 //! issuer: key, signature, claims) -> `scope` (expressions, rights) -> [`Identity`].
 //!
 //! Beside it stands `ticket`: permissions that this server gives out itself, for URLs.
@@ -21,13 +21,12 @@ mod explain;
 mod expr;
 mod identity;
 mod issuer;
-mod memory;
 mod provider;
-mod recent;
 mod scope;
 mod stats;
 mod ticket;
 mod token;
+mod token_cache;
 mod unique_map;
 
 pub use authenticator::Authenticator;

@@ -11,7 +11,7 @@ pub struct AuthStats {
     pub refreshes_failed: AtomicU64,
     /// Tokens whose signature and claims were checked and found good.
     pub verified: AtomicU64,
-    /// Requests answered from the memory of verified tokens.
+    /// Requests answered from the token cache.
     pub remembered: AtomicU64,
     /// Requests refused: bad credentials, or not allowed by a rule.
     pub refused: AtomicU64,

@@ -1,58 +1,56 @@
-//! The credentials that this thread saw last: a comparison of bytes instead of a hash and a look-up.
+//! The credentials that this thread saw last. To find them is a comparison of bytes, without hash and lock.
 //!
 //! A job sends one token with all its requests, so a handful of slots answers nearly all of them.
-//! Whole values are compared; which slot a value goes to is of no consequence for safety. What a slot
-//! says is checked by [`super::memory::Memory`] like everything that it remembers.
+//! Whole values are compared, so the choice of the slot is of no consequence for safety. The token cache checks
+//! what it gets from a slot like what it has itself.
 
 use std::cell::RefCell;
 
-use super::memory::Remembered;
+use super::cached::CachedIdentity;
 
-/// A power of two; at most 16 KiB of credentials each.
-const SLOTS: usize = 64;
+/// A power of two. A slot holds at most 16 KiB of credentials.
+const SLOT_COUNT: usize = 64;
 
 struct Slot {
-    /// The memory that this belongs to: there may be several in one process.
+    /// The token cache that owns this slot: there may be several in one process.
     owner: u64,
     value: Box<[u8]>,
-    remembered: Remembered,
+    cached: CachedIdentity,
 }
 
 thread_local! {
-    static RECENT: RefCell<[Option<Slot>; SLOTS]> = const { RefCell::new([const { None }; SLOTS]) };
+    static RECENT_SLOTS: RefCell<[Option<Slot>; SLOT_COUNT]> = const { RefCell::new([const { None }; SLOT_COUNT]) };
 }
 
 /// The end of a token is the end of its signature, as good as random.
-fn place(value: &[u8]) -> usize {
+fn slot_of(value: &[u8]) -> usize {
     let tail = value.iter().rev().skip(4).take(4);
-    tail.fold(value.len(), |place, byte| {
-        place.wrapping_mul(31) + usize::from(*byte)
-    }) % SLOTS
+    tail.fold(value.len(), |sum, byte| sum.wrapping_mul(31) + usize::from(*byte)) % SLOT_COUNT
 }
 
-/// What `owner` last remembered under exactly these bytes.
-pub(super) fn get(owner: u64, value: &[u8]) -> Option<Remembered> {
-    RECENT.with_borrow(|slots| {
-        let slot = slots[place(value)].as_ref()?;
-        (slot.owner == owner && *slot.value == *value).then(|| slot.remembered.clone())
+/// What `owner` last cached under exactly these bytes.
+pub(super) fn get(owner: u64, value: &[u8]) -> Option<CachedIdentity> {
+    RECENT_SLOTS.with_borrow(|slots| {
+        let slot = slots[slot_of(value)].as_ref()?;
+        (slot.owner == owner && *slot.value == *value).then(|| slot.cached.clone())
     })
 }
 
-/// Puts `remembered` in the place of whatever was there.
-pub(super) fn put(owner: u64, value: &[u8], remembered: Remembered) {
-    RECENT.with_borrow_mut(|slots| {
-        slots[place(value)] = Some(Slot {
+/// Puts an identity into the slot of these bytes, which may have held another one.
+pub(super) fn put(owner: u64, value: &[u8], cached: CachedIdentity) {
+    RECENT_SLOTS.with_borrow_mut(|slots| {
+        slots[slot_of(value)] = Some(Slot {
             owner,
             value: value.into(),
-            remembered,
+            cached,
         });
     });
 }
 
 /// Forgets these bytes.
 pub(super) fn remove(owner: u64, value: &[u8]) {
-    RECENT.with_borrow_mut(|slots| {
-        let slot = &mut slots[place(value)];
+    RECENT_SLOTS.with_borrow_mut(|slots| {
+        let slot = &mut slots[slot_of(value)];
         if slot
             .as_ref()
             .is_some_and(|slot| slot.owner == owner && *slot.value == *value)
@@ -64,7 +62,7 @@ pub(super) fn remove(owner: u64, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::sample;
+    use super::super::cached::tests::sample;
     use super::*;
 
     #[test]
