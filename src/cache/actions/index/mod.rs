@@ -168,7 +168,7 @@ impl Index {
     }
 
     /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
-    pub fn slices(&self) -> impl Iterator<LedgerItem = Vec<CommittedEntry>> {
+    pub fn slices(&self) -> impl Iterator<Item = Vec<CommittedEntry>> {
         self.namespaces().into_iter().flat_map(move |namespace| {
             let versions = self.versions(&namespace);
             versions
@@ -219,7 +219,7 @@ impl Index {
         &self,
         namespace: NamespaceId,
         version: Version,
-    ) -> impl Iterator<LedgerItem = Vec<CommittedEntry>> {
+    ) -> impl Iterator<Item = Vec<CommittedEntry>> {
         let mut from = Some(0);
         std::iter::from_fn(move || {
             let (entries, next) = {

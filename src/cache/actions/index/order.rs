@@ -15,7 +15,7 @@ pub enum LookupStep<'k> {
 
 /// The steps of one namespace in order: the primary key exactly, then as a prefix, then every restore key
 /// likewise. Namespaces come one after the other. A repeated key is left out.
-pub fn lookup_steps(keys: &[CacheKey]) -> impl Iterator<LedgerItem = LookupStep<'_>> {
+pub fn lookup_steps(keys: &[CacheKey]) -> impl Iterator<Item = LookupStep<'_>> {
     let first_time = |(nth, key): &(usize, &CacheKey)| !keys[..*nth].contains(key);
     keys.iter()
         .enumerate()

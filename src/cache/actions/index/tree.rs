@@ -72,7 +72,7 @@ impl Tree {
     }
 
     /// All entries whose keys begin with `prefix`, newest first; each costs the depth of the tree.
-    pub(super) fn newest_first(&self, prefix: &str) -> impl Iterator<LedgerItem = (&CacheKey, EntryRecord)> {
+    pub(super) fn newest_first(&self, prefix: &str) -> impl Iterator<Item = (&CacheKey, EntryRecord)> {
         let mut ahead = BinaryHeap::new();
         let push = |ahead: &mut BinaryHeap<_>, link| {
             ahead.extend(self.record(self.newest_of(link)).map(|record| (record, link)));

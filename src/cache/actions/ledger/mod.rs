@@ -242,7 +242,7 @@ impl LedgerShared {
     }
 
     /// Remembers cursors.
-    fn note<'i>(&self, items: impl Iterator<LedgerItem = &'i LedgerItem>) {
+    fn note<'i>(&self, items: impl Iterator<Item = &'i LedgerItem>) {
         for item in items {
             if let LedgerItem::Seen(namespace, cursor) = item {
                 self.seen().insert(*namespace, *cursor);

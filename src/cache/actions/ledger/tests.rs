@@ -126,7 +126,7 @@ fn entry(nth: u64) -> CommittedEntry {
     }
 }
 
-fn same(one: &[CommittedEntry], two: impl IntoIterator<LedgerItem = u64>) {
+fn same(one: &[CommittedEntry], two: impl IntoIterator<Item = u64>) {
     let two: Vec<_> = two.into_iter().map(entry).collect();
     assert!(one == two, "{} and {}", one.len(), two.len());
 }

@@ -119,7 +119,7 @@ impl LedgerWriter {
     pub(super) fn append<'i>(
         &mut self,
         site: &LedgerSite,
-        items: impl Iterator<LedgerItem = &'i LedgerItem>,
+        items: impl Iterator<Item = &'i LedgerItem>,
     ) -> io::Result<()> {
         let (lines, known) = (self.lines, self.places.len());
         let mut bytes = Vec::new();
