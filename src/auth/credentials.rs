@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::error::{Error, Malformed};
+use super::error::{CredentialsError, Error};
 
 /// The credentials of one request, as they came. A secret: `Debug` shows nothing, and it cannot be
 /// cloned.
@@ -33,10 +33,10 @@ impl<'a> Credentials<'a> {
     pub fn from_header_values(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
         let value = values.next().ok_or(Error::Missing)?;
         if values.next().is_some() {
-            return Err(Malformed::SeveralHeaders.into());
+            return Err(CredentialsError::SeveralHeaders.into());
         }
         if value.len() > Self::MAX_BYTES {
-            return Err(Malformed::TooLong.into());
+            return Err(CredentialsError::TooLong.into());
         }
         let value = value.trim_ascii();
         if value.is_empty() {
@@ -56,9 +56,9 @@ impl<'a> Credentials<'a> {
     /// Accepts `Bearer TOKEN`, `Basic` with the token in place of the password (the user is
     /// ignored; standard or URL-safe base64, padded or not), and the bare token. The name of the
     /// scheme is case-insensitive (RFC 9110 section 11.1).
-    pub(super) fn jwt(&self) -> Result<Box<str>, Malformed> {
+    pub(super) fn jwt(&self) -> Result<Box<str>, CredentialsError> {
         match self.value.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
-            None => jwt(self.value, Malformed::Scheme),
+            None => jwt(self.value, CredentialsError::Scheme),
             Some(end) => with_scheme(&self.value[..end], self.value[end..].trim_ascii_start()),
         }
     }
@@ -77,28 +77,28 @@ impl fmt::Debug for Credentials<'_> {
     }
 }
 
-fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, Malformed> {
+fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, CredentialsError> {
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return jwt(rest, Malformed::Shape);
+        return jwt(rest, CredentialsError::Shape);
     }
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let pair = decode_basic(rest).ok_or(Malformed::BasicEncoding)?;
+        let pair = decode_basic(rest).ok_or(CredentialsError::BasicEncoding)?;
         // The user cannot hold a colon, the password can (RFC 7617 section 2).
         let colon = pair
             .iter()
             .position(|byte| *byte == b':')
-            .ok_or(Malformed::BasicPassword)?;
+            .ok_or(CredentialsError::BasicPassword)?;
         let password = &pair[colon + 1..];
         if password.is_empty() {
-            return Err(Malformed::BasicPassword);
+            return Err(CredentialsError::BasicPassword);
         }
-        return jwt(password, Malformed::Shape);
+        return jwt(password, CredentialsError::Shape);
     }
-    Err(Malformed::Scheme)
+    Err(CredentialsError::Scheme)
 }
 
 /// Takes what may be a token: visible ASCII with two dots. `otherwise` says what it is if not.
-fn jwt(bytes: &[u8], otherwise: Malformed) -> Result<Box<str>, Malformed> {
+fn jwt(bytes: &[u8], otherwise: CredentialsError) -> Result<Box<str>, CredentialsError> {
     let dots = bytes.iter().filter(|byte| **byte == b'.').count();
     if dots != 2 || !bytes.iter().all(u8::is_ascii_graphic) {
         return Err(otherwise);
@@ -135,7 +135,7 @@ mod tests {
         Ok(credentials.jwt()?.into())
     }
 
-    fn malformed(value: &str) -> Malformed {
+    fn malformed(value: &str) -> CredentialsError {
         match read(&[value]) {
             Err(Error::Malformed(reason)) => reason,
             other => panic!("{value}: {other:?}"),
@@ -160,15 +160,18 @@ mod tests {
         assert!(matches!(read(&[]), Err(Error::Missing)));
         assert!(matches!(read(&[""]), Err(Error::Missing)));
         let two = read(&["Bearer a.b.c", "Bearer a.b.c"]);
-        assert!(matches!(two, Err(Error::Malformed(Malformed::SeveralHeaders))));
-        assert_eq!(malformed("Bearer a.b.c, Bearer a.b.c"), Malformed::Shape);
+        assert!(matches!(
+            two,
+            Err(Error::Malformed(CredentialsError::SeveralHeaders))
+        ));
+        assert_eq!(malformed("Bearer a.b.c, Bearer a.b.c"), CredentialsError::Shape);
     }
 
     #[test]
     fn what_is_too_long_is_not_parsed() {
         let fits = format!("Bearer a.b.{}", "c".repeat(Credentials::MAX_BYTES - 11));
         assert!(read(&[&fits]).is_ok());
-        assert_eq!(malformed(&(fits + "c")), Malformed::TooLong);
+        assert_eq!(malformed(&(fits + "c")), CredentialsError::TooLong);
     }
 
     #[test]
@@ -192,18 +195,18 @@ mod tests {
         let basic = |pair: &str| format!("Basic {}", base64_of::STANDARD.encode(pair));
         // What follows the first colon is the token, colons and all.
         assert_eq!(read(&[&basic("user:extra:a.b.c")]).unwrap(), "extra:a.b.c");
-        assert_eq!(malformed(&basic("a.b.c")), Malformed::BasicPassword);
-        assert_eq!(malformed(&basic("a.b.c:")), Malformed::BasicPassword);
-        assert_eq!(malformed("Basic %%%"), Malformed::BasicEncoding);
-        assert_eq!(malformed("Basic \u{7f}"), Malformed::BasicEncoding);
+        assert_eq!(malformed(&basic("a.b.c")), CredentialsError::BasicPassword);
+        assert_eq!(malformed(&basic("a.b.c:")), CredentialsError::BasicPassword);
+        assert_eq!(malformed("Basic %%%"), CredentialsError::BasicEncoding);
+        assert_eq!(malformed("Basic \u{7f}"), CredentialsError::BasicEncoding);
     }
 
     #[test]
     fn other_schemes_and_binary_are_refused() {
-        assert_eq!(malformed("Digest a.b.c"), Malformed::Scheme);
-        assert_eq!(malformed("abc"), Malformed::Scheme);
-        assert_eq!(malformed("Bearer"), Malformed::Scheme);
-        assert_eq!(malformed("Bearer ä.b.c"), Malformed::Shape);
+        assert_eq!(malformed("Digest a.b.c"), CredentialsError::Scheme);
+        assert_eq!(malformed("abc"), CredentialsError::Scheme);
+        assert_eq!(malformed("Bearer"), CredentialsError::Scheme);
+        assert_eq!(malformed("Bearer ä.b.c"), CredentialsError::Shape);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum Error {
     Missing,
     /// What was sent cannot be read as credentials.
     #[error("malformed credentials: {0}")]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] CredentialsError),
     /// `iss` equals no configured provider. Its value is not told: it is a claim.
     #[error("the issuer of the token is not a configured provider")]
     UnknownIssuer,
@@ -109,7 +109,7 @@ impl Classify for Error {
 
 /// What makes credentials unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum CredentialsError {
     /// RFC 9110 section 11.6.2 allows one.
     #[error("more than one Authorization header")]
     SeveralHeaders,

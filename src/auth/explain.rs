@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::claims::Times;
-use super::error::{Error, KeyLabel, Malformed, printable};
+use super::error::{CredentialsError, Error, KeyLabel, printable};
 use super::identity::{Identity, Namespace};
 use super::scope::Source;
 use super::token::UnverifiedToken;
@@ -47,7 +47,7 @@ impl Explanation {
     /// Longest value shown, in characters.
     const MAX_CHARS: usize = 300;
 
-    pub(super) fn unreadable(reason: Malformed) -> Self {
+    pub(super) fn unreadable(reason: CredentialsError) -> Self {
         Self {
             issuer: None,
             algorithm: None,

@@ -25,31 +25,31 @@ impl<'a> UnverifiedToken<'a> {
     ///
     /// What is wrong with its form. Any `crit` is refused: no extension is implemented
     /// (RFC 7515 section 4.1.11).
-    pub(super) fn parse(text: &'a str) -> Result<Self, Malformed> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, CredentialsError> {
         let mut segments = text.split('.');
         let (Some(header), Some(claims), Some(signature), None) =
             (segments.next(), segments.next(), segments.next(), segments.next())
         else {
-            return Err(Malformed::Shape);
+            return Err(CredentialsError::Shape);
         };
         let header = decode(header)?;
         let claims = decode(claims)?;
         decode(signature)?;
-        let mut header = object(&header).ok_or(Malformed::Header)?;
+        let mut header = object(&header).ok_or(CredentialsError::Header)?;
         if header.contains_key("crit") {
-            return Err(Malformed::Critical);
+            return Err(CredentialsError::Critical);
         }
         let Some(Value::String(algorithm)) = header.remove("alg") else {
-            return Err(Malformed::Header);
+            return Err(CredentialsError::Header);
         };
         let key_id = match header.remove("kid") {
             None => None,
             Some(Value::String(id)) => Some(id),
-            Some(_) => return Err(Malformed::Header),
+            Some(_) => return Err(CredentialsError::Header),
         };
-        let claims = object(&claims).ok_or(Malformed::Claims)?;
+        let claims = object(&claims).ok_or(CredentialsError::Claims)?;
         if !matches!(claims.get("iss"), Some(Value::String(_))) {
-            return Err(Malformed::Issuer);
+            return Err(CredentialsError::Issuer);
         }
         Ok(Self {
             text,
@@ -86,8 +86,10 @@ impl<'a> UnverifiedToken<'a> {
 }
 
 /// Base64url without padding and without stray bits, so that one token has one spelling.
-fn decode(segment: &str) -> Result<Vec<u8>, Malformed> {
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Malformed::Shape)
+fn decode(segment: &str) -> Result<Vec<u8>, CredentialsError> {
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| CredentialsError::Shape)
 }
 
 fn object(json: &[u8]) -> Option<Map<String, Value>> {
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(header: &str, claims: &str) -> Result<(), Malformed> {
+    fn parse(header: &str, claims: &str) -> Result<(), CredentialsError> {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let text = format!("{}.{}.{}", encode(header), encode(claims), encode("signature"));
         UnverifiedToken::parse(&text).map(drop)
@@ -110,17 +112,17 @@ mod tests {
         let claims = r#"{"iss":"i"}"#;
         assert_eq!(parse(r#"{"alg":"RS256","kid":"k"}"#, claims), Ok(()));
         for (header, reason) in [
-            ("{}", Malformed::Header),
-            (r#"{"alg":256}"#, Malformed::Header),
-            (r#"{"alg":"RS256","alg":"none"}"#, Malformed::Header),
-            (r#"{"alg":"RS256","kid":1}"#, Malformed::Header),
-            (r#"["RS256"]"#, Malformed::Header),
-            ("junk", Malformed::Header),
+            ("{}", CredentialsError::Header),
+            (r#"{"alg":256}"#, CredentialsError::Header),
+            (r#"{"alg":"RS256","alg":"none"}"#, CredentialsError::Header),
+            (r#"{"alg":"RS256","kid":1}"#, CredentialsError::Header),
+            (r#"["RS256"]"#, CredentialsError::Header),
+            ("junk", CredentialsError::Header),
             (
                 r#"{"alg":"RS256","crit":["b64"],"b64":false}"#,
-                Malformed::Critical,
+                CredentialsError::Critical,
             ),
-            (r#"{"alg":"RS256","crit":null}"#, Malformed::Critical),
+            (r#"{"alg":"RS256","crit":null}"#, CredentialsError::Critical),
         ] {
             assert_eq!(parse(header, claims), Err(reason), "{header}");
         }
@@ -130,11 +132,11 @@ mod tests {
     fn the_issuer_is_one_string() {
         let header = r#"{"alg":"RS256"}"#;
         for (claims, reason) in [
-            ("{}", Malformed::Issuer),
-            (r#"{"iss":["i"]}"#, Malformed::Issuer),
-            (r#"{"iss":null}"#, Malformed::Issuer),
-            (r#"{"iss":"i","iss":"j"}"#, Malformed::Claims),
-            (r#"["i"]"#, Malformed::Claims),
+            ("{}", CredentialsError::Issuer),
+            (r#"{"iss":["i"]}"#, CredentialsError::Issuer),
+            (r#"{"iss":null}"#, CredentialsError::Issuer),
+            (r#"{"iss":"i","iss":"j"}"#, CredentialsError::Claims),
+            (r#"["i"]"#, CredentialsError::Claims),
         ] {
             assert_eq!(parse(header, claims), Err(reason), "{claims}");
         }
