@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use super::error::Rejection;
+use super::error::TokenError;
 
 /// The times of a token in seconds since 1970, fractions cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,11 @@ impl Times {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Claim`] for what is not a number from 0 to the end of the year 9999.
-    pub(super) fn read(claims: &Map<String, Value>) -> Result<Self, Rejection> {
+    /// [`TokenError::Claim`] for what is not a number from 0 to the end of the year 9999.
+    pub(super) fn read(claims: &Map<String, Value>) -> Result<Self, TokenError> {
         let date = |name: &'static str| match claims.get(name) {
             None => Ok(None),
-            Some(value) => numeric_date(value).map(Some).ok_or(Rejection::Claim(name)),
+            Some(value) => numeric_date(value).map(Some).ok_or(TokenError::Claim(name)),
         };
         Ok(Self {
             issued: date("iat")?,
@@ -48,22 +48,22 @@ impl Times {
     /// # Errors
     ///
     /// What makes the token unacceptable at the time `now`.
-    pub(super) fn check(&self, now: SystemTime, tolerance: Tolerance) -> Result<SystemTime, Rejection> {
+    pub(super) fn check(&self, now: SystemTime, tolerance: Tolerance) -> Result<SystemTime, TokenError> {
         let Tolerance { leeway, max_age } = tolerance;
-        let expires = at(self.expires.ok_or(Rejection::Claim("exp"))?) + leeway;
+        let expires = at(self.expires.ok_or(TokenError::Claim("exp"))?) + leeway;
         if expires <= now {
-            return Err(Rejection::Expired);
+            return Err(TokenError::Expired);
         }
         let issued = self.issued.map(at);
         if issued.is_some_and(|issued| issued > now + leeway) {
-            return Err(Rejection::IssuedAhead);
+            return Err(TokenError::IssuedAhead);
         }
         let Some(max_age) = max_age else {
             return Ok(expires);
         };
-        let too_old = issued.ok_or(Rejection::Claim("iat"))? + max_age + leeway;
+        let too_old = issued.ok_or(TokenError::Claim("iat"))? + max_age + leeway;
         if too_old <= now {
-            Err(Rejection::TooOld)
+            Err(TokenError::TooOld)
         } else {
             Ok(expires.min(too_old))
         }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn times(claims: Value) -> Result<Times, Rejection> {
+    fn times(claims: Value) -> Result<Times, TokenError> {
         Times::read(claims.as_object().unwrap())
     }
 
@@ -111,10 +111,10 @@ mod tests {
             json!(null),
             json!([5]),
         ] {
-            assert_eq!(times(json!({"exp": bad})), Err(Rejection::Claim("exp")), "{bad}");
+            assert_eq!(times(json!({"exp": bad})), Err(TokenError::Claim("exp")), "{bad}");
             assert_eq!(
                 times(json!({"exp": 5, "iat": bad})),
-                Err(Rejection::Claim("iat")),
+                Err(TokenError::Claim("iat")),
                 "{bad}"
             );
         }
@@ -128,13 +128,13 @@ mod tests {
         };
         let check = |claims, now| times(claims).unwrap().check(at(now), tolerance);
         assert_eq!(check(json!({"exp": 1000}), 1029), Ok(at(1030)));
-        assert_eq!(check(json!({"exp": 1000}), 1030), Err(Rejection::Expired));
+        assert_eq!(check(json!({"exp": 1000}), 1030), Err(TokenError::Expired));
         assert_eq!(check(json!({"exp": 1000, "iat": 530}), 500), Ok(at(1030)));
         assert_eq!(
             check(json!({"exp": 1000, "iat": 531}), 500),
-            Err(Rejection::IssuedAhead)
+            Err(TokenError::IssuedAhead)
         );
-        assert_eq!(check(json!({}), 500), Err(Rejection::Claim("exp")));
+        assert_eq!(check(json!({}), 500), Err(TokenError::Claim("exp")));
     }
 
     #[test]
@@ -148,8 +148,8 @@ mod tests {
         assert_eq!(check(json!({"exp": 1000, "iat": 500}), 600), Ok(at(630)));
         assert_eq!(
             check(json!({"exp": 1000, "iat": 500}), 630),
-            Err(Rejection::TooOld)
+            Err(TokenError::TooOld)
         );
-        assert_eq!(check(json!({"exp": 1000}), 600), Err(Rejection::Claim("iat")));
+        assert_eq!(check(json!({"exp": 1000}), 600), Err(TokenError::Claim("iat")));
     }
 }

@@ -32,7 +32,7 @@ pub enum Error {
         /// The key that the token names.
         key: KeyLabel,
         /// What failed.
-        reason: Rejection,
+        reason: TokenError,
     },
     /// The token is good; a rule of the provider does not let its bearer in.
     #[error("token of {issuer} is not allowed: {source}")]
@@ -67,7 +67,7 @@ impl Error {
         matches!(
             self,
             Self::Rejected {
-                reason: Rejection::Expired | Rejection::TooOld,
+                reason: TokenError::Expired | TokenError::TooOld,
                 ..
             }
         )
@@ -144,7 +144,7 @@ pub enum CredentialsError {
 
 /// Why a provider does not accept a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
+pub enum TokenError {
     /// `none`, a symmetric algorithm, or one that the provider's list does not hold.
     #[error("the algorithm of the token is not accepted")]
     Algorithm,

@@ -33,7 +33,7 @@ pub use authenticator::Authenticator;
 pub(crate) use check::read_header;
 pub use check::{Expressions, key_file_fault};
 pub use credentials::Credentials;
-pub use error::{CredentialsError, Error, KeyLabel, Rejection, SetupError};
+pub use error::{CredentialsError, Error, KeyLabel, SetupError, TokenError};
 pub use explain::{Explanation, Rights};
 pub use expr::{Absence, CompileError, EvalError, Expression, Kind};
 pub use identity::{Identity, Namespace, Scope, TokenDigest};

@@ -8,7 +8,7 @@ use jsonwebtoken::{Validation, decode};
 use serde_json::{Map, Value};
 
 use super::claims::{Times, Tolerance};
-use super::error::{Error, KeyLabel, Rejection, SetupError};
+use super::error::{Error, KeyLabel, SetupError, TokenError};
 use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, Key, KeyError, Timing};
 use super::scope::{Granted, Rules};
@@ -89,12 +89,12 @@ impl Provider {
             .algorithms
             .iter()
             .find(|(algorithm, _)| Some(*algorithm) == named);
-        let (algorithm, validation) = accepted.ok_or_else(|| reject(Rejection::Algorithm))?;
+        let (algorithm, validation) = accepted.ok_or_else(|| reject(TokenError::Algorithm))?;
         let key = match self.issuer.key(token.key_id(), *algorithm).await {
             Ok(key) => key,
-            Err(KeyError::Unknown) => return Err(reject(Rejection::UnknownKey)),
-            Err(KeyError::Unfit) => return Err(reject(Rejection::UnfitKey)),
-            Err(KeyError::Ambiguous) => return Err(reject(Rejection::AmbiguousKey)),
+            Err(KeyError::Unknown) => return Err(reject(TokenError::UnknownKey)),
+            Err(KeyError::Unfit) => return Err(reject(TokenError::UnfitKey)),
+            Err(KeyError::Ambiguous) => return Err(reject(TokenError::AmbiguousKey)),
             Err(KeyError::Unavailable(retry_after)) => {
                 return Err(Error::KeysUnavailable {
                     issuer: self.url().clone(),
@@ -160,20 +160,20 @@ fn validation(algorithm: Algorithm, config: &ProviderConfig) -> Validation {
     validation
 }
 
-fn rejection(error: &JwtError) -> Rejection {
+fn rejection(error: &JwtError) -> TokenError {
     const CLAIMS: [&str; 4] = ["exp", "nbf", "aud", "iss"];
     match error.kind() {
-        ErrorKind::ExpiredSignature => Rejection::Expired,
-        ErrorKind::ImmatureSignature => Rejection::NotYetValid,
-        ErrorKind::InvalidAudience => Rejection::Audience,
-        ErrorKind::InvalidIssuer => Rejection::Claim("iss"),
-        ErrorKind::InvalidAlgorithm => Rejection::UnfitKey,
+        ErrorKind::ExpiredSignature => TokenError::Expired,
+        ErrorKind::ImmatureSignature => TokenError::NotYetValid,
+        ErrorKind::InvalidAudience => TokenError::Audience,
+        ErrorKind::InvalidIssuer => TokenError::Claim("iss"),
+        ErrorKind::InvalidAlgorithm => TokenError::UnfitKey,
         ErrorKind::MissingRequiredClaim(name) | ErrorKind::InvalidClaimFormat(name) => {
             let known = CLAIMS.into_iter().find(|known| known == name);
-            Rejection::Claim(known.unwrap_or("exp"))
+            TokenError::Claim(known.unwrap_or("exp"))
         }
-        ErrorKind::Json(_) => Rejection::Claims,
+        ErrorKind::Json(_) => TokenError::Claims,
         // All that is left is damage between the header and the signature.
-        _ => Rejection::Signature,
+        _ => TokenError::Signature,
     }
 }
