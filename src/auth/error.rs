@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::scope::{Refused, RulesError};
+use super::scope::{RightsError, RulesError};
 use crate::error::{Class, Classify};
 
 /// Why a request has no identity.
@@ -40,7 +40,7 @@ pub enum Error {
         /// The configured URL of the provider.
         issuer: Arc<str>,
         /// Which rule, and why.
-        source: Refused,
+        source: RightsError,
     },
     /// The token cannot be judged now, because keys of its issuer could not be fetched.
     #[error("the keys of {issuer} could not be fetched")]

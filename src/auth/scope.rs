@@ -12,7 +12,7 @@ use super::identity::{Namespace, Scope};
 use crate::config::TokenScopes;
 
 pub use ac::AcError;
-pub use error::{Place, Refused, RulesError};
+pub use error::{Place, RightsError, RulesError};
 
 /// The expressions of one provider, compiled, and where namespaces come from besides.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Rules {
     /// `allow_if` does not hold; the first namespace misses a claim; any namespace is empty, longer
     /// than [`Namespace::MAX_BYTES`], or not a text. A missing claim in a later one skips it. With `scopes`:
     /// the claim is malformed, which no expression makes good; or it is missing, and there is no expression.
-    pub fn apply(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, Refused> {
+    pub fn apply(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, RightsError> {
         self.allowed(claims)?;
         let mut granted = match (self.scopes, claims.get(ac::CLAIM)) {
             (Some(TokenScopes::Ac), Some(value)) => Self::by_ac(issuer, claims, value)?,
@@ -141,18 +141,18 @@ impl Rules {
         })
     }
 
-    fn by_expressions(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, Refused> {
+    fn by_expressions(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, RightsError> {
         let mut namespaces = Vec::with_capacity(self.namespaces.len());
         let mut skipped = Vec::new();
         for (index, expression) in self.namespaces.iter().enumerate() {
             match expression.text(claims) {
                 Ok(path) => namespaces.extend(Namespace::new(Arc::clone(issuer), &path)),
                 Err(error) if index > 0 && error.is_missing() => skipped.push((index, error)),
-                Err(error) => return Err(Refused::NoNamespace { index, error }),
+                Err(error) => return Err(RightsError::NoNamespace { index, error }),
             }
         }
         // The first expression either gave a namespace or returned above.
-        let scope = Scope::new(namespaces).ok_or(Refused::NoNamespace {
+        let scope = Scope::new(namespaces).ok_or(RightsError::NoNamespace {
             index: 0,
             error: EvalError::Empty,
         })?;
@@ -165,15 +165,15 @@ impl Rules {
         })
     }
 
-    fn allowed(&self, claims: &Map<String, Json>) -> Result<(), Refused> {
+    fn allowed(&self, claims: &Map<String, Json>) -> Result<(), RightsError> {
         let allowed = self
             .allow_if
             .as_ref()
             .map_or(Ok(true), |rule| rule.condition(claims));
         match allowed {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Refused::NotAllowed { error: None }),
-            Err(error) => Err(Refused::NotAllowed { error: Some(error) }),
+            Ok(false) => Err(RightsError::NotAllowed { error: None }),
+            Err(error) => Err(RightsError::NotAllowed { error: Some(error) }),
         }
     }
 }

@@ -56,7 +56,7 @@ impl CompileError {
 
 /// Why a claim counts as missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absence {
+pub enum ClaimErrorKind {
     /// The token does not have it.
     Absent,
     /// It is JSON's `null`.
@@ -69,7 +69,7 @@ pub enum Absence {
     Unusable(&'static str),
 }
 
-impl Absence {
+impl ClaimErrorKind {
     /// Whether `default(...)` may step in. An unusable type does not: the claim is there, and to
     /// replace it could put two tenants into one namespace.
     pub(super) fn has_default(self) -> bool {
@@ -77,7 +77,7 @@ impl Absence {
     }
 }
 
-impl fmt::Display for Absence {
+impl fmt::Display for ClaimErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("is missing"),
@@ -98,7 +98,7 @@ pub enum EvalError {
         /// Its name; the segments of a nested claim are joined with `.`.
         name: String,
         /// What is the matter with it.
-        reason: Absence,
+        reason: ClaimErrorKind,
     },
     /// The result has to be text (`string(x)` makes text of a number or a boolean).
     #[error("the result is {found}, not text")]

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value as Json};
 
-use super::error::{Absence, EvalError};
+use super::error::{ClaimErrorKind, EvalError};
 use super::functions::{Call, Fault, Function};
 use super::kind::Kind;
 use super::tree::{Comparison, Node};
@@ -130,7 +130,7 @@ fn invoke<'c>(function: &Function, call: Call, parts: &'c [Node], claims: &'c Cl
 }
 
 /// Names the claim in the argument that was empty (`join` has many), else the first one.
-fn missing(function: &Function, parts: &[Node], args: &[Value<'_>], reason: Absence) -> EvalError {
+fn missing(function: &Function, parts: &[Node], args: &[Value<'_>], reason: ClaimErrorKind) -> EvalError {
     let empty = |value: &Value<'_>| matches!(value, Value::Text(text) if text.is_empty());
     let index = args.iter().position(empty).unwrap_or(0);
     let claim = parts.get(index).and_then(Node::first_claim);

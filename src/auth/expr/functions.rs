@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::digest;
 
-use super::error::{Absence, EvalError};
+use super::error::{ClaimErrorKind, EvalError};
 use super::kind::Kind;
 use super::value::{Value, check_length};
 
@@ -34,7 +34,7 @@ pub(super) type Call = for<'c> fn(&[Value<'c>]) -> Result<Value<'c>, Fault>;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The claim in its first argument counts as missing.
-    Missing(Absence),
+    Missing(ClaimErrorKind),
     /// Any other reason.
     Error(EvalError),
 }
@@ -138,7 +138,7 @@ fn join<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
     for index in 0..args.len() {
         let part = text(args, index)?;
         if part.is_empty() {
-            return Err(Fault::Missing(Absence::Empty));
+            return Err(Fault::Missing(ClaimErrorKind::Empty));
         }
         check_length(joined.len() + part.len())?;
         push_part(&mut joined, part);
@@ -162,7 +162,7 @@ pub(in crate::auth) fn push_part(joined: &mut String, part: &str) {
 
 fn nonempty<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
     if text(args, 0)?.is_empty() {
-        return Err(Fault::Missing(Absence::Empty));
+        return Err(Fault::Missing(ClaimErrorKind::Empty));
     }
     Ok(args[0].clone())
 }
@@ -220,7 +220,7 @@ fn split<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
             .ok()
             .and_then(|back| text.rsplit(separator).nth(back)),
     };
-    let part = part.ok_or(Fault::Missing(Absence::NoSuchPart))?;
+    let part = part.ok_or(Fault::Missing(ClaimErrorKind::NoSuchPart))?;
     Ok(Value::text(part.to_owned())?)
 }
 

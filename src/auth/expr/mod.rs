@@ -41,7 +41,7 @@ use super::identity::Namespace;
 use tree::Node;
 use value::Value;
 
-pub use error::{Absence, CompileError, EvalError};
+pub use error::{ClaimErrorKind, CompileError, EvalError};
 pub(super) use functions::push_part;
 pub use kind::Kind;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
 
-use super::error::{Absence, EvalError, shown};
+use super::error::{ClaimErrorKind, EvalError, shown};
 use super::kind::Kind;
 
 /// Longest text at any point of an evaluation, in bytes. Far above what a token can carry, and low
@@ -108,32 +108,32 @@ impl ClaimPath {
             })
     }
 
-    fn find<'c>(&self, claims: &'c Map<String, Json>) -> Result<&'c Json, Absence> {
+    fn find<'c>(&self, claims: &'c Map<String, Json>) -> Result<&'c Json, ClaimErrorKind> {
         let mut level = claims;
         let mut rest = self.0.iter();
-        let last = rest.next_back().ok_or(Absence::Absent)?;
+        let last = rest.next_back().ok_or(ClaimErrorKind::Absent)?;
         for segment in rest {
-            level = match level.get(segment).ok_or(Absence::Absent)? {
+            level = match level.get(segment).ok_or(ClaimErrorKind::Absent)? {
                 Json::Object(object) => object,
-                Json::Null => return Err(Absence::Null),
-                _ => return Err(Absence::Unusable("not inside of an object")),
+                Json::Null => return Err(ClaimErrorKind::Null),
+                _ => return Err(ClaimErrorKind::Unusable("not inside of an object")),
             };
         }
-        level.get(last).ok_or(Absence::Absent)
+        level.get(last).ok_or(ClaimErrorKind::Absent)
     }
 }
 
-fn scalar(json: &Json) -> Result<Value<'_>, Absence> {
+fn scalar(json: &Json) -> Result<Value<'_>, ClaimErrorKind> {
     match json {
         Json::String(text) => Ok(Value::Text(Cow::Borrowed(text))),
         Json::Bool(boolean) => Ok(Value::Boolean(*boolean)),
         Json::Number(number) => {
-            let unusable = Absence::Unusable("not a whole number of 64 bits");
+            let unusable = ClaimErrorKind::Unusable("not a whole number of 64 bits");
             number.as_i64().map(Value::Number).ok_or(unusable)
         }
-        Json::Null => Err(Absence::Null),
-        Json::Array(_) => Err(Absence::Unusable("a list")),
-        Json::Object(_) => Err(Absence::Unusable("an object")),
+        Json::Null => Err(ClaimErrorKind::Null),
+        Json::Array(_) => Err(ClaimErrorKind::Unusable("a list")),
+        Json::Object(_) => Err(ClaimErrorKind::Unusable("an object")),
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(path: &[&str], expected: Result<Value<'_>, Absence>) {
+    fn check(path: &[&str], expected: Result<Value<'_>, ClaimErrorKind>) {
         let path = ClaimPath::new(path.iter().map(ToString::to_string).collect()).unwrap();
         let expected = expected.map_err(|reason| EvalError::MissingClaim {
             name: path.name(),
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(path.value(&claims()), expected);
     }
 
-    fn text(text: &str) -> Result<Value<'_>, Absence> {
+    fn text(text: &str) -> Result<Value<'_>, ClaimErrorKind> {
         Ok(Value::Text(text.into()))
     }
 
@@ -178,15 +178,18 @@ mod tests {
 
     #[test]
     fn other_types_are_missing_with_a_reason() {
-        check(&["none"], Err(Absence::Absent));
-        check(&["null"], Err(Absence::Null));
-        check(&["big"], Err(Absence::Unusable("not a whole number of 64 bits")));
+        check(&["none"], Err(ClaimErrorKind::Absent));
+        check(&["null"], Err(ClaimErrorKind::Null));
+        check(
+            &["big"],
+            Err(ClaimErrorKind::Unusable("not a whole number of 64 bits")),
+        );
         check(
             &["float"],
-            Err(Absence::Unusable("not a whole number of 64 bits")),
+            Err(ClaimErrorKind::Unusable("not a whole number of 64 bits")),
         );
-        check(&["list"], Err(Absence::Unusable("a list")));
-        check(&["a"], Err(Absence::Unusable("an object")));
+        check(&["list"], Err(ClaimErrorKind::Unusable("a list")));
+        check(&["a"], Err(ClaimErrorKind::Unusable("an object")));
     }
 
     #[test]
@@ -195,9 +198,12 @@ mod tests {
         check(&["a.b"], text("flat"));
         check(&["a", "c", "d"], Ok(Value::Number(1)));
         check(&["kubernetes.io", "namespace"], text("ci"));
-        check(&["kubernetes", "io", "namespace"], Err(Absence::Absent));
-        check(&["text", "b"], Err(Absence::Unusable("not inside of an object")));
-        check(&["null", "b"], Err(Absence::Null));
+        check(&["kubernetes", "io", "namespace"], Err(ClaimErrorKind::Absent));
+        check(
+            &["text", "b"],
+            Err(ClaimErrorKind::Unusable("not inside of an object")),
+        );
+        check(&["null", "b"], Err(ClaimErrorKind::Null));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl fmt::Display for RulesError {
 
 /// Why a verified token gets no rights. Shows names of claims, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RightsError {
     /// `allow_if` is `false`, or has no result.
     #[error("allow_if {}", because(.error.as_ref()))]
     NotAllowed {
@@ -86,7 +86,7 @@ fn because(error: Option<&EvalError>) -> String {
     )
 }
 
-impl Classify for Refused {
+impl Classify for RightsError {
     fn class(&self) -> Class {
         Class::Forbidden
     }

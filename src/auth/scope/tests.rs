@@ -22,7 +22,7 @@ fn rules(namespaces: &[&str], allow_if: Option<&str>, write_if: Option<&str>) ->
     Rules::compile(&texts, None, allow_if, write_if).unwrap()
 }
 
-fn apply(rules: &Rules, claims: &Map<String, Json>) -> Result<Granted, Refused> {
+fn apply(rules: &Rules, claims: &Map<String, Json>) -> Result<Granted, RightsError> {
     rules.apply(&Arc::from("https://issuer.test"), claims)
 }
 
@@ -43,7 +43,7 @@ fn check_refused(namespaces: &[&str], index: usize, public: &str) {
         format!("the token gives no namespace: {public}")
     );
     assert!(
-        matches!(refused, Refused::NoNamespace { index: found, .. } if found == index),
+        matches!(refused, RightsError::NoNamespace { index: found, .. } if found == index),
         "{refused}"
     );
 }
@@ -310,12 +310,15 @@ fn nothing_falls_back_from_bad_scopes_to_expressions() {
     let rules = with_ac(&["claims.ref"], None);
     for ac in ["", "[]", "null", r#"[{"Scope":"","Permission":3}]"#] {
         let refused = apply(&rules, &runtime(ac)).unwrap_err();
-        assert!(matches!(refused, Refused::NoScopes(_)), "{ac}: {refused}");
+        assert!(matches!(refused, RightsError::NoScopes(_)), "{ac}: {refused}");
         assert_eq!(refused.class(), Class::Forbidden);
     }
     let mut claims = github();
     claims.insert("ac".into(), Json::Null);
-    assert_eq!(apply(&rules, &claims), Err(Refused::NoScopes(AcError::Malformed)));
+    assert_eq!(
+        apply(&rules, &claims),
+        Err(RightsError::NoScopes(AcError::Malformed))
+    );
 }
 
 #[test]
