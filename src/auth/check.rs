@@ -37,6 +37,6 @@ pub(crate) fn read_header(value: &[u8]) -> Result<(), Error> {
 }
 
 /// Blocking: what is wrong with the file of a key set, and the remedy; `None` if it can be used.
-pub fn key_file_fault(path: &Path) -> Option<String> {
-    issuer::key_file_fault(path)
+pub fn key_file_error(path: &Path) -> Option<String> {
+    issuer::key_file_error(path)
 }

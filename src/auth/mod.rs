@@ -31,7 +31,7 @@ mod unique_map;
 
 pub use authenticator::Authenticator;
 pub(crate) use check::read_header;
-pub use check::{Expressions, key_file_fault};
+pub use check::{Expressions, key_file_error};
 pub use credentials::Credentials;
 pub use error::{CredentialsError, Error, KeyLabel, SetupError, TokenError};
 pub use explain::{Explanation, Rights};
@@ -40,4 +40,4 @@ pub use identity::{Identity, Namespace, Scope, TokenDigest};
 pub use issuer::Timing;
 pub use scope::{AcError, Granted, Place, RightsError, Rules, RulesError, Source};
 pub use stats::AuthStats;
-pub use ticket::{KeyFileError, KeyFileFault, Sealer, SigningKey, Ticket, TicketError};
+pub use ticket::{KeyFileError, KeyFileErrorKind, Sealer, SigningKey, Ticket, TicketError};

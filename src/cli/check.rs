@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::auth::{SigningKey, key_file_fault};
+use crate::auth::{SigningKey, key_file_error};
 use crate::config::{ConfigError, LoadedConfig};
 
 pub(super) fn execute(file: &Path) -> ExitCode {
@@ -34,7 +34,7 @@ pub(super) fn execute(file: &Path) -> ExitCode {
 fn key_files(loaded: &LoadedConfig) -> Vec<ConfigError> {
     let providers = loaded.config.providers.iter().enumerate();
     let faults = providers.filter_map(|(nth, provider)| {
-        let fault = key_file_fault(provider.jwks_file.as_ref()?)?;
+        let fault = key_file_error(provider.jwks_file.as_ref()?)?;
         let key = format!("oidc_providers[{nth}].jwks_file");
         Some(loaded.places.error(&key, fault))
     });

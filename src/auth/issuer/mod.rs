@@ -202,7 +202,7 @@ impl Issuer {
 }
 
 /// Blocking: what is wrong with a `jwks_file`, and the remedy.
-pub(super) fn key_file_fault(path: &Path) -> Option<String> {
+pub(super) fn key_file_error(path: &Path) -> Option<String> {
     const FORM: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
     let fault = match source::read(path) {
         Ok(set) if KeySet::new(&set, None, Instant::now()).len() > 0 => return None,

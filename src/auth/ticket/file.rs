@@ -12,22 +12,23 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::SigningKey;
 
-/// Far above any secret; what is longer is another file.
-const MAX_BYTES: u64 = 64 * 1024;
+/// Longest file of a key, far above any secret.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
+/// How to make a key, for messages.
 const REMEDY: &str = "save there what `openssl rand -base64 32` prints";
 
 /// Why there is no signing key. Names the file and the remedy, never what is in it.
 #[derive(Debug, thiserror::Error)]
-#[error("\"{}\" {fault}", .path.display().to_string().escape_debug())]
+#[error("\"{}\" {kind}", .path.display().to_string().escape_debug())]
 pub struct KeyFileError {
     path: PathBuf,
-    fault: KeyFileFault,
+    kind: KeyFileErrorKind,
 }
 
 /// What is wrong with the file of a signing key.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyFileFault {
+pub enum KeyFileErrorKind {
     /// There is no such file.
     #[error("does not exist; correct the path, or {REMEDY}")]
     Missing,
@@ -46,16 +47,16 @@ pub enum KeyFileFault {
 }
 
 impl KeyFileError {
-    fn new(path: &Path, fault: KeyFileFault) -> Self {
+    fn new(path: &Path, kind: KeyFileErrorKind) -> Self {
         Self {
             path: path.to_owned(),
-            fault,
+            kind,
         }
     }
 
     /// What is wrong.
-    pub fn fault(&self) -> &KeyFileFault {
-        &self.fault
+    pub fn kind(&self) -> &KeyFileErrorKind {
+        &self.kind
     }
 }
 
@@ -69,7 +70,7 @@ impl SigningKey {
     pub fn load(file: &Path) -> Result<Self, KeyFileError> {
         read(file)
             .and_then(|content| parse(&content))
-            .map_err(|fault| KeyFileError::new(file, fault))
+            .map_err(|kind| KeyFileError::new(file, kind))
     }
 
     /// Blocking: as [`SigningKey::load`]; if there is no such file, makes it with a new key, for its owner's eyes
@@ -79,31 +80,31 @@ impl SigningKey {
     /// As [`SigningKey::load`], or the file cannot be made.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         match Self::load(path) {
-            Err(error) if matches!(error.fault, KeyFileFault::Missing) => {}
+            Err(error) if matches!(error.kind, KeyFileErrorKind::Missing) => {}
             loaded => return loaded,
         }
         match create(path) {
             Ok(key) => Ok(key),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
-            Err(error) => Err(KeyFileError::new(path, KeyFileFault::Make(error))),
+            Err(error) => Err(KeyFileError::new(path, KeyFileErrorKind::Make(error))),
         }
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, KeyFileFault> {
-    let fault = |error: io::Error| match error.kind() {
-        ErrorKind::NotFound => KeyFileFault::Missing,
-        _ => KeyFileFault::Read(error),
+fn read(path: &Path) -> Result<Vec<u8>, KeyFileErrorKind> {
+    let kind = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => KeyFileErrorKind::Missing,
+        _ => KeyFileErrorKind::Read(error),
     };
     let mut content = Vec::new();
-    let mut file = File::open(path).map_err(fault)?.take(MAX_BYTES + 1);
-    match file.read_to_end(&mut content).map_err(fault)? as u64 > MAX_BYTES {
-        true => Err(KeyFileFault::NotAKey),
+    let mut file = File::open(path).map_err(kind)?.take(MAX_FILE_BYTES + 1);
+    match file.read_to_end(&mut content).map_err(kind)? as u64 > MAX_FILE_BYTES {
+        true => Err(KeyFileErrorKind::NotAKey),
         false => Ok(content),
     }
 }
 
-fn parse(content: &[u8]) -> Result<SigningKey, KeyFileFault> {
+fn parse(content: &[u8]) -> Result<SigningKey, KeyFileErrorKind> {
     if let Some(key) = SigningKey::from_bytes(content) {
         return Ok(key);
     }
@@ -113,13 +114,13 @@ fn parse(content: &[u8]) -> Result<SigningKey, KeyFileFault> {
         .filter(|byte| !byte.is_ascii_whitespace())
         .collect();
     if text.len() < SigningKey::BYTES {
-        return Err(KeyFileFault::TooShort);
+        return Err(KeyFileErrorKind::TooShort);
     }
     let secret = hex(&text).or_else(|| base64(&text));
-    let secret = secret.ok_or(KeyFileFault::NotAKey)?;
+    let secret = secret.ok_or(KeyFileErrorKind::NotAKey)?;
     match SigningKey::from_bytes(&secret) {
         Some(key) => Ok(key),
-        None if secret.len() < SigningKey::BYTES => Err(KeyFileFault::TooShort),
+        None if secret.len() < SigningKey::BYTES => Err(KeyFileErrorKind::TooShort),
         None => Ok(SigningKey::from_long_secret(&secret)),
     }
 }
@@ -247,7 +248,7 @@ mod tests {
             "{}",
             load()
         );
-        fs::write(&path, vec![b'A'; MAX_BYTES as usize + 1]).unwrap();
+        fs::write(&path, vec![b'A'; MAX_FILE_BYTES as usize + 1]).unwrap();
         assert!(load().contains("holds neither"), "{}", load());
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"too short");
         let absent = dir.path().join("no/key");
         let error = SigningKey::load_or_create(&absent).unwrap_err();
-        assert!(matches!(error.fault(), KeyFileFault::Make(_)), "{error}");
+        assert!(matches!(error.kind(), KeyFileErrorKind::Make(_)), "{error}");
         let error = create(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

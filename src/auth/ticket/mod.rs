@@ -18,7 +18,7 @@ use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub use file::{KeyFileError, KeyFileFault};
+pub use file::{KeyFileError, KeyFileErrorKind};
 pub use key::SigningKey;
 
 /// Names the form; a later one gets another label, and neither opens under the other.
