@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value as Json};
 
 use super::error::{ClaimErrorKind, EvalError};
-use super::functions::{Call, Fault, Function};
+use super::functions::{Call, CallError, Function};
 use super::kind::Kind;
 use super::tree::{Comparison, Node};
 use super::value::{Value, check_length};
@@ -121,11 +121,11 @@ fn invoke<'c>(function: &Function, call: Call, parts: &'c [Node], claims: &'c Cl
         .map(|part| part.value(claims))
         .collect::<Result<_, _>>()?;
     call(&args).map_err(|fault| match fault {
-        Fault::Missing(reason) => missing(function, parts, &args, reason),
-        Fault::Error(EvalError::Failed(message)) => {
+        CallError::Missing(reason) => missing(function, parts, &args, reason),
+        CallError::Error(EvalError::Failed(message)) => {
             EvalError::Failed(format!("{}(): {message}", function.name))
         }
-        Fault::Error(error) => error,
+        CallError::Error(error) => error,
     })
 }
 

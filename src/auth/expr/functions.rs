@@ -28,18 +28,18 @@ pub(super) enum Form {
 }
 
 /// The body of a plain function. The number of arguments was checked at load.
-pub(super) type Call = for<'c> fn(&[Value<'c>]) -> Result<Value<'c>, Fault>;
+pub(super) type Call = for<'c> fn(&[Value<'c>]) -> Result<Value<'c>, CallError>;
 
 /// Why a plain function has no result.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum CallError {
     /// The claim in its first argument counts as missing.
     Missing(ClaimErrorKind),
     /// Any other reason.
     Error(EvalError),
 }
 
-impl From<EvalError> for Fault {
+impl From<EvalError> for CallError {
     fn from(error: EvalError) -> Self {
         Self::Error(error)
     }
@@ -133,12 +133,12 @@ pub(super) static ALL: [Function; 18] = [
         "`then` or `else`; the other one is not evaluated."),
 ];
 
-fn join<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn join<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let mut joined = String::new();
     for index in 0..args.len() {
         let part = text(args, index)?;
         if part.is_empty() {
-            return Err(Fault::Missing(ClaimErrorKind::Empty));
+            return Err(CallError::Missing(ClaimErrorKind::Empty));
         }
         check_length(joined.len() + part.len())?;
         push_part(&mut joined, part);
@@ -160,55 +160,55 @@ pub(in crate::auth) fn push_part(joined: &mut String, part: &str) {
     }
 }
 
-fn nonempty<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn nonempty<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     if text(args, 0)?.is_empty() {
-        return Err(Fault::Missing(ClaimErrorKind::Empty));
+        return Err(CallError::Missing(ClaimErrorKind::Empty));
     }
     Ok(args[0].clone())
 }
 
-fn lower<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn lower<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(Value::text(text(args, 0)?.to_lowercase())?)
 }
 
-fn upper<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn upper<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(Value::text(text(args, 0)?.to_uppercase())?)
 }
 
-fn trim<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn trim<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(Value::text(text(args, 0)?.trim().to_owned())?)
 }
 
-fn trim_prefix<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn trim_prefix<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let (text, prefix) = (text(args, 0)?, text(args, 1)?);
     Ok(Value::text(text.strip_prefix(prefix).unwrap_or(text).to_owned())?)
 }
 
-fn trim_suffix<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn trim_suffix<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let (text, suffix) = (text(args, 0)?, text(args, 1)?);
     Ok(Value::text(text.strip_suffix(suffix).unwrap_or(text).to_owned())?)
 }
 
-fn replace<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn replace<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let (text, from, to) = (text(args, 0)?, nonempty_text(args, 1)?, text(args, 2)?);
     let found = text.matches(from).count();
     check_length(text.len() - found * from.len() + found * to.len())?;
     Ok(Value::text(text.replace(from, to))?)
 }
 
-fn starts_with<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn starts_with<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(Value::Boolean(text(args, 0)?.starts_with(text(args, 1)?)))
 }
 
-fn ends_with<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn ends_with<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(Value::Boolean(text(args, 0)?.ends_with(text(args, 1)?)))
 }
 
-fn contains<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn contains<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(Value::Boolean(text(args, 0)?.contains(text(args, 1)?)))
 }
 
-fn split<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn split<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let (text, separator) = (text(args, 0)?, nonempty_text(args, 1)?);
     let Value::Number(index) = args[2] else {
         return Err(wrong(2, "a number", args[2].kind()));
@@ -220,11 +220,11 @@ fn split<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
             .ok()
             .and_then(|back| text.rsplit(separator).nth(back)),
     };
-    let part = part.ok_or(Fault::Missing(ClaimErrorKind::NoSuchPart))?;
+    let part = part.ok_or(CallError::Missing(ClaimErrorKind::NoSuchPart))?;
     Ok(Value::text(part.to_owned())?)
 }
 
-fn string<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn string<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     Ok(match &args[0] {
         Value::Text(_) => args[0].clone(),
         Value::Number(number) => Value::text(number.to_string())?,
@@ -232,7 +232,7 @@ fn string<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
     })
 }
 
-fn sha256<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
+fn sha256<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let digest = digest::digest(&digest::SHA256, text(args, 0)?.as_bytes());
     let mut hex = String::with_capacity(64);
     for byte in digest.as_ref() {
@@ -242,28 +242,28 @@ fn sha256<'c>(args: &[Value<'c>]) -> Result<Value<'c>, Fault> {
     Ok(Value::text(hex)?)
 }
 
-fn text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, Fault> {
+fn text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, CallError> {
     match &args[index] {
         Value::Text(text) => Ok(text),
         other => Err(wrong(index, "text", other.kind())),
     }
 }
 
-fn nonempty_text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, Fault> {
+fn nonempty_text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, CallError> {
     let text = text(args, index)?;
     if text.is_empty() {
         let message = format!("argument {} must not be empty", index + 1);
-        return Err(Fault::Error(EvalError::Failed(message)));
+        return Err(CallError::Error(EvalError::Failed(message)));
     }
     Ok(text)
 }
 
-fn wrong(index: usize, wanted: &str, found: Kind) -> Fault {
+fn wrong(index: usize, wanted: &str, found: Kind) -> CallError {
     let help = if wanted == "text" {
         "; string(x) makes text of it"
     } else {
         ""
     };
     let message = format!("argument {} has to be {wanted}, but is {found}{help}", index + 1);
-    Fault::Error(EvalError::Failed(message))
+    CallError::Error(EvalError::Failed(message))
 }

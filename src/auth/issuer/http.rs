@@ -14,7 +14,7 @@ use crate::tasks::Tasks;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HttpError {
+pub(super) enum IssuerHttpError {
     #[error("a URL of the issuer is neither https nor on this machine (allow_insecure_http permits it)")]
     Insecure,
     #[error("the issuer cannot be reached")]
@@ -27,11 +27,11 @@ pub(super) enum HttpError {
 
 /// An HTTP/1.1 client. Keeps no idle connections: it is used every few minutes.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(super) struct IssuerClient {
     client: Client<Connector, Empty<Bytes>>,
 }
 
-impl Http {
+impl IssuerClient {
     const MAX_BODY: usize = 1024 * 1024;
 
     /// Loads the machine's root certificates if `https` says that they will be needed.
@@ -48,7 +48,7 @@ impl Http {
     }
 
     /// Sends a request without a body. The caller sets the time limit.
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, IssuerHttpError> {
         let (mut head, _) = request.into_parts();
         head.headers.insert(
             USER_AGENT,
@@ -59,13 +59,13 @@ impl Http {
             .request(http::Request::from_parts(head, Empty::new()))
             .await?;
         if answer.status().is_redirection() {
-            return Err(HttpError::Redirect);
+            return Err(IssuerHttpError::Redirect);
         }
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, Self::MAX_BODY)
             .collect()
             .await
-            .map_err(HttpError::Body)?;
+            .map_err(IssuerHttpError::Body)?;
         Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
     }
 }

@@ -29,7 +29,7 @@ enum Kind {
 
 /// Why an entry of a key set is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::auth) enum Unusable {
+pub(in crate::auth) enum JwkError {
     #[error("it cannot be read")]
     Unreadable,
     #[error("it is not for signatures")]
@@ -49,14 +49,14 @@ impl Key {
     ///
     /// Why it cannot verify signatures: `oct` keys, keys with another `use` than `sig`, RSA keys
     /// below 2048 bits, unknown curves, damaged parameters.
-    pub(in crate::auth) fn from_published(published: &CoreJsonWebKey) -> Result<Self, Unusable> {
-        let json = serde_json::to_value(published).map_err(|_| Unusable::Unreadable)?;
-        let jwk: Jwk = serde_json::from_value(json).map_err(|_| Unusable::Unreadable)?;
+    pub(in crate::auth) fn from_published(published: &CoreJsonWebKey) -> Result<Self, JwkError> {
+        let json = serde_json::to_value(published).map_err(|_| JwkError::Unreadable)?;
+        let jwk: Jwk = serde_json::from_value(json).map_err(|_| JwkError::Unreadable)?;
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
-            return Err(Unusable::Use);
+            return Err(JwkError::Use);
         }
         let kind = Kind::of(&jwk.algorithm)?;
-        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| Unusable::Parameters)?;
+        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| JwkError::Parameters)?;
         Ok(Self {
             jwk,
             kind,
@@ -106,7 +106,7 @@ impl Key {
 }
 
 impl Kind {
-    fn of(parameters: &AlgorithmParameters) -> Result<Self, Unusable> {
+    fn of(parameters: &AlgorithmParameters) -> Result<Self, JwkError> {
         match parameters {
             AlgorithmParameters::RSA(rsa) => {
                 check_rsa(&bytes(&rsa.n)?, &bytes(&rsa.e)?)?;
@@ -116,40 +116,40 @@ impl Kind {
                 let (kind, length) = match ec.curve {
                     EllipticCurve::P256 => (Self::P256, 32),
                     EllipticCurve::P384 => (Self::P384, 48),
-                    _ => return Err(Unusable::Type),
+                    _ => return Err(JwkError::Type),
                 };
                 // Coordinates have the full length of the field (RFC 7518 section 6.2.1.2).
                 let whole = bytes(&ec.x)?.len() == length && bytes(&ec.y)?.len() == length;
-                whole.then_some(kind).ok_or(Unusable::Parameters)
+                whole.then_some(kind).ok_or(JwkError::Parameters)
             }
             AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
                 let whole = bytes(&pair.x)?.len() == 32;
-                whole.then_some(Self::Ed25519).ok_or(Unusable::Parameters)
+                whole.then_some(Self::Ed25519).ok_or(JwkError::Parameters)
             }
-            _ => Err(Unusable::Type),
+            _ => Err(JwkError::Type),
         }
     }
 }
 
-fn bytes(parameter: &str) -> Result<Vec<u8>, Unusable> {
+fn bytes(parameter: &str) -> Result<Vec<u8>, JwkError> {
     URL_SAFE_NO_PAD
         .decode(parameter)
-        .map_err(|_| Unusable::Parameters)
+        .map_err(|_| JwkError::Parameters)
 }
 
 /// Refuses moduli below 2048 bits (RFC 7518 section 3.3) and exponents that sign nothing: 1 and
 /// even ones.
-fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), Unusable> {
+fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), JwkError> {
     let significant = |number: &[u8]| number.iter().position(|byte| *byte != 0);
-    let start = significant(modulus).ok_or(Unusable::Parameters)?;
+    let start = significant(modulus).ok_or(JwkError::Parameters)?;
     let bits = (modulus.len() - start) * 8 - modulus[start].leading_zeros() as usize;
     if bits < 2048 {
-        return Err(Unusable::Weak);
+        return Err(JwkError::Weak);
     }
-    let start = significant(exponent).ok_or(Unusable::Parameters)?;
+    let start = significant(exponent).ok_or(JwkError::Parameters)?;
     let odd = exponent.last().is_some_and(|byte| byte % 2 == 1);
     let sound = odd && exponent[start..] != [1];
-    sound.then_some(()).ok_or(Unusable::Parameters)
+    sound.then_some(()).ok_or(JwkError::Parameters)
 }
 
 #[cfg(test)]
@@ -172,42 +172,42 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn key(json: Value) -> Result<Key, Unusable> {
+    fn key(json: Value) -> Result<Key, JwkError> {
         Key::from_published(&serde_json::from_value(json).unwrap())
     }
 
     #[test]
     fn only_strong_asymmetric_signature_keys_are_taken() {
         for (json, reason) in [
-            (json!({"kty": "oct", "k": encoded(32)}), Unusable::Type),
+            (json!({"kty": "oct", "k": encoded(32)}), JwkError::Type),
             (
                 json!({"kty": "RSA", "n": encoded(128), "e": "AQAB"}),
-                Unusable::Weak,
+                JwkError::Weak,
             ),
             (
                 json!({"kty": "RSA", "n": encoded(255), "e": "AQAB"}),
-                Unusable::Weak,
+                JwkError::Weak,
             ),
-            (json!({"kty": "RSA", "n": "", "e": "AQAB"}), Unusable::Parameters),
+            (json!({"kty": "RSA", "n": "", "e": "AQAB"}), JwkError::Parameters),
             (
                 json!({"kty": "RSA", "n": encoded(256), "e": "AQ"}),
-                Unusable::Parameters,
+                JwkError::Parameters,
             ),
             (
                 json!({"kty": "RSA", "n": encoded(256), "e": "Ag"}),
-                Unusable::Parameters,
+                JwkError::Parameters,
             ),
             (
                 json!({"kty": "RSA", "n": encoded(256), "e": "AQAB", "use": "enc"}),
-                Unusable::Use,
+                JwkError::Use,
             ),
             (
                 json!({"kty": "EC", "crv": "P-256", "x": encoded(31), "y": encoded(32)}),
-                Unusable::Parameters,
+                JwkError::Parameters,
             ),
             (
                 json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(31)}),
-                Unusable::Parameters,
+                JwkError::Parameters,
             ),
         ] {
             assert_eq!(key(json.clone()).err(), Some(reason), "{json}");
@@ -215,7 +215,7 @@ mod tests {
         let padded = URL_SAFE_NO_PAD.encode([vec![0], vec![0xff; 255]].concat());
         assert_eq!(
             key(json!({"kty": "RSA", "n": padded, "e": "AQAB"})).err(),
-            Some(Unusable::Weak)
+            Some(JwkError::Weak)
         );
     }
 

@@ -18,7 +18,7 @@ pub(super) struct KeySet {
 
 /// Why a set has no key for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoKey {
+pub(super) enum KeyLookupError {
     /// A newer set may have it.
     Unknown,
     /// The key with this id is for other algorithms.
@@ -68,23 +68,23 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// See [`NoKey`]. Without an id, exactly one key must fit (RFC 7515 section 4.1.4 leaves the id
+    /// See [`KeyLookupError`]. Without an id, exactly one key must fit (RFC 7515 section 4.1.4 leaves the id
     /// out when it is not needed).
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyLookupError> {
         let mut named = self
             .keys
             .iter()
             .filter(|key| id.is_none() || key.id() == id)
             .peekable();
         let miss = if named.peek().is_some() && id.is_some() {
-            NoKey::Unfit
+            KeyLookupError::Unfit
         } else {
-            NoKey::Unknown
+            KeyLookupError::Unknown
         };
         let mut fitting = named.filter(|key| key.fits(algorithm));
         let first = fitting.next().ok_or(miss)?;
         if id.is_none() && fitting.next().is_some() {
-            return Err(NoKey::Ambiguous);
+            return Err(KeyLookupError::Ambiguous);
         }
         Ok(first.clone())
     }
@@ -141,11 +141,23 @@ mod tests {
     fn a_missing_id_is_accepted_only_if_one_key_fits() {
         let one = set(json!([rsa("a", 0xff)]), None);
         assert!(one.find(None, Algorithm::RS256).is_ok());
-        assert_eq!(one.find(None, Algorithm::ES256).err(), Some(NoKey::Unknown));
-        assert_eq!(one.find(Some("a"), Algorithm::ES256).err(), Some(NoKey::Unfit));
-        assert_eq!(one.find(Some("b"), Algorithm::RS256).err(), Some(NoKey::Unknown));
+        assert_eq!(
+            one.find(None, Algorithm::ES256).err(),
+            Some(KeyLookupError::Unknown)
+        );
+        assert_eq!(
+            one.find(Some("a"), Algorithm::ES256).err(),
+            Some(KeyLookupError::Unfit)
+        );
+        assert_eq!(
+            one.find(Some("b"), Algorithm::RS256).err(),
+            Some(KeyLookupError::Unknown)
+        );
         let two = set(json!([rsa("a", 0xff), rsa("b", 0xfe)]), None);
-        assert_eq!(two.find(None, Algorithm::RS256).err(), Some(NoKey::Ambiguous));
+        assert_eq!(
+            two.find(None, Algorithm::RS256).err(),
+            Some(KeyLookupError::Ambiguous)
+        );
         assert!(two.find(Some("b"), Algorithm::RS256).is_ok());
     }
 

@@ -25,8 +25,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use self::http::Http;
-use self::keys::{KeySet, NoKey};
+use self::http::IssuerClient;
+use self::keys::{KeyLookupError, KeySet};
 use self::refresh::Refresher;
 use self::source::{Discovery, FetchError, KeyFile, Source};
 use super::error::SetupError;
@@ -132,22 +132,22 @@ impl Issuer {
     pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         match self.find(id, algorithm) {
             Some(Ok(key)) => return Ok(key),
-            Some(Err(NoKey::Unfit)) => return Err(KeyError::Unfit),
-            Some(Err(NoKey::Ambiguous)) => return Err(KeyError::Ambiguous),
-            Some(Err(NoKey::Unknown)) | None => {}
+            Some(Err(KeyLookupError::Unfit)) => return Err(KeyError::Unfit),
+            Some(Err(KeyLookupError::Ambiguous)) => return Err(KeyError::Ambiguous),
+            Some(Err(KeyLookupError::Unknown)) | None => {}
         }
         self.refreshed().await?;
         match self.find(id, algorithm) {
             Some(Ok(key)) => Ok(key),
-            Some(Err(NoKey::Unknown)) => Err(KeyError::Unknown),
-            Some(Err(NoKey::Unfit)) => Err(KeyError::Unfit),
-            Some(Err(NoKey::Ambiguous)) => Err(KeyError::Ambiguous),
+            Some(Err(KeyLookupError::Unknown)) => Err(KeyError::Unknown),
+            Some(Err(KeyLookupError::Unfit)) => Err(KeyError::Unfit),
+            Some(Err(KeyLookupError::Ambiguous)) => Err(KeyError::Ambiguous),
             None => Err(self.unavailable()),
         }
     }
 
     /// `None` if no keys are known, or they are too old to be believed.
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Result<Arc<Key>, NoKey>> {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Result<Arc<Key>, KeyLookupError>> {
         self.current().map(|set| set.find(id, algorithm))
     }
 
@@ -241,7 +241,7 @@ fn source(provider: &ProviderConfig, tasks: &Tasks) -> Result<Source, SetupError
     // Also for http issuers with permission: their keys may stand behind https.
     let https = url.scheme() == "https" || provider.allow_insecure_http;
     let issuer = IssuerUrl::new(provider.url.clone()).map_err(|_| refuse("not a URL"))?;
-    let http = Http::new(tasks, https)?;
+    let http = IssuerClient::new(tasks, https)?;
     let allow_insecure_http = provider.allow_insecure_http;
     Ok(Source::Discovery(Box::new(Discovery {
         http,

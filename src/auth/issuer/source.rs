@@ -14,7 +14,7 @@ use url::Url;
 
 use super::super::error::printable;
 use super::document::{self, DocumentError};
-use super::http::{self as client, Http, HttpError};
+use super::http::{self as client, IssuerClient, IssuerHttpError};
 use crate::sys;
 
 /// Where the keys of one issuer come from.
@@ -37,7 +37,7 @@ pub(super) enum Fetched {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error(transparent)]
-    Http(#[from] HttpError),
+    IssuerClient(#[from] IssuerHttpError),
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// The issuer's answer is not what it should be. Holds nothing unescaped.
@@ -69,7 +69,7 @@ impl Source {
 /// Discovery of one issuer (OpenID Connect Discovery 1.0 section 4).
 #[derive(Clone)]
 pub(super) struct Discovery {
-    pub(super) http: Http,
+    pub(super) http: IssuerClient,
     pub(super) issuer: IssuerUrl,
     pub(super) allow_insecure_http: bool,
 }
@@ -96,9 +96,9 @@ impl Discovery {
         request: HttpRequest,
         max_age: Arc<OnceLock<Duration>>,
     ) -> Result<HttpResponse, FetchError> {
-        let url = Url::parse(&request.uri().to_string()).map_err(|_| HttpError::Insecure)?;
+        let url = Url::parse(&request.uri().to_string()).map_err(|_| IssuerHttpError::Insecure)?;
         if !client::is_allowed(&url, self.allow_insecure_http) {
-            return Err(HttpError::Insecure.into());
+            return Err(IssuerHttpError::Insecure.into());
         }
         let is_document = url.path().ends_with(Self::DOCUMENT);
         let mut answer = self.http.send(request).await?;
