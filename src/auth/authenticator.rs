@@ -7,7 +7,7 @@ use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
 use super::identity::{Identity, TokenDigest};
-use super::issuer::Timing;
+use super::issuer::KeyTiming;
 use super::provider::Provider;
 use super::stats::{AuthStats, count};
 use super::token::UnverifiedToken;
@@ -37,7 +37,7 @@ impl Authenticator {
     /// If the configuration cannot work: a URL that cannot be an issuer or stands there twice, an
     /// expression that does not compile, no root certificates on this machine.
     pub fn start(providers: Vec<ProviderConfig>, tasks: &Tasks) -> Result<Self, SetupError> {
-        Self::start_with(providers, tasks, Timing::default())
+        Self::start_with(providers, tasks, KeyTiming::default())
     }
 
     /// [`Authenticator::start`] with other intervals, for tests and `chacha dev`.
@@ -48,7 +48,7 @@ impl Authenticator {
     pub fn start_with(
         configs: Vec<ProviderConfig>,
         tasks: &Tasks,
-        timing: Timing,
+        timing: KeyTiming,
     ) -> Result<Self, SetupError> {
         install_crypto();
         let stats = Arc::new(AuthStats::default());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::credentials::Credentials;
 use super::error::Error;
-use super::expr::{Expression, Kind};
+use super::expr::{Expression, ValueKind};
 use super::issuer;
 use super::token::UnverifiedToken;
 use crate::config::{ExpressionCheck, ExpressionKind};
@@ -16,8 +16,8 @@ pub struct Expressions;
 impl ExpressionCheck for Expressions {
     fn check(&self, kind: ExpressionKind, text: &str) -> Result<Vec<String>, String> {
         let wanted = match kind {
-            ExpressionKind::Namespace { .. } => Kind::Text,
-            ExpressionKind::Condition => Kind::Boolean,
+            ExpressionKind::Namespace { .. } => ValueKind::Text,
+            ExpressionKind::Condition => ValueKind::Boolean,
         };
         let expression = Expression::compile(text).map_err(|error| error.to_string())?;
         let expression = expression.of_kind(wanted).map_err(|error| error.to_string())?;

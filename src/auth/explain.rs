@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::claims::Times;
 use super::error::{CredentialsError, Error, KeyLabel, printable};
 use super::identity::{Identity, Namespace};
-use super::scope::Source;
+use super::scope::NamespaceSource;
 use super::token::UnverifiedToken;
 
 /// The whole story of one token. May hold values of claims: for its owner's eyes, not for logs.
@@ -36,7 +36,7 @@ pub struct Rights {
     /// Namespaces in the order in which they are read, and whether the writable one may be written.
     pub identity: Identity,
     /// Where the namespaces come from.
-    pub source: Source,
+    pub source: NamespaceSource,
     /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
     pub skipped: Vec<(usize, String)>,
     /// Why `write_if` has no result, if it failed; the token is read-only then.
@@ -97,7 +97,7 @@ impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { scope, may_write, .. } = &self.identity;
         write!(f, "accepted: {}", rights(scope.readable().len() > 0, *may_write))?;
-        if self.source == Source::Ac {
+        if self.source == NamespaceSource::Ac {
             f.write_str("\nscopes: from the claim `ac`")?;
         }
         let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_CHARS);

@@ -11,10 +11,10 @@ use aws_lc_rs::digest;
 ///
 /// Compared as bytes. Two issuers with equal strings are two namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Namespace(Arc<Parts>);
+pub struct Namespace(Arc<NamespaceParts>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Parts {
+struct NamespaceParts {
     issuer: Arc<str>,
     path: Arc<str>,
     label: Arc<str>,
@@ -32,7 +32,7 @@ impl Namespace {
         let digest = blake3::hash(format!("{}\n{issuer}{path}", issuer.len()).as_bytes()).to_hex();
         let label = digest[..12].into();
         let path = path.into();
-        Some(Self(Arc::new(Parts { issuer, path, label })))
+        Some(Self(Arc::new(NamespaceParts { issuer, path, label })))
     }
 
     /// The configured URL of the provider that verified the token.

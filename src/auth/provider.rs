@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::claims::{Times, Tolerance};
 use super::error::{Error, KeyLabel, SetupError, TokenError};
 use super::identity::{Identity, TokenDigest};
-use super::issuer::{Issuer, Key, KeyError, Timing};
+use super::issuer::{Issuer, Key, KeyError, KeyTiming};
 use super::scope::{Granted, Rules};
 use super::stats::AuthStats;
 use super::token::UnverifiedToken;
@@ -29,7 +29,7 @@ pub(super) struct Provider {
 }
 
 /// A token that passed every check but the rules.
-pub(super) struct Verified {
+pub(super) struct VerifiedToken {
     pub(super) key: Arc<Key>,
     claims: Map<String, Value>,
     expires: SystemTime,
@@ -39,7 +39,7 @@ impl Provider {
     /// Compiles the rules and starts to fetch keys.
     pub(super) fn start(
         config: &ProviderConfig,
-        timing: Timing,
+        timing: KeyTiming,
         stats: &Arc<AuthStats>,
         tasks: &Tasks,
     ) -> Result<Self, SetupError> {
@@ -78,7 +78,7 @@ impl Provider {
     }
 
     /// Checks signature and registered claims. The token names this provider.
-    pub(super) async fn verify(&self, token: &UnverifiedToken<'_>) -> Result<Verified, Error> {
+    pub(super) async fn verify(&self, token: &UnverifiedToken<'_>) -> Result<VerifiedToken, Error> {
         let reject = |reason| Error::Rejected {
             issuer: self.url().clone(),
             key: KeyLabel::new(token.key_id()),
@@ -107,11 +107,11 @@ impl Provider {
             .claims;
         let times = Times::read(&claims).map_err(reject)?;
         let expires = times.check(SystemTime::now(), self.tolerance).map_err(reject)?;
-        Ok(Verified { key, claims, expires })
+        Ok(VerifiedToken { key, claims, expires })
     }
 
     /// Applies the rules: what may the bearer read, and where does it write?
-    pub(super) fn grant(&self, verified: &Verified) -> Result<Granted, Error> {
+    pub(super) fn grant(&self, verified: &VerifiedToken) -> Result<Granted, Error> {
         let issuer = self.url();
         self.rules
             .apply(issuer, &verified.claims)
@@ -125,7 +125,7 @@ impl Provider {
     pub(super) fn identity(
         &self,
         token: &UnverifiedToken<'_>,
-        verified: &Verified,
+        verified: &VerifiedToken,
         granted: &Granted,
     ) -> Identity {
         let subject = verified

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::expr::{EvalError, Expression, Kind};
+use super::expr::{EvalError, Expression, ValueKind};
 use super::identity::{Namespace, Scope};
 use crate::config::TokenScopes;
 
 pub use ac::AcError;
-pub use error::{Place, RightsError, RulesError};
+pub use error::{RightsError, RulePlace, RulesError};
 
 /// The expressions of one provider, compiled, and where namespaces come from besides.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Granted {
     /// The namespaces, in the order of their expressions or scopes.
     pub scope: Scope,
     /// Where they come from.
-    pub source: Source,
+    pub source: NamespaceSource,
     /// Whether the writable one may be written: the token's scopes say so, if it has any, and `write_if`
     /// holds, if there is one.
     pub may_write: bool,
@@ -43,7 +43,7 @@ pub struct Granted {
 
 /// Where the namespaces of a token come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum NamespaceSource {
     /// `cache_key_exprs`.
     Expressions,
     /// The claim `ac`.
@@ -70,10 +70,10 @@ impl Rules {
         };
         let mut namespaces = Vec::with_capacity(cache_key_exprs.len());
         for (index, text) in cache_key_exprs.iter().enumerate() {
-            namespaces.extend(compile(Place::Namespace(index), text, Kind::Text));
+            namespaces.extend(compile(RulePlace::Namespace(index), text, ValueKind::Text));
         }
-        let allow_if = allow_if.and_then(|text| compile(Place::AllowIf, text, Kind::Boolean));
-        let write_if = write_if.and_then(|text| compile(Place::WriteIf, text, Kind::Boolean));
+        let allow_if = allow_if.and_then(|text| compile(RulePlace::AllowIf, text, ValueKind::Boolean));
+        let write_if = write_if.and_then(|text| compile(RulePlace::WriteIf, text, ValueKind::Boolean));
         if !problems.is_empty() || (namespaces.is_empty() && scopes.is_none()) {
             return Err(RulesError { problems });
         }
@@ -86,11 +86,14 @@ impl Rules {
     }
 
     /// What the author should know, for the log at start and for `check`.
-    pub fn warnings(&self) -> Vec<(Place, String)> {
+    pub fn warnings(&self) -> Vec<(RulePlace, String)> {
         let namespaces = self.namespaces.iter().enumerate();
-        let conditions = [(Place::AllowIf, &self.allow_if), (Place::WriteIf, &self.write_if)];
+        let conditions = [
+            (RulePlace::AllowIf, &self.allow_if),
+            (RulePlace::WriteIf, &self.write_if),
+        ];
         namespaces
-            .map(|(index, expression)| (Place::Namespace(index), expression))
+            .map(|(index, expression)| (RulePlace::Namespace(index), expression))
             .chain(
                 conditions
                     .into_iter()
@@ -134,7 +137,7 @@ impl Rules {
         let (scope, may_write) = ac::scope(issuer, claims, value)?;
         Ok(Granted {
             scope,
-            source: Source::Ac,
+            source: NamespaceSource::Ac,
             may_write,
             write_error: None,
             skipped: Vec::new(),
@@ -158,7 +161,7 @@ impl Rules {
         })?;
         Ok(Granted {
             scope,
-            source: Source::Expressions,
+            source: NamespaceSource::Expressions,
             may_write: true,
             write_error: None,
             skipped,

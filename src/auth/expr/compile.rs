@@ -4,9 +4,9 @@ use evalexpr::{Node as Parsed, Operator, Value as Constant};
 
 use super::error::CompileError;
 use super::functions::Function;
-use super::kind::Kind;
 use super::tree::{Comparison, Node};
 use super::value::{ClaimPath, Value};
+use super::value_kind::ValueKind;
 use super::{forms, functions, hints, shape, token};
 
 /// Longest text of an expression in bytes. evalexpr's parser is recursive: a longer text could
@@ -54,12 +54,12 @@ impl Lowering {
             }
             (Operator::Neg, [inner]) => self.negative(inner, depth),
             (Operator::Not, [inner]) => {
-                let inner = self.typed("!", Kind::Boolean, inner, depth)?;
+                let inner = self.typed("!", ValueKind::Boolean, inner, depth)?;
                 Ok(Node::Not(Box::new(inner)))
             }
-            (Operator::Add, [_, _]) => Ok(Node::Concat(self.chain("+", Kind::Text, parsed, depth)?)),
-            (Operator::And, [_, _]) => Ok(Node::All(self.chain("&&", Kind::Boolean, parsed, depth)?)),
-            (Operator::Or, [_, _]) => Ok(Node::Any(self.chain("||", Kind::Boolean, parsed, depth)?)),
+            (Operator::Add, [_, _]) => Ok(Node::Concat(self.chain("+", ValueKind::Text, parsed, depth)?)),
+            (Operator::And, [_, _]) => Ok(Node::All(self.chain("&&", ValueKind::Boolean, parsed, depth)?)),
+            (Operator::Or, [_, _]) => Ok(Node::Any(self.chain("||", ValueKind::Boolean, parsed, depth)?)),
             (operator, [a, b]) => match comparison(operator) {
                 Some(how) => self.compare(how, a, b, depth),
                 None => self.fail(format!("`{operator}` is not allowed")),
@@ -109,7 +109,7 @@ impl Lowering {
     fn typed(
         &mut self,
         user: &str,
-        wanted: Kind,
+        wanted: ValueKind,
         parsed: &Parsed,
         depth: usize,
     ) -> Result<Node, CompileError> {
@@ -117,7 +117,7 @@ impl Lowering {
         let node = self.node(parsed, depth)?;
         match node.kind() {
             Some(found) if found != wanted => {
-                let help = if wanted == Kind::Text {
+                let help = if wanted == ValueKind::Text {
                     "; string(x) makes text of it"
                 } else {
                     ""
@@ -134,7 +134,7 @@ impl Lowering {
     fn chain(
         &mut self,
         sign: &str,
-        kind: Kind,
+        kind: ValueKind,
         parsed: &Parsed,
         depth: usize,
     ) -> Result<Vec<Node>, CompileError> {

@@ -1,7 +1,7 @@
 //! `docs/expressions.md` says what the code does.
 
 use super::functions::ALL;
-use super::{Expression, Kind};
+use super::{Expression, ValueKind};
 
 const PAGE: &str = include_str!("../../../docs/expressions.md");
 
@@ -21,8 +21,8 @@ fn every_recipe_compiles_without_a_warning() {
             continue;
         };
         let wanted = match key {
-            "-" => Kind::Text,
-            "allow_if:" | "write_if:" => Kind::Boolean,
+            "-" => ValueKind::Text,
+            "allow_if:" | "write_if:" => ValueKind::Boolean,
             _ => continue,
         };
         let expression = Expression::compile(text.trim_end_matches('\'')).unwrap();

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::super::identity::Namespace;
-use super::kind::Kind;
+use super::value_kind::ValueKind;
 
 /// Longest quotation of an expression inside of a message, in characters.
 const SHOWN_CHARS: usize = 120;
@@ -28,15 +28,15 @@ impl CompileError {
     }
 
     /// For an expression whose result can never have the type that is needed.
-    pub(in crate::auth) fn wrong_result(wanted: Kind, found: Kind) -> Self {
+    pub(in crate::auth) fn wrong_result(wanted: ValueKind, found: ValueKind) -> Self {
         Self::new(1, format!("the result has to be {wanted}, but is always {found}"))
     }
 
     /// For an expression without claims, which fails for every token alike.
-    pub(in crate::auth) fn no_result(wanted: Kind, error: &EvalError) -> Self {
+    pub(in crate::auth) fn no_result(wanted: ValueKind, error: &EvalError) -> Self {
         let remedy = match wanted {
-            Kind::Boolean => "write true or false, or compare a claim".to_owned(),
-            Kind::Text | Kind::Number => {
+            ValueKind::Boolean => "write true or false, or compare a claim".to_owned(),
+            ValueKind::Text | ValueKind::Number => {
                 format!("a namespace is a text of 1 to {} bytes", Namespace::MAX_BYTES)
             }
         };
@@ -104,13 +104,13 @@ pub enum EvalError {
     #[error("the result is {found}, not text")]
     NotAString {
         /// What it is.
-        found: Kind,
+        found: ValueKind,
     },
     /// The result has to be a boolean.
     #[error("the result is {found}, not a boolean")]
     NotABoolean {
         /// What it is.
-        found: Kind,
+        found: ValueKind,
     },
     /// The result is the empty text.
     #[error("the result is empty")]

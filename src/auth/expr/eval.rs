@@ -10,9 +10,9 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{ClaimErrorKind, EvalError};
 use super::functions::{Call, CallError, Function};
-use super::kind::Kind;
 use super::tree::{Comparison, Node};
 use super::value::{Value, check_length};
+use super::value_kind::ValueKind;
 
 type Claims = Map<String, Json>;
 type Outcome<'c> = Result<Value<'c>, EvalError>;
@@ -49,7 +49,7 @@ impl Node {
             },
             Self::Matches(text, regex) => match text.value(claims)? {
                 Value::Text(text) => Ok(Value::Boolean(regex.is_match(&text))),
-                other => Err(needs("matches()", Kind::Text, other.kind())),
+                other => Err(needs("matches()", ValueKind::Text, other.kind())),
             },
             Self::Call(function, call, parts) => invoke(function, *call, parts, claims),
         }
@@ -58,7 +58,7 @@ impl Node {
     fn boolean(&self, user: &str, claims: &Claims) -> Result<bool, EvalError> {
         match self.value(claims)? {
             Value::Boolean(boolean) => Ok(boolean),
-            other => Err(needs(user, Kind::Boolean, other.kind())),
+            other => Err(needs(user, ValueKind::Boolean, other.kind())),
         }
     }
 }
@@ -81,7 +81,7 @@ fn concat<'c>(parts: &[Node], claims: &Claims) -> Outcome<'c> {
                 check_length(text.len() + next.len())?;
                 text.push_str(&next);
             }
-            other => return Err(needs("+", Kind::Text, other.kind())),
+            other => return Err(needs("+", ValueKind::Text, other.kind())),
         }
     }
     Value::text(text)
@@ -138,6 +138,6 @@ fn missing(function: &Function, parts: &[Node], args: &[Value<'_>], reason: Clai
     EvalError::MissingClaim { name, reason }
 }
 
-fn needs(user: &str, wanted: Kind, found: Kind) -> EvalError {
+fn needs(user: &str, wanted: ValueKind, found: ValueKind) -> EvalError {
     EvalError::Failed(format!("{user} needs {wanted}, but got {found}"))
 }

@@ -4,9 +4,9 @@ use regex::RegexBuilder;
 
 use super::error::{CompileError, shown};
 use super::functions::{Form, Function};
-use super::kind::Kind;
 use super::tree::Node;
 use super::value::{ClaimPath, Value};
+use super::value_kind::ValueKind;
 
 /// Largest compiled pattern of `matches`, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
@@ -41,12 +41,12 @@ fn usable(function: &Function, index: usize, (column, node): &Argument) -> Resul
     let name = function.name;
     let wanted = match (name, index) {
         ("string", _) => return Ok(()),
-        ("split", 2) => Kind::Number,
-        _ => Kind::Text,
+        ("split", 2) => ValueKind::Number,
+        _ => ValueKind::Text,
     };
     if let Some(found) = node.kind().filter(|found| *found != wanted) {
         let remedy = match wanted {
-            Kind::Number => "write it without quotes, such as 0 or -1",
+            ValueKind::Number => "write it without quotes, such as 0 or -1",
             _ => "string(x) makes text of it",
         };
         return refuse(format!(
@@ -118,7 +118,7 @@ fn conditional(
     [(column, condition), (_, then), (_, otherwise)]: [Argument; 3],
 ) -> Result<Node, CompileError> {
     match condition.kind() {
-        Some(found) if found != Kind::Boolean => Err(CompileError::new(
+        Some(found) if found != ValueKind::Boolean => Err(CompileError::new(
             column,
             format!("if() needs a boolean, but this is {found}"),
         )),
@@ -127,7 +127,7 @@ fn conditional(
 }
 
 fn matches([(start, text), (column, pattern)]: [Argument; 2]) -> Result<Node, CompileError> {
-    if let Some(found) = text.kind().filter(|found| *found != Kind::Text) {
+    if let Some(found) = text.kind().filter(|found| *found != ValueKind::Text) {
         let message = format!("matches() needs text here, but this is {found}; string(x) makes text of it");
         return Err(CompileError::new(start, message));
     }

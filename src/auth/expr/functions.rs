@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use aws_lc_rs::digest;
 
 use super::error::{ClaimErrorKind, EvalError};
-use super::kind::Kind;
 use super::value::{Value, check_length};
+use super::value_kind::ValueKind;
 
 /// How a function gets its arguments.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub(super) struct Function {
     pub(super) least: usize,
     pub(super) most: usize,
     /// `None` if it depends on the arguments.
-    pub(super) gives: Option<Kind>,
+    pub(super) gives: Option<ValueKind>,
     /// One sentence for `docs/expressions.md`; a test compares them.
     #[cfg_attr(
         not(test),
@@ -73,7 +73,7 @@ pub(super) fn find(name: &str) -> Option<&'static Function> {
 const fn row(
     usage: (&'static str, &'static str),
     args: (usize, usize),
-    gives: Option<Kind>,
+    gives: Option<ValueKind>,
     form: Form,
     doc: &'static str,
 ) -> Function {
@@ -89,8 +89,8 @@ const fn row(
 }
 
 const MANY: usize = usize::MAX;
-const TEXT: Option<Kind> = Some(Kind::Text);
-const BOOLEAN: Option<Kind> = Some(Kind::Boolean);
+const TEXT: Option<ValueKind> = Some(ValueKind::Text);
+const BOOLEAN: Option<ValueKind> = Some(ValueKind::Boolean);
 
 /// Every function.
 #[rustfmt::skip]
@@ -258,7 +258,7 @@ fn nonempty_text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, Cal
     Ok(text)
 }
 
-fn wrong(index: usize, wanted: &str, found: Kind) -> CallError {
+fn wrong(index: usize, wanted: &str, found: ValueKind) -> CallError {
     let help = if wanted == "text" {
         "; string(x) makes text of it"
     } else {

@@ -21,11 +21,11 @@ mod eval;
 mod forms;
 mod functions;
 mod hints;
-mod kind;
 mod shape;
 mod token;
 mod tree;
 mod value;
+mod value_kind;
 mod warn;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ use value::Value;
 
 pub use error::{ClaimErrorKind, CompileError, EvalError};
 pub(super) use functions::push_part;
-pub use kind::Kind;
+pub use value_kind::ValueKind;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Expression {
     /// # Errors
     ///
     /// If every token would give another type or, because no claim is used, the same failure.
-    pub fn of_kind(self, wanted: Kind) -> Result<Self, CompileError> {
+    pub fn of_kind(self, wanted: ValueKind) -> Result<Self, CompileError> {
         if let Some(found) = self.kind().filter(|found| *found != wanted) {
             return Err(CompileError::wrong_result(wanted, found));
         }
@@ -80,8 +80,8 @@ impl Expression {
         }
         let none = Map::new();
         let outcome = match wanted {
-            Kind::Boolean => self.condition(&none).map(drop),
-            Kind::Text | Kind::Number => self.text(&none).map(drop),
+            ValueKind::Boolean => self.condition(&none).map(drop),
+            ValueKind::Text | ValueKind::Number => self.text(&none).map(drop),
         };
         match outcome {
             Ok(()) => Ok(self),
@@ -95,7 +95,7 @@ impl Expression {
     }
 
     /// The type of the result, if it does not depend on the token.
-    pub fn kind(&self) -> Option<Kind> {
+    pub fn kind(&self) -> Option<ValueKind> {
         self.root.kind()
     }
 

@@ -3,8 +3,8 @@
 use regex::Regex;
 
 use super::functions::{Call, Function};
-use super::kind::Kind;
 use super::value::{ClaimPath, Value, quote};
+use super::value_kind::ValueKind;
 
 /// One node. Chains of `+`, `&&` and `||` are flat, so the depth is that of the brackets.
 #[derive(Debug)]
@@ -40,14 +40,14 @@ pub(super) enum Comparison {
 
 impl Node {
     /// The type of the result where it is known at load; a claim may have any.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(super) fn kind(&self) -> Option<ValueKind> {
         match self {
             Self::Literal(value) => Some(value.kind()),
             Self::Claim(_) => None,
             Self::Not(_) | Self::Compare(..) | Self::All(_) | Self::Any(_) | Self::Matches(..) => {
-                Some(Kind::Boolean)
+                Some(ValueKind::Boolean)
             }
-            Self::Concat(_) => Some(Kind::Text),
+            Self::Concat(_) => Some(ValueKind::Text),
             Self::If(parts) => both(&parts[1], &parts[2]),
             Self::Default(parts) => both(&parts[0], &parts[1]),
             Self::Call(function, ..) => function.gives,
@@ -90,6 +90,6 @@ impl Node {
     }
 }
 
-fn both(a: &Node, b: &Node) -> Option<Kind> {
+fn both(a: &Node, b: &Node) -> Option<ValueKind> {
     a.kind().filter(|kind| b.kind() == Some(*kind))
 }

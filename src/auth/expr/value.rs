@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use super::error::{ClaimErrorKind, EvalError, shown};
-use super::kind::Kind;
+use super::value_kind::ValueKind;
 
 /// Longest text at any point of an evaluation, in bytes. Far above what a token can carry, and low
 /// enough that no chain of functions can fill the memory.
@@ -20,11 +20,11 @@ pub(super) enum Value<'c> {
 }
 
 impl<'c> Value<'c> {
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ValueKind {
         match self {
-            Self::Text(_) => Kind::Text,
-            Self::Number(_) => Kind::Number,
-            Self::Boolean(_) => Kind::Boolean,
+            Self::Text(_) => ValueKind::Text,
+            Self::Number(_) => ValueKind::Number,
+            Self::Boolean(_) => ValueKind::Boolean,
         }
     }
 

@@ -13,14 +13,14 @@ use crate::config::Algorithm;
 /// A public key that may verify signatures.
 pub(in crate::auth) struct Key {
     jwk: Jwk,
-    kind: Kind,
+    kind: KeyKind,
     decoding: DecodingKey,
     /// Set when a later key set no longer holds this key; what it verified is then void.
     withdrawn: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum KeyKind {
     Rsa,
     P256,
     P384,
@@ -55,7 +55,7 @@ impl Key {
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return Err(JwkError::Use);
         }
-        let kind = Kind::of(&jwk.algorithm)?;
+        let kind = KeyKind::of(&jwk.algorithm)?;
         let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| JwkError::Parameters)?;
         Ok(Self {
             jwk,
@@ -74,11 +74,11 @@ impl Key {
     /// `alg` is absent or the same (RFC 7517 section 4.4).
     pub(in crate::auth) fn fits(&self, algorithm: Algorithm) -> bool {
         let kind = match algorithm {
-            Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 => Kind::Rsa,
-            Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => Kind::Rsa,
-            Algorithm::ES256 => Kind::P256,
-            Algorithm::ES384 => Kind::P384,
-            Algorithm::EdDSA => Kind::Ed25519,
+            Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 => KeyKind::Rsa,
+            Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => KeyKind::Rsa,
+            Algorithm::ES256 => KeyKind::P256,
+            Algorithm::ES384 => KeyKind::P384,
+            Algorithm::EdDSA => KeyKind::Ed25519,
         };
         let only_for = self.jwk.common.key_algorithm;
         self.kind == kind && only_for.is_none_or(|only| only == KeyAlgorithm::from(algorithm.to_jwt()))
@@ -105,7 +105,7 @@ impl Key {
     }
 }
 
-impl Kind {
+impl KeyKind {
     fn of(parameters: &AlgorithmParameters) -> Result<Self, JwkError> {
         match parameters {
             AlgorithmParameters::RSA(rsa) => {

@@ -29,7 +29,7 @@ pub(super) enum KeyLookupError {
 
 /// What a refresh changed, for the log: ids of keys, escaped.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(super) struct KeySetChanges {
     pub(super) added: Vec<String>,
     pub(super) withdrawn: Vec<String>,
 }
@@ -90,10 +90,10 @@ impl KeySet {
     }
 
     /// Marks the keys that `next` no longer holds, and says what changed.
-    pub(super) fn replace_by(&self, next: &Self) -> Changes {
+    pub(super) fn replace_by(&self, next: &Self) -> KeySetChanges {
         let missing_in = |set: &Self, key: &Arc<Key>| !set.keys.iter().any(|other| Arc::ptr_eq(other, key));
         let label = |key: &Arc<Key>| printable(key.id().unwrap_or_default(), 64);
-        let mut changes = Changes::default();
+        let mut changes = KeySetChanges::default();
         for key in self.keys.iter().filter(|key| missing_in(next, key)) {
             key.withdraw();
             changes.withdrawn.push(label(key));

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - A request whose key is known reads it without waiting, whatever the issuer does.
 //! - However many requests ask for an unknown key, there is one fetch at a time, and no more than
-//!   one in [`Timing::demand`] because of them.
+//!   one in [`KeyTiming::demand`] because of them.
 //! - A key that the issuer withdrew verifies nothing after the next good fetch.
 
 mod document;
@@ -35,22 +35,22 @@ use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 
 pub(super) use self::jwk::Key;
-pub use self::timing::Timing;
+pub use self::timing::KeyTiming;
 
 /// What all requests know about one issuer.
 pub(super) struct Issuer {
     url: Arc<str>,
-    timing: Timing,
+    timing: KeyTiming,
     /// `None` until the first good fetch.
     keys: ArcSwapOption<KeySet>,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<RefreshProgress>,
     /// Rung by requests that need a newer key set.
     wanted: Notify,
 }
 
 /// How far the background task is.
 #[derive(Debug, Clone, Copy)]
-struct Progress {
+struct RefreshProgress {
     running: bool,
     /// Attempts that are over.
     finished: u64,
@@ -83,13 +83,13 @@ impl Issuer {
     /// If the URL cannot be an issuer, or the root certificates of the machine cannot be loaded.
     pub(super) fn start(
         provider: &ProviderConfig,
-        timing: Timing,
+        timing: KeyTiming,
         stats: Arc<AuthStats>,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, SetupError> {
         let source = source(provider, tasks)?;
         let now = Instant::now();
-        let progress = Progress {
+        let progress = RefreshProgress {
             running: true,
             finished: 0,
             started: now,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The intervals of key sets. The defaults are for production; tests shorten them.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub struct KeyTiming {
     /// Longest time for one fetch: discovery and key set together. Default 5 s.
     pub fetch: Duration,
     /// Longest time that a request waits for keys. Default 5 s.
@@ -26,7 +26,7 @@ pub struct Timing {
     pub stale: Duration,
 }
 
-impl Default for Timing {
+impl Default for KeyTiming {
     fn default() -> Self {
         Self {
             fetch: Duration::from_secs(5),
@@ -42,7 +42,7 @@ impl Default for Timing {
     }
 }
 
-impl Timing {
+impl KeyTiming {
     /// Time between two good fetches when the issuer does not say how long its keys are fresh.
     const DEFAULT_REFRESH: Duration = Duration::from_secs(15 * 60);
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn failures_back_off_to_a_minute() {
-        let timing = Timing::default();
+        let timing = KeyTiming::default();
         for (failures, seconds) in [(1, 1), (2, 2), (4, 8), (7, 60), (40, 60), (u32::MAX, 60)] {
             assert!(within(timing.retry(failures), seconds), "{failures}");
         }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn max_age_is_followed_within_bounds() {
-        let timing = Timing::default();
+        let timing = KeyTiming::default();
         for (max_age, seconds) in [
             (Some(0), 300),
             (Some(600), 600),

@@ -9,7 +9,7 @@ use crate::error::{Class, Classify};
 
 /// Where an expression stands in the section of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum RulePlace {
     /// `cache_key_exprs`, with the index from 0.
     Namespace(usize),
     /// `allow_if`.
@@ -18,7 +18,7 @@ pub enum Place {
     WriteIf,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RulePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace(index) => write!(f, "cache_key_exprs[{index}]"),
@@ -31,13 +31,13 @@ impl fmt::Display for Place {
 /// Why the expressions of a provider cannot be used: everything that is wrong, not only the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulesError {
-    pub(super) problems: Vec<(Place, CompileError)>,
+    pub(super) problems: Vec<(RulePlace, CompileError)>,
 }
 
 impl RulesError {
     /// Every expression that is wrong, in the order of the file. Empty if there is nothing that gives a
     /// namespace.
-    pub fn problems(&self) -> &[(Place, CompileError)] {
+    pub fn problems(&self) -> &[(RulePlace, CompileError)] {
         &self.problems
     }
 }

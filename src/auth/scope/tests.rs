@@ -254,12 +254,12 @@ fn all_compile_errors_are_reported() {
         "true".to_owned(),
     ];
     let error = Rules::compile(&namespaces, None, Some("\"x\""), Some("not claims.a")).unwrap_err();
-    let places: Vec<Place> = error.problems().iter().map(|(place, _)| *place).collect();
+    let places: Vec<RulePlace> = error.problems().iter().map(|(place, _)| *place).collect();
     let expected = [
-        Place::Namespace(0),
-        Place::Namespace(2),
-        Place::AllowIf,
-        Place::WriteIf,
+        RulePlace::Namespace(0),
+        RulePlace::Namespace(2),
+        RulePlace::AllowIf,
+        RulePlace::WriteIf,
     ];
     assert_eq!(places, expected);
     let text = error.to_string();
@@ -297,11 +297,11 @@ fn a_token_with_scopes_does_not_use_expressions() {
         &runtime(r#"[{"Scope":"refs/heads/main","Permission":3}]"#),
     )
     .unwrap();
-    assert_eq!(granted.source, Source::Ac);
+    assert_eq!(granted.source, NamespaceSource::Ac);
     assert!(granted.may_write);
     assert_eq!(&**granted.scope.writable().path(), "4242/refs%2Fheads%2Fmain");
     let granted = apply(&with_ac(&["claims.ref"], None), &github()).unwrap();
-    assert_eq!(granted.source, Source::Expressions);
+    assert_eq!(granted.source, NamespaceSource::Expressions);
     assert_eq!(&**granted.scope.writable().path(), "refs/heads/main");
 }
 
@@ -357,6 +357,13 @@ fn warnings_name_their_place() {
         None,
         Some("matches(claims.ref, \"main\")"),
     );
-    let places: Vec<Place> = rules.warnings().into_iter().map(|(place, _)| place).collect();
-    assert_eq!(places, [Place::Namespace(0), Place::Namespace(1), Place::WriteIf]);
+    let places: Vec<RulePlace> = rules.warnings().into_iter().map(|(place, _)| place).collect();
+    assert_eq!(
+        places,
+        [
+            RulePlace::Namespace(0),
+            RulePlace::Namespace(1),
+            RulePlace::WriteIf
+        ]
+    );
 }

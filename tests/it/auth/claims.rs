@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::auth::Timing;
+use chacha::auth::KeyTiming;
 use chacha::error::{Class, Classify as _};
 use serde_json::json;
 
@@ -201,7 +201,7 @@ async fn claims_that_are_no_object_are_refused() {
 
 #[tokio::test]
 async fn the_rules_decide_about_good_tokens() {
-    let world = World::timed(Issuer::start().await, Timing { ..on_demand() }, |config| {
+    let world = World::timed(Issuer::start().await, KeyTiming { ..on_demand() }, |config| {
         config.allow_if = Some("claims.repository == \"acme/app\"".into());
         config.write_if = Some("claims.ref == \"refs/heads/main\"".into());
         config.cache_key_exprs = vec![

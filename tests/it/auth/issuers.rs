@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::auth::{Authenticator, SetupError, Timing};
+use chacha::auth::{Authenticator, KeyTiming, SetupError};
 use chacha::tasks::Tasks;
 
 use super::{World, authenticate, on_demand, read, unavailable};
@@ -13,7 +13,7 @@ async fn behaving(page: Page, behaviour: Behaviour) -> World {
     issuer.behave_at(page, behaviour);
     World::timed(
         issuer,
-        Timing {
+        KeyTiming {
             fetch: Duration::from_secs(60),
             ..on_demand()
         },
@@ -71,7 +71,7 @@ async fn a_slow_issuer_makes_requests_wait_for_a_bounded_time() {
     for page in BOTH {
         let issuer = Issuer::start().await;
         issuer.behave_at(*page, Behaviour::Slow);
-        let timing = Timing {
+        let timing = KeyTiming {
             wait: Duration::from_millis(20),
             fetch: Duration::from_secs(3600),
             ..on_demand()
@@ -103,7 +103,7 @@ async fn a_fetch_ends_when_the_issuer_does_not_answer() {
     issuer.behave(Behaviour::Slow);
     let world = World::timed(
         issuer,
-        Timing {
+        KeyTiming {
             fetch: Duration::from_millis(20),
             ..on_demand()
         },
@@ -161,7 +161,7 @@ async fn tls_to_something_else_fails_without_a_panic() {
 async fn the_start_never_waits_and_the_end_waits_for_nothing_but_tasks() {
     let issuer = Issuer::start().await;
     issuer.behave(Behaviour::Slow);
-    let world = World::timed(issuer, Timing::default(), |_| {});
+    let world = World::timed(issuer, KeyTiming::default(), |_| {});
     world.issuer.wait_for(|requests| requests.discovery == 1).await;
     let end = tokio::time::timeout(Duration::from_secs(3), world.tasks.finish());
     end.await.expect("a fetch that hangs does not hold up the end");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::auth::Timing;
+use chacha::auth::KeyTiming;
 use serde_json::json;
 
 use super::{World, on_demand};
@@ -83,10 +83,10 @@ async fn a_key_set_in_a_file_needs_no_issuer_and_is_read_again() {
     let write = |keys: serde_json::Value| std::fs::write(&path, json!({ "keys": keys }).to_string()).unwrap();
     let issuer = Issuer::start().await;
     issuer.down();
-    let timing = Timing {
+    let timing = KeyTiming {
         file: Duration::from_millis(5),
         first_retry: Duration::from_millis(5),
-        ..Timing::default()
+        ..KeyTiming::default()
     };
     let world = World::timed(issuer, timing, |config| config.jwks_file = Some(path.clone()));
     super::unavailable(world.send(|_| {}).await);

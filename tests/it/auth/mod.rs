@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chacha::auth::{Authenticator, Credentials, Error, Identity, Timing};
+use chacha::auth::{Authenticator, Credentials, Error, Identity, KeyTiming};
 use chacha::config::ProviderConfig;
 use chacha::error::{Class, Classify as _};
 use chacha::tasks::Tasks;
@@ -33,12 +33,12 @@ struct World {
 }
 
 /// Intervals in which nothing happens by itself, and everything happens on demand.
-fn on_demand() -> Timing {
-    Timing {
+fn on_demand() -> KeyTiming {
+    KeyTiming {
         demand: Duration::ZERO,
         first_retry: Duration::from_secs(3600),
         longest_retry: Duration::from_secs(3600),
-        ..Timing::default()
+        ..KeyTiming::default()
     }
 }
 
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// With an issuer that was prepared, and other intervals.
-    fn timed(issuer: Issuer, timing: Timing, change: impl FnOnce(&mut ProviderConfig)) -> Self {
+    fn timed(issuer: Issuer, timing: KeyTiming, change: impl FnOnce(&mut ProviderConfig)) -> Self {
         let tasks = Tasks::new();
         let mut provider = issuer.provider();
         change(&mut provider);

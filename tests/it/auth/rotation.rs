@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::auth::{Authenticator, Timing};
+use chacha::auth::{Authenticator, KeyTiming};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -11,14 +11,14 @@ use crate::support::issuer::{Behaviour, Issuer};
 use crate::support::signer::Signer;
 
 /// Refreshes every few milliseconds.
-fn busy() -> Timing {
+fn busy() -> KeyTiming {
     let moment = Duration::from_millis(5);
-    Timing {
+    KeyTiming {
         shortest_refresh: moment,
         longest_refresh: moment,
         first_retry: moment,
         longest_retry: moment,
-        ..Timing::default()
+        ..KeyTiming::default()
     }
 }
 
@@ -100,7 +100,7 @@ async fn many_requests_with_unknown_keys_share_one_fetch() {
 
 #[tokio::test]
 async fn random_key_ids_do_not_hammer_the_issuer() {
-    let world = World::timed(Issuer::start().await, Timing::default(), |_| {});
+    let world = World::timed(Issuer::start().await, KeyTiming::default(), |_| {});
     world.accepts(|_| {}).await;
     for number in 0..200 {
         world
@@ -112,9 +112,9 @@ async fn random_key_ids_do_not_hammer_the_issuer() {
 
 #[tokio::test]
 async fn a_burst_of_unknown_keys_leaves_no_fetch_behind() {
-    let timing = Timing {
+    let timing = KeyTiming {
         demand: Duration::from_millis(100),
-        ..Timing::default()
+        ..KeyTiming::default()
     };
     let world = World::timed(Issuer::start().await, timing, |_| {});
     world.accepts(|_| {}).await;
@@ -169,7 +169,7 @@ async fn keys_are_kept_while_the_issuer_is_down() {
 async fn keys_that_are_too_stale_are_not_believed() {
     let world = World::timed(
         Issuer::start().await,
-        Timing {
+        KeyTiming {
             stale: Duration::ZERO,
             ..on_demand()
         },
@@ -183,9 +183,9 @@ async fn keys_that_are_too_stale_are_not_believed() {
 async fn max_age_of_the_issuer_sets_the_pace() {
     let issuer = Issuer::start().await;
     issuer.cache_control("public, max-age=0");
-    let timing = Timing {
+    let timing = KeyTiming {
         shortest_refresh: Duration::from_millis(5),
-        ..Timing::default()
+        ..KeyTiming::default()
     };
     let world = World::timed(issuer, timing, |_| {});
     world.issuer.wait_for(|requests| requests.keys > 3).await;

@@ -1,6 +1,6 @@
 //! What is said at load: warnings, and expressions that can never have a result.
 
-use super::super::{Expression, Kind};
+use super::super::{Expression, ValueKind};
 use super::{check, check_refused};
 
 #[test]
@@ -150,13 +150,13 @@ fn a_call_that_can_never_succeed_is_refused_at_load() {
 
 #[test]
 fn a_result_that_no_token_can_change_is_checked_at_load() {
-    let refused = |text: &str, kind: Kind| {
+    let refused = |text: &str, kind: ValueKind| {
         let expression = Expression::compile(text).unwrap();
         expression.of_kind(kind).unwrap_err().to_string()
     };
     let long = format!("\"{}\"", "x".repeat(1025));
     for text in [r#""""#, r#""" + """#, r#"trim(" ")"#, r#"nonempty("")"#, &long] {
-        let error = refused(text, Kind::Text);
+        let error = refused(text, ValueKind::Text);
         assert!(
             error.starts_with("column 1: no token gets a result: "),
             "{text}: {error}"
@@ -166,12 +166,12 @@ fn a_result_that_no_token_can_change_is_checked_at_load() {
             "{text}: {error}"
         );
     }
-    let error = refused(r#"nonempty("") == "a""#, Kind::Boolean);
+    let error = refused(r#"nonempty("") == "a""#, ValueKind::Boolean);
     assert!(error.starts_with("column 1: no token gets a result: "), "{error}");
     assert!(
         Expression::compile(r#""shared""#)
             .unwrap()
-            .of_kind(Kind::Text)
+            .of_kind(ValueKind::Text)
             .is_ok()
     );
 }

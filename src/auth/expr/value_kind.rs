@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Unicode text.
     Text,
     /// A whole number of 64 bits.
@@ -13,7 +13,7 @@ pub enum Kind {
     Boolean,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Text => "text",
