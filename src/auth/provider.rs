@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::claims::{Times, Tolerance};
 use super::error::{Error, KeyLabel, SetupError, TokenError};
 use super::identity::{Identity, TokenDigest};
-use super::issuer::{Issuer, Key, KeyError, KeyTiming};
+use super::issuer::{Issuer, Key, KeyError, KeyLookupError, KeyTiming};
 use super::scope::{Granted, Rules};
 use super::stats::AuthStats;
 use super::token::UnverifiedToken;
@@ -90,18 +90,16 @@ impl Provider {
             .iter()
             .find(|(algorithm, _)| Some(*algorithm) == named);
         let (algorithm, validation) = accepted.ok_or_else(|| reject(TokenError::Algorithm))?;
-        let key = match self.issuer.key(token.key_id(), *algorithm).await {
-            Ok(key) => key,
-            Err(KeyError::Unknown) => return Err(reject(TokenError::UnknownKey)),
-            Err(KeyError::Unfit) => return Err(reject(TokenError::UnfitKey)),
-            Err(KeyError::Ambiguous) => return Err(reject(TokenError::AmbiguousKey)),
-            Err(KeyError::Unavailable(retry_after)) => {
-                return Err(Error::KeysUnavailable {
-                    issuer: self.url().clone(),
-                    retry_after,
-                });
-            }
-        };
+        let found = self.issuer.key(token.key_id(), *algorithm).await;
+        let key = found.map_err(|error| match error {
+            KeyError::Lookup(KeyLookupError::Unknown) => reject(TokenError::UnknownKey),
+            KeyError::Lookup(KeyLookupError::Unfit) => reject(TokenError::UnfitKey),
+            KeyError::Lookup(KeyLookupError::Ambiguous) => reject(TokenError::AmbiguousKey),
+            KeyError::Unavailable(retry_after) => Error::KeysUnavailable {
+                issuer: self.url().clone(),
+                retry_after,
+            },
+        })?;
         let UniqueMap(claims) = decode(token.text(), key.decoding(), validation)
             .map_err(|error| reject(rejection(&error)))?
             .claims;

@@ -18,7 +18,7 @@ pub(super) struct KeySet {
 
 /// Why a set has no key for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KeyLookupError {
+pub(in crate::auth) enum KeyLookupError {
     /// A newer set may have it.
     Unknown,
     /// The key with this id is for other algorithms.

@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use self::http::IssuerClient;
-use self::keys::{KeyLookupError, KeySet};
+use self::keys::KeySet;
 use self::refresh::Refresher;
 use self::source::{Discovery, FetchError, KeyFile, Source};
 use super::error::SetupError;
@@ -35,6 +35,7 @@ use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 
 pub(super) use self::jwk::Key;
+pub(super) use self::keys::KeyLookupError;
 pub use self::timing::KeyTiming;
 
 /// What all requests know about one issuer.
@@ -65,12 +66,8 @@ struct RefreshProgress {
 /// Why there is no key for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyError {
-    /// The issuer does not publish it.
-    Unknown,
-    /// It is published for other algorithms.
-    Unfit,
-    /// The token does not say which of several it is.
-    Ambiguous,
+    /// The key set of the issuer has none for it.
+    Lookup(KeyLookupError),
     /// The issuer cannot be asked now; it may help to try again after this time.
     Unavailable(Duration),
 }
@@ -131,19 +128,12 @@ impl Issuer {
     /// See [`KeyError`].
     pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
         match self.find(id, algorithm) {
-            Some(Ok(key)) => return Ok(key),
-            Some(Err(KeyLookupError::Unfit)) => return Err(KeyError::Unfit),
-            Some(Err(KeyLookupError::Ambiguous)) => return Err(KeyError::Ambiguous),
             Some(Err(KeyLookupError::Unknown)) | None => {}
+            Some(found) => return found.map_err(KeyError::Lookup),
         }
         self.refreshed().await?;
-        match self.find(id, algorithm) {
-            Some(Ok(key)) => Ok(key),
-            Some(Err(KeyLookupError::Unknown)) => Err(KeyError::Unknown),
-            Some(Err(KeyLookupError::Unfit)) => Err(KeyError::Unfit),
-            Some(Err(KeyLookupError::Ambiguous)) => Err(KeyError::Ambiguous),
-            None => Err(self.unavailable()),
-        }
+        let found = self.find(id, algorithm);
+        found.ok_or_else(|| self.unavailable())?.map_err(KeyError::Lookup)
     }
 
     /// `None` if no keys are known, or they are too old to be believed.
