@@ -6,35 +6,34 @@
 //!   one in [`KeyTiming::demand`] because of them.
 //! - A key that the issuer withdrew verifies nothing after the next good fetch.
 
+mod discovery;
 mod document;
+mod fetch;
 mod http;
 mod jwk;
+mod key_file;
+mod key_source;
 mod keys;
 mod refresh;
-mod source;
 mod timing;
 
-use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use openidconnect::IssuerUrl;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
-use url::Url;
 
-use self::http::IssuerClient;
+use self::key_source::KeySource;
 use self::keys::KeySet;
 use self::refresh::Refresher;
-use self::source::{Discovery, FetchError, KeyFile, Source};
 use super::error::SetupError;
 use super::stats::AuthStats;
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 
 pub(super) use self::jwk::Key;
+pub(super) use self::key_file::key_file_error;
 pub(super) use self::keys::KeyLookupError;
 pub use self::timing::KeyTiming;
 
@@ -84,7 +83,7 @@ impl Issuer {
         stats: Arc<AuthStats>,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, SetupError> {
-        let source = source(provider, tasks)?;
+        let source = KeySource::of(provider, tasks)?;
         let now = Instant::now();
         let progress = RefreshProgress {
             running: true,
@@ -189,53 +188,4 @@ impl Issuer {
             progress.next = Instant::now() + pause;
         });
     }
-}
-
-/// Blocking: what is wrong with a `jwks_file`, and the remedy.
-pub(super) fn key_file_error(path: &Path) -> Option<String> {
-    const FORM: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
-    let fault = match source::read(path) {
-        Ok(set) if KeySet::new(&set, None, Instant::now()).len() > 0 => return None,
-        Ok(_) => format!("holds no key that can verify signatures; {FORM}"),
-        Err(FetchError::File(error)) if error.kind() == ErrorKind::NotFound => {
-            format!("does not exist; correct the path, or {FORM}")
-        }
-        Err(FetchError::File(error)) => {
-            format!("cannot be read ({error}); check the file and its permissions")
-        }
-        Err(_) => format!("is not a key set; {FORM}"),
-    };
-    Some(format!(
-        "\"{}\" {fault}",
-        path.display().to_string().escape_debug()
-    ))
-}
-
-fn source(provider: &ProviderConfig, tasks: &Tasks) -> Result<Source, SetupError> {
-    let refuse = |reason| SetupError::Url {
-        url: provider.url.clone(),
-        reason,
-    };
-    let url = Url::parse(&provider.url).map_err(|_| refuse("not a URL"))?;
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("an issuer has neither query nor fragment"));
-    }
-    if let Some(path) = &provider.jwks_file {
-        return Ok(Source::File(KeyFile::new(path.clone())));
-    }
-    if !http::is_allowed(&url, provider.allow_insecure_http) {
-        return Err(refuse(
-            "not https, which only loopback addresses or allow_insecure_http permit",
-        ));
-    }
-    // Also for http issuers with permission: their keys may stand behind https.
-    let https = url.scheme() == "https" || provider.allow_insecure_http;
-    let issuer = IssuerUrl::new(provider.url.clone()).map_err(|_| refuse("not a URL"))?;
-    let http = IssuerClient::new(tasks, https)?;
-    let allow_insecure_http = provider.allow_insecure_http;
-    Ok(Source::Discovery(Box::new(Discovery {
-        http,
-        issuer,
-        allow_insecure_http,
-    })))
 }

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::stats::{AuthStats, count};
 use super::Issuer;
+use super::fetch::{FetchError, FetchedKeys};
+use super::key_source::KeySource;
 use super::keys::KeySet;
-use super::source::{FetchError, Fetched, Source};
 
 /// Fetches ahead of need, sooner on demand, and with growing pauses while it fails.
 pub(super) struct Refresher {
     pub(super) issuer: Arc<Issuer>,
-    pub(super) source: Source,
+    pub(super) source: KeySource,
     pub(super) stats: Arc<AuthStats>,
     /// Failed attempts in a row.
     pub(super) failures: u32,
@@ -52,28 +53,28 @@ impl Refresher {
         }
     }
 
-    fn succeeded(&mut self, fetched: Fetched) -> Duration {
+    fn succeeded(&mut self, fetched: FetchedKeys) -> Duration {
         let timing = self.issuer.timing;
         let current = self.issuer.keys.load_full();
         let now = Instant::now();
         let max_age = match (fetched, &current) {
-            (Fetched::New(published, max_age), _) => {
+            (FetchedKeys::New(published, max_age), _) => {
                 count(&self.stats.refreshes_ok);
                 let next = KeySet::new(&published, current.as_deref(), now);
                 self.publish(current.as_deref(), next);
                 max_age
             }
-            (Fetched::Unchanged, Some(set)) => {
+            (FetchedKeys::Unchanged, Some(set)) => {
                 self.issuer.keys.store(Some(Arc::new(set.confirmed(now))));
                 None
             }
-            (Fetched::Unchanged, None) => None,
+            (FetchedKeys::Unchanged, None) => None,
         };
         if self.reported.take().is_some() {
             tracing::info!(issuer = %self.issuer.url, "the keys of the issuer can be fetched again");
         }
         self.failures = 0;
-        if matches!(self.source, Source::File(_)) {
+        if matches!(self.source, KeySource::File(_)) {
             timing.file
         } else {
             timing.refresh(max_age)
