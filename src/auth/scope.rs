@@ -115,7 +115,7 @@ impl Rules {
     /// the claim is malformed, which no expression makes good; or it is missing, and there is no expression.
     pub fn apply(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, RightsError> {
         self.allowed(claims)?;
-        let mut granted = match (self.scopes, claims.get(ac::CLAIM)) {
+        let mut granted = match (self.scopes, claims.get(ac::AC_CLAIM)) {
             (Some(TokenScopes::Ac), Some(value)) => Self::by_ac(issuer, claims, value)?,
             (Some(TokenScopes::Ac), None) if self.namespaces.is_empty() => {
                 return Err(AcError::Missing.into());

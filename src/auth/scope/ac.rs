@@ -11,17 +11,17 @@ use super::super::expr::push_part;
 use super::super::identity::{Namespace, Scope};
 use super::super::unique_map::UniqueMap;
 
-/// The name of the claim.
-pub(super) const CLAIM: &str = "ac";
+/// The claim that holds the scopes.
+pub(super) const AC_CLAIM: &str = "ac";
 
-/// The claim that says whose scopes they are: branches of two repositories have equal names.
-const REPOSITORY: &str = "repository_id";
+/// The claim that names the repository of the scopes: branches of two repositories have equal names.
+const REPOSITORY_CLAIM: &str = "repository_id";
 
-/// Each is one more look-up for a miss. GitHub gives two or three.
+/// Most scopes of a token. Each is one more look-up for a miss; GitHub gives two or three.
 const MAX_SCOPES: usize = 64;
 
-const READ: u64 = 1;
-const WRITE: u64 = 2;
+const READ_PERMISSION: u64 = 1;
+const WRITE_PERMISSION: u64 = 2;
 
 /// Why the scopes of a token cannot be used. Shows names of claims, never a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +45,10 @@ pub enum AcError {
     #[error("the claim `ac` names a scope that is too long")]
     TooLong,
     /// `repository_id` is missing.
-    #[error("the claim `{REPOSITORY}` is missing")]
+    #[error("the claim `{REPOSITORY_CLAIM}` is missing")]
     NoRepository,
     /// `repository_id` is empty, or neither text nor a whole number from 0 up.
-    #[error("the claim `{REPOSITORY}` is not an id")]
+    #[error("the claim `{REPOSITORY_CLAIM}` is not an id")]
     Repository,
 }
 
@@ -69,9 +69,11 @@ pub(super) fn scope(
         namespaces.push((namespace, *permission));
     }
     // Stable: equals keep the order of the token.
-    namespaces.sort_by_key(|(_, permission)| permission & WRITE == 0);
-    let may_write = namespaces.first().is_some_and(|(_, rights)| rights & WRITE != 0);
-    let readable = |(_, permission): &&(Namespace, u64)| permission & READ != 0;
+    namespaces.sort_by_key(|(_, permission)| permission & WRITE_PERMISSION == 0);
+    let may_write = namespaces
+        .first()
+        .is_some_and(|(_, rights)| rights & WRITE_PERMISSION != 0);
+    let readable = |(_, permission): &&(Namespace, u64)| permission & READ_PERMISSION != 0;
     // A caller that may not write is named after what it reads.
     let first = match may_write {
         true => namespaces.first(),
@@ -85,7 +87,7 @@ pub(super) fn scope(
 }
 
 fn repository(claims: &Map<String, Json>) -> Result<String, AcError> {
-    match claims.get(REPOSITORY) {
+    match claims.get(REPOSITORY_CLAIM) {
         None => Err(AcError::NoRepository),
         Some(Json::String(id)) if !id.is_empty() => Ok(id.clone()),
         Some(Json::Number(id)) => id.as_u64().map(|id| id.to_string()).ok_or(AcError::Repository),
@@ -275,12 +277,12 @@ mod tests {
             let borrowed: Vec<(&str, u64)> = entries.iter().map(|(name, bits)| (name.as_str(), *bits)).collect();
             let (scope, may_write) = of(&list(&borrowed)).unwrap();
             let bits = |path: &str| borrowed.iter().filter(|(name, _)| path == format!("42/{name}")).fold(0, |all, (_, bits)| all | bits);
-            prop_assert!(scope.readable().all(|namespace| bits(namespace.path()) & READ != 0));
+            prop_assert!(scope.readable().all(|namespace| bits(namespace.path()) & READ_PERMISSION != 0));
             let distinct: std::collections::HashSet<&str> = borrowed.iter().map(|(name, _)| *name).collect();
-            let all_readable = distinct.iter().filter(|name| bits(&format!("42/{name}")) & READ != 0).count();
+            let all_readable = distinct.iter().filter(|name| bits(&format!("42/{name}")) & READ_PERMISSION != 0).count();
             prop_assert_eq!(scope.readable().len(), all_readable);
-            prop_assert_eq!(may_write, borrowed.iter().any(|(_, bits)| bits & WRITE != 0));
-            prop_assert!(!may_write || bits(scope.writable().path()) & WRITE != 0);
+            prop_assert_eq!(may_write, borrowed.iter().any(|(_, bits)| bits & WRITE_PERMISSION != 0));
+            prop_assert!(!may_write || bits(scope.writable().path()) & WRITE_PERMISSION != 0);
         }
     }
 }

@@ -22,7 +22,7 @@ pub use file::{KeyFileError, KeyFileErrorKind};
 pub use key::SigningKey;
 
 /// Names the form; a later one gets another label, and neither opens under the other.
-const LABEL: &[u8; 15] = b"chacha ticket 1";
+const TICKET_LABEL: &[u8; 15] = b"chacha ticket 1";
 const TAG_BYTES: usize = 16;
 
 /// A sealed permission in the three parts that a URL has. A secret: whoever has it may use it, so `Debug`
@@ -152,10 +152,10 @@ impl fmt::Debug for Sealer {
 }
 
 /// What is sealed, but stands in the open. Both parts have a fixed length.
-fn associated(expires: u64) -> Aad<[u8; LABEL.len() + 8]> {
-    let mut bytes = [0; LABEL.len() + 8];
-    bytes[..LABEL.len()].copy_from_slice(LABEL);
-    bytes[LABEL.len()..].copy_from_slice(&expires.to_be_bytes());
+fn associated(expires: u64) -> Aad<[u8; TICKET_LABEL.len() + 8]> {
+    let mut bytes = [0; TICKET_LABEL.len() + 8];
+    bytes[..TICKET_LABEL.len()].copy_from_slice(TICKET_LABEL);
+    bytes[TICKET_LABEL.len()..].copy_from_slice(&expires.to_be_bytes());
     Aad::from(bytes)
 }
 
