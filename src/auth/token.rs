@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::error::Malformed;
+use super::error::CredentialsError;
 use super::unique_map::UniqueMap;
 
 /// A JSON Web Token whose signature nobody has checked.

@@ -22,7 +22,7 @@ pub(super) enum FetchedKeys {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error(transparent)]
-    IssuerClient(#[from] IssuerHttpError),
+    Http(#[from] IssuerHttpError),
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// The issuer's answer is not what it should be. Holds nothing unescaped.
