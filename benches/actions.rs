@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
-use chacha::cache::actions::index::Index;
+use chacha::cache::actions::index::ActionsIndex;
 use chacha::cache::actions::ledger::{Ledger, LedgerItem, LedgerSite, SpaceAccount};
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::Result;
@@ -71,8 +71,8 @@ fn record(nth: u64) -> EntryRecord {
     }
 }
 
-static FULL: LazyLock<Index> = LazyLock::new(|| {
-    let (index, namespace, version) = (Index::default(), namespace(), version());
+static FULL: LazyLock<ActionsIndex> = LazyLock::new(|| {
+    let (index, namespace, version) = (ActionsIndex::default(), namespace(), version());
     for nth in 0..ENTRIES {
         index.insert(&namespace, &version, &key(nth), record(nth));
     }
@@ -158,8 +158,8 @@ impl SpaceAccount for Free {
     }
 }
 
-fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<Index>) {
-    let index = Arc::new(Index::default());
+fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<ActionsIndex>) {
+    let index = Arc::new(ActionsIndex::default());
     let site = LedgerSite {
         folder: folder.to_owned(),
         sync: false,
@@ -169,7 +169,7 @@ fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<Index>) {
 }
 
 /// As a commit does: the index first.
-async fn add(ledger: &Ledger, index: &Index, numbers: std::ops::Range<u64>) {
+async fn add(ledger: &Ledger, index: &ActionsIndex, numbers: std::ops::Range<u64>) {
     let (namespace, version) = (namespace(), version());
     let items = numbers.map(|nth| {
         index.insert(&namespace, &version, &key(nth), record(nth));

@@ -45,13 +45,17 @@ async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
     }
     let message = call.small_body(MAX_BYTES).await?;
     key::host(&call.parts)?;
-    call.app.actions().on_notification(&message).await.map_err(|error| {
-        let text = match error {
-            TicketError::Forged => "the message was not written by a server with the same key",
-            TicketError::Expired => "the message has expired",
-        };
-        HttpError::new(Class::Forbidden, text)
-    })?;
+    call.app
+        .actions()
+        .on_notification(&message)
+        .await
+        .map_err(|error| {
+            let text = match error {
+                TicketError::Forged => "the message was not written by a server with the same key",
+                TicketError::Expired => "the message has expired",
+            };
+            HttpError::new(Class::Forbidden, text)
+        })?;
     call.record.outcome = Outcome::Control;
     Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()))
 }

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::journal_record;
 use super::stream_state::{CatchUp, Join, StreamState, earliest};
 use crate::cache::actions::entry::{NamespaceDigest, NamespaceId};
-use crate::cache::actions::index::Index;
+use crate::cache::actions::index::ActionsIndex;
 use crate::cache::actions::ledger::{Ledger, LedgerItem};
 use crate::error::chain;
 use crate::store::Result;
@@ -28,7 +28,7 @@ const MAX_PARALLEL_READS: usize = 4;
 #[derive(Debug)]
 pub(super) struct JournalFollower {
     journal: Arc<dyn Journal>,
-    index: Arc<Index>,
+    index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     tasks: Tasks,
     streams: Mutex<HashMap<NamespaceDigest, StreamState>>,
@@ -53,7 +53,7 @@ impl Drop for CatchUpGuard {
 impl JournalFollower {
     pub(super) fn new(
         journal: Arc<dyn Journal>,
-        index: Arc<Index>,
+        index: Arc<ActionsIndex>,
         ledger: Option<Ledger>,
         tasks: &Tasks,
     ) -> Arc<Self> {

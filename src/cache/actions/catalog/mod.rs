@@ -21,7 +21,7 @@ pub use prune::Liveness;
 use self::journal_follower::JournalFollower;
 use self::journal_queue::JournalQueue;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
-use super::index::{Candidate, Index};
+use super::index::{ActionsIndex, Candidate};
 use super::ledger::{Ledger, LedgerItem, LedgerSite};
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::Tasks;
@@ -48,7 +48,7 @@ pub struct Catalog {
 
 #[derive(Debug)]
 struct CatalogShared {
-    index: Arc<Index>,
+    index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     follower: Option<Arc<JournalFollower>>,
     journal_queue: Option<JournalQueue>,
@@ -75,7 +75,7 @@ pub struct CatalogStats {
 impl Catalog {
     /// Opens a catalog; the ledger is read in the background ([`Catalog::loaded`]).
     pub fn open(parts: CatalogParts, tasks: &Tasks) -> Self {
-        let index = Arc::new(Index::default());
+        let index = Arc::new(ActionsIndex::default());
         let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
         let ledger = parts.ledger.map(open);
         let follow = |journal| JournalFollower::new(journal, Arc::clone(&index), ledger.clone(), tasks);

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use order::{LookupStep, lookup_steps};
 
-use self::tree::Tree;
+use self::tree::EntryTree;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceDigest, NamespaceId, Version};
 use crate::store::journal::Ulid;
 
@@ -36,7 +36,7 @@ pub struct Candidate {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Index {
+pub struct ActionsIndex {
     shards: [Mutex<IndexShard>; SHARD_COUNT],
     entries: AtomicUsize,
     namespaces: AtomicUsize,
@@ -48,10 +48,10 @@ type IndexShard = HashMap<NamespaceDigest, NamespaceTrees>;
 #[derive(Debug)]
 struct NamespaceTrees {
     namespace: NamespaceId,
-    versions: HashMap<Version, Tree>,
+    versions: HashMap<Version, EntryTree>,
 }
 
-impl Index {
+impl ActionsIndex {
     /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed.
     pub fn insert(
         &self,
@@ -68,7 +68,10 @@ impl Index {
                 versions: HashMap::new(),
             }
         });
-        let tree = trees.versions.entry(version.clone()).or_insert_with(Tree::new);
+        let tree = trees
+            .versions
+            .entry(version.clone())
+            .or_insert_with(EntryTree::new);
         let before = tree.len();
         let changed = tree.insert(key, record);
         self.entries.fetch_add(tree.len() - before, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The order in which GitHub looks up entries.
 
-use super::tree::Tree;
+use super::tree::EntryTree;
 use crate::cache::actions::entry::{CacheKey, EntryRecord};
 use crate::store::journal::Ulid;
 
@@ -25,7 +25,11 @@ pub fn lookup_steps(keys: &[CacheKey]) -> impl Iterator<Item = LookupStep<'_>> {
 
 /// The first entry that the steps find in one tree, without those named in `passed`, and whether the primary
 /// key was hit exactly.
-pub(super) fn find(tree: &Tree, keys: &[CacheKey], passed: &[Ulid]) -> Option<(CacheKey, EntryRecord, bool)> {
+pub(super) fn find(
+    tree: &EntryTree,
+    keys: &[CacheKey],
+    passed: &[Ulid],
+) -> Option<(CacheKey, EntryRecord, bool)> {
     let wanted = |record: &EntryRecord| !passed.contains(&record.id);
     let found = |step| match step {
         LookupStep::Exact(key) => {

@@ -25,7 +25,7 @@ impl<T> Slab<T> {
         self.free.last().map_or_else(|| self.len(), |free| *free as usize)
     }
 
-    /// Takes a value in; its number is what [`Slab::next`] said.
+    /// Adds a value under the number that [`Slab::next`] gives.
     pub(super) fn add(&mut self, value: T) {
         if let Some(free) = self.free.pop() {
             self[free] = value;
@@ -43,7 +43,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Gives a number free; `filler` stands there until it is used again.
+    /// Frees a number. `filler` takes the place until the number is used again.
     pub(super) fn remove(&mut self, at: u32, filler: T) {
         self[at] = filler;
         self.free.push(at);

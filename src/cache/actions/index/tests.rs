@@ -63,8 +63,8 @@ fn changes() -> impl Strategy<Value = Vec<(usize, usize, String, Change)>> {
 }
 
 /// Does the same to both.
-fn apply(changes: Vec<(usize, usize, String, Change)>) -> (Index, Model) {
-    let (index, mut model, namespaces) = (Index::default(), Model::new(), namespaces());
+fn apply(changes: Vec<(usize, usize, String, Change)>) -> (ActionsIndex, Model) {
+    let (index, mut model, namespaces) = (ActionsIndex::default(), Model::new(), namespaces());
     for (nth, (namespace, with, text, change)) in changes.into_iter().enumerate() {
         let name = (namespace, with, text.clone());
         let (namespace, with, key) = (&namespaces[namespace], &version(with), &key(&text));
@@ -104,7 +104,7 @@ fn fitting(model: &Model, namespace: usize, with: usize, prefix: &str) -> Vec<(S
     found
 }
 
-fn check(index: &Index, model: &Model, namespace: usize, with: usize, text: &str) {
+fn check(index: &ActionsIndex, model: &Model, namespace: usize, with: usize, text: &str) {
     let (name, with_name) = (&namespaces()[namespace], &version(with));
     let expected = fitting(model, namespace, with, text);
     let exact = model.get(&(namespace, with, text.to_owned())).copied();
@@ -212,7 +212,7 @@ fn repeated_keys_are_asked_for_once() {
 
 #[test]
 fn what_is_empty_is_dropped() {
-    let (index, namespace) = (Index::default(), &namespaces()[0]);
+    let (index, namespace) = (ActionsIndex::default(), &namespaces()[0]);
     for nth in 0..3000_u32 {
         assert!(index.insert(
             namespace,

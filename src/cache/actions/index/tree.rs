@@ -1,5 +1,4 @@
-//! The entries of one version: a Patricia tree over the bytes of keys, whose nodes know the newest entry
-//! below them.
+//! The entries of one version: a Patricia tree over the bytes of keys. Each node knows the newest entry below it.
 //!
 //! A node stands where two keys differ first, so there is one node less than entries. A byte is nine bits:
 //! one that says that it is there, and its own eight; so a key and a longer one that begins with it differ.
@@ -10,47 +9,47 @@ use std::collections::BinaryHeap;
 use super::slab::Slab;
 use crate::cache::actions::entry::{CacheKey, EntryRecord};
 
-/// To an entry if [`LEAF`] is set, else to a node.
-type Link = u32;
-const LEAF: u32 = 1 << 31;
-const NONE: Link = u32::MAX;
-/// What stands in a node that is free.
-const UNUSED: Node = Node {
+/// The number of an entry if [`LEAF_BIT`] is set, else of a node.
+type TreeLink = u32;
+const LEAF_BIT: u32 = 1 << 31;
+const NO_LINK: TreeLink = u32::MAX;
+/// Fills the place of a removed node.
+const FREE_NODE: TreeNode = TreeNode {
     bit: 0,
-    newest: NONE,
-    below: [NONE; 2],
+    newest: NO_LINK,
+    below: [NO_LINK; 2],
 };
 
 #[derive(Debug)]
-struct Entry {
+struct TreeEntry {
     key: CacheKey,
     record: EntryRecord,
 }
 
 /// All keys below it agree in the bits before `bit`.
 #[derive(Debug)]
-struct Node {
+struct TreeNode {
     /// Number of the byte times 16, and the bit in it.
     bit: u32,
     /// The number of an entry.
     newest: u32,
-    below: [Link; 2],
+    below: [TreeLink; 2],
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Tree {
-    entries: Slab<Option<Entry>>,
-    nodes: Slab<Node>,
-    root: Link,
+pub(super) struct EntryTree {
+    entries: Slab<Option<TreeEntry>>,
+    nodes: Slab<TreeNode>,
+    root: TreeLink,
 }
 
-impl Tree {
+impl EntryTree {
     pub(super) fn new() -> Self {
         Self {
             entries: Slab::new(),
             nodes: Slab::new(),
-            root: NONE,
+            root: NO_LINK,
         }
     }
 
@@ -73,19 +72,21 @@ impl Tree {
 
     /// All entries whose keys begin with `prefix`, newest first; each costs the depth of the tree.
     pub(super) fn newest_first(&self, prefix: &str) -> impl Iterator<Item = (&CacheKey, EntryRecord)> {
-        let mut ahead = BinaryHeap::new();
-        let push = |ahead: &mut BinaryHeap<_>, link| {
-            ahead.extend(self.record(self.newest_of(link)).map(|record| (record, link)));
+        let mut queue = BinaryHeap::new();
+        let push = |queue: &mut BinaryHeap<_>, link| {
+            queue.extend(self.record(self.newest_of(link)).map(|record| (record, link)));
         };
-        push(&mut ahead, self.subtree(prefix));
+        push(&mut queue, self.subtree(prefix));
         std::iter::from_fn(move || {
             loop {
-                let (_, link) = ahead.pop()?;
-                if link & LEAF != 0 {
-                    return self.entry(link & !LEAF).map(|entry| (&entry.key, entry.record));
+                let (_, link) = queue.pop()?;
+                if link & LEAF_BIT != 0 {
+                    return self
+                        .entry(link & !LEAF_BIT)
+                        .map(|entry| (&entry.key, entry.record));
                 }
                 let below = self.nodes[link].below;
-                below.into_iter().for_each(|link| push(&mut ahead, link));
+                below.into_iter().for_each(|link| push(&mut queue, link));
             }
         })
     }
@@ -104,36 +105,36 @@ impl Tree {
     pub(super) fn insert(&mut self, key: &CacheKey, record: EntryRecord) -> bool {
         let near = self.nearest(key.as_str().as_bytes());
         let Some(other) = self.entry(near) else {
-            self.root = self.add_entry(key, record) | LEAF;
+            self.root = self.add_entry(key, record) | LEAF_BIT;
             return true;
         };
         let Some(bit) = first_difference(other.key.as_str().as_bytes(), key.as_str().as_bytes()) else {
             return self.renew(near, record);
         };
-        if self.entries.next() >= LEAF as usize - 1 {
+        if self.entries.next() >= LEAF_BIT as usize - 1 {
             return false;
         }
         let entry = self.add_entry(key, record);
-        let (above, link) = self.raise(entry, bit);
+        let (above, link) = self.note_newest(entry, bit);
         let newest = self.newer(self.newest_of(link), entry);
-        let mut below = [entry | LEAF; 2];
+        let mut below = [entry | LEAF_BIT; 2];
         below[1 - bit_of(key.as_str().as_bytes(), bit)] = link;
         let node = self.nodes.next() as u32;
-        self.nodes.add(Node { bit, newest, below });
+        self.nodes.add(TreeNode { bit, newest, below });
         self.relink(above, node);
         true
     }
 
-    /// Removes the entry under `key` if `which` says so.
+    /// Removes the entry under `key` if `which` accepts it.
     pub(super) fn remove(&mut self, key: &CacheKey, which: impl FnOnce(&EntryRecord) -> bool) -> bool {
         let bytes = key.as_str().as_bytes();
         let (mut path, mut link) = (Vec::new(), self.root);
-        while link & LEAF == 0 {
+        while link & LEAF_BIT == 0 {
             let side = bit_of(bytes, self.nodes[link].bit);
             path.push((link, side));
             link = self.nodes[link].below[side];
         }
-        let gone = link & !LEAF;
+        let gone = link & !LEAF_BIT;
         if !self
             .entry(gone)
             .is_some_and(|entry| entry.key == *key && which(&entry.record))
@@ -146,7 +147,7 @@ impl Tree {
         };
         let sibling = self.nodes[node].below[1 - side];
         self.relink(path.last().copied(), sibling);
-        self.nodes.remove(node, UNUSED);
+        self.nodes.remove(node, FREE_NODE);
         // Above a node that knows a newer one, all do.
         for (node, _) in path.into_iter().rev() {
             if self.nodes[node].newest != gone {
@@ -165,18 +166,18 @@ impl Tree {
             return false;
         };
         entry.record = record;
-        self.raise(at, u32::MAX);
+        self.note_newest(at, u32::MAX);
         true
     }
 
-    /// Tells the nodes above `bit` on the way to an entry about it. Answers the place below them.
-    fn raise(&mut self, entry: u32, bit: u32) -> (Option<(u32, usize)>, Link) {
+    /// Updates the newest entry of the nodes above `bit` on the way to an entry. Returns the place below them.
+    fn note_newest(&mut self, entry: u32, bit: u32) -> (Option<(u32, usize)>, TreeLink) {
         let Some(key) = self.entry(entry).map(|entry| entry.key.clone()) else {
             return (None, self.root);
         };
         let (mut above, mut link) = (None, self.root);
         let mut is_newest = false;
-        while link & LEAF == 0 && self.nodes[link].bit < bit {
+        while link & LEAF_BIT == 0 && self.nodes[link].bit < bit {
             // Below a node that knows only older ones, all do.
             is_newest = is_newest || self.newer(self.nodes[link].newest, entry) == entry;
             if is_newest {
@@ -189,7 +190,7 @@ impl Tree {
         (above, link)
     }
 
-    fn relink(&mut self, above: Option<(u32, usize)>, link: Link) {
+    fn relink(&mut self, above: Option<(u32, usize)>, link: TreeLink) {
         match above {
             Some((node, side)) => self.nodes[node].below[side] = link,
             None => self.root = link,
@@ -199,27 +200,27 @@ impl Tree {
     fn add_entry(&mut self, key: &CacheKey, record: EntryRecord) -> u32 {
         let at = self.entries.next() as u32;
         let key = key.clone();
-        self.entries.add(Some(Entry { key, record }));
+        self.entries.add(Some(TreeEntry { key, record }));
         at
     }
 
     /// The only entry that can have this key.
     fn nearest(&self, key: &[u8]) -> u32 {
-        self.descend(key, u32::MAX) & !LEAF
+        self.descend(key, u32::MAX) & !LEAF_BIT
     }
 
     /// The highest place below which all keys begin with `prefix`.
-    fn subtree(&self, prefix: &str) -> Link {
+    fn subtree(&self, prefix: &str) -> TreeLink {
         let link = self.descend(prefix.as_bytes(), (prefix.len() as u32).saturating_mul(16));
         let any = self.entry(self.newest_of(link));
         let fits = any.is_some_and(|entry| entry.key.as_str().as_bytes().starts_with(prefix.as_bytes()));
-        if fits { link } else { NONE }
+        if fits { link } else { NO_LINK }
     }
 
     /// Goes down while nodes ask about bits of `key` before `end`.
-    fn descend(&self, key: &[u8], end: u32) -> Link {
+    fn descend(&self, key: &[u8], end: u32) -> TreeLink {
         let mut link = self.root;
-        while link & LEAF == 0 {
+        while link & LEAF_BIT == 0 {
             let node = &self.nodes[link];
             if node.bit >= end {
                 break;
@@ -229,10 +230,10 @@ impl Tree {
         link
     }
 
-    fn newest_of(&self, link: Link) -> u32 {
-        match link & LEAF {
+    fn newest_of(&self, link: TreeLink) -> u32 {
+        match link & LEAF_BIT {
             0 => self.nodes[link].newest,
-            _ => link & !LEAF,
+            _ => link & !LEAF_BIT,
         }
     }
 
@@ -248,8 +249,8 @@ impl Tree {
         Some(self.entry(at)?.record)
     }
 
-    fn entry(&self, at: u32) -> Option<&Entry> {
-        if at == NONE & !LEAF {
+    fn entry(&self, at: u32) -> Option<&TreeEntry> {
+        if at == NO_LINK & !LEAF_BIT {
             return None;
         }
         self.entries[at].as_ref()

@@ -30,7 +30,7 @@ pub use site::{LedgerSite, SpaceAccount};
 use self::rewrite::RewrittenLedger;
 use self::write::LedgerWriter;
 use super::entry::NamespaceDigest;
-use super::index::Index;
+use super::index::ActionsIndex;
 use crate::store::journal::Ulid;
 use crate::store::{Error, Result};
 use crate::tasks::Tasks;
@@ -47,7 +47,7 @@ pub struct Ledger {
 #[derive(Debug)]
 struct LedgerShared {
     site: LedgerSite,
-    index: Arc<Index>,
+    index: Arc<ActionsIndex>,
     tasks: Tasks,
     loaded: CancellationToken,
     queue: Mutex<LedgerQueue>,
@@ -75,7 +75,7 @@ struct PendingAppend {
 
 impl Ledger {
     /// Opens the ledger of a folder that belongs to this process alone, and begins to read it into `index`.
-    pub fn open(site: LedgerSite, index: Arc<Index>, tasks: &Tasks) -> Self {
+    pub fn open(site: LedgerSite, index: Arc<ActionsIndex>, tasks: &Tasks) -> Self {
         let shared = Arc::new(LedgerShared {
             site,
             index,

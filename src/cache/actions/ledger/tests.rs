@@ -37,7 +37,7 @@ impl SpaceAccount for Told {
 
 struct Rig {
     ledger: Ledger,
-    index: Arc<Index>,
+    index: Arc<ActionsIndex>,
     account: Arc<Told>,
     tasks: Tasks,
     dir: tempfile::TempDir,
@@ -49,7 +49,7 @@ impl Rig {
     }
 
     async fn over(dir: tempfile::TempDir, account: Told) -> Self {
-        let (account, index, tasks) = (Arc::new(account), Arc::new(Index::default()), Tasks::new());
+        let (account, index, tasks) = (Arc::new(account), Arc::new(ActionsIndex::default()), Tasks::new());
         let site = LedgerSite {
             folder: dir.path().join("actions"),
             sync: true,
@@ -227,7 +227,7 @@ async fn every_damaged_byte_is_a_miss_and_never_another_entry() {
         let mut bytes = good.clone();
         bytes[at] ^= 0x10;
         std::fs::write(&path, &bytes).expect("ledger");
-        let (index, tasks) = (Arc::new(Index::default()), Tasks::new());
+        let (index, tasks) = (Arc::new(ActionsIndex::default()), Tasks::new());
         let site = LedgerSite {
             folder: rig.dir.path().join("actions"),
             sync: false,

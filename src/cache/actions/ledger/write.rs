@@ -7,7 +7,7 @@ use std::path::Path;
 use super::LedgerSite;
 use super::format::{LedgerItem, MAGIC, PlaceTable};
 use super::read::{LedgerRead, LedgerReader};
-use crate::cache::actions::index::Index;
+use crate::cache::actions::index::ActionsIndex;
 use crate::store::budget::whole_blocks;
 use crate::sys;
 
@@ -36,7 +36,7 @@ impl LedgerWriter {
     /// off. `None` if `go_on` gives `false`: the file stays as it is.
     pub(super) fn load(
         site: &LedgerSite,
-        index: &Index,
+        index: &ActionsIndex,
         seen: impl FnMut(&LedgerItem),
         go_on: impl Fn() -> bool,
     ) -> io::Result<Option<Self>> {
@@ -74,7 +74,7 @@ impl LedgerWriter {
     fn replay(
         &mut self,
         reader: &mut LedgerReader,
-        index: &Index,
+        index: &ActionsIndex,
         mut seen: impl FnMut(&LedgerItem),
         go_on: impl Fn() -> bool,
     ) -> io::Result<Option<LedgerRead>> {
@@ -158,12 +158,12 @@ impl LedgerWriter {
     }
 
     /// Whether more than half of the ledger is about entries that are gone, or repeated later.
-    pub(super) fn is_stale(&self, index: &Index) -> bool {
+    pub(super) fn is_stale(&self, index: &ActionsIndex) -> bool {
         self.len > self.rewrite_above && self.len > 2 * self.estimate(index)
     }
 
     /// How long a ledger of the entries of this moment will be, in bytes.
-    pub(super) fn estimate(&self, index: &Index) -> u64 {
+    pub(super) fn estimate(&self, index: &ActionsIndex) -> u64 {
         let (lines, bytes) = self.lines;
         let each = bytes.checked_div(lines).unwrap_or(USUAL_LINE_BYTES);
         each * index.len() as u64
@@ -211,7 +211,7 @@ impl LedgerWriter {
 }
 
 /// Applies an item of the ledger to the index.
-fn apply(index: &Index, item: &LedgerItem) {
+fn apply(index: &ActionsIndex, item: &LedgerItem) {
     match item {
         LedgerItem::Committed(entry) => {
             _ = index.insert(&entry.namespace, &entry.version, &entry.key, entry.record)
