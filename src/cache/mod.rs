@@ -1,4 +1,4 @@
-//! What front-ends can do with entries: a scope and a name go in, store keys never come out.
+//! The operations of front-ends on entries. They take a scope and a name, and never give a store key.
 //!
 //! Invariants: only the writable namespace of a scope is written or deleted; the readable ones are read in
 //! order, and without any every read is a miss. A front-end holds a [`Cache`], never a store.
@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use url::Url;
 
 pub use name::EntryName;
-pub use upload::Upload;
+pub use upload::EntryUpload;
 
 use crate::auth::{Identity, Namespace, Scope};
 use crate::store::spool::SpoolDir;
@@ -29,7 +29,7 @@ pub struct Hit {
     pub namespace: Namespace,
 }
 
-/// All tiers behind one door. Cheap to clone.
+/// The entries of all tiers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Cache {
     store: Arc<dyn Store>,
@@ -60,15 +60,15 @@ impl Cache {
         Ok(None)
     }
 
-    /// The same without the first readable namespace, where a look takes its time: at all of them at once, so that a
-    /// miss in many costs no more than in one.
+    /// [`Cache::get`] without the first readable namespace, for tiers where each look-up takes long: all look-ups run
+    /// at once, so that a miss in many namespaces costs no more than in one.
     async fn get_from_fallbacks(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
         let fallbacks = scope.readable().skip(1);
         let keys: Vec<_> = fallbacks
             .map(|namespace| (namespace, key(namespace, name)))
             .collect();
-        let looks = join_all(keys.iter().map(|(_, key)| self.store.head(key))).await;
-        for ((namespace, key), found) in keys.iter().zip(looks) {
+        let heads = join_all(keys.iter().map(|(_, key)| self.store.head(key))).await;
+        for ((namespace, key), found) in keys.iter().zip(heads) {
             if found?.is_none() {
                 continue;
             }
@@ -127,14 +127,14 @@ impl Cache {
     /// again when the entry is committed.
     ///
     /// # Errors
-    /// [`Error::Precondition`], [`Error::TooLarge`], [`Error::NoSpace`] and what the tier says.
+    /// [`Error::Precondition`], [`Error::TooLarge`], [`Error::NoSpace`] and errors of the tier.
     pub async fn begin(
         &self,
         caller: &Identity,
         name: &EntryName,
         expected: Option<u64>,
         precondition: Precondition,
-    ) -> Result<Upload> {
+    ) -> Result<EntryUpload> {
         let limit = self.store.capacity();
         if let Some(size) = expected.filter(|size| *size > limit) {
             return Err(Error::TooLarge { size, limit });
@@ -147,7 +147,7 @@ impl Cache {
             }
         }
         let writer = self.spools.create(expected).await?;
-        Ok(Upload::new(
+        Ok(EntryUpload::new(
             Arc::clone(&self.store),
             key,
             writer,
@@ -159,7 +159,7 @@ impl Cache {
     /// Removes the entry from the writable namespace; `false` if it is not there, even if a fallback has it.
     ///
     /// # Errors
-    /// [`Error::Precondition`] and what the tier says.
+    /// [`Error::Precondition`] and errors of the tier.
     pub async fn delete(&self, scope: &Scope, name: &EntryName, precondition: Precondition) -> Result<bool> {
         self.store
             .delete(&key(scope.writable(), name), precondition)

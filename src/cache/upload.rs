@@ -1,4 +1,4 @@
-//! A write that is running.
+//! A running write of an entry.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use crate::store::{Draft, Error, Meta, Metadata, Origin, Precondition, Result, S
 
 /// A body on its way into an entry. Dropping it leaves nothing behind.
 #[derive(Debug)]
-pub struct Upload {
+pub struct EntryUpload {
     store: Arc<dyn Store>,
     key: StoreKey,
     writer: SpoolWriter,
@@ -19,7 +19,7 @@ pub struct Upload {
     precondition: Precondition,
 }
 
-impl Upload {
+impl EntryUpload {
     pub(super) fn new(
         store: Arc<dyn Store>,
         key: StoreKey,
@@ -53,7 +53,7 @@ impl Upload {
     /// Takes the next bytes of the body.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::NoSpace`] and what the tier says; the upload is dead then.
+    /// [`Error::TooLarge`], [`Error::NoSpace`] and errors of the tier. The upload cannot go on then.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let size = self.writer.written().saturating_add(chunk.len() as u64);
         let limit = self.store.capacity();

@@ -7,7 +7,7 @@ use http::header;
 
 use crate::auth::Identity;
 use crate::cache::actions::{self, BlockWriter};
-use crate::cache::{EntryName, Upload};
+use crate::cache::{EntryName, EntryUpload};
 use crate::error::Class;
 use crate::protocol::call::Call;
 use crate::protocol::entry::conditions;
@@ -37,7 +37,7 @@ pub async fn receive(
 }
 
 /// Everything that can be refused before the body is touched, so before `100 Continue`.
-async fn open(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<Upload, HttpError> {
+async fn open(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<EntryUpload, HttpError> {
     let headers = &call.parts.headers;
     if !caller.may_write {
         return Err(HttpError::new(
@@ -73,11 +73,11 @@ pub(super) trait BodySink {
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-impl BodySink for Upload {
+impl BodySink for EntryUpload {
     type Error = store::Error;
 
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = store::Result<()>> + Send {
-        Upload::write(self, bytes)
+        EntryUpload::write(self, bytes)
     }
 }
 
