@@ -175,8 +175,8 @@ impl Authenticator {
 /// Names the cryptography of `jsonwebtoken`. Left to itself it panics at the first token as soon
 /// as any crate of the build switches on its second backend.
 fn install_crypto() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
+    static INSTALL_ONCE: Once = Once::new();
+    INSTALL_ONCE.call_once(|| {
         // Fails only if somebody else installed one, which then is in use.
         jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER
             .install_default()

@@ -14,7 +14,7 @@ pub(super) struct Times {
     pub(super) expires: Option<u64>,
 }
 
-/// How far clocks may differ, and how old a token may be.
+/// The difference of clocks that is accepted, and the highest age of a token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tolerance {
     pub(super) leeway: Duration,
@@ -22,8 +22,8 @@ pub(super) struct Tolerance {
 }
 
 impl Times {
-    /// The last second of the year 9999; what lies behind is nobody's clock.
-    const LATEST: u64 = 253_402_300_799;
+    /// The last second of the year 9999. Later times are refused.
+    const MAX_SECONDS: u64 = 253_402_300_799;
 
     /// Reads `iat`, `nbf` and `exp` (RFC 7519 section 4.1). A `NumericDate` may have a fraction.
     ///
@@ -42,7 +42,7 @@ impl Times {
         })
     }
 
-    /// Checks what the library does not: `exp` is there, `iat` is not ahead and not too old.
+    /// Makes the checks that the library lacks: `exp` is there, `iat` is not ahead and not too old.
     /// Returns the end of the token's life, leeway included.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Times {
 
 /// Seconds since 1970 as a point in time.
 pub(super) fn at(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds.min(Times::LATEST))
+    UNIX_EPOCH + Duration::from_secs(seconds.min(Times::MAX_SECONDS))
 }
 
 fn numeric_date(value: &Value) -> Option<u64> {
@@ -80,10 +80,10 @@ fn numeric_date(value: &Value) -> Option<u64> {
     let seconds = number.as_u64().or_else(|| {
         let float = number
             .as_f64()
-            .filter(|float| (0.0..=Times::LATEST as f64).contains(float))?;
+            .filter(|float| (0.0..=Times::MAX_SECONDS as f64).contains(float))?;
         Some(float as u64)
     })?;
-    (seconds <= Times::LATEST).then_some(seconds)
+    (seconds <= Times::MAX_SECONDS).then_some(seconds)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub struct Rights {
 
 impl Explanation {
     /// Longest value shown, in characters.
-    const MAX_CHARS: usize = 300;
+    const MAX_SHOWN_CHARS: usize = 300;
 
     pub(super) fn unreadable(reason: CredentialsError) -> Self {
         Self {
@@ -62,8 +62,8 @@ impl Explanation {
     pub(super) fn new(token: &UnverifiedToken<'_>, outcome: Result<Rights, Error>) -> Self {
         let times = Times::read(token.claims()).ok();
         Self {
-            issuer: Some(printable(token.issuer(), Self::MAX_CHARS)),
-            algorithm: Some(printable(token.algorithm(), Self::MAX_CHARS)),
+            issuer: Some(printable(token.issuer(), Self::MAX_SHOWN_CHARS)),
+            algorithm: Some(printable(token.algorithm(), Self::MAX_SHOWN_CHARS)),
             key: KeyLabel::new(token.key_id()),
             issued: times.and_then(|times| times.issued),
             not_before: times.and_then(|times| times.not_before),
@@ -100,7 +100,7 @@ impl fmt::Display for Rights {
         if self.source == NamespaceSource::Ac {
             f.write_str("\nscopes: from the claim `ac`")?;
         }
-        let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_CHARS);
+        let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_SHOWN_CHARS);
         for (index, namespace) in scope.readable().enumerate() {
             write!(f, "\nnamespace {}: \"{}\"", index + 1, path(namespace))?;
         }
@@ -113,14 +113,14 @@ impl fmt::Display for Rights {
                 f,
                 "\nexpression {} skipped: {}",
                 index + 1,
-                printable(reason, Explanation::MAX_CHARS)
+                printable(reason, Explanation::MAX_SHOWN_CHARS)
             )?;
         }
         match &self.write_error {
             Some(reason) => write!(
                 f,
                 "\nwrite_if failed: {}",
-                printable(reason, Explanation::MAX_CHARS)
+                printable(reason, Explanation::MAX_SHOWN_CHARS)
             ),
             None => Ok(()),
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::claims::{Times, Tolerance};
 use super::error::{Error, KeyLabel, SetupError, TokenError};
 use super::identity::{Identity, TokenDigest};
-use super::issuer::{Issuer, Key, KeyError, KeyLookupError, KeyTiming};
+use super::issuer::{Issuer, KeyError, KeyLookupError, KeyTiming, VerifyingKey};
 use super::scope::{Granted, Rules};
 use super::stats::AuthStats;
 use super::token::UnverifiedToken;
@@ -30,7 +30,7 @@ pub(super) struct Provider {
 
 /// A token that passed every check but the rules.
 pub(super) struct VerifiedToken {
-    pub(super) key: Arc<Key>,
+    pub(super) key: Arc<VerifyingKey>,
     claims: Map<String, Value>,
     expires: SystemTime,
 }
@@ -159,7 +159,7 @@ fn validation(algorithm: Algorithm, config: &ProviderConfig) -> Validation {
 }
 
 fn rejection(error: &JwtError) -> TokenError {
-    const CLAIMS: [&str; 4] = ["exp", "nbf", "aud", "iss"];
+    const KNOWN_CLAIMS: [&str; 4] = ["exp", "nbf", "aud", "iss"];
     match error.kind() {
         ErrorKind::ExpiredSignature => TokenError::Expired,
         ErrorKind::ImmatureSignature => TokenError::NotYetValid,
@@ -167,7 +167,7 @@ fn rejection(error: &JwtError) -> TokenError {
         ErrorKind::InvalidIssuer => TokenError::Claim("iss"),
         ErrorKind::InvalidAlgorithm => TokenError::UnfitKey,
         ErrorKind::MissingRequiredClaim(name) | ErrorKind::InvalidClaimFormat(name) => {
-            let known = CLAIMS.into_iter().find(|known| known == name);
+            let known = KNOWN_CLAIMS.into_iter().find(|known| known == name);
             TokenError::Claim(known.unwrap_or("exp"))
         }
         ErrorKind::Json(_) => TokenError::Claims,

@@ -14,7 +14,7 @@ use super::{forms, functions, hints, shape, token};
 pub(super) const MAX_BYTES: usize = 4096;
 
 /// Deepest tree. Brackets are bounded by `shape`, this one also holds for chains like `a == b == c`.
-const MAX_DEPTH: usize = 64;
+const MAX_TREE_DEPTH: usize = 64;
 
 /// Compiles `text`.
 pub(super) fn compile(text: &str) -> Result<Node, CompileError> {
@@ -41,8 +41,8 @@ struct Lowering {
 
 impl Lowering {
     fn node(&mut self, parsed: &Parsed, depth: usize) -> Result<Node, CompileError> {
-        if depth > MAX_DEPTH {
-            return self.fail(format!("nested more than {MAX_DEPTH} levels deep"));
+        if depth > MAX_TREE_DEPTH {
+            return self.fail(format!("nested more than {MAX_TREE_DEPTH} levels deep"));
         }
         let depth = depth + 1;
         match (parsed.operator(), parsed.children()) {

@@ -9,7 +9,7 @@ use super::super::identity::Namespace;
 use super::value_kind::ValueKind;
 
 /// Longest quotation of an expression inside of a message, in characters.
-const SHOWN_CHARS: usize = 120;
+const MAX_SHOWN_CHARS: usize = 120;
 
 /// An expression that cannot be used. Displays as one line: `column 7: what is wrong; what to write`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,7 +135,7 @@ impl EvalError {
 
 /// `text` without anything that could break a line or forge another, shortened.
 pub(super) fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(SHOWN_CHARS).collect();
+    let mut short: String = text.chars().take(MAX_SHOWN_CHARS).collect();
     if short.len() < text.len() {
         short.push_str("...");
     }
@@ -161,6 +161,6 @@ mod tests {
     #[test]
     fn quotations_are_short() {
         assert_eq!(shown("claims.ref"), "claims.ref");
-        assert_eq!(shown(&"ü".repeat(200)).chars().count(), SHOWN_CHARS + 3);
+        assert_eq!(shown(&"ü".repeat(200)).chars().count(), MAX_SHOWN_CHARS + 3);
     }
 }

@@ -3,7 +3,7 @@
 use regex::RegexBuilder;
 
 use super::error::{CompileError, shown};
-use super::functions::{Form, Function};
+use super::functions::{Function, FunctionForm};
 use super::tree::Node;
 use super::value::{ClaimPath, Value};
 use super::value_kind::ValueKind;
@@ -21,17 +21,17 @@ pub(super) fn form(
     args: Vec<Argument>,
 ) -> Result<Node, CompileError> {
     match function.form {
-        Form::Plain(call) => {
+        FunctionForm::Plain(call) => {
             for (index, argument) in args.iter().enumerate() {
                 usable(function, index, argument)?;
             }
             let nodes = args.into_iter().map(|(_, node)| node).collect();
             Ok(Node::Call(function, call, nodes))
         }
-        Form::Claim => claim_path(column, args),
-        Form::Default => default(exactly(function, column, args)?),
-        Form::If => conditional(exactly(function, column, args)?),
-        Form::Matches => matches(exactly(function, column, args)?),
+        FunctionForm::Claim => claim_path(column, args),
+        FunctionForm::Default => default(exactly(function, column, args)?),
+        FunctionForm::If => conditional(exactly(function, column, args)?),
+        FunctionForm::Matches => matches(exactly(function, column, args)?),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The functions of the language, in one table.
 //!
 //! Each is total: it answers or fails, whatever it gets, and never builds more than
-//! [`MAX_TEXT_BYTES`](super::value::MAX_TEXT_BYTES). Functions with a `Form` other than `Plain` are
+//! [`MAX_TEXT_BYTES`](super::value::MAX_TEXT_BYTES). Functions with a `FunctionForm` other than `Plain` are
 //! nodes of their own in `tree`, because they need their arguments unevaluated or at load.
 
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ use super::value_kind::ValueKind;
 
 /// How a function gets its arguments.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Form {
+pub(super) enum FunctionForm {
     /// All evaluated, in order.
-    Plain(Call),
+    Plain(FunctionBody),
     /// `claim("a", "b")`: literals, resolved at load.
     Claim,
     /// `default(x, fallback)`: the fallback only if `x` is missing.
@@ -28,7 +28,7 @@ pub(super) enum Form {
 }
 
 /// The body of a plain function. The number of arguments was checked at load.
-pub(super) type Call = for<'c> fn(&[Value<'c>]) -> Result<Value<'c>, CallError>;
+pub(super) type FunctionBody = for<'c> fn(&[Value<'c>]) -> Result<Value<'c>, CallError>;
 
 /// Why a plain function has no result.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) struct Function {
         expect(dead_code, reason = "read by the test of the documentation")
     )]
     pub(super) doc: &'static str,
-    pub(super) form: Form,
+    pub(super) form: FunctionForm,
 }
 
 /// The function called `name`.
@@ -74,7 +74,7 @@ const fn row(
     usage: (&'static str, &'static str),
     args: (usize, usize),
     gives: Option<ValueKind>,
-    form: Form,
+    form: FunctionForm,
     doc: &'static str,
 ) -> Function {
     Function {
@@ -88,48 +88,48 @@ const fn row(
     }
 }
 
-const MANY: usize = usize::MAX;
-const TEXT: Option<ValueKind> = Some(ValueKind::Text);
-const BOOLEAN: Option<ValueKind> = Some(ValueKind::Boolean);
+const ANY_COUNT: usize = usize::MAX;
+const GIVES_TEXT: Option<ValueKind> = Some(ValueKind::Text);
+const GIVES_BOOLEAN: Option<ValueKind> = Some(ValueKind::Boolean);
 
 /// Every function.
 #[rustfmt::skip]
 pub(super) static ALL: [Function; 18] = [
-    row(("claim", r#"("name", "nested", ...)"#), (1, MANY), None, Form::Claim,
+    row(("claim", r#"("name", "nested", ...)"#), (1, ANY_COUNT), None, FunctionForm::Claim,
         "The claim with exactly these names, one per level; for names with `.`, `/`, `:` or `-`."),
-    row(("join", "(part, ...)"), (1, MANY), TEXT, Form::Plain(join),
+    row(("join", "(part, ...)"), (1, ANY_COUNT), GIVES_TEXT, FunctionForm::Plain(join),
         "The parts with `/` between them; `%` and `/` inside of a part become `%25` and `%2F`. An empty part counts as a missing claim."),
-    row(("default", r#"("name", fallback)"#), (2, 2), None, Form::Default,
+    row(("default", r#"("name", fallback)"#), (2, 2), None, FunctionForm::Default,
         "The claim, or `fallback` where it is missing or null; instead of a name, any expression."),
-    row(("nonempty", "(text)"), (1, 1), TEXT, Form::Plain(nonempty),
+    row(("nonempty", "(text)"), (1, 1), GIVES_TEXT, FunctionForm::Plain(nonempty),
         "The text itself; an empty one counts as a missing claim."),
-    row(("lower", "(text)"), (1, 1), TEXT, Form::Plain(lower),
+    row(("lower", "(text)"), (1, 1), GIVES_TEXT, FunctionForm::Plain(lower),
         "In lower case, by Unicode's rules."),
-    row(("upper", "(text)"), (1, 1), TEXT, Form::Plain(upper),
+    row(("upper", "(text)"), (1, 1), GIVES_TEXT, FunctionForm::Plain(upper),
         "In upper case, by Unicode's rules."),
-    row(("trim", "(text)"), (1, 1), TEXT, Form::Plain(trim),
+    row(("trim", "(text)"), (1, 1), GIVES_TEXT, FunctionForm::Plain(trim),
         "Without white space at both ends."),
-    row(("trimPrefix", "(text, prefix)"), (2, 2), TEXT, Form::Plain(trim_prefix),
+    row(("trimPrefix", "(text, prefix)"), (2, 2), GIVES_TEXT, FunctionForm::Plain(trim_prefix),
         "Without `prefix`, once, if the text starts with it."),
-    row(("trimSuffix", "(text, suffix)"), (2, 2), TEXT, Form::Plain(trim_suffix),
+    row(("trimSuffix", "(text, suffix)"), (2, 2), GIVES_TEXT, FunctionForm::Plain(trim_suffix),
         "Without `suffix`, once, if the text ends with it."),
-    row(("replace", "(text, from, to)"), (3, 3), TEXT, Form::Plain(replace),
+    row(("replace", "(text, from, to)"), (3, 3), GIVES_TEXT, FunctionForm::Plain(replace),
         "With every `from` replaced by `to`; `from` must not be empty."),
-    row(("startsWith", "(text, prefix)"), (2, 2), BOOLEAN, Form::Plain(starts_with),
+    row(("startsWith", "(text, prefix)"), (2, 2), GIVES_BOOLEAN, FunctionForm::Plain(starts_with),
         "Whether the text starts with `prefix`."),
-    row(("endsWith", "(text, suffix)"), (2, 2), BOOLEAN, Form::Plain(ends_with),
+    row(("endsWith", "(text, suffix)"), (2, 2), GIVES_BOOLEAN, FunctionForm::Plain(ends_with),
         "Whether the text ends with `suffix`."),
-    row(("contains", "(text, part)"), (2, 2), BOOLEAN, Form::Plain(contains),
+    row(("contains", "(text, part)"), (2, 2), GIVES_BOOLEAN, FunctionForm::Plain(contains),
         "Whether the text has `part` in it."),
-    row(("matches", r#"(text, "regex")"#), (2, 2), BOOLEAN, Form::Matches,
+    row(("matches", r#"(text, "regex")"#), (2, 2), GIVES_BOOLEAN, FunctionForm::Matches,
         "Whether the pattern is found in the text; write `^` and `$` to match all of it."),
-    row(("split", "(text, separator, index)"), (3, 3), TEXT, Form::Plain(split),
+    row(("split", "(text, separator, index)"), (3, 3), GIVES_TEXT, FunctionForm::Plain(split),
         "The part with this index, from 0; from the end with -1 and below. No such part counts as a missing claim."),
-    row(("string", "(value)"), (1, 1), TEXT, Form::Plain(string),
+    row(("string", "(value)"), (1, 1), GIVES_TEXT, FunctionForm::Plain(string),
         "A number or a boolean as text."),
-    row(("sha256", "(text)"), (1, 1), TEXT, Form::Plain(sha256),
+    row(("sha256", "(text)"), (1, 1), GIVES_TEXT, FunctionForm::Plain(sha256),
         "The SHA-256 of the text, 64 hex digits."),
-    row(("if", "(condition, then, else)"), (3, 3), None, Form::If,
+    row(("if", "(condition, then, else)"), (3, 3), None, FunctionForm::If,
         "`then` or `else`; the other one is not evaluated."),
 ];
 

@@ -11,7 +11,7 @@ use super::token::{Token, TokenKind};
 use super::value::ClaimPath;
 
 /// Deepest nesting of brackets, and longest run of `!`.
-const MAX_DEPTH: usize = 32;
+const MAX_BRACKET_DEPTH: usize = 32;
 
 const OPERATORS: [&str; 9] = ["+", "==", "!=", "<=", ">=", "<", ">", "&&", "||"];
 
@@ -21,7 +21,7 @@ const OPERATORS: [&str; 9] = ["+", "==", "!=", "<=", ">=", "<", ">", "&&", "||"]
 ///
 /// The first token that cannot stand where it stands.
 pub(super) fn check(tokens: &[Token<'_>]) -> Result<Vec<usize>, CompileError> {
-    let mut shape = Shape {
+    let mut shape = ShapeCheck {
         tokens,
         at: 0,
         open: Vec::new(),
@@ -37,7 +37,7 @@ pub(super) fn check(tokens: &[Token<'_>]) -> Result<Vec<usize>, CompileError> {
     }
 }
 
-struct Shape<'a, 't> {
+struct ShapeCheck<'a, 't> {
     tokens: &'a [Token<'t>],
     at: usize,
     open: Vec<Bracket>,
@@ -51,7 +51,7 @@ struct Bracket {
     call: bool,
 }
 
-impl<'t> Shape<'_, 't> {
+impl<'t> ShapeCheck<'_, 't> {
     fn next(&mut self) -> Option<Token<'t>> {
         let token = self.tokens.get(self.at).copied();
         self.at += usize::from(token.is_some());
@@ -78,7 +78,7 @@ impl<'t> Shape<'_, 't> {
                 }
                 TokenKind::Word => return self.name(token),
                 _ if token.is("(") => self.open(token, false)?,
-                _ if token.is("!") && prefixes < MAX_DEPTH => prefixes += 1,
+                _ if token.is("!") && prefixes < MAX_BRACKET_DEPTH => prefixes += 1,
                 _ if token.is("-") => return self.negative(token),
                 _ => return Err(unexpected(token, "a value")),
             }
@@ -131,8 +131,8 @@ impl<'t> Shape<'_, 't> {
     }
 
     fn open(&mut self, token: Token<'t>, call: bool) -> Result<(), CompileError> {
-        if self.open.len() == MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} nested brackets");
+        if self.open.len() == MAX_BRACKET_DEPTH {
+            let message = format!("more than {MAX_BRACKET_DEPTH} nested brackets");
             return Err(CompileError::new(token.column, message));
         }
         self.open.push(Bracket {

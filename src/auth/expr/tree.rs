@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::functions::{Call, Function};
+use super::functions::{Function, FunctionBody};
 use super::value::{ClaimPath, Value, quote};
 use super::value_kind::ValueKind;
 
@@ -24,7 +24,7 @@ pub(super) enum Node {
     /// What may be missing, and the fallback.
     Default(Box<[Node; 2]>),
     Matches(Box<Node>, Regex),
-    Call(&'static Function, Call, Vec<Node>),
+    Call(&'static Function, FunctionBody, Vec<Node>),
 }
 
 /// A comparison of two values of one type.

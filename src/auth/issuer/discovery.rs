@@ -21,7 +21,7 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    const DOCUMENT: &str = "/.well-known/openid-configuration";
+    const DOCUMENT_PATH: &str = "/.well-known/openid-configuration";
 
     pub(super) async fn fetch(&self) -> Result<FetchedKeys, FetchError> {
         let max_age = Arc::new(OnceLock::new());
@@ -46,7 +46,7 @@ impl Discovery {
         if !client::is_allowed(&url, self.allow_insecure_http) {
             return Err(IssuerHttpError::Insecure.into());
         }
-        let is_document = url.path().ends_with(Self::DOCUMENT);
+        let is_document = url.path().ends_with(Self::DOCUMENT_PATH);
         let mut answer = self.http.send(request).await?;
         if answer.status() != StatusCode::OK {
             return Ok(answer);

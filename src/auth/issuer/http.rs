@@ -32,7 +32,7 @@ pub(super) struct IssuerClient {
 }
 
 impl IssuerClient {
-    const MAX_BODY: usize = 1024 * 1024;
+    const MAX_BODY_BYTES: usize = 1024 * 1024;
 
     /// Loads the machine's root certificates if `https` says that they will be needed.
     ///
@@ -62,7 +62,7 @@ impl IssuerClient {
             return Err(IssuerHttpError::Redirect);
         }
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, Self::MAX_BODY)
+        let body = Limited::new(body, Self::MAX_BODY_BYTES)
             .collect()
             .await
             .map_err(IssuerHttpError::Body)?;

@@ -11,7 +11,7 @@ use openidconnect::core::CoreJsonWebKey;
 use crate::config::Algorithm;
 
 /// A public key that may verify signatures.
-pub(in crate::auth) struct Key {
+pub(in crate::auth) struct VerifyingKey {
     jwk: Jwk,
     kind: KeyKind,
     decoding: DecodingKey,
@@ -42,7 +42,7 @@ pub(in crate::auth) enum JwkError {
     Weak,
 }
 
-impl Key {
+impl VerifyingKey {
     /// Takes a key over from a published set.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), JwkError> {
 }
 
 #[cfg(test)]
-impl Key {
+impl VerifyingKey {
     /// A key of the right form; nobody has its private half.
     pub(in crate::auth) fn sample() -> Self {
         let json = serde_json::json!({"kty": "RSA", "n": encoded(256), "e": "AQAB"});
@@ -172,8 +172,8 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn key(json: Value) -> Result<Key, JwkError> {
-        Key::from_published(&serde_json::from_value(json).unwrap())
+    fn key(json: Value) -> Result<VerifyingKey, JwkError> {
+        VerifyingKey::from_published(&serde_json::from_value(json).unwrap())
     }
 
     #[test]

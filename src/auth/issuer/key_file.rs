@@ -76,17 +76,17 @@ fn read_if_changed(path: &Path, seen: Option<FileStamp>) -> io::Result<Option<(F
 
 /// Blocking: what is wrong with a `jwks_file`, and the remedy.
 pub(in crate::auth) fn key_file_error(path: &Path) -> Option<String> {
-    const FORM: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
+    const KEY_SET_REMEDY: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
     let fault = match read(path) {
         Ok(set) if KeySet::new(&set, None, Instant::now()).len() > 0 => return None,
-        Ok(_) => format!("holds no key that can verify signatures; {FORM}"),
+        Ok(_) => format!("holds no key that can verify signatures; {KEY_SET_REMEDY}"),
         Err(FetchError::File(error)) if error.kind() == ErrorKind::NotFound => {
-            format!("does not exist; correct the path, or {FORM}")
+            format!("does not exist; correct the path, or {KEY_SET_REMEDY}")
         }
         Err(FetchError::File(error)) => {
             format!("cannot be read ({error}); check the file and its permissions")
         }
-        Err(_) => format!("is not a key set; {FORM}"),
+        Err(_) => format!("is not a key set; {KEY_SET_REMEDY}"),
     };
     Some(format!(
         "\"{}\" {fault}",

@@ -6,12 +6,12 @@ use openidconnect::core::CoreJsonWebKeySet;
 use tokio::time::Instant;
 
 use super::super::error::printable;
-use super::jwk::Key;
+use super::jwk::VerifyingKey;
 use crate::config::Algorithm;
 
 /// A set of keys that was published together. Never changes; a refresh makes a new one.
 pub(super) struct KeySet {
-    keys: Vec<Arc<Key>>,
+    keys: Vec<Arc<VerifyingKey>>,
     /// When the issuer, or the file, last said so.
     pub(super) fetched: Instant,
 }
@@ -38,9 +38,9 @@ impl KeySet {
     /// Takes over what is usable and skips the rest. Keys that `previous` already held stay the
     /// same objects, so that what they verified stays valid.
     pub(super) fn new(published: &CoreJsonWebKeySet, previous: Option<&Self>, fetched: Instant) -> Self {
-        let mut keys: Vec<Arc<Key>> = Vec::new();
+        let mut keys: Vec<Arc<VerifyingKey>> = Vec::new();
         for entry in published.keys() {
-            let Ok(key) = Key::from_published(entry) else {
+            let Ok(key) = VerifyingKey::from_published(entry) else {
                 continue;
             };
             let known = previous.and_then(|set| set.keys.iter().find(|known| known.is_same(&key)));
@@ -70,7 +70,11 @@ impl KeySet {
     ///
     /// See [`KeyLookupError`]. Without an id, exactly one key must fit (RFC 7515 section 4.1.4 leaves the id
     /// out when it is not needed).
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyLookupError> {
+    pub(super) fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Arc<VerifyingKey>, KeyLookupError> {
         let mut named = self
             .keys
             .iter()
@@ -91,8 +95,9 @@ impl KeySet {
 
     /// Marks the keys that `next` no longer holds, and says what changed.
     pub(super) fn replace_by(&self, next: &Self) -> KeySetChanges {
-        let missing_in = |set: &Self, key: &Arc<Key>| !set.keys.iter().any(|other| Arc::ptr_eq(other, key));
-        let label = |key: &Arc<Key>| printable(key.id().unwrap_or_default(), 64);
+        let missing_in =
+            |set: &Self, key: &Arc<VerifyingKey>| !set.keys.iter().any(|other| Arc::ptr_eq(other, key));
+        let label = |key: &Arc<VerifyingKey>| printable(key.id().unwrap_or_default(), 64);
         let mut changes = KeySetChanges::default();
         for key in self.keys.iter().filter(|key| missing_in(next, key)) {
             key.withdraw();

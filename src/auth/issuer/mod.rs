@@ -32,7 +32,7 @@ use super::stats::AuthStats;
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 
-pub(super) use self::jwk::Key;
+pub(super) use self::jwk::VerifyingKey;
 pub(super) use self::key_file::key_file_error;
 pub(super) use self::keys::KeyLookupError;
 pub use self::timing::KeyTiming;
@@ -125,7 +125,11 @@ impl Issuer {
     /// # Errors
     ///
     /// See [`KeyError`].
-    pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, KeyError> {
+    pub(super) async fn key(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Arc<VerifyingKey>, KeyError> {
         match self.find(id, algorithm) {
             Some(Err(KeyLookupError::Unknown)) | None => {}
             Some(found) => return found.map_err(KeyError::Lookup),
@@ -136,7 +140,11 @@ impl Issuer {
     }
 
     /// `None` if no keys are known, or they are too old to be believed.
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Result<Arc<Key>, KeyLookupError>> {
+    fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Option<Result<Arc<VerifyingKey>, KeyLookupError>> {
         self.current().map(|set| set.find(id, algorithm))
     }
 

@@ -44,7 +44,7 @@ impl Default for KeyTiming {
 
 impl KeyTiming {
     /// Time between two good fetches when the issuer does not say how long its keys are fresh.
-    const DEFAULT_REFRESH: Duration = Duration::from_secs(15 * 60);
+    const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
     /// The pause after the `failures`-th failed fetch in a row (from 1).
     pub(super) fn retry(&self, failures: u32) -> Duration {
@@ -56,7 +56,7 @@ impl KeyTiming {
 
     /// The pause after a good fetch, given the `max-age` of its answer.
     pub(super) fn refresh(&self, max_age: Option<Duration>) -> Duration {
-        let wished = max_age.unwrap_or(Self::DEFAULT_REFRESH);
+        let wished = max_age.unwrap_or(Self::DEFAULT_REFRESH_INTERVAL);
         jitter(wished.clamp(
             self.shortest_refresh,
             self.longest_refresh.max(self.shortest_refresh),

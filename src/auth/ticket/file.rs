@@ -16,7 +16,7 @@ use super::SigningKey;
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// How to make a key, for messages.
-const REMEDY: &str = "save there what `openssl rand -base64 32` prints";
+const KEY_REMEDY: &str = "save there what `openssl rand -base64 32` prints";
 
 /// Why there is no signing key. Names the file and the remedy, never what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -30,16 +30,16 @@ pub struct KeyFileError {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileErrorKind {
     /// There is no such file.
-    #[error("does not exist; correct the path, or {REMEDY}")]
+    #[error("does not exist; correct the path, or {KEY_REMEDY}")]
     Missing,
     /// The file is there and cannot be read.
     #[error("cannot be read ({0}); check the file and its permissions")]
     Read(io::Error),
     /// The secret has fewer than 32 bytes.
-    #[error("holds a secret of fewer than 32 bytes, which can be guessed; {REMEDY}")]
+    #[error("holds a secret of fewer than 32 bytes, which can be guessed; {KEY_REMEDY}")]
     TooShort,
     /// Neither 32 bytes nor 64 hex digits nor base64.
-    #[error("holds neither 32 bytes nor 64 hex digits nor base64; {REMEDY}")]
+    #[error("holds neither 32 bytes nor 64 hex digits nor base64; {KEY_REMEDY}")]
     NotAKey,
     /// A new one cannot be stored.
     #[error("cannot be made ({0}); its directory must exist and be writable for this user")]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::super::identity::Identity;
-use super::super::issuer::Key;
+use super::super::issuer::VerifyingKey;
 
 /// The identity behind credentials that were verified.
 #[derive(Clone)]
 pub(super) struct CachedIdentity {
     pub(super) identity: Arc<Identity>,
     /// The key that verified the token.
-    pub(super) key: Arc<Key>,
+    pub(super) key: Arc<VerifyingKey>,
     /// The end of its time in the cache.
     pub(super) until: SystemTime,
 }
@@ -33,7 +33,7 @@ pub(super) mod tests {
         CachedIdentity {
             until: identity.expires,
             identity,
-            key: Arc::new(Key::sample()),
+            key: Arc::new(VerifyingKey::sample()),
         }
     }
 

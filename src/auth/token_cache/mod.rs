@@ -18,7 +18,7 @@ use moka::sync::Cache;
 use self::cached::CachedIdentity;
 use super::credentials::Credentials;
 use super::identity::Identity;
-use super::issuer::Key;
+use super::issuer::VerifyingKey;
 
 /// A bounded cache of identities by the digest of their credentials.
 pub(super) struct TokenCache {
@@ -33,14 +33,14 @@ impl TokenCache {
     const MAX_TOKENS: u64 = 100_000;
 
     pub(super) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let tokens = Cache::builder()
             .max_capacity(Self::MAX_TOKENS)
             .time_to_live(Self::MAX_LIFETIME)
             // The default policy may refuse a newcomer, whose every request would be verified anew.
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Self { id, tokens }
     }
 
@@ -68,7 +68,7 @@ impl TokenCache {
         &self,
         credentials: &Credentials<'_>,
         identity: Arc<Identity>,
-        key: Arc<Key>,
+        key: Arc<VerifyingKey>,
         now: SystemTime,
     ) {
         let until = identity.expires.min(now + Self::MAX_LIFETIME);
@@ -93,7 +93,7 @@ mod tests {
         cache.insert(
             &credentials("a"),
             identity(at(1000)),
-            Arc::new(Key::sample()),
+            Arc::new(VerifyingKey::sample()),
             at(900),
         );
         for _ in 0..2 {
@@ -110,7 +110,7 @@ mod tests {
         cache.insert(
             &credentials("a"),
             identity(at(10_000)),
-            Arc::new(Key::sample()),
+            Arc::new(VerifyingKey::sample()),
             at(1000),
         );
         assert!(cache.get(&credentials("a"), at(1299)).is_some());
@@ -120,12 +120,12 @@ mod tests {
     #[test]
     fn an_entry_ends_with_its_key() {
         let cache = TokenCache::new();
-        let key = Arc::new(Key::sample());
+        let key = Arc::new(VerifyingKey::sample());
         cache.insert(&credentials("a"), identity(at(1000)), key.clone(), at(900));
         cache.insert(
             &credentials("b"),
             identity(at(1000)),
-            Arc::new(Key::sample()),
+            Arc::new(VerifyingKey::sample()),
             at(900),
         );
         assert!(cache.get(&credentials("a"), at(999)).is_some());

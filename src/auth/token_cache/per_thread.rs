@@ -11,7 +11,7 @@ use super::cached::CachedIdentity;
 /// A power of two. A slot holds at most 16 KiB of credentials.
 const SLOT_COUNT: usize = 64;
 
-struct Slot {
+struct TokenSlot {
     /// The token cache that owns this slot: there may be several in one process.
     owner: u64,
     value: Box<[u8]>,
@@ -19,7 +19,7 @@ struct Slot {
 }
 
 thread_local! {
-    static RECENT_SLOTS: RefCell<[Option<Slot>; SLOT_COUNT]> = const { RefCell::new([const { None }; SLOT_COUNT]) };
+    static RECENT_SLOTS: RefCell<[Option<TokenSlot>; SLOT_COUNT]> = const { RefCell::new([const { None }; SLOT_COUNT]) };
 }
 
 /// The end of a token is the end of its signature, as good as random.
@@ -39,7 +39,7 @@ pub(super) fn get(owner: u64, value: &[u8]) -> Option<CachedIdentity> {
 /// Puts an identity into the slot of these bytes, which may have held another one.
 pub(super) fn put(owner: u64, value: &[u8], cached: CachedIdentity) {
     RECENT_SLOTS.with_borrow_mut(|slots| {
-        slots[slot_of(value)] = Some(Slot {
+        slots[slot_of(value)] = Some(TokenSlot {
             owner,
             value: value.into(),
             cached,

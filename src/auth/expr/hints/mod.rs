@@ -13,15 +13,15 @@ mod texts;
 
 use super::error::{CompileError, shown};
 use super::token::{Token, TokenKind};
-use span::Span;
+use span::TokenSpan;
 
 pub(super) use names::{unknown_function, unknown_name};
 
 /// Operators of Expr that are words between two values, and functions here.
-const INFIX: [&str; 4] = ["startsWith", "endsWith", "contains", "matches"];
+const INFIX_WORDS: [&str; 4] = ["startsWith", "endsWith", "contains", "matches"];
 
 /// Longest replacement that is shown, in bytes.
-const MAX_REPLACEMENT: usize = 1000;
+const MAX_REPLACEMENT_BYTES: usize = 1000;
 
 /// Refuses the first foreign form.
 ///
@@ -30,7 +30,7 @@ const MAX_REPLACEMENT: usize = 1000;
 /// Its column, its name and the replacement.
 pub(super) fn refuse_foreign(tokens: &[Token<'_>]) -> Result<(), CompileError> {
     for (at, token) in tokens.iter().enumerate() {
-        let here = Here { tokens, at };
+        let here = HintCursor { tokens, at };
         if let Some(message) = here.message() {
             return Err(CompileError::new(token.column, message));
         }
@@ -40,12 +40,12 @@ pub(super) fn refuse_foreign(tokens: &[Token<'_>]) -> Result<(), CompileError> {
 
 /// One token among all.
 #[derive(Clone, Copy)]
-struct Here<'a, 't> {
+struct HintCursor<'a, 't> {
     tokens: &'a [Token<'t>],
     at: usize,
 }
 
-impl<'t> Here<'_, 't> {
+impl<'t> HintCursor<'_, 't> {
     fn message(self) -> Option<String> {
         let token = self.tokens[self.at];
         match (token.kind, token.text) {
@@ -74,7 +74,7 @@ impl<'t> Here<'_, 't> {
             "nil" | "null" => Some(format!(
                 "`{word}` does not exist: a missing claim is an error; default(\"name\", \"\") gives \"\" for it"
             )),
-            _ if INFIX.contains(&word) && self.behind_value() => Some(self.infix(word, "")),
+            _ if INFIX_WORDS.contains(&word) && self.behind_value() => Some(self.infix(word, "")),
             _ => None,
         }
     }
@@ -112,11 +112,11 @@ impl<'t> Here<'_, 't> {
         self.tokens.get(self.at + 1).is_some_and(|token| token.is(sign))
     }
 
-    fn render(self, span: Span) -> String {
+    fn render(self, span: TokenSpan) -> String {
         span::render(self.tokens, span)
     }
 
-    fn is_empty(self, span: Span) -> bool {
+    fn is_empty(self, span: TokenSpan) -> bool {
         span.0 >= span.1.min(self.tokens.len())
     }
 }
@@ -132,7 +132,7 @@ fn instead(found: &str, wanted: &str) -> String {
 /// `wanted`, if it can be shown as it is: it will be pasted, and one that was cut or lost a character
 /// would be another expression.
 fn whole(wanted: &str) -> Option<&str> {
-    let fits = wanted.len() <= MAX_REPLACEMENT && !wanted.contains(char::is_control);
+    let fits = wanted.len() <= MAX_REPLACEMENT_BYTES && !wanted.contains(char::is_control);
     fits.then_some(wanted)
 }
 

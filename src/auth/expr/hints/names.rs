@@ -5,7 +5,7 @@ use super::super::functions;
 use super::super::value::quote;
 
 /// Functions of Expr that have another name here.
-const RENAMED: [(&str, &str); 6] = [
+const RENAMED_FUNCTIONS: [(&str, &str); 6] = [
     ("hasPrefix", "startsWith"),
     ("hasSuffix", "endsWith"),
     ("toLower", "lower"),
@@ -52,7 +52,7 @@ pub(in super::super) fn unknown_name(name: &str) -> String {
 }
 
 fn nearest_function(name: &str) -> Option<&'static functions::Function> {
-    if let Some((_, renamed)) = RENAMED.iter().find(|(old, _)| *old == name) {
+    if let Some((_, renamed)) = RENAMED_FUNCTIONS.iter().find(|(old, _)| *old == name) {
         return functions::find(renamed);
     }
     let distance = |known: &str| strsim::osa_distance(&known.to_lowercase(), &name.to_lowercase());

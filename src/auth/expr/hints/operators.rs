@@ -4,10 +4,10 @@
 use super::super::token::{Token, TokenKind};
 use super::super::value::quote;
 use super::paths::plain_name;
-use super::span::{self, Span};
-use super::{Here, INFIX, instead, missing};
+use super::span::{self, TokenSpan};
+use super::{HintCursor, INFIX_WORDS, instead, missing};
 
-impl Here<'_, '_> {
+impl HintCursor<'_, '_> {
     /// `x startsWith y`, also behind `not`.
     pub(super) fn infix(self, word: &str, prefix: &str) -> String {
         let found = format!("x {word} y");
@@ -29,14 +29,14 @@ impl Here<'_, '_> {
     }
 
     pub(super) fn not(self) -> Option<String> {
-        let next = Here {
+        let next = HintCursor {
             at: self.at + 1,
             ..self
         };
         match self.tokens.get(next.at).map(|token| token.text) {
             Some("in") if self.behind_value() => Some(next.is_in(true)),
             Some("in") => Some(missing("not in", "before")),
-            Some(word) if self.behind_value() && INFIX.contains(&word) => Some(next.infix(word, "!")),
+            Some(word) if self.behind_value() && INFIX_WORDS.contains(&word) => Some(next.infix(word, "!")),
             // `not(x)`, too.
             _ => {
                 let right = span::value_after(self.tokens, self.at);
@@ -114,7 +114,7 @@ impl Here<'_, '_> {
     }
 
     /// `default(subject, fallback)`, unless a text in its first place would name a claim that nobody meant.
-    fn default(self, found: &str, subject: Span, fallback: Span) -> String {
+    fn default(self, found: &str, subject: TokenSpan, fallback: TokenSpan) -> String {
         if !span::is_plain(self.tokens, subject) || self.is_literal(subject) {
             return format!(
                 "`{found}` is not known, and the value before it is never missing: default(claim, fallback) replaces a missing claim"
@@ -126,7 +126,7 @@ impl Here<'_, '_> {
     }
 
     /// Whether the span is a text, a number or a boolean, in any number of brackets.
-    fn is_literal(self, (mut start, mut end): Span) -> bool {
+    fn is_literal(self, (mut start, mut end): TokenSpan) -> bool {
         while self.tokens[start].is("(") && end > start + 2 {
             (start, end) = (start + 1, end - 1);
         }

@@ -3,10 +3,10 @@
 use super::super::error::shown;
 use super::super::token::{Token, TokenKind};
 use super::super::value::{ClaimPath, quote};
-use super::span::Span;
-use super::{Here, instead, missing, texts};
+use super::span::TokenSpan;
+use super::{HintCursor, instead, missing, texts};
 
-impl Here<'_, '_> {
+impl HintCursor<'_, '_> {
     /// `claims.a?.b`, the whole chain: a fallback for a part of it would be of another claim.
     pub(super) fn optional(self) -> String {
         if self.at + 1 == self.tokens.len() {
@@ -95,7 +95,7 @@ fn claim_names(tokens: &[Token<'_>], at: usize) -> Option<Vec<String>> {
 }
 
 /// The tokens around `at` without blanks between them, back to the start of a name.
-fn glued(tokens: &[Token<'_>], at: usize) -> Span {
+fn glued(tokens: &[Token<'_>], at: usize) -> TokenSpan {
     let part = |token: &Token<'_>| {
         token.kind == TokenKind::Word || ["-", "/", ":", "@"].iter().any(|sign| token.is(sign))
     };

@@ -4,10 +4,10 @@
 //! the caller asks [`is_plain`] or [`is_sum`] first. Everything here has to be total.
 
 use super::super::token::{Token, TokenKind};
-use super::{INFIX, texts};
+use super::{INFIX_WORDS, texts};
 
 /// Tokens from the first index up to, without, the second one.
-pub(super) type Span = (usize, usize);
+pub(super) type TokenSpan = (usize, usize);
 
 fn opens(token: &Token<'_>) -> bool {
     token.is("(") || token.is("[") || token.is("{")
@@ -18,7 +18,7 @@ pub(super) fn closes(token: &Token<'_>) -> bool {
 }
 
 /// The tokens before `at` in the same bracket and argument, back to one that `ends`.
-pub(super) fn before(tokens: &[Token<'_>], at: usize, ends: impl Fn(&Token<'_>) -> bool) -> Span {
+pub(super) fn before(tokens: &[Token<'_>], at: usize, ends: impl Fn(&Token<'_>) -> bool) -> TokenSpan {
     let mut depth = 0_usize;
     let mut start = at;
     while start > 0 {
@@ -37,7 +37,7 @@ pub(super) fn before(tokens: &[Token<'_>], at: usize, ends: impl Fn(&Token<'_>) 
 }
 
 /// The tokens behind `at` in the same bracket and argument, up to one that `ends`.
-pub(super) fn after(tokens: &[Token<'_>], at: usize, ends: impl Fn(&Token<'_>) -> bool) -> Span {
+pub(super) fn after(tokens: &[Token<'_>], at: usize, ends: impl Fn(&Token<'_>) -> bool) -> TokenSpan {
     let mut depth = 0_usize;
     let mut end = at + 1;
     while let Some(token) = tokens.get(end) {
@@ -55,7 +55,7 @@ pub(super) fn after(tokens: &[Token<'_>], at: usize, ends: impl Fn(&Token<'_>) -
 }
 
 /// One value before `at`: a text, a name, a bracket, a call.
-pub(super) fn value_before(tokens: &[Token<'_>], at: usize) -> Span {
+pub(super) fn value_before(tokens: &[Token<'_>], at: usize) -> TokenSpan {
     let mut start = at;
     while start > 0 && closes(&tokens[start - 1]) {
         let (inside, _) = before(tokens, start - 1, |_| false);
@@ -70,7 +70,7 @@ pub(super) fn value_before(tokens: &[Token<'_>], at: usize) -> Span {
 }
 
 /// Back over commas to the start of the bracket's contents.
-fn whole_bracket(tokens: &[Token<'_>], mut start: usize) -> Span {
+fn whole_bracket(tokens: &[Token<'_>], mut start: usize) -> TokenSpan {
     let end = start;
     while start > 0 && tokens[start - 1].is(",") {
         (start, _) = before(tokens, start - 1, |_| false);
@@ -79,7 +79,7 @@ fn whole_bracket(tokens: &[Token<'_>], mut start: usize) -> Span {
 }
 
 /// One value behind `at`: prefixes, then a text, a name, a bracket, a call, and what is glued to it.
-pub(super) fn value_after(tokens: &[Token<'_>], at: usize) -> Span {
+pub(super) fn value_after(tokens: &[Token<'_>], at: usize) -> TokenSpan {
     let start = at + 1;
     let mut end = start;
     let prefix = |token: &Token<'_>| token.is("!") || token.is("-") || is_word(token, "not");
@@ -121,11 +121,11 @@ pub(super) fn ends_operand(token: &Token<'_>) -> bool {
     ends_condition(token)
         || ["==", "!=", "<", ">", "<=", ">="].iter().any(sign)
         || ["in", "not"].iter().any(word)
-        || INFIX.iter().any(word)
+        || INFIX_WORDS.iter().any(word)
 }
 
 /// Whether the span is one value that no operator around it can pull apart.
-pub(super) fn is_plain(tokens: &[Token<'_>], (start, end): Span) -> bool {
+pub(super) fn is_plain(tokens: &[Token<'_>], (start, end): TokenSpan) -> bool {
     let closed = |open: usize| closing(tokens, open) == Some(end - 1);
     match tokens.get(start..end).unwrap_or_default() {
         // `1..3` is a range.
@@ -138,7 +138,7 @@ pub(super) fn is_plain(tokens: &[Token<'_>], (start, end): Span) -> bool {
 }
 
 /// Whether the span is one plain value, or several with `+` between them.
-pub(super) fn is_sum(tokens: &[Token<'_>], (start, end): Span) -> bool {
+pub(super) fn is_sum(tokens: &[Token<'_>], (start, end): TokenSpan) -> bool {
     let mut rest = end;
     loop {
         let part = before(tokens, rest, |token| token.is("+"));
@@ -170,7 +170,7 @@ pub(super) fn closing(tokens: &[Token<'_>], open: usize) -> Option<usize> {
 }
 
 /// The parts of the list between the brackets at `open` and `end`.
-pub(super) fn items(tokens: &[Token<'_>], open: usize, end: usize) -> Vec<Span> {
+pub(super) fn items(tokens: &[Token<'_>], open: usize, end: usize) -> Vec<TokenSpan> {
     let mut items = Vec::new();
     let mut at = open;
     while at < end {
@@ -184,7 +184,7 @@ pub(super) fn items(tokens: &[Token<'_>], open: usize, end: usize) -> Vec<Span> 
 }
 
 /// The `:` that belongs to the `?` just before `span`.
-pub(super) fn colon(tokens: &[Token<'_>], span: Span) -> Option<usize> {
+pub(super) fn colon(tokens: &[Token<'_>], span: TokenSpan) -> Option<usize> {
     let mut inner = 0_usize;
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().take(span.1).skip(span.0) {
@@ -205,7 +205,7 @@ pub(super) fn colon(tokens: &[Token<'_>], span: Span) -> Option<usize> {
 }
 
 /// The text of `span`, with foreign quotes replaced.
-pub(super) fn render(tokens: &[Token<'_>], span: Span) -> String {
+pub(super) fn render(tokens: &[Token<'_>], span: TokenSpan) -> String {
     let mut text = String::new();
     for token in tokens.get(span.0..span.1).unwrap_or_default() {
         if token.spaced && !text.is_empty() {
