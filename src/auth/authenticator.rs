@@ -70,7 +70,7 @@ impl Authenticator {
         })
     }
 
-    /// Who sent these credentials.
+    /// The identity of the sender of these credentials.
     ///
     /// A token that was verified a moment ago costs one hash and one look-up. Any other is
     /// verified; that waits, at most a few seconds, only if its key is not known yet.
@@ -112,15 +112,15 @@ impl Authenticator {
     }
 
     /// Names the token in credentials that [`Authenticator::authenticate`] refused with `error`: `Some` only if
-    /// its time has run out, by its own `exp` or by `max_age`. Nothing is said about its bearer, who may only go
-    /// on with what was begun with the very same token while that was good.
+    /// its time has run out, by its own `exp` or by `max_age`. The digest says nothing about the bearer, which may
+    /// only go on with work that was begun with the same token while that was good.
     pub fn late(&self, credentials: &Credentials<'_>, error: &Error) -> Option<TokenDigest> {
         let jwt = error.is_expired().then(|| credentials.jwt().ok())??;
         Some(TokenDigest::of(&jwt))
     }
 
-    /// What becomes of these credentials and why, for an operator who may see claims. Always
-    /// verifies anew; changes nothing.
+    /// Explains what these credentials grant and why, for an operator that may see claims. Always verifies anew;
+    /// changes nothing.
     pub async fn explain(&self, credentials: &Credentials<'_>) -> Explanation {
         let jwt = match credentials.jwt() {
             Ok(jwt) => jwt,
@@ -166,25 +166,25 @@ impl Authenticator {
             .map(|provider| (&**provider.url(), provider.has_keys()))
     }
 
-    /// What this layer has counted.
+    /// The counters of this layer.
     pub fn stats(&self) -> &Arc<AuthStats> {
         &self.shared.stats
     }
 }
 
-/// Names the cryptography of `jsonwebtoken`. Left to itself it panics at the first token as soon
-/// as any crate of the build switches on its second backend.
+/// Chooses the cryptography of `jsonwebtoken`. Without a choice the crate panics at the first token as soon as any
+/// other crate of the build switches on its second backend.
 fn install_crypto() {
     static INSTALL_ONCE: Once = Once::new();
     INSTALL_ONCE.call_once(|| {
-        // Fails only if somebody else installed one, which then is in use.
+        // Fails only if another provider is installed already, which then is in use.
         jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER
             .install_default()
             .ok();
     });
 }
 
-/// Names the issuers only: everything else is about secrets.
+/// Shows the issuers only: everything else is secret.
 impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()

@@ -1,4 +1,4 @@
-//! The seam between the configuration, which knows neither the language nor key sets, and both.
+//! Checks of expressions and key sets for the configuration, which knows neither.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(crate) fn read_header(value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Blocking: what is wrong with the file of a key set, and the remedy; `None` if it can be used.
+/// Blocking: the error of a key set's file, with the remedy; `None` if the file can be used.
 pub fn key_file_error(path: &Path) -> Option<String> {
     issuer::key_file_error(path)
 }

@@ -3,17 +3,15 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::base64_any;
 use super::error::{CredentialsError, Error};
 
 /// The credentials of one request, as they came. A secret: `Debug` shows nothing, and it cannot be
 /// cloned.
 ///
-/// Nothing is parsed until somebody asks for the secret in it: a request whose header was verified a
-/// moment ago is recognised by its digest alone. Other kinds of secrets, such as tokens of our own,
+/// Nothing is parsed until the secret is asked for: a request whose header was verified a moment ago is recognised
+/// by its digest alone. Other kinds of secrets, such as tokens of our own,
 /// become methods beside [`Credentials::jwt`].
 pub struct Credentials<'a> {
     value: &'a [u8],
@@ -82,7 +80,7 @@ fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, CredentialsError>
         return jwt(rest, CredentialsError::Shape);
     }
     if scheme.eq_ignore_ascii_case(b"basic") {
-        let pair = decode_basic(rest).ok_or(CredentialsError::BasicEncoding)?;
+        let pair = base64_any::decode(rest).ok_or(CredentialsError::BasicEncoding)?;
         // The user cannot hold a colon, the password can (RFC 7617 section 2).
         let colon = pair
             .iter()
@@ -106,28 +104,10 @@ fn jwt(bytes: &[u8], otherwise: CredentialsError) -> Result<Box<str>, Credential
     std::str::from_utf8(bytes).map(Into::into).map_err(|_| otherwise)
 }
 
-fn decode_basic(text: &[u8]) -> Option<Vec<u8>> {
-    const fn engine(alphabet: &Alphabet) -> GeneralPurpose {
-        let padding = DecodePaddingMode::Indifferent;
-        GeneralPurpose::new(
-            alphabet,
-            GeneralPurposeConfig::new().with_decode_padding_mode(padding),
-        )
-    }
-    const STANDARD_ENGINE: GeneralPurpose = engine(&STANDARD);
-    const URL_SAFE_ENGINE: GeneralPurpose = engine(&URL_SAFE);
-    let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    let engine = if url_safe {
-        &URL_SAFE_ENGINE
-    } else {
-        &STANDARD_ENGINE
-    };
-    engine.decode(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use base64::engine::general_purpose as base64_of;
 
     fn read(values: &[&str]) -> Result<String, Error> {

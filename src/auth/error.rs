@@ -1,4 +1,4 @@
-//! Why a caller was not let in.
+//! The errors of authentication.
 //!
 //! `Display` is for the operator's log: it may name the configured provider and the key id
 //! (escaped, capped). [`Classify::public`] is for the client. Neither holds a token or the value
@@ -18,10 +18,10 @@ pub enum Error {
     /// No `Authorization` header.
     #[error("no credentials")]
     Missing,
-    /// What was sent cannot be read as credentials.
+    /// The credentials cannot be read.
     #[error("malformed credentials: {0}")]
     Malformed(#[from] CredentialsError),
-    /// `iss` equals no configured provider. Its value is not told: it is a claim.
+    /// `iss` equals no configured provider. The error does not hold the value, which is a claim.
     #[error("the issuer of the token is not a configured provider")]
     UnknownIssuer,
     /// The token names a provider, but did not pass its checks.
@@ -107,7 +107,7 @@ impl Classify for Error {
     }
 }
 
-/// What makes credentials unreadable.
+/// Why credentials cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// RFC 9110 section 11.6.2 allows one.
@@ -190,7 +190,7 @@ pub struct KeyLabel(Option<Box<str>>);
 impl KeyLabel {
     const MAX_CHARS: usize = 64;
 
-    /// A label for the `kid` of a header; its sender may be anybody.
+    /// A label for the `kid` of a header, which is not trusted.
     pub(super) fn new(id: Option<&str>) -> Self {
         Self(id.map(|id| printable(id, Self::MAX_CHARS).into()))
     }
@@ -210,7 +210,7 @@ impl fmt::Display for KeyLabel {
     }
 }
 
-/// Text of strangers for a log: control characters and quotes escaped, at most `max` characters.
+/// Untrusted text for a log: control characters and quotes escaped, at most `max` characters.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut shown: String = text.chars().take(max).flat_map(char::escape_debug).collect();
     if text.chars().nth(max).is_some() {

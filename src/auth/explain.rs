@@ -1,4 +1,4 @@
-//! What became of a token and why, for `chacha explain`.
+//! The explanation of a token for `chacha explain`: what it grants, and why.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::identity::{Identity, Namespace};
 use super::scope::NamespaceSource;
 use super::token::UnverifiedToken;
 
-/// The whole story of one token. May hold values of claims: for its owner's eyes, not for logs.
+/// The explanation of one token. It may hold values of claims, which are for the token's owner and not for logs.
 #[derive(Debug)]
 pub struct Explanation {
     /// `iss` as the token has it, escaped; unverified if the outcome is an error.

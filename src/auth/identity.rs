@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 
-/// One tenant's room: what one expression returned, together with the issuer that vouched for it.
+/// One tenant's namespace: the text that an expression returned, and the issuer that vouched for it.
 ///
 /// Compared as bytes. Two issuers with equal strings are two namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl Namespace {
         &self.0.label
     }
 
-    /// What the expression returned. May hold anything that a claim can hold: never print it raw.
+    /// The text that the expression returned. It may hold anything that a claim can hold: never print it raw.
     pub fn path(&self) -> &Arc<str> {
         &self.0.path
     }
@@ -100,8 +100,8 @@ impl Scope {
     }
 }
 
-/// Tells tokens apart: the SHA-256 of a token's text, whatever header it came in. Work that was begun with a
-/// token can be gone on with by who holds the same one.
+/// The SHA-256 of a token's text, which tells tokens apart. A caller with the same token may go on with work that
+/// was begun with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
@@ -133,13 +133,13 @@ pub struct Identity {
     pub issuer: Arc<str>,
     /// The `sub` claim, for the origin of entries; empty if the token has none. Never logged.
     pub subject: Arc<str>,
-    /// What the caller may read, and where it writes.
+    /// The namespaces that the caller may read, and the one where it writes.
     pub scope: Scope,
     /// Whether the rules and the scopes of the token allow to write and delete.
     pub may_write: bool,
     /// The end of the token's life, leeway included. Checked at the start of a request only.
     pub expires: SystemTime,
-    /// Names the token that the caller sent.
+    /// The digest of the token that the caller sent.
     pub token: TokenDigest,
 }
 

@@ -1,10 +1,10 @@
-//! Who is asking: from a credential to an [`Identity`] with its ordered namespaces.
+//! Authentication: from the credentials of a request to an [`Identity`] with its ordered namespaces.
 //!
 //! The walk of a token: [`Credentials`] (text of the header, size cap) -> [`Authenticator`]
 //! (`token_cache`: identities of verified tokens) -> `token` (read, nothing trusted) -> `provider` (the configured
 //! issuer: key, signature, claims) -> `scope` (expressions, rights) -> [`Identity`].
 //!
-//! Beside it stands `ticket`: permissions that this server gives out itself, for URLs.
+//! `ticket` stands beside that: permissions that this server gives out itself, for URLs.
 //!
 //! Invariants:
 //! - Nothing named by a token is ever fetched; `iss` only chooses among configured providers.
@@ -13,6 +13,7 @@
 
 mod algorithm;
 mod authenticator;
+mod base64_any;
 mod check;
 mod claims;
 mod credentials;

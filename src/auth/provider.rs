@@ -108,7 +108,7 @@ impl Provider {
         Ok(VerifiedToken { key, claims, expires })
     }
 
-    /// Applies the rules: what may the bearer read, and where does it write?
+    /// Applies the rules: which namespaces may the bearer read, and in which does it write?
     pub(super) fn grant(&self, verified: &VerifiedToken) -> Result<Granted, Error> {
         let issuer = self.url();
         self.rules
@@ -119,7 +119,7 @@ impl Provider {
             })
     }
 
-    /// Who bears the token.
+    /// The identity of the token's bearer.
     pub(super) fn identity(
         &self,
         token: &UnverifiedToken<'_>,
@@ -142,7 +142,7 @@ impl Provider {
     }
 }
 
-/// What the library checks. It requires nothing by default, not even what it compares.
+/// The checks of the library. By default it requires no claim, not even those that it compares.
 fn validation(algorithm: Algorithm, config: &ProviderConfig) -> Validation {
     let mut validation = Validation::new(algorithm.to_jwt());
     validation.leeway = config.leeway.as_secs();
@@ -171,7 +171,7 @@ fn rejection(error: &JwtError) -> TokenError {
             TokenError::Claim(known.unwrap_or("exp"))
         }
         ErrorKind::Json(_) => TokenError::Claims,
-        // All that is left is damage between the header and the signature.
+        // Only damage between the header and the signature is left.
         _ => TokenError::Signature,
     }
 }

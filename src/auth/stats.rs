@@ -1,4 +1,4 @@
-//! What the identity layer counts; telemetry reads it.
+//! The counters of the identity layer, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

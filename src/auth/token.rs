@@ -1,4 +1,4 @@
-//! A token as it arrived. Nothing in it is true yet.
+//! A token as it arrived. Nothing in it is verified.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::error::CredentialsError;
 use super::unique_map::UniqueMap;
 
-/// A JSON Web Token whose signature nobody has checked.
+/// A JSON Web Token whose signature was not checked.
 ///
 /// Only what is needed to choose a provider and a key can be read; `jku`, `x5u`, `jwk` and `x5c`
 /// have no accessor, so nothing can act on them.

@@ -1,4 +1,4 @@
-//! Makes what issuers publish readable for the library that reads it.
+//! Makes the documents of issuers readable for the library.
 
 use serde_json::{Map, Value, json};
 
@@ -20,8 +20,8 @@ pub(super) enum DocumentError {
 /// Reduces a discovery document to its issuer and the place of its keys, and adds what
 /// `openidconnect` requires beyond.
 ///
-/// GitHub's document has no `authorization_endpoint`, others get a detail wrong that nobody needs
-/// to verify a token; none of it may cost us the keys.
+/// GitHub's document has no `authorization_endpoint`, and others have mistakes in details that no verification needs.
+/// The keys must be readable all the same.
 ///
 /// # Errors
 ///

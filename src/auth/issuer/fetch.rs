@@ -1,4 +1,4 @@
-//! What an attempt to get a key set gives.
+//! The outcome of an attempt to get a key set.
 
 use std::fmt;
 use std::io;
@@ -10,9 +10,9 @@ use super::super::error::printable;
 use super::document::DocumentError;
 use super::http::IssuerHttpError;
 
-/// The outcome of an attempt.
+/// A good outcome.
 pub(super) enum FetchedKeys {
-    /// A key set, and how long its publisher says that it is fresh.
+    /// A key set, and the time for which its publisher calls it fresh.
     New(CoreJsonWebKeySet, Option<Duration>),
     /// The file is the one that was read before.
     Unchanged,
@@ -25,7 +25,7 @@ pub(super) enum FetchError {
     Http(#[from] IssuerHttpError),
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// The issuer's answer is not what it should be. Holds nothing unescaped.
+    /// The issuer's answer is wrong. The text is escaped.
     #[error("{0}")]
     Answer(String),
     #[error("the file with the key set: {0}")]
@@ -35,7 +35,7 @@ pub(super) enum FetchError {
 }
 
 impl FetchError {
-    /// Takes over what the library says; it may quote the issuer.
+    /// An error with a text of the library, which may quote the issuer.
     pub(super) fn answer(message: &dyn fmt::Display) -> Self {
         Self::Answer(printable(&message.to_string(), 300))
     }

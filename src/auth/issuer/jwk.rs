@@ -15,7 +15,7 @@ pub(in crate::auth) struct VerifyingKey {
     jwk: Jwk,
     kind: KeyKind,
     decoding: DecodingKey,
-    /// Set when a later key set no longer holds this key; what it verified is then void.
+    /// Set when a later key set no longer holds this key. Tokens verified with it are void then.
     withdrawn: AtomicBool,
 }
 
@@ -94,7 +94,7 @@ impl VerifyingKey {
         self.withdrawn.load(Ordering::Acquire)
     }
 
-    /// Voids everything that this key verified.
+    /// Voids all tokens that this key verified.
     pub(in crate::auth) fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Release);
     }
@@ -154,7 +154,7 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), JwkError> {
 
 #[cfg(test)]
 impl VerifyingKey {
-    /// A key of the right form; nobody has its private half.
+    /// A key of the right form, whose private half does not exist.
     pub(in crate::auth) fn sample() -> Self {
         let json = serde_json::json!({"kty": "RSA", "n": encoded(256), "e": "AQAB"});
         let published: CoreJsonWebKey = serde_json::from_value(json).unwrap();

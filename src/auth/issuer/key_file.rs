@@ -16,7 +16,7 @@ use crate::sys;
 /// A key set on disk, for issuers that cannot be reached.
 pub(super) struct KeyFile {
     path: PathBuf,
-    /// What the file looked like when it was last read whole.
+    /// The stamp of the file when it was last read whole.
     seen: Option<FileStamp>,
 }
 
@@ -74,7 +74,7 @@ fn read_if_changed(path: &Path, seen: Option<FileStamp>) -> io::Result<Option<(F
     Ok(Some((stamp, body)))
 }
 
-/// Blocking: what is wrong with a `jwks_file`, and the remedy.
+/// Blocking: the error of a `jwks_file`, with the remedy; `None` if it can be used.
 pub(in crate::auth) fn key_file_error(path: &Path) -> Option<String> {
     const KEY_SET_REMEDY: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
     let fault = match read(path) {

@@ -12,7 +12,7 @@ use crate::config::Algorithm;
 /// A set of keys that was published together. Never changes; a refresh makes a new one.
 pub(super) struct KeySet {
     keys: Vec<Arc<VerifyingKey>>,
-    /// When the issuer, or the file, last said so.
+    /// When the issuer or the file last confirmed the set.
     pub(super) fetched: Instant,
 }
 
@@ -27,7 +27,7 @@ pub(in crate::auth) enum KeyLookupError {
     Ambiguous,
 }
 
-/// What a refresh changed, for the log: ids of keys, escaped.
+/// The changes of a refresh, for the log: ids of keys, escaped.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KeySetChanges {
     pub(super) added: Vec<String>,
@@ -35,8 +35,8 @@ pub(super) struct KeySetChanges {
 }
 
 impl KeySet {
-    /// Takes over what is usable and skips the rest. Keys that `previous` already held stay the
-    /// same objects, so that what they verified stays valid.
+    /// Takes over the usable keys and skips the others. Keys that `previous` already held stay the same objects, so
+    /// that tokens verified with them stay valid.
     pub(super) fn new(published: &CoreJsonWebKeySet, previous: Option<&Self>, fetched: Instant) -> Self {
         let mut keys: Vec<Arc<VerifyingKey>> = Vec::new();
         for entry in published.keys() {
@@ -93,7 +93,7 @@ impl KeySet {
         Ok(first.clone())
     }
 
-    /// Marks the keys that `next` no longer holds, and says what changed.
+    /// Withdraws the keys that `next` no longer holds. Returns the changes.
     pub(super) fn replace_by(&self, next: &Self) -> KeySetChanges {
         let missing_in =
             |set: &Self, key: &Arc<VerifyingKey>| !set.keys.iter().any(|other| Arc::ptr_eq(other, key));

@@ -37,18 +37,18 @@ pub(super) use self::key_file::key_file_error;
 pub(super) use self::keys::KeyLookupError;
 pub use self::timing::KeyTiming;
 
-/// What all requests know about one issuer.
+/// The state of one issuer that all requests share.
 pub(super) struct Issuer {
     url: Arc<str>,
     timing: KeyTiming,
     /// `None` until the first good fetch.
     keys: ArcSwapOption<KeySet>,
     progress: watch::Sender<RefreshProgress>,
-    /// Rung by requests that need a newer key set.
+    /// Notified by requests that need a newer key set.
     wanted: Notify,
 }
 
-/// How far the background task is.
+/// The progress of the background task.
 #[derive(Debug, Clone, Copy)]
 struct RefreshProgress {
     running: bool,
@@ -154,8 +154,8 @@ impl Issuer {
             .filter(|set| set.fetched.elapsed() < self.timing.stale)
     }
 
-    /// Makes sure that the key set is as new as may be asked for: shares the attempt that is
-    /// running, or asks for one unless the last was a moment ago.
+    /// Waits for a newer key set: shares the attempt that is running, or asks for one unless the last was a moment
+    /// ago.
     async fn refreshed(&self) -> Result<(), KeyError> {
         let mut progress = self.progress.subscribe();
         let seen = *progress.borrow();

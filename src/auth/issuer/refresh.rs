@@ -43,7 +43,7 @@ impl Refresher {
         }
     }
 
-    /// Waits for the next turn. Requests may end the wait, but not more often than `demand`.
+    /// Waits for the next attempt. Requests may end the wait, but not more often than `demand`.
     async fn rest(&self, started: Instant, pause: Duration) {
         let end = Instant::now() + pause;
         while timeout_at(end, self.issuer.wanted.notified()).await.is_ok() {
@@ -81,8 +81,8 @@ impl Refresher {
         }
     }
 
-    /// Puts a key set in place, and only then voids what withdrawn keys verified: a request in
-    /// between verifies with the new set.
+    /// Puts a key set in place, and withdraws the former keys only then: a request in between verifies with the new
+    /// set.
     fn publish(&self, current: Option<&KeySet>, next: KeySet) {
         let issuer = &self.issuer.url;
         let next = Arc::new(next);

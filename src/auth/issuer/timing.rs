@@ -1,4 +1,4 @@
-//! How long things may take, and how often they are tried.
+//! Time limits and intervals of key sets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with the rules of a provider, and why a token gets no rights.
+//! The errors of a provider's rules, and of tokens that get no rights.
 
 use std::borrow::Cow;
 use std::fmt;

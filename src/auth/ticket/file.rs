@@ -6,10 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
-use base64::Engine as _;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::super::base64_any;
 use super::SigningKey;
 
 /// Longest file of a key, far above any secret.
@@ -116,7 +114,7 @@ fn parse(content: &[u8]) -> Result<SigningKey, KeyFileErrorKind> {
     if text.len() < SigningKey::BYTES {
         return Err(KeyFileErrorKind::TooShort);
     }
-    let secret = hex(&text).or_else(|| base64(&text));
+    let secret = hex(&text).or_else(|| base64_any::decode(&text));
     let secret = secret.ok_or(KeyFileErrorKind::NotAKey)?;
     match SigningKey::from_bytes(&secret) {
         Some(key) => Ok(key),
@@ -137,25 +135,17 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    let alphabet = if url_safe { &URL_SAFE } else { &STANDARD };
-    let padding = DecodePaddingMode::Indifferent;
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(padding);
-    GeneralPurpose::new(alphabet, config).decode(text).ok()
-}
-
 /// Writes the whole file aside and gives it its name in one step, which fails if the name is taken.
 fn create(path: &Path) -> io::Result<SigningKey> {
     let key = SigningKey::generate()?;
     let aside = aside(path)?;
     let created = write_private(&aside, key.as_bytes()).and_then(|()| fs::hard_link(&aside, path));
-    // The other name has done its work, or there is nothing to remove.
+    // The file has its name now, or was never made.
     let _gone = fs::remove_file(&aside);
     created.map(|()| key)
 }
 
-/// A name beside `path` that nobody else uses.
+/// An unused name beside `path`.
 fn aside(path: &Path) -> io::Result<PathBuf> {
     let mut random = [0; 8];
     rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
@@ -175,6 +165,7 @@ fn write_private(path: &Path, key: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn fault(content: &[u8]) -> String {

@@ -1,7 +1,7 @@
-//! Permissions that travel in a URL: sealed, so that nobody can read, change or make one, and short-lived.
+//! Tickets: permissions that travel in a URL. They are short-lived, and sealed, so that only servers with the key
+//! can read, change or make one.
 //!
-//! The payload is whatever the caller wants back; a ticket proves that a server with the same key sealed it,
-//! for this time. Form 1: AES-256-GCM-SIV under a key derived from the signing key, a random nonce, and the
+//! The caller chooses the payload. A ticket proves that a server with the same key sealed it, for this time. Form 1: AES-256-GCM-SIV under a key derived from the signing key, a random nonce, and the
 //! label and the time as associated data. That mode stands random nonces for far more tickets than any server
 //! will seal, and a repeated one would only show that two payloads are equal.
 
@@ -21,12 +21,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use file::{KeyFileError, KeyFileErrorKind};
 pub use key::SigningKey;
 
-/// Names the form; a later one gets another label, and neither opens under the other.
+/// Names the form. A later form gets another label, and neither opens under the other.
 const TICKET_LABEL: &[u8; 15] = b"chacha ticket 1";
 const TAG_BYTES: usize = 16;
 
-/// A sealed permission in the three parts that a URL has. A secret: whoever has it may use it, so `Debug`
-/// shows nothing.
+/// A sealed permission in the three parts that a URL has. It is a secret, because every holder may use it, so
+/// `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ticket {
     body: String,
@@ -151,7 +151,7 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// What is sealed, but stands in the open. Both parts have a fixed length.
+/// The associated data: sealed, but readable. Both parts have a fixed length.
 fn associated(expires: u64) -> Aad<[u8; TICKET_LABEL.len() + 8]> {
     let mut bytes = [0; TICKET_LABEL.len() + 8];
     bytes[..TICKET_LABEL.len()].copy_from_slice(TICKET_LABEL);

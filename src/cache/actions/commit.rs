@@ -1,4 +1,4 @@
-//! From an upload to an entry: checked, made visible once, and the same answer to the same question.
+//! Commits: an upload is checked and becomes a visible entry, once. A repeated call gets the same answer.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -78,11 +78,11 @@ impl Actions {
         }
     }
 
-    /// In the second generation an empty body is put, too; in the first one nothing is sent for it.
+    /// For the second generation, where a client puts an empty body, too. In the first one it sends nothing for it.
     async fn complete_body(&self, upload: Arc<ActionsUpload>, size: u64) -> Result<EntryId> {
         match upload.blocks.has_body() {
             true => self.complete(upload, size).await,
-            // It may have been committed a moment ago.
+            // The upload may have been committed a moment ago.
             false => match self.0.uploads.ended(upload.id) {
                 Some(ended) => answer(&ended, size),
                 None => Err(Error::Incomplete),
@@ -90,7 +90,7 @@ impl Actions {
         }
     }
 
-    /// Runs to its end whether the client waits or not.
+    /// Commits in a task that runs to its end whether the client waits or not.
     async fn complete(&self, upload: Arc<ActionsUpload>, size: u64) -> Result<EntryId> {
         let this = self.clone();
         let task = self
@@ -120,7 +120,7 @@ impl Actions {
         Ok(entry)
     }
 
-    /// Makes the entry, unless there is one: then the same bytes are as good, and others win.
+    /// Stores the entry. If there is one already, the same bytes count as stored, and others are an error.
     async fn store(&self, note: &UploadNote, body: Spool) -> Result<Arc<Meta>> {
         let etag = body.checksums().etag();
         let draft = Draft {
@@ -140,7 +140,7 @@ impl Actions {
             Err(store::Error::Precondition) => {}
             other => {
                 let meta = other?;
-                // The newest is what was committed last, however long the body took.
+                // The time of the commit orders entries, however long the body took.
                 self.publish(note, &meta, SystemTime::now()).await;
                 return Ok(meta);
             }
@@ -161,7 +161,7 @@ impl Actions {
         }
     }
 
-    /// From now on look-ups find the entry, on all servers that can be reached; on the others a little later.
+    /// Makes look-ups find the entry, at once on all servers that can be reached, a little later on the others.
     async fn publish(&self, note: &UploadNote, meta: &Meta, committed: SystemTime) {
         let Some(record) = EntryRecord::at(committed, meta.size, &meta.etag) else {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
@@ -171,8 +171,8 @@ impl Actions {
         tokio::join!(self.0.catalog.commit(entry.clone()), self.notify_peers(&entry));
     }
 
-    /// The entry that a repeated call means, also after a restart or on another server: a client that was
-    /// answered and did not hear it must not fail.
+    /// The entry that a repeated call means, also after a restart or on another server. A client that did not get
+    /// the first answer must not fail.
     async fn find_committed(&self, note: &UploadNote, size: u64) -> Result<EntryId> {
         let found = self
             .0

@@ -1,4 +1,4 @@
-//! Why the Actions cache did not do what a client asked for.
+//! The errors of the Actions cache.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub enum Error {
     /// The token may not read.
     #[error("the token may not read")]
     ReadDenied,
-    /// No such upload, or not one of this caller's: nobody learns which.
+    /// No such upload, or not one of this caller's. The caller cannot tell which.
     #[error("there is no such upload")]
     UnknownUpload,
     /// The upload has ended: committed, taken over by another job, or given up.
@@ -34,9 +34,9 @@ pub enum Error {
     /// The bytes that arrived are not the ones that were declared.
     #[error("{declared} bytes were declared, {received} arrived")]
     Size {
-        /// What the client says, in bytes.
+        /// The length that the client declared, in bytes.
         declared: u64,
-        /// What is there, in bytes.
+        /// The bytes that arrived.
         received: u64,
     },
     /// Not every byte of the archive has arrived.
@@ -60,13 +60,13 @@ pub enum Error {
         /// The most that are accepted.
         limit: usize,
     },
-    /// The tenant has too much under way.
+    /// The tenant has too many uploads.
     #[error("too many uploads are running in this namespace")]
     Busy {
-        /// When another attempt may succeed.
+        /// Another attempt may succeed after this time.
         retry_after: Duration,
     },
-    /// The tiers.
+    /// An error of the tiers.
     #[error(transparent)]
     Store(#[from] store::Error),
 }

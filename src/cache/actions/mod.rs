@@ -49,7 +49,7 @@ use crate::store::locks::KeyLocks;
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
-/// Who goes on with an upload that an earlier request has begun.
+/// The right to go on with an upload that an earlier request has begun.
 #[derive(Debug)]
 pub enum UploadAuth {
     /// A caller whose token is good.

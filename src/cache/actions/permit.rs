@@ -1,10 +1,10 @@
-//! What a URL permits: sealed into it by [`crate::auth::Sealer`], so that any server with the same key can
-//! open it, and nobody can read tenants or keys out of it.
+//! The permission in a URL. [`crate::auth::Sealer`] seals it, so that only servers with the same key can read
+//! tenants and keys in it.
 
 use super::UploadId;
 use crate::store::{ETag, StoreKey};
 
-/// What an opened ticket permits: one entry or one upload, one direction.
+/// The permission of an opened ticket: one entry or one upload, in one direction.
 #[derive(Debug, Clone)]
 pub enum Permission {
     /// To read one version of one entry.

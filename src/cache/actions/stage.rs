@@ -1,4 +1,4 @@
-//! Bytes on their way into an upload.
+//! Receiving the bytes of an upload.
 
 use bytes::Bytes;
 
@@ -7,8 +7,7 @@ use crate::store::{self, ETag, blocks};
 
 pub use crate::store::blocks::Place;
 
-/// The bytes of one request on their way into an upload. Dropped before [`BlockWriter::finish`], they never
-/// arrived.
+/// Receives the bytes of one request into an upload. They are discarded unless [`BlockWriter::finish`] is called.
 #[derive(Debug)]
 pub struct BlockWriter(blocks::BlockWriter);
 
@@ -63,7 +62,7 @@ impl BlockWriter {
         Ok(self.0.write(chunk).await?)
     }
 
-    /// All bytes are here: from now on they survive a restart. Replaces what stood at the same place.
+    /// Ends the request: from now on its bytes survive a restart. They replace earlier ones at the same place.
     ///
     /// # Errors
     /// [`Error::Size`] if fewer came than were announced, [`Error::Ended`], [`Error::Store`].

@@ -57,7 +57,7 @@ impl Peers {
         }
     }
 
-    /// Shows this server to the others as `me` at `url`, and follows who they are, until the tasks stop.
+    /// Shows this server to the others as `me` at `url`, and follows their heartbeats until the tasks stop.
     /// Returns when the others are known, or after [`HeartbeatTiming::join_timeout`].
     pub async fn join(
         shared: Arc<dyn Shared>,

@@ -1,4 +1,4 @@
-//! Messages for names that nobody knows.
+//! Messages for unknown names.
 
 use super::super::error::shown;
 use super::super::functions;

@@ -113,7 +113,7 @@ impl HintCursor<'_, '_> {
         self.default("??", left, right)
     }
 
-    /// `default(subject, fallback)`, unless a text in its first place would name a claim that nobody meant.
+    /// `default(subject, fallback)`, unless a text in its first place would name a claim that was not meant.
     fn default(self, found: &str, subject: TokenSpan, fallback: TokenSpan) -> String {
         if !span::is_plain(self.tokens, subject) || self.is_literal(subject) {
             return format!(

@@ -1,7 +1,7 @@
 //! Parts of a row of tokens, for the replacement texts.
 //!
-//! A replacement is pasted into an expression that decides who may do what: where a cut could be wrong,
-//! the caller asks [`is_plain`] or [`is_sum`] first. Everything here has to be total.
+//! A replacement is pasted into an expression that decides about rights. Where a cut could be wrong, the caller asks
+//! [`is_plain`] or [`is_sum`] first. Every function is total.
 
 use super::super::token::{Token, TokenKind};
 use super::{INFIX_WORDS, texts};

@@ -145,7 +145,8 @@ impl Catalog {
         }
     }
 
-    /// Entries of these namespaces whose keys begin with `prefix`, newest first, at most `limit`. Asks nobody.
+    /// Entries of these namespaces whose keys begin with `prefix`, newest first, at most `limit`. Does not ask
+    /// the journal.
     pub async fn list(&self, namespaces: &[NamespaceId], prefix: &str, limit: usize) -> Vec<CommittedEntry> {
         self.ready().await;
         let lists = namespaces
