@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value as Json};
 
 use super::error::{ClaimErrorKind, EvalError};
-use super::functions::{Call, CallError, Function};
+use super::functions::{CallError, Function, FunctionBody};
 use super::tree::{Comparison, Node};
 use super::value::{Value, check_length};
 use super::value_kind::ValueKind;
