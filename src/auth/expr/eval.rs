@@ -115,7 +115,7 @@ impl Comparison {
     }
 }
 
-fn invoke<'c>(function: &Function, call: Call, parts: &'c [Node], claims: &'c Claims) -> Outcome<'c> {
+fn invoke<'c>(function: &Function, call: FunctionBody, parts: &'c [Node], claims: &'c Claims) -> Outcome<'c> {
     let args: Vec<Value<'c>> = parts
         .iter()
         .map(|part| part.value(claims))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Call;
 use crate::auth::Identity;
-use crate::protocol::admit::Bearer;
+use crate::cache::actions::UploadAuth;
 use crate::protocol::http_error::HttpError;
 
 impl Call {
@@ -26,14 +26,14 @@ impl Call {
     ///
     /// # Errors
     /// As [`Call::caller`].
-    pub async fn upload_auth(&mut self) -> Result<Bearer, HttpError> {
+    pub async fn upload_auth(&mut self) -> Result<UploadAuth, HttpError> {
         let bearer = match self.app.caller(&self.parts.headers).await {
             Ok(caller) => {
                 self.name(&caller);
-                Bearer::Caller(caller)
+                UploadAuth::Caller(caller)
             }
             Err(error) => match self.app.late_caller(&self.parts.headers, &error) {
-                Some(token) => Bearer::Late(token),
+                Some(token) => UploadAuth::Expired(token),
                 None => return Err(error.into()),
             },
         };
