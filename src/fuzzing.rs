@@ -7,8 +7,8 @@ use http::Uri;
 use crate::auth::{self, Expression, Expressions};
 use crate::cache::EntryName;
 use crate::config;
-use crate::protocol::gha_v1::Span;
-use crate::protocol::gha_v2::{self, CreateRequest, FinalizeRequest, FindRequest, Form};
+use crate::protocol::gha_v1::ContentSpan;
+use crate::protocol::gha_v2::{self, CreateRequest, FinalizeRequest, FindRequest, MessageForm};
 use crate::protocol::{blob, key, path::DecodedPath};
 use crate::range::{ByteRange, Resolved};
 use crate::store::disk::probe;
@@ -145,7 +145,7 @@ pub fn block_list(data: &[u8]) {
 
 /// The messages of the Actions cache, in both forms.
 pub fn twirp(data: &[u8]) {
-    for form in [Form::Json, Form::Protobuf] {
+    for form in [MessageForm::Json, MessageForm::Protobuf] {
         let _create: Option<CreateRequest> = gha_v2::read(form, data);
         let _finalize: Option<FinalizeRequest> = gha_v2::read(form, data);
         let _find: Option<FindRequest> = gha_v2::read(form, data);
@@ -154,7 +154,7 @@ pub fn twirp(data: &[u8]) {
 
 /// The value of a `Content-Range` header.
 pub fn content_range(data: &[u8]) {
-    let span = std::str::from_utf8(data).ok().and_then(Span::parse);
+    let span = std::str::from_utf8(data).ok().and_then(ContentSpan::parse);
     if let Some(span) = span {
         assert!(span.length > 0 && span.start.checked_add(span.length - 1).is_some());
     }

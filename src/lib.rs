@@ -11,8 +11,9 @@
 //! server
 //! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, peer, reserved}
 //! protocol::entry
-//! protocol (admit, app, call, elsewhere, herald, http_error, incoming, key, links, metered, path, query,
-//!           relay, reply, trouble)
+//! protocol::gha
+//! protocol (app, call, http_error, incoming, key, links, path, query)
+//! protocol::forward
 //! cache
 //! store::tiered
 //! store::{disk, s3, remote_only}    auth

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
-use super::elsewhere::Elsewhere;
+use super::forward::Forwarder;
 use super::links::Links;
 use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity, TokenDigest};
 use crate::cache::Cache;
@@ -27,7 +26,7 @@ struct AppInner {
     auth: ArcSwap<Authenticator>,
     limits: ArcSwap<Limits>,
     links: Links,
-    elsewhere: Elsewhere,
+    forwarder: Forwarder,
     tasks: Tasks,
 }
 
@@ -54,7 +53,7 @@ impl App {
         auth: Authenticator,
         limits: Limits,
         links: Links,
-        elsewhere: Elsewhere,
+        forwarder: Forwarder,
         tasks: Tasks,
     ) -> Self {
         Self(Arc::new(AppInner {
@@ -63,7 +62,7 @@ impl App {
             auth: ArcSwap::from_pointee(auth),
             limits: ArcSwap::from_pointee(limits),
             links,
-            elsewhere,
+            forwarder,
             tasks,
         }))
     }
@@ -95,8 +94,8 @@ impl App {
     }
 
     /// The way to other servers.
-    pub fn elsewhere(&self) -> &Elsewhere {
-        &self.0.elsewhere
+    pub fn forwarder(&self) -> &Forwarder {
+        &self.0.forwarder
     }
 
     /// What one request may take.
@@ -134,15 +133,7 @@ impl App {
     /// makes the connection close (lingering, see [`crate::server`]).
     ///
     /// A client that waits for `100 Continue` has sent nothing: its body must not be touched.
-    pub fn discard(&self, parts: &Parts, body: Body) {
-        if !expects_continue(&parts.headers) {
-            self.discard_begun(body);
-        }
-    }
-
-    /// [`App::discard`] for a body of which something was read already, so that the client is sending
-    /// whatever it had asked before.
-    pub fn discard_begun(&self, body: Body) {
+    pub(super) fn discard(&self, body: Body) {
         if http_body::Body::is_end_stream(&body) {
             return;
         }

@@ -101,12 +101,6 @@ impl HttpError {
         record.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
     }
 
-    /// For the front-ends that are not moved yet.
-    pub fn into_reply(self, mut record: RequestRecord) -> super::reply::Reply {
-        let reply = self.render(&mut record);
-        super::call::unported::join(reply, record)
-    }
-
     /// The answer; the record learns how this counts.
     pub fn render(self, record: &mut RequestRecord) -> Reply {
         self.note(record);

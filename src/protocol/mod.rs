@@ -3,29 +3,24 @@
 //! A request belongs to the first front-end of [`frontends`] that claims its path, by whole, decoded
 //! segments: `/twirpy` is an ordinary key, and `/%74wirp/...` is not a way around.
 
-pub mod admit;
 pub mod app;
 pub(crate) mod blob;
 pub mod call;
-pub mod elsewhere;
 pub mod entry;
+pub mod forward;
+pub(crate) mod gha;
 pub(crate) mod gha_v1;
 pub(crate) mod gha_v2;
-pub(crate) mod herald;
 pub mod http;
 pub mod http_error;
 pub(crate) mod incoming;
 pub(crate) mod key;
 pub mod links;
-mod metered;
 mod nx;
 pub(crate) mod path;
 mod peer;
 pub(crate) mod query;
-pub mod relay;
-pub mod reply;
 mod reserved;
-pub(crate) mod trouble;
 mod turbo;
 
 use std::panic::AssertUnwindSafe;

@@ -17,9 +17,8 @@ use crate::auth::{Authenticator, KeyFileError, SetupError};
 use crate::cache::Cache;
 use crate::config::{Config, ListenAddr};
 use crate::protocol::app::{App, Limits};
-use crate::protocol::elsewhere::Elsewhere;
+use crate::protocol::forward::{ForwardClient, Forwarder};
 use crate::protocol::links::Links;
-use crate::protocol::relay::Relay;
 use crate::protocol::{self, Dispatch};
 use crate::store::disk::{self, OpenError};
 use crate::store::{self, RemoteFault, remote_only, s3};
@@ -153,10 +152,10 @@ async fn app(
     (requests, background): (&Tasks, &Tasks),
 ) -> Result<App, StartError> {
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
-    let relay = relay(config, background)?;
-    let notifier = Arc::new(relay.clone());
+    let client = forward_client(config, background)?;
+    let notifier = Arc::new(client.clone());
     let actions = actions::open(config, tiers, notifier, &tiers.tasks()).await?;
-    let elsewhere = Elsewhere::new(relay, config.gha.forward_unknown_to.clone());
+    let forwarder = Forwarder::new(client, actions.clone(), config.gha.forward_unknown_to.clone());
     let tasks = requests.clone();
     Ok(App::new(
         cache,
@@ -164,7 +163,7 @@ async fn app(
         auth,
         limits(config),
         links,
-        elsewhere,
+        forwarder,
         tasks,
     ))
 }
@@ -211,10 +210,10 @@ fn links(config: &Config, listeners: &[Listener]) -> Links {
 }
 
 /// The client for other servers. Most need no certificates, and a machine without any must still start.
-fn relay(config: &Config, background: &Tasks) -> Result<Relay, StartError> {
+fn forward_client(config: &Config, background: &Tasks) -> Result<ForwardClient, StartError> {
     let targets = [&config.gha.forward_unknown_to, &config.gha.advertise_url];
     let https = targets.into_iter().flatten().any(|url| url.scheme() == "https");
-    Relay::new(background, https).map_err(StartError::Certificates)
+    ForwardClient::new(background, https).map_err(StartError::Certificates)
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {

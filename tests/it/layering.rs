@@ -31,7 +31,6 @@ const OLD_CIRCLES: &[&str] = &[
     "auth::claims",
     "auth::expr::error",
     "auth::memory",
-    "protocol::app",
     "server::actions",
     "store::ahead",
     "store::blocks::claim",

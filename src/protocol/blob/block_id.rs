@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// Longest id in bytes, as Azure has it.
-const MOST_BYTES: usize = 64;
+const MAX_ID_BYTES: usize = 64;
 
 /// Some clients leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -16,11 +16,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// An id; `None` if the text is not the base64 of 1 to 64 bytes.
 pub(super) fn decode(text: &[u8]) -> Option<Box<[u8]>> {
     // No id needs more characters; longer texts are not worth decoding.
-    if text.len() > MOST_BYTES.div_ceil(3) * 4 {
+    if text.len() > MAX_ID_BYTES.div_ceil(3) * 4 {
         return None;
     }
     let id = BASE64.decode(text).ok()?;
-    (1..=MOST_BYTES).contains(&id.len()).then(|| id.into())
+    (1..=MAX_ID_BYTES).contains(&id.len()).then(|| id.into())
 }
 
 #[cfg(test)]

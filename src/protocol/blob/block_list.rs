@@ -7,11 +7,11 @@ use quick_xml::events::{BytesRef, Event};
 use super::block_id;
 
 /// Most blocks of one blob, as Azure has it.
-const MOST_BLOCKS: usize = 50_000;
+const MAX_BLOCKS: usize = 50_000;
 
 /// What is wrong with a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub(crate) enum BlockListError {
     /// It is not the XML of a block list.
     Syntax,
     /// An id is not base64, or too long.
@@ -21,7 +21,7 @@ pub(crate) enum Flaw {
 }
 
 /// How deep the reader stands.
-enum Place {
+enum XmlPosition {
     Before,
     List,
     Block,
@@ -30,44 +30,52 @@ enum Place {
 
 /// The ids in their order. `Latest`, `Uncommitted` and `Committed` are one: an upload has only blocks that
 /// were sent to it.
-pub(crate) fn parse(xml: &[u8]) -> Result<Vec<Box<[u8]>>, Flaw> {
+pub(crate) fn parse(xml: &[u8]) -> Result<Vec<Box<[u8]>>, BlockListError> {
     let mut reader = Reader::from_reader(xml);
     let mut blocks = Vec::new();
-    let mut place = Place::Before;
+    let mut position = XmlPosition::Before;
     let mut text = Vec::new();
     loop {
-        let event = reader.read_event().map_err(|_| Flaw::Syntax)?;
-        place = match (place, event) {
-            (Place::After, Event::Eof) => return Ok(blocks),
-            (place, Event::Decl(_) | Event::Comment(_) | Event::PI(_)) => place,
-            (Place::Before, Event::Start(tag)) if tag.name().as_ref() == b"BlockList" => Place::List,
-            (Place::Before, Event::Empty(tag)) if tag.name().as_ref() == b"BlockList" => Place::After,
-            (Place::List, Event::Start(tag)) if names_a_block(tag.name().as_ref()) => Place::Block,
-            (Place::List, Event::Empty(tag)) if names_a_block(tag.name().as_ref()) => return Err(Flaw::Id),
-            (Place::List, Event::End(_)) => Place::After,
-            (Place::Block, Event::End(_)) => {
-                if blocks.len() == MOST_BLOCKS {
-                    return Err(Flaw::TooLong);
+        let event = reader.read_event().map_err(|_| BlockListError::Syntax)?;
+        position = match (position, event) {
+            (XmlPosition::After, Event::Eof) => return Ok(blocks),
+            (position, Event::Decl(_) | Event::Comment(_) | Event::PI(_)) => position,
+            (XmlPosition::Before, Event::Start(tag)) if tag.name().as_ref() == b"BlockList" => {
+                XmlPosition::List
+            }
+            (XmlPosition::Before, Event::Empty(tag)) if tag.name().as_ref() == b"BlockList" => {
+                XmlPosition::After
+            }
+            (XmlPosition::List, Event::Start(tag)) if names_a_block(tag.name().as_ref()) => {
+                XmlPosition::Block
+            }
+            (XmlPosition::List, Event::Empty(tag)) if names_a_block(tag.name().as_ref()) => {
+                return Err(BlockListError::Id);
+            }
+            (XmlPosition::List, Event::End(_)) => XmlPosition::After,
+            (XmlPosition::Block, Event::End(_)) => {
+                if blocks.len() == MAX_BLOCKS {
+                    return Err(BlockListError::TooLong);
                 }
-                blocks.push(block_id::decode(text.trim_ascii()).ok_or(Flaw::Id)?);
+                blocks.push(block_id::decode(text.trim_ascii()).ok_or(BlockListError::Id)?);
                 text.clear();
-                Place::List
+                XmlPosition::List
             }
-            (Place::Block, Event::Text(piece)) => {
+            (XmlPosition::Block, Event::Text(piece)) => {
                 text.extend_from_slice(&piece);
-                Place::Block
+                XmlPosition::Block
             }
-            (Place::Block, Event::CData(piece)) => {
+            (XmlPosition::Block, Event::CData(piece)) => {
                 text.extend_from_slice(&piece);
-                Place::Block
+                XmlPosition::Block
             }
-            (Place::Block, Event::GeneralRef(name)) => {
+            (XmlPosition::Block, Event::GeneralRef(name)) => {
                 text.extend_from_slice(resolve(&name)?.as_bytes());
-                Place::Block
+                XmlPosition::Block
             }
-            (place, Event::Text(piece)) if piece.trim_ascii().is_empty() => place,
+            (position, Event::Text(piece)) if piece.trim_ascii().is_empty() => position,
             // Another element, text where none belongs, a document type, or an early end.
-            _ => return Err(Flaw::Syntax),
+            _ => return Err(BlockListError::Syntax),
         };
     }
 }
@@ -77,12 +85,12 @@ fn names_a_block(name: &[u8]) -> bool {
 }
 
 /// What a reference stands for. There are no declared ones, since a document type is refused.
-fn resolve(name: &BytesRef<'_>) -> Result<String, Flaw> {
-    if let Some(letter) = name.resolve_char_ref().map_err(|_| Flaw::Syntax)? {
+fn resolve(name: &BytesRef<'_>) -> Result<String, BlockListError> {
+    if let Some(letter) = name.resolve_char_ref().map_err(|_| BlockListError::Syntax)? {
         return Ok(letter.to_string());
     }
-    let name = name.decode().map_err(|_| Flaw::Syntax)?;
-    let text = resolve_predefined_entity(&name).ok_or(Flaw::Syntax)?;
+    let name = name.decode().map_err(|_| BlockListError::Syntax)?;
+    let text = resolve_predefined_entity(&name).ok_or(BlockListError::Syntax)?;
     Ok(text.to_owned())
 }
 
@@ -90,12 +98,12 @@ fn resolve(name: &BytesRef<'_>) -> Result<String, Flaw> {
 mod tests {
     use super::*;
 
-    fn check(xml: &str, expected: Result<&[&[u8]], Flaw>) {
+    fn check(xml: &str, expected: Result<&[&[u8]], BlockListError>) {
         let found = parse(xml.as_bytes());
         let found = found
             .as_ref()
             .map(|ids| ids.iter().map(|id| &**id).collect::<Vec<_>>());
-        assert_eq!(found.as_deref().map_err(|flaw| **flaw), expected, "{xml}");
+        assert_eq!(found.as_deref().map_err(|error| **error), expected, "{xml}");
     }
 
     #[test]
@@ -135,7 +143,7 @@ mod tests {
             "<BlockList><Latest>&#0;</Latest></BlockList>",
             "{\"Latest\":[]}",
         ] {
-            check(xml, Err(Flaw::Syntax));
+            check(xml, Err(BlockListError::Syntax));
         }
     }
 
@@ -144,16 +152,16 @@ mod tests {
         for id in ["", "*", "Yg=Yg=", "Y&amp;g", &"AAAA".repeat(22)] {
             check(
                 &format!("<BlockList><Latest>{id}</Latest></BlockList>"),
-                Err(Flaw::Id),
+                Err(BlockListError::Id),
             );
         }
-        check("<BlockList><Latest/></BlockList>", Err(Flaw::Id));
+        check("<BlockList><Latest/></BlockList>", Err(BlockListError::Id));
     }
 
     #[test]
     fn fifty_thousand_blocks_are_the_most() {
         let list = |count| format!("<BlockList>{}</BlockList>", "<Latest>Yg==</Latest>".repeat(count));
         assert_eq!(parse(list(50_000).as_bytes()).map(|ids| ids.len()), Ok(50_000));
-        assert_eq!(parse(list(50_001).as_bytes()), Err(Flaw::TooLong));
+        assert_eq!(parse(list(50_001).as_bytes()), Err(BlockListError::TooLong));
     }
 }

@@ -1,197 +1,200 @@
 //! Errors as Azure's storage gives them: XML, with the code in a header as well.
 
-use std::borrow::Cow;
-
-use axum::body::Body;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, StatusCode};
 use quick_xml::escape::escape;
 
-use crate::cache::actions::Error;
 use crate::error::Class;
-use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
-use crate::protocol::trouble::Trouble;
+use crate::protocol::call::Reply;
+use crate::protocol::gha::{Dialect, ErrorCase, GhaError, StatusAndCode};
 use crate::telemetry::access::{Outcome, RequestRecord};
 
-const CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
+pub(super) static DIALECT: Dialect = Dialect {
+    media_type: "application/xml",
+    table,
+    body,
+    code_header: Some(HeaderName::from_static("x-ms-error-code")),
+};
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum BlobError {
     /// For a reason that only this dialect has.
-    Refused(&'static Refusal),
+    Refused(&'static BlobRefusal),
     /// Everything else.
-    Trouble(Trouble),
+    Gha(GhaError),
 }
 
-impl<T: Into<Trouble>> From<T> for Fault {
-    fn from(trouble: T) -> Self {
-        Self::Trouble(trouble.into())
+impl<T: Into<GhaError>> From<T> for BlobError {
+    fn from(error: T) -> Self {
+        Self::Gha(error.into())
     }
 }
 
-/// One fixed error.
+impl BlobError {
+    /// The answer; the record learns how this counts.
+    pub(super) fn render(self, record: &mut RequestRecord) -> Reply {
+        match self {
+            Self::Refused(refusal) => refusal.render(record),
+            Self::Gha(error) => DIALECT.answer(error, record),
+        }
+    }
+}
+
+/// An error that only this dialect has.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct BlobRefusal {
     status: StatusCode,
     code: &'static str,
     text: &'static str,
 }
 
-impl Refusal {
+impl BlobRefusal {
     pub(super) const FORGED: Self = Self::new(
-        403,
+        StatusCode::FORBIDDEN,
         "AuthenticationFailed",
         "the link was not made by this server",
     );
-    pub(super) const EXPIRED: Self = Self::new(403, "AuthenticationFailed", "the link has expired");
+    pub(super) const EXPIRED: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        "AuthenticationFailed",
+        "the link has expired",
+    );
     pub(super) const OTHER_DIRECTION: Self = Self::new(
-        403,
+        StatusCode::FORBIDDEN,
         "AuthorizationPermissionMismatch",
         "the link permits to read or to write, and this is the other one",
     );
     pub(super) const VERB: Self = Self::new(
-        405,
+        StatusCode::METHOD_NOT_ALLOWED,
         "UnsupportedHttpVerb",
         "a blob has the methods GET, HEAD and PUT",
     );
-    pub(super) const NOT_FOUND: Self = Self::new(404, "BlobNotFound", "the entry is not there any more");
-    pub(super) const RANGE: Self =
-        Self::new(400, "InvalidHeaderValue", "x-ms-range must be one range of bytes");
+    pub(super) const NOT_FOUND: Self = Self::new(
+        StatusCode::NOT_FOUND,
+        "BlobNotFound",
+        "the entry is not there any more",
+    );
+    pub(super) const RANGE: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidHeaderValue",
+        "x-ms-range must be one range of bytes",
+    );
     pub(super) const KIND: Self = Self::new(
-        400,
+        StatusCode::BAD_REQUEST,
         "InvalidHeaderValue",
         "the only known x-ms-blob-type is BlockBlob",
     );
-    pub(super) const COPY: Self =
-        Self::new(400, "UnsupportedHeader", "a blob cannot be copied from elsewhere");
+    pub(super) const COPY: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "UnsupportedHeader",
+        "a blob cannot be copied from elsewhere",
+    );
     pub(super) const COMPONENT: Self = Self::new(
-        400,
+        StatusCode::BAD_REQUEST,
         "InvalidQueryParameterValue",
         "the only known values of comp are block and blocklist",
     );
     pub(super) const BLOCK_ID: Self = Self::new(
-        400,
+        StatusCode::BAD_REQUEST,
         "InvalidQueryParameterValue",
         "blockid must be the base64 of 1 to 64 bytes",
     );
-    pub(super) const NO_BLOCK_ID: Self =
-        Self::new(400, "MissingRequiredQueryParameter", "a block needs a blockid");
+    pub(super) const NO_BLOCK_ID: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "MissingRequiredQueryParameter",
+        "a block needs a blockid",
+    );
     pub(super) const XML: Self = Self::new(
-        400,
+        StatusCode::BAD_REQUEST,
         "InvalidXmlDocument",
         "the body is not the XML of a block list",
     );
     pub(super) const XML_VALUE: Self = Self::new(
-        400,
+        StatusCode::BAD_REQUEST,
         "InvalidXmlNodeValue",
         "an id in the list is not the base64 of 1 to 64 bytes",
     );
-    pub(super) const LIST_TOO_LONG: Self =
-        Self::new(400, "BlockListTooLong", "a list has at most 50000 blocks");
+    pub(super) const LIST_TOO_LONG: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        "BlockListTooLong",
+        "a list has at most 50000 blocks",
+    );
 
-    const fn new(status: u16, code: &'static str, text: &'static str) -> Self {
-        let status = match StatusCode::from_u16(status) {
-            Ok(status) => status,
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+    const fn new(status: StatusCode, code: &'static str, text: &'static str) -> Self {
         Self { status, code, text }
     }
-}
 
-pub(super) fn respond(fault: Fault, mut record: RequestRecord) -> Reply {
-    let trouble = match fault {
-        Fault::Refused(refusal) => {
-            record.outcome = match refusal.status {
-                StatusCode::NOT_FOUND => Outcome::Miss,
-                _ => Outcome::Refused,
-            };
-            record.error.get_or_insert_with(|| refusal.text.into());
-            let reply = Reply::new(refusal.status, Body::empty(), record);
-            return dress(reply, refusal.status, refusal.code, refusal.text.into());
+    fn render(&self, record: &mut RequestRecord) -> Reply {
+        record.outcome = match self.status {
+            StatusCode::NOT_FOUND => Outcome::Miss,
+            _ => Outcome::Refused,
+        };
+        record.error.get_or_insert_with(|| self.text.into());
+        let reply = DIALECT.refuse((self.status, self.code), self.text);
+        match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => reply.method_not_allowed("GET, HEAD, PUT"),
+            _ => reply,
         }
-        Fault::Trouble(trouble) => trouble,
-    };
-    let (status, code) = form(&trouble);
-    let failure = HttpError::from(trouble);
-    let text = failure.public().to_owned();
-    dress(failure.into_reply(record), status, code, text.into())
-}
-
-/// The answer when our own code failed.
-pub(super) fn fault(record: RequestRecord) -> Reply {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    let reply = Reply::new(status, Body::empty(), record);
-    dress(reply, status, "InternalError", "internal error".into())
+    }
 }
 
 /// An answer of the shared reading code in this dialect; what is no error stays as it is.
 pub(super) fn translate(reply: Reply) -> Reply {
-    match reply.response.status() {
-        status @ StatusCode::RANGE_NOT_SATISFIABLE => {
-            let text = "the range lies outside of the entry";
-            dress(reply, status, "InvalidRange", text.into())
+    let (class, text) = match reply.response.status() {
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            (Class::RangeNotSatisfiable, "the range lies outside of the entry")
         }
-        status @ StatusCode::PRECONDITION_FAILED => {
-            let text = "the precondition does not hold";
-            dress(reply, status, "ConditionNotMet", text.into())
-        }
-        _ => reply,
-    }
+        StatusCode::PRECONDITION_FAILED => (Class::PreconditionFailed, "the precondition does not hold"),
+        _ => return reply,
+    };
+    DIALECT.render(reply, table(ErrorCase::Other(class)), text)
 }
 
-fn dress(mut reply: Reply, status: StatusCode, code: &'static str, text: Cow<'static, str>) -> Reply {
+fn body(code: &str, text: &str) -> String {
     let text = escape(text);
-    let xml = format!(
+    format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{text}</Message></Error>"
-    );
-    reply.set_status(status);
-    *reply.response.body_mut() = Body::from(xml);
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    headers.insert(CODE, HeaderValue::from_static(code));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
-    }
-    reply
+    )
 }
 
-/// The status and the code of an error. Azure's SDKs repeat a request after 500 and 503, for many minutes
-/// in BuildKit: so what lasts is 507, which they take as final.
-fn form(trouble: &Trouble) -> (StatusCode, &'static str) {
-    match trouble {
-        Trouble::Cache(Error::UnknownUpload) => return (StatusCode::NOT_FOUND, "BlobNotFound"),
-        Trouble::Cache(Error::Ended | Error::Exists | Error::InUpload) => {
-            return (StatusCode::CONFLICT, "BlobAlreadyExists");
+/// Azure's SDKs repeat a request after 500 and 503, for many minutes in BuildKit: so what lasts is 507, which
+/// they take as final.
+fn table(case: ErrorCase) -> StatusAndCode {
+    match case {
+        ErrorCase::UnknownUpload => (StatusCode::NOT_FOUND, "BlobNotFound"),
+        ErrorCase::Ended | ErrorCase::Exists => (StatusCode::CONFLICT, "BlobAlreadyExists"),
+        ErrorCase::UnknownBlock => (StatusCode::BAD_REQUEST, "InvalidBlockList"),
+        ErrorCase::TooManyBlocks => (StatusCode::CONFLICT, "BlockCountExceedsLimit"),
+        ErrorCase::Lasting | ErrorCase::Other(Class::NoSpace) => {
+            (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage")
         }
-        Trouble::Cache(Error::UnknownBlock) => return (StatusCode::BAD_REQUEST, "InvalidBlockList"),
-        Trouble::Cache(Error::TooManyBlocks { .. }) => {
-            return (StatusCode::CONFLICT, "BlockCountExceedsLimit");
+        ErrorCase::Other(Class::Invalid | Class::Truncated | Class::NameTooLong) => {
+            (StatusCode::BAD_REQUEST, "InvalidInput")
         }
-        other if other.is_lasting() => return (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
-        _ => {}
-    }
-    match trouble.class() {
-        Class::Invalid | Class::Truncated | Class::NameTooLong => (StatusCode::BAD_REQUEST, "InvalidInput"),
-        Class::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge"),
-        Class::Unauthenticated | Class::Forbidden => (StatusCode::FORBIDDEN, "AuthorizationFailure"),
-        Class::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "ConditionNotMet"),
-        Class::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
-        Class::Timeout => (StatusCode::REQUEST_TIMEOUT, "OperationTimedOut"),
-        Class::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
-        Class::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy"),
-        Class::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        ErrorCase::Other(Class::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge"),
+        ErrorCase::Other(Class::Unauthenticated | Class::Forbidden) => {
+            (StatusCode::FORBIDDEN, "AuthorizationFailure")
+        }
+        ErrorCase::Other(Class::PreconditionFailed) => (StatusCode::PRECONDITION_FAILED, "ConditionNotMet"),
+        ErrorCase::Other(Class::RangeNotSatisfiable) => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
+        ErrorCase::Other(Class::Timeout) => (StatusCode::REQUEST_TIMEOUT, "OperationTimedOut"),
+        ErrorCase::Busy | ErrorCase::Other(Class::Unavailable) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy")
+        }
+        ErrorCase::Other(Class::Internal) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::actions::Error;
+    use crate::protocol::http_error::HttpError;
     use crate::store::{self, RemoteFault};
     use std::time::Duration;
 
-    async fn check(fault: impl Into<Fault>, status: u16, code: &str) -> String {
-        let mut reply = respond(fault.into(), RequestRecord::default());
+    async fn check(error: impl Into<BlobError>, status: u16, code: &str) -> String {
+        let mut reply = error.into().render(&mut RequestRecord::default());
         let body = std::mem::take(reply.response.body_mut());
         let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -211,7 +214,12 @@ mod tests {
         let busy = Error::Busy {
             retry_after: Duration::from_secs(1),
         };
-        check(Fault::Refused(&Refusal::FORGED), 403, "AuthenticationFailed").await;
+        check(
+            BlobError::Refused(&BlobRefusal::FORGED),
+            403,
+            "AuthenticationFailed",
+        )
+        .await;
         check(Error::UnknownUpload, 404, "BlobNotFound").await;
         check(Error::Ended, 409, "BlobAlreadyExists").await;
         check(Error::UnknownBlock, 400, "InvalidBlockList").await;

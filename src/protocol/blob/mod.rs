@@ -10,23 +10,18 @@ mod error;
 mod read;
 mod write;
 
-use axum::extract::Request;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::Frontend;
-use super::app::App;
+use super::call::{Call, Reply};
 use super::path::DecodedPath;
-use super::reply::Reply;
-use super::{key, query};
+use super::{Frontend, query};
 use crate::auth::{Ticket, TicketError};
 use crate::cache::actions::Permission;
-use crate::telemetry::access::RequestRecord;
-use error::{Fault, Refusal};
+use error::{BlobError, BlobRefusal, DIALECT};
 
 pub(crate) use block_list::parse as parse_block_list;
 
-const NAME: &str = "blob";
 const ROOT: &[&str] = &["_chacha", "blob"];
 
 /// How logs and metrics name the paths.
@@ -37,94 +32,66 @@ const LIST: &str = "/_chacha/blob/{ticket}?comp=blocklist";
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const VERSION: HeaderName = HeaderName::from_static("x-ms-version");
 
-/// An answer, or why there is none but an error.
-type Handled = Result<Reply, (Fault, RequestRecord)>;
+/// A version is a date.
+const MAX_VERSION_BYTES: usize = 16;
 
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
-        name: NAME,
+        name: "blob",
         claims: |path| path.is_below(ROOT),
-        answer: |call| super::call::unported::answer(call, answer),
-        fault: || super::call::unported::split(sign(error::fault(Default::default()), None)).0,
+        answer: |mut call| {
+            Box::pin(async move {
+                let version = version(&call.parts.headers);
+                let outcome = handle(&mut call).await;
+                let sign = |reply| sign(reply, version.as_ref());
+                call.finish(outcome.map(sign), |error, record| sign(error.render(record)))
+            })
+        },
+        fault: || sign(DIALECT.fault(), None),
     }
 }
 
-async fn answer(app: App, request: Request) -> Reply {
-    let version = version(request.headers());
-    let handled = Box::pin(handle(&app, request)).await;
-    let reply = handled.unwrap_or_else(|(fault, record)| error::respond(fault, record));
-    sign(reply, version)
-}
-
-/// What every answer has. Azure's SDK for Go takes the id without looking whether there is one.
-fn sign(mut reply: Reply, version: Option<HeaderValue>) -> Reply {
-    reply.named = Some(&REQUEST_ID);
+/// Gives an answer what every one has. Azure's SDK for Go takes the id without looking whether there is one.
+fn sign(mut reply: Reply, version: Option<&HeaderValue>) -> Reply {
+    reply.id_header = Some(&REQUEST_ID);
     if let Some(version) = version {
-        reply.headers_mut().insert(VERSION, version);
+        reply.headers_mut().insert(VERSION, version.clone());
     }
     reply
 }
 
 /// The version of the dialect that the client speaks (a date), to be sent back.
 fn version(headers: &HeaderMap) -> Option<HeaderValue> {
-    const LONGEST: usize = 16;
     let value = headers.get(&VERSION)?;
     let date = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
-    (value.len() <= LONGEST && value.as_bytes().iter().all(date)).then(|| value.clone())
+    (value.len() <= MAX_VERSION_BYTES && value.as_bytes().iter().all(date)).then(|| value.clone())
 }
 
-async fn handle(app: &App, request: Request) -> Handled {
-    let (parts, body) = request.into_parts();
-    let mut record = RequestRecord {
-        protocol: NAME,
-        route: BLOB,
-        ..RequestRecord::default()
-    };
-    let verb = match parts.method {
-        Method::GET | Method::HEAD => Verb::Read,
-        Method::PUT => Verb::Write,
-        _ => Verb::Other,
-    };
-    let permitted = permission(app, &parts);
-    match (verb, permitted) {
-        (Verb::Read, Ok(Permission::Read(permit))) => {
-            app.discard(&parts, body);
-            read::answer(app, &permit, parts, record).await
+async fn handle(call: &mut Call) -> Result<Reply, BlobError> {
+    call.record.route = BLOB;
+    let permission = permission(call)?;
+    match (&call.parts.method, permission) {
+        (&Method::GET | &Method::HEAD, Permission::Read(permit)) => read::answer(call, &permit).await,
+        (&Method::PUT, Permission::Write(id)) => write::answer(call, id).await,
+        (&Method::GET | &Method::HEAD | &Method::PUT, _) => {
+            Err(BlobError::Refused(&BlobRefusal::OTHER_DIRECTION))
         }
-        (Verb::Write, Ok(Permission::Write(id))) => write::answer(app, id, parts, body, record).await,
-        (verb, permitted) => {
-            app.discard(&parts, body);
-            record.route = BLOB;
-            let fault = match (verb, permitted) {
-                (_, Err(fault)) => fault,
-                (Verb::Other, Ok(_)) => Fault::Refused(&Refusal::VERB),
-                (Verb::Read | Verb::Write, Ok(_)) => Fault::Refused(&Refusal::OTHER_DIRECTION),
-            };
-            Err((fault, record))
-        }
+        _ => Err(BlobError::Refused(&BlobRefusal::VERB)),
     }
-}
-
-#[derive(Clone, Copy)]
-enum Verb {
-    Read,
-    Write,
-    Other,
 }
 
 /// What the ticket in the URL permits. Checked before everything else, so that nobody without one learns
 /// anything.
-fn permission(app: &App, parts: &Parts) -> Result<Permission, Fault> {
-    let ticket = ticket(parts).ok_or(Fault::Refused(&Refusal::FORGED))?;
-    let permission = app.actions().permission(&ticket).map_err(|error| {
-        Fault::Refused(match error {
-            TicketError::Forged => &Refusal::FORGED,
-            TicketError::Expired => &Refusal::EXPIRED,
+fn permission(call: &Call) -> Result<Permission, BlobError> {
+    let ticket = ticket(&call.parts).ok_or(BlobError::Refused(&BlobRefusal::FORGED))?;
+    let permission = call.app.actions().permission(&ticket).map_err(|error| {
+        BlobError::Refused(match error {
+            TicketError::Forged => &BlobRefusal::FORGED,
+            TicketError::Expired => &BlobRefusal::EXPIRED,
         })
     })?;
-    key::host(parts)?;
-    key::path(parts)?;
+    call.check_target()?;
     Ok(permission)
 }
 

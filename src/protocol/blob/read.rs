@@ -6,41 +6,31 @@ use http::header;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
-use super::error::{self, Fault, Refusal};
-use super::{Handled, insert_last_modified};
+use super::error::{self, BlobError, BlobRefusal};
+use super::insert_last_modified;
 use crate::cache::actions::ReadPermit;
 use crate::error::chain;
-use crate::protocol::app::App;
+use crate::protocol::call::{Call, Reply};
 use crate::protocol::entry;
 use crate::range::ByteRange;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::telemetry::access::Outcome;
 
 /// BuildKit reads from an offset with this header only, and does not look whether it was understood.
 const RANGE: HeaderName = HeaderName::from_static("x-ms-range");
 const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
 
-pub(super) async fn answer(
-    app: &App,
-    permit: &ReadPermit,
-    mut parts: Parts,
-    mut record: RequestRecord,
-) -> Handled {
-    if let Err(fault) = prefer_own_range(&mut parts) {
-        return Err((fault, record));
-    }
-    let entry = match app.actions().read(permit).await {
-        Ok(Some(entry)) => entry,
-        Ok(None) => return Err((Fault::Refused(&Refusal::NOT_FOUND), record)),
+pub(super) async fn answer(call: &mut Call, permit: &ReadPermit) -> Result<Reply, BlobError> {
+    prefer_own_range(&mut call.parts)?;
+    let found = call.app.actions().read(permit).await.unwrap_or_else(|error| {
         // A tier that fails is a miss with a note for the operator, as on every read.
-        Err(error) => {
-            record.error = Some(chain(&error).into());
-            return Err((Fault::Refused(&Refusal::NOT_FOUND), record));
-        }
-    };
-    record.outcome = Outcome::Hit;
+        call.record.error = Some(chain(&error).into());
+        None
+    });
+    let entry = found.ok_or(BlobError::Refused(&BlobRefusal::NOT_FOUND))?;
+    call.record.outcome = Outcome::Hit;
     let meta = Arc::clone(&entry.meta);
-    record.issuer = Some(Arc::clone(&meta.origin.issuer));
-    let mut reply = error::translate(entry::serve_unported(entry, &parts, record));
+    call.record.issuer = Some(Arc::clone(&meta.origin.issuer));
+    let mut reply = error::translate(entry::serve(call, entry));
     let headers = reply.headers_mut();
     headers.insert(BLOB_TYPE, HeaderValue::from_static("BlockBlob"));
     insert_last_modified(headers, meta.origin.stored);
@@ -49,12 +39,12 @@ pub(super) async fn answer(
 
 /// `x-ms-range` wins over `Range`. One that cannot be read is refused: whoever sent it would take the whole
 /// entry for the part.
-fn prefer_own_range(parts: &mut Parts) -> Result<(), Fault> {
+fn prefer_own_range(parts: &mut Parts) -> Result<(), BlobError> {
     let Some(own) = parts.headers.remove(RANGE) else {
         return Ok(());
     };
     if own.to_str().ok().and_then(ByteRange::parse).is_none() {
-        return Err(Fault::Refused(&Refusal::RANGE));
+        return Err(BlobError::Refused(&BlobRefusal::RANGE));
     }
     parts.headers.insert(header::RANGE, own);
     Ok(())

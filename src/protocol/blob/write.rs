@@ -1,128 +1,101 @@
 //! Put Blob, Put Block and Put Block List. Success is exactly 201: the SDK for JavaScript takes no other.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::error::{Fault, Refusal};
-use super::{BLOB, BLOCK, Handled, LIST, block_id, block_list, insert_last_modified};
+use super::block_list::{self, BlockListError};
+use super::error::{BlobError, BlobRefusal};
+use super::{BLOB, BLOCK, LIST, block_id, insert_last_modified};
 use crate::cache::actions::{Place, UploadId};
-use crate::protocol::app::App;
-use crate::protocol::reply::Reply;
-use crate::protocol::{elsewhere, entry, incoming, query};
+use crate::protocol::call::{Call, Reply};
+use crate::protocol::{entry, query};
 use crate::store::ETag;
 use crate::sys;
-use crate::telemetry::access::{Early, Outcome, RequestRecord};
+use crate::telemetry::access::Outcome;
 
 const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-ms-copy-source");
 
-/// 50,000 ids of 88 characters with their tags, and room for blanks.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// Longest list: 50,000 ids of 88 characters with their tags, and room for blanks.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// Longer lists are read away from the async threads.
-const QUICK_BYTES: usize = 64 * 1024;
+const MAX_INLINE_LIST_BYTES: usize = 64 * 1024;
 
 /// What a request puts.
-enum Action {
+enum PutAction {
     Bytes(Place),
     List,
 }
 
-pub(super) async fn answer(
-    app: &App,
-    id: UploadId,
-    parts: Parts,
-    body: Body,
-    mut record: RequestRecord,
-) -> Handled {
-    let action = match action(&parts) {
-        Ok(action) => action,
-        Err(fault) => {
-            app.discard(&parts, body);
-            return Err((fault, record));
-        }
+pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobError> {
+    let action = action(&call.parts)?;
+    call.record.route = match action {
+        PutAction::Bytes(Place::Block(_)) => BLOCK,
+        PutAction::Bytes(_) => BLOB,
+        PutAction::List => LIST,
     };
-    record.route = match action {
-        Action::Bytes(Place::Block(_)) => BLOCK,
-        Action::Bytes(_) => BLOB,
-        Action::List => LIST,
-    };
-    record.tier = "disk";
-    if let Some(early) = parts.extensions.get::<Arc<Early>>() {
-        early.admitted(&record);
-    }
-    if let Some(url) = elsewhere::home(app, &parts, id).await {
-        let passed = elsewhere::pass(app, &url, parts, body, record).await;
-        return passed.map_err(|(failure, record)| (failure.into(), record));
+    call.record.tier = "disk";
+    call.note_early();
+    if let Some(reply) = call.forward_to_owner(id).await? {
+        return Ok(reply);
     }
     let etag = match action {
-        Action::Bytes(place) => {
-            let received = entry::stage(app, id, place, None, &parts, body).await;
-            record.received = received.bytes;
-            received.result.map(|()| None).map_err(Fault::from)
+        PutAction::Bytes(place) => {
+            entry::put_block(call, id, place, None).await?;
+            None
         }
-        Action::List => arrange(app, id, &parts, body, &mut record).await.map(Some),
+        PutAction::List => Some(put_block_list(call, id).await?),
     };
-    match etag {
-        Ok(etag) => Ok(created(etag, record)),
-        Err(fault) => Err((fault, record)),
-    }
+    call.record.outcome = Outcome::Control;
+    Ok(created(etag))
 }
 
-fn action(parts: &Parts) -> Result<Action, Fault> {
+fn action(parts: &Parts) -> Result<PutAction, BlobError> {
     if parts.headers.contains_key(COPY_SOURCE) {
         // There would be no body, and an empty entry.
-        return Err(Fault::Refused(&Refusal::COPY));
+        return Err(BlobError::Refused(&BlobRefusal::COPY));
     }
     match query::parameter(parts, "comp")?.as_deref() {
         None => match parts.headers.get(BLOB_TYPE) {
             Some(kind) if !kind.as_bytes().eq_ignore_ascii_case(b"BlockBlob") => {
-                Err(Fault::Refused(&Refusal::KIND))
+                Err(BlobError::Refused(&BlobRefusal::KIND))
             }
-            _ => Ok(Action::Bytes(Place::Whole)),
+            _ => Ok(PutAction::Bytes(Place::Whole)),
         },
         Some("block") => {
             let text = query::parameter(parts, "blockid")?;
-            let text = text.ok_or(Fault::Refused(&Refusal::NO_BLOCK_ID))?;
-            let id = block_id::decode(text.as_bytes()).ok_or(Fault::Refused(&Refusal::BLOCK_ID))?;
-            Ok(Action::Bytes(Place::Block(id)))
+            let text = text.ok_or(BlobError::Refused(&BlobRefusal::NO_BLOCK_ID))?;
+            let id = block_id::decode(text.as_bytes()).ok_or(BlobError::Refused(&BlobRefusal::BLOCK_ID))?;
+            Ok(PutAction::Bytes(Place::Block(id)))
         }
-        Some("blocklist") => Ok(Action::List),
-        Some(_) => Err(Fault::Refused(&Refusal::COMPONENT)),
+        Some("blocklist") => Ok(PutAction::List),
+        Some(_) => Err(BlobError::Refused(&BlobRefusal::COMPONENT)),
     }
 }
 
-async fn arrange(
-    app: &App,
-    id: UploadId,
-    parts: &Parts,
-    body: Body,
-    record: &mut RequestRecord,
-) -> Result<ETag, Fault> {
-    let xml = incoming::small(app, parts, body, MOST_BYTES).await?;
-    record.received = xml.len() as u64;
+async fn put_block_list(call: &mut Call, id: UploadId) -> Result<ETag, BlobError> {
+    let xml = call.small_body(MAX_LIST_BYTES).await?;
     let blocks = match xml.len() {
-        0..=QUICK_BYTES => block_list::parse(&xml),
+        0..=MAX_INLINE_LIST_BYTES => block_list::parse(&xml),
         _ => sys::run_blocking(move || block_list::parse(&xml))
             .await
-            .unwrap_or(Err(block_list::Flaw::Syntax)),
+            .unwrap_or(Err(BlockListError::Syntax)),
     };
-    let blocks = blocks.map_err(|flaw| {
-        Fault::Refused(match flaw {
-            block_list::Flaw::Syntax => &Refusal::XML,
-            block_list::Flaw::Id => &Refusal::XML_VALUE,
-            block_list::Flaw::TooLong => &Refusal::LIST_TOO_LONG,
+    let blocks = blocks.map_err(|error| {
+        BlobError::Refused(match error {
+            BlockListError::Syntax => &BlobRefusal::XML,
+            BlockListError::Id => &BlobRefusal::XML_VALUE,
+            BlockListError::TooLong => &BlobRefusal::LIST_TOO_LONG,
         })
     })?;
-    Ok(app.actions().put_block_list(id, blocks).await?)
+    Ok(call.app.actions().put_block_list(id, blocks).await?)
 }
 
-fn created(etag: Option<ETag>, mut record: RequestRecord) -> Reply {
-    record.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::CREATED, Body::empty(), record);
+fn created(etag: Option<ETag>) -> Reply {
+    let mut reply = Reply::new(StatusCode::CREATED, Body::empty());
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     insert_last_modified(headers, SystemTime::now());
@@ -143,10 +116,10 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let found = match action(&parts) {
-            Ok(Action::Bytes(place)) => format!("{place:?}"),
-            Ok(Action::List) => "List".to_owned(),
-            Err(Fault::Refused(refusal)) => format!("{refusal:?}"),
-            Err(Fault::Trouble(trouble)) => format!("{trouble:?}"),
+            Ok(PutAction::Bytes(place)) => format!("{place:?}"),
+            Ok(PutAction::List) => "List".to_owned(),
+            Err(BlobError::Refused(refusal)) => format!("{refusal:?}"),
+            Err(BlobError::Gha(error)) => format!("{error:?}"),
         };
         assert!(found.contains(expected), "{query}: {found}");
     }

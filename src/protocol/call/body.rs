@@ -117,13 +117,8 @@ impl RequestBody {
         match self.progress {
             Progress::Ended => {}
             Progress::Untouched if expects_continue(headers) => {}
-            Progress::Untouched | Progress::Begun => app.discard_begun(self.body),
+            Progress::Untouched | Progress::Begun => app.discard(self.body),
         }
-    }
-
-    /// For the front-ends that are not moved yet.
-    pub(super) fn into_parts(self) -> (Body, Option<Arc<Early>>) {
-        (self.body, self.early)
     }
 }
 

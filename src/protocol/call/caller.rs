@@ -27,7 +27,7 @@ impl Call {
     /// # Errors
     /// As [`Call::caller`].
     pub async fn upload_auth(&mut self) -> Result<UploadAuth, HttpError> {
-        let bearer = match self.app.caller(&self.parts.headers).await {
+        let auth = match self.app.caller(&self.parts.headers).await {
             Ok(caller) => {
                 self.name(&caller);
                 UploadAuth::Caller(caller)
@@ -39,7 +39,7 @@ impl Call {
         };
         self.note_early();
         self.check_target()?;
-        Ok(bearer)
+        Ok(auth)
     }
 
     fn name(&mut self, caller: &Identity) {

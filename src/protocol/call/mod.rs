@@ -6,6 +6,7 @@
 
 mod body;
 mod caller;
+mod forward;
 mod reply;
 
 use std::sync::Arc;
@@ -105,70 +106,5 @@ impl Answered {
     /// What goes to the client, and what to the record.
     pub fn into_parts(self) -> (Reply, RequestRecord) {
         (self.reply, self.record)
-    }
-}
-
-/// For the front-ends that are not moved yet.
-pub(super) mod unported {
-    use super::{Answered, Call, Reply};
-    use crate::protocol::Answering;
-    use crate::protocol::app::App;
-    use crate::protocol::reply;
-    use crate::telemetry::access::RequestRecord;
-    use axum::extract::Request;
-
-    pub(in crate::protocol) fn answer<F>(call: Call, answer: fn(App, Request) -> F) -> Answering
-    where
-        F: Future<Output = reply::Reply> + Send + 'static,
-    {
-        let Call {
-            app, mut parts, body, ..
-        } = call;
-        let (body, early) = body.into_parts();
-        parts.extensions.extend(
-            early
-                .map(|early| {
-                    let mut extensions = http::Extensions::new();
-                    extensions.insert(early);
-                    extensions
-                })
-                .unwrap_or_default(),
-        );
-        let reply = answer(app, Request::from_parts(parts, body));
-        Box::pin(async move {
-            let (reply, record) = split(reply.await);
-            Answered { reply, record }
-        })
-    }
-
-    pub(in crate::protocol) fn split(reply: reply::Reply) -> (Reply, RequestRecord) {
-        let reply::Reply {
-            response,
-            file,
-            named,
-            record,
-        } = reply;
-        (
-            Reply {
-                response,
-                file,
-                id_header: named,
-            },
-            record,
-        )
-    }
-
-    pub(in crate::protocol) fn join(reply: Reply, record: RequestRecord) -> reply::Reply {
-        let Reply {
-            response,
-            file,
-            id_header,
-        } = reply;
-        reply::Reply {
-            response,
-            file,
-            named: id_header,
-            record,
-        }
     }
 }

@@ -8,11 +8,7 @@ pub mod conditions;
 mod put_block;
 mod read;
 mod receive;
-mod stage;
 
-#[expect(unused_imports, reason = "until the front-ends of the Actions cache use it")]
 pub(crate) use put_block::put_block;
-pub(crate) use read::serve_unported;
 pub use read::{head, insert_etag, read, serve};
 pub use receive::receive;
-pub(crate) use stage::stage;

@@ -3,9 +3,9 @@
 use super::receive::copy_body;
 use crate::cache::actions::{Place, UploadId};
 use crate::protocol::call::Call;
+use crate::protocol::gha::GhaError;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming;
-use crate::protocol::trouble::Trouble;
 
 /// Takes the body of a request into an upload, `length` bytes if the client says how many in another
 /// way than by the framing. The caller of this function has checked that the client may.
@@ -14,28 +14,27 @@ use crate::protocol::trouble::Trouble;
 ///
 /// # Errors
 /// Why the part was not taken.
-#[expect(dead_code, reason = "until the front-ends of the Actions cache use it")]
 pub(crate) async fn put_block(
     call: &mut Call,
     id: UploadId,
     place: Place,
     length: Option<u64>,
-) -> Result<(), Trouble> {
+) -> Result<(), GhaError> {
     let length = check(call, &place, length)?;
     let mut writer = call.app.actions().stage(id, place, length).await?;
-    copy_body::<_, Trouble>(call, &mut writer).await?;
+    copy_body::<_, GhaError>(call, &mut writer).await?;
     Ok(writer.finish().await?)
 }
 
 /// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
 /// of the body, if that is known.
-fn check(call: &Call, place: &Place, length: Option<u64>) -> Result<Option<u64>, Trouble> {
+fn check(call: &Call, place: &Place, length: Option<u64>) -> Result<Option<u64>, GhaError> {
     if !incoming::is_plain(&call.parts.headers) {
         return Err(incoming::unknown_coding().into());
     }
     let framed = call.body.length();
     if length.is_some() && framed.is_some() && length != framed {
-        return Err(Trouble::invalid(
+        return Err(GhaError::invalid(
             "Content-Length and Content-Range differ in the number of bytes",
         ));
     }

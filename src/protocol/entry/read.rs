@@ -62,21 +62,6 @@ pub fn serve(call: &mut Call, entry: Entry) -> Reply {
     answer_conditions(parts, &meta, content, record)
 }
 
-/// For the front-ends that are not moved yet.
-pub(crate) fn serve_unported(
-    entry: Entry,
-    parts: &Parts,
-    mut record: RequestRecord,
-) -> crate::protocol::reply::Reply {
-    let Entry { meta, content } = entry;
-    let content = match parts.method {
-        Method::HEAD => Content::Described(content.len()),
-        _ => content,
-    };
-    let reply = answer_conditions(parts, &meta, content, &mut record);
-    crate::protocol::call::unported::join(reply, record)
-}
-
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
 pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<Meta>> {
     let found = app.cache().head(&caller.scope, name).await;

@@ -2,25 +2,25 @@
 
 use http::{HeaderMap, header};
 
-use crate::protocol::trouble::Trouble;
+use crate::protocol::gha::GhaError;
 
 /// Which bytes of the archive a request holds; never none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct ContentSpan {
     /// Offset of the first byte.
     pub(crate) start: u64,
     /// How many there are.
     pub(crate) length: u64,
 }
 
-impl Span {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Trouble> {
+impl ContentSpan {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, GhaError> {
         let mut values = headers.get_all(header::CONTENT_RANGE).iter();
         let value = values.next().and_then(|value| value.to_str().ok());
         value
             .filter(|_| values.next().is_none())
             .and_then(Self::parse)
-            .ok_or(Trouble::invalid(
+            .ok_or(GhaError::invalid(
                 "a chunk needs one header Content-Range: bytes first-last/*",
             ))
     }
@@ -56,7 +56,11 @@ mod tests {
     #[test]
     fn both_ends_are_inclusive() {
         let check = |value: &str, start, length| {
-            assert_eq!(Span::parse(value), Some(Span { start, length }), "{value}");
+            assert_eq!(
+                ContentSpan::parse(value),
+                Some(ContentSpan { start, length }),
+                "{value}"
+            );
         };
         check("bytes 0-0/*", 0, 1);
         check("bytes 0-33554431/*", 0, 32 << 20);
@@ -83,17 +87,17 @@ mod tests {
             "bytes 0-18446744073709551615/*",
             "bytes 0-99999999999999999999/*",
         ] {
-            assert_eq!(Span::parse(value), None, "{value}");
+            assert_eq!(ContentSpan::parse(value), None, "{value}");
         }
     }
 
     #[test]
     fn there_is_exactly_one() {
         let mut headers = HeaderMap::new();
-        assert!(Span::of(&headers).is_err());
+        assert!(ContentSpan::of(&headers).is_err());
         headers.append("content-range", HeaderValue::from_static("bytes 0-9/*"));
-        assert!(Span::of(&headers).is_ok());
+        assert!(ContentSpan::of(&headers).is_ok());
         headers.append("content-range", HeaderValue::from_static("bytes 0-9/*"));
-        assert!(Span::of(&headers).is_err());
+        assert!(ContentSpan::of(&headers).is_err());
     }
 }

@@ -1,50 +1,66 @@
 //! Errors as the service of the first generation gives them. Clients read `message`, and BuildKit decides
 //! by `typeKey` whether an entry exists already, which is the only error that does not fail its export.
 
-use axum::body::Body;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
 
-use crate::cache::actions::Error;
 use crate::error::Class;
-use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
-use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::RequestRecord;
+use crate::protocol::call::Reply;
+use crate::protocol::gha::{Dialect, ErrorCase, GhaError, StatusAndCode};
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 const EXISTS: &str = "ArtifactCacheItemAlreadyExistsException";
 const ENDED: &str = "ArtifactCacheUploadEndedException";
-pub(super) const NOT_FOUND: &str = "ArtifactCacheNotFoundException";
-pub(super) const INVALID: &str = "InvalidRequestException";
+const NOT_FOUND: &str = "ArtifactCacheNotFoundException";
+const INVALID: &str = "InvalidRequestException";
 
-pub(super) fn respond(trouble: Trouble, record: RequestRecord) -> Reply {
-    let (status, key) = form(&trouble);
-    let failure = HttpError::from(trouble);
-    let text = body(key, failure.public());
-    dress(failure.into_reply(record), status, text)
+pub(super) static DIALECT: Dialect = Dialect {
+    media_type: "application/json; charset=utf-8",
+    table,
+    body,
+    code_header: None,
+};
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug)]
+pub(super) enum RestError {
+    /// There is nothing at this path.
+    NoRoute,
+    /// The path has only these methods, as `Allow` lists them.
+    NoMethod(&'static str),
+    /// Everything else.
+    Gha(GhaError),
 }
 
-/// An error that is none of the cache's.
-pub(super) fn answer(status: StatusCode, key: &str, message: &str, record: RequestRecord) -> Reply {
-    dress(
-        Reply::new(status, Body::empty(), record),
-        status,
-        body(key, message),
-    )
+impl<T: Into<GhaError>> From<T> for RestError {
+    fn from(error: T) -> Self {
+        Self::Gha(error.into())
+    }
 }
 
-/// The answer when our own code failed.
-pub(super) fn fault(record: RequestRecord) -> Reply {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    answer(status, "InternalServerErrorException", "internal error", record)
-}
-
-fn dress(mut reply: Reply, status: StatusCode, text: String) -> Reply {
-    reply.set_status(status);
-    *reply.response.body_mut() = Body::from(text);
-    let form = HeaderValue::from_static("application/json; charset=utf-8");
-    reply.headers_mut().insert(header::CONTENT_TYPE, form);
-    reply
+impl RestError {
+    /// The answer; the record learns how this counts.
+    pub(super) fn render(self, record: &mut RequestRecord) -> Reply {
+        let (row, message, methods) = match self {
+            Self::Gha(error) => return DIALECT.answer(error, record),
+            Self::NoRoute => (
+                (StatusCode::NOT_FOUND, NOT_FOUND),
+                "there is nothing at this path of the cache",
+                None,
+            ),
+            Self::NoMethod(methods) => (
+                (StatusCode::METHOD_NOT_ALLOWED, INVALID),
+                "this path of the cache has no such method",
+                Some(methods),
+            ),
+        };
+        record.outcome = Outcome::Refused;
+        let reply = DIALECT.refuse(row, message);
+        match methods {
+            Some(methods) => reply.method_not_allowed(methods),
+            None => reply,
+        }
+    }
 }
 
 fn body(key: &str, message: &str) -> String {
@@ -55,44 +71,50 @@ fn body(key: &str, message: &str) -> String {
     .to_string()
 }
 
-/// The status and the type of an error. What cannot change soon is never a 5xx: the toolkit would make an
-/// error of the step out of it, and repeat 502 to 504.
-fn form(trouble: &Trouble) -> (StatusCode, &'static str) {
-    match trouble {
-        Trouble::Cache(Error::Exists | Error::InUpload) => return (StatusCode::CONFLICT, EXISTS),
-        Trouble::Cache(Error::Ended) => return (StatusCode::CONFLICT, ENDED),
-        Trouble::Cache(Error::UnknownUpload) => return (StatusCode::NOT_FOUND, NOT_FOUND),
-        Trouble::Cache(Error::Busy { .. }) => {
-            return (StatusCode::TOO_MANY_REQUESTS, "RequestBlockedException");
+/// What cannot change soon is never a 5xx: the toolkit would make an error of the step out of it, and repeat
+/// 502 to 504.
+fn table(case: ErrorCase) -> StatusAndCode {
+    match case {
+        ErrorCase::Exists => (StatusCode::CONFLICT, EXISTS),
+        ErrorCase::Ended | ErrorCase::Other(Class::PreconditionFailed) => (StatusCode::CONFLICT, ENDED),
+        ErrorCase::UnknownUpload => (StatusCode::NOT_FOUND, NOT_FOUND),
+        ErrorCase::Busy => (StatusCode::TOO_MANY_REQUESTS, "RequestBlockedException"),
+        ErrorCase::Lasting => (StatusCode::BAD_REQUEST, "ArtifactCacheStorageException"),
+        ErrorCase::UnknownBlock
+        | ErrorCase::TooManyBlocks
+        | ErrorCase::Other(
+            Class::Invalid
+            | Class::Truncated
+            | Class::NameTooLong
+            | Class::TooLarge
+            | Class::RangeNotSatisfiable
+            | Class::NoSpace,
+        ) => (StatusCode::BAD_REQUEST, INVALID),
+        ErrorCase::Other(Class::Unauthenticated) => {
+            (StatusCode::UNAUTHORIZED, "UnauthorizedRequestException")
         }
-        other if other.is_lasting() => return (StatusCode::BAD_REQUEST, "ArtifactCacheStorageException"),
-        _ => {}
-    }
-    match trouble.class() {
-        Class::Invalid
-        | Class::Truncated
-        | Class::NameTooLong
-        | Class::TooLarge
-        | Class::RangeNotSatisfiable
-        | Class::NoSpace => (StatusCode::BAD_REQUEST, INVALID),
-        Class::Unauthenticated => (StatusCode::UNAUTHORIZED, "UnauthorizedRequestException"),
-        Class::Forbidden => (StatusCode::FORBIDDEN, "AccessDeniedException"),
-        Class::PreconditionFailed => (StatusCode::CONFLICT, ENDED),
-        Class::Timeout => (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException"),
-        Class::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
-        Class::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerErrorException"),
+        ErrorCase::Other(Class::Forbidden) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+        ErrorCase::Other(Class::Timeout) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException"),
+        ErrorCase::Other(Class::Unavailable) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+        }
+        ErrorCase::Other(Class::Internal) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerErrorException")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::actions::Error;
+    use crate::protocol::http_error::HttpError;
     use crate::store;
     use serde_json::Value;
     use std::time::Duration;
 
-    async fn answered(trouble: impl Into<Trouble>) -> (u16, Value, Reply) {
-        let mut reply = respond(trouble.into(), RequestRecord::default());
+    async fn answered(error: impl Into<GhaError>) -> (u16, Value, Reply) {
+        let mut reply = RestError::from(error).render(&mut RequestRecord::default());
         let body = std::mem::take(reply.response.body_mut());
         let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
         let status = reply.response.status().as_u16();
@@ -154,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_of_ours_is_json_too() {
-        let reply = fault(RequestRecord::default());
+        let reply = DIALECT.fault();
         assert_eq!(reply.response.status(), 500);
         let bytes = axum::body::to_bytes(reply.response.into_body(), 1 << 16)
             .await

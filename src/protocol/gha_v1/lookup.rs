@@ -1,106 +1,67 @@
 //! `GET cache` and `GET caches`.
 
 use axum::body::Body;
-use axum::extract::Request;
 use http::StatusCode;
 use http::request::Parts;
 
-use super::wire::{self, Hit, List, Listed};
-use super::{CACHE, CACHES, Handled, NAME};
-use crate::cache::actions::{CacheKey, Error, LookupQuery, Version};
-use crate::error::chain;
-use crate::protocol::admit::{Admitted, admit};
-use crate::protocol::app::App;
-use crate::protocol::http_error::HttpError;
+use super::error::RestError;
+use super::messages::{self, FindResponse, ListResponse, ListedEntry};
+use crate::cache::actions::{LookupQuery, Version};
+use crate::protocol::call::{Call, Reply};
+use crate::protocol::gha::{self, GhaError, LookupErrors};
 use crate::protocol::query;
-use crate::protocol::reply::Reply;
-use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::telemetry::access::Outcome;
 
-/// The toolkit sends ten at most; the others do not check.
-const MOST_KEYS: usize = 64;
 /// A list is for people who look for a mistake.
-const MOST_LISTED: usize = 100;
+const MAX_LISTED_ENTRIES: usize = 100;
 
-pub(super) async fn find(app: &App, request: Request) -> Handled {
-    let Admitted {
-        caller,
-        parts,
-        body,
-        mut record,
-    } = admit(app, request, NAME, CACHE).await.map_err(denied)?;
-    app.discard(&parts, body);
-    let wanted = match wanted(&parts) {
-        Ok(wanted) => wanted,
-        Err(trouble) => return Err((trouble, record)),
+pub(super) async fn find(call: &mut Call) -> Result<Reply, RestError> {
+    let caller = gha::reader(call).await?;
+    let query = lookup_query(&call.parts)?;
+    let Some(found) = gha::find(call, &caller, &query).await? else {
+        return Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()));
     };
-    let found = match app.actions().find(&caller, &wanted).await {
-        Ok(found) => found,
-        // A cache must not break a build: a tier that fails is a miss with a note for the operator.
-        Err(Error::Store(error)) => {
-            record.error = Some(chain(&error).into());
-            None
-        }
-        Err(error) => return Err((error.into(), record)),
+    let response = FindResponse {
+        archive_location: call.app.links().blob(&call.parts, &found.ticket),
+        entry: ListedEntry::new(&found.key, &found.version, found.created),
     };
-    let Some(found) = found else {
-        record.outcome = Outcome::Miss;
-        return Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty(), record));
-    };
-    record.outcome = Outcome::Hit;
-    record.namespace = Some(found.namespace.label().clone());
-    let hit = Hit {
-        archive_location: app.links().blob(&parts, &found.ticket),
-        entry: Listed::new(&found.key, &found.version, found.created),
-    };
-    Ok(wire::reply(StatusCode::OK, &hit, record))
+    Ok(messages::reply(StatusCode::OK, &response))
 }
 
-pub(super) async fn list(app: &App, request: Request) -> Handled {
-    let Admitted {
-        caller,
-        parts,
-        body,
-        mut record,
-    } = admit(app, request, NAME, CACHES).await.map_err(denied)?;
-    app.discard(&parts, body);
-    let prefix = match query::form_parameter(&parts, "key") {
-        Ok(prefix) => prefix.unwrap_or_default(),
-        Err(failure) => return Err((failure.into(), record)),
-    };
-    let found = app.actions().list(&caller, &prefix, MOST_LISTED).await;
-    record.outcome = Outcome::Control;
-    let list = List {
+pub(super) async fn list(call: &mut Call) -> Result<Reply, RestError> {
+    let caller = gha::reader(call).await?;
+    let prefix = query::form_parameter(&call.parts, "key")?.unwrap_or_default();
+    let found = call
+        .app
+        .actions()
+        .list(&caller, &prefix, MAX_LISTED_ENTRIES)
+        .await;
+    call.record.outcome = Outcome::Control;
+    let response = ListResponse {
         total_count: found.len(),
         artifact_caches: found
             .iter()
-            .map(|(key, version, created)| Listed::new(key, version, *created))
+            .map(|(key, version, created)| ListedEntry::new(key, version, *created))
             .collect(),
     };
-    Ok(wire::reply(StatusCode::OK, &list, record))
+    Ok(messages::reply(StatusCode::OK, &response))
 }
 
-/// A list without a primary key, or with a key that nobody can have stored, is the fault of the client.
-fn wanted(parts: &Parts) -> Result<LookupQuery, Trouble> {
+/// The keys are one parameter, with commas between them.
+fn lookup_query(parts: &Parts) -> Result<LookupQuery, GhaError> {
     let keys = query::form_parameter(parts, "keys")?.unwrap_or_default();
-    let keys: Vec<&str> = keys.split(',').filter(|key| !key.is_empty()).collect();
-    if keys.is_empty() {
-        return Err(Trouble::invalid("the query names no keys"));
-    }
-    if keys.len() > MOST_KEYS {
-        return Err(Trouble::invalid("the query names more than 64 keys"));
-    }
-    let keys: Result<Vec<CacheKey>, _> = keys.into_iter().map(CacheKey::new).collect();
+    let keys = gha::cache_keys(
+        keys.split(','),
+        &LookupErrors {
+            no_keys: "the query names no keys",
+            too_many_keys: "the query names more than 64 keys",
+        },
+    )?;
     let version = query::form_parameter(parts, "version")?.unwrap_or_default();
     Ok(LookupQuery {
-        keys: keys?,
+        keys,
         version: Version::new(&version)?,
     })
-}
-
-/// In the words that let the toolkit go on with a plain warning.
-fn denied((failure, record): (HttpError, RequestRecord)) -> (Trouble, RequestRecord) {
-    (failure.in_words("cache read denied: ").into(), record)
 }
 
 #[cfg(test)]
@@ -110,9 +71,9 @@ mod tests {
     fn keys(query: &str) -> Option<Vec<String>> {
         let request = http::Request::get(format!("/x?{query}")).body(()).unwrap();
         let (parts, ()) = request.into_parts();
-        let wanted = wanted(&parts).ok()?;
-        assert_eq!(wanted.version.as_str(), "v");
-        Some(wanted.keys.iter().map(|key| key.as_str().to_owned()).collect())
+        let query = lookup_query(&parts).ok()?;
+        assert_eq!(query.version.as_str(), "v");
+        Some(query.keys.iter().map(|key| key.as_str().to_owned()).collect())
     }
 
     #[test]

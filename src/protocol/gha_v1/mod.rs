@@ -6,24 +6,19 @@
 mod content_range;
 mod error;
 mod lookup;
+mod messages;
 mod upload;
-mod wire;
 
-use axum::extract::Request;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{Method, Uri};
 
 use super::Frontend;
-use super::admit::{Admitted, admit};
-use super::app::App;
+use super::call::{Call, Reply};
 use super::path::DecodedPath;
-use super::reply::Reply;
-use super::trouble::Trouble;
 use crate::cache::actions::UploadId;
-use crate::telemetry::access::{Outcome, RequestRecord};
+use error::{DIALECT, RestError};
 
-pub(crate) use content_range::Span;
+pub(crate) use content_range::ContentSpan;
 
-const NAME: &str = "gha_v1";
 const ROOT: &[&str] = &["_apis", "artifactcache"];
 
 /// How logs and metrics name the paths.
@@ -32,16 +27,18 @@ const CACHES: &str = "/_apis/artifactcache/caches";
 const UPLOAD: &str = "/_apis/artifactcache/caches/{id}";
 const OTHER: &str = "/_apis/artifactcache/*";
 
-/// An answer, or why there is none but an error.
-type Handled = Result<Reply, (Trouble, RequestRecord)>;
-
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
-        name: NAME,
+        name: "gha_v1",
         claims: |path| path.after_slashes(ROOT).is_some(),
-        answer: |call| super::call::unported::answer(call, answer),
-        fault: || super::call::unported::split(error::fault(Default::default())).0,
+        answer: |mut call| {
+            Box::pin(async move {
+                let outcome = handle(&mut call).await;
+                call.finish(outcome, RestError::render)
+            })
+        },
+        fault: || DIALECT.fault(),
     }
 }
 
@@ -96,45 +93,20 @@ fn upload_id(text: &str) -> Option<UploadId> {
     UploadId::new(text.parse().ok().filter(|_| digits)?)
 }
 
-async fn answer(app: App, request: Request) -> Reply {
-    let route = Route::of(request.uri());
-    let handled = match (route, request.method()) {
-        (Route::Cache, &Method::GET) => lookup::find(&app, request).await,
-        (Route::Caches, &Method::GET) => lookup::list(&app, request).await,
-        (Route::Caches, &Method::POST) => upload::reserve(&app, request).await,
-        (Route::Upload(id), &Method::PATCH) => Box::pin(upload::take(&app, request, id)).await,
-        (Route::Upload(id), &Method::POST) => upload::commit(&app, request, id).await,
-        _ => refuse(&app, request, route).await,
-    };
-    handled.unwrap_or_else(|(trouble, record)| error::respond(trouble, record))
-}
-
-/// A path or a method that this protocol does not have.
-async fn refuse(app: &App, request: Request, route: Route) -> Handled {
-    let Admitted {
-        parts,
-        body,
-        mut record,
-        ..
-    } = admit(app, request, NAME, route.name())
-        .await
-        .map_err(|(failure, record)| (failure.into(), record))?;
-    app.discard(&parts, body);
-    record.outcome = Outcome::Refused;
-    let Some(methods) = route.methods() else {
-        let text = "there is nothing at this path of the cache";
-        return Ok(error::answer(
-            StatusCode::NOT_FOUND,
-            error::NOT_FOUND,
-            text,
-            record,
-        ));
-    };
-    let text = "this path of the cache has no such method";
-    let mut reply = error::answer(StatusCode::METHOD_NOT_ALLOWED, error::INVALID, text, record);
-    let headers = reply.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(methods));
-    Ok(reply)
+async fn handle(call: &mut Call) -> Result<Reply, RestError> {
+    let route = Route::of(&call.parts.uri);
+    call.record.route = route.name();
+    match (route, &call.parts.method) {
+        (Route::Cache, &Method::GET) => lookup::find(call).await,
+        (Route::Caches, &Method::GET) => lookup::list(call).await,
+        (Route::Caches, &Method::POST) => upload::reserve(call).await,
+        (Route::Upload(id), &Method::PATCH) => Box::pin(upload::put_chunk(call, id)).await,
+        (Route::Upload(id), &Method::POST) => upload::commit(call, id).await,
+        _ => {
+            call.caller().await?;
+            Err(route.methods().map_or(RestError::NoRoute, RestError::NoMethod))
+        }
+    }
 }
 
 #[cfg(test)]

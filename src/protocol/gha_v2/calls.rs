@@ -1,224 +1,128 @@
 //! The three calls.
 
-use axum::extract::Request;
-use http::request::Parts;
-
-use super::error::Fault;
-use super::wire::{
+use super::error::TwirpError;
+use super::messages::{
     CreateRequest, CreateResponse, FinalizeRequest, FinalizeResponse, FindRequest, FindResponse,
 };
-use super::{Asked, CREATE, FINALIZE, FIND, Handled, NAME, asked, form};
-use crate::auth::Identity;
-use crate::cache::actions::{CacheKey, EntryId, Error, LookupQuery, UploadAuth, Version};
-use crate::error::chain;
-use crate::protocol::admit::{Admitted, admit, admit_late};
+use super::{CallMessage, form, read_message};
+use crate::cache::actions::{CacheKey, EntryId, Error, LookupQuery, UploadAuth, UploadId, Version};
 use crate::protocol::app::App;
-use crate::protocol::elsewhere;
+use crate::protocol::call::{Call, Reply};
+use crate::protocol::gha::{self, ErrorCase, GhaError, LookupErrors};
 use crate::protocol::http_error::HttpError;
-use crate::protocol::reply::Reply;
-use crate::protocol::trouble::Trouble;
 use crate::telemetry::access::{Outcome, RequestRecord};
 
-/// The toolkit sends ten at most; the others do not check.
-const MOST_KEYS: usize = 64;
-
 /// `GetCacheEntryDownloadURL`. A miss is an answer, never an error.
-pub(super) async fn find(app: &App, request: Request) -> Handled {
-    let Admitted {
-        caller,
-        parts,
-        body,
-        mut record,
-    } = admit(app, request, NAME, FIND)
-        .await
-        .map_err(|refused| denied("cache read denied: ", refused))?;
-    let Asked { form, message, .. } = match asked::<FindRequest>(app, &parts, body, &mut record).await {
-        Ok(asked) => asked,
-        Err(fault) => return Err((fault, record)),
-    };
-    match look_up(app, &caller, &parts, &message, &mut record).await {
-        Ok(found) => Ok(form::reply(form, &found, record)),
-        Err(trouble) => Err((trouble.into(), record)),
-    }
-}
-
-async fn look_up(
-    app: &App,
-    caller: &Identity,
-    parts: &Parts,
-    message: &FindRequest,
-    record: &mut RequestRecord,
-) -> Result<FindResponse, Trouble> {
-    let found = match app.actions().find(caller, &wanted(message)?).await {
-        Ok(found) => found,
-        // A cache must not break a build: a tier that fails is a miss with a note for the operator.
-        Err(Error::Store(error)) => {
-            record.error = Some(chain(&error).into());
-            None
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let Some(found) = found else {
-        record.outcome = Outcome::Miss;
-        return Ok(FindResponse::default());
-    };
-    record.outcome = Outcome::Hit;
-    record.namespace = Some(found.namespace.label().clone());
-    Ok(FindResponse {
+pub(super) async fn find(call: &mut Call) -> Result<Reply, TwirpError> {
+    let caller = gha::reader(call).await?;
+    let CallMessage { form, message, .. } = read_message::<FindRequest>(call).await?;
+    let found = gha::find(call, &caller, &lookup_query(&message)?).await?;
+    let response = found.map_or_else(FindResponse::default, |found| FindResponse {
         ok: true,
-        signed_download_url: app.links().blob(parts, &found.ticket),
+        signed_download_url: call.app.links().blob(&call.parts, &found.ticket),
         matched_key: found.key.as_str().to_owned(),
-    })
+    });
+    Ok(form::reply(form, &response))
 }
 
 /// BuildKit sends the primary key among the others again.
-fn wanted(message: &FindRequest) -> Result<LookupQuery, Trouble> {
+fn lookup_query(message: &FindRequest) -> Result<LookupQuery, GhaError> {
     let keys = std::iter::once(&message.key).chain(&message.restore_keys);
-    let keys: Vec<&String> = keys.filter(|key| !key.is_empty()).collect();
-    if keys.is_empty() {
-        return Err(Trouble::invalid("the request names no key"));
-    }
-    if keys.len() > MOST_KEYS {
-        return Err(Trouble::invalid("the request names more than 64 keys"));
-    }
-    let keys: Result<Vec<CacheKey>, _> = keys.into_iter().map(|key| CacheKey::new(key)).collect();
+    let keys = gha::cache_keys(
+        keys.map(String::as_str),
+        &LookupErrors {
+            no_keys: "the request names no key",
+            too_many_keys: "the request names more than 64 keys",
+        },
+    )?;
     Ok(LookupQuery {
-        keys: keys?,
+        keys,
         version: Version::new(&message.version)?,
     })
 }
 
 /// `CreateCacheEntry`.
-pub(super) async fn create(app: &App, request: Request) -> Handled {
-    let Admitted {
-        caller,
-        parts,
-        body,
-        mut record,
-    } = admit(app, request, NAME, CREATE)
-        .await
-        .map_err(|refused| denied("cache write denied: ", refused))?;
-    let asked = match asked::<CreateRequest>(app, &parts, body, &mut record).await {
-        Ok(asked) => asked,
-        Err(fault) => return Err((fault, record)),
-    };
-    if let Some(reply) = create_elsewhere(app, &caller, &parts, &asked, &record).await {
+pub(super) async fn create(call: &mut Call) -> Result<Reply, TwirpError> {
+    let caller = gha::writer(call).await?;
+    let CallMessage { form, message, body } = read_message::<CreateRequest>(call).await?;
+    let (key, version) = names(&message.key, &message.version)?;
+    if let Some(reply) = call.ask_owner_of(&caller, (&key, &version), &body).await {
         return Ok(reply);
     }
-    let Asked { form, message, .. } = asked;
-    let response = match reserve(app, &caller, &parts, &message).await {
-        Ok(signed_upload_url) => {
-            record.outcome = Outcome::Control;
-            CreateResponse {
-                ok: true,
-                signed_upload_url,
-                message: String::new(),
-            }
-        }
-        Err(trouble) => CreateResponse {
-            message: declined(trouble, &mut record).map_err(|fault| (fault, record.clone()))?,
+    let reserved = call.app.actions().reserve(&caller, &key, &version, None).await;
+    let response = match reserved {
+        Ok(id) => created(call, id),
+        Err(error) => CreateResponse {
+            message: declined(error.into(), &mut call.record)?,
             ..CreateResponse::default()
         },
     };
-    Ok(form::reply(form, &response, record))
+    Ok(form::reply(form, &response))
 }
 
-/// The answer of the server where this upload belongs, if it is another one that can be reached.
-async fn create_elsewhere(
-    app: &App,
-    caller: &Identity,
-    parts: &Parts,
-    asked: &Asked<CreateRequest>,
-    record: &RequestRecord,
-) -> Option<Reply> {
-    let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
-    let url = elsewhere::home_of(app, parts, caller, &key, &version)?;
-    elsewhere::call(app, &url, parts, &asked.body, record).await
+fn created(call: &mut Call, id: UploadId) -> CreateResponse {
+    call.record.outcome = Outcome::Control;
+    let ticket = call.app.actions().upload_ticket(id);
+    CreateResponse {
+        ok: true,
+        signed_upload_url: call.app.links().blob(&call.parts, &ticket),
+        message: String::new(),
+    }
 }
 
-async fn reserve(
-    app: &App,
-    caller: &Identity,
-    parts: &Parts,
-    message: &CreateRequest,
-) -> Result<String, Trouble> {
+/// `FinalizeCacheEntryUpload`. The call names no upload, so every server that may have it is asked until one
+/// does.
+pub(super) async fn finalize(call: &mut Call) -> Result<Reply, TwirpError> {
+    let auth = gha::upload_auth(call).await?;
+    let CallMessage { form, message, body } = read_message::<FinalizeRequest>(call).await?;
     let (key, version) = names(&message.key, &message.version)?;
-    let id = app.actions().reserve(caller, &key, &version, None).await?;
-    Ok(app.links().blob(parts, &app.actions().upload_ticket(id)))
-}
-
-/// `FinalizeCacheEntryUpload`.
-pub(super) async fn finalize(app: &App, request: Request) -> Handled {
-    let Admitted {
-        caller: auth,
-        parts,
-        body,
-        mut record,
-    } = admit_late(app, request, NAME, FINALIZE)
-        .await
-        .map_err(|refused| denied("cache write denied: ", refused))?;
-    let asked = match asked::<FinalizeRequest>(app, &parts, body, &mut record).await {
-        Ok(asked) => asked,
-        Err(fault) => return Err((fault, record)),
-    };
-    if let Some(reply) = finalize_elsewhere(app, &auth, &parts, &asked, &record).await {
+    if let Some(reply) = call.ask_candidates(&auth, (&key, &version), &body).await {
         return Ok(reply);
     }
-    let Asked { form, message, .. } = asked;
-    let response = match commit(app, &auth, &message).await {
-        Ok(id) => {
-            record.outcome = Outcome::Stored;
-            FinalizeResponse {
-                ok: true,
-                // Below 2^53.
-                entry_id: id.get() as i64,
-                message: String::new(),
-            }
-        }
-        Err(trouble) => FinalizeResponse {
-            message: declined(trouble, &mut record).map_err(|fault| (fault, record.clone()))?,
+    let response = match commit(&call.app, &auth, (&key, &version), message.size_bytes).await {
+        Ok(id) => finalized(call, id),
+        Err(error) => FinalizeResponse {
+            message: declined(error, &mut call.record)?,
             ..FinalizeResponse::default()
         },
     };
-    Ok(form::reply(form, &response, record))
+    Ok(form::reply(form, &response))
 }
 
-/// The call names no upload, so every server that may have it is asked until one does.
-async fn finalize_elsewhere(
+async fn commit(
     app: &App,
     auth: &UploadAuth,
-    parts: &Parts,
-    asked: &Asked<FinalizeRequest>,
-    record: &RequestRecord,
-) -> Option<Reply> {
-    let (key, version) = names(&asked.message.key, &asked.message.version).ok()?;
-    elsewhere::find(app, (parts, &asked.body), auth, &key, &version, record).await
+    (key, version): (&CacheKey, &Version),
+    size: i64,
+) -> Result<EntryId, GhaError> {
+    let size = u64::try_from(size).map_err(|_| GhaError::invalid("the size is negative"))?;
+    Ok(app.actions().finalize(auth, key, version, size).await?)
 }
 
-async fn commit(app: &App, auth: &UploadAuth, message: &FinalizeRequest) -> Result<EntryId, Trouble> {
-    let (key, version) = names(&message.key, &message.version)?;
-    let size = u64::try_from(message.size_bytes).map_err(|_| Trouble::invalid("the size is negative"))?;
-    Ok(app.actions().finalize(auth, &key, &version, size).await?)
+fn finalized(call: &mut Call, id: EntryId) -> FinalizeResponse {
+    call.record.outcome = Outcome::Stored;
+    FinalizeResponse {
+        ok: true,
+        // Below 2^53.
+        entry_id: id.get() as i64,
+        message: String::new(),
+    }
 }
 
-fn names(key: &str, version: &str) -> Result<(CacheKey, Version), Trouble> {
+fn names(key: &str, version: &str) -> Result<(CacheKey, Version), GhaError> {
     Ok((CacheKey::new(key)?, Version::new(version)?))
 }
 
 /// The text of an answer that says no without being an error: for what the toolkit should only warn of,
 /// and must not try again.
-fn declined(trouble: Trouble, record: &mut RequestRecord) -> Result<String, Fault> {
-    if !matches!(trouble, Trouble::Cache(Error::WriteDenied)) && !trouble.is_lasting() {
-        return Err(trouble.into());
+fn declined(error: GhaError, record: &mut RequestRecord) -> Result<String, TwirpError> {
+    let is_denied = matches!(error, GhaError::Cache(Error::WriteDenied));
+    if !is_denied && !matches!(error.case(), ErrorCase::Lasting) {
+        return Err(error.into());
     }
-    let failure = HttpError::from(trouble);
-    failure.note(record);
-    Ok(failure.public().to_owned())
-}
-
-/// In the words that let the toolkit go on with a plain warning.
-fn denied(words: &str, (failure, record): (HttpError, RequestRecord)) -> (Fault, RequestRecord) {
-    (failure.in_words(words).into(), record)
+    let error = HttpError::from(error);
+    error.note(record);
+    Ok(error.public().to_owned())
 }
 
 #[cfg(test)]
@@ -237,9 +141,9 @@ mod tests {
     #[test]
     fn empty_keys_are_skipped_and_the_order_stays() {
         let keys = |message| {
-            let wanted = wanted(&message).ok()?;
+            let query = lookup_query(&message).ok()?;
             Some(
-                wanted
+                query
                     .keys
                     .iter()
                     .map(|key| key.as_str().to_owned())

@@ -6,17 +6,16 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::protocol::reply::Reply;
-use crate::telemetry::access::RequestRecord;
+use crate::protocol::call::Reply;
 
 /// How a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum MessageForm {
     Json,
     Protobuf,
 }
 
-impl Form {
+impl MessageForm {
     /// By the media type; its parameters (`charset`) say nothing new.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -28,7 +27,7 @@ impl Form {
         }
     }
 
-    fn media(self) -> &'static str {
+    fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Protobuf => "application/protobuf",
@@ -37,25 +36,25 @@ impl Form {
 }
 
 /// A message; `None` if the bytes are none.
-pub(crate) fn read<T: Message + Default + DeserializeOwned>(form: Form, bytes: &[u8]) -> Option<T> {
+pub(crate) fn read<T: Message + Default + DeserializeOwned>(form: MessageForm, bytes: &[u8]) -> Option<T> {
     match form {
         // serde would take a list of values for an object, too.
-        Form::Json if !bytes.trim_ascii_start().starts_with(b"{") => None,
-        Form::Json => serde_json::from_slice(bytes).ok(),
-        Form::Protobuf => T::decode(bytes).ok(),
+        MessageForm::Json if !bytes.trim_ascii_start().starts_with(b"{") => None,
+        MessageForm::Json => serde_json::from_slice(bytes).ok(),
+        MessageForm::Protobuf => T::decode(bytes).ok(),
     }
 }
 
 /// An answer.
-pub(super) fn reply<T: Message + Serialize>(form: Form, message: &T, record: RequestRecord) -> Reply {
+pub(super) fn reply<T: Message + Serialize>(form: MessageForm, message: &T) -> Reply {
     let bytes = match form {
         // Strings, numbers and booleans only, so this cannot fail.
-        Form::Json => serde_json::to_vec(message).unwrap_or_default(),
-        Form::Protobuf => message.encode_to_vec(),
+        MessageForm::Json => serde_json::to_vec(message).unwrap_or_default(),
+        MessageForm::Protobuf => message.encode_to_vec(),
     };
-    let mut reply = Reply::new(StatusCode::OK, Body::from(bytes), record);
-    let media = HeaderValue::from_static(form.media());
-    reply.headers_mut().insert(header::CONTENT_TYPE, media);
+    let mut reply = Reply::new(StatusCode::OK, Body::from(bytes));
+    let media_type = HeaderValue::from_static(form.media_type());
+    reply.headers_mut().insert(header::CONTENT_TYPE, media_type);
     reply
 }
 
@@ -68,14 +67,14 @@ mod tests {
         let of = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("content-type", HeaderValue::from_static(value));
-            Form::of(&headers)
+            MessageForm::of(&headers)
         };
-        assert_eq!(of("application/json"), Some(Form::Json));
-        assert_eq!(of("Application/JSON; charset=utf-8"), Some(Form::Json));
-        assert_eq!(of("application/protobuf"), Some(Form::Protobuf));
+        assert_eq!(of("application/json"), Some(MessageForm::Json));
+        assert_eq!(of("Application/JSON; charset=utf-8"), Some(MessageForm::Json));
+        assert_eq!(of("application/protobuf"), Some(MessageForm::Protobuf));
         for other in ["", "text/plain", "application/jsonx", "application/grpc", "json"] {
             assert_eq!(of(other), None, "{other}");
         }
-        assert_eq!(Form::of(&HeaderMap::new()), None);
+        assert_eq!(MessageForm::of(&HeaderMap::new()), None);
     }
 }

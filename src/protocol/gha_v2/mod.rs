@@ -8,29 +8,22 @@
 mod calls;
 mod error;
 mod form;
-mod wire;
+mod messages;
 
-use axum::body::Body;
-use axum::extract::Request;
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Method, Uri};
 use prost::Message;
 use serde::de::DeserializeOwned;
 
 use super::Frontend;
-use super::admit::{Admitted, admit};
-use super::app::App;
+use super::call::{Call, Reply};
+use super::gha::MAX_CALL_BYTES;
 use super::path::DecodedPath;
-use super::reply::Reply;
-use super::{elsewhere, incoming};
-use crate::telemetry::access::RequestRecord;
-use error::Fault;
+use error::{DIALECT, TwirpError};
 
-pub(crate) use form::{Form, read};
-pub(crate) use wire::{CreateRequest, FinalizeRequest, FindRequest};
+pub(crate) use form::{MessageForm, read};
+pub(crate) use messages::{CreateRequest, FinalizeRequest, FindRequest};
 
-const NAME: &str = "gha_v2";
 const ROOT: &[&str] = &["twirp"];
 const SERVICE: &str = "github.actions.results.api.v1.CacheService";
 
@@ -40,57 +33,50 @@ const FINALIZE: &str = "/twirp/CacheService/FinalizeCacheEntryUpload";
 const FIND: &str = "/twirp/CacheService/GetCacheEntryDownloadURL";
 const OTHER: &str = "/twirp/*";
 
-/// Longest body of a call, in bytes.
-const MOST_BYTES: usize = 64 * 1024;
-
-/// An answer, or why there is none but an error.
-type Handled = Result<Reply, (Fault, RequestRecord)>;
-
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
-        name: NAME,
+        name: "gha_v2",
         claims: |path| path.after_slashes(ROOT).is_some(),
-        answer: |call| super::call::unported::answer(call, answer),
-        fault: || super::call::unported::split(error::fault(Default::default())).0,
+        answer: |mut call| {
+            Box::pin(async move {
+                let outcome = handle(&mut call).await;
+                call.finish(outcome, TwirpError::render)
+            })
+        },
+        fault: || DIALECT.fault(),
     }
 }
 
-async fn answer(app: App, request: Request) -> Reply {
-    let handled = match method(request.uri()) {
-        Some(CREATE) => calls::create(&app, request).await,
-        Some(FINALIZE) => calls::finalize(&app, request).await,
-        Some(FIND) => calls::find(&app, request).await,
-        _ => refuse(&app, request).await,
-    };
-    handled.unwrap_or_else(|(fault, record)| error::respond(fault, record))
+async fn handle(call: &mut Call) -> Result<Reply, TwirpError> {
+    call.record.route = route(&call.parts.uri);
+    match call.record.route {
+        CREATE => calls::create(call).await,
+        FINALIZE => calls::finalize(call).await,
+        FIND => calls::find(call).await,
+        _ => other(call).await,
+    }
 }
 
-/// The name of the route of a call that this service has.
-fn method(uri: &Uri) -> Option<&'static str> {
+fn route(uri: &Uri) -> &'static str {
     let path = DecodedPath::of(uri);
-    let called = path.after_slashes(&[ROOT[0], SERVICE])??;
-    match called {
-        b"CreateCacheEntry" => Some(CREATE),
-        b"FinalizeCacheEntryUpload" => Some(FINALIZE),
-        b"GetCacheEntryDownloadURL" => Some(FIND),
-        _ => None,
+    match path.after_slashes(&[ROOT[0], SERVICE]).flatten() {
+        Some(b"CreateCacheEntry") => CREATE,
+        Some(b"FinalizeCacheEntryUpload") => FINALIZE,
+        Some(b"GetCacheEntryDownloadURL") => FIND,
+        _ => OTHER,
     }
 }
 
 /// Another service, or a call that this one does not have.
-async fn refuse(app: &App, request: Request) -> Handled {
-    let Admitted {
-        parts, body, record, ..
-    } = admit(app, request, NAME, OTHER)
-        .await
-        .map_err(|(failure, record)| (failure.into(), record))?;
-    if let Some(url) = elsewhere::foreign(app, &parts).filter(|_| is_foreign(&parts.uri)) {
-        let forwarded = elsewhere::forward(app, &url, parts, body, record).await;
-        return forwarded.map_err(|(failure, record)| (failure.into(), record));
+async fn other(call: &mut Call) -> Result<Reply, TwirpError> {
+    call.caller().await?;
+    if is_foreign(&call.parts.uri)
+        && let Some(reply) = call.forward_to_foreign().await?
+    {
+        return Ok(reply);
     }
-    app.discard(&parts, body);
-    Err((Fault::BadRoute("there is no such service or method here"), record))
+    Err(TwirpError::BadRoute("there is no such service or method here"))
 }
 
 /// Whether another service of GitHub may have this path. Nothing that this service answers, or that some
@@ -106,38 +92,27 @@ fn is_foreign(uri: &Uri) -> bool {
     })
 }
 
-/// A call as it was read.
-struct Asked<T> {
-    form: Form,
+/// The message of a call.
+struct CallMessage<T> {
+    form: MessageForm,
     message: T,
     /// The same as it came, for another server.
     body: Bytes,
 }
 
-/// The form of a call and what it asks for.
-async fn asked<T: Message + Default + DeserializeOwned>(
-    app: &App,
-    parts: &Parts,
-    body: Body,
-    record: &mut RequestRecord,
-) -> Result<Asked<T>, Fault> {
-    let form = match (&parts.method, Form::of(&parts.headers)) {
-        (&Method::POST, Some(form)) => form,
-        (&Method::POST, None) => {
-            app.discard(parts, body);
-            return Err(Fault::BadRoute(
-                "the Content-Type must be application/json or application/protobuf",
-            ));
-        }
-        _ => {
-            app.discard(parts, body);
-            return Err(Fault::BadRoute("the method must be POST"));
-        }
-    };
-    let body = incoming::small(app, parts, body, MOST_BYTES).await?;
-    record.received = body.len() as u64;
-    let message = read(form, &body).ok_or(Fault::Malformed)?;
-    Ok(Asked { form, message, body })
+async fn read_message<T>(call: &mut Call) -> Result<CallMessage<T>, TwirpError>
+where
+    T: Message + Default + DeserializeOwned,
+{
+    if call.parts.method != Method::POST {
+        return Err(TwirpError::BadRoute("the method must be POST"));
+    }
+    let form = MessageForm::of(&call.parts.headers).ok_or(TwirpError::BadRoute(
+        "the Content-Type must be application/json or application/protobuf",
+    ))?;
+    let body = call.small_body(MAX_CALL_BYTES).await?;
+    let message = read(form, &body).ok_or(TwirpError::Malformed)?;
+    Ok(CallMessage { form, message, body })
 }
 
 #[cfg(test)]
@@ -146,16 +121,13 @@ mod tests {
 
     #[test]
     fn calls_are_found_by_their_whole_names() {
-        let of = |path: &str| method(&path.parse().expect("uri"));
-        assert_eq!(of(&format!("/twirp/{SERVICE}/CreateCacheEntry")), Some(CREATE));
+        let of = |path: &str| route(&path.parse().expect("uri"));
+        assert_eq!(of(&format!("/twirp/{SERVICE}/CreateCacheEntry")), CREATE);
         assert_eq!(
             of(&format!("//twirp/{SERVICE}/FinalizeCacheEntryUpload")),
-            Some(FINALIZE)
+            FINALIZE
         );
-        assert_eq!(
-            of(&format!("/twirp/{SERVICE}/GetCacheEntryDownloadURL?x")),
-            Some(FIND)
-        );
+        assert_eq!(of(&format!("/twirp/{SERVICE}/GetCacheEntryDownloadURL?x")), FIND);
         for path in [
             "/twirp".to_owned(),
             format!("/twirp/{SERVICE}"),
@@ -164,7 +136,7 @@ mod tests {
             format!("/twirp/{SERVICE}/DeleteCacheEntry"),
             "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact".to_owned(),
         ] {
-            assert_eq!(of(&path), None, "{path}");
+            assert_eq!(of(&path), OTHER, "{path}");
         }
     }
 

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::Frontend;
 use super::call::{Call, Reply};
-use super::herald::ENTRIES;
+use super::forward::PEER_ENTRIES_PATH;
 use super::http_error::{self, HttpError};
 use super::key;
 use super::path::DecodedPath;
@@ -38,7 +38,7 @@ fn claims(path: &DecodedPath<'_>) -> bool {
 }
 
 async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
-    call.record.route = ENTRIES;
+    call.record.route = PEER_ENTRIES_PATH;
     if call.parts.method != Method::POST {
         call.record.outcome = Outcome::Refused;
         return Ok(Reply::new(StatusCode::METHOD_NOT_ALLOWED, Body::empty()).method_not_allowed("POST"));
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn the_path_is_the_one_that_others_call() {
         let claimed = |path: &str| claims(&DecodedPath::of(&path.parse().expect("uri")));
-        assert!(claimed(ENTRIES));
+        assert!(claimed(PEER_ENTRIES_PATH));
         for path in [
             "/_chacha/peer",
             "/_chacha/peer/entriesx",

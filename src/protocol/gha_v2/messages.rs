@@ -128,20 +128,21 @@ impl Visitor<'_> for Number {
 
 #[cfg(test)]
 mod tests {
-    use super::super::form::{Form, read};
+    use super::super::form::{MessageForm, read};
     use super::*;
     use prost::Message;
     use serde_json::{Value, json};
 
     fn from_json<T: Message + Default + de::DeserializeOwned>(text: &str) -> T {
-        read(Form::Json, text.as_bytes()).unwrap_or_else(|| panic!("{text}"))
+        read(MessageForm::Json, text.as_bytes()).unwrap_or_else(|| panic!("{text}"))
     }
 
     #[test]
     fn the_numbers_of_fields_are_those_of_the_generated_client() {
-        let create: CreateRequest = read(Form::Protobuf, b"\x12\x01k\x1a\x02v1").unwrap();
+        let create: CreateRequest = read(MessageForm::Protobuf, b"\x12\x01k\x1a\x02v1").unwrap();
         assert_eq!((create.key.as_str(), create.version.as_str()), ("k", "v1"));
-        let finalize: FinalizeRequest = read(Form::Protobuf, b"\x12\x01k\x18\xac\x02\x22\x02v1").unwrap();
+        let finalize: FinalizeRequest =
+            read(MessageForm::Protobuf, b"\x12\x01k\x18\xac\x02\x22\x02v1").unwrap();
         assert_eq!(
             (
                 finalize.key.as_str(),
@@ -150,7 +151,8 @@ mod tests {
             ),
             ("k", 300, "v1")
         );
-        let find: FindRequest = read(Form::Protobuf, b"\x12\x01k\x1a\x01a\x1a\x02bc\x22\x02v1").unwrap();
+        let find: FindRequest =
+            read(MessageForm::Protobuf, b"\x12\x01k\x1a\x01a\x1a\x02bc\x22\x02v1").unwrap();
         assert_eq!((find.key.as_str(), find.version.as_str()), ("k", "v1"));
         assert_eq!(find.restore_keys, ["a", "bc"]);
     }
@@ -185,8 +187,11 @@ mod tests {
 
     #[test]
     fn metadata_and_unknown_fields_are_skipped() {
-        let create: CreateRequest =
-            read(Form::Protobuf, b"\x0a\x02\x08\x07\x12\x01k\x1a\x01v\x7a\x01x").unwrap();
+        let create: CreateRequest = read(
+            MessageForm::Protobuf,
+            b"\x0a\x02\x08\x07\x12\x01k\x1a\x01v\x7a\x01x",
+        )
+        .unwrap();
         assert_eq!((create.key.as_str(), create.version.as_str()), ("k", "v"));
         let create: CreateRequest =
             from_json(r#"{"metadata":{"repository_id":"1","scope":[]},"key":"k","x":[{}],"version":"v"}"#);
@@ -230,7 +235,7 @@ mod tests {
             r#"{"key":1}"#,
         ] {
             assert!(
-                read::<FinalizeRequest>(Form::Json, text.as_bytes()).is_none(),
+                read::<FinalizeRequest>(MessageForm::Json, text.as_bytes()).is_none(),
                 "{text}"
             );
         }
@@ -242,7 +247,7 @@ mod tests {
             b"\x12\x02\xff\xfe",
         ] {
             assert!(
-                read::<FinalizeRequest>(Form::Protobuf, bytes).is_none(),
+                read::<FinalizeRequest>(MessageForm::Protobuf, bytes).is_none(),
                 "{bytes:?}"
             );
         }

@@ -8,17 +8,13 @@ use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::actions::{CacheKey, Version};
-use crate::protocol::reply::Reply;
-use crate::protocol::trouble::Trouble;
-use crate::telemetry::access::RequestRecord;
-
-/// Longest body of a control call, in bytes.
-pub(super) const MOST_BYTES: usize = 64 * 1024;
+use crate::protocol::call::Reply;
+use crate::protocol::gha::GhaError;
 
 /// `POST caches`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Reserve {
+pub(super) struct ReserveRequest {
     pub(super) key: String,
     pub(super) version: String,
     /// Bytes of the archive. BuildKit, sccache and act do not know it, and leave it out or write -1.
@@ -28,21 +24,21 @@ pub(super) struct Reserve {
 
 /// `POST caches/{id}`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Commit {
+pub(super) struct CommitRequest {
     pub(super) size: u64,
 }
 
 /// The answer of `POST caches`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Reserved {
+pub(super) struct ReserveResponse {
     pub(super) cache_id: u64,
 }
 
 /// An entry as `GET caches` lists it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Listed {
+pub(super) struct ListedEntry {
     cache_key: String,
     cache_version: String,
     /// Always empty: a namespace is nobody's business, and no client needs it.
@@ -53,21 +49,21 @@ pub(super) struct Listed {
 /// The answer of `GET cache`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Hit {
+pub(super) struct FindResponse {
     pub(super) archive_location: String,
     #[serde(flatten)]
-    pub(super) entry: Listed,
+    pub(super) entry: ListedEntry,
 }
 
 /// The answer of `GET caches`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct List {
+pub(super) struct ListResponse {
     pub(super) total_count: usize,
-    pub(super) artifact_caches: Vec<Listed>,
+    pub(super) artifact_caches: Vec<ListedEntry>,
 }
 
-impl Listed {
+impl ListedEntry {
     pub(super) fn new(key: &CacheKey, version: &Version, created: SystemTime) -> Self {
         Self {
             cache_key: key.as_str().to_owned(),
@@ -79,18 +75,18 @@ impl Listed {
 }
 
 /// Reads the body of a control call.
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Trouble> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, GhaError> {
     serde_json::from_slice(body)
-        .map_err(|_| Trouble::invalid("the body is not the JSON object that this call takes"))
+        .map_err(|_| GhaError::invalid("the body is not the JSON object that this call takes"))
 }
 
 /// An answer with a body.
-pub(super) fn reply(status: StatusCode, body: &impl Serialize, record: RequestRecord) -> Reply {
+pub(super) fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
     // Strings and numbers only, so this cannot fail.
     let text = serde_json::to_vec(body).unwrap_or_default();
-    let mut reply = Reply::new(status, Body::from(text), record);
-    let form = HeaderValue::from_static("application/json; charset=utf-8");
-    reply.headers_mut().insert(header::CONTENT_TYPE, form);
+    let mut reply = Reply::new(status, Body::from(text));
+    let media_type = HeaderValue::from_static("application/json; charset=utf-8");
+    reply.headers_mut().insert(header::CONTENT_TYPE, media_type);
     reply
 }
 
@@ -103,7 +99,7 @@ mod tests {
     #[test]
     fn reservations_may_leave_out_the_size() {
         let size = |text: &'static str| {
-            let reserve: Reserve = parse(&Bytes::from_static(text.as_bytes())).expect(text);
+            let reserve: ReserveRequest = parse(&Bytes::from_static(text.as_bytes())).expect(text);
             assert_eq!((reserve.key.as_str(), reserve.version.as_str()), ("k", "v"));
             reserve.cache_size
         };
@@ -127,11 +123,11 @@ mod tests {
             "{",
         ] {
             let body = Bytes::from_static(text.as_bytes());
-            assert!(parse::<Reserve>(&body).is_err(), "{text}");
+            assert!(parse::<ReserveRequest>(&body).is_err(), "{text}");
         }
         for text in ["{}", r#"{"size":-1}"#, r#"{"size":"1"}"#] {
             assert!(
-                parse::<Commit>(&Bytes::from_static(text.as_bytes())).is_err(),
+                parse::<CommitRequest>(&Bytes::from_static(text.as_bytes())).is_err(),
                 "{text}"
             );
         }
@@ -141,9 +137,9 @@ mod tests {
     fn a_hit_has_exactly_the_documented_fields() {
         let (key, version) = (CacheKey::new("k").unwrap(), Version::new("v").unwrap());
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_007);
-        let hit = Hit {
+        let hit = FindResponse {
             archive_location: "http://x/y".into(),
-            entry: Listed::new(&key, &version, created),
+            entry: ListedEntry::new(&key, &version, created),
         };
         let expected = json!({
             "archiveLocation": "http://x/y", "cacheKey": "k", "cacheVersion": "v", "scope": "",

@@ -1,0 +1,182 @@
+//! Requests that another server answers. Their caller or ticket is checked before.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::StatusCode;
+
+use super::{Call, Reply, RequestBody};
+use crate::auth::Identity;
+use crate::cache::actions::{CacheKey, UploadAuth, UploadId, Version};
+use crate::error::{Class, chain};
+use crate::protocol::app::App;
+use crate::protocol::forward::ForwardError;
+use crate::protocol::http_error::HttpError;
+use crate::protocol::incoming::{is_plain, unknown_coding};
+use crate::telemetry::access::Outcome;
+
+const PEER_TIER: &str = "peer";
+const FOREIGN_TIER: &str = "foreign";
+
+impl Call {
+    /// The answer of the peer that has the upload with this number, which gets the body as it arrives. `None`
+    /// if this server answers.
+    ///
+    /// # Errors
+    /// The peer cannot be reached, which passes; or the client did not send the whole body.
+    pub(crate) async fn forward_to_owner(&mut self, id: UploadId) -> Result<Option<Reply>, HttpError> {
+        let forwarder = self.app.forwarder().clone();
+        let Some(url) = forwarder.owner(&self.parts.headers, id).await else {
+            return Ok(None);
+        };
+        let body = self.forwarded_body(PEER_TIER)?;
+        let sent = forwarder.send_to_peer(&url, &self.parts, body.stream).await;
+        self.end_forwarding(sent, &body.progress).map(Some)
+    }
+
+    /// The answer of the service for the calls that are not of the cache, both bodies as streams. `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// As [`Call::forward_to_owner`].
+    pub(crate) async fn forward_to_foreign(&mut self) -> Result<Option<Reply>, HttpError> {
+        let forwarder = self.app.forwarder().clone();
+        let Some(url) = forwarder.foreign(&self.parts.headers) else {
+            return Ok(None);
+        };
+        let body = self.forwarded_body(FOREIGN_TIER)?;
+        let sent = forwarder.send_to_foreign(&url, &self.parts, body.stream).await;
+        self.end_forwarding(sent, &body.progress).map(Some)
+    }
+
+    /// The answer of the peer where an upload of key and version belongs that `caller` begins; `body` is that of
+    /// this call. `None` if this server answers, also because the peer cannot be reached.
+    pub(crate) async fn ask_owner_of(
+        &mut self,
+        caller: &Identity,
+        (key, version): (&CacheKey, &Version),
+        body: &Bytes,
+    ) -> Option<Reply> {
+        let forwarder = self.app.forwarder();
+        let url = forwarder.owner_of(&self.parts.headers, caller, key, version)?;
+        let response = forwarder.ask_peer(&url, &self.parts, body).await?;
+        self.record.tier = PEER_TIER;
+        Some(self.forwarded(response))
+    }
+
+    /// The answer of the peer that has the upload of key and version that `auth` ends; `body` is that of this
+    /// call. `None` if it is here, or no server has it.
+    pub(crate) async fn ask_candidates(
+        &mut self,
+        auth: &UploadAuth,
+        name: (&CacheKey, &Version),
+        body: &Bytes,
+    ) -> Option<Reply> {
+        let forwarder = self.app.forwarder();
+        let response = forwarder.ask_candidates(&self.parts, body, auth, name).await?;
+        self.record.tier = PEER_TIER;
+        Some(self.forwarded(response))
+    }
+
+    /// Takes the body away to send it to another server.
+    fn forwarded_body(&mut self, tier: &'static str) -> Result<ForwardedBody, HttpError> {
+        self.record.tier = tier;
+        // The header that says so is of this connection only, and is not forwarded.
+        if !is_plain(&self.parts.headers) {
+            return Err(unknown_coding());
+        }
+        Ok(ForwardedBody::new(self.app.clone(), self.body.take()))
+    }
+
+    fn end_forwarding(
+        &mut self,
+        sent: Result<Response, ForwardError>,
+        progress: &ForwardProgress,
+    ) -> Result<Reply, HttpError> {
+        self.record.received = progress.bytes.load(Ordering::Relaxed);
+        match sent {
+            Ok(response) => Ok(self.forwarded(response)),
+            Err(error) => Err(progress.explain(&error)),
+        }
+    }
+
+    /// The answer of another server is ours. It has counted what it stored, so here the request is a plain call.
+    fn forwarded(&mut self, response: Response) -> Reply {
+        self.record.outcome = match response.status() {
+            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Outcome::Condition,
+            status if status.is_server_error() => Outcome::Failed,
+            status if status.is_client_error() => Outcome::Refused,
+            _ => Outcome::Control,
+        };
+        Reply {
+            response,
+            file: None,
+            id_header: None,
+        }
+    }
+}
+
+/// The body of a request on its way to another server.
+struct ForwardedBody {
+    stream: Body,
+    progress: Arc<ForwardProgress>,
+}
+
+/// What has become of a body that was forwarded.
+#[derive(Debug, Default)]
+struct ForwardProgress {
+    bytes: AtomicU64,
+    /// Why the client did not send all of it.
+    error: Mutex<Option<HttpError>>,
+}
+
+impl ForwardedBody {
+    fn new(app: App, body: RequestBody) -> Self {
+        let progress = Arc::new(ForwardProgress::default());
+        let stream = match body.is_ended() {
+            true => Body::empty(),
+            false => {
+                let begin = (app, body, Arc::clone(&progress));
+                Body::from_stream(stream::unfold(Some(begin), next))
+            }
+        };
+        Self { stream, progress }
+    }
+}
+
+type ForwardState = Option<(App, RequestBody, Arc<ForwardProgress>)>;
+
+async fn next(state: ForwardState) -> Option<(io::Result<Bytes>, ForwardState)> {
+    let (app, mut body, progress) = state?;
+    match body.next(&app).await {
+        Ok(Some(data)) => {
+            progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+            Some((Ok(data), Some((app, body, progress))))
+        }
+        Ok(None) => None,
+        Err(error) => {
+            *progress.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            Some((Err(io::Error::other("the client did not send all")), None))
+        }
+    }
+}
+
+impl ForwardProgress {
+    /// Why there is no answer: the connection to the other server may have broken because the one to the client
+    /// did.
+    fn explain(&self, error: &ForwardError) -> HttpError {
+        let own = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        own.unwrap_or_else(|| {
+            HttpError::new(
+                Class::Unavailable,
+                "the server that answers this cannot be reached at this moment",
+            )
+            .because(chain(error))
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! The HTTP client of the forwarder: a request to another server and its answer back, both as streams.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use hyper_util::client::legacy::Client;
+use url::Url;
+
+use super::target::{self, HostHeader};
+use crate::outbound::{self, Connector};
+use crate::tasks::Tasks;
+
+/// The other server is near, or a large service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection is kept this long for the next request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A header that says: this request was forwarded once, answer it yourself. From a client it only means that
+/// the request is not forwarded.
+const FORWARDED: HeaderName = HeaderName::from_static("x-chacha-passed");
+
+/// Why there is no answer to send back.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// No connection, or it broke before the answer began.
+    #[error("the other server cannot be reached")]
+    Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// It does not show itself any more.
+    #[error("the other server is gone")]
+    Gone,
+    /// The target makes no URL with this path.
+    #[error("the request cannot be passed on")]
+    Target,
+}
+
+/// A client for other servers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ForwardClient {
+    client: Client<Connector, Body>,
+}
+
+impl ForwardClient {
+    /// `tasks` must outlive the last request: connections that are kept end with them. Loads the machine's root
+    /// certificates if `https` says that they will be needed.
+    ///
+    /// # Errors
+    /// The machine has no root certificates.
+    pub fn new(tasks: &Tasks, https: bool) -> io::Result<Self> {
+        let connector = outbound::connector(https, Some(CONNECT_TIMEOUT))?;
+        let client = Client::builder(ConnectionTasks(tasks.clone()))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_timer(hyper_util::rt::TokioTimer::new())
+            .build(connector);
+        Ok(Self { client })
+    }
+
+    /// Sends the request with its path and query to `url` and returns the answer as it is.
+    ///
+    /// # Errors
+    /// [`ForwardError`]; the body of the request may be lost then.
+    pub(super) async fn send(
+        &self,
+        url: &Url,
+        parts: &Parts,
+        body: Body,
+        host: HostHeader,
+    ) -> Result<Response, ForwardError> {
+        let mut parts = parts.clone();
+        target::redirect(&mut parts, url, host).ok_or(ForwardError::Target)?;
+        if host == HostHeader::Original {
+            parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        }
+        let answer = self.client.request(Request::from_parts(parts, body)).await;
+        let (mut head, body) = answer.map_err(ForwardError::Unreachable)?.into_parts();
+        target::remove_hop_by_hop(&mut head.headers);
+        Ok(Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// Whether another server has forwarded the request to this one.
+pub(super) fn was_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED)
+}
+
+/// Runs connections, and ends them when the tasks stop: one that is kept for the next request would hold the end
+/// of the server.
+#[derive(Clone)]
+struct ConnectionTasks(Tasks);
+
+impl<F> hyper::rt::Executor<F> for ConnectionTasks
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        let stopping = self.0.stopping();
+        drop(self.0.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                _ = connection => {}
+            }
+        }));
+    }
+}

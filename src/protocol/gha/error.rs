@@ -1,0 +1,116 @@
+//! Why a request of the Actions cache did not succeed, before a front-end gives it the form of its protocol.
+
+use crate::cache::actions::{Error, NameError};
+use crate::error::{Class, Classify};
+use crate::protocol::http_error::HttpError;
+use crate::store::{self, RemoteFault};
+
+/// A error with what the clients of the Actions cache tell apart beyond its class.
+#[derive(Debug)]
+pub(crate) enum GhaError {
+    /// The request, its credentials or its body.
+    Request(HttpError),
+    /// The cache.
+    Cache(Error),
+}
+
+/// What the clients of the Actions cache tell apart. Every dialect has one exhaustive table over it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ErrorCase {
+    /// The entry, or an upload of it, is there already.
+    Exists,
+    /// The upload has ended.
+    Ended,
+    /// The caller has no such upload.
+    UnknownUpload,
+    /// A list of blocks names one that was not uploaded.
+    UnknownBlock,
+    /// The upload may have no more blocks.
+    TooManyBlocks,
+    /// The namespace may have no more uploads at this moment.
+    Busy,
+    /// This server cannot do it, and the same request a little later would fare no better.
+    ///
+    /// Clients repeat a request after 500 or 503 for half a minute (toolkit) or for many (BuildKit), so
+    /// these must not tell of a full disk or of wrong credentials for the bucket.
+    Lasting,
+    /// Everything else.
+    Other(Class),
+}
+
+impl GhaError {
+    /// A fault of the request itself.
+    pub(crate) fn invalid(text: &'static str) -> Self {
+        Self::Request(HttpError::new(Class::Invalid, text))
+    }
+
+    /// Which row of a dialect's table it is.
+    pub(crate) fn case(&self) -> ErrorCase {
+        let error = match self {
+            Self::Request(error) => return ErrorCase::Other(error.class()),
+            Self::Cache(error) => error,
+        };
+        match error {
+            Error::Exists | Error::InUpload => ErrorCase::Exists,
+            Error::Ended => ErrorCase::Ended,
+            Error::UnknownUpload => ErrorCase::UnknownUpload,
+            Error::UnknownBlock => ErrorCase::UnknownBlock,
+            Error::TooManyBlocks { .. } => ErrorCase::TooManyBlocks,
+            Error::Busy { .. } => ErrorCase::Busy,
+            Error::Store(error) if is_lasting(error) => ErrorCase::Lasting,
+            error => ErrorCase::Other(error.class()),
+        }
+    }
+}
+
+fn is_lasting(error: &store::Error) -> bool {
+    match error.remote_fault() {
+        Some(fault) => is_lasting_remotely(fault),
+        None => matches!(error, store::Error::NoSpace { .. } | store::Error::Io { .. }),
+    }
+}
+
+fn is_lasting_remotely(fault: RemoteFault) -> bool {
+    match fault {
+        RemoteFault::NoCredentials
+        | RemoteFault::Expired
+        | RemoteFault::Denied
+        | RemoteFault::NoBucket
+        | RemoteFault::WrongRegion
+        | RemoteFault::ClockSkew => true,
+        RemoteFault::Unreachable
+        | RemoteFault::Throttled
+        | RemoteFault::Timeout
+        | RemoteFault::Changed
+        | RemoteFault::Damaged
+        | RemoteFault::Resting
+        | RemoteFault::Other => false,
+    }
+}
+
+impl From<HttpError> for GhaError {
+    fn from(error: HttpError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<Error> for GhaError {
+    fn from(error: Error) -> Self {
+        Self::Cache(error)
+    }
+}
+
+impl From<NameError> for GhaError {
+    fn from(error: NameError) -> Self {
+        Self::Request(HttpError::new(Class::Invalid, error.to_string()))
+    }
+}
+
+impl From<GhaError> for HttpError {
+    fn from(error: GhaError) -> Self {
+        match error {
+            GhaError::Request(error) => error,
+            GhaError::Cache(error) => error.into(),
+        }
+    }
+}
