@@ -8,9 +8,9 @@ mod headers;
 mod issuers;
 mod keys;
 mod late;
-mod memory;
 mod rotation;
 mod scopes;
+mod token_cache;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
