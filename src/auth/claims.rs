@@ -47,7 +47,7 @@ impl Times {
     ///
     /// # Errors
     ///
-    /// What makes the token unacceptable at the time `now`.
+    /// The reason why the token is not accepted at the time `now`.
     pub(super) fn check(&self, now: SystemTime, tolerance: Tolerance) -> Result<SystemTime, TokenError> {
         let Tolerance { leeway, max_age } = tolerance;
         let expires = at(self.expires.ok_or(TokenError::Claim("exp"))?) + leeway;

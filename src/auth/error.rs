@@ -31,7 +31,7 @@ pub enum Error {
         issuer: Arc<str>,
         /// The key that the token names.
         key: KeyLabel,
-        /// What failed.
+        /// The check that failed.
         reason: TokenError,
     },
     /// The token is good; a rule of the provider does not let its bearer in.

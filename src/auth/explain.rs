@@ -24,11 +24,11 @@ pub struct Explanation {
     pub not_before: Option<u64>,
     /// `exp` in seconds since 1970.
     pub expires: Option<u64>,
-    /// What the token grants, or the exact reason why it grants nothing.
+    /// The rights of the token, or the exact reason why it has none.
     pub outcome: Result<Rights, Error>,
 }
 
-/// What a token grants.
+/// The rights of a token.
 #[derive(Debug)]
 pub struct Rights {
     /// The id of the key that verified it; `None` if the issuer's only key has no id.

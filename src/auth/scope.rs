@@ -24,7 +24,7 @@ pub struct Rules {
     write_if: Option<Expression>,
 }
 
-/// What a token may do.
+/// The rights that the rules grant to a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
     /// The namespaces, in the order of their expressions or scopes.
@@ -85,7 +85,7 @@ impl Rules {
         })
     }
 
-    /// What the author should know, for the log at start and for `check`.
+    /// Warnings for the author, for the log at start and for `check`.
     pub fn warnings(&self) -> Vec<(RulePlace, String)> {
         let namespaces = self.namespaces.iter().enumerate();
         let conditions = [

@@ -23,7 +23,7 @@ impl<'a> UnverifiedToken<'a> {
     ///
     /// # Errors
     ///
-    /// What is wrong with its form. Any `crit` is refused: no extension is implemented
+    /// Why the form of the token is wrong. Any `crit` is refused: no extension is implemented
     /// (RFC 7515 section 4.1.11).
     pub(super) fn parse(text: &'a str) -> Result<Self, CredentialsError> {
         let mut segments = text.split('.');

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::store::Protocol;
 
-/// What the client calls an entry. Two protocols never share entries, even under one name.
+/// The name that a client gives to an entry. Two protocols never share entries, even under one name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EntryName {
     pub(super) protocol: Protocol,

@@ -25,7 +25,7 @@ pub(super) fn compile(text: &str) -> Result<Node, CompileError> {
     let tokens = token::scan(text)?;
     hints::refuse_foreign(&tokens)?;
     let operands = shape::check(&tokens)?;
-    // Not reached with an error as far as we know: `shape` is stricter than this parser.
+    // No error is expected, because `shape` is stricter than this parser.
     let parsed =
         evalexpr::build_operator_tree(text).map_err(|error| CompileError::new(1, error.to_string()))?;
     let mut lowering = Lowering { operands, next: 0 };

@@ -1,4 +1,4 @@
-//! What can be wrong with an expression, at load and for one token.
+//! The errors of expressions, at load and for one token.
 //!
 //! No error here holds the *value* of a claim: its text may reach a log or a client. Names of
 //! claims come from the configuration and may be shown.
@@ -48,7 +48,7 @@ impl CompileError {
         self.column
     }
 
-    /// What is wrong and what to write instead, without the position.
+    /// The error and what to write instead, without the position.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -59,13 +59,13 @@ impl CompileError {
 pub enum ClaimErrorKind {
     /// The token does not have it.
     Absent,
-    /// It is JSON's `null`.
+    /// The claim is JSON's `null`.
     Null,
-    /// It is there, but `nonempty(...)` or `join(...)` met an empty text.
+    /// The claim is there, but `nonempty(...)` or `join(...)` met an empty text.
     Empty,
     /// `split(...)` asked for a part that the text does not have.
     NoSuchPart,
-    /// It is there, but of a type that has no value in this language; the type's name.
+    /// The claim is there, but has a type without a value in this language. Holds the type's name.
     Unusable(&'static str),
 }
 
@@ -97,19 +97,19 @@ pub enum EvalError {
     MissingClaim {
         /// Its name; the segments of a nested claim are joined with `.`.
         name: String,
-        /// What is the matter with it.
+        /// Why it counts as missing.
         reason: ClaimErrorKind,
     },
     /// The result has to be text (`string(x)` makes text of a number or a boolean).
     #[error("the result is {found}, not text")]
     NotAString {
-        /// What it is.
+        /// The type of the result.
         found: ValueKind,
     },
     /// The result has to be a boolean.
     #[error("the result is {found}, not a boolean")]
     NotABoolean {
-        /// What it is.
+        /// The type of the result.
         found: ValueKind,
     },
     /// The result is the empty text.

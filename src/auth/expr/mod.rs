@@ -89,7 +89,7 @@ impl Expression {
         }
     }
 
-    /// What the author should know, one line each; for the log at start and for `check`.
+    /// Warnings for the author, one line each, for the log at start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
         warn::warnings(&self.root)
     }

@@ -47,7 +47,7 @@ struct ShapeCheck<'a, 't> {
 /// An open bracket.
 struct Bracket {
     column: usize,
-    /// Of a call; only there a `,` may stand.
+    /// Whether it belongs to a call, where `,` may stand.
     call: bool,
 }
 

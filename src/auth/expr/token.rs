@@ -1,6 +1,6 @@
 //! Cuts a text into words, texts and signs, each with its column.
 //!
-//! evalexpr has its own tokenizer, but tells no positions, takes single quotes and question marks
+//! evalexpr has its own tokenizer, but gives no positions, takes single quotes and question marks
 //! for parts of names, and drops comments. So a text is cut here first, checked by `hints` and
 //! `shape`, and only a text in which both tokenizers agree reaches evalexpr.
 
@@ -12,7 +12,7 @@ const MAX_TOKENS: usize = 1024;
 /// Signs of more than one character, those of the Expr language included.
 const LONG_SIGNS: [&str; 8] = ["==", "!=", "<=", ">=", "&&", "||", "??", "?."];
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     /// `"text"`, with its quotes.
@@ -29,9 +29,9 @@ pub(super) enum TokenKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token<'t> {
     pub(super) kind: TokenKind,
-    /// As written.
+    /// The text as written.
     pub(super) text: &'t str,
-    /// Of its first character, from 1, in characters.
+    /// The column of its first character, from 1, in characters.
     pub(super) column: usize,
     /// Whether blanks stand before it.
     pub(super) spaced: bool,

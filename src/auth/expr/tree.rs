@@ -21,7 +21,7 @@ pub(super) enum Node {
     Concat(Vec<Node>),
     /// Condition, then, else.
     If(Box<[Node; 3]>),
-    /// What may be missing, and the fallback.
+    /// The part that may be missing, and the fallback.
     Default(Box<[Node; 2]>),
     Matches(Box<Node>, Regex),
     Call(&'static Function, FunctionBody, Vec<Node>),

@@ -25,7 +25,8 @@ pub(super) enum DocumentError {
 ///
 /// # Errors
 ///
-/// Also when `issuer` is not the document's, byte for byte (OpenID Connect Discovery 1.0 section 4.3).
+/// The document is malformed, or its issuer differs from `issuer` in any byte (OpenID Connect Discovery 1.0 section
+/// 4.3).
 pub(super) fn discovery(body: &[u8], issuer: &str) -> Result<Vec<u8>, DocumentError> {
     let document = object(body)?;
     let text = |name: &'static str| {
@@ -63,7 +64,7 @@ pub(super) fn discovery(body: &[u8], issuer: &str) -> Result<Vec<u8>, DocumentEr
 ///
 /// # Errors
 ///
-/// If it is not a key set at all. Single bad keys are skipped later.
+/// The body is no key set. Single bad keys are skipped later.
 pub(super) fn key_set(body: &[u8]) -> Result<Vec<u8>, DocumentError> {
     let mut document = object(body)?;
     let Some(Value::Array(mut keys)) = document.remove("keys") else {

@@ -49,7 +49,7 @@ impl KeySource {
                 "not https, which only loopback addresses or allow_insecure_http permit",
             ));
         }
-        // Also for http issuers with permission: their keys may stand behind https.
+        // An http issuer with permission may have its keys behind https.
         let https = url.scheme() == "https" || provider.allow_insecure_http;
         let issuer = IssuerUrl::new(provider.url.clone()).map_err(|_| refuse("not a URL"))?;
         let http = IssuerClient::new(tasks, https)?;

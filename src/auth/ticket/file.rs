@@ -24,7 +24,7 @@ pub struct KeyFileError {
     kind: KeyFileErrorKind,
 }
 
-/// What is wrong with the file of a signing key.
+/// Why the file of a signing key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileErrorKind {
     /// There is no such file.
@@ -52,7 +52,7 @@ impl KeyFileError {
         }
     }
 
-    /// What is wrong.
+    /// The cause.
     pub fn kind(&self) -> &KeyFileErrorKind {
         &self.kind
     }

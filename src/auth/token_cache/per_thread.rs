@@ -28,7 +28,7 @@ fn slot_of(value: &[u8]) -> usize {
     tail.fold(value.len(), |sum, byte| sum.wrapping_mul(31) + usize::from(*byte)) % SLOT_COUNT
 }
 
-/// What `owner` last cached under exactly these bytes.
+/// The identity that `owner` last put under exactly these bytes.
 pub(super) fn get(owner: u64, value: &[u8]) -> Option<CachedIdentity> {
     RECENT_SLOTS.with_borrow(|slots| {
         let slot = slots[slot_of(value)].as_ref()?;

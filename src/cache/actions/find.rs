@@ -90,10 +90,10 @@ impl Actions {
             .collect()
     }
 
-    /// What a ticket from a URL permits now.
+    /// The permission of a ticket from a URL.
     ///
     /// # Errors
-    /// It is forged, damaged or expired.
+    /// The ticket is forged, damaged or expired.
     pub fn permission(&self, ticket: &Ticket) -> Result<Permission, TicketError> {
         let payload = self.0.keys.open(ticket, SystemTime::now())?;
         Permission::decode(&payload).ok_or(TicketError::Forged)

@@ -58,7 +58,7 @@ pub enum UploadAuth {
     Expired(TokenDigest),
 }
 
-/// What an operator can choose.
+/// The settings of an operator.
 #[derive(Debug, Clone, Copy)]
 pub struct ActionsSettings {
     /// A URL for a download is good for this long.
@@ -84,7 +84,7 @@ pub struct ActionsParts {
     pub peers: Peers,
     /// Notifies the other servers of new entries.
     pub notifier: Arc<dyn PeerNotifier>,
-    /// What the operator chose.
+    /// The settings of the operator.
     pub settings: ActionsSettings,
 }
 

@@ -38,7 +38,7 @@ pub(super) fn refuse_foreign(tokens: &[Token<'_>]) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// One token among all.
+/// A position in the row of tokens.
 #[derive(Clone, Copy)]
 struct HintCursor<'a, 't> {
     tokens: &'a [Token<'t>],
@@ -121,7 +121,7 @@ impl<'t> HintCursor<'_, 't> {
     }
 }
 
-/// What to write for the form `found`.
+/// The message with the replacement of the form `found`.
 fn instead(found: &str, wanted: &str) -> String {
     match whole(wanted) {
         Some(wanted) => format!("`{found}` is not known: write {wanted}"),

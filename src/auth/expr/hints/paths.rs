@@ -51,7 +51,7 @@ impl HintCursor<'_, '_> {
     }
 }
 
-/// What `default("...", fallback)` takes for the claim that is written `claim`; that form drops a leading `claims.`.
+/// The name that `default("...", fallback)` takes for the claim written `claim`: without a leading `claims.`.
 pub(super) fn plain_name(claim: &str) -> Option<&str> {
     let name = claim.strip_prefix("claims.")?;
     (ClaimPath::dotted(name).is_some() && !name.starts_with("claims.")).then_some(name)

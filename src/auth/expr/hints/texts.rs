@@ -15,7 +15,7 @@ pub(super) fn requoted(text: &str) -> String {
         match letter {
             '"' => quoted.push_str("\\\""),
             '\\' => match letters.next() {
-                // It needs no escape any more; any other stays, known or not.
+                // A single quote needs no escape any more. Any other escape stays, known or not.
                 Some('\'') => quoted.push('\''),
                 escaped => quoted.extend(['\\'].into_iter().chain(escaped)),
             },
@@ -26,7 +26,7 @@ pub(super) fn requoted(text: &str) -> String {
     quoted
 }
 
-/// What the text stands for; `None` with an escape that only Expr knows, and for anything but a text.
+/// The value of a text token; `None` with an escape that only Expr knows, and for other tokens.
 pub(super) fn unquoted(token: &Token<'_>) -> Option<String> {
     match token.kind {
         TokenKind::Text => unescaped(inside(token.text)),

@@ -1,4 +1,4 @@
-//! What is known of the journal's stream of one namespace, and its catch-ups.
+//! The state of the journal's stream of one namespace, and its catch-ups.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(super) struct CatchUp {
     pub(super) deadline: Instant,
 }
 
-/// What a look-up has to do to catch up.
+/// The part of a look-up in a catch-up.
 pub(super) enum Join {
     /// Run a new catch-up, and wait for it.
     Begin(CatchUp),

@@ -1,4 +1,4 @@
-//! The value types of the Actions cache: what names an entry, and what is known of one that was committed.
+//! The value types of the Actions cache: the names of entries, and the facts about committed ones.
 //!
 //! Nothing here knows the index, the ledger, the catalog or an upload.
 
@@ -19,6 +19,6 @@ pub struct CommittedEntry {
     pub version: Version,
     /// Its whole key.
     pub key: CacheKey,
-    /// Everything else.
+    /// The facts about it.
     pub record: EntryRecord,
 }

@@ -1,4 +1,4 @@
-//! What the clients of the Actions cache call an entry.
+//! The names that clients of the Actions cache give to entries.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey(Arc<str>);
 
-/// Why a text is no key; the texts are for the client.
+/// Why a text is no key or no version. The messages are for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It has no characters.
+    /// The key has no characters.
     #[error("the key is empty")]
     Empty,
     /// See [`CacheKey::MAX_CHARS`] and [`CacheKey::MAX_BYTES`].
@@ -35,7 +35,7 @@ impl CacheKey {
     /// A key as it came.
     ///
     /// # Errors
-    /// It is empty, too long, or has a comma or a control character.
+    /// The key is empty, too long, or has a comma or a control character.
     pub fn new(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -64,7 +64,7 @@ impl CacheKey {
     }
 }
 
-/// What the client made the entry from (paths, compression): opaque, equal byte for byte or another entry.
+/// Stands for the paths and the compression of an entry. It is opaque: entries with other bytes here are others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version(Arc<str>);
 

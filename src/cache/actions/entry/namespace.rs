@@ -1,4 +1,4 @@
-//! What names a namespace outside of `auth`.
+//! The id of a namespace outside of `auth`.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is known about a committed entry without its bytes.
+//! The facts about a committed entry beside its names.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
