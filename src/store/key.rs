@@ -1,8 +1,12 @@
 //! The identity of an entry: a tuple that cannot be forged by gluing its parts.
 
+mod digest;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+
+pub use digest::Digest;
 
 use crate::named::named_enum;
 
@@ -36,7 +40,7 @@ impl Protocol {
 /// different tuples never have the same bytes. The tuple is stored with the entry and compared on read.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StoreKey {
-    digest: [u8; 32],
+    digest: Digest,
     issuer: Arc<str>,
     namespace: Arc<str>,
     protocol: Protocol,
@@ -52,7 +56,7 @@ impl StoreKey {
     /// `key` is bytes, not text: a path may hold any percent-encoded byte.
     pub fn new(issuer: Arc<str>, namespace: Arc<str>, protocol: Protocol, key: impl Into<Arc<[u8]>>) -> Self {
         let mut this = Self {
-            digest: [0; 32],
+            digest: Digest::default(),
             issuer,
             namespace,
             protocol,
@@ -71,17 +75,14 @@ impl StoreKey {
         self
     }
 
-    /// The name of the entry in a tier, 32 bytes.
-    pub fn digest(&self) -> &[u8; 32] {
+    /// The name of the entry in a tier.
+    pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// A short name for logs that tells entries apart and reveals nothing: 16 hex digits.
+    /// A short name for logs that tells entries apart and reveals nothing: [`Digest::short`].
     pub fn short(&self) -> String {
-        self.digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.digest.short()
     }
 
     /// The canonical form: for every part its length (4 bytes, big endian) and its bytes.
@@ -121,7 +122,7 @@ impl StoreKey {
         (key.canonical() == bytes).then_some(key)
     }
 
-    fn hash(&self) -> [u8; 32] {
+    fn hash(&self) -> Digest {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -129,7 +130,7 @@ impl StoreKey {
         BUFFER.with_borrow_mut(|bytes| {
             bytes.clear();
             self.write_canonical(bytes);
-            *blake3::hash(bytes).as_bytes()
+            Digest::of(bytes)
         })
     }
 

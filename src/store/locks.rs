@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-type Digest = [u8; 32];
+use super::Digest;
+
 type Map = Mutex<HashMap<Digest, Arc<AsyncMutex<()>>>>;
 
 /// See the module. A key that nobody holds or waits for takes no room.
@@ -65,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn one_at_a_time_and_nothing_is_left() {
         let locks = KeyLocks::default();
-        let (one, two) = ([1; 32], [2; 32]);
+        let (one, two) = (Digest::new([1; 32]), Digest::new([2; 32]));
         let held = locks.lock(&one).await;
         let _other = locks.lock(&two).await;
         assert!(locks.lock(&one).now_or_never().is_none());
@@ -80,8 +81,9 @@ mod tests {
     #[tokio::test]
     async fn who_stops_waiting_leaves_nothing() {
         let locks = KeyLocks::default();
-        let held = locks.lock(&[1; 32]).await;
-        let mut waiting = Box::pin(locks.lock(&[1; 32]));
+        let one = Digest::new([1; 32]);
+        let held = locks.lock(&one).await;
+        let mut waiting = Box::pin(locks.lock(&one));
         assert!((&mut waiting).now_or_never().is_none());
         drop(held);
         drop(waiting);

@@ -33,7 +33,7 @@ use url::Url;
 pub use ahead::{Ahead, Sent};
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
 pub use error::{Error, RemoteFault, Result};
-pub use key::{Protocol, StoreKey};
+pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use spool::Spool;
 

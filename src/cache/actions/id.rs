@@ -57,7 +57,7 @@ impl EntryId {
     /// The number of the entry with this key and these bytes.
     pub(super) fn of(key: &StoreKey, etag: &ETag) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(key.digest());
+        hasher.update(key.digest().as_bytes());
         hasher.update(etag.as_str().as_bytes());
         let mut bytes = [0; 8];
         hasher.finalize_xof().fill(&mut bytes);

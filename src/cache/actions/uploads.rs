@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use super::upload_note::UploadNote;
 use super::{EntryId, UploadId};
-use crate::store::StoreKey;
 use crate::store::blocks::Blocks;
-
-type Digest = [u8; 32];
+use crate::store::{Digest, StoreKey};
 
 /// One reservation and its bytes.
 #[derive(Debug)]

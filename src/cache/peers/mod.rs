@@ -18,6 +18,7 @@ pub use heartbeat::HeartbeatTiming;
 pub use name::ServerId;
 
 use self::heartbeat::PeerRefresh;
+use crate::store::Digest;
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
@@ -93,7 +94,7 @@ impl Peers {
     }
 
     /// The owner of a new upload with this digest.
-    pub fn owner_of(&self, digest: &[u8; 32]) -> Owner {
+    pub fn owner_of(&self, digest: &Digest) -> Owner {
         let others = self.others.load();
         let best = others.iter().max_by_key(|peer| weight(peer.id, digest));
         match best {
@@ -115,10 +116,10 @@ impl Peers {
 }
 
 /// The server with the highest weight is the owner. Numbers decide between equal weights.
-fn weight(id: ServerId, digest: &[u8; 32]) -> ([u8; 8], ServerId) {
+fn weight(id: ServerId, digest: &Digest) -> ([u8; 8], ServerId) {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&id.number().to_be_bytes());
-    hasher.update(digest);
+    hasher.update(digest.as_bytes());
     let mut bytes = [0; 8];
     hasher.finalize_xof().fill(&mut bytes);
     (bytes, id)

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::Digest;
 use super::evict;
 use super::format::Flaw;
 use super::hot::Opened;
@@ -21,6 +20,7 @@ use super::recover::Scan;
 use super::snapshot::Snapshot;
 use super::stats::Counters;
 use crate::config::Durability;
+use crate::store::Digest;
 use crate::store::budget::Budget;
 use crate::store::lock::DirLock;
 use crate::store::spool::SpoolDir;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Digest;
 use super::core::Core;
 use super::index::Expect;
 use super::layout::leaf_of;
 use super::leaves;
+use crate::store::Digest;
 use crate::store::{Error, Precondition, Result, StoreKey};
 
 /// What a look at one digest under the lock of its leaf came to.

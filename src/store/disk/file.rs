@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use super::Digest;
 use super::core::Core;
 use super::format::Flaw;
+use crate::store::Digest;
 use crate::store::spool::Checksums;
 use crate::store::{EntryFile, Residency};
 use crate::sys;

@@ -13,10 +13,9 @@
 //! format                               version of this layout
 //! ```
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::Digest;
+use crate::store::Digest;
 
 /// Leaf folders: 16 folders of 256 each.
 pub(super) const LEAVES: usize = 4096;
@@ -89,7 +88,7 @@ impl Layout {
 
     /// The file of one version of an entry.
     pub(super) fn entry(&self, digest: &Digest, generation: u64) -> PathBuf {
-        let hex = hex(digest);
+        let hex = digest.to_string();
         let name = format!(
             "entries/{}/{}/{}.{generation:016x}",
             &hex[..1],
@@ -102,7 +101,8 @@ impl Layout {
 
 /// The leaf folder that holds an entry: the first three hex digits.
 pub(super) fn leaf_of(digest: &Digest) -> usize {
-    (usize::from(digest[0]) << 4) | usize::from(digest[1] >> 4)
+    let [first, second, ..] = digest.as_bytes();
+    (usize::from(*first) << 4) | usize::from(second >> 4)
 }
 
 /// Digest and generation from the name of a file in a leaf; `None` if it is not a name of ours.
@@ -111,11 +111,7 @@ pub(super) fn parse(leaf: usize, name: &str) -> Option<(Digest, u64)> {
     if rest.len() != 61 || generation.len() != 16 || !name.is_ascii() {
         return None;
     }
-    let full = format!("{leaf:03x}{rest}");
-    let mut digest = Digest::default();
-    for (nth, byte) in digest.iter_mut().enumerate() {
-        *byte = strict_hex(&full[2 * nth..2 * nth + 2])? as u8;
-    }
+    let digest = Digest::from_hex(&format!("{leaf:03x}{rest}"))?;
     let generation = strict_hex(generation)?;
     (generation != 0).then_some((digest, generation))
 }
@@ -128,14 +124,6 @@ fn strict_hex(text: &str) -> Option<u64> {
         .then(|| u64::from_str_radix(text, 16).ok())?
 }
 
-fn hex(digest: &Digest) -> String {
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +132,8 @@ mod tests {
     fn names_lead_back_to_what_they_are_made_of() {
         let layout = Layout::new("/cache".into());
         for seed in 0..64_u8 {
-            let digest: Digest = std::array::from_fn(|n| seed.wrapping_mul(37).wrapping_add((n * 11) as u8));
+            let bytes = std::array::from_fn(|n| seed.wrapping_mul(37).wrapping_add((n * 11) as u8));
+            let digest = Digest::new(bytes);
             let path = layout.entry(&digest, 1 + u64::from(seed));
             let leaf = leaf_of(&digest);
             assert_eq!(path.parent(), Some(layout.leaf(leaf).as_path()));

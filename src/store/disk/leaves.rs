@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Digest;
 use super::layout::{LEAVES, Layout, leaf_of};
+use crate::store::Digest;
 use crate::sys;
 
 /// One version of an entry: digest and generation.

@@ -108,9 +108,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Digest;
 
     const FILE: Retired = Retired {
-        digest: [7; 32],
+        digest: Digest::new([7; 32]),
         generation: 1,
         blocks: 1,
     };

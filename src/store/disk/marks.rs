@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use super::Digest;
+use crate::store::Digest;
 use crate::sys;
 
 /// What a mark says about the entry under its digest.
@@ -141,8 +141,7 @@ impl Marks {
     }
 
     fn file(&self, digest: &Digest, mark: Mark) -> PathBuf {
-        let name = blake3::Hash::from_bytes(*digest).to_hex();
-        self.path.join(format!("{name}.{}", mark.extension()))
+        self.path.join(format!("{digest}.{}", mark.extension()))
     }
 
     fn synced(&self) -> io::Result<()> {
@@ -159,7 +158,7 @@ fn blocks_of(path: &Path) -> u64 {
 
 fn parse(name: &str) -> Option<(Digest, Mark)> {
     let (digest, extension) = name.split_once('.')?;
-    let digest = *blake3::Hash::from_hex(digest).ok()?.as_bytes();
+    let digest = Digest::from_hex(digest)?;
     let mark = Mark::ALL.into_iter().find(|mark| mark.extension() == extension)?;
     Some((digest, mark))
 }
@@ -174,16 +173,26 @@ mod tests {
         let marks = Marks::new(dir.path().join("marks"), true);
         assert_eq!(marks.load().expect("none").len(), 0);
         for (nth, mark) in Mark::ALL.into_iter().enumerate() {
-            marks.set(&[nth as u8; 32], mark, b"").expect("set");
-            marks.set(&[nth as u8; 32], mark, b"note").expect("set again");
+            marks.set(&Digest::new([nth as u8; 32]), mark, b"").expect("set");
+            marks
+                .set(&Digest::new([nth as u8; 32]), mark, b"note")
+                .expect("set again");
         }
         fs::write(dir.path().join("marks/other"), "").expect("a foreign file");
-        marks.clear(&[1; 32], Mark::Doubt).expect("clear");
-        marks.clear(&[1; 32], Mark::Doubt).expect("clear again");
+        marks.clear(&Digest::new([1; 32]), Mark::Doubt).expect("clear");
+        marks
+            .clear(&Digest::new([1; 32]), Mark::Doubt)
+            .expect("clear again");
         let left = marks.load().expect("marks");
         assert!(left.iter().all(|left| left.note == b"note"));
         let mut found: Vec<_> = left.iter().map(|left| (left.digest, left.mark)).collect();
         found.sort_unstable_by_key(|(digest, _)| *digest);
-        assert_eq!(found, [([0; 32], Mark::Upload), ([2; 32], Mark::Deleted)]);
+        assert_eq!(
+            found,
+            [
+                (Digest::new([0; 32]), Mark::Upload),
+                (Digest::new([2; 32]), Mark::Deleted)
+            ]
+        );
     }
 }

@@ -55,9 +55,6 @@ use super::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey};
 use crate::config::DiskConfig;
 use crate::tasks::Tasks;
 
-/// The name of an entry: [`StoreKey::digest`].
-pub(crate) type Digest = [u8; 32];
-
 /// The local tier. See the module.
 #[derive(Debug)]
 pub struct Disk {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::marks::{Left, Mark};
-use super::{Digest, Disk, format};
+use super::{Disk, format};
 use crate::config::Durability;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::{Ask, BLOCK};
 use crate::store::spool::Checksums;
-use crate::store::{Entry, Error, Result, Store, StoreKey};
+use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
 
 /// Bytes for [`Disk::parts_folder`]: a block for each note, and the folder.
 const NOTES: u64 = 64 * BLOCK;

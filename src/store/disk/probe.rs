@@ -1,9 +1,9 @@
 //! The index alone, for `benches/store.rs`, and its snapshot, for `fuzz/`. Not a part of the interface.
 
-use super::Digest;
 use super::hot::HotCell;
 use super::index::{Index, Record};
 use super::snapshot;
+use crate::store::Digest;
 use crate::store::spool::crc;
 
 /// An index without a disk.
@@ -65,5 +65,5 @@ pub fn sealed_snapshot(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn digest(nth: u64) -> Digest {
-    *blake3::hash(&nth.to_le_bytes()).as_bytes()
+    Digest::of(&nth.to_le_bytes())
 }

@@ -12,11 +12,11 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::Digest;
 use super::core::{Core, now};
 use super::index::{Found, Record, Retired};
 use super::layout::{LEAVES, leaf_of, parse};
 use super::leaves::{self, Leaf};
+use crate::store::Digest;
 use crate::store::budget::{BLOCK, whole_blocks};
 use crate::store::{Error, Result};
 use crate::sys;

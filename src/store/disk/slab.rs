@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Digest;
 use super::hot::HotCell;
+use crate::store::Digest;
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;

@@ -24,6 +24,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use super::core::Core;
 use super::index::Record;
 use super::layout::LEAVES;
+use crate::store::Digest;
 use crate::store::budget::whole_blocks;
 use crate::store::spool::crc;
 use crate::sys;
@@ -227,7 +228,7 @@ impl Core {
 }
 
 fn encode(record: &Record, bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(&record.digest);
+    bytes.extend_from_slice(record.digest.as_bytes());
     bytes.extend_from_slice(&record.generation.to_le_bytes());
     bytes.extend_from_slice(&record.stamp.to_le_bytes());
     bytes.extend_from_slice(&record.blocks.to_le_bytes());
@@ -236,7 +237,7 @@ fn encode(record: &Record, bytes: &mut Vec<u8>) {
 /// `bytes` has the length of a record.
 fn decode(bytes: &[u8]) -> Record {
     Record {
-        digest: std::array::from_fn(|nth| bytes[nth]),
+        digest: Digest::new(std::array::from_fn(|nth| bytes[nth])),
         generation: number(&bytes[32..40]),
         stamp: number(&bytes[40..48]),
         blocks: u32::try_from(number(&bytes[48..52])).unwrap_or(u32::MAX),

@@ -11,9 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::store::source::SourceOpen;
-use crate::store::{Entry, Error, RemoteFault, Result};
-
-type Digest = [u8; 32];
+use crate::store::{Digest, Entry, Error, RemoteFault, Result};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@
 //! lost can tell its own object from one of another writer.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -33,13 +32,9 @@ const TRAILER_MARK: char = 'T';
 
 /// The name of the object of an entry; `prefix` is [`crate::config::S3Config::object_prefix`].
 pub(super) fn name(prefix: &str, key: &StoreKey) -> String {
-    let [first, rest @ ..] = key.digest();
-    let mut name = format!("{prefix}{first:02x}/");
-    for byte in rest {
-        // Writing to a string cannot fail.
-        let _infallible = write!(name, "{byte:02x}");
-    }
-    name
+    let hex = key.digest().to_string();
+    let (folder, rest) = hex.split_at(2);
+    format!("{prefix}{folder}/{rest}")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -222,7 +217,7 @@ mod tests {
         let (folder, rest) = name.rsplit_once('/').expect("folder");
         assert_eq!((folder.len(), rest.len()), (8, 62));
         assert!(name.starts_with("ci/v1/"));
-        let hex: String = key("k").digest().iter().map(|b| format!("{b:02x}")).collect();
+        let hex = key("k").digest().to_string();
         assert_eq!(format!("{}{rest}", &folder[6..]), hex);
     }
 

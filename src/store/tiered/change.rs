@@ -8,7 +8,7 @@ use super::Inner;
 use crate::config::S3Write;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
-use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, Store, StoreKey, ahead};
+use crate::store::{Digest, Draft, Error, Meta, Precondition, Result, Spool, Store, StoreKey, ahead};
 
 impl Inner {
     /// See [`Store::put`].
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     /// The far tier knows what the disk knows: nothing waits any more.
-    pub(super) async fn settle(&self, digest: &[u8; 32]) {
+    pub(super) async fn settle(&self, digest: &Digest) {
         if let Some(mark) = self.queue.mark_of(digest) {
             self.unmark(digest, mark).await;
             self.near.unpin(digest);
@@ -196,7 +196,7 @@ impl Inner {
     }
 
     /// A mark that stays costs a look at the next start, no more.
-    pub(super) async fn unmark(&self, digest: &[u8; 32], mark: Mark) {
+    pub(super) async fn unmark(&self, digest: &Digest, mark: Mark) {
         if let Err(error) = self.near.clear_mark(digest, mark).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "a mark of the cache directory could not be removed");

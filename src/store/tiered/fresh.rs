@@ -5,7 +5,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use crate::store::disk::Digest;
+use crate::store::Digest;
 
 /// How long a copy is served after the far tier could not be asked about it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_copy_is_due_after_its_time_and_sooner_when_nobody_could_be_asked() {
         let fresh = Fresh::new(Duration::from_secs(60));
-        let digest = [1; 32];
+        let digest = Digest::new([1; 32]);
         assert!(fresh.is_due(&digest));
         fresh.note(&digest, Instant::now());
         tokio::time::advance(Duration::from_secs(59)).await;

@@ -252,11 +252,7 @@ pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
 }
 
 pub(crate) fn files_of(dir: &Path, name: &str) -> Vec<PathBuf> {
-    let digest = key(name)
-        .digest()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect::<String>();
+    let digest = key(name).digest().to_string();
     let all = files(dir).into_iter();
     all.filter(|path| path.to_str().unwrap().replace('/', "").contains(&digest))
         .collect()

@@ -1,6 +1,7 @@
 //! Which list an entry stands in, and pins.
 
-use super::{Digest, Index, List, ListKind, Slab};
+use super::{Index, List, ListKind, Slab};
+use crate::store::Digest;
 
 impl Index {
     /// Keeps whatever is under `digest` from being evicted, now and later.

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::Digest;
 use super::hot::{HotCell, HotSet};
 use super::lru::List;
 use super::slab::{ListKind, NONE, Slab, Slot};
+use crate::store::Digest;
 
 /// Look-up tables: a table that grows stops everybody for a moment, a small one only for a short one.
 const TABLES: usize = 64;
@@ -127,13 +127,12 @@ pub(super) enum Found {
 
 fn hash(digest: &Digest) -> u64 {
     // The digest is uniform already.
-    u64::from_le_bytes([
-        digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
-    ])
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn table_of(digest: &Digest) -> usize {
-    usize::from(digest[31]) % TABLES
+    usize::from(digest.as_bytes()[31]) % TABLES
 }
 
 impl Index {

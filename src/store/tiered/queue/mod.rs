@@ -16,8 +16,8 @@ pub(super) use run::start;
 
 use super::Inner;
 use super::change::FIRST;
-use crate::store::disk::{Digest, Left, Mark};
-use crate::store::{Result, StoreKey};
+use crate::store::disk::{Left, Mark};
+use crate::store::{Digest, Result, StoreKey};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Job, What};
-use crate::store::disk::Digest;
+use crate::store::Digest;
 use crate::store::tiered::Inner;
 use crate::store::{Draft, Error, Precondition, Result, StoreKey};
 use crate::tasks;
