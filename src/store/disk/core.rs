@@ -12,8 +12,8 @@ use super::evict;
 use super::format::Flaw;
 use super::hot::Opened;
 use super::index::{Expect, Index, Retired};
-use super::layout::{Layout, leaf_of};
-use super::leaves::{self, Leaves};
+use super::layout::{Layout, shard_of};
+use super::shards::{self, Shards};
 use super::leftovers::Leftovers;
 use super::marks::Marks;
 use super::recover::Scan;
@@ -31,7 +31,7 @@ use crate::tasks::Tasks;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) layout: Layout,
-    pub(super) leaves: Leaves,
+    pub(super) shards: Shards,
     pub(super) leftovers: Leftovers,
     pub(super) budget: Arc<Budget>,
     pub(super) spools: SpoolDir,
@@ -106,14 +106,14 @@ impl Core {
 
     /// Blocking: unlinks a file that has left the index. Answers whether there was one.
     pub(super) fn retire(&self, retired: &Retired) -> std::io::Result<bool> {
-        let mut leaf = self.leaves.lock(leaf_of(&retired.digest));
-        self.retire_in(&mut leaf, retired)
+        let mut shard = self.shards.lock(shard_of(&retired.digest));
+        self.retire_in(&mut shard, retired)
     }
 
-    /// The same for those who hold the lock of the leaf already. A file that stays is tried again later,
+    /// The same for those who hold the lock of the shard already. A file that stays is tried again later,
     /// and its bytes stay counted until then.
-    pub(super) fn retire_in(&self, leaf: &mut leaves::Leaf, retired: &Retired) -> std::io::Result<bool> {
-        let (existed, grown) = leaves::discard(&self.layout, leaf, &(retired.digest, retired.generation))
+    pub(super) fn retire_in(&self, shard: &mut shards::ShardDir, retired: &Retired) -> std::io::Result<bool> {
+        let (existed, grown) = shards::discard(&self.layout, shard, &(retired.digest, retired.generation))
             .inspect_err(|_| self.leftovers.add(retired))?;
         self.index(|index| index.retired(retired.generation));
         self.budget.adjust(grown - retired.bytes() as i64);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::index::Expect;
-use super::layout::leaf_of;
-use super::leaves;
+use super::layout::shard_of;
+use super::shards;
 use crate::store::Digest;
 use crate::store::{Error, Precondition, Result, StoreKey};
 
-/// What a look at one digest under the lock of its leaf came to.
+/// What a look at one digest under the lock of its shard came to.
 enum Outcome {
     Removed(bool),
     Changed,
@@ -41,7 +41,7 @@ impl Core {
 
     /// Blocking: removes the entry and every file of it, so that no crash can bring it back.
     fn delete_now(&self, digest: &Digest, expect: Expect) -> std::io::Result<Outcome> {
-        let mut leaf = self.leaves.lock(leaf_of(digest));
+        let mut shard = self.shards.lock(shard_of(digest));
         if !expect.fits(self.index(|index| index.current(digest))) {
             return Ok(Outcome::Changed);
         }
@@ -51,12 +51,12 @@ impl Core {
         });
         // A record of the snapshot may have no file.
         let existed = match &removed {
-            Some(removed) => self.retire_in(&mut leaf, removed)?,
+            Some(removed) => self.retire_in(&mut shard, removed)?,
             None => false,
         };
         // Evicted, but the evictor has not come to it yet; it keeps the account.
         for generation in retiring {
-            leaves::unlink(&self.layout, &(*digest, generation))?;
+            shards::unlink(&self.layout, &(*digest, generation))?;
         }
         Ok(Outcome::Removed(existed))
     }

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use crate::store::Digest;
 
-/// Leaf folders: 16 folders of 256 each.
-pub(super) const LEAVES: usize = 4096;
+/// Shard folders: 16 folders of 256 each.
+pub(super) const SHARD_COUNT: usize = 4096;
 
 /// The paths below one directory.
 #[derive(Debug, Clone)]
@@ -76,14 +76,14 @@ impl Layout {
         self.root.join("format")
     }
 
-    /// The folder above a leaf.
-    pub(super) fn parent(&self, leaf: usize) -> PathBuf {
-        self.root.join(format!("entries/{:x}", leaf >> 8))
+    /// The folder above a shard.
+    pub(super) fn parent(&self, shard: usize) -> PathBuf {
+        self.root.join(format!("entries/{:x}", shard >> 8))
     }
 
-    pub(super) fn leaf(&self, leaf: usize) -> PathBuf {
+    pub(super) fn shard(&self, shard: usize) -> PathBuf {
         self.root
-            .join(format!("entries/{:x}/{:02x}", leaf >> 8, leaf & 0xff))
+            .join(format!("entries/{:x}/{:02x}", shard >> 8, shard & 0xff))
     }
 
     /// The file of one version of an entry.
@@ -99,19 +99,19 @@ impl Layout {
     }
 }
 
-/// The leaf folder that holds an entry: the first three hex digits.
-pub(super) fn leaf_of(digest: &Digest) -> usize {
+/// The shard folder that holds an entry: the first three hex digits.
+pub(super) fn shard_of(digest: &Digest) -> usize {
     let [first, second, ..] = digest.as_bytes();
     (usize::from(*first) << 4) | usize::from(second >> 4)
 }
 
-/// Digest and generation from the name of a file in a leaf; `None` if it is not a name of ours.
-pub(super) fn parse(leaf: usize, name: &str) -> Option<(Digest, u64)> {
+/// Digest and generation from the name of a file in a shard; `None` if it is not a name of ours.
+pub(super) fn parse(shard: usize, name: &str) -> Option<(Digest, u64)> {
     let (rest, generation) = name.split_once('.')?;
     if rest.len() != 61 || generation.len() != 16 || !name.is_ascii() {
         return None;
     }
-    let digest = Digest::from_hex(&format!("{leaf:03x}{rest}"))?;
+    let digest = Digest::from_hex(&format!("{shard:03x}{rest}"))?;
     let generation = strict_hex(generation)?;
     (generation != 0).then_some((digest, generation))
 }
@@ -135,11 +135,11 @@ mod tests {
             let bytes = std::array::from_fn(|n| seed.wrapping_mul(37).wrapping_add((n * 11) as u8));
             let digest = Digest::new(bytes);
             let path = layout.entry(&digest, 1 + u64::from(seed));
-            let leaf = leaf_of(&digest);
-            assert_eq!(path.parent(), Some(layout.leaf(leaf).as_path()));
-            assert_eq!(layout.leaf(leaf).parent(), Some(layout.parent(leaf).as_path()));
+            let shard = shard_of(&digest);
+            assert_eq!(path.parent(), Some(layout.shard(shard).as_path()));
+            assert_eq!(layout.shard(shard).parent(), Some(layout.parent(shard).as_path()));
             let name = path.file_name().and_then(|name| name.to_str()).expect("name");
-            assert_eq!(parse(leaf, name), Some((digest, 1 + u64::from(seed))));
+            assert_eq!(parse(shard, name), Some((digest, 1 + u64::from(seed))));
         }
     }
 

@@ -9,7 +9,7 @@
 //! - A start reads a snapshot and answers at once; a scan in the background puts it right ([`recover`]).
 //!
 //! Invariants. No entry is visible before it is whole. Commits and deletes of one digest are ordered
-//! by the lock of its leaf folder ([`leaves`]), which is taken before the lock of the index, never
+//! by the lock of its shard folder ([`shards`]), which is taken before the lock of the index, never
 //! after it. A deleted entry has no file when the answer is given. What `du` counts below the directory
 //! never exceeds the limit by anything that is written here.
 //!
@@ -26,7 +26,7 @@ mod get;
 mod hot;
 mod index;
 mod layout;
-mod leaves;
+mod shards;
 mod leftovers;
 mod lru;
 mod marks;

@@ -14,8 +14,8 @@ use super::error::OpenError;
 use super::evict;
 use super::format::VERSION;
 use super::index::Index;
-use super::layout::{LEAVES, Layout};
-use super::leaves::Leaves;
+use super::layout::{SHARD_COUNT, Layout};
+use super::shards::Shards;
 use super::leftovers::Leftovers;
 use super::marks::{Mark, Marks};
 use super::recover::{self, Scan};
@@ -72,8 +72,8 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
             index.pin(&left.digest);
         }
     }
-    let leaves = Leaves::new();
-    let used = restore(&loaded, &mut index, &leaves) + overhead(&layout, &leaves)?;
+    let shards = Shards::new();
+    let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards)?;
     let newest = loaded.records.iter().map(|record| record.generation).max();
     let budget = Budget::new(config.limit, used, SETTLE);
     if loaded.clean {
@@ -86,7 +86,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
         snapshot: Snapshot::new(layout.index(), loaded.clean),
         marks,
         layout,
-        leaves,
+        shards,
         leftovers: Leftovers::default(),
         budget,
         tasks: tasks.clone(),
@@ -200,31 +200,31 @@ fn empty(tmp: &Path) -> io::Result<()> {
 }
 
 /// Fills the index from the snapshot. Answers the bytes in use.
-fn restore(loaded: &Loaded, index: &mut Index, leaves: &Leaves) -> u64 {
+fn restore(loaded: &Loaded, index: &mut Index, shards: &Shards) -> u64 {
     let mut used = 0;
     for record in &loaded.records {
         if index.restore(record) {
             used += u64::from(record.blocks) * BLOCK;
         }
     }
-    for (leaf, bytes) in &loaded.folders {
-        leaves.lock(*leaf).bytes = *bytes;
+    for (shard, bytes) in &loaded.folders {
+        shards.lock(*shard).bytes = *bytes;
         used += bytes;
     }
     used
 }
 
 /// Bytes of everything beside the entries and their folders, foreign files at the top included.
-fn overhead(layout: &Layout, leaves: &Leaves) -> Result<u64, OpenError> {
+fn overhead(layout: &Layout, shards: &Shards) -> Result<u64, OpenError> {
     let root = layout.root();
     let measure = || -> io::Result<u64> {
         let mut bytes = sys::block_bytes(&root.metadata()?);
         for file in fs::read_dir(root)? {
             bytes += sys::block_bytes(&file?.metadata()?);
         }
-        for parent in (0..LEAVES).step_by(256) {
+        for parent in (0..SHARD_COUNT).step_by(256) {
             // It is made when it is needed.
-            let grown = leaves.measure_parent(layout, parent).unwrap_or(0);
+            let grown = shards.measure_parent(layout, parent).unwrap_or(0);
             bytes = bytes.saturating_add_signed(grown);
         }
         Ok(bytes)

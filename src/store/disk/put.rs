@@ -13,8 +13,8 @@ use super::format;
 use super::get::opened_file;
 use super::hot::{HotCell, Opened};
 use super::index::{Expect, Record, Retired};
-use super::layout::leaf_of;
-use super::leaves::Leaf;
+use super::layout::shard_of;
+use super::shards::ShardDir;
 use crate::config::Durability;
 use crate::store::budget::{BLOCK, whole_blocks};
 use crate::store::spool::{ATTEMPTS, Body, FOLDERS, Temp, joined, make_way, refused, room_for};
@@ -126,8 +126,8 @@ impl Commit {
     /// Gives the file its name, if the precondition still holds.
     fn place(&mut self, temp: &Temp) -> Result<(), Stopped> {
         let core = Arc::clone(&self.core);
-        let mut leaf = core.leaves.lock(leaf_of(&self.owner.digest));
-        // Whoever else commits or deletes under this digest waits for the leaf, so this holds until
+        let mut shard = core.shards.lock(shard_of(&self.owner.digest));
+        // Whoever else commits or deletes under this digest waits for the shard, so this holds until
         // the slot is swapped. Eviction may take the former version meanwhile, which does no harm.
         if !self
             .expect
@@ -139,11 +139,11 @@ impl Commit {
         self.owner.generation = core.next_generation();
         let name = (self.owner.digest, self.owner.generation);
         let grown = core
-            .leaves
-            .place(&core.layout, &mut leaf, temp.path(), &name)
+            .shards
+            .place(&core.layout, &mut shard, temp.path(), &name)
             .map_err(Stopped::Failed)?;
         temp.keep();
-        self.settle(temp, grown, &mut leaf).map_err(Stopped::Undone)
+        self.settle(temp, grown, &mut shard).map_err(Stopped::Undone)
     }
 
     /// Writes what is not on the disk yet.
@@ -168,7 +168,7 @@ impl Commit {
     }
 
     /// The file has its name: account for it, make it visible, remove the former one.
-    fn settle(&self, temp: &Temp, grown: i64, leaf: &mut Leaf) -> io::Result<()> {
+    fn settle(&self, temp: &Temp, grown: i64, shard: &mut ShardDir) -> io::Result<()> {
         let metadata = temp.file().metadata();
         let rounded = whole_blocks(self.body.len() + self.trailer.len() as u64);
         let bytes = metadata
@@ -191,7 +191,7 @@ impl Commit {
             Err(error) => (Some(Retired::from(&new)), Err(error)),
         };
         if let Some(retired) = retired
-            && let Err(error) = self.core.retire_in(leaf, &retired)
+            && let Err(error) = self.core.retire_in(shard, &retired)
         {
             super::evict::cannot_remove(&error);
         }
@@ -202,9 +202,9 @@ impl Commit {
         if self.core.durability != Durability::Fsync {
             return Ok(());
         }
-        let leaf = leaf_of(&self.owner.digest);
+        let shard = shard_of(&self.owner.digest);
         let layout = &self.core.layout;
-        for folder in [layout.leaf(leaf), layout.parent(leaf), layout.entries()] {
+        for folder in [layout.shard(shard), layout.parent(shard), layout.entries()] {
             File::open(folder)?.sync_all()?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The scan of the start: brings index and directory together while the server answers already.
 //!
-//! A leaf folder is scanned before anything is looked up or changed under a digest that belongs into
+//! A shard folder is scanned before anything is looked up or changed under a digest that belongs into
 //! it and that the snapshot does not know. So a look-up never misses what is on the disk, and a scan
 //! never meets a file of this run.
 
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, now};
 use super::index::{Found, Record, Retired};
-use super::layout::{LEAVES, leaf_of, parse};
-use super::leaves::{self, Leaf};
+use super::layout::{SHARD_COUNT, shard_of, parse};
+use super::shards::{self, ShardDir};
 use crate::store::Digest;
 use crate::store::budget::{BLOCK, whole_blocks};
 use crate::store::{Error, Result};
@@ -27,7 +27,7 @@ const SLICE: usize = 4096;
 /// How far the scan has come.
 #[derive(Debug)]
 pub(super) struct Scan {
-    leaves: Box<[OnceCell<()>]>,
+    shards: Box<[OnceCell<()>]>,
     /// Set when the scan has ended, whatever came of it.
     pub(super) done: CancellationToken,
     /// Whether it has seen everything; only then is the index the whole truth.
@@ -39,7 +39,7 @@ pub(super) struct Scan {
 impl Scan {
     pub(super) fn new() -> Self {
         Self {
-            leaves: (0..LEAVES).map(|_| OnceCell::new()).collect(),
+            shards: (0..SHARD_COUNT).map(|_| OnceCell::new()).collect(),
             done: CancellationToken::new(),
             complete: AtomicBool::new(false),
             added: AtomicU64::new(0),
@@ -49,7 +49,7 @@ impl Scan {
 
     /// Whether everything on the disk under this digest is in the index.
     pub(super) fn knows(&self, digest: &Digest) -> bool {
-        self.leaves[leaf_of(digest)].initialized()
+        self.shards[shard_of(digest)].initialized()
     }
 }
 
@@ -59,17 +59,17 @@ impl Core {
         if self.scan.knows(digest) {
             return Ok(());
         }
-        let scanned = self.know_leaf(leaf_of(digest)).await;
+        let scanned = self.know_shard(shard_of(digest)).await;
         scanned.map_err(|error| Error::io("scanning a folder of the cache", error))
     }
 
-    async fn know_leaf(self: &Arc<Self>, number: usize) -> io::Result<()> {
+    async fn know_shard(self: &Arc<Self>, number: usize) -> io::Result<()> {
         let scan = || async {
             let core = Arc::clone(self);
-            let hop = self.tasks.spawn_blocking(move || core.scan_leaf(number));
+            let hop = self.tasks.spawn_blocking(move || core.scan_shard(number));
             hop.await.map_err(io::Error::other)?
         };
-        self.scan.leaves[number].get_or_try_init(scan).await?;
+        self.scan.shards[number].get_or_try_init(scan).await?;
         Ok(())
     }
 
@@ -81,39 +81,39 @@ impl Core {
         }
     }
 
-    /// Blocking: brings one leaf folder and the index together.
-    fn scan_leaf(&self, number: usize) -> io::Result<()> {
-        let mut leaf = self.leaves.lock(number);
-        if leaf.scanned {
+    /// Blocking: brings one shard folder and the index together.
+    fn scan_shard(&self, number: usize) -> io::Result<()> {
+        let mut shard = self.shards.lock(number);
+        if shard.scanned {
             return Ok(());
         }
-        let folder = match std::fs::read_dir(self.layout.leaf(number)) {
+        let folder = match std::fs::read_dir(self.layout.shard(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             other => Some(other?),
         };
-        leaf.files = 0;
+        shard.files = 0;
         for file in folder.into_iter().flatten() {
             let file = file?;
             // One file that cannot be read or removed must not cost the index all the others.
-            if let Err(error) = self.scan_file(number, &mut leaf, &file) {
+            if let Err(error) = self.scan_file(number, &mut shard, &file) {
                 tracing::error!(path = %file.path().display(), %error, "a file of the cache directory that cannot be handled; remove it");
-                leaf.files += 1;
+                shard.files += 1;
                 self.budget.adjust(
                     file.metadata()
                         .map_or(0, |metadata| sys::block_bytes(&metadata) as i64),
                 );
             }
         }
-        leaf.scanned = true;
-        let mut grown = leaves::measure(&self.layout, number, &mut leaf);
-        if leaf.files == 0 && leaf.bytes > 0 && std::fs::remove_dir(self.layout.leaf(number)).is_ok() {
-            grown -= std::mem::take(&mut leaf.bytes) as i64;
+        shard.scanned = true;
+        let mut grown = shards::measure(&self.layout, number, &mut shard);
+        if shard.files == 0 && shard.bytes > 0 && std::fs::remove_dir(self.layout.shard(number)).is_ok() {
+            grown -= std::mem::take(&mut shard.bytes) as i64;
         }
         self.budget.adjust(grown);
         Ok(())
     }
 
-    fn scan_file(&self, number: usize, leaf: &mut Leaf, file: &std::fs::DirEntry) -> io::Result<()> {
+    fn scan_file(&self, number: usize, shard: &mut ShardDir, file: &std::fs::DirEntry) -> io::Result<()> {
         let metadata = match file.metadata() {
             // Evicted while we look.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -139,17 +139,17 @@ impl Core {
                 self.budget.adjust(grown);
             }
             Found::Replaced(grown, former) => {
-                leaves::unlink(&self.layout, &(digest, former))?;
+                shards::unlink(&self.layout, &(digest, former))?;
                 self.scan.removed.fetch_add(1, Ordering::Relaxed);
                 // An attempt that broke off may have counted the former one, and this one not.
-                leaf.files = leaf.files.saturating_sub(1);
+                shard.files = shard.files.saturating_sub(1);
                 self.budget.adjust(grown);
             }
             Found::Older => return self.remove_stray(file),
             // The evictor counts it down when it has unlinked it.
             Found::Retiring => {}
         }
-        leaf.files += 1;
+        shard.files += 1;
         Ok(())
     }
 
@@ -162,29 +162,29 @@ impl Core {
         std::fs::remove_file(file.path())
     }
 
-    /// Blocking: which leaf folders there are. Everything else at that level is removed.
-    fn list_leaves(&self) -> io::Result<Vec<usize>> {
-        let mut leaves = Vec::new();
+    /// Blocking: which shard folders there are. Everything else at that level is removed.
+    fn list_shards(&self) -> io::Result<Vec<usize>> {
+        let mut shards = Vec::new();
         for parent in 0..16 {
             let folder = match std::fs::read_dir(self.layout.parent(parent << 8)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,
             };
             self.budget
-                .adjust(self.leaves.measure_parent(&self.layout, parent << 8)?);
+                .adjust(self.shards.measure_parent(&self.layout, parent << 8)?);
             for file in folder {
                 let file = file?;
                 let name = file.file_name();
-                let leaf = (0..256).find(|leaf| name.to_str() == Some(&format!("{leaf:02x}")));
-                match leaf.filter(|_| file.path().is_dir()) {
-                    Some(leaf) => leaves.push(parent << 8 | leaf),
+                let shard = (0..256).find(|shard| name.to_str() == Some(&format!("{shard:02x}")));
+                match shard.filter(|_| file.path().is_dir()) {
+                    Some(shard) => shards.push(parent << 8 | shard),
                     None => self.remove_stray(&file).unwrap_or_else(|error| {
                         tracing::error!(path = %file.path().display(), %error, "a file that does not belong into the cache; remove it");
                     }),
                 }
             }
         }
-        Ok(leaves)
+        Ok(shards)
     }
 
     /// Blocking: removes records of the snapshot that have no file.
@@ -240,26 +240,26 @@ pub(super) async fn run(core: Arc<Core>) {
     core.budget.settled();
 }
 
-/// Whether every leaf folder could be scanned. What belongs to one that could not stays as the snapshot
+/// Whether every shard folder could be scanned. What belongs to one that could not stays as the snapshot
 /// has it.
 async fn scan_all(core: &Arc<Core>) -> io::Result<bool> {
     let blocking = Arc::clone(core);
-    let hop = core.tasks.spawn_blocking(move || blocking.list_leaves());
-    let mut there = vec![false; LEAVES];
-    for leaf in hop.await.map_err(io::Error::other)?? {
-        there[leaf] = true;
+    let hop = core.tasks.spawn_blocking(move || blocking.list_shards());
+    let mut there = vec![false; SHARD_COUNT];
+    for shard in hop.await.map_err(io::Error::other)?? {
+        there[shard] = true;
     }
     let mut whole = true;
-    for number in (0..LEAVES).filter(|number| there[*number]) {
-        if let Err(error) = core.know_leaf(number).await {
+    for number in (0..SHARD_COUNT).filter(|number| there[*number]) {
+        if let Err(error) = core.know_shard(number).await {
             tracing::error!(folder = format!("{number:03x}"), %error, "a folder of the cache cannot be read");
             whole = false;
         }
     }
     let blocking = Arc::clone(core);
     let hop = core.tasks.spawn_blocking(move || {
-        for number in (0..LEAVES).filter(|number| !there[*number]) {
-            blocking.know_leaf_is_empty(number);
+        for number in (0..SHARD_COUNT).filter(|number| !there[*number]) {
+            blocking.know_shard_is_empty(number);
         }
         if whole {
             blocking.sweep();
@@ -272,15 +272,15 @@ async fn scan_all(core: &Arc<Core>) -> io::Result<bool> {
 
 impl Core {
     /// There was no such folder, and only a scan of it could have made way for one.
-    fn know_leaf_is_empty(&self, number: usize) {
-        let mut leaf = self.leaves.lock(number);
-        if !leaf.scanned {
-            leaf.scanned = true;
-            self.budget.adjust(-(std::mem::take(&mut leaf.bytes) as i64));
+    fn know_shard_is_empty(&self, number: usize) {
+        let mut shard = self.shards.lock(number);
+        if !shard.scanned {
+            shard.scanned = true;
+            self.budget.adjust(-(std::mem::take(&mut shard.bytes) as i64));
         }
-        drop(leaf);
+        drop(shard);
         // Somebody else may have been faster.
-        let _known = self.scan.leaves[number].set(());
+        let _known = self.scan.shards[number].set(());
     }
 }
 

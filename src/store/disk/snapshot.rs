@@ -6,7 +6,7 @@
 //! zero                     7 bytes
 //! records, folders         8 bytes each: how many follow
 //! record                   digest 32, generation 8, stamp 8, blocks 4
-//! folder                   leaf 4, bytes 4: what the folder itself takes
+//! folder                   shard 4, bytes 4: what the folder itself takes
 //! CRC-64/NVME              8 bytes, of all from the number of records on
 //! ```
 //!
@@ -23,7 +23,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 
 use super::core::Core;
 use super::index::Record;
-use super::layout::LEAVES;
+use super::layout::SHARD_COUNT;
 use crate::store::Digest;
 use crate::store::budget::whole_blocks;
 use crate::store::spool::crc;
@@ -56,7 +56,7 @@ pub(super) struct Loaded {
     pub(super) clean: bool,
     /// Ordered by last use, oldest first.
     pub(super) records: Vec<Record>,
-    /// Leaf number and bytes of its folder.
+    /// Shard number and bytes of its folder.
     pub(super) folders: Vec<(usize, u64)>,
 }
 
@@ -117,8 +117,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Loaded> {
     }
     for _ in 0..folders {
         let (folder, more) = rest.split_at_checked(FOLDER)?;
-        let leaf = number(&folder[..4]) as usize % LEAVES;
-        loaded.folders.push((leaf, number(&folder[4..])));
+        let shard = number(&folder[..4]) as usize % SHARD_COUNT;
+        loaded.folders.push((shard, number(&folder[4..])));
         rest = more;
     }
     loaded.records.sort_unstable_by_key(|record| record.stamp);
@@ -157,7 +157,7 @@ impl Core {
         // Entries that are added meanwhile: those that do not fit into the reserved room are left to
         // the scan.
         let most = self.index(|index| index.len()) + SLICE;
-        let bound = (HEADER + most * RECORD + LEAVES * FOLDER + 8) as u64;
+        let bound = (HEADER + most * RECORD + SHARD_COUNT * FOLDER + 8) as u64;
         let room = loop {
             match self.budget.take(whole_blocks(bound)) {
                 Some(room) => break room,
@@ -216,8 +216,8 @@ impl Core {
 
     fn folders(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for number in 0..LEAVES {
-            let folder = self.leaves.lock(number).bytes;
+        for number in 0..SHARD_COUNT {
+            let folder = self.shards.lock(number).bytes;
             if folder > 0 {
                 bytes.extend_from_slice(&(number as u32).to_le_bytes());
                 bytes.extend_from_slice(&u32::try_from(folder).unwrap_or(u32::MAX).to_le_bytes());
