@@ -14,7 +14,7 @@ use super::hot::Opened;
 use super::index::{Expect, Index, Retired};
 use super::layout::{Layout, shard_of};
 use super::shards::{self, Shards};
-use super::leftovers::Leftovers;
+use super::unlink_retry::UnlinkRetry;
 use super::marks::Marks;
 use super::recover::Scan;
 use super::snapshot::Snapshot;
@@ -32,7 +32,7 @@ use crate::tasks::Tasks;
 pub(super) struct Core {
     pub(super) layout: Layout,
     pub(super) shards: Shards,
-    pub(super) leftovers: Leftovers,
+    pub(super) unlink_retry: UnlinkRetry,
     pub(super) budget: Arc<Budget>,
     pub(super) spools: SpoolDir,
     pub(super) tasks: Tasks,
@@ -114,7 +114,7 @@ impl Core {
     /// and its bytes stay counted until then.
     pub(super) fn retire_in(&self, shard: &mut shards::ShardDir, retired: &Retired) -> std::io::Result<bool> {
         let (existed, grown) = shards::discard(&self.layout, shard, &(retired.digest, retired.generation))
-            .inspect_err(|_| self.leftovers.add(retired))?;
+            .inspect_err(|_| self.unlink_retry.add(retired))?;
         self.index(|index| index.retired(retired.generation));
         self.budget.adjust(grown - retired.bytes() as i64);
         Ok(existed)

@@ -15,7 +15,7 @@ pub(super) async fn run(core: Arc<Core>) {
         tokio::select! {
             () = core.stop.cancelled() => break,
             () = core.budget.wanted() => {}
-            () = core.leftovers.due() => {
+            () = core.unlink_retry.due() => {
                 let _freed = retry(&core).await;
             }
         }
@@ -54,7 +54,7 @@ async fn answer_demands(core: &Arc<Core>) {
 
 /// What nobody can use goes first, then entries.
 async fn free(core: &Arc<Core>, bytes: u64) -> u64 {
-    if core.leftovers.is_worth_it() {
+    if core.unlink_retry.is_worth_it() {
         let freed = retry(core).await;
         if freed > 0 {
             return freed;
@@ -68,7 +68,7 @@ async fn free(core: &Arc<Core>, bytes: u64) -> u64 {
 /// Tries again what could not be unlinked. Answers the bytes freed.
 async fn retry(core: &Arc<Core>) -> u64 {
     let blocking = Arc::clone(core);
-    let hop = core.tasks.spawn_blocking(move || blocking.retry_leftovers());
+    let hop = core.tasks.spawn_blocking(move || blocking.retry_unlinks());
     hop.await.unwrap_or(0)
 }
 
@@ -78,7 +78,7 @@ impl Core {
         let mut freed = 0;
         let Ok(_pass) = self.enter() else { return 0 };
         // On a volume that refuses everything, a batch would cost entries and free nothing.
-        let most = if self.leftovers.is_full() { 1 } else { BATCH };
+        let most = if self.unlink_retry.is_full() { 1 } else { BATCH };
         for victim in self.index(|index| index.evict(bytes, most)) {
             match self.retire(&victim) {
                 Ok(_existed) => {
@@ -93,20 +93,20 @@ impl Core {
     }
 
     /// Blocking: see [`retry`].
-    fn retry_leftovers(&self) -> u64 {
+    fn retry_unlinks(&self) -> u64 {
         let mut freed = 0;
-        for file in self.leftovers.take() {
+        for file in self.unlink_retry.take() {
             match self.retire(&file) {
                 Ok(_existed) => freed += file.bytes(),
                 Err(error) => cannot_remove(&error),
             }
         }
-        self.leftovers.tried(freed > 0);
+        self.unlink_retry.tried(freed > 0);
         freed
     }
 }
 
-/// A file stays although its entry is gone; see [`super::leftovers`].
+/// A file stays although its entry is gone; see [`super::unlink_retry`].
 pub(super) fn cannot_remove(error: &io::Error) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {

@@ -27,7 +27,7 @@ mod hot;
 mod index;
 mod layout;
 mod shards;
-mod leftovers;
+mod unlink_retry;
 mod lru;
 mod marks;
 mod near;

@@ -16,7 +16,7 @@ use super::format::VERSION;
 use super::index::Index;
 use super::layout::{SHARD_COUNT, Layout};
 use super::shards::Shards;
-use super::leftovers::Leftovers;
+use super::unlink_retry::UnlinkRetry;
 use super::marks::{Mark, Marks};
 use super::recover::{self, Scan};
 use super::snapshot::{self, Loaded, Snapshot};
@@ -87,7 +87,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
         marks,
         layout,
         shards,
-        leftovers: Leftovers::default(),
+        unlink_retry: UnlinkRetry::default(),
         budget,
         tasks: tasks.clone(),
         uploads: Tasks::new(),

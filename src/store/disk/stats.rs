@@ -63,7 +63,7 @@ impl Core {
             hot_entries,
             hot_bytes,
             open_files,
-            stuck_files: self.leftovers.len(),
+            stuck_files: self.unlink_retry.len(),
         }
     }
 }

@@ -9,7 +9,7 @@ mod blocks;
 mod bound;
 mod damage;
 mod disk;
-mod leftovers;
+mod unlink_retry;
 mod model;
 mod moto;
 mod restart;

@@ -10,21 +10,22 @@ use tokio::time::Instant;
 use super::index::Retired;
 use crate::tasks;
 
-/// Files that are remembered; what goes beyond waits for the next start.
-const MOST: usize = 1024;
-/// From a failure to the next attempt; doubled as long as nothing helps, up to [`LONGEST`].
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
+/// The most files that are remembered. The next start removes the others.
+const MAX_FILES: usize = 1024;
+/// The first pause between a failure and the next attempt. It doubles as long as nothing helps, up to
+/// [`MAX_RETRY_DELAY`].
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Leftovers {
-    state: Mutex<State>,
+pub(super) struct UnlinkRetry {
+    state: Mutex<RetryState>,
     added: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RetryState {
     files: Vec<Retired>,
     pause: Duration,
     /// When to try again; `None` when there is nothing, or an attempt is under way.
@@ -33,11 +34,11 @@ struct State {
     earliest: Option<Instant>,
 }
 
-impl Leftovers {
+impl UnlinkRetry {
     /// Remembers a file that stayed.
     pub(super) fn add(&self, file: &Retired) {
         let mut state = self.lock();
-        if state.files.len() < MOST {
+        if state.files.len() < MAX_FILES {
             state.files.push(*file);
             state.plan();
         }
@@ -52,7 +53,7 @@ impl Leftovers {
 
     /// Whether one more would be forgotten.
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= MOST
+        self.len() >= MAX_FILES
     }
 
     /// Resolves when the next attempt is due.
@@ -72,7 +73,7 @@ impl Leftovers {
         !state.files.is_empty() && state.earliest.is_none_or(|earliest| earliest <= Instant::now())
     }
 
-    /// Takes all for an attempt. What fails again is added again; [`Leftovers::tried`] follows.
+    /// Takes all for an attempt. What fails again is added again; [`UnlinkRetry::tried`] follows.
     pub(super) fn take(&self) -> Vec<Retired> {
         let mut state = self.lock();
         state.due = None;
@@ -82,10 +83,10 @@ impl Leftovers {
     /// An attempt has ended, and `helped` if anything could be unlinked.
     pub(super) fn tried(&self, helped: bool) {
         let mut state = self.lock();
-        state.earliest = Some(Instant::now() + FIRST);
+        state.earliest = Some(Instant::now() + MIN_RETRY_DELAY);
         state.pause = match helped {
-            true => FIRST,
-            false => (state.pause * 2).clamp(FIRST, LONGEST),
+            true => MIN_RETRY_DELAY,
+            false => (state.pause * 2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
         };
         state.due = None;
         if !state.files.is_empty() {
@@ -93,14 +94,14 @@ impl Leftovers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RetryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl RetryState {
     fn plan(&mut self) {
-        let pause = self.pause.max(FIRST);
+        let pause = self.pause.max(MIN_RETRY_DELAY);
         self.due.get_or_insert_with(|| Instant::now() + pause);
     }
 }
@@ -116,38 +117,38 @@ mod tests {
         blocks: 1,
     };
 
-    async fn waits(leftovers: &Leftovers) -> Duration {
+    async fn waits(unlink_retry: &UnlinkRetry) -> Duration {
         let before = Instant::now();
-        leftovers.due().await;
+        unlink_retry.due().await;
         before.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn attempts_that_do_not_help_become_rare() {
-        let leftovers = Leftovers::default();
-        leftovers.add(&FILE);
+        let unlink_retry = UnlinkRetry::default();
+        unlink_retry.add(&FILE);
         let mut last = Duration::ZERO;
         for _ in 0..12 {
-            let pause = waits(&leftovers).await;
+            let pause = waits(&unlink_retry).await;
             assert!(
-                pause >= FIRST && pause >= last && pause <= LONGEST + FIRST,
+                pause >= MIN_RETRY_DELAY && pause >= last && pause <= MAX_RETRY_DELAY + MIN_RETRY_DELAY,
                 "{pause:?}"
             );
             last = pause;
-            leftovers.take().iter().for_each(|file| leftovers.add(file));
-            leftovers.tried(false);
+            unlink_retry.take().iter().for_each(|file| unlink_retry.add(file));
+            unlink_retry.tried(false);
         }
-        assert!(last >= LONGEST);
-        leftovers.take().iter().for_each(|file| leftovers.add(file));
-        leftovers.tried(true);
-        assert!(waits(&leftovers).await <= 2 * FIRST);
+        assert!(last >= MAX_RETRY_DELAY);
+        unlink_retry.take().iter().for_each(|file| unlink_retry.add(file));
+        unlink_retry.tried(true);
+        assert!(waits(&unlink_retry).await <= 2 * MIN_RETRY_DELAY);
     }
 
     #[test]
     fn a_volume_that_refuses_everything_does_not_fill_the_memory() {
-        let leftovers = Leftovers::default();
-        (0..2 * MOST).for_each(|_| leftovers.add(&FILE));
-        assert!(leftovers.is_full());
-        assert_eq!(leftovers.len(), MOST);
+        let unlink_retry = UnlinkRetry::default();
+        (0..2 * MAX_FILES).for_each(|_| unlink_retry.add(&FILE));
+        assert!(unlink_retry.is_full());
+        assert_eq!(unlink_retry.len(), MAX_FILES);
     }
 }
