@@ -30,7 +30,7 @@ mod shards;
 mod unlink_retry;
 mod lru;
 mod marks;
-mod near;
+mod tiering;
 mod open;
 #[doc(hidden)]
 pub mod probe;
