@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::evict;
+use super::file::Condemn;
 use super::format::Flaw;
 use super::hot::Opened;
-use super::index::{Expect, Index, Retired};
+use super::index::{ExpectedVersion, Index, RetiredFile};
 use super::layout::{Layout, shard_of};
-use super::shards::{self, Shards};
-use super::unlink_retry::UnlinkRetry;
 use super::marks::Marks;
-use super::recover::Scan;
+use super::scan::Scan;
+use super::shards::{self, Shards};
 use super::snapshot::Snapshot;
 use super::stats::Counters;
+use super::unlink_retry::UnlinkRetry;
 use crate::config::Durability;
 use crate::store::Digest;
 use crate::store::budget::Budget;
@@ -57,7 +57,7 @@ pub(super) struct Core {
 
 /// An entry that was looked up.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundEntry {
     pub(super) generation: u64,
     pub(super) opened: Arc<Opened>,
 }
@@ -67,6 +67,24 @@ pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as u64)
+}
+
+/// A file stays although its entry is gone; see [`super::unlink_retry`].
+pub(super) fn cannot_remove(error: &io::Error) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if is_time(&LAST) {
+        tracing::error!(%error, "cannot remove a file of the cache; it is tried again, check the volume and the permissions of disk.dir");
+    }
+}
+
+/// At most once a minute.
+pub(super) fn is_time(last: &AtomicU64) -> bool {
+    let now = now();
+    let before = last.load(Ordering::Relaxed);
+    now.saturating_sub(before) > 60_000_000
+        && last
+            .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
 }
 
 impl Core {
@@ -105,14 +123,18 @@ impl Core {
     }
 
     /// Blocking: unlinks a file that has left the index. Answers whether there was one.
-    pub(super) fn retire(&self, retired: &Retired) -> std::io::Result<bool> {
+    pub(super) fn retire(&self, retired: &RetiredFile) -> std::io::Result<bool> {
         let mut shard = self.shards.lock(shard_of(&retired.digest));
         self.retire_in(&mut shard, retired)
     }
 
     /// The same for those who hold the lock of the shard already. A file that stays is tried again later,
     /// and its bytes stay counted until then.
-    pub(super) fn retire_in(&self, shard: &mut shards::ShardDir, retired: &Retired) -> std::io::Result<bool> {
+    pub(super) fn retire_in(
+        &self,
+        shard: &mut shards::ShardDir,
+        retired: &RetiredFile,
+    ) -> std::io::Result<bool> {
         let (existed, grown) = shards::discard(&self.layout, shard, &(retired.digest, retired.generation))
             .inspect_err(|_| self.unlink_retry.add(retired))?;
         self.index(|index| index.retired(retired.generation));
@@ -122,24 +144,13 @@ impl Core {
 
     /// Blocking: removes one version of an entry, if it is still there.
     pub(super) fn forget(&self, digest: &Digest, generation: u64) -> bool {
-        let removed = self.index(|index| index.remove(digest, Expect::Exactly(Some(generation))));
+        let removed = self.index(|index| index.remove(digest, ExpectedVersion::Exactly(Some(generation))));
         if let Some(retired) = &removed
             && let Err(error) = self.retire(retired)
         {
-            evict::cannot_remove(&error);
+            cannot_remove(&error);
         }
         removed.is_some()
-    }
-
-    /// Blocking: removes a damaged version of an entry, if it is still there, and says so.
-    pub(super) fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw) {
-        // After the close, the directory may be another server's.
-        let Ok(_pass) = self.enter() else { return };
-        if self.forget(digest, generation) {
-            self.counters.corrupt.fetch_add(1, Ordering::Relaxed);
-            let file = self.layout.entry(digest, generation);
-            tracing::warn!(file = %file.display(), reason = %flaw, "removed a damaged cache entry");
-        }
     }
 
     /// What the index must hold for a change under `precondition`.
@@ -147,16 +158,16 @@ impl Core {
         self: &Arc<Self>,
         key: &StoreKey,
         precondition: &Precondition,
-    ) -> Result<Expect> {
+    ) -> Result<ExpectedVersion> {
         if *precondition == Precondition::None {
-            return Ok(Expect::Any);
+            return Ok(ExpectedVersion::Any);
         }
         let found = self.find(key).await?;
         let etag = found.as_ref().map(|found| &found.opened.entry.meta.etag);
         if !precondition.holds(etag) {
             return Err(Error::Precondition);
         }
-        Ok(Expect::Exactly(found.map(|found| found.generation)))
+        Ok(ExpectedVersion::Exactly(found.map(|found| found.generation)))
     }
 
     /// See [`super::Disk::close`].
@@ -177,5 +188,17 @@ impl Core {
         self.stop.cancel();
         self.budget.close();
         self.lock.release();
+    }
+}
+
+impl Condemn for Core {
+    fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw) {
+        // After the close, the directory may be another server's.
+        let Ok(_pass) = self.enter() else { return };
+        if self.forget(digest, generation) {
+            self.counters.corrupt.fetch_add(1, Ordering::Relaxed);
+            let file = self.layout.entry(digest, generation);
+            tracing::warn!(file = %file.display(), reason = %flaw, "removed a damaged cache entry");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::core::Core;
-use super::index::Expect;
+use super::index::ExpectedVersion;
 use super::layout::shard_of;
 use super::shards;
 use crate::store::Digest;
@@ -40,14 +40,14 @@ impl Core {
     }
 
     /// Blocking: removes the entry and every file of it, so that no crash can bring it back.
-    fn delete_now(&self, digest: &Digest, expect: Expect) -> std::io::Result<Outcome> {
+    fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<Outcome> {
         let mut shard = self.shards.lock(shard_of(digest));
         if !expect.fits(self.index(|index| index.current(digest))) {
             return Ok(Outcome::Changed);
         }
         let (removed, retiring) = self.index(|index| {
             let retiring = index.retiring(digest);
-            (index.remove(digest, Expect::Any), retiring)
+            (index.remove(digest, ExpectedVersion::Any), retiring)
         });
         // A record of the snapshot may have no file.
         let existed = match &removed {

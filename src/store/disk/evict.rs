@@ -1,10 +1,9 @@
 //! The evictor: frees room off the request path, from the entry that was not used for longest on.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::core::{Core, now};
+use super::core::{Core, cannot_remove, is_time};
 
 /// Entries per hop to the blocking pool: room is given to waiters after each.
 const BATCH: usize = 256;
@@ -106,14 +105,6 @@ impl Core {
     }
 }
 
-/// A file stays although its entry is gone; see [`super::unlink_retry`].
-pub(super) fn cannot_remove(error: &io::Error) {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    if is_time(&LAST) {
-        tracing::error!(%error, "cannot remove a file of the cache; it is tried again, check the volume and the permissions of disk.dir");
-    }
-}
-
 fn say_full(needed: u64) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {
@@ -122,14 +113,4 @@ fn say_full(needed: u64) {
             "the volume of disk.dir is full although disk.limit is not reached; evicting entries"
         );
     }
-}
-
-/// At most once a minute.
-fn is_time(last: &AtomicU64) -> bool {
-    let now = now();
-    let before = last.load(Ordering::Relaxed);
-    now.saturating_sub(before) > 60_000_000
-        && last
-            .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
 }

@@ -7,11 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use super::core::Core;
 use super::format::Flaw;
-use crate::store::Digest;
 use crate::store::spool::Checksums;
-use crate::store::{EntryFile, Residency};
+use crate::store::{Digest, EntryFile, Residency};
 use crate::sys;
 
 /// The file of one version of an entry. See [`EntryFile`].
@@ -27,10 +25,16 @@ pub(super) struct DiskFile {
     damaged: AtomicBool,
 }
 
-/// Where to report damage.
+/// Who removes a version of an entry that turned out to be damaged.
+pub(super) trait Condemn: std::fmt::Debug + Send + Sync {
+    /// Blocking: removes it, if it is still there, and says so.
+    fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw);
+}
+
+/// Which version of an entry a file is, and where to report damage.
 #[derive(Debug, Clone)]
 pub(super) struct Owner {
-    pub(super) core: Weak<Core>,
+    pub(super) tier: Weak<dyn Condemn>,
     pub(super) digest: Digest,
     pub(super) generation: u64,
 }
@@ -189,9 +193,9 @@ impl EntryFile for DiskFile {
             return outcome;
         };
         if !self.damaged.swap(true, Ordering::Relaxed)
-            && let Some(core) = self.owner.core.upgrade()
+            && let Some(tier) = self.owner.tier.upgrade()
         {
-            core.condemn(&self.owner.digest, self.owner.generation, flaw);
+            tier.condemn(&self.owner.digest, self.owner.generation, flaw);
         }
         outcome
     }
@@ -249,7 +253,7 @@ mod tests {
         let file = tempfile::tempfile().expect("temporary file");
         sys::write_all_vectored_at(&file, &[&body], 0).expect("write");
         let owner = Owner {
-            core: Weak::new(),
+            tier: Weak::<super::super::core::Core>::new(),
             digest: Digest::default(),
             generation: 1,
         };

@@ -5,7 +5,6 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::hot::IN_MEMORY;
 use crate::store::spool::Checksums;
 use crate::store::trailer::{self, TAIL};
 use crate::store::{Meta, StoreKey};
@@ -15,8 +14,10 @@ pub(super) use crate::store::trailer::{Flaw, write};
 
 /// Version of the whole directory.
 pub(super) const VERSION: u32 = 1;
+/// Bodies up to this many bytes are held in memory; larger ones are better off in the page cache.
+pub(super) const MAX_MEMORY_BODY_BYTES: u64 = 16 * 1024;
 /// Files up to this length are read as a whole: every body that is kept in memory with its trailer.
-const WHOLE: u64 = IN_MEMORY + TAIL;
+const MAX_WHOLE_READ_BYTES: u64 = MAX_MEMORY_BODY_BYTES + TAIL;
 
 /// A file that cannot be opened as an entry.
 #[derive(Debug)]
@@ -54,14 +55,18 @@ pub(super) struct Parsed {
 
 /// Blocking: reads the trailer of a file of `length` bytes and holds it against `key`.
 pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, Failure> {
-    let start = if length <= WHOLE { 0 } else { length - TAIL };
+    let start = if length <= MAX_WHOLE_READ_BYTES {
+        0
+    } else {
+        length - TAIL
+    };
     let mut tail = read_from(file, start, length)?;
     let end = trailer::begin(&tail, length)?;
     if end < start {
         tail = read_from(file, end, length)?;
     }
     let described = trailer::parse(&tail, length, key)?;
-    let body = (length <= WHOLE).then(|| Bytes::copy_from_slice(&tail[..end as usize]));
+    let body = (length <= MAX_WHOLE_READ_BYTES).then(|| Bytes::copy_from_slice(&tail[..end as usize]));
     Ok(Parsed {
         meta: described.meta,
         sums: described.sums,

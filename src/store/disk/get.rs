@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::core::{Core, Found, now};
-use super::file::{self, DiskFile, Owner};
-use super::format::{self, Failure, Flaw, Parsed};
-use super::hot::{IN_MEMORY, Opened};
+use super::core::{Core, FoundEntry, now};
+use super::file::{self, Condemn, DiskFile, Owner};
+use super::format::{self, Failure, Flaw, MAX_MEMORY_BODY_BYTES, Parsed};
+use super::hot::Opened;
 use super::index::Hit;
 use crate::store::spool::Checksums;
 use crate::store::{Content, Entry, Error, FileRange, Result, StoreKey};
@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 32;
 
 impl Core {
     /// The entry under `key`, opened. Awaits nothing if it is hot.
-    pub(super) async fn find(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Found>> {
+    pub(super) async fn find(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
         for _ in 0..ATTEMPTS {
             let now = now();
             let Some(hit) = self.index(|index| index.hit(key.digest(), now)) else {
@@ -43,14 +43,14 @@ impl Core {
             };
             if let Some(opened) = opened {
                 let generation = hit.generation;
-                return Ok(Some(Found { generation, opened }));
+                return Ok(Some(FoundEntry { generation, opened }));
             }
         }
         Ok(None)
     }
 
     /// Opens an entry once for all who ask for it meanwhile. `None`: look again, it has changed.
-    async fn open_cold(self: &Arc<Self>, key: &StoreKey, hit: &Hit) -> Result<Option<Arc<Opened>>> {
+    async fn open_cold(self: &Arc<Self>, key: &StoreKey, hit: &IndexHit) -> Result<Option<Arc<Opened>>> {
         let open = || async {
             let (core, key) = (Arc::clone(self), key.clone());
             let (generation, trusted) = (hit.generation, hit.trusted);
@@ -134,7 +134,7 @@ impl Core {
 
     pub(super) fn owner(self: &Arc<Self>, key: &StoreKey, generation: u64) -> Owner {
         Owner {
-            core: Arc::downgrade(self),
+            tier: Arc::downgrade(self) as Weak<dyn Condemn>,
             digest: *key.digest(),
             generation,
         }
@@ -142,7 +142,7 @@ impl Core {
 
     /// Whether a body of `size` bytes is held in memory rather than as an open file.
     pub(super) fn fits_memory(&self, size: u64) -> bool {
-        size <= IN_MEMORY && size < self.memory
+        size <= MAX_MEMORY_BODY_BYTES && size < self.memory
     }
 }
 

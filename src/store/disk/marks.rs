@@ -39,7 +39,7 @@ impl Mark {
 
 /// A mark of an earlier run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct LeftMark {
     /// Which entry.
     pub digest: Digest,
     /// What about it.
@@ -76,7 +76,7 @@ impl Marks {
     }
 
     /// The marks of earlier runs. Other files in the folder are left alone.
-    pub(super) fn load(&self) -> io::Result<Vec<Left>> {
+    pub(super) fn load(&self) -> io::Result<Vec<LeftMark>> {
         let mut left = Vec::new();
         let folder = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(left),
@@ -89,7 +89,7 @@ impl Marks {
             };
             let since = file.metadata().and_then(|metadata| metadata.modified())?;
             let note = fs::read(file.path())?;
-            left.push(Left {
+            left.push(LeftMark {
                 digest,
                 mark,
                 since,

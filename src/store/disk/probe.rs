@@ -1,7 +1,7 @@
 //! The index alone, for `benches/store.rs`, and its snapshot, for `fuzz/`. Not a part of the interface.
 
 use super::hot::HotCell;
-use super::index::{Index, Record};
+use super::index::{FileRecord, Index};
 use super::snapshot;
 use crate::store::Digest;
 use crate::store::spool::crc;
@@ -27,7 +27,7 @@ impl IndexProbe {
     /// Adds an entry.
     pub fn insert(&mut self) {
         self.next += 1;
-        let new = Record {
+        let new = FileRecord {
             digest: digest(self.next),
             generation: self.next,
             stamp: self.next,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::core::{Core, now};
+use super::core::{Core, cannot_remove, now};
 use super::file::{DiskFile, Owner};
 use super::format;
 use super::get::opened_file;
 use super::hot::{HotCell, Opened};
-use super::index::{Expect, Record, Retired};
+use super::index::{ExpectedVersion, FileRecord, RetiredFile};
 use super::layout::shard_of;
 use super::shards::ShardDir;
 use crate::config::Durability;
@@ -104,7 +104,7 @@ struct Commit {
     meta: Arc<Meta>,
     trailer: Bytes,
     body: Spool,
-    expect: Expect,
+    expect: ExpectedVersion,
     _pass: TaskTrackerToken,
 }
 
@@ -175,7 +175,7 @@ impl Commit {
             .as_ref()
             .map_or(rounded, |metadata| rounded.max(sys::block_bytes(metadata)));
         self.body.room().settle(bytes.saturating_add_signed(grown));
-        let new = Record {
+        let new = FileRecord {
             digest: self.owner.digest,
             generation: self.owner.generation,
             stamp: now(),
@@ -188,12 +188,12 @@ impl Commit {
         });
         let (retired, outcome) = match published {
             Ok(former) => (former, Ok(())),
-            Err(error) => (Some(Retired::from(&new)), Err(error)),
+            Err(error) => (Some(RetiredFile::from(&new)), Err(error)),
         };
         if let Some(retired) = retired
             && let Err(error) = self.core.retire_in(shard, &retired)
         {
-            super::evict::cannot_remove(&error);
+            cannot_remove(&error);
         }
         outcome
     }

@@ -6,15 +6,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use tokio::sync::OnceCell;
-use tokio_util::sync::CancellationToken;
-
 use super::core::{Core, now};
-use super::index::{Found, Record, Retired};
-use super::layout::{SHARD_COUNT, shard_of, parse};
+use super::index::{FileRecord, RetiredFile, ScanOutcome};
+use super::layout::{SHARD_COUNT, parse, shard_of};
 use super::shards::{self, ShardDir};
 use crate::store::Digest;
 use crate::store::budget::{BLOCK, whole_blocks};
@@ -23,35 +20,6 @@ use crate::sys;
 
 /// Slots of the index that are looked at under one lock.
 const SLICE: usize = 4096;
-
-/// How far the scan has come.
-#[derive(Debug)]
-pub(super) struct Scan {
-    shards: Box<[OnceCell<()>]>,
-    /// Set when the scan has ended, whatever came of it.
-    pub(super) done: CancellationToken,
-    /// Whether it has seen everything; only then is the index the whole truth.
-    pub(super) complete: AtomicBool,
-    added: AtomicU64,
-    removed: AtomicU64,
-}
-
-impl Scan {
-    pub(super) fn new() -> Self {
-        Self {
-            shards: (0..SHARD_COUNT).map(|_| OnceCell::new()).collect(),
-            done: CancellationToken::new(),
-            complete: AtomicBool::new(false),
-            added: AtomicU64::new(0),
-            removed: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether everything on the disk under this digest is in the index.
-    pub(super) fn knows(&self, digest: &Digest) -> bool {
-        self.shards[shard_of(digest)].initialized()
-    }
-}
 
 impl Core {
     /// Makes sure that the index holds what is on the disk under this digest.
@@ -126,28 +94,28 @@ impl Core {
         };
         self.saw_generation(generation);
         let bytes = whole_blocks(metadata.len()).max(sys::block_bytes(&metadata));
-        let record = Record {
+        let record = FileRecord {
             digest,
             generation,
             stamp: modified(&metadata).min(now()),
             blocks: u32::try_from(bytes / BLOCK).unwrap_or(u32::MAX),
         };
         match self.index(|index| index.found(&record)) {
-            Found::Known(grown) => self.budget.adjust(grown),
-            Found::Added(grown) => {
+            ScanOutcome::Known(grown) => self.budget.adjust(grown),
+            ScanOutcome::Added(grown) => {
                 self.scan.added.fetch_add(1, Ordering::Relaxed);
                 self.budget.adjust(grown);
             }
-            Found::Replaced(grown, former) => {
+            ScanOutcome::Replaced(grown, former) => {
                 shards::unlink(&self.layout, &(digest, former))?;
                 self.scan.removed.fetch_add(1, Ordering::Relaxed);
                 // An attempt that broke off may have counted the former one, and this one not.
                 shard.files = shard.files.saturating_sub(1);
                 self.budget.adjust(grown);
             }
-            Found::Older => return self.remove_stray(file),
+            ScanOutcome::Older => return self.remove_stray(file),
             // The evictor counts it down when it has unlinked it.
-            Found::Retiring => {}
+            ScanOutcome::Retiring => {}
         }
         shard.files += 1;
         Ok(())
@@ -210,7 +178,7 @@ impl Core {
         }
     }
 
-    fn drop_record(&self, gone: &Retired) {
+    fn drop_record(&self, gone: &RetiredFile) {
         self.index(|index| index.retired(gone.generation));
         self.budget.freed(gone.bytes());
         self.scan.removed.fetch_add(1, Ordering::Relaxed);

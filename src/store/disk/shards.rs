@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::layout::{SHARD_COUNT, Layout, shard_of};
+use super::layout::{Layout, SHARD_COUNT, shard_of};
 use crate::store::Digest;
 use crate::sys;
 
@@ -47,7 +47,13 @@ impl Shards {
     }
 
     /// Blocking: gives a finished file its final name. Answers how many bytes the folders grew.
-    pub(super) fn place(&self, layout: &Layout, shard: &mut ShardDir, from: &Path, to: &File) -> io::Result<i64> {
+    pub(super) fn place(
+        &self,
+        layout: &Layout,
+        shard: &mut ShardDir,
+        from: &Path,
+        to: &File,
+    ) -> io::Result<i64> {
         let path = layout.entry(&to.0, to.1);
         let number = shard_of(&to.0);
         let mut grown = 0;

@@ -2,9 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::core::Core;
-use crate::store::budget::BLOCK;
-
 /// The tier at one moment. Bytes are counted as `du` counts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskStats {
@@ -42,28 +39,4 @@ pub(super) struct Counters {
     pub(super) evictions: AtomicU64,
     pub(super) evicted_bytes: AtomicU64,
     pub(super) corrupt: AtomicU64,
-}
-
-impl Core {
-    /// See [`super::Disk::stats`].
-    pub(super) fn stats(&self) -> DiskStats {
-        let (used, reserved) = self.budget.figures();
-        let (entries, pinned, (hot_entries, hot_bytes, open_files)) =
-            self.index(|index| (index.len(), index.pinned_blocks() * BLOCK, index.hot_figures()));
-        DiskStats {
-            used,
-            reserved,
-            limit: self.budget.limit(),
-            entries,
-            pinned,
-            evictions: self.counters.evictions.load(Ordering::Relaxed),
-            evicted_bytes: self.counters.evicted_bytes.load(Ordering::Relaxed),
-            corrupt: self.counters.corrupt.load(Ordering::Relaxed),
-            indexing: !self.scan.done.is_cancelled(),
-            hot_entries,
-            hot_bytes,
-            open_files,
-            stuck_files: self.unlink_retry.len(),
-        }
-    }
 }

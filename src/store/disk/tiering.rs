@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::core::Core;
-use super::marks::{Left, Mark};
-use super::{Disk, format};
+use super::format;
+use super::marks::{LeftMark, Mark};
+use super::tier::Disk;
 use crate::config::Durability;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::{Ask, BLOCK};
@@ -68,7 +69,7 @@ impl Disk {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub async fn marks(&self) -> Result<Vec<Left>> {
+    pub async fn marks(&self) -> Result<Vec<LeftMark>> {
         let core = Arc::clone(&self.core);
         self.blocking("reading marks", move || core.marks.load()).await
     }

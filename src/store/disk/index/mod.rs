@@ -7,11 +7,16 @@
 
 mod lists;
 mod start;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+
+pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, RetiredFile, ScanOutcome};
 
 use super::hot::{HotCell, HotSet};
 use super::lru::List;
@@ -19,7 +24,7 @@ use super::slab::{ListKind, NONE, Slab, Slot};
 use crate::store::Digest;
 
 /// Look-up tables: a table that grows stops everybody for a moment, a small one only for a short one.
-const TABLES: usize = 64;
+const TABLE_COUNT: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -46,85 +51,6 @@ pub(super) struct Index {
     pub(super) garbage: Vec<Arc<HotCell>>,
 }
 
-/// A look-up that found something.
-#[derive(Debug)]
-pub(super) struct Hit {
-    pub(super) generation: u64,
-    /// Written or checked by this process.
-    pub(super) trusted: bool,
-    pub(super) cell: Arc<HotCell>,
-}
-
-/// A file that has to be unlinked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Retired {
-    pub(super) digest: Digest,
-    pub(super) generation: u64,
-    pub(super) blocks: u32,
-}
-
-impl Retired {
-    pub(super) fn bytes(&self) -> u64 {
-        u64::from(self.blocks) * crate::store::budget::BLOCK
-    }
-}
-
-/// What the index must hold under a digest for a change to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expect {
-    /// Anything.
-    Any,
-    /// This generation, or nothing.
-    Exactly(Option<u64>),
-}
-
-impl Expect {
-    pub(super) fn fits(self, current: Option<u64>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exactly(expected) => expected == current,
-        }
-    }
-}
-
-/// The index holds as many entries as it can number.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
-
-/// A file on disk, as a snapshot or a scan describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) digest: Digest,
-    pub(super) generation: u64,
-    pub(super) stamp: u64,
-    pub(super) blocks: u32,
-}
-
-impl From<&Record> for Retired {
-    fn from(file: &Record) -> Self {
-        Self {
-            digest: file.digest,
-            generation: file.generation,
-            blocks: file.blocks,
-        }
-    }
-}
-
-/// What the index did with a file that a scan found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Known; its size was wrong by so many bytes.
-    Known(i64),
-    /// Not known before; it takes so many bytes more than the older version that it replaces.
-    Added(i64),
-    /// The same, and the scan has met the older version before: unlink that one.
-    Replaced(i64, u64),
-    /// There is a newer version: unlink this one.
-    Older,
-    /// Somebody is unlinking it.
-    Retiring,
-}
-
 fn hash(digest: &Digest) -> u64 {
     // The digest is uniform already.
     let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
@@ -132,14 +58,14 @@ fn hash(digest: &Digest) -> u64 {
 }
 
 fn table_of(digest: &Digest) -> usize {
-    usize::from(digest.as_bytes()[31]) % TABLES
+    usize::from(digest.as_bytes()[31]) % TABLE_COUNT
 }
 
 impl Index {
     /// An empty index that keeps at most `memory` bytes of bodies and `files` open files.
     pub(super) fn new(memory: u64, files: u64) -> Self {
         Self {
-            tables: (0..TABLES).map(|_| HashTable::new()).collect(),
+            tables: (0..TABLE_COUNT).map(|_| HashTable::new()).collect(),
             slab: Slab::new(),
             used: List::new(),
             found: List::new(),
@@ -165,13 +91,13 @@ impl Index {
     }
 
     /// The entry under `digest`, which becomes the one used last.
-    pub(super) fn hit(&mut self, digest: &Digest, now: u64) -> Option<Hit> {
+    pub(super) fn hit(&mut self, digest: &Digest, now: u64) -> Option<IndexHit> {
         let id = self.find(digest)?;
         self.touch(id, now);
         let slot = self.slab.get_mut(id);
         let cell = slot.hot.get_or_insert_default();
         cell.touch();
-        Some(Hit {
+        Some(IndexHit {
             generation: slot.generation,
             trusted: slot.trusted,
             cell: Arc::clone(cell),
@@ -184,10 +110,14 @@ impl Index {
     }
 
     /// Puts a new version in place; answers the former one, which is now retiring.
-    pub(super) fn commit(&mut self, new: Record, cell: Arc<HotCell>) -> Result<Option<Retired>, Full> {
+    pub(super) fn commit(
+        &mut self,
+        new: FileRecord,
+        cell: Arc<HotCell>,
+    ) -> Result<Option<RetiredFile>, IndexFull> {
         let (id, former) = match self.find(&new.digest) {
             Some(id) => (id, Some(self.replace(id, &new))),
-            None => (self.insert(&new).ok_or(Full)?, None),
+            None => (self.insert(&new).ok_or(IndexFull)?, None),
         };
         self.changes += 1;
         self.touch(id, new.stamp);
@@ -201,7 +131,7 @@ impl Index {
 
     /// Removes the entry; its file is retiring.
     /// `None` if there is none, or another version than `expect`.
-    pub(super) fn remove(&mut self, digest: &Digest, expect: Expect) -> Option<Retired> {
+    pub(super) fn remove(&mut self, digest: &Digest, expect: ExpectedVersion) -> Option<RetiredFile> {
         let id = self.find(digest)?;
         expect
             .fits(Some(self.slab.get(id).generation))
@@ -209,7 +139,7 @@ impl Index {
     }
 
     /// Takes entries that were not used for longest, until they are `bytes` or `most` entries.
-    pub(super) fn evict(&mut self, bytes: u64, most: usize) -> Vec<Retired> {
+    pub(super) fn evict(&mut self, bytes: u64, most: usize) -> Vec<RetiredFile> {
         let mut victims = Vec::new();
         let mut freed = 0;
         while freed < bytes && victims.len() < most {
@@ -236,7 +166,7 @@ impl Index {
     }
 
     /// The cell of this version has been opened: count it, and remember that its bytes are checked.
-    pub(super) fn admit(&mut self, digest: &Digest, hit: &Hit, checked: bool) {
+    pub(super) fn admit(&mut self, digest: &Digest, hit: &IndexHit, checked: bool) {
         let Some(id) = self.find(digest) else { return };
         let slot = self.slab.get_mut(id);
         if slot.generation != hit.generation {
@@ -249,7 +179,7 @@ impl Index {
     }
 
     /// Forgets an open file that is not what it was; the entry has to be opened and checked anew.
-    pub(super) fn distrust(&mut self, digest: &Digest, hit: &Hit) {
+    pub(super) fn distrust(&mut self, digest: &Digest, hit: &IndexHit) {
         let Some(id) = self.find(digest) else { return };
         let slot = self.slab.get_mut(id);
         if slot.generation == hit.generation
@@ -271,7 +201,7 @@ impl Index {
             .copied()
     }
 
-    fn insert(&mut self, new: &Record) -> Option<u32> {
+    fn insert(&mut self, new: &FileRecord) -> Option<u32> {
         let id = self.slab.insert(Slot {
             digest: new.digest,
             generation: new.generation,
@@ -293,14 +223,10 @@ impl Index {
     }
 
     /// Writes a new version into a slot.
-    fn replace(&mut self, id: u32, new: &Record) -> Retired {
+    fn replace(&mut self, id: u32, new: &FileRecord) -> RetiredFile {
         self.cool(id);
         let slot = self.slab.get_mut(id);
-        let former = Retired {
-            digest: slot.digest,
-            generation: slot.generation,
-            blocks: slot.blocks,
-        };
+        let former = RetiredFile::from(&*slot);
         slot.generation = new.generation;
         slot.trusted = false;
         self.resize(id, new.blocks);
@@ -308,17 +234,12 @@ impl Index {
         former
     }
 
-    fn take(&mut self, id: u32) -> Retired {
+    fn take(&mut self, id: u32) -> RetiredFile {
         self.changes += 1;
         self.entries -= 1;
         self.cool(id);
         self.unlink(id);
-        let slot = self.slab.get(id);
-        let victim = Retired {
-            digest: slot.digest,
-            generation: slot.generation,
-            blocks: slot.blocks,
-        };
+        let victim = RetiredFile::from(self.slab.get(id));
         self.retiring.insert(victim.generation, victim.digest);
         if let Ok(entry) =
             self.tables[table_of(&victim.digest)].find_entry(hash(&victim.digest), |other| *other == id)

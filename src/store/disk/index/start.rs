@@ -1,11 +1,11 @@
 //! Start and snapshot: what earlier runs left.
 
-use super::{Found, Index, ListKind, Record, Retired};
+use super::{FileRecord, Index, ListKind, RetiredFile, ScanOutcome};
 
 impl Index {
     /// Adds a record of the snapshot as the one used last; records come ordered by last use.
     /// Answers whether it was new.
-    pub(in crate::store::disk) fn restore(&mut self, record: &Record) -> bool {
+    pub(in crate::store::disk) fn restore(&mut self, record: &FileRecord) -> bool {
         // Stamps of this run follow those of earlier ones, even if their clock was ahead.
         self.clock = self.clock.max(record.stamp);
         match self.find(&record.digest) {
@@ -15,9 +15,9 @@ impl Index {
     }
 
     /// Takes a file that the scan found.
-    pub(in crate::store::disk) fn found(&mut self, file: &Record) -> Found {
+    pub(in crate::store::disk) fn found(&mut self, file: &FileRecord) -> ScanOutcome {
         if self.retiring.contains_key(&file.generation) {
-            return Found::Retiring;
+            return ScanOutcome::Retiring;
         }
         let Some(id) = self.find(&file.digest) else {
             return self.found_new(file);
@@ -25,28 +25,28 @@ impl Index {
         let slot = self.slab.get_mut(id);
         let grown = (i64::from(file.blocks) - i64::from(slot.blocks)) * crate::store::budget::BLOCK as i64;
         match slot.generation.cmp(&file.generation) {
-            std::cmp::Ordering::Greater => Found::Older,
+            std::cmp::Ordering::Greater => ScanOutcome::Older,
             std::cmp::Ordering::Equal => {
                 slot.seen = true;
                 self.resize(id, file.blocks);
-                Found::Known(grown)
+                ScanOutcome::Known(grown)
             }
             std::cmp::Ordering::Less => {
                 let former = self.replace(id, file).generation;
                 self.retiring.remove(&former);
                 self.changes += 1;
                 match std::mem::replace(&mut self.slab.get_mut(id).seen, true) {
-                    true => Found::Replaced(grown, former),
+                    true => ScanOutcome::Replaced(grown, former),
                     // Only a record: if there is a file of it, the scan will meet it as an older one.
-                    false => Found::Added(grown),
+                    false => ScanOutcome::Added(grown),
                 }
             }
         }
     }
 
-    fn found_new(&mut self, file: &Record) -> Found {
+    fn found_new(&mut self, file: &FileRecord) -> ScanOutcome {
         let Some(id) = self.insert(file) else {
-            return Found::Older;
+            return ScanOutcome::Older;
         };
         if self.slab.get(id).list == ListKind::Used {
             self.unlink(id);
@@ -54,7 +54,7 @@ impl Index {
         }
         self.slab.get_mut(id).seen = true;
         self.changes += 1;
-        Found::Added(i64::from(file.blocks) * crate::store::budget::BLOCK as i64)
+        ScanOutcome::Added(i64::from(file.blocks) * crate::store::budget::BLOCK as i64)
     }
 
     /// Collects stamp and slot of the found entries among the slots `from..from + most`; `false` after
@@ -88,7 +88,7 @@ impl Index {
     }
 
     /// Removes records of the slots `from..from + most` whose files the scan did not meet.
-    pub(in crate::store::disk) fn sweep(&mut self, from: usize, most: usize) -> Vec<Retired> {
+    pub(in crate::store::disk) fn sweep(&mut self, from: usize, most: usize) -> Vec<RetiredFile> {
         let mut gone = Vec::new();
         for id in from..self.slab.end().min(from + most) {
             let slot = self.slab.get(id as u32);
@@ -104,18 +104,13 @@ impl Index {
         &self,
         from: usize,
         most: usize,
-        mut visit: impl FnMut(Record),
+        mut visit: impl FnMut(FileRecord),
     ) -> bool {
         let end = self.slab.end();
         for id in from..end.min(from + most) {
             let slot = self.slab.get(id as u32);
             if slot.generation != 0 {
-                visit(Record {
-                    digest: slot.digest,
-                    generation: slot.generation,
-                    stamp: slot.stamp,
-                    blocks: slot.blocks,
-                });
+                visit(FileRecord::from(slot));
             }
         }
         from + most < end

@@ -16,7 +16,7 @@ pub(super) use run::start;
 
 use super::Inner;
 use super::change::FIRST;
-use crate::store::disk::{Left, Mark};
+use crate::store::disk::{LeftMark, Mark};
 use crate::store::{Digest, Result, StoreKey};
 
 /// See the module.
@@ -164,8 +164,8 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<()> {
     Ok(())
 }
 
-async fn recover_one(inner: &Arc<Inner>, left: Left) -> Result<()> {
-    let Left {
+async fn recover_one(inner: &Arc<Inner>, left: LeftMark) -> Result<()> {
+    let LeftMark {
         digest,
         mark,
         since,

@@ -1,0 +1,105 @@
+//! An entry that has been opened, and the cell that holds it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::OnceCell;
+
+use crate::store::disk::file::DiskFile;
+use crate::store::{Content, Entry, Meta};
+
+/// What an entry takes besides its body: description, slot of the queue.
+const OVERHEAD_BYTES: u64 = 512;
+/// Microseconds between two checks of the file behind an open entry.
+const RECHECK_INTERVAL_US: u64 = 1_000_000;
+
+/// An entry that has been opened.
+#[derive(Debug)]
+pub(in crate::store::disk) struct Opened {
+    pub(in crate::store::disk) entry: Entry,
+    /// The open file, if the body is not in memory.
+    pub(in crate::store::disk) file: Option<Arc<DiskFile>>,
+    /// When the file was looked at last, in microseconds since 1970.
+    checked: AtomicU64,
+}
+
+impl Opened {
+    pub(in crate::store::disk) fn new(entry: Entry, file: Option<Arc<DiskFile>>, now: u64) -> Arc<Self> {
+        Arc::new(Self {
+            entry,
+            file,
+            checked: now.into(),
+        })
+    }
+
+    /// Whether the file is still what it was: at most one `fstat` a second, which never waits.
+    pub(in crate::store::disk) fn is_sound(&self, now: u64) -> bool {
+        let Some(file) = &self.file else { return true };
+        if file.is_damaged() {
+            return false;
+        }
+        if now.saturating_sub(self.checked.load(Ordering::Relaxed)) < RECHECK_INTERVAL_US {
+            return true;
+        }
+        self.checked.store(now, Ordering::Relaxed);
+        file.is_unchanged()
+    }
+}
+
+/// Holds an entry as soon as somebody has opened it; everybody else waits for that one.
+#[derive(Debug, Default)]
+pub(in crate::store::disk) struct HotCell {
+    pub(in crate::store::disk) opened: OnceCell<Arc<Opened>>,
+    pub(super) referenced: AtomicBool,
+    /// Whether it is counted in one of the budgets. Changed under the lock of the index only.
+    pub(super) counted: AtomicBool,
+}
+
+impl HotCell {
+    /// A cell that needs no opening.
+    pub(in crate::store::disk) fn filled(opened: Arc<Opened>) -> Arc<Self> {
+        Arc::new(Self {
+            opened: OnceCell::new_with(Some(opened)),
+            ..Self::default()
+        })
+    }
+
+    /// A cell that nobody has opened.
+    pub(in crate::store::disk) fn empty() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(in crate::store::disk) fn touch(&self) {
+        // A store of the same value would still take the cache line from the other cores.
+        if !self.referenced.load(Ordering::Relaxed) {
+            self.referenced.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// `None` if it is not opened yet.
+    pub(super) fn weight(&self) -> Option<Weight> {
+        let entry = &self.opened.get()?.entry;
+        Some(match &entry.content {
+            Content::Memory(bytes) => {
+                Weight::Memory(bytes.len() as u64 + description(&entry.meta) + OVERHEAD_BYTES)
+            }
+            Content::File(_) | Content::Remote(_) | Content::Described(_) => Weight::File,
+        })
+    }
+}
+
+/// What a cell takes from which budget.
+pub(super) enum Weight {
+    Memory(u64),
+    File,
+}
+
+/// Bytes of what a writer says about an entry: a tenant decides how long it is.
+fn description(meta: &Meta) -> u64 {
+    let metadata: usize = meta
+        .metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    (metadata + meta.origin.subject.len() + meta.origin.issuer.len()) as u64
+}

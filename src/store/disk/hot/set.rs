@@ -1,0 +1,135 @@
+//! The two budgets of what is hot.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::cell::{HotCell, Weight};
+use crate::store::disk::slab::Slab;
+
+/// One budget and the order in which its cells are looked at.
+#[derive(Debug)]
+struct HotQueue {
+    order: VecDeque<(u32, u64)>,
+    used: u64,
+    cells: usize,
+    limit: u64,
+}
+
+impl HotQueue {
+    fn new(limit: u64) -> Self {
+        Self {
+            order: VecDeque::new(),
+            used: 0,
+            cells: 0,
+            limit,
+        }
+    }
+}
+
+/// Both budgets.
+#[derive(Debug)]
+pub(in crate::store::disk) struct HotSet {
+    memory: HotQueue,
+    files: HotQueue,
+}
+
+impl HotSet {
+    /// `memory` in bytes, `files` in open files.
+    pub(in crate::store::disk) fn new(memory: u64, files: u64) -> Self {
+        Self {
+            memory: HotQueue::new(memory),
+            files: HotQueue::new(files),
+        }
+    }
+
+    /// Cells, bytes in memory and open files.
+    pub(in crate::store::disk) fn figures(&self) -> (usize, u64, usize) {
+        let cells = self.memory.cells + self.files.cells;
+        (cells, self.memory.used, self.files.cells)
+    }
+
+    /// Counts the cell of a slot, and cools others down until the budget holds.
+    pub(in crate::store::disk) fn admit(
+        &mut self,
+        slab: &mut Slab,
+        id: u32,
+        garbage: &mut Vec<Arc<HotCell>>,
+    ) {
+        let slot = slab.get(id);
+        let Some(cell) = &slot.hot else { return };
+        let Some(weight) = cell.weight() else { return };
+        if cell.counted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (queue, weight) = self.queue(weight);
+        queue.order.push_back((id, slot.generation));
+        queue.used += weight;
+        queue.cells += 1;
+        queue.shrink(slab, garbage);
+    }
+
+    /// No longer counts a cell that has left its slot.
+    pub(in crate::store::disk) fn forget(&mut self, cell: &HotCell) {
+        if !cell.counted.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let Some(weight) = cell.weight() else { return };
+        let (queue, weight) = self.queue(weight);
+        queue.used -= weight;
+        queue.cells -= 1;
+    }
+
+    /// Closes about half of the open files: the process has run out of them.
+    pub(in crate::store::disk) fn shed_files(&mut self, slab: &mut Slab, garbage: &mut Vec<Arc<HotCell>>) {
+        let limit = std::mem::replace(&mut self.files.limit, self.files.used / 2);
+        self.files.shrink(slab, garbage);
+        self.files.limit = limit;
+    }
+
+    fn queue(&mut self, weight: Weight) -> (&mut HotQueue, u64) {
+        match weight {
+            Weight::Memory(bytes) => (&mut self.memory, bytes),
+            Weight::File => (&mut self.files, 1),
+        }
+    }
+}
+
+impl HotQueue {
+    fn shrink(&mut self, slab: &mut Slab, garbage: &mut Vec<Arc<HotCell>>) {
+        while self.used > self.limit {
+            let Some((id, generation)) = self.order.pop_front() else {
+                break;
+            };
+            let slot = slab.get_mut(id);
+            let counted = |cell: &Arc<HotCell>| cell.counted.load(Ordering::Relaxed);
+            if slot.generation != generation || !slot.hot.as_ref().is_some_and(counted) {
+                continue;
+            }
+            if slot
+                .hot
+                .as_ref()
+                .is_some_and(|cell| cell.referenced.swap(false, Ordering::Relaxed))
+            {
+                self.order.push_back((id, generation));
+                continue;
+            }
+            let Some(cell) = slot.hot.take() else { continue };
+            cell.counted.store(false, Ordering::Relaxed);
+            self.cells -= 1;
+            self.used -= match cell.weight() {
+                Some(Weight::Memory(bytes)) => bytes,
+                Some(Weight::File) => 1,
+                None => 0,
+            };
+            garbage.push(cell);
+        }
+        // Cells that left by themselves stay behind in the queue; it must not grow with them.
+        if self.order.len() > 2 * self.cells + 64 {
+            self.order.retain(|(id, generation)| {
+                let slot = slab.get(*id);
+                slot.generation == *generation && slot.hot.is_some()
+            });
+        }
+    }
+}

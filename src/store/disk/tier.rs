@@ -1,0 +1,105 @@
+//! The tier as others see it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+
+use super::core::Core;
+use super::error::OpenError;
+use super::open;
+use super::stats::DiskStats;
+use crate::config::DiskConfig;
+use crate::store::budget::BLOCK;
+use crate::store::spool::SpoolDir;
+use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey};
+use crate::tasks::Tasks;
+
+/// The local tier. See [`super`].
+#[derive(Debug)]
+pub struct Disk {
+    pub(super) core: Arc<Core>,
+}
+
+impl Disk {
+    /// Opens the directory, makes it if it does not exist, and starts the evictor, the scan and the
+    /// writer of snapshots. Returns before the scan has ended.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the key of the configuration, the path and the remedy.
+    pub async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Self>, OpenError> {
+        let core = open::open(config, tasks).await?;
+        Ok(Arc::new(Self { core }))
+    }
+
+    /// Where bodies for [`Store::put`] are made.
+    pub fn spools(&self) -> SpoolDir {
+        self.core.spools.clone()
+    }
+
+    /// Figures of this moment, for metrics.
+    pub fn stats(&self) -> DiskStats {
+        let core = &self.core;
+        let (used, reserved) = core.budget.figures();
+        let (entries, pinned, (hot_entries, hot_bytes, open_files)) =
+            core.index(|index| (index.len(), index.pinned_blocks() * BLOCK, index.hot_figures()));
+        DiskStats {
+            used,
+            reserved,
+            limit: core.budget.limit(),
+            entries,
+            pinned,
+            evictions: core.counters.evictions.load(Ordering::Relaxed),
+            evicted_bytes: core.counters.evicted_bytes.load(Ordering::Relaxed),
+            corrupt: core.counters.corrupt.load(Ordering::Relaxed),
+            indexing: !core.scan.done.is_cancelled(),
+            hot_entries,
+            hot_bytes,
+            open_files,
+            stuck_files: core.unlink_retry.len(),
+        }
+    }
+
+    /// Waits for running commits, writes the snapshot and gives the directory free for another
+    /// process. Writes fail with [`crate::store::Error::Stopping`] from now on. Failing to write the snapshot is
+    /// logged: the next start scans instead.
+    pub async fn close(&self) {
+        self.core.close().await;
+    }
+
+    /// Resolves when the scan of the start has ended, or the server stops.
+    pub async fn indexed(&self) {
+        self.core.indexed().await;
+    }
+}
+
+#[async_trait]
+impl Store for Disk {
+    async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
+        let found = self.core.find(key).await?;
+        Ok(found.map(|found| found.opened.entry.clone()))
+    }
+
+    async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
+        let found = self.core.find(key).await?;
+        Ok(found.map(|found| Arc::clone(&found.opened.entry.meta)))
+    }
+
+    async fn put(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        body: Spool,
+        precondition: Precondition,
+    ) -> Result<Arc<Meta>> {
+        self.core.put(key, draft, body, &precondition).await
+    }
+
+    async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
+        self.core.delete(key, &precondition).await
+    }
+
+    fn capacity(&self) -> u64 {
+        self.core.spools.capacity()
+    }
+}
