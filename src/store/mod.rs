@@ -4,6 +4,7 @@
 //! nor who is asking.
 
 pub(crate) mod ahead;
+mod batch;
 pub mod blocks;
 pub(crate) mod budget;
 mod content;

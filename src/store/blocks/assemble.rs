@@ -22,7 +22,7 @@ use super::sums::{Joined, PartSums};
 use super::upload::{Upload, failed, refused};
 use crate::store::Spool;
 use crate::store::budget::{Ask, Reservation};
-use crate::store::spool::{Body, Checksums, Lender, SMALL, Summer, Temp, room_for};
+use crate::store::spool::{Checksums, Lender, MAX_MEMORY_SPOOL_BYTES, SpoolBody, Summer, Temp, room_for};
 use crate::sys;
 
 /// See [`super::Blocks::assemble`].
@@ -96,7 +96,7 @@ async fn seal(upload: &Arc<Upload>, size: u64) -> Result<(Plan, Phase), BlocksEr
 }
 
 async fn make(upload: &Arc<Upload>, plan: Arc<Plan>) -> Result<Spool, BlocksError> {
-    if plan.size <= SMALL as u64 {
+    if plan.size <= MAX_MEMORY_SPOOL_BYTES as u64 {
         return in_memory(upload, plan).await;
     }
     let back = |lent: Lent| (lent != Lent::Returning).then_some(lent);
@@ -173,7 +173,7 @@ async fn in_memory(upload: &Arc<Upload>, plan: Arc<Plan>) -> Result<Spool, Block
         }
     };
     let sums = Checksums::of(&bytes);
-    Ok(Spool::new(Body::Memory(vec![bytes]), sums, room))
+    Ok(Spool::new(SpoolBody::Memory(vec![bytes]), sums, room))
 }
 
 /// Lends the data file; `None` if it cannot be lent.
@@ -214,7 +214,7 @@ fn lend(upload: &Arc<Upload>, file: File, sums: Checksums) -> Option<Spool> {
     let spools = upload.dir.spools();
     let lender = Arc::clone(upload) as Arc<dyn Lender>;
     match Temp::lend(spools, &room, (&upload.path(Which::Data), file), lender) {
-        Ok(temp) => Some(Spool::new(Body::File(Arc::new(temp)), sums, room)),
+        Ok(temp) => Some(Spool::new(SpoolBody::File(Arc::new(temp)), sums, room)),
         Err(error) => {
             tracing::debug!(%error, "a file of an upload cannot have a second name; it is copied");
             upload.returned(&room);
@@ -293,7 +293,11 @@ async fn copied(upload: &Arc<Upload>, plan: Arc<Plan>) -> Result<Spool, BlocksEr
             Ok((temp, summer.finish()))
         };
         let (temp, sums) = copy().map_err(|error| refused("copying an upload", error, plan.size))?;
-        Ok(Spool::new(Body::File(Arc::new(temp)), sums, Arc::clone(&room)))
+        Ok(Spool::new(
+            SpoolBody::File(Arc::new(temp)),
+            sums,
+            Arc::clone(&room),
+        ))
     })
     .await
 }

@@ -10,7 +10,7 @@ use super::state::{Phase, State};
 use super::upload::{Hop, Upload};
 use super::{BlocksError, Place, log};
 use crate::store::budget::{Ask, BLOCK, Reservation, whole_blocks};
-use crate::store::spool::SMALL;
+use crate::store::spool::MAX_MEMORY_SPOOL_BYTES;
 use crate::sys;
 
 /// See the module. Dropped before [`Claim::settle`], what was written leaves the volume.
@@ -40,7 +40,7 @@ impl Claim {
         let short = {
             let state = upload.state();
             state.admit(place, length)?;
-            matches!(place, Place::Whole) && length <= SMALL as u64 && state.has_short_log()
+            matches!(place, Place::Whole) && length <= MAX_MEMORY_SPOOL_BYTES as u64 && state.has_short_log()
         };
         let bytes = most_room(length, short);
         // An upload holds room that only its end gives back.

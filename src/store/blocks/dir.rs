@@ -10,8 +10,8 @@ use super::log::Record;
 use super::state::State;
 use super::upload::Upload;
 use super::{Blocks, BlocksError, MOST_NOTE};
-use crate::store::budget::{Ask, whole_blocks};
-use crate::store::spool::{ATTEMPTS, FOLDERS, SpoolDir, make_way};
+use crate::store::budget::{Ask, FullVolumeRetry, whole_blocks};
+use crate::store::spool::{FOLDER_BYTES, SpoolDir};
 use crate::store::{Error, Result};
 use crate::sys;
 use crate::tasks::Tasks;
@@ -82,17 +82,16 @@ impl BlockDir {
         let spools = self.spools();
         let room = spools
             .budget()
-            .reserve(whole_blocks(length) + FOLDERS, Ask::New)
+            .reserve(whole_blocks(length) + FOLDER_BYTES, Ask::New)
             .await?;
-        let mut attempts = 0;
+        let mut retry = FullVolumeRetry::default();
         loop {
             let (this, record) = (self.clone(), Arc::clone(&record));
             let hop = self.tasks().spawn_blocking(move || this.begin(id, &record));
             let Err(error) = hop.await.map_err(|_| Error::Stopping)? else {
                 break;
             };
-            attempts += 1;
-            if attempts > ATTEMPTS || !make_way(spools, &error, length).await {
+            if !retry.makes_way(spools.budget(), &error, length).await {
                 return Err(error);
             }
         }

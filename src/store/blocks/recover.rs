@@ -12,7 +12,7 @@ use super::log::{Record, Records};
 use super::state::State;
 use super::upload::Upload;
 use crate::store::budget::whole_blocks;
-use crate::store::spool::FOLDERS;
+use crate::store::spool::FOLDER_BYTES;
 use crate::sys;
 
 /// Blocking: every upload that can go on. All other files in the folder are removed.
@@ -90,7 +90,7 @@ impl Files {
     fn look(dir: &BlockDir, id: u64) -> io::Result<Self> {
         let mut this = Self {
             lengths: Vec::new(),
-            bytes: FOLDERS,
+            bytes: FOLDER_BYTES,
             shared: false,
         };
         for file in Which::ALL {

@@ -10,7 +10,7 @@ use super::ranges::Ranges;
 use super::{BlocksError, MOST_BLOCKS, MOST_RECORDS, Place};
 use crate::store::Error;
 use crate::store::budget::whole_blocks;
-use crate::store::spool::{Checksums, FOLDERS};
+use crate::store::spool::{Checksums, FOLDER_BYTES};
 
 /// Garbage that an upload may always have, in bytes; more only if its blocks are more.
 const GARBAGE: u64 = 1 << 30;
@@ -96,7 +96,7 @@ impl State {
 
     /// Bytes that the upload takes on the volume; what is on its way is not among them.
     pub(super) fn cost(&self) -> u64 {
-        self.data.cost() + self.more.cost() + whole_blocks(self.log) + FOLDERS
+        self.data.cost() + self.more.cost() + whole_blocks(self.log) + FOLDER_BYTES
     }
 
     /// See [`super::Blocks::received`].

@@ -22,9 +22,9 @@ use super::dir::BlockDir;
 use super::log::{self, Record};
 use super::state::{Lent, Phase, State};
 use super::{BlocksError, Place};
-use crate::store::budget::Reservation;
+use crate::store::budget::{Reservation, write_error};
 use crate::store::spool::Lender;
-use crate::store::{Ahead, Error, spool};
+use crate::store::{Ahead, Error};
 use crate::sys;
 
 /// See the module.
@@ -354,5 +354,5 @@ pub(super) fn failed(operation: &'static str, error: io::Error) -> BlocksError {
 
 /// The same of a write of `length` bytes.
 pub(super) fn refused(operation: &'static str, error: io::Error, length: u64) -> BlocksError {
-    BlocksError::Store(spool::refused(operation, error, length))
+    BlocksError::Store(write_error(operation, error, length))
 }

@@ -1,15 +1,13 @@
 //! Takes the bytes of one block as they arrive.
 //!
-//! Frames are collected without copying into batches, and a batch is summed and written in one hop to the
-//! blocking pool while the next one is collected; the last hop also writes the record. A block whose length is
-//! not known waits in a spool until it is, and is copied then: no known client sends one.
+//! They go in batches to the place that was claimed for them; the last hop also writes the record. A block whose
+//! length is not known waits in a spool until it is, and is copied then: no known client sends one.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use tokio::task::JoinHandle;
 
 use super::block::Which;
 use super::claim::Claim;
@@ -17,7 +15,8 @@ use super::sums::PartSums;
 use super::upload::{Upload, refused};
 use super::{BlocksError, Place};
 use crate::store::Error;
-use crate::store::spool::{ATTEMPTS, Batch, SpoolWriter, make_way};
+use crate::store::batch::{BatchSink, BatchWriter, total_length};
+use crate::store::spool::SpoolWriter;
 use crate::sys;
 
 /// A block on its way. Dropped before [`BlockWriter::finish`], it never arrived; so it must be after a dropped
@@ -105,63 +104,51 @@ struct Known {
     epoch: u32,
     declared: u64,
     received: u64,
-    batch: Batch,
-    /// `None` while it is in flight, and after a failure.
-    job: Option<Box<Job>>,
-    flight: Option<JoinHandle<Outcome>>,
+    batches: BatchWriter<BlockSink>,
 }
-
-type Outcome = (Box<Job>, Result<(), BlocksError>);
 
 impl Known {
     async fn new(upload: &Arc<Upload>, place: Place, length: u64) -> Result<Self, BlocksError> {
         let claim = Claim::new(upload, &place, length).await?;
         let epoch = claim.epoch();
-        let batch = match claim.extent() {
+        let offset = match claim.extent() {
             // Shorter than a batch, and written in one piece with its record.
-            extent if extent.file == Which::Log => Batch::at(0),
-            extent => Batch::at(extent.at),
+            extent if extent.file == Which::Log => 0,
+            extent => extent.at,
         };
-        let job = Job {
+        let sink = BlockSink {
             sums: PartSums::new(claim.extent().phase()),
             claim,
             place,
             file: None,
-            frames: Vec::new(),
-            summed: false,
             written: 0,
-            last: false,
         };
+        let dir = &upload.dir;
         Ok(Self {
             upload: Arc::clone(upload),
             epoch,
             declared: length,
             received: 0,
-            batch,
-            job: Some(Box::new(job)),
-            flight: None,
+            batches: BatchWriter::new(dir.spools().budget(), dir.tasks(), offset, sink),
         })
     }
 
-    async fn write(&mut self, mut chunk: Bytes) -> Result<(), BlocksError> {
+    async fn write(&mut self, chunk: Bytes) -> Result<(), BlocksError> {
         self.upload.state().check_writer(self.epoch)?;
         let received = self.received + chunk.len() as u64;
         if received > self.declared {
             return Err(self.wrong_size(received));
         }
         self.received = received;
-        while self.batch.fill(&mut chunk) {
-            self.flush(false).await?;
-        }
-        Ok(())
+        self.batches.write(chunk).await
     }
 
-    async fn finish(mut self) -> Result<(), BlocksError> {
+    async fn finish(self) -> Result<(), BlocksError> {
         if self.received < self.declared {
             return Err(self.wrong_size(self.received));
         }
-        self.flush(true).await?;
-        self.settle().await
+        self.batches.finish().await?;
+        Ok(())
     }
 
     fn wrong_size(&self, received: u64) -> BlocksError {
@@ -170,101 +157,70 @@ impl Known {
             received,
         }
     }
-
-    /// Hands the batch to the blocking pool, after the one before it is written.
-    async fn flush(&mut self, last: bool) -> Result<(), BlocksError> {
-        self.settle().await?;
-        let mut job = self.job.take().ok_or(BlocksError::Ended)?;
-        job.frames = self.batch.take();
-        job.summed = false;
-        job.last = last;
-        self.start(job);
-        Ok(())
-    }
-
-    fn start(&mut self, job: Box<Job>) {
-        self.flight = Some(self.upload.dir.tasks().spawn_blocking(|| job.run()));
-    }
-
-    /// Waits until nothing is in flight.
-    async fn settle(&mut self) -> Result<(), BlocksError> {
-        let mut attempts = 0;
-        while let Some(flight) = &mut self.flight {
-            let (job, outcome) = flight.await.map_err(|_| BlocksError::Store(Error::Stopping))?;
-            self.flight = None;
-            let Err(error) = outcome else {
-                self.job = Some(job);
-                return Ok(());
-            };
-            attempts += 1;
-            let needed = job.length();
-            let again = match &error {
-                BlocksError::Store(full) if attempts <= ATTEMPTS => {
-                    make_way(self.upload.dir.spools(), full, needed).await
-                }
-                _ => false,
-            };
-            if !again {
-                return Err(error);
-            }
-            self.start(job);
-        }
-        Ok(())
-    }
 }
 
-/// What is handed to the blocking pool and comes back from it.
+/// The place of one block.
 #[derive(Debug)]
-struct Job {
+struct BlockSink {
     claim: Claim,
     place: Place,
     file: Option<File>,
-    frames: Vec<Bytes>,
     sums: PartSums,
-    /// Whether the frames are in the sums already: a second attempt only writes.
-    summed: bool,
     written: u64,
-    /// Whether the block is complete with these frames.
-    last: bool,
 }
 
-impl Job {
-    fn length(&self) -> u64 {
-        self.frames.iter().map(|frame| frame.len() as u64).sum()
+impl BlockSink {
+    fn append(&mut self, frames: &mut Vec<Bytes>) -> Result<(), BlocksError> {
+        let length = total_length(frames);
+        if length == 0 {
+            return Ok(());
+        }
+        let upload = self.claim.upload();
+        let extent = self.claim.extent();
+        let (which, start) = (extent.file, extent.at + self.written);
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(upload.open(which)?),
+        };
+        self.claim.will_write(self.written + length);
+        sys::write_all_vectored_at(file, &*frames, start)
+            .map_err(|error| refused("writing a block", error, length))?;
+        self.claim.upload().grew(which, start..start + length);
+        self.written += length;
+        frames.clear();
+        Ok(())
+    }
+}
+
+impl BatchSink for BlockSink {
+    type Error = BlocksError;
+
+    fn sum(&mut self, frames: &[Bytes]) {
+        self.sums.update_all(frames);
     }
 
-    fn run(mut self: Box<Self>) -> Outcome {
-        let outcome = self.write();
-        (self, outcome)
-    }
-
-    fn write(&mut self) -> Result<(), BlocksError> {
+    fn write(&mut self, frames: &mut Vec<Bytes>, last: bool) -> Result<(), BlocksError> {
         let upload = Arc::clone(self.claim.upload());
         let _hop = upload.enter(self.claim.epoch())?;
-        if !std::mem::replace(&mut self.summed, true) {
-            self.sums.update_all(&self.frames);
-        }
         if self.claim.extent().file == Which::Log {
-            let bytes = self.frames.concat();
+            let bytes = frames.concat();
             return upload.commit(&self.place, &mut self.claim, &self.sums.sums(), &bytes);
         }
-        let length = self.length();
-        if length > 0 {
-            let file = match &self.file {
-                Some(file) => file,
-                None => self.file.insert(upload.open(self.claim.extent().file)?),
-            };
-            self.claim.will_write(self.written + length);
-            let start = self.claim.extent().at + self.written;
-            sys::write_all_vectored_at(file, &self.frames, start)
-                .map_err(|error| refused("writing a block", error, length))?;
-            upload.grew(self.claim.extent().file, start..start + length);
-            self.written += length;
-            self.frames.clear();
-        }
-        match self.last {
+        self.append(frames)?;
+        match last {
             true => upload.commit(&self.place, &mut self.claim, &self.sums.sums(), &[]),
             false => Ok(()),
         }
+    }
+
+    fn store_error(error: &BlocksError) -> Option<&Error> {
+        match error {
+            BlocksError::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn lost() -> BlocksError {
+        BlocksError::Ended
     }
 }

@@ -9,6 +9,7 @@
 //! once instead of waiting for the others, which wait for it. Whoever needs more than all evictions would
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 
+mod full_volume;
 mod reservation;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use full_volume::{FullVolumeRetry, write_error};
 pub(crate) use reservation::Reservation;
 
 use super::{Error, Result};

@@ -16,8 +16,8 @@ use super::index::{ExpectedVersion, FileRecord, RetiredFile};
 use super::layout::shard_of;
 use super::shards::ShardDir;
 use crate::config::Durability;
-use crate::store::budget::{BLOCK, whole_blocks};
-use crate::store::spool::{ATTEMPTS, Body, FOLDERS, Temp, joined, make_way, refused, room_for};
+use crate::store::budget::{BLOCK, FullVolumeRetry, whole_blocks, write_error};
+use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
 use crate::store::{Content, Draft, Entry, Error, Meta, Precondition, Result, Spool, StoreKey};
 use crate::sys;
 
@@ -41,7 +41,7 @@ impl Core {
         let trailer = format::write(key, &meta, body.checksums())
             .map_err(|error| Error::io("describing an entry", error))?;
         // Usually held already: the trailer would have to be longer than any usual one.
-        let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDERS;
+        let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDER_BYTES;
         body.room().ensure(exact.max(room_for(body.len())), 0).await?;
         let commit = Commit {
             core: Arc::clone(self),
@@ -62,7 +62,7 @@ impl Core {
         key: &StoreKey,
         precondition: &Precondition,
     ) -> Result<()> {
-        let mut attempts = 0;
+        let mut retry = FullVolumeRetry::default();
         loop {
             let size = commit.body.len();
             let hop = self.tasks.spawn_blocking(move || commit.run());
@@ -74,9 +74,8 @@ impl Core {
             match stopped {
                 Stopped::Changed => commit.expect = self.expect(key, precondition).await?,
                 Stopped::Failed(error) => {
-                    let error = refused("writing an entry", error, size);
-                    attempts += 1;
-                    if attempts > ATTEMPTS || !make_way(&self.spools, &error, size).await {
+                    let error = write_error("writing an entry", error, size);
+                    if !retry.makes_way(&self.budget, &error, size).await {
                         return Err(error);
                     }
                 }
@@ -116,7 +115,7 @@ impl Commit {
     fn try_run(&mut self) -> Result<(), Stopped> {
         let temp = self.write().map_err(Stopped::Failed)?;
         let placed = self.place(&temp);
-        if placed.is_err() && matches!(self.body.body(), Body::Memory(_)) {
+        if placed.is_err() && matches!(self.body.body(), SpoolBody::Memory(_)) {
             // The next attempt writes it anew, into the same room.
             temp.remove();
         }
@@ -149,14 +148,14 @@ impl Commit {
     /// Writes what is not on the disk yet.
     fn write(&self) -> io::Result<Arc<Temp>> {
         let temp = match self.body.body() {
-            Body::Memory(frames) => {
+            SpoolBody::Memory(frames) => {
                 let temp = Arc::new(Temp::create(&self.core.spools, self.body.room())?);
                 let mut slices = frames.clone();
                 slices.push(self.trailer.clone());
                 sys::write_all_vectored_at(temp.file(), &slices, 0)?;
                 temp
             }
-            Body::File(temp) => {
+            SpoolBody::File(temp) => {
                 sys::write_all_vectored_at(temp.file(), &[&self.trailer], self.body.len())?;
                 Arc::clone(temp)
             }
@@ -213,7 +212,7 @@ impl Commit {
     /// The entry as readers will see it: nothing has to be opened or read again.
     fn opened(&self, temp: &Temp, metadata: &std::fs::Metadata) -> Arc<Opened> {
         match self.body.body() {
-            Body::Memory(frames) if self.core.fits_memory(self.body.len()) => {
+            SpoolBody::Memory(frames) if self.core.fits_memory(self.body.len()) => {
                 let content = Content::Memory(joined(frames));
                 let meta = Arc::clone(&self.meta);
                 Opened::new(Entry { meta, content }, None, now())

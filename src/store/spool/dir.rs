@@ -5,28 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Checksums, SpoolWriter};
-use crate::store::budget::{Ask, BLOCK, Budget, whole_blocks};
+use super::Checksums;
+use crate::store::budget::{BLOCK, Budget, whole_blocks};
 use crate::store::{Error, Result};
 use crate::sys;
 use crate::tasks::Tasks;
 
 /// Room beside the body that is reserved for a trailer of the usual size, in bytes.
-const TRAILER: u64 = 4096;
+const TRAILER_BYTES: u64 = 4096;
 /// Room for the folders that one more file may need or enlarge, in bytes.
-pub(crate) const FOLDERS: u64 = 2 * BLOCK;
-/// Reserved at once for a body of unknown length, and again whenever it is used up, in bytes.
-const STEP: u64 = 1 << 20;
-/// The same for a body of known length, if it is longer. Not all of it at once: entries of others would have to go
-/// for bytes that may never come.
-const ANNOUNCED: u64 = 8 << 20;
-
+pub(crate) const FOLDER_BYTES: u64 = 2 * BLOCK;
 /// Makes spools in the directory of one tier. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct SpoolDir(Arc<Inner>);
+pub struct SpoolDir(Arc<SpoolDirInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct SpoolDirInner {
     path: PathBuf,
     budget: Arc<Budget>,
     tasks: Tasks,
@@ -45,7 +39,7 @@ impl SpoolDir {
     /// Spools in the empty folder `path`, accounted in `budget`.
     pub(crate) fn new(path: PathBuf, budget: Arc<Budget>, tasks: Tasks) -> Self {
         let folder_bytes = folder_bytes(&path).into();
-        Self(Arc::new(Inner {
+        Self(Arc::new(SpoolDirInner {
             path,
             budget,
             tasks,
@@ -54,24 +48,6 @@ impl SpoolDir {
             most: AtomicUsize::new(0),
             folder_bytes,
         }))
-    }
-
-    /// Begins a body. `expected` is its length in bytes if that is known. Room is reserved before the bytes come
-    /// that need it, a few MiB at a time. Waits for eviction if there is none now.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] if all room is
-    /// reserved by others and stays so, [`Error::Stopping`].
-    pub async fn create(&self, expected: Option<u64>) -> Result<SpoolWriter> {
-        if let Some(size) = expected {
-            self.check_size(size)?;
-        }
-        let first = match expected {
-            Some(size) => size.min(self.announced_step()),
-            None => self.step(),
-        };
-        let room = self.0.budget.reserve(room_for(first), Ask::New).await?;
-        Ok(SpoolWriter::new(self.clone(), room, expected))
     }
 
     /// The largest body in bytes that can ever be stored.
@@ -89,16 +65,6 @@ impl SpoolDir {
             return Err(Error::TooLarge { size, limit });
         }
         Ok(())
-    }
-
-    /// How much a body of unknown length reserves at once, in bytes.
-    pub(super) fn step(&self) -> u64 {
-        STEP.min(self.0.budget.largest() / 16)
-    }
-
-    /// How much a body of known length reserves at once, in bytes.
-    pub(super) fn announced_step(&self) -> u64 {
-        ANNOUNCED.min(self.0.budget.largest() / 8)
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
@@ -157,7 +123,7 @@ pub(crate) fn room_for(body: u64) -> u64 {
     } else {
         0
     };
-    whole_blocks(body + table + TRAILER) + map + FOLDERS
+    whole_blocks(body + table + TRAILER_BYTES) + map + FOLDER_BYTES
 }
 
 fn folder_bytes(path: &Path) -> u64 {

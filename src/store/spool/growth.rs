@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::dir::room_for;
-use super::{Body, Checksums, Spool, SpoolDir, Temp};
+use super::{Checksums, Spool, SpoolBody, SpoolDir, Temp};
 use crate::store::budget::{Ask, Reservation};
 use crate::store::{Error, Result};
 use crate::sys;
@@ -58,6 +58,10 @@ impl Growth {
 
     /// The whole body. `sums` are those of the bytes that were written.
     pub(crate) fn finish(&self, sums: Checksums) -> Spool {
-        Spool::new(Body::File(Arc::clone(&self.temp)), sums, Arc::clone(&self.room))
+        Spool::new(
+            SpoolBody::File(Arc::clone(&self.temp)),
+            sums,
+            Arc::clone(&self.room),
+        )
     }
 }

@@ -19,22 +19,21 @@ use bytes::Bytes;
 pub use checksums::Checksums;
 pub(crate) use checksums::{Summer, crc};
 pub use dir::SpoolDir;
-pub(crate) use dir::{FOLDERS, room_for};
+pub(crate) use dir::{FOLDER_BYTES, room_for};
 pub(crate) use growth::Growth;
 pub(crate) use temp::{Lender, Temp, fresh};
 pub use writer::SpoolWriter;
-pub(crate) use writer::{ATTEMPTS, Batch, make_way, refused};
 
 use super::budget::Reservation;
 use super::{Content, FileRange, Sent};
 
 /// Bodies up to this many bytes stay in memory until they are put.
-pub(crate) const SMALL: usize = 64 * 1024;
+pub(crate) const MAX_MEMORY_SPOOL_BYTES: usize = 64 * 1024;
 
 /// A whole body that waits to be put into a tier. Dropped without a put, it is removed.
 #[derive(Debug)]
 pub struct Spool {
-    body: Body,
+    body: SpoolBody,
     sums: Checksums,
     room: Arc<Reservation>,
     sent: Option<Sent>,
@@ -42,8 +41,8 @@ pub struct Spool {
 
 /// Where the bytes of a [`Spool`] are.
 #[derive(Debug)]
-pub(crate) enum Body {
-    /// At most [`SMALL`] bytes, in order.
+pub(crate) enum SpoolBody {
+    /// At most [`MAX_MEMORY_SPOOL_BYTES`] bytes, in order.
     Memory(Vec<Bytes>),
     /// A temporary file that begins with the body.
     File(Arc<Temp>),
@@ -51,7 +50,7 @@ pub(crate) enum Body {
 
 impl Spool {
     /// A body that is whole already. `room` is all that it takes, with what belongs to it.
-    pub(crate) fn new(body: Body, sums: Checksums, room: Arc<Reservation>) -> Self {
+    pub(crate) fn new(body: SpoolBody, sums: Checksums, room: Arc<Reservation>) -> Self {
         Self {
             body,
             sums,
@@ -91,8 +90,8 @@ impl Spool {
     /// readable after the spool is put or dropped, as long as the content is held.
     pub fn content(&self) -> Content {
         match &self.body {
-            Body::Memory(frames) => Content::Memory(joined(frames)),
-            Body::File(temp) => Content::File(FileRange::whole(temp.entry_file(), self.len())),
+            SpoolBody::Memory(frames) => Content::Memory(joined(frames)),
+            SpoolBody::File(temp) => Content::File(FileRange::whole(temp.entry_file(), self.len())),
         }
     }
 
@@ -102,7 +101,7 @@ impl Spool {
     }
 
     /// Where the bytes are.
-    pub(crate) fn body(&self) -> &Body {
+    pub(crate) fn body(&self) -> &SpoolBody {
         &self.body
     }
 }

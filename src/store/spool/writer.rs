@@ -1,31 +1,51 @@
 //! Takes the bytes of a body as they arrive.
 //!
-//! A body of at most [`SMALL`] bytes stays in memory. A larger one is collected without copying into
-//! batches of [`BATCH`] bytes; a batch is checksummed and written in one hop to the blocking pool while
-//! the next one is collected. So a body takes about two batches of memory, and at
-//! worst twice that, whatever its length.
+//! A body of at most [`MAX_MEMORY_SPOOL_BYTES`] stays in memory. A larger one goes in batches to a temporary file.
 
-use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use tokio::task::JoinHandle;
+use bytes::Bytes;
 
 use super::dir::room_for;
-use super::{Body, SMALL, Spool, SpoolDir, Summer, Temp};
-use crate::store::budget::Reservation;
+use super::{MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Summer, Temp};
+use crate::store::batch::{BatchSink, BatchWriter, total_length};
+use crate::store::budget::{Ask, Reservation, write_error};
 use crate::store::{Error, Result};
 use crate::sys;
 
-/// Bytes that are written at once, except at the ends of a body.
-const BATCH: usize = 256 * 1024;
-/// Shorter pieces are copied together, so that a trickle does not pin a network buffer per piece: each of them is
-/// part of a buffer of 8 KiB and more.
-const TINY: usize = 4096;
-/// How often a write is tried again after entries made way on a full volume.
-pub(crate) const ATTEMPTS: usize = 4;
-/// Freed beyond the need when the volume is full, in bytes.
-pub(crate) const SPARE: u64 = 1 << 20;
+/// Reserved at once for a body of unknown length, and again whenever it is used up.
+const UNKNOWN_STEP_BYTES: u64 = 1 << 20;
+/// The same for a body of known length, if it is longer. Not all of it at once: entries of others would have to go
+/// for bytes that may never come.
+const ANNOUNCED_STEP_BYTES: u64 = 8 << 20;
+
+impl SpoolDir {
+    /// Begins a body. `expected` is its length in bytes if that is known. Room is reserved before the bytes come
+    /// that need it, a few MiB at a time. Waits for eviction if there is none now.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] if all room is
+    /// reserved by others and stays so, [`Error::Stopping`].
+    pub async fn create(&self, expected: Option<u64>) -> Result<SpoolWriter> {
+        if let Some(size) = expected {
+            self.check_size(size)?;
+        }
+        let first = match expected {
+            Some(size) => size.min(self.announced_step()),
+            None => self.unknown_step(),
+        };
+        let room = self.budget().reserve(room_for(first), Ask::New).await?;
+        Ok(SpoolWriter::new(self.clone(), room, expected))
+    }
+
+    fn unknown_step(&self) -> u64 {
+        UNKNOWN_STEP_BYTES.min(self.budget().largest() / 16)
+    }
+
+    fn announced_step(&self) -> u64 {
+        ANNOUNCED_STEP_BYTES.min(self.budget().largest() / 8)
+    }
+}
 
 /// A body that is being written. Dropped before [`SpoolWriter::finish`], it is removed and its room
 /// given back; so it must be after a dropped or failed [`SpoolWriter::write`].
@@ -36,35 +56,26 @@ pub struct SpoolWriter {
     /// The room for all of it, in bytes, if its length was announced.
     announced: Option<u64>,
     written: u64,
-    batch: Batch,
-    /// `None` while it is in flight, and after a failure.
-    job: Option<Box<Job>>,
-    flight: Option<JoinHandle<Outcome>>,
+    batches: BatchWriter<SpoolSink>,
 }
-
-type Outcome = (Box<Job>, io::Result<()>);
 
 impl SpoolWriter {
     /// `expected` is the length of the body in bytes, if that is known; it binds nobody.
-    pub(super) fn new(dir: SpoolDir, room: Reservation, expected: Option<u64>) -> Self {
+    fn new(dir: SpoolDir, room: Reservation, expected: Option<u64>) -> Self {
         let room = Arc::new(room);
-        let job = Job {
+        let sink = SpoolSink {
             dir: dir.clone(),
             room: Arc::clone(&room),
             temp: None,
             summer: Summer::default(),
-            frames: Vec::new(),
-            summed: false,
             offset: 0,
         };
         Self {
+            batches: BatchWriter::new(dir.budget(), dir.tasks(), 0, sink),
             dir,
             room,
             announced: expected.map(room_for),
             written: 0,
-            batch: Batch::at(0),
-            job: Some(Box::new(job)),
-            flight: None,
         }
     }
 
@@ -72,15 +83,12 @@ impl SpoolWriter {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::NoSpace`] or [`Error::Io`]; the body is lost then.
-    pub async fn write(&mut self, mut chunk: Bytes) -> Result<()> {
+    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let written = self.written + chunk.len() as u64;
         self.dir.check_size(written)?;
         self.reserve(room_for(written)).await?;
         self.written = written;
-        while self.batch.fill(&mut chunk) {
-            self.flush().await?;
-        }
-        Ok(())
+        self.batches.write(chunk).await
     }
 
     async fn reserve(&self, needed: u64) -> Result<()> {
@@ -89,7 +97,7 @@ impl SpoolWriter {
         }
         match self.announced {
             Some(most) => self.room.ensure_of(needed, self.dir.announced_step(), most).await,
-            None => self.room.ensure(needed, self.dir.step()).await,
+            None => self.room.ensure(needed, self.dir.unknown_step()).await,
         }
     }
 
@@ -103,222 +111,62 @@ impl SpoolWriter {
     /// # Errors
     /// As [`SpoolWriter::write`].
     pub async fn finish(mut self) -> Result<Spool> {
-        self.settle().await?;
-        let small = self.written <= SMALL as u64 && self.job.as_ref().is_some_and(|job| job.temp.is_none());
-        if !small {
-            self.flush().await?;
-            self.settle().await?;
-        }
-        let mut job = self.job.take().ok_or_else(lost)?;
-        let body = match job.temp.take() {
-            Some(temp) => Body::File(temp),
+        self.batches.settle().await?;
+        let in_memory = self.written <= MAX_MEMORY_SPOOL_BYTES as u64
+            && self.batches.sink().is_some_and(|sink| sink.temp.is_none());
+        let (mut sink, frames) = match in_memory {
+            true => self.batches.into_parts()?,
+            false => (self.batches.finish().await?, Vec::new()),
+        };
+        let body = match sink.temp.take() {
+            Some(temp) => SpoolBody::File(temp),
             None => {
-                let frames = self.batch.take();
-                frames.iter().for_each(|frame| job.summer.update(frame));
-                Body::Memory(frames)
+                sink.sum(&frames);
+                SpoolBody::Memory(frames)
             }
         };
         self.room.shrink(room_for(self.written));
-        Ok(Spool::new(body, job.summer.finish(), self.room))
-    }
-
-    /// Hands the batch to the blocking pool, after the one before it is written.
-    async fn flush(&mut self) -> Result<()> {
-        self.settle().await?;
-        let mut job = self.job.take().ok_or_else(lost)?;
-        job.frames = self.batch.take();
-        job.summed = false;
-        self.flight = Some(self.dir.tasks().spawn_blocking(|| job.run()));
-        Ok(())
-    }
-
-    /// Waits until nothing is in flight.
-    async fn settle(&mut self) -> Result<()> {
-        let mut attempts = 0;
-        while let Some(flight) = &mut self.flight {
-            let (job, outcome) = flight.await.map_err(|_| Error::Stopping)?;
-            self.flight = None;
-            let Err(error) = outcome else {
-                self.job = Some(job);
-                return Ok(());
-            };
-            let error = refused("writing a temporary file", error, job.length());
-            attempts += 1;
-            if attempts > ATTEMPTS || !make_way(&self.dir, &error, job.length()).await {
-                return Err(error);
-            }
-            self.flight = Some(self.dir.tasks().spawn_blocking(|| job.run()));
-        }
-        Ok(())
+        Ok(Spool::new(body, sink.summer.finish(), self.room))
     }
 }
 
-/// Whether `error` says that the volume is full and something could be evicted, so that it is worth
-/// to try again.
-pub(crate) async fn make_way(dir: &SpoolDir, error: &Error, needed: u64) -> bool {
-    matches!(error, Error::NoSpace { .. }) && dir.budget().make_room(needed + SPARE).await > 0
-}
-
-/// An error of a write of `length` bytes.
-pub(crate) fn refused(operation: &'static str, error: io::Error, length: u64) -> Error {
-    match Error::io(operation, error) {
-        Error::NoSpace { reason, .. } => Error::NoSpace {
-            needed: length,
-            reason,
-        },
-        other => other,
-    }
-}
-
-fn lost() -> Error {
-    Error::io("writing a temporary file", io::ErrorKind::BrokenPipe.into())
-}
-
-/// Frames that wait to be written.
-///
-/// A batch ends where a multiple of [`BATCH`] does in the file. The page cache keeps what one call has written in
-/// as few pieces as its beginning is aligned for, and the fewer they are, the cheaper is the file to send.
+/// A temporary file, made with the first batch.
 #[derive(Debug)]
-pub(crate) struct Batch {
-    frames: Vec<Bytes>,
-    tail: BytesMut,
-    room: usize,
-}
-
-impl Batch {
-    /// An empty batch of bytes that belong at `offset` of a file.
-    pub(crate) fn at(offset: u64) -> Self {
-        Self {
-            frames: Vec::new(),
-            tail: BytesMut::new(),
-            room: BATCH - (offset % BATCH as u64) as usize,
-        }
-    }
-
-    /// Takes from the front of `chunk` what fits. Answers whether something is left, for which the batch has to be
-    /// taken first. A full one waits for that: the last one then goes with the end of the body, in one hop.
-    pub(crate) fn fill(&mut self, chunk: &mut Bytes) -> bool {
-        let fitting = chunk.split_to(self.room.min(chunk.len()));
-        self.room -= fitting.len();
-        self.push(fitting);
-        !chunk.is_empty()
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        if chunk.len() < TINY {
-            self.tail.extend_from_slice(&chunk);
-            return;
-        }
-        self.end_tail();
-        self.frames.push(chunk);
-    }
-
-    fn end_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.frames.push(self.tail.split().freeze());
-        }
-    }
-
-    /// All that waits, in order.
-    pub(crate) fn take(&mut self) -> Vec<Bytes> {
-        self.end_tail();
-        if self.room == 0 {
-            self.room = BATCH;
-        }
-        std::mem::take(&mut self.frames)
-    }
-}
-
-/// What is handed to the blocking pool and comes back from it.
-#[derive(Debug)]
-struct Job {
+struct SpoolSink {
     dir: SpoolDir,
     room: Arc<Reservation>,
     temp: Option<Arc<Temp>>,
     summer: Summer,
-    frames: Vec<Bytes>,
-    /// Whether the frames are in the sums already: a second attempt only writes.
-    summed: bool,
     offset: u64,
 }
 
-impl Job {
-    fn length(&self) -> u64 {
-        self.frames.iter().map(|frame| frame.len() as u64).sum()
+impl BatchSink for SpoolSink {
+    type Error = Error;
+
+    fn sum(&mut self, frames: &[Bytes]) {
+        frames.iter().for_each(|frame| self.summer.update(frame));
     }
 
-    fn run(mut self: Box<Self>) -> Outcome {
-        let outcome = self.write();
-        (self, outcome)
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        if !std::mem::replace(&mut self.summed, true) {
-            for frame in &self.frames {
-                self.summer.update(frame);
-            }
-        }
-        let temp = match &self.temp {
-            Some(temp) => temp,
-            None => self.temp.insert(Arc::new(Temp::create(&self.dir, &self.room)?)),
+    fn write(&mut self, frames: &mut Vec<Bytes>, _last: bool) -> Result<()> {
+        let length = total_length(frames);
+        let mut write = || {
+            let temp = match &self.temp {
+                Some(temp) => temp,
+                None => self.temp.insert(Arc::new(Temp::create(&self.dir, &self.room)?)),
+            };
+            sys::write_all_vectored_at(temp.file(), &*frames, self.offset)
         };
-        sys::write_all_vectored_at(temp.file(), &self.frames, self.offset)?;
-        self.offset += self.length();
-        self.frames.clear();
+        write().map_err(|error| write_error("writing a temporary file", error, length))?;
+        self.offset += length;
+        frames.clear();
         Ok(())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The lengths of the batches that frames of `frames` bytes make from `offset` on.
-    fn batches(offset: u64, frames: &[usize]) -> Vec<usize> {
-        let mut batch = Batch::at(offset);
-        let mut lengths = Vec::new();
-        let length = |frames: Vec<Bytes>| frames.iter().map(Bytes::len).sum::<usize>();
-        for frame in frames {
-            let mut chunk = Bytes::from(vec![7; *frame]);
-            while batch.fill(&mut chunk) {
-                lengths.push(length(batch.take()));
-            }
-        }
-        lengths.push(length(batch.take()));
-        lengths
+    fn store_error(error: &Error) -> Option<&Error> {
+        Some(error)
     }
 
-    #[test]
-    fn batches_end_where_the_page_cache_wants_it() {
-        assert_eq!(batches(0, &[15_588, BATCH, 100]), [BATCH, 15_688]);
-        assert_eq!(batches(10, &[BATCH, BATCH]), [BATCH - 10, BATCH, 10]);
-        assert_eq!(
-            batches(BATCH as u64 * 3, &[3 * BATCH + 1]),
-            [BATCH, BATCH, BATCH, 1]
-        );
-    }
-
-    #[test]
-    fn the_last_batch_is_not_empty() {
-        assert_eq!(batches(0, &[BATCH, BATCH]), [BATCH, BATCH]);
-        assert_eq!(batches(0, &[]), [0]);
-    }
-
-    #[test]
-    fn batches_keep_the_order_of_tiny_and_long_frames() {
-        let body: Vec<u8> = (0..700_000_u32).map(|at| (at % 251) as u8).collect();
-        let mut batch = Batch::at(99);
-        let (mut rest, mut found) = (Bytes::from(body.clone()), Vec::new());
-        for length in [1, 1023, 2048, 300_000, 5, 396_923].into_iter().cycle() {
-            let mut chunk = rest.split_to(length.min(rest.len()));
-            while batch.fill(&mut chunk) {
-                found.extend(batch.take().concat());
-            }
-            if rest.is_empty() {
-                break;
-            }
-        }
-        found.extend(batch.take().concat());
-        assert_eq!(found, body);
+    fn lost() -> Error {
+        Error::io("writing a temporary file", std::io::ErrorKind::BrokenPipe.into())
     }
 }

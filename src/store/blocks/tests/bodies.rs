@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
-use crate::store::spool::Body;
+use crate::store::spool::SpoolBody;
 
 /// Whether the body is the data file itself.
 async fn is_lent(rig: &Rig, upload: &Blocks, expected: &[u8]) -> bool {
@@ -13,7 +13,7 @@ async fn is_lent(rig: &Rig, upload: &Blocks, expected: &[u8]) -> bool {
         .expect("a whole body");
     assert!(bytes_of(&spool).await == expected);
     assert_eq!(spool.checksums(), &Checksums::of(expected));
-    let Body::File(temp) = spool.body() else {
+    let SpoolBody::File(temp) = spool.body() else {
         panic!("a long body is in memory");
     };
     let data = rig.folder().join(format!("{:016x}.data", upload.id()));

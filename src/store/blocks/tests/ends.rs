@@ -1,7 +1,7 @@
 //! Ends: put together, put together again, removed; and who is still writing then.
 
 use super::*;
-use crate::store::spool::Body;
+use crate::store::spool::SpoolBody;
 
 async fn sent(rig: &Rig, whole: &[u8]) -> Blocks {
     let upload = rig.upload().await;
@@ -52,7 +52,7 @@ async fn a_spool_that_was_put_leaves_the_upload_its_own_name() {
     let whole = body(3 * MIB, 1);
     let upload = sent(&rig, &whole).await;
     let spool = upload.assemble(whole.len() as u64).await.expect("a body");
-    let Body::File(temp) = spool.body() else {
+    let SpoolBody::File(temp) = spool.body() else {
         panic!("a long body is in memory");
     };
     // What a tier does.

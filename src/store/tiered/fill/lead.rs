@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::store::follow::{Fill, FillState, GrowingFile, Judge, Transfer, read_whole};
 use crate::store::source::{EntrySource, SourceOpen};
-use crate::store::spool::{Growth, SMALL, SpoolDir};
+use crate::store::spool::{Growth, MAX_MEMORY_SPOOL_BYTES, SpoolDir};
 use crate::store::tiered::Inner;
 use crate::store::{
     Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey,
@@ -56,7 +56,7 @@ async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result
         fill.tell(FillState::Missing);
         return Ok(());
     };
-    if open.meta.size > SMALL as u64 {
+    if open.meta.size > MAX_MEMORY_SPOOL_BYTES as u64 {
         // Its faults are met part by part; once readers follow it, there is no other attempt.
         large(inner, key, fill, source, open).await;
         return Ok(());
