@@ -4,6 +4,7 @@
 //! while the next one is collected. So a body takes about two batches of memory, and at worst twice that, whatever
 //! its length. A write that a full volume refuses is tried again after entries made way.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -20,9 +21,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 const MIN_FRAME_BYTES: usize = 4096;
 
 /// Where the bytes of a [`BatchWriter`] go. It travels to the blocking pool with each batch.
-pub(crate) trait BatchSink: Send + Sized + 'static {
+pub(crate) trait BatchSink: Debug + Send + Sized + 'static {
     /// Why a write failed.
-    type Error: From<Error> + Send;
+    type Error: From<Error> + Debug + Send;
 
     /// Blocking: adds the bytes to the checksums. Called once for each batch, before it is written.
     fn sum(&mut self, frames: &[Bytes]);
@@ -40,7 +41,7 @@ pub(crate) trait BatchSink: Send + Sized + 'static {
 
 /// Writes one body to its sink. Unusable after a dropped or failed call.
 #[derive(Debug)]
-pub(crate) struct BatchWriter<S> {
+pub(crate) struct BatchWriter<S: BatchSink> {
     budget: Arc<Budget>,
     tasks: Tasks,
     batch: Batch,

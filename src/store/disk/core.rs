@@ -70,7 +70,7 @@ pub(super) fn now() -> u64 {
 }
 
 /// A file stays although its entry is gone; see [`super::unlink_retry`].
-pub(super) fn cannot_remove(error: &io::Error) {
+pub(super) fn cannot_remove(error: &std::io::Error) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {
         tracing::error!(%error, "cannot remove a file of the cache; it is tried again, check the volume and the permissions of disk.dir");

@@ -8,7 +8,7 @@ use super::core::{Core, FoundEntry, now};
 use super::file::{self, Condemn, DiskFile, Owner};
 use super::format::{self, Failure, Flaw, MAX_MEMORY_BODY_BYTES, Parsed};
 use super::hot::Opened;
-use super::index::Hit;
+use super::index::IndexHit;
 use crate::store::spool::Checksums;
 use crate::store::{Content, Entry, Error, FileRange, Result, StoreKey};
 

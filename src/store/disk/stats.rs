@@ -1,6 +1,6 @@
 //! Figures for metrics and for the operator.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// The tier at one moment. Bytes are counted as `du` counts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
