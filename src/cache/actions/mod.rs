@@ -35,7 +35,7 @@ pub use find::{FoundEntry, LookupQuery};
 pub use id::{EntryId, UploadId};
 pub use notification::PeerNotifier;
 pub use permit::{Permission, ReadPermit};
-pub use stage::{BlockWriter, Place};
+pub use stage::{BlockPlace, BlockWriter};
 
 use self::catalog::{Catalog, CatalogStats};
 use self::key_ring::KeyRing;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Actions, Error, Result, UploadId};
 use crate::store::{self, ETag, blocks};
 
-pub use crate::store::blocks::Place;
+pub use crate::store::blocks::BlockPlace;
 
 /// Receives the bytes of one request into an upload. They are discarded unless [`BlockWriter::finish`] is called.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl Actions {
     /// # Errors
     /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`], [`Error::Busy`],
     /// [`Error::Store`] (too large, no room).
-    pub async fn stage(&self, id: UploadId, place: Place, length: Option<u64>) -> Result<BlockWriter> {
+    pub async fn stage(&self, id: UploadId, place: BlockPlace, length: Option<u64>) -> Result<BlockWriter> {
         let upload = self.running(id)?;
         let limit = self.0.store.capacity();
         if let Some(size) = length.filter(|size| *size > limit) {

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::block_list::{self, BlockListError};
 use super::error::{BlobError, BlobRefusal};
 use super::{BLOB, BLOCK, LIST, block_id, insert_last_modified};
-use crate::cache::actions::{Place, UploadId};
+use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::{Call, Reply};
 use crate::protocol::{entry, query};
 use crate::store::ETag;
@@ -26,14 +26,14 @@ const MAX_INLINE_LIST_BYTES: usize = 64 * 1024;
 
 /// What a request puts.
 enum PutAction {
-    Bytes(Place),
+    Bytes(BlockPlace),
     List,
 }
 
 pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobError> {
     let action = action(&call.parts)?;
     call.record.route = match action {
-        PutAction::Bytes(Place::Block(_)) => BLOCK,
+        PutAction::Bytes(BlockPlace::Block(_)) => BLOCK,
         PutAction::Bytes(_) => BLOB,
         PutAction::List => LIST,
     };
@@ -63,13 +63,13 @@ fn action(parts: &Parts) -> Result<PutAction, BlobError> {
             Some(kind) if !kind.as_bytes().eq_ignore_ascii_case(b"BlockBlob") => {
                 Err(BlobError::Refused(&BlobRefusal::KIND))
             }
-            _ => Ok(PutAction::Bytes(Place::Whole)),
+            _ => Ok(PutAction::Bytes(BlockPlace::Whole)),
         },
         Some("block") => {
             let text = query::parameter(parts, "blockid")?;
             let text = text.ok_or(BlobError::Refused(&BlobRefusal::NO_BLOCK_ID))?;
             let id = block_id::decode(text.as_bytes()).ok_or(BlobError::Refused(&BlobRefusal::BLOCK_ID))?;
-            Ok(PutAction::Bytes(Place::Block(id)))
+            Ok(PutAction::Bytes(BlockPlace::Block(id)))
         }
         Some("blocklist") => Ok(PutAction::List),
         Some(_) => Err(BlobError::Refused(&BlobRefusal::COMPONENT)),

@@ -1,7 +1,7 @@
 //! Receiving a part of an upload of the Actions cache.
 
 use super::receive::copy_body;
-use crate::cache::actions::{Place, UploadId};
+use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::Call;
 use crate::protocol::gha::GhaError;
 use crate::protocol::http_error::HttpError;
@@ -17,7 +17,7 @@ use crate::protocol::incoming;
 pub(crate) async fn put_block(
     call: &mut Call,
     id: UploadId,
-    place: Place,
+    place: BlockPlace,
     length: Option<u64>,
 ) -> Result<(), GhaError> {
     let length = check(call, &place, length)?;
@@ -28,7 +28,7 @@ pub(crate) async fn put_block(
 
 /// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
 /// of the body, if that is known.
-fn check(call: &Call, place: &Place, length: Option<u64>) -> Result<Option<u64>, GhaError> {
+fn check(call: &Call, place: &BlockPlace, length: Option<u64>) -> Result<Option<u64>, GhaError> {
     if !incoming::is_plain(&call.parts.headers) {
         return Err(incoming::unknown_coding().into());
     }
@@ -40,8 +40,8 @@ fn check(call: &Call, place: &Place, length: Option<u64>) -> Result<Option<u64>,
     }
     let length = length.or(framed);
     let offset = match place {
-        Place::At(offset) => *offset,
-        Place::Whole | Place::Block(_) => 0,
+        BlockPlace::At(offset) => *offset,
+        BlockPlace::Whole | BlockPlace::Block(_) => 0,
     };
     let limit = call.app.max_entry_size();
     match length.map(|length| offset.saturating_add(length)) {

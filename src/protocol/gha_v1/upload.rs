@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::ContentSpan;
 use super::error::RestError;
 use super::messages::{self, CommitRequest, ReserveRequest, ReserveResponse};
-use crate::cache::actions::{CacheKey, Error, Place, UploadId, Version};
+use crate::cache::actions::{BlockPlace, CacheKey, Error, UploadId, Version};
 use crate::protocol::app::App;
 use crate::protocol::call::{Call, Reply};
 use crate::protocol::entry;
@@ -51,7 +51,7 @@ pub(super) async fn put_chunk(call: &mut Call, id: Option<UploadId>) -> Result<R
     call.app.actions().may_upload(&auth, id)?;
     let span = ContentSpan::of(&call.parts.headers)?;
     call.record.tier = "disk";
-    entry::put_block(call, id, Place::At(span.start), Some(span.length)).await?;
+    entry::put_block(call, id, BlockPlace::At(span.start), Some(span.length)).await?;
     Ok(no_content(call, Outcome::Control))
 }
 

@@ -11,7 +11,7 @@ use crate::sys;
 
 /// A file of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Which {
+pub(super) enum UploadFile {
     /// The log itself: short bodies.
     Log,
     /// The file that becomes the entry if all blocks are at their places.
@@ -20,7 +20,7 @@ pub(super) enum Which {
     More,
 }
 
-impl Which {
+impl UploadFile {
     pub(super) const ALL: [Self; 3] = [Self::Data, Self::More, Self::Log];
 
     /// The end of the file's name.
@@ -36,7 +36,7 @@ impl Which {
 /// Where the bytes of a block are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Extent {
-    pub(super) file: Which,
+    pub(super) file: UploadFile,
     /// Offset in the file, in bytes.
     pub(super) at: u64,
     /// Length in bytes.
@@ -51,7 +51,7 @@ impl Extent {
     /// What decides where the block is cut for its checksums: blocks at equal places are cut alike.
     pub(super) fn phase(&self) -> u64 {
         match self.file {
-            Which::Log => 0,
+            UploadFile::Log => 0,
             _ => self.at % Checksums::BLOCK,
         }
     }
@@ -72,7 +72,7 @@ impl Extent {
 /// See the module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// Which record of the log describes it.
+    /// UploadFile record of the log describes it.
     pub(super) number: u32,
     pub(super) extent: Extent,
     /// CRC-64/NVME of each of [`Extent::parts`].
@@ -154,6 +154,6 @@ impl Segment {
     /// Whether the bytes stand in the data file where they stand in the body.
     pub(super) fn is_in_place(&self) -> bool {
         let extent = &self.block.extent;
-        extent.file == Which::Data && extent.at + self.skip == self.start
+        extent.file == UploadFile::Data && extent.at + self.skip == self.start
     }
 }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::area::most_growth;
-use super::block::{Extent, Which};
-use super::state::{Phase, State};
-use super::upload::{Hop, Upload};
-use super::{BlocksError, Place, log};
+use super::block::{Extent, UploadFile};
+use super::file_usage::max_growth;
+use super::state::{UploadPhase, UploadState};
+use super::upload::{BlockUpload, UploadHop};
+use super::{BlockPlace, BlocksError, log};
 use crate::store::budget::{Ask, BLOCK, Reservation, whole_blocks};
 use crate::store::spool::MAX_MEMORY_SPOOL_BYTES;
 use crate::sys;
@@ -16,7 +16,7 @@ use crate::sys;
 /// See the module. Dropped before [`Claim::settle`], what was written leaves the volume.
 #[derive(Debug)]
 pub(super) struct Claim {
-    upload: Arc<Upload>,
+    upload: Arc<BlockUpload>,
     extent: Extent,
     /// `None` once it is settled.
     room: Option<Reservation>,
@@ -30,26 +30,32 @@ impl Claim {
     ///
     /// # Errors
     /// As [`super::Blocks::writer`].
-    pub(super) async fn new(upload: &Arc<Upload>, place: &Place, length: u64) -> Result<Self, BlocksError> {
+    pub(super) async fn new(
+        upload: &Arc<BlockUpload>,
+        place: &BlockPlace,
+        length: u64,
+    ) -> Result<Self, BlocksError> {
         let spools = upload.dir.spools();
         let end = match place {
-            Place::At(offset) => offset.saturating_add(length),
+            BlockPlace::At(offset) => offset.saturating_add(length),
             _ => length,
         };
         spools.check_size(end)?;
         let short = {
             let state = upload.state();
             state.admit(place, length)?;
-            matches!(place, Place::Whole) && length <= MAX_MEMORY_SPOOL_BYTES as u64 && state.has_short_log()
+            matches!(place, BlockPlace::Whole)
+                && length <= MAX_MEMORY_SPOOL_BYTES as u64
+                && state.has_short_log()
         };
-        let bytes = most_room(length, short);
+        let bytes = max_room(length, short);
         // An upload holds room that only its end gives back.
         let room = spools.budget().reserve(bytes, Ask::Growth).await?;
         let mut state = upload.state();
         state.admit(place, length)?;
         let extent = match short {
             true => Extent {
-                file: Which::Log,
+                file: UploadFile::Log,
                 at: 0,
                 length,
             },
@@ -67,7 +73,7 @@ impl Claim {
         })
     }
 
-    pub(super) fn upload(&self) -> &Arc<Upload> {
+    pub(super) fn upload(&self) -> &Arc<BlockUpload> {
         &self.upload
     }
 
@@ -85,7 +91,7 @@ impl Claim {
     }
 
     /// The block counts: `bytes` of the room are the upload's now, the rest is given back.
-    pub(super) fn settle(&mut self, state: &mut State, bytes: u64) {
+    pub(super) fn settle(&mut self, state: &mut UploadState, bytes: u64) {
         if let Some(room) = self.room.take() {
             state.running -= 1;
             room.move_to(&self.upload.room, bytes);
@@ -94,11 +100,11 @@ impl Claim {
 }
 
 /// The most that a block of `length` bytes can cost, in bytes. `short`: it goes into the log.
-fn most_room(length: u64, short: bool) -> u64 {
-    let record = whole_blocks(log::most_bytes(length)) + BLOCK;
+fn max_room(length: u64, short: bool) -> u64 {
+    let record = whole_blocks(log::max_record_bytes(length)) + BLOCK;
     match short {
         true => whole_blocks(length) + record,
-        false => most_growth(length) + record,
+        false => max_growth(length) + record,
     }
 }
 
@@ -114,28 +120,28 @@ impl Drop for Claim {
 
 impl Claim {
     /// Ends the claim. Answers what has to leave the volume.
-    fn let_go(&mut self) -> Option<(Left, Hop)> {
+    fn let_go(&mut self) -> Option<(AbandonedBytes, UploadHop)> {
         let room = self.room.take()?;
         let mut state = self.upload.state();
         state.running -= 1;
         let in_time = state.check_writer(self.epoch).is_ok();
-        let ended = state.phase == Phase::Ended;
+        let ended = state.phase == UploadPhase::Ended;
         let range = self.extent.range();
         let written = range.start..range.start + self.written;
-        let area = state.area(self.extent.file)?;
+        let usage = state.usage(self.extent.file)?;
         if self.written == 0 {
             if in_time {
-                area.forget(&range);
+                usage.forget(&range);
             }
             return None;
         }
-        let left = Left {
+        let left = AbandonedBytes {
             room,
             file: self.extent.file,
             unwritten: written.end..range.end,
             written,
         };
-        if in_time && let Some(hop) = Hop::begin(&self.upload, &mut state) {
+        if in_time && let Some(hop) = UploadHop::begin(&self.upload, &mut state) {
             return Some((left, hop));
         }
         drop(state);
@@ -148,25 +154,25 @@ impl Claim {
 }
 
 /// What is left of a block that did not become complete.
-struct Left {
+struct AbandonedBytes {
     room: Reservation,
-    file: Which,
+    file: UploadFile,
     written: Range<u64>,
     unwritten: Range<u64>,
 }
 
-impl Left {
+impl AbandonedBytes {
     /// Takes it from the volume.
-    fn remove(self, upload: &Arc<Upload>, hop: Hop) {
+    fn remove(self, upload: &Arc<BlockUpload>, hop: UploadHop) {
         let upload = Arc::clone(upload);
         let tasks = upload.dir.tasks().clone();
         let work = move || {
             let file = File::options().write(true).open(upload.path(self.file));
             let punched = file.is_ok_and(|file| sys::punch_hole(&file, self.written.clone()).is_ok());
             upload.change(Some(&self.room), |state| {
-                if let Some(area) = state.area(self.file) {
-                    area.forget(&self.unwritten);
-                    area.release(&self.written, punched);
+                if let Some(usage) = state.usage(self.file) {
+                    usage.forget(&self.unwritten);
+                    usage.release(&self.written, punched);
                 }
             });
             // Who waits for the hop finds the room.
@@ -181,10 +187,10 @@ impl Left {
     }
 
     /// Counts it as garbage.
-    fn leave(self, upload: &Upload) {
+    fn leave(self, upload: &BlockUpload) {
         upload.change(Some(&self.room), |state| {
-            if let Some(area) = state.area(self.file) {
-                area.soil(&self.written);
+            if let Some(usage) = state.usage(self.file) {
+                usage.soil(&self.written);
             }
         });
     }

@@ -2,19 +2,19 @@
 //! only the list of blocks decides.
 
 /// Length of the ids that `@azure/storage-blob` makes: 36 characters and 12 decimal digits.
-const JAVASCRIPT: usize = 48;
+const JAVASCRIPT_ID_BYTES: usize = 48;
 /// Length of those of the Azure SDK for Go: 16 bytes, the index as 4 bytes, big endian, and zeros.
-const GO: usize = 64;
+const GO_ID_BYTES: usize = 64;
 
 /// The index of a block among the blocks of its body.
 pub(super) fn index(id: &[u8]) -> Option<u64> {
     match id.len() {
-        JAVASCRIPT => {
+        JAVASCRIPT_ID_BYTES => {
             let digits = std::str::from_utf8(&id[36..]).ok()?;
             let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
             plain.then(|| digits.parse().ok())?
         }
-        GO => {
+        GO_ID_BYTES => {
             let (index, zeros) = id[16..].split_first_chunk::<4>()?;
             let plain = zeros.iter().all(|byte| *byte == 0);
             plain.then(|| u32::from_be_bytes(*index).into())
@@ -23,11 +23,11 @@ pub(super) fn index(id: &[u8]) -> Option<u64> {
     }
 }
 
-/// Which length of a block gives the others their place.
+/// UploadFile length of a block gives the others their place.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Unit(Option<u64>);
+pub(super) struct UnitLength(Option<u64>);
 
-impl Unit {
+impl UnitLength {
     /// Where the block with this index begins, if all before it are equally long. The first block tells how
     /// long they are; one that came ahead of it and is no whole MiB is likely to be the last, and tells nothing.
     pub(super) fn place(&mut self, index: u64, length: u64) -> Option<u64> {
@@ -61,12 +61,12 @@ mod tests {
 
     #[test]
     fn a_short_block_that_overtook_the_first_one_is_no_measure() {
-        let mut unit = Unit::default();
+        let mut unit = UnitLength::default();
         assert_eq!(unit.place(2, 777), None);
         assert_eq!(unit.place(1, 4 << 20), Some(4 << 20));
         assert_eq!(unit.place(2, 777), Some(8 << 20));
         assert_eq!(unit.place(u64::MAX, 4 << 20), None);
-        let mut unit = Unit::default();
+        let mut unit = UnitLength::default();
         assert_eq!(unit.place(0, 777), Some(0));
         assert_eq!(unit.place(3, 777), Some(2331));
     }

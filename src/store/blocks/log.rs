@@ -11,30 +11,30 @@
 //! All numbers are little endian. Blocks are numbered as they stand in the log, from 0 on. What follows the
 //! last whole record is the rest of one that was torn.
 
-use super::Place;
-use super::block::{Extent, Which};
+use super::BlockPlace;
+use super::block::{Extent, UploadFile};
 use crate::store::spool::crc;
 
 /// Version of the format.
 const VERSION: u8 = 1;
 /// Bytes around a payload.
-const FRAME: usize = 12;
+const FRAME_BYTES: usize = 12;
 
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Record {
+pub(super) enum LogRecord {
     Begin {
         note: Box<[u8]>,
     },
     Block {
-        place: Place,
+        place: BlockPlace,
         extent: Extent,
         sums: Box<[u64]>,
     },
     List(Vec<u32>),
 }
 
-impl Record {
+impl LogRecord {
     /// As it is written to offset `at` of the log. `bytes`: the block itself if it stands in the log, where
     /// [`Extent::at`] then follows from `at`.
     pub(super) fn encode(&self, bytes: &[u8]) -> Vec<u8> {
@@ -71,13 +71,13 @@ impl Record {
 }
 
 /// The most that the record of one block takes, in bytes; without a body that stands in it.
-pub(super) fn most_bytes(length: u64) -> u64 {
-    FRAME as u64 + 128 + 8 * (length / crate::store::spool::Checksums::BLOCK + 2)
+pub(super) fn max_record_bytes(length: u64) -> u64 {
+    FRAME_BYTES as u64 + 128 + 8 * (length / crate::store::spool::Checksums::BLOCK + 2)
 }
 
 /// What the record of a list of `blocks` blocks takes, in bytes.
 pub(super) fn list_bytes(blocks: usize) -> u64 {
-    (FRAME + 1 + 4 * blocks) as u64
+    (FRAME_BYTES + 1 + 4 * blocks) as u64
 }
 
 /// The bytes of a block that stands in a record of `length` bytes, from the record's beginning on.
@@ -86,13 +86,13 @@ pub(super) fn body_offset(record: u64, body: u64) -> u64 {
 }
 
 /// Reads the records of a log, up to the first one that is not whole.
-pub(super) struct Records<'a> {
+pub(super) struct LogRecords<'a> {
     log: &'a [u8],
     /// End of the last whole record.
     end: usize,
 }
 
-impl<'a> Records<'a> {
+impl<'a> LogRecords<'a> {
     pub(super) fn new(log: &'a [u8]) -> Self {
         Self { log, end: 0 }
     }
@@ -103,17 +103,17 @@ impl<'a> Records<'a> {
     }
 }
 
-impl Iterator for Records<'_> {
-    type Item = Record;
+impl Iterator for LogRecords<'_> {
+    type Item = LogRecord;
 
-    fn next(&mut self) -> Option<Record> {
+    fn next(&mut self) -> Option<LogRecord> {
         let mut rest = Reader(&self.log[self.end..]);
         let length = rest.u32()? as usize;
         let payload = rest.take(length)?;
         if rest.u64()? != crc(payload) {
             return None;
         }
-        let end = self.end + FRAME + length;
+        let end = self.end + FRAME_BYTES + length;
         let record = decode(payload, end as u64 - 8)?;
         self.end = end;
         Some(record)
@@ -121,13 +121,13 @@ impl Iterator for Records<'_> {
 }
 
 /// `end`: offset of the end of the payload in the log.
-fn decode(payload: &[u8], end: u64) -> Option<Record> {
+fn decode(payload: &[u8], end: u64) -> Option<LogRecord> {
     let mut from = Reader(payload);
     match from.u8()? {
-        1 if from.u8()? == VERSION => Some(Record::Begin { note: from.0.into() }),
+        1 if from.u8()? == VERSION => Some(LogRecord::Begin { note: from.0.into() }),
         2 => {
             let place = decode_place(&mut from)?;
-            let file = Which::ALL
+            let file = UploadFile::ALL
                 .into_iter()
                 .find(|file| Some(tag(*file)) == from.0.first().copied())?;
             from.u8()?;
@@ -135,29 +135,29 @@ fn decode(payload: &[u8], end: u64) -> Option<Record> {
             let sums = from.take(usize::try_from(count.checked_mul(8)?).ok()?)?;
             let sums: Box<[u64]> = sums.chunks_exact(8).map(number).collect();
             let at = match file {
-                Which::Log if from.0.len() as u64 == length => end - length,
-                Which::Log => return None,
+                UploadFile::Log if from.0.len() as u64 == length => end - length,
+                UploadFile::Log => return None,
                 _ => at,
             };
             at.checked_add(length)?;
             let extent = Extent { file, at, length };
-            (extent.parts().count() == sums.len()).then_some(Record::Block { place, extent, sums })
+            (extent.parts().count() == sums.len()).then_some(LogRecord::Block { place, extent, sums })
         }
-        3 => Some(Record::List(
+        3 => Some(LogRecord::List(
             from.0.chunks_exact(4).map(|n| number(n) as u32).collect(),
         )),
         _ => None,
     }
 }
 
-fn encode_place(to: &mut Vec<u8>, place: &Place) {
+fn encode_place(to: &mut Vec<u8>, place: &BlockPlace) {
     match place {
-        Place::Whole => to.push(0),
-        Place::At(offset) => {
+        BlockPlace::Whole => to.push(0),
+        BlockPlace::At(offset) => {
             to.push(1);
             to.extend_from_slice(&offset.to_le_bytes());
         }
-        Place::Block(id) => {
+        BlockPlace::Block(id) => {
             // At most 64 bytes.
             to.extend_from_slice(&[2, id.len() as u8]);
             to.extend_from_slice(id);
@@ -165,23 +165,23 @@ fn encode_place(to: &mut Vec<u8>, place: &Place) {
     }
 }
 
-fn decode_place(from: &mut Reader<'_>) -> Option<Place> {
+fn decode_place(from: &mut Reader<'_>) -> Option<BlockPlace> {
     Some(match from.u8()? {
-        0 => Place::Whole,
-        1 => Place::At(from.u64()?),
+        0 => BlockPlace::Whole,
+        1 => BlockPlace::At(from.u64()?),
         2 => {
             let length = from.u8()?;
-            Place::Block(from.take(length.into())?.into())
+            BlockPlace::Block(from.take(length.into())?.into())
         }
         _ => return None,
     })
 }
 
-fn tag(file: Which) -> u8 {
+fn tag(file: UploadFile) -> u8 {
     match file {
-        Which::Log => 0,
-        Which::Data => 1,
-        Which::More => 2,
+        UploadFile::Log => 0,
+        UploadFile::Data => 1,
+        UploadFile::More => 2,
     }
 }
 
@@ -219,27 +219,27 @@ fn number(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn block(place: Place, file: Which, at: u64, length: u64) -> Record {
+    fn block(place: BlockPlace, file: UploadFile, at: u64, length: u64) -> LogRecord {
         let extent = Extent { file, at, length };
         let sums = (0..extent.parts().count() as u64).collect();
-        Record::Block { place, extent, sums }
+        LogRecord::Block { place, extent, sums }
     }
 
-    fn all() -> Vec<(Record, Vec<u8>)> {
+    fn all() -> Vec<(LogRecord, Vec<u8>)> {
         vec![
             (
-                Record::Begin {
+                LogRecord::Begin {
                     note: (*b"note").into(),
                 },
                 vec![],
             ),
-            (block(Place::Whole, Which::Log, 0, 5), b"12345".to_vec()),
-            (block(Place::At(7), Which::Data, 7, 3 << 20), vec![]),
+            (block(BlockPlace::Whole, UploadFile::Log, 0, 5), b"12345".to_vec()),
+            (block(BlockPlace::At(7), UploadFile::Data, 7, 3 << 20), vec![]),
             (
-                block(Place::Block([9; 64].into()), Which::More, 1 << 40, 0),
+                block(BlockPlace::Block([9; 64].into()), UploadFile::More, 1 << 40, 0),
                 vec![],
             ),
-            (Record::List(vec![2, 0, u32::MAX]), vec![]),
+            (LogRecord::List(vec![2, 0, u32::MAX]), vec![]),
         ]
     }
 
@@ -255,12 +255,12 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written() {
         let (log, ends) = written();
-        let mut records = Records::new(&log);
-        let found: Vec<Record> = records.by_ref().collect();
+        let mut records = LogRecords::new(&log);
+        let found: Vec<LogRecord> = records.by_ref().collect();
         assert_eq!(records.end(), log.len() as u64);
         for (nth, (mut expected, bytes)) in all().into_iter().enumerate() {
-            if let Record::Block { extent, .. } = &mut expected
-                && extent.file == Which::Log
+            if let LogRecord::Block { extent, .. } = &mut expected
+                && extent.file == UploadFile::Log
             {
                 extent.at = (ends[nth] - 8 - bytes.len()) as u64;
                 assert_eq!(&log[extent.at as usize..][..5], b"12345");
@@ -275,14 +275,14 @@ mod tests {
     fn what_is_torn_or_damaged_ends_the_log_before_it() {
         let (log, ends) = written();
         for cut in 0..log.len() {
-            let mut records = Records::new(&log[..cut]);
+            let mut records = LogRecords::new(&log[..cut]);
             let count = records.by_ref().count();
             assert_eq!(count, ends.iter().filter(|end| **end <= cut).count());
         }
         for at in 0..log.len() {
             let mut damaged = log.clone();
             damaged[at] ^= 0x40;
-            let count = Records::new(&damaged).count();
+            let count = LogRecords::new(&damaged).count();
             assert_eq!(count, ends.iter().filter(|end| **end <= at).count());
         }
     }
@@ -290,10 +290,13 @@ mod tests {
     #[test]
     fn the_size_of_a_record_is_known_before_it_is_written() {
         for length in [0, 1, 1 << 20, (9 << 20) + 1] {
-            let place = Place::Block([9; 64].into());
-            let record = block(place, Which::Data, (1 << 20) - 1, length);
-            assert!(record.encode(&[]).len() as u64 <= most_bytes(length));
+            let place = BlockPlace::Block([9; 64].into());
+            let record = block(place, UploadFile::Data, (1 << 20) - 1, length);
+            assert!(record.encode(&[]).len() as u64 <= max_record_bytes(length));
         }
-        assert_eq!(Record::List(vec![0; 77]).encode(&[]).len() as u64, list_bytes(77));
+        assert_eq!(
+            LogRecord::List(vec![0; 77]).encode(&[]).len() as u64,
+            list_bytes(77)
+        );
     }
 }

@@ -10,12 +10,12 @@
 //!   Then it becomes the entry by a second name for it: nothing is copied ([`assemble`]).
 //! - `<id>.more` has all others. So a block that is sent again never damages the complete one.
 //!
-//! Which bytes a body has is decided by the last complete [`Place::Whole`] or list of blocks
+//! UploadFile bytes a body has is decided by the last complete [`BlockPlace::Whole`] or list of blocks
 //! ([`Blocks::arrange`]); each replaces everything that came before it. Without either, by the ranges, of which
 //! the later complete one wins byte by byte.
 //!
 //! Room: all complete bytes, in blocks of the volume, are in one reservation of the upload, those on their way
-//! in one of each writer. While the data file is lent to a spool, its part is there. What was replaced is given
+//! in one of each writer. While a spool has a link to the data file, its part is there. What was replaced is given
 //! back to the volume at once where the system can do that; elsewhere an upload may hold as much garbage as it
 //! has bytes, but at least 1 GiB.
 //!
@@ -23,14 +23,16 @@
 //! copied takes its checksums from there, so damage is found when the entry is read.
 
 mod ahead;
-mod area;
 mod assemble;
 mod block;
 mod claim;
+mod commit;
 mod dir;
+mod file_usage;
 mod hint;
 mod intervals;
 mod log;
+mod open;
 mod ranges;
 mod recover;
 mod state;
@@ -47,28 +49,27 @@ use tokio::time::Instant;
 pub use dir::BlockDir;
 pub use writer::BlockWriter;
 
-use self::dir::blocking;
-use self::upload::Upload;
+use self::upload::{BlockUpload, blocking};
 use super::budget::{Ask, BLOCK, whole_blocks};
 use super::{Ahead, Error, Spool};
 
 /// The most blocks of one body.
-pub const MOST_BLOCKS: usize = 50_000;
+pub const MAX_BLOCKS: usize = 50_000;
 /// The most blocks and lists that one upload ever takes, repeated ones included.
-pub const MOST_RECORDS: usize = 100_000;
+pub const MAX_RECORDS: usize = 100_000;
 /// The longest id of a block in bytes; the shortest has one.
-pub const MOST_ID: usize = 64;
+pub const MAX_ID_BYTES: usize = 64;
 /// The longest note of an upload in bytes.
-pub const MOST_NOTE: usize = 16 << 10;
+pub const MAX_NOTE_BYTES: usize = 16 << 10;
 
 /// Where the bytes of one block belong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum BlockPlace {
     /// They are the whole body.
     Whole,
     /// From this offset of the body on, in bytes.
     At(u64),
-    /// A block with an opaque id of 1 to [`MOST_ID`] bytes; [`Blocks::arrange`] tells where it belongs.
+    /// A block with an opaque id of 1 to [`MAX_ID_BYTES`] bytes; [`Blocks::arrange`] tells where it belongs.
     Block(Box<[u8]>),
 }
 
@@ -115,7 +116,7 @@ pub enum BlocksError {
 /// An upload. Cheap to clone. Dropped without [`Blocks::remove`], it stays on the disk for the next start, and
 /// its room is not counted any more: drop it only when the server stops.
 #[derive(Debug, Clone)]
-pub struct Blocks(Arc<Upload>);
+pub struct Blocks(Arc<BlockUpload>);
 
 impl Blocks {
     /// Its name.
@@ -158,9 +159,9 @@ impl Blocks {
     /// [`BlocksError::Ended`], [`BlocksError::BlockId`], [`BlocksError::TooManyBlocks`];
     /// [`Error::TooLarge`] if the block or its end can never fit, [`Error::NoSpace`] if there is no room, or if
     /// blocks were sent again too often; [`Error::Stopping`].
-    pub async fn writer(&self, place: Place, length: Option<u64>) -> Result<BlockWriter, BlocksError> {
+    pub async fn writer(&self, place: BlockPlace, length: Option<u64>) -> Result<BlockWriter, BlocksError> {
         match &place {
-            Place::Block(id) if id.is_empty() || id.len() > MOST_ID => Err(BlocksError::BlockId),
+            BlockPlace::Block(id) if id.is_empty() || id.len() > MAX_ID_BYTES => Err(BlocksError::BlockId),
             _ => BlockWriter::new(&self.0, place, length).await,
         }
     }
@@ -172,8 +173,8 @@ impl Blocks {
     /// [`BlocksError::UnknownBlock`], [`BlocksError::TooManyBlocks`], [`BlocksError::Ended`],
     /// [`BlocksError::Store`]. Nothing has changed then.
     pub async fn arrange(&self, ids: &[Box<[u8]>]) -> Result<u64, BlocksError> {
-        if ids.len() > MOST_BLOCKS {
-            return Err(BlocksError::TooManyBlocks { limit: MOST_BLOCKS });
+        if ids.len() > MAX_BLOCKS {
+            return Err(BlocksError::TooManyBlocks { limit: MAX_BLOCKS });
         }
         self.0.touch();
         let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK;

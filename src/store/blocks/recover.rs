@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 
 use super::Blocks;
-use super::block::{Extent, Which};
+use super::block::{Extent, UploadFile};
 use super::dir::BlockDir;
-use super::log::{Record, Records};
-use super::state::State;
-use super::upload::Upload;
+use super::log::{LogRecord, LogRecords};
+use super::state::UploadState;
+use super::upload::BlockUpload;
 use crate::store::budget::whole_blocks;
 use crate::store::spool::FOLDER_BYTES;
 use crate::sys;
@@ -32,8 +32,8 @@ pub(super) fn all(dir: &BlockDir) -> io::Result<Vec<Blocks>> {
     }
     for file in fs::read_dir(dir.folder())? {
         let path = file?.path();
-        let owned = path.with_extension(Which::Log.extension());
-        let ours = Which::ALL
+        let owned = path.with_extension(UploadFile::Log.extension());
+        let ours = UploadFile::ALL
             .iter()
             .any(|file| path.extension().is_some_and(|name| name == file.extension()));
         if (!ours || id_of(&owned).is_none_or(|id| !known.contains(&id)))
@@ -54,19 +54,19 @@ fn id_of(path: &Path) -> Option<u64> {
 }
 
 fn one(dir: &BlockDir, id: u64) -> io::Result<Option<Blocks>> {
-    let path = dir.path(id, Which::Log);
+    let path = dir.path(id, UploadFile::Log);
     let log = fs::read(&path)?;
-    let mut records = Records::new(&log);
-    let Some(Record::Begin { note }) = records.next() else {
+    let mut records = LogRecords::new(&log);
+    let Some(LogRecord::Begin { note }) = records.next() else {
         return Ok(None);
     };
-    let mut state = State::begun(records.end());
+    let mut state = UploadState::begun(records.end());
     while let Some(record) = records.next() {
         if !replay(&mut state, record, records.end()) {
             break;
         }
     }
-    let files = Files::look(dir, id)?;
+    let files = UploadFiles::look(dir, id)?;
     state.frozen = files.shared;
     let whole = state.live().all(|block| files.hold(&block.extent));
     if !whole || files.bytes > dir.spools().budget().largest() {
@@ -74,31 +74,31 @@ fn one(dir: &BlockDir, id: u64) -> io::Result<Option<Blocks>> {
     }
     cut_log(&path, state.log)?;
     let room = dir.spools().budget().hold(files.bytes.max(state.cost()));
-    Ok(Some(Blocks(Upload::new(id, note, dir.clone(), room, state))))
+    Ok(Some(Blocks(BlockUpload::new(id, note, dir.clone(), room, state))))
 }
 
 /// The files of one upload.
-struct Files {
-    lengths: Vec<(Which, u64)>,
+struct UploadFiles {
+    lengths: Vec<(UploadFile, u64)>,
     /// What all take on the volume, with their names.
     bytes: u64,
     /// A tier took the data file, and the upload was not removed before the end.
     shared: bool,
 }
 
-impl Files {
+impl UploadFiles {
     fn look(dir: &BlockDir, id: u64) -> io::Result<Self> {
         let mut this = Self {
             lengths: Vec::new(),
             bytes: FOLDER_BYTES,
             shared: false,
         };
-        for file in Which::ALL {
+        for file in UploadFile::ALL {
             let metadata = match dir.path(id, file).metadata() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,
             };
-            this.shared |= file == Which::Data && sys::link_count(&metadata) > 1;
+            this.shared |= file == UploadFile::Data && sys::link_count(&metadata) > 1;
             this.bytes += whole_blocks(sys::block_bytes(&metadata));
             this.lengths.push((file, metadata.len()));
         }
@@ -113,21 +113,21 @@ impl Files {
 }
 
 /// Whether the record makes sense.
-fn replay(state: &mut State, record: Record, end: u64) -> bool {
+fn replay(state: &mut UploadState, record: LogRecord, end: u64) -> bool {
     let unneeded = match record {
-        Record::Begin { .. } => return false,
-        Record::Block { place, extent, sums } => {
+        LogRecord::Begin { .. } => return false,
+        LogRecord::Block { place, extent, sums } => {
             state.learn(&place, &extent);
             state.keep(place, extent, sums, end)
         }
-        Record::List(numbers) => match state.arrange(&numbers, end) {
+        LogRecord::List(numbers) => match state.arrange(&numbers, end) {
             Some(unneeded) => unneeded,
             None => return false,
         },
     };
     for block in unneeded {
-        if let Some(area) = state.area(block.extent.file) {
-            area.release(&block.extent.range(), true);
+        if let Some(usage) = state.usage(block.extent.file) {
+            usage.release(&block.extent.range(), true);
         }
     }
     true

@@ -120,7 +120,7 @@ impl<'a> Joined<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::{Extent, Which};
+    use super::super::block::{Extent, UploadFile};
     use super::*;
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * MIB).map(|n| (n % 249) as u8).collect();
         for (at, length) in [(0, 0), (0, MIB), (1, MIB), (MIB - 1, MIB + 2), (7, 2 * MIB + 9)] {
             let extent = Extent {
-                file: Which::Data,
+                file: UploadFile::Data,
                 at: at as u64,
                 length: length as u64,
             };

@@ -15,29 +15,27 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::BlocksError;
 use super::ahead::Sender;
-use super::block::{Extent, Which};
-use super::claim::Claim;
+use super::block::{Extent, UploadFile};
 use super::dir::BlockDir;
-use super::log::{self, Record};
-use super::state::{Lent, Phase, State};
-use super::{BlocksError, Place};
+use super::state::{LinkState, UploadPhase, UploadState};
 use crate::store::budget::{Reservation, write_error};
-use crate::store::spool::Lender;
+use crate::store::spool::LinkOwner;
 use crate::store::{Ahead, Error};
 use crate::sys;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct BlockUpload {
     pub(super) id: u64,
     pub(super) note: Box<[u8]>,
     pub(super) dir: BlockDir,
     /// Room for all that is complete; what is on its way has its own.
     pub(super) room: Reservation,
-    /// Wakes who waits for a change of phase, for hops to end, or for a lent file to come back.
+    /// Wakes who waits for a change of phase, for hops to end, or for the second link to go.
     pub(super) changed: Notify,
-    state: Mutex<State>,
+    state: Mutex<UploadState>,
     log: Mutex<()>,
     sender: Mutex<Option<Sender>>,
     began: Instant,
@@ -47,14 +45,14 @@ pub(super) struct Upload {
 
 /// Work in the blocking pool; the body is not put together before it has ended.
 #[derive(Debug)]
-pub(super) struct Hop {
-    upload: Arc<Upload>,
+pub(super) struct UploadHop {
+    upload: Arc<BlockUpload>,
     _pass: TaskTrackerToken,
 }
 
-impl Hop {
+impl UploadHop {
     /// `None` if the server stops: another process may open the folder soon.
-    pub(super) fn begin(upload: &Arc<Upload>, state: &mut State) -> Option<Self> {
+    pub(super) fn begin(upload: &Arc<BlockUpload>, state: &mut UploadState) -> Option<Self> {
         let pass = upload.dir.tasks().enter()?;
         state.hops += 1;
         Some(Self {
@@ -64,15 +62,21 @@ impl Hop {
     }
 }
 
-impl Drop for Hop {
+impl Drop for UploadHop {
     fn drop(&mut self) {
         self.upload.state().hops -= 1;
         self.upload.changed.notify_waiters();
     }
 }
 
-impl Upload {
-    pub(super) fn new(id: u64, note: Box<[u8]>, dir: BlockDir, room: Reservation, state: State) -> Arc<Self> {
+impl BlockUpload {
+    pub(super) fn new(
+        id: u64,
+        note: Box<[u8]>,
+        dir: BlockDir,
+        room: Reservation,
+        state: UploadState,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             note,
@@ -87,7 +91,7 @@ impl Upload {
         })
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, UploadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,18 +100,18 @@ impl Upload {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sender(&self) -> MutexGuard<'_, Option<Sender>> {
+    pub(super) fn sender(&self) -> MutexGuard<'_, Option<Sender>> {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// See [`super::Blocks::send_ahead`].
     pub(super) fn send_ahead(&self, ahead: Ahead) {
-        *self.sender() = Some(Sender::new(ahead, self.path(Which::Data)));
+        *self.sender() = Some(Sender::new(ahead, self.path(UploadFile::Data)));
     }
 
     /// Bytes of a block were written to a file.
-    pub(super) fn grew(&self, file: Which, bytes: std::ops::Range<u64>) {
-        if file == Which::Data
+    pub(super) fn grew(&self, file: UploadFile, bytes: std::ops::Range<u64>) {
+        if file == UploadFile::Data
             && let Some(sender) = &*self.sender()
         {
             sender.grew(bytes);
@@ -119,7 +123,7 @@ impl Upload {
         self.sender().take()
     }
 
-    pub(super) fn path(&self, file: Which) -> PathBuf {
+    pub(super) fn path(&self, file: UploadFile) -> PathBuf {
         self.dir.path(self.id, file)
     }
 
@@ -137,17 +141,17 @@ impl Upload {
     ///
     /// # Errors
     /// [`BlocksError::Ended`], [`Error::Stopping`].
-    pub(super) fn enter(self: &Arc<Self>, epoch: u32) -> Result<Hop, BlocksError> {
+    pub(super) fn enter(self: &Arc<Self>, epoch: u32) -> Result<UploadHop, BlocksError> {
         let mut state = self.state();
         state.check_writer(epoch)?;
-        Hop::begin(self, &mut state).ok_or(BlocksError::Store(Error::Stopping))
+        UploadHop::begin(self, &mut state).ok_or(BlocksError::Store(Error::Stopping))
     }
 
     /// Blocking: opens a file for reading and writing; makes it if it is not there.
-    pub(super) fn open(&self, file: Which) -> Result<File, BlocksError> {
+    pub(super) fn open(&self, file: UploadFile) -> Result<File, BlocksError> {
         // Or else it could be made after it was removed for good.
         let _log = self.log();
-        if self.state().phase == Phase::Ended {
+        if self.state().phase == UploadPhase::Ended {
             return Err(BlocksError::Ended);
         }
         let opened = File::options()
@@ -159,103 +163,15 @@ impl Upload {
         opened.map_err(|error| failed("opening a file of an upload", error))
     }
 
-    /// Blocking: writes a record behind the last one. What an attempt that failed has left is overwritten.
-    fn append(&self, at: u64, record: &[u8]) -> Result<(), BlocksError> {
-        let write = || {
-            let file = File::options().write(true).open(self.path(Which::Log))?;
-            sys::write_all_vectored_at(&file, &[record], at)
-        };
-        write().map_err(|error| refused("writing the log of an upload", error, record.len() as u64))
-    }
-
-    /// Blocking: a block is on the volume; now it counts. `bytes`: the block itself if it goes into the log.
-    pub(super) fn commit(
-        self: &Arc<Self>,
-        place: &Place,
-        claim: &mut Claim,
-        sums: &[u64],
-        bytes: &[u8],
-    ) -> Result<(), BlocksError> {
-        let mut extent = claim.extent().clone();
-        let ordered = self.log();
-        let at = {
-            let state = self.state();
-            state.check_writer(claim.epoch())?;
-            if state.has(place, &extent, sums) {
-                // The answer to the first one was lost. The claim removes the second one.
-                return Ok(());
-            }
-            state.check_records()?;
-            state.log
-        };
-        let record = block_record(place, &extent, sums).encode(bytes);
-        self.append(at, &record)?;
-        let length = record.len() as u64;
-        if extent.file == Which::Log {
-            extent.at = at + log::body_offset(length, extent.length);
-        }
-        let (unneeded, number) = {
-            let mut state = self.state();
-            let before = state.cost();
-            let unneeded = state.keep(place.clone(), extent.clone(), sums.into(), at + length);
-            let grown = state.cost() - before;
-            claim.settle(&mut state, grown);
-            (unneeded, state.last_number())
-        };
-        if extent.file == Which::Data
-            && let Some(sender) = &*self.sender()
-        {
-            sender.arrived(extent.at, number);
-        }
-        drop(ordered);
-        self.free(unneeded.into_iter().map(|block| block.extent.clone()));
-        Ok(())
-    }
-
-    /// Blocking: the order of the blocks. `room` is what it may need.
-    pub(super) fn arrange(
-        self: &Arc<Self>,
-        ids: &[Box<[u8]>],
-        room: &Reservation,
-    ) -> Result<u64, BlocksError> {
-        let epoch = self.state().epoch;
-        let _hop = self.enter(epoch)?;
-        let ordered = self.log();
-        let (numbers, size, at) = {
-            let state = self.state();
-            state.check_writer(epoch)?;
-            let (numbers, size) = state.numbers(ids)?;
-            if state.is_arranged(&numbers) {
-                return Ok(size);
-            }
-            state.check_records()?;
-            (numbers, size, state.log)
-        };
-        let record = Record::List(numbers.clone()).encode(&[]);
-        self.append(at, &record)?;
-        let unneeded = {
-            let mut state = self.state();
-            let before = state.cost();
-            let unneeded = state
-                .arrange(&numbers, at + record.len() as u64)
-                .unwrap_or_default();
-            room.move_to(&self.room, state.cost() - before);
-            unneeded
-        };
-        drop(ordered);
-        self.free(unneeded.into_iter().map(|block| block.extent.clone()));
-        Ok(size)
-    }
-
     /// Blocking, as part of a hop: the bytes that nobody needs leave the volume.
     pub(super) fn free(&self, extents: impl Iterator<Item = Extent>) {
         let mut open: [Option<io::Result<File>>; 2] = [None, None];
         for extent in extents {
             let slot = match extent.file {
-                Which::Log => continue,
-                Which::Data if self.state().frozen => continue,
-                Which::Data => &mut open[0],
-                Which::More => &mut open[1],
+                UploadFile::Log => continue,
+                UploadFile::Data if self.state().frozen => continue,
+                UploadFile::Data => &mut open[0],
+                UploadFile::More => &mut open[1],
             };
             let path = self.path(extent.file);
             let file = slot.get_or_insert_with(|| File::options().write(true).open(path));
@@ -263,17 +179,17 @@ impl Upload {
                 .as_ref()
                 .is_ok_and(|file| sys::punch_hole(file, extent.range()).is_ok());
             self.change(None, |state| {
-                if let Some(area) = state.area(extent.file) {
-                    area.release(&extent.range(), punched);
+                if let Some(usage) = state.usage(extent.file) {
+                    usage.release(&extent.range(), punched);
                 }
             });
         }
     }
 
     /// Changes the areas. What they cost more is taken from `room`, what they cost less is given back.
-    pub(super) fn change(&self, room: Option<&Reservation>, change: impl FnOnce(&mut State)) {
+    pub(super) fn change(&self, room: Option<&Reservation>, change: impl FnOnce(&mut UploadState)) {
         let mut state = self.state();
-        if state.phase == Phase::Ended {
+        if state.phase == UploadPhase::Ended {
             return;
         }
         let before = state.cost();
@@ -289,9 +205,9 @@ impl Upload {
     /// Blocking: removes the files and gives back their room.
     pub(super) fn remove(&self) {
         let _ordered = self.log();
-        self.state().phase = Phase::Ended;
+        self.state().phase = UploadPhase::Ended;
         let mut stays = 0;
-        for file in Which::ALL {
+        for file in UploadFile::ALL {
             match std::fs::remove_file(self.path(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(%error, "a file of an upload cannot be removed; the next start tries again");
@@ -300,7 +216,7 @@ impl Upload {
                 _ => {}
             }
         }
-        // A lent file may come back at this moment.
+        // The second link may be removed at this moment.
         let _state = self.state();
         match stays {
             0 => self.room.release(self.room.bytes()),
@@ -310,7 +226,7 @@ impl Upload {
     }
 
     /// Waits until `ready` answers something. Asked again after each change.
-    pub(super) async fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+    pub(super) async fn wait<T>(&self, mut ready: impl FnMut(&mut UploadState) -> Option<T>) -> T {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -323,23 +239,15 @@ impl Upload {
     }
 }
 
-fn block_record(place: &Place, extent: &Extent, sums: &[u64]) -> Record {
-    Record::Block {
-        place: place.clone(),
-        extent: extent.clone(),
-        sums: sums.into(),
-    }
-}
-
-impl Lender for Upload {
-    fn leaving(&self) {
-        self.state().lent = Lent::Returning;
+impl LinkOwner for BlockUpload {
+    fn unlinking(&self) {
+        self.state().link = LinkState::Unlinking;
     }
 
-    fn returned(&self, room: &Reservation) {
+    fn unlinked(&self, room: &Reservation) {
         let mut state = self.state();
-        state.lent = Lent::No;
-        if state.phase != Phase::Ended {
+        state.link = LinkState::None;
+        if state.phase != UploadPhase::Ended {
             room.move_to(&self.room, room.bytes());
         }
         drop(state);
@@ -355,4 +263,18 @@ pub(super) fn failed(operation: &'static str, error: io::Error) -> BlocksError {
 /// The same of a write of `length` bytes.
 pub(super) fn refused(operation: &'static str, error: io::Error, length: u64) -> BlocksError {
     BlocksError::Store(write_error(operation, error, length))
+}
+
+/// Runs a part of an upload's work in the blocking pool; not once the server stops.
+pub(super) async fn blocking<T: Send + 'static>(
+    upload: &Arc<BlockUpload>,
+    work: impl FnOnce(&Arc<BlockUpload>) -> Result<T, BlocksError> + Send + 'static,
+) -> Result<T, BlocksError> {
+    let (owned, tasks) = (Arc::clone(upload), upload.dir.tasks());
+    let pass = tasks.enter().ok_or(BlocksError::Store(Error::Stopping))?;
+    let hop = tasks.spawn_blocking(move || {
+        let _pass = pass;
+        work(&owned)
+    });
+    hop.await.map_err(|_| BlocksError::Store(Error::Stopping))?
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::block::Which;
+use super::block::UploadFile;
 use super::claim::Claim;
 use super::sums::PartSums;
-use super::upload::{Upload, refused};
-use super::{BlocksError, Place};
+use super::upload::{BlockUpload, refused};
+use super::{BlockPlace, BlocksError};
 use crate::store::Error;
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
 use crate::store::spool::SpoolWriter;
@@ -23,27 +23,27 @@ use crate::sys;
 /// or failed [`BlockWriter::write`].
 #[derive(Debug)]
 pub struct BlockWriter {
-    upload: Arc<Upload>,
-    kind: Kind,
+    upload: Arc<BlockUpload>,
+    kind: WriterKind,
 }
 
 #[derive(Debug)]
-enum Kind {
-    Known(Box<Known>),
-    Unknown(Place, Box<SpoolWriter>),
+enum WriterKind {
+    Sized(Box<SizedWriter>),
+    Unsized(BlockPlace, Box<SpoolWriter>),
 }
 
 impl BlockWriter {
     pub(super) async fn new(
-        upload: &Arc<Upload>,
-        place: Place,
+        upload: &Arc<BlockUpload>,
+        place: BlockPlace,
         length: Option<u64>,
     ) -> Result<Self, BlocksError> {
         let kind = match length {
-            Some(length) => Kind::Known(Box::new(Known::new(upload, place, length).await?)),
+            Some(length) => WriterKind::Sized(Box::new(SizedWriter::new(upload, place, length).await?)),
             None => {
                 upload.state().admit(&place, 0)?;
-                Kind::Unknown(place, Box::new(upload.dir.spools().create(None).await?))
+                WriterKind::Unsized(place, Box::new(upload.dir.spools().create(None).await?))
             }
         };
         upload.touch();
@@ -61,8 +61,8 @@ impl BlockWriter {
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), BlocksError> {
         self.upload.touch();
         match &mut self.kind {
-            Kind::Known(known) => known.write(chunk).await,
-            Kind::Unknown(_, spool) => {
+            WriterKind::Sized(known) => known.write(chunk).await,
+            WriterKind::Unsized(_, spool) => {
                 self.upload.state().check_open()?;
                 Ok(spool.write(chunk).await?)
             }
@@ -77,8 +77,8 @@ impl BlockWriter {
     pub async fn finish(self) -> Result<(), BlocksError> {
         let upload = self.upload;
         let done = match self.kind {
-            Kind::Known(known) => known.finish().await,
-            Kind::Unknown(place, spool) => copy(&upload, place, *spool).await,
+            WriterKind::Sized(known) => known.finish().await,
+            WriterKind::Unsized(place, spool) => copy(&upload, place, *spool).await,
         };
         upload.touch();
         done
@@ -86,9 +86,9 @@ impl BlockWriter {
 }
 
 /// The length is known now.
-async fn copy(upload: &Arc<Upload>, place: Place, spool: SpoolWriter) -> Result<(), BlocksError> {
+async fn copy(upload: &Arc<BlockUpload>, place: BlockPlace, spool: SpoolWriter) -> Result<(), BlocksError> {
     let spool = spool.finish().await?;
-    let mut known = Known::new(upload, place, spool.len()).await?;
+    let mut known = SizedWriter::new(upload, place, spool.len()).await?;
     let mut pieces = spool.content().pieces();
     let failed = |error| BlocksError::Store(Error::io("reading a temporary file", error));
     while let Some(piece) = pieces.try_next().await.map_err(failed)? {
@@ -99,21 +99,21 @@ async fn copy(upload: &Arc<Upload>, place: Place, spool: SpoolWriter) -> Result<
 
 /// A block of known length.
 #[derive(Debug)]
-struct Known {
-    upload: Arc<Upload>,
+struct SizedWriter {
+    upload: Arc<BlockUpload>,
     epoch: u32,
     declared: u64,
     received: u64,
     batches: BatchWriter<BlockSink>,
 }
 
-impl Known {
-    async fn new(upload: &Arc<Upload>, place: Place, length: u64) -> Result<Self, BlocksError> {
+impl SizedWriter {
+    async fn new(upload: &Arc<BlockUpload>, place: BlockPlace, length: u64) -> Result<Self, BlocksError> {
         let claim = Claim::new(upload, &place, length).await?;
         let epoch = claim.epoch();
         let offset = match claim.extent() {
             // Shorter than a batch, and written in one piece with its record.
-            extent if extent.file == Which::Log => 0,
+            extent if extent.file == UploadFile::Log => 0,
             extent => extent.at,
         };
         let sink = BlockSink {
@@ -163,7 +163,7 @@ impl Known {
 #[derive(Debug)]
 struct BlockSink {
     claim: Claim,
-    place: Place,
+    place: BlockPlace,
     file: Option<File>,
     sums: PartSums,
     written: u64,
@@ -202,7 +202,7 @@ impl BatchSink for BlockSink {
     fn write(&mut self, frames: &mut Vec<Bytes>, last: bool) -> Result<(), BlocksError> {
         let upload = Arc::clone(self.claim.upload());
         let _hop = upload.enter(self.claim.epoch())?;
-        if self.claim.extent().file == Which::Log {
+        if self.claim.extent().file == UploadFile::Log {
             let bytes = frames.concat();
             return upload.commit(&self.place, &mut self.claim, &self.sums.sums(), &bytes);
         }

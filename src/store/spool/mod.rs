@@ -21,7 +21,7 @@ pub(crate) use checksums::{Summer, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDER_BYTES, room_for};
 pub(crate) use growth::Growth;
-pub(crate) use temp::{Lender, Temp, fresh};
+pub(crate) use temp::{LinkOwner, Temp, fresh};
 pub use writer::SpoolWriter;
 
 use super::budget::Reservation;

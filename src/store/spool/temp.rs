@@ -20,18 +20,18 @@ pub(crate) struct Temp {
     dir: SpoolDir,
     room: Arc<Reservation>,
     kept: AtomicBool,
-    /// Who has another name of the file.
-    lender: Option<Arc<dyn Lender>>,
+    /// Who has another link to the file.
+    owner: Option<Arc<dyn LinkOwner>>,
 }
 
-/// Who lends a file that has a name of its own. A spool gets a second name for it, so that it can be put into
-/// a tier and is still there if that fails.
-pub(crate) trait Lender: std::fmt::Debug + Send + Sync {
-    /// The second name is about to be removed.
-    fn leaving(&self);
+/// The owner of a file to which a spool has a second link: the file can be put into a tier, and is still there if
+/// that fails.
+pub(crate) trait LinkOwner: std::fmt::Debug + Send + Sync {
+    /// The second link is about to be removed.
+    fn unlinking(&self);
 
     /// Blocking: it is removed. `room` is what was given with the file; what is not taken out of it is free.
-    fn returned(&self, room: &Reservation);
+    fn unlinked(&self, room: &Reservation);
 }
 
 impl Temp {
@@ -46,7 +46,7 @@ impl Temp {
                 .open(&path)
         };
         let file = match make() {
-            // Whoever tidies up temporary files has taken the empty folder for one of them.
+            // A cleaner of temporary files has removed the empty folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 dir.make_again()?;
                 make()?
@@ -59,21 +59,21 @@ impl Temp {
             dir: dir.clone(),
             room: Arc::clone(room),
             kept: AtomicBool::new(false),
-            lender: None,
+            owner: None,
         };
         dir.file_made();
         Ok(this)
     }
 
-    /// Blocking: a second name for `file`, whose first one is `from`.
+    /// Blocking: a second link to `file`, whose first one is `from`.
     ///
     /// # Errors
-    /// Whatever the operating system says, above all where there are no second names.
-    pub(crate) fn lend(
+    /// Whatever the operating system says, above all where there are no hard links.
+    pub(crate) fn linked(
         dir: &SpoolDir,
         room: &Arc<Reservation>,
         (from, file): (&Path, File),
-        lender: Arc<dyn Lender>,
+        owner: Arc<dyn LinkOwner>,
     ) -> io::Result<Self> {
         let path = dir.next_path();
         std::fs::hard_link(from, &path)?;
@@ -84,7 +84,7 @@ impl Temp {
             dir: dir.clone(),
             room: Arc::clone(room),
             kept: AtomicBool::new(false),
-            lender: Some(lender),
+            owner: Some(owner),
         })
     }
 
@@ -125,9 +125,9 @@ impl Drop for Temp {
             self.dir.clone(),
         );
         let file = Arc::clone(&self.file);
-        let lender = self.lender.take();
-        if let Some(lender) = &lender {
-            lender.leaving();
+        let owner = self.owner.take();
+        if let Some(owner) = &owner {
+            owner.unlinking();
         }
         let remove = move || {
             // What cannot be removed now is removed at the next start.
@@ -135,8 +135,8 @@ impl Drop for Temp {
             // Closed after the unlink, here: the last close frees the room on the volume.
             drop(file);
             dir.file_gone();
-            if let Some(lender) = lender {
-                lender.returned(&room);
+            if let Some(owner) = owner {
+                owner.unlinked(&room);
             }
             drop(room);
         };

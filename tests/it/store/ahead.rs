@@ -1,7 +1,7 @@
 //! Parts of a body that reach S3 while the others arrive.
 
 use bytes::Bytes;
-use chacha::store::blocks::{BlockDir, BlockWriter, Blocks, Place};
+use chacha::store::blocks::{BlockDir, BlockPlace, BlockWriter, Blocks};
 use chacha::store::{Precondition, Store};
 
 use super::support::*;
@@ -19,7 +19,7 @@ async fn begin(store: &dyn Store, dir: &BlockDir, name: &str, id: u64) -> Blocks
     upload
 }
 
-async fn send(upload: &Blocks, place: Place, bytes: &[u8]) {
+async fn send(upload: &Blocks, place: BlockPlace, bytes: &[u8]) {
     let mut writer = upload.writer(place, Some(bytes.len() as u64)).await.unwrap();
     for piece in bytes.chunks(200_000) {
         writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -32,7 +32,7 @@ async fn send_ranges(upload: &Blocks, bytes: &[u8], order: impl IntoIterator<Ite
     for nth in order {
         let start = nth * 3 * MIB;
         let end = bytes.len().min(start + 3 * MIB);
-        send(upload, Place::At(start as u64), &bytes[start..end]).await;
+        send(upload, BlockPlace::At(start as u64), &bytes[start..end]).await;
     }
 }
 
@@ -43,8 +43,8 @@ async fn put(store: &dyn Store, name: &str, upload: &Blocks, size: usize) -> cha
     put.await.map(|_| ())
 }
 
-fn id(nth: usize) -> Place {
-    Place::Block(name_of(nth))
+fn id(nth: usize) -> BlockPlace {
+    BlockPlace::Block(name_of(nth))
 }
 
 /// As the toolkit names its blocks: they tell their place.
@@ -105,7 +105,7 @@ async fn a_commit_sends_only_the_rest() {
 }
 
 /// Begins a block of `length` bytes and writes `bytes`, its first ones, in frames as a client sends them.
-async fn first_part_of(upload: &Blocks, place: Place, length: usize, bytes: &[u8]) -> BlockWriter {
+async fn first_part_of(upload: &Blocks, place: BlockPlace, length: usize, bytes: &[u8]) -> BlockWriter {
     let mut writer = upload.writer(place, Some(length as u64)).await.unwrap();
     for piece in bytes.chunks(200_000) {
         writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_long_block_is_sent_before_its_end() {
     let (dir, _) = pair.disk.blocks().await.unwrap();
     let bytes = body(5 * PART + MIB, 1);
     let upload = begin(&pair.tiered, &dir, "a", 1).await;
-    let mut writer = first_part_of(&upload, Place::Whole, bytes.len(), &bytes[..5 * PART]).await;
+    let mut writer = first_part_of(&upload, BlockPlace::Whole, bytes.len(), &bytes[..5 * PART]).await;
     sent(&pair.s3, 4).await;
     writer
         .write(Bytes::copy_from_slice(&bytes[5 * PART..]))

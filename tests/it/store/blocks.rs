@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use bytes::Bytes;
-use chacha::store::blocks::{Blocks, Place};
+use chacha::store::blocks::{BlockPlace, Blocks};
 use chacha::store::disk::Disk;
 use chacha::store::{Precondition, Store};
 
@@ -44,7 +44,7 @@ fn assert_counted(disk: &Disk, dir: &Path) {
     );
 }
 
-async fn send(upload: &Blocks, place: Place, bytes: &[u8]) {
+async fn send(upload: &Blocks, place: BlockPlace, bytes: &[u8]) {
     let mut writer = upload.writer(place, Some(bytes.len() as u64)).await.unwrap();
     for piece in bytes.chunks(50_000) {
         writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
@@ -61,7 +61,7 @@ async fn send_all(upload: &Blocks, bytes: &[u8]) {
         .into_iter()
         .rev()
     {
-        send(upload, Place::At((nth * MIB) as u64), part).await;
+        send(upload, BlockPlace::At((nth * MIB) as u64), part).await;
     }
 }
 
@@ -147,7 +147,7 @@ async fn an_upload_goes_on_after_a_restart_and_is_counted() {
         };
         assert_eq!((upload.id(), upload.note()), (5, [7; 16 << 10].as_slice()));
         assert_counted(&rig.disk, rig.dir());
-        send(&upload, Place::At((nth * 3 * MIB) as u64), part).await;
+        send(&upload, BlockPlace::At((nth * 3 * MIB) as u64), part).await;
         drop((dir, upload));
         rig = rig.restart().await;
     }

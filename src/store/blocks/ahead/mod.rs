@@ -27,9 +27,9 @@ use crate::store::spool::fresh;
 use crate::store::{Content, Error, FileRange, Result};
 
 /// Parts of one upload that are under way at once.
-const AT_ONCE: usize = 3;
+const MAX_PARTS_IN_FLIGHT: usize = 3;
 /// How long a commit waits for parts that are under way.
-const PATIENCE: Duration = Duration::from_secs(5);
+const COMMIT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module. Dropped, what was sent is removed from the far tier.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Line {
             tokio::select! {
                 () = self.closed.cancelled() => break,
                 Some(sent) = under_way.next() => sent?,
-                Some((turn, part)) = self.next(), if under_way.len() < AT_ONCE => {
+                Some((turn, part)) = self.next(), if under_way.len() < MAX_PARTS_IN_FLIGHT => {
                     under_way.push(self.send_one(&*parts, &file, turn, part));
                 }
             }
@@ -158,7 +158,9 @@ impl Line {
             Ok(())
         };
         // What hangs is sent again with the rest of the body.
-        tokio::time::timeout(PATIENCE, rest).await.unwrap_or(Ok(()))?;
+        tokio::time::timeout(COMMIT_WAIT_TIMEOUT, rest)
+            .await
+            .unwrap_or(Ok(()))?;
         drop(under_way);
         Ok(Some(parts))
     }

@@ -1,4 +1,4 @@
-//! Which parts of a body can be sent, which are, and whether they are what the body became.
+//! UploadFile parts of a body can be sent, which are, and whether they are what the body became.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -7,7 +7,7 @@ use crate::store::blocks::block::Segment;
 use crate::store::blocks::intervals::Intervals;
 
 /// So many parts have to be ready before the first one is sent: a shorter body is one request in the end.
-const LEAST: usize = 3;
+const MIN_READY_PARTS: usize = 3;
 
 /// What more bytes change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Progress {
         }
         match self.ready.len() > before {
             true if self.sending => Change::More,
-            true if self.ready.len() >= LEAST => {
+            true if self.ready.len() >= MIN_READY_PARTS => {
                 self.sending = true;
                 Change::Begin
             }
@@ -133,7 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::blocks::block::{Block, Extent, Which};
+    use crate::store::blocks::block::{Block, Extent, UploadFile};
 
     impl Progress {
         /// A block that comes at once.
@@ -144,12 +144,12 @@ mod tests {
         }
     }
 
-    fn extent(file: Which, at: u64, length: u64) -> Extent {
+    fn extent(file: UploadFile, at: u64, length: u64) -> Extent {
         Extent { file, at, length }
     }
 
     /// A whole block of the body.
-    fn segment(start: u64, file: Which, at: u64, length: u64, number: u32) -> Segment {
+    fn segment(start: u64, file: UploadFile, at: u64, length: u64, number: u32) -> Segment {
         let block = Block {
             number,
             extent: extent(file, at, length),
@@ -159,14 +159,14 @@ mod tests {
     }
 
     fn data(at: u64, length: u64, number: u32) -> Segment {
-        segment(at, Which::Data, at, length, number)
+        segment(at, UploadFile::Data, at, length, number)
     }
 
     /// Blocks of 15 bytes and parts of 10 bytes: 9 blocks, all but the first two parts begun.
     fn sent() -> Progress {
         let mut progress = Progress::new(10);
         for nth in 2..9 {
-            progress.add(&extent(Which::Data, nth * 15, 15), nth as u32);
+            progress.add(&extent(UploadFile::Data, nth * 15, 15), nth as u32);
         }
         while progress.begin().is_some() {}
         progress
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn parts_are_ready_when_all_their_bytes_are_there_and_a_few_are_no_reason_to_begin() {
         let mut progress = Progress::new(10);
-        let mut add = |at, length| progress.add(&extent(Which::Data, at, length), at as u32);
+        let mut add = |at, length| progress.add(&extent(UploadFile::Data, at, length), at as u32);
         assert_eq!(add(0, 9), Change::None);
         assert_eq!(add(10, 19), Change::None);
         assert_eq!(add(9, 1), Change::None);
@@ -208,7 +208,7 @@ mod tests {
         let mut progress = Progress::new(10);
         assert_eq!(progress.grow(0..35), Change::Begin);
         while progress.begin().is_some() {}
-        assert!(!progress.fits(&[segment(0, Which::More, 0, 50, 3)]));
+        assert!(!progress.fits(&[segment(0, UploadFile::More, 0, 50, 3)]));
         assert_eq!(
             progress.grow(0..5),
             Change::Void,
@@ -220,15 +220,18 @@ mod tests {
     #[test]
     fn a_place_that_is_taken_again_ends_it() {
         let mut progress = sent();
-        assert_eq!(progress.add(&extent(Which::Data, 44, 3), 20), Change::Void);
-        assert_eq!(progress.add(&extent(Which::Data, 500, 100), 21), Change::None);
+        assert_eq!(progress.add(&extent(UploadFile::Data, 44, 3), 20), Change::Void);
+        assert_eq!(
+            progress.add(&extent(UploadFile::Data, 500, 100), 21),
+            Change::None
+        );
         assert!(!progress.is_ready() && progress.begin().is_none());
     }
 
     #[test]
     fn nothing_is_begun_once_it_is_closed() {
         let mut progress = Progress::new(10);
-        assert_eq!(progress.add(&extent(Which::Data, 0, 40), 0), Change::Begin);
+        assert_eq!(progress.add(&extent(UploadFile::Data, 0, 40), 0), Change::Begin);
         assert!(progress.is_ready());
         progress.close();
         assert!(!progress.is_ready() && progress.begin().is_none());
@@ -241,7 +244,7 @@ mod tests {
         let body: Vec<Segment> = (0..9).map(|nth| data(nth * 15, 15, nth as u32)).collect();
         assert!(progress.fits(&body));
         let mut unsent = body.clone();
-        unsent[0] = segment(0, Which::More, 0, 15, 30);
+        unsent[0] = segment(0, UploadFile::More, 0, 15, 30);
         unsent[1] = data(15, 15, 31);
         assert!(progress.fits(&unsent));
         let other = |nth: usize, segment| {
@@ -250,8 +253,8 @@ mod tests {
             body
         };
         let number = other(4, data(60, 15, 30));
-        let place = other(4, segment(60, Which::Data, 75, 15, 5));
-        let file = other(4, segment(60, Which::More, 60, 15, 4));
+        let place = other(4, segment(60, UploadFile::Data, 75, 15, 5));
+        let file = other(4, segment(60, UploadFile::More, 60, 15, 4));
         let part = other(4, body[4].part(60..74));
         for body in [number, place, file, part, body[..8].to_vec(), Vec::new()] {
             assert!(!progress.fits(&body));

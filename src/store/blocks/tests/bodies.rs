@@ -6,7 +6,7 @@ use super::*;
 use crate::store::spool::SpoolBody;
 
 /// Whether the body is the data file itself.
-async fn is_lent(rig: &Rig, upload: &Blocks, expected: &[u8]) -> bool {
+async fn is_linked(rig: &Rig, upload: &Blocks, expected: &[u8]) -> bool {
     let spool = upload
         .assemble(expected.len() as u64)
         .await
@@ -17,13 +17,13 @@ async fn is_lent(rig: &Rig, upload: &Blocks, expected: &[u8]) -> bool {
         panic!("a long body is in memory");
     };
     let data = rig.folder().join(format!("{:016x}.data", upload.id()));
-    let lent = data
+    let linked = data
         .metadata()
         .is_ok_and(|data| data.ino() == temp.file().metadata().expect("file").ino());
-    if lent {
+    if linked {
         assert_eq!(data.metadata().expect("file").len(), expected.len() as u64);
     }
-    lent
+    linked
 }
 
 #[tokio::test]
@@ -32,21 +32,29 @@ async fn holes_and_wrong_sizes_leave_the_upload_as_it_was() {
     let upload = rig.upload().await;
     let whole = body(300 * KIB, 1);
     assert!(matches!(upload.assemble(5).await, Err(BlocksError::Incomplete)));
-    send(&upload, Place::At(100 * KIB as u64), &whole[100 * KIB..200 * KIB])
-        .await
-        .expect("sent");
+    send(
+        &upload,
+        BlockPlace::At(100 * KIB as u64),
+        &whole[100 * KIB..200 * KIB],
+    )
+    .await
+    .expect("sent");
     let hole = |outcome, expected| match outcome {
         Err(BlocksError::Hole { at }) => assert_eq!(at, expected),
         other => panic!("{other:?}"),
     };
     hole(upload.assemble(200 * KIB as u64).await, 0);
-    send(&upload, Place::At(0), &whole[..99 * KIB])
+    send(&upload, BlockPlace::At(0), &whole[..99 * KIB])
         .await
         .expect("sent");
     hole(upload.assemble(200 * KIB as u64).await, 99 * KIB as u64);
-    send(&upload, Place::At(99 * KIB as u64), &whole[99 * KIB..101 * KIB])
-        .await
-        .expect("sent");
+    send(
+        &upload,
+        BlockPlace::At(99 * KIB as u64),
+        &whole[99 * KIB..101 * KIB],
+    )
+    .await
+    .expect("sent");
     hole(upload.assemble(300 * KIB as u64).await, 200 * KIB as u64);
     let beyond = upload.assemble(150 * KIB as u64).await;
     assert!(
@@ -59,7 +67,7 @@ async fn holes_and_wrong_sizes_leave_the_upload_as_it_was() {
         ),
         "{beyond:?}"
     );
-    send(&upload, Place::At(200 * KIB as u64), &whole[200 * KIB..])
+    send(&upload, BlockPlace::At(200 * KIB as u64), &whole[200 * KIB..])
         .await
         .expect("sent");
     check(&upload, &whole).await;
@@ -73,7 +81,7 @@ async fn a_body_without_bytes_needs_nothing() {
     check(&upload, b"").await;
     upload.remove().await;
     let upload = rig.upload().await;
-    send(&upload, Place::Whole, b"").await.expect("sent");
+    send(&upload, BlockPlace::Whole, b"").await.expect("sent");
     assert!(upload.has_body());
     assert!(matches!(
         upload.assemble(1).await,
@@ -86,7 +94,7 @@ async fn a_body_without_bytes_needs_nothing() {
     upload.remove().await;
     let upload = rig.upload().await;
     send(&upload, id("a"), b"").await.expect("sent");
-    send(&upload, Place::At(5), b"").await.expect("sent");
+    send(&upload, BlockPlace::At(5), b"").await.expect("sent");
     assert!(matches!(upload.assemble(0).await, Err(BlocksError::Incomplete)));
     assert_eq!(upload.arrange(&ids(&["a", "a"])).await.expect("known"), 0);
     check(&upload, b"").await;
@@ -99,14 +107,14 @@ async fn more_bytes_than_announced_are_refused_and_fewer_never_arrived() {
     for length in [10, 100 * KIB] {
         let bytes = Bytes::from(body(length, 3));
         let mut writer = upload
-            .writer(Place::Whole, Some(length as u64))
+            .writer(BlockPlace::Whole, Some(length as u64))
             .await
             .expect("writer");
         writer.write(bytes.slice(1..)).await.expect("write");
         let more = writer.write(bytes.slice(..2)).await;
         assert!(matches!(more, Err(BlocksError::Size { declared, received }) if received == declared + 1));
         let mut writer = upload
-            .writer(Place::Whole, Some(length as u64))
+            .writer(BlockPlace::Whole, Some(length as u64))
             .await
             .expect("writer");
         writer.write(bytes.slice(1..)).await.expect("write");
@@ -121,10 +129,10 @@ async fn the_last_whole_body_or_list_decides() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
     let long = body(90 * KIB, 4);
-    send(&upload, Place::At(0), b"range").await.expect("sent");
-    send(&upload, Place::Whole, b"short").await.expect("sent");
+    send(&upload, BlockPlace::At(0), b"range").await.expect("sent");
+    send(&upload, BlockPlace::Whole, b"short").await.expect("sent");
     assert_eq!(upload.received(), 5);
-    send(&upload, Place::Whole, &long).await.expect("sent");
+    send(&upload, BlockPlace::Whole, &long).await.expect("sent");
     send(&upload, id("a"), b"first").await.expect("sent");
     send(&upload, id("b"), b"second").await.expect("sent");
     assert!(matches!(
@@ -150,13 +158,15 @@ async fn ids_have_their_length() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
     for length in [0, 65] {
-        let refused = upload.writer(Place::Block(vec![1; length].into()), Some(1)).await;
+        let refused = upload
+            .writer(BlockPlace::Block(vec![1; length].into()), Some(1))
+            .await;
         assert!(matches!(refused, Err(BlocksError::BlockId)));
     }
-    send(&upload, Place::Block([1; 64].into()), b"x")
+    send(&upload, BlockPlace::Block([1; 64].into()), b"x")
         .await
         .expect("sent");
-    let far = upload.writer(Place::At(u64::MAX), Some(1)).await;
+    let far = upload.writer(BlockPlace::At(u64::MAX), Some(1)).await;
     assert!(matches!(
         far,
         Err(BlocksError::Store(crate::store::Error::TooLarge { .. }))
@@ -169,7 +179,7 @@ async fn a_length_that_is_not_known_makes_no_difference() {
     for length in [0, 7, 64 * KIB, 700 * KIB] {
         let upload = rig.upload().await;
         let bytes = body(length, 9);
-        let mut writer = upload.writer(Place::Whole, None).await.expect("writer");
+        let mut writer = upload.writer(BlockPlace::Whole, None).await.expect("writer");
         for piece in bytes.chunks(10_000) {
             writer.write(Bytes::copy_from_slice(piece)).await.expect("write");
         }
@@ -188,38 +198,38 @@ async fn nothing_is_copied_whose_place_can_be_known() {
         let upload = rig.upload().await;
         // The short last one first.
         for nth in [5, 3, 1, 0, 2, 4, 3] {
-            send(&upload, Place::Block(client.id(nth)), parts[nth])
+            send(&upload, BlockPlace::Block(client.id(nth)), parts[nth])
                 .await
                 .expect("sent");
         }
         let list: Vec<_> = (0..6).map(|nth| client.id(nth)).collect();
         upload.arrange(&list).await.expect("known");
-        assert!(is_lent(&rig, &upload, &whole).await, "{client:?}");
+        assert!(is_linked(&rig, &upload, &whole).await, "{client:?}");
         upload.remove().await;
     }
     let upload = rig.upload().await;
     for nth in [5, 0, 4, 2, 1, 3, 2] {
-        send(&upload, Place::At((nth * MIB) as u64), parts[nth])
+        send(&upload, BlockPlace::At((nth * MIB) as u64), parts[nth])
             .await
             .expect("sent");
     }
     // One with other bytes is brought to its place, which the first one has left.
-    send(&upload, Place::At(2 * MIB as u64), &body(MIB, 6))
+    send(&upload, BlockPlace::At(2 * MIB as u64), &body(MIB, 6))
         .await
         .expect("sent");
     let mut other = whole.clone();
     other[2 * MIB..3 * MIB].copy_from_slice(&body(MIB, 6));
-    assert!(is_lent(&rig, &upload, &other).await);
+    assert!(is_linked(&rig, &upload, &other).await);
     upload.remove().await;
     let upload = rig.upload().await;
     for (nth, part) in whole.chunks(700 * KIB + 1).enumerate() {
-        send(&upload, Place::Block(Client::Random.id(nth)), part)
+        send(&upload, BlockPlace::Block(Client::Random.id(nth)), part)
             .await
             .expect("sent");
     }
     let list: Vec<_> = (0..8).map(|nth| Client::Random.id(nth)).collect();
     upload.arrange(&list).await.expect("known");
-    assert!(is_lent(&rig, &upload, &whole).await);
+    assert!(is_linked(&rig, &upload, &whole).await);
 }
 
 #[tokio::test]
@@ -229,13 +239,13 @@ async fn another_order_than_that_of_arrival_is_copied() {
     let whole = body(3 * MIB, 8);
     let parts: Vec<&[u8]> = whole.chunks(MIB).collect();
     for nth in [1, 0, 2] {
-        send(&upload, Place::Block(Client::Random.id(nth)), parts[nth])
+        send(&upload, BlockPlace::Block(Client::Random.id(nth)), parts[nth])
             .await
             .expect("sent");
     }
     let list: Vec<_> = (0..3).map(|nth| Client::Random.id(nth)).collect();
     upload.arrange(&list).await.expect("known");
-    assert!(!is_lent(&rig, &upload, &whole).await);
+    assert!(!is_linked(&rig, &upload, &whole).await);
     // It can be done again.
     check(&upload, &whole).await;
 }
@@ -245,7 +255,7 @@ async fn a_torn_repetition_does_not_harm_the_complete_block() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
     let whole = body(2 * MIB, 2);
-    for place in [id("a"), Place::At(0)] {
+    for place in [id("a"), BlockPlace::At(0)] {
         send(&upload, place.clone(), &whole).await.expect("sent");
         let mut writer = upload
             .writer(place, Some(whole.len() as u64))
@@ -278,7 +288,7 @@ async fn the_most_blocks_of_the_least_size() {
     for group in sending.chunks(64) {
         let group = group
             .iter()
-            .map(|(nth, part)| send(&upload, Place::Block(Client::Go.id(*nth)), part));
+            .map(|(nth, part)| send(&upload, BlockPlace::Block(Client::Go.id(*nth)), part));
         futures_util::future::try_join_all(group).await.expect("sent");
     }
     let one_more = upload.writer(id("one more"), Some(1)).await;
@@ -286,14 +296,14 @@ async fn the_most_blocks_of_the_least_size() {
         one_more,
         Err(BlocksError::TooManyBlocks { limit: 50_000 })
     ));
-    send(&upload, Place::Block(Client::Go.id(7)), b"???")
+    send(&upload, BlockPlace::Block(Client::Go.id(7)), b"???")
         .await
         .expect("a known one");
     let list: Vec<_> = (0..50_000).map(|nth| Client::Go.id(nth)).collect();
     assert_eq!(upload.arrange(&list).await.expect("known"), 150_000);
     let mut expected = whole.clone();
     expected[21..24].copy_from_slice(b"???");
-    assert!(is_lent(&rig, &upload, &expected).await);
+    assert!(is_linked(&rig, &upload, &expected).await);
     let mut list = list;
     list.push(Client::Go.id(0));
     let too_long = upload.arrange(&list).await;

@@ -6,7 +6,7 @@ use crate::store::spool::SpoolBody;
 async fn sent(rig: &Rig, whole: &[u8]) -> Blocks {
     let upload = rig.upload().await;
     for (nth, part) in whole.chunks(MIB).enumerate() {
-        send(&upload, Place::At((nth * MIB) as u64), part)
+        send(&upload, BlockPlace::At((nth * MIB) as u64), part)
             .await
             .expect("sent");
     }
@@ -38,7 +38,7 @@ async fn a_body_can_be_assembled_again_until_the_upload_is_removed() {
         check(&upload, &whole).await;
         upload
             .0
-            .wait(|state| (state.lent == super::super::state::Lent::No).then_some(()))
+            .wait(|state| (state.link == super::super::state::LinkState::None).then_some(()))
             .await;
         rig.tasks.spawn_blocking(|| ()).await.expect("pool");
         assert!(rig.held() >= held, "room was lost: {} of {held}", rig.held());
@@ -81,12 +81,12 @@ async fn writers_that_run_when_the_body_is_put_together_change_nothing() {
     let whole = body(2 * MIB, 1);
     let upload = sent(&rig, &whole).await;
     let mut idle = upload
-        .writer(Place::At(0), Some(MIB as u64))
+        .writer(BlockPlace::At(0), Some(MIB as u64))
         .await
         .expect("writer");
     idle.write(Bytes::from(body(MIB / 2, 9))).await.expect("write");
     let mut behind = upload
-        .writer(Place::At(2 * MIB as u64), Some(MIB as u64))
+        .writer(BlockPlace::At(2 * MIB as u64), Some(MIB as u64))
         .await
         .expect("writer");
     behind.write(Bytes::from(body(MIB, 9))).await.expect("write");
@@ -97,7 +97,7 @@ async fn writers_that_run_when_the_body_is_put_together_change_nothing() {
         Err(BlocksError::Ended)
     ));
     drop(idle);
-    let late = upload.writer(Place::At(0), Some(1)).await;
+    let late = upload.writer(BlockPlace::At(0), Some(1)).await;
     assert!(matches!(late, Err(BlocksError::Ended)));
     assert!(matches!(upload.arrange(&[]).await, Err(BlocksError::Ended)));
     assert!(bytes_of(&spool).await == whole);
@@ -113,7 +113,7 @@ async fn an_attempt_that_found_no_room_can_be_made_again() {
     for nth in [1, 0, 2] {
         send(
             &upload,
-            Place::Block(Client::Random.id(nth)),
+            BlockPlace::Block(Client::Random.id(nth)),
             &whole[nth * MIB..][..MIB],
         )
         .await
@@ -138,7 +138,7 @@ async fn an_attempt_that_found_no_room_can_be_made_again() {
     );
     drop(all);
     // It is open again.
-    send(&upload, Place::Block(Client::Random.id(2)), &body(MIB, 5))
+    send(&upload, BlockPlace::Block(Client::Random.id(2)), &body(MIB, 5))
         .await
         .expect("sent");
     check(&upload, &whole).await;
@@ -153,7 +153,7 @@ async fn removal_frees_the_room_and_ends_everybody() {
     send(&upload, id("a"), &whole).await.expect("sent");
     send(&upload, id("a"), &body(2 * MIB, 8)).await.expect("sent");
     let mut writer = upload
-        .writer(Place::At(0), Some(MIB as u64))
+        .writer(BlockPlace::At(0), Some(MIB as u64))
         .await
         .expect("writer");
     writer.write(Bytes::from(body(MIB / 2, 9))).await.expect("write");
@@ -177,11 +177,13 @@ async fn removal_frees_the_room_and_ends_everybody() {
 async fn a_writer_that_was_not_heard_of_again_leaves_nothing() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
-    send(&upload, Place::At(0), &body(5000, 1)).await.expect("sent");
+    send(&upload, BlockPlace::At(0), &body(5000, 1))
+        .await
+        .expect("sent");
     let before = rig.held();
     for _ in 0..20 {
         let mut writer = upload
-            .writer(Place::At(MIB as u64), Some(MIB as u64))
+            .writer(BlockPlace::At(MIB as u64), Some(MIB as u64))
             .await
             .expect("writer");
         writer
@@ -191,7 +193,7 @@ async fn a_writer_that_was_not_heard_of_again_leaves_nothing() {
         drop(writer);
         drop(
             upload
-                .writer(Place::At(MIB as u64), Some(MIB as u64))
+                .writer(BlockPlace::At(MIB as u64), Some(MIB as u64))
                 .await
                 .expect("writer"),
         );

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::state::State;
-use super::{BlockDir, Blocks, BlocksError, Place};
+use super::state::UploadState;
+use super::{BlockDir, BlockPlace, Blocks, BlocksError};
 use crate::store::Spool;
 use crate::store::budget::Budget;
 use crate::store::spool::{Checksums, SpoolDir};
@@ -86,7 +86,7 @@ impl Rig {
 
     /// Waits until nothing is left to be done in the background.
     pub(super) async fn quiet(&self, upload: &Blocks) {
-        let idle = |state: &mut State| (state.hops + state.running == 0).then_some(());
+        let idle = |state: &mut UploadState| (state.hops + state.running == 0).then_some(());
         upload.0.wait(idle).await;
     }
 }
@@ -136,7 +136,7 @@ pub(super) fn body(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Sends one block in pieces of a network's size.
-pub(super) async fn send(upload: &Blocks, place: Place, bytes: &[u8]) -> Result<(), BlocksError> {
+pub(super) async fn send(upload: &Blocks, place: BlockPlace, bytes: &[u8]) -> Result<(), BlocksError> {
     let mut writer = upload.writer(place, Some(bytes.len() as u64)).await?;
     for piece in bytes.chunks(16 * KIB - 1) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
@@ -159,8 +159,8 @@ pub(super) async fn check(upload: &Blocks, expected: &[u8]) {
     assert_eq!(spool.checksums(), &Checksums::of(expected));
 }
 
-pub(super) fn id(text: &str) -> Place {
-    Place::Block(text.as_bytes().into())
+pub(super) fn id(text: &str) -> BlockPlace {
+    BlockPlace::Block(text.as_bytes().into())
 }
 
 pub(super) fn ids(texts: &[&str]) -> Vec<Box<[u8]>> {

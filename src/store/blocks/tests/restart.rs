@@ -10,11 +10,11 @@ async fn an_upload_goes_on_after_a_crash_between_two_blocks() {
         let parts: Vec<&[u8]> = whole.chunks(MIB).collect();
         let mut upload = rig.upload().await;
         for (nth, part) in parts.iter().enumerate() {
-            send(&upload, Place::Block(client.id(nth)), part)
+            send(&upload, BlockPlace::Block(client.id(nth)), part)
                 .await
                 .expect("sent");
             let mut torn = upload
-                .writer(Place::Block(client.id(9)), Some(MIB as u64))
+                .writer(BlockPlace::Block(client.id(9)), Some(MIB as u64))
                 .await
                 .expect("writer");
             torn.write(Bytes::from(body(MIB / 2, 3))).await.expect("write");
@@ -47,10 +47,10 @@ async fn ranges_and_short_bodies_survive_and_the_later_ones_still_win() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
     let mut whole = body(300 * KIB, 1);
-    send(&upload, Place::At(0), &whole).await.expect("sent");
+    send(&upload, BlockPlace::At(0), &whole).await.expect("sent");
     for (start, length) in [(5, 100_000), (90_000, 33), (200_000, 107_200)] {
         let other = body(length, start as u64);
-        send(&upload, Place::At(start as u64), &other)
+        send(&upload, BlockPlace::At(start as u64), &other)
             .await
             .expect("sent");
         whole[start..start + length].copy_from_slice(&other);
@@ -61,8 +61,8 @@ async fn ranges_and_short_bodies_survive_and_the_later_ones_still_win() {
     check(&upload, &whole).await;
     upload.remove().await;
     let upload = rig.upload().await;
-    send(&upload, Place::Whole, b"first").await.expect("sent");
-    send(&upload, Place::Whole, b"second").await.expect("sent");
+    send(&upload, BlockPlace::Whole, b"first").await.expect("sent");
+    send(&upload, BlockPlace::Whole, b"second").await.expect("sent");
     drop(upload);
     let (rig, mut found) = rig.crash(256 * MIB).await;
     assert_eq!(files(&rig.folder()).len(), 1, "a short body takes one file");
@@ -108,7 +108,7 @@ async fn what_cannot_go_on_is_removed() {
     let long = body(MIB, 1);
     for nth in 1..=3 {
         let upload = rig.blocks.create(nth, Vec::new()).await.expect("create");
-        send(&upload, Place::Whole, &long).await.expect("sent");
+        send(&upload, BlockPlace::Whole, &long).await.expect("sent");
     }
     let short = |nth: u64| folder.join(format!("{nth:016x}.data"));
     File::options()
@@ -137,8 +137,10 @@ async fn what_a_tier_took_before_the_crash_is_never_written_again() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
     let whole = body(2 * MIB, 1);
-    send(&upload, Place::At(0), &whole[..MIB]).await.expect("sent");
-    send(&upload, Place::At(MIB as u64), &whole[MIB..])
+    send(&upload, BlockPlace::At(0), &whole[..MIB])
+        .await
+        .expect("sent");
+    send(&upload, BlockPlace::At(MIB as u64), &whole[MIB..])
         .await
         .expect("sent");
     let entry = rig.dir.path().join("entry");
@@ -148,10 +150,12 @@ async fn what_a_tier_took_before_the_crash_is_never_written_again() {
     let (_rig, mut found) = rig.crash(256 * MIB).await;
     let upload = found.remove(0);
     // Neither a block behind the others nor one that replaces another.
-    send(&upload, Place::At(2 * MIB as u64), &body(MIB, 2))
+    send(&upload, BlockPlace::At(2 * MIB as u64), &body(MIB, 2))
         .await
         .expect("sent");
-    send(&upload, Place::At(0), &body(MIB, 3)).await.expect("sent");
+    send(&upload, BlockPlace::At(0), &body(MIB, 3))
+        .await
+        .expect("sent");
     let expected = [body(MIB, 3), whole[MIB..].to_vec(), body(MIB, 2)].concat();
     check(&upload, &expected).await;
     assert!(std::fs::read(&entry).expect("entry") == whole);
@@ -167,7 +171,7 @@ async fn bytes_that_were_lost_under_a_record_are_never_given_out_as_sound() {
     for nth in [1, 0] {
         send(
             &upload,
-            Place::Block(Client::Random.id(nth)),
+            BlockPlace::Block(Client::Random.id(nth)),
             &whole[nth * MIB..][..MIB],
         )
         .await

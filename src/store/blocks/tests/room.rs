@@ -1,8 +1,8 @@
 //! Room: what is on the volume is reserved, and repetition does not need more and more of it.
 
-use super::super::block::{Extent, Which};
-use super::super::state::State;
-use super::super::{MOST_RECORDS, area};
+use super::super::block::{Extent, UploadFile};
+use super::super::state::UploadState;
+use super::super::{MAX_RECORDS, file_usage};
 use super::*;
 
 #[tokio::test]
@@ -11,7 +11,7 @@ async fn blocks_that_are_sent_again_and_again_take_the_room_of_a_few() {
     let upload = rig.upload().await;
     send(&upload, id("b"), &body(MIB, 99)).await.expect("sent");
     for round in 0..60 {
-        for place in [id("a"), Place::At(0)] {
+        for place in [id("a"), BlockPlace::At(0)] {
             send(&upload, place, &body(MIB, round)).await.expect("sent");
             assert!(rig.disk() <= rig.held(), "{} of {}", rig.disk(), rig.held());
         }
@@ -51,7 +51,9 @@ async fn a_short_body_costs_one_file_of_a_few_blocks() {
     let mut uploads = Vec::new();
     for nth in 0..100 {
         let upload = rig.blocks.create(nth, vec![1; 200]).await.expect("create");
-        send(&upload, Place::Whole, &body(3000, nth)).await.expect("sent");
+        send(&upload, BlockPlace::Whole, &body(3000, nth))
+            .await
+            .expect("sent");
         uploads.push(upload);
     }
     assert_eq!(files(&rig.folder()).len(), 100);
@@ -64,13 +66,13 @@ async fn a_short_body_costs_one_file_of_a_few_blocks() {
 
 #[test]
 fn garbage_and_records_have_an_end() {
-    let mut state = State::default();
+    let mut state = UploadState::default();
     let extent = |at| Extent {
-        file: Which::More,
+        file: UploadFile::More,
         at,
         length: 1 << 20,
     };
-    let place = Place::Block([1].into());
+    let place = BlockPlace::Block([1].into());
     assert!(state.admit(&place, 1).is_ok());
     // Where nothing can be given back to the volume.
     for nth in 0..1026 {
@@ -83,14 +85,14 @@ fn garbage_and_records_have_an_end() {
         refused,
         Err(BlocksError::Store(crate::store::Error::NoSpace { .. }))
     ));
-    let mut state = State::default();
-    for _ in 0..=MOST_RECORDS {
+    let mut state = UploadState::default();
+    for _ in 0..=MAX_RECORDS {
         assert!(state.admit(&place, 1).is_ok());
         state.keep(place.clone(), extent(0), Box::default(), 100);
     }
     assert!(matches!(
         state.admit(&place, 1),
-        Err(BlocksError::TooManyBlocks { limit: MOST_RECORDS })
+        Err(BlocksError::TooManyBlocks { limit: MAX_RECORDS })
     ));
-    assert!(state.cost() <= area::most_growth(1 << 20) + 4 * 4096);
+    assert!(state.cost() <= file_usage::max_growth(1 << 20) + 4 * 4096);
 }

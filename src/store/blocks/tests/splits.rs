@@ -40,7 +40,7 @@ fn parts(length: usize, mut cuts: Vec<usize>) -> Vec<std::ops::Range<usize>> {
     cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
-async fn tear(upload: &Blocks, place: Place, bytes: &[u8]) {
+async fn tear(upload: &Blocks, place: BlockPlace, bytes: &[u8]) {
     let mut writer = upload
         .writer(place, Some(bytes.len() as u64))
         .await
@@ -51,7 +51,7 @@ async fn tear(upload: &Blocks, place: Place, bytes: &[u8]) {
         .expect("write");
 }
 
-async fn parallel(upload: &Blocks, lanes: usize, parts: impl Iterator<Item = (Place, Vec<u8>)>) {
+async fn parallel(upload: &Blocks, lanes: usize, parts: impl Iterator<Item = (BlockPlace, Vec<u8>)>) {
     let parts: Vec<_> = parts.collect();
     for group in parts.chunks(lanes) {
         let sending = group
@@ -80,16 +80,16 @@ proptest! {
             for (start, more) in before {
                 let start = start.index(length);
                 let end = (start + more).min(length);
-                send(&upload, Place::At(start as u64), &body(end - start, 77)).await.expect("sent");
+                send(&upload, BlockPlace::At(start as u64), &body(end - start, 77)).await.expect("sent");
             }
             let mut parts = parts(length, cuts);
             let turn = order.index(parts.len());
             parts.rotate_left(turn);
-            let sent = parts.iter().map(|part| (Place::At(part.start as u64), whole[part.clone()].to_vec()));
+            let sent = parts.iter().map(|part| (BlockPlace::At(part.start as u64), whole[part.clone()].to_vec()));
             parallel(&upload, lanes, sent).await;
             for step in again {
                 let part = &parts[step.nth.index(parts.len())];
-                let place = Place::At(part.start as u64);
+                let place = BlockPlace::At(part.start as u64);
                 match step.torn {
                     true => tear(&upload, place, &body(part.len(), 55)).await,
                     false => send(&upload, place, &whole[part.clone()]).await.expect("sent"),
@@ -122,11 +122,11 @@ proptest! {
             let mut bytes: Vec<Vec<u8>> = parts.iter().map(|part| body(part.len(), part.start as u64)).collect();
             let mut turns: Vec<usize> = (0..parts.len()).collect();
             turns.rotate_left(order.index(parts.len()));
-            let sent = turns.iter().map(|nth| (Place::Block(client.id(*nth)), bytes[*nth].clone()));
+            let sent = turns.iter().map(|nth| (BlockPlace::Block(client.id(*nth)), bytes[*nth].clone()));
             parallel(&upload, lanes, sent).await;
             for step in again {
                 let nth = step.nth.index(parts.len());
-                let place = Place::Block(client.id(nth));
+                let place = BlockPlace::Block(client.id(nth));
                 let other = body(parts[nth].len(), step.seed);
                 if step.torn {
                     tear(&upload, place, &other).await;

@@ -7,11 +7,11 @@ use crate::store::budget::BLOCK;
 use crate::store::spool::Checksums;
 
 /// So many separate pieces of a file are described by one block of a volume, at least.
-const PIECES: u64 = 256;
+const PIECES_PER_MAP_BLOCK: u64 = 256;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Area {
+pub(super) struct FileUsage {
     /// Bytes of complete blocks and of those that are on their way.
     taken: Intervals,
     /// Blocks of the volume that hold anything, by number. What is on its way is not among them: its room
@@ -19,7 +19,7 @@ pub(super) struct Area {
     touched: Intervals,
 }
 
-impl Area {
+impl FileUsage {
     /// Takes these bytes for one writer, unless one of them has an owner.
     pub(super) fn claim(&mut self, bytes: Range<u64>) -> bool {
         let free = !self.taken.overlaps(&bytes);
@@ -83,7 +83,7 @@ impl Area {
 
     /// Bytes on the volume, with the blocks that hold the map of the file.
     pub(super) fn cost(&self) -> u64 {
-        self.bytes() + map(self.bytes()) + self.touched.count() / PIECES * BLOCK
+        self.bytes() + map(self.bytes()) + self.touched.count() / PIECES_PER_MAP_BLOCK * BLOCK
     }
 }
 
@@ -95,8 +95,8 @@ fn map(bytes: u64) -> u64 {
     }
 }
 
-/// The most that [`Area::cost`] can grow by `length` more bytes.
-pub(super) fn most_growth(length: u64) -> u64 {
+/// The most that [`FileUsage::cost`] can grow by `length` more bytes.
+pub(super) fn max_growth(length: u64) -> u64 {
     length.div_ceil(BLOCK).saturating_mul(BLOCK) + (length >> 27) * BLOCK + 4 * BLOCK
 }
 
@@ -119,30 +119,30 @@ mod tests {
 
     #[test]
     fn bytes_have_one_owner_and_blocks_are_counted_once() {
-        let mut area = Area::default();
-        assert!(area.claim(0..6000));
-        assert!(!area.claim(5999..6001));
-        assert!(area.claim(6000..7000));
-        area.keep(&(0..6000));
-        area.keep(&(6000..7000));
-        assert_eq!(area.cost(), 2 * BLOCK);
+        let mut usage = FileUsage::default();
+        assert!(usage.claim(0..6000));
+        assert!(!usage.claim(5999..6001));
+        assert!(usage.claim(6000..7000));
+        usage.keep(&(0..6000));
+        usage.keep(&(6000..7000));
+        assert_eq!(usage.cost(), 2 * BLOCK);
         // The block that both share stays.
-        area.release(&(0..6000), true);
-        assert_eq!(area.cost(), BLOCK);
-        assert!(area.claim(0..6000));
-        area.forget(&(0..6000));
-        assert_eq!((area.end(), area.cost()), (7000, BLOCK));
-        area.release(&(6000..7000), false);
-        assert_eq!((area.end(), area.cost()), (0, BLOCK));
+        usage.release(&(0..6000), true);
+        assert_eq!(usage.cost(), BLOCK);
+        assert!(usage.claim(0..6000));
+        usage.forget(&(0..6000));
+        assert_eq!((usage.end(), usage.cost()), (7000, BLOCK));
+        usage.release(&(6000..7000), false);
+        assert_eq!((usage.end(), usage.cost()), (0, BLOCK));
     }
 
     #[test]
     fn a_repeated_block_is_cut_into_the_same_mib() {
-        let mut area = Area::default();
+        let mut usage = FileUsage::default();
         for like in [0, 1, 5 << 20, (3 << 20) - 1] {
-            let at = area.append(10, like);
+            let at = usage.append(10, like);
             assert_eq!(at % Checksums::BLOCK, like % Checksums::BLOCK);
-            assert_eq!(area.end(), at + 10);
+            assert_eq!(usage.end(), at + 10);
         }
     }
 
@@ -150,12 +150,12 @@ mod tests {
     fn growth_is_never_more_than_what_was_reserved() {
         for length in [0, 1, 4096, 5000, 1 << 20, (1 << 20) + 1, (1 << 27) - 1, 3 << 27] {
             for start in [0, 1, 4095, 1 << 20] {
-                let mut area = Area::default();
-                (0..PIECES - 1)
-                    .for_each(|nth| area.keep(&(nth * 8192 + (1 << 40)..nth * 8192 + (1 << 40) + 1)));
-                let before = area.cost();
-                area.keep(&(start..start + length));
-                assert!(area.cost() - before <= most_growth(length), "{start} {length}");
+                let mut usage = FileUsage::default();
+                (0..PIECES_PER_MAP_BLOCK - 1)
+                    .for_each(|nth| usage.keep(&(nth * 8192 + (1 << 40)..nth * 8192 + (1 << 40) + 1)));
+                let before = usage.cost();
+                usage.keep(&(start..start + length));
+                assert!(usage.cost() - before <= max_growth(length), "{start} {length}");
             }
         }
     }
