@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listener::Listener;
 use super::service::{Context, Service};
-use super::wire::{LongQueues, Outbox, Socket, WireStream};
+use super::wire::{LongKernelQueues, SendQueue, Socket, WireStream};
 use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
@@ -24,7 +24,7 @@ pub(super) struct Acceptor {
     pub(super) tasks: Tasks,
     /// Bounds the connections that are served at once; further ones wait in the kernel's queue.
     pub(super) permits: Arc<Semaphore>,
-    pub(super) queues: LongQueues,
+    pub(super) queues: LongKernelQueues,
 }
 
 /// An open connection counts until it is dropped, however its task ends.
@@ -97,18 +97,18 @@ impl Acceptor {
     }
 
     fn serve(&self, socket: Socket, permit: OwnedSemaphorePermit) {
-        let outbox = Outbox::default();
+        let send_queue = SendQueue::default();
         let connections = &self.context.connections;
         let activity = connections.activity();
         let stream = TokioIo::new(WireStream::new(
             socket,
-            outbox.clone(),
+            send_queue.clone(),
             activity.clone(),
             self.queues.clone(),
         ));
         let service = Service {
             context: Arc::clone(&self.context),
-            outbox,
+            send_queue,
             activity: activity.clone(),
         };
         let builder = self.builder();

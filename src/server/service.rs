@@ -13,7 +13,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
 use super::connections::{Activity, Connections, RunningRequest};
-use super::wire::{Outbox, WireBody};
+use super::wire::{SendQueue, WireBody};
 use crate::protocol::Dispatch;
 use crate::protocol::app::{MAX_DISCARDED_BYTES, expects_continue};
 use crate::protocol::call::{Answered, Reply};
@@ -35,14 +35,14 @@ pub(super) struct Context {
 /// Answers the requests of one connection.
 pub(super) struct Service {
     pub(super) context: Arc<Context>,
-    pub(super) outbox: Outbox,
+    pub(super) send_queue: SendQueue,
     pub(super) activity: Activity,
 }
 
 /// A request under way. Small: its space is set up for every request.
 struct ActiveRequest {
     context: Arc<Context>,
-    outbox: Outbox,
+    send_queue: SendQueue,
     running: RunningRequest,
     exchange: Exchange,
     http1: bool,
@@ -91,7 +91,7 @@ impl Service {
         }
         ActiveRequest {
             context: Arc::clone(&self.context),
-            outbox: self.outbox.clone(),
+            send_queue: self.send_queue.clone(),
             running,
             exchange,
             http1,
@@ -147,7 +147,7 @@ impl ActiveRequest {
             // The body did not come.
             UnreadBody::Never => parts.status == StatusCode::REQUEST_TIMEOUT,
         };
-        self.outbox.linger(self.sends_body && (refused || left));
+        self.send_queue.linger(self.sends_body && (refused || left));
         if self.http1 && (left || self.context.connections.is_draining()) {
             let close = HeaderValue::from_static("close");
             parts.headers.insert(header::CONNECTION, close);
@@ -166,7 +166,7 @@ impl ActiveRequest {
             // hyper leaves the body of an answer to HEAD out by itself, but only with HTTP/1.
             _ if self.head && !self.http1 => WireBody::multiplexed(Body::empty(), exchange, running),
             Some(part) if self.http1 && sys::CAN_SEND_FILE => {
-                WireBody::file(part, self.outbox, exchange, running)
+                WireBody::file(part, self.send_queue, exchange, running)
             }
             Some(part) if self.http1 => {
                 WireBody::routed(stream_of(Content::File(part).pieces()), exchange, running)

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
-use super::outbox::{Outbox, Parcel, Record, Token};
+use super::send_queue::{PendingFile, PendingRequest, SendQueue, Token};
 use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
@@ -15,20 +15,20 @@ use crate::telemetry::access::Exchange;
 /// A response body that counts what leaves and closes the record of its request when it is dropped.
 ///
 /// hyper drops a body as soon as it has the last chunk. With HTTP/1 that is no matter for a body of a single chunk,
-/// which is short and leaves at once; but a file has only begun to leave, so its record goes with it to the outbox.
+/// which is short and leaves at once; but a file has only begun to leave, so its record goes with it to the send queue.
 /// A chunk of a longer body may wait inside of hyper for the client, with HTTP/2 any chunk, so it keeps its request
 /// under way.
 #[derive(Debug)]
-pub struct WireBody(Source);
+pub struct WireBody(BodySource);
 
 #[derive(Debug)]
-enum Source {
+enum BodySource {
     /// What the router made, and whether hyper has a chunk of it already.
-    Routed(Body, Record, bool),
+    Routed(Body, PendingRequest, bool),
     /// The same on a connection with HTTP/2.
-    Multiplexed(Body, Record),
+    Multiplexed(Body, PendingRequest),
     /// A file, not yet handed to the stream.
-    File(FileRange, Outbox, Record),
+    File(FileRange, SendQueue, PendingRequest),
     /// A file that the stream sends now.
     Sent,
 }
@@ -36,17 +36,28 @@ enum Source {
 impl WireBody {
     /// A body that hyper writes.
     pub fn routed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(Source::Routed(body, Record::new(exchange, running), false))
+        Self(BodySource::Routed(
+            body,
+            PendingRequest::new(exchange, running),
+            false,
+        ))
     }
 
     /// A body that hyper's HTTP/2 sends when the client has room for it.
     pub fn multiplexed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(Source::Multiplexed(body, Record::new(exchange, running)))
+        Self(BodySource::Multiplexed(
+            body,
+            PendingRequest::new(exchange, running),
+        ))
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
-    pub fn file(part: FileRange, outbox: Outbox, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(Source::File(part, outbox, Record::new(exchange, running)))
+    pub fn file(part: FileRange, send_queue: SendQueue, exchange: Exchange, running: RunningRequest) -> Self {
+        Self(BodySource::File(
+            part,
+            send_queue,
+            PendingRequest::new(exchange, running),
+        ))
     }
 }
 
@@ -59,9 +70,9 @@ impl HttpBody for WireBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<WireChunk>, axum::Error>>> {
         match &mut self.0 {
-            Source::Routed(body, record, begun) => {
+            BodySource::Routed(body, request, begun) => {
                 let whole = body.size_hint().exact().filter(|_| !*begun);
-                return poll_routed(body, record, cx, |data, running| {
+                return poll_routed(body, request, cx, |data, running| {
                     *begun = true;
                     match whole == Some(data.len() as u64) {
                         true => WireChunk::Bytes(data),
@@ -69,54 +80,55 @@ impl HttpBody for WireBody {
                     }
                 });
             }
-            Source::Multiplexed(body, record) => {
-                return poll_routed(body, record, cx, |data, running| {
+            BodySource::Multiplexed(body, request) => {
+                return poll_routed(body, request, cx, |data, running| {
                     WireChunk::Held(data, running.clone())
                 });
             }
-            Source::File(..) | Source::Sent => {}
+            BodySource::File(..) | BodySource::Sent => {}
         }
-        let Source::File(rest, outbox, record) = std::mem::replace(&mut self.0, Source::Sent) else {
+        let BodySource::File(rest, send_queue, request) = std::mem::replace(&mut self.0, BodySource::Sent)
+        else {
             return Poll::Ready(None);
         };
         let token = Token::new();
         let chunk = FileChunk::new(token.clone(), rest.clone());
-        outbox.push(Parcel { token, rest, record });
+        send_queue.push(PendingFile { token, rest, request });
         Poll::Ready(Some(Ok(Frame::data(WireChunk::File(chunk)))))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Source::Routed(body, ..) | Source::Multiplexed(body, _) => body.is_end_stream(),
-            Source::File(part, ..) => part.is_empty(),
-            Source::Sent => true,
+            BodySource::Routed(body, ..) | BodySource::Multiplexed(body, _) => body.is_end_stream(),
+            BodySource::File(part, ..) => part.is_empty(),
+            BodySource::Sent => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Source::Routed(body, ..) | Source::Multiplexed(body, _) => body.size_hint(),
-            Source::File(part, ..) => SizeHint::with_exact(part.len()),
-            Source::Sent => SizeHint::with_exact(0),
+            BodySource::Routed(body, ..) | BodySource::Multiplexed(body, _) => body.size_hint(),
+            BodySource::File(part, ..) => SizeHint::with_exact(part.len()),
+            BodySource::Sent => SizeHint::with_exact(0),
         }
     }
 }
 
 fn poll_routed(
     body: &mut Body,
-    record: &mut Record,
+    request: &mut PendingRequest,
     cx: &mut Context<'_>,
     chunk: impl FnOnce(Bytes, &RunningRequest) -> WireChunk,
 ) -> Poll<Option<Result<Frame<WireChunk>, axum::Error>>> {
     let frame = ready!(Pin::new(body).poll_frame(cx));
     match &frame {
-        Some(Ok(frame)) => record
+        Some(Ok(frame)) => request
             .exchange
             .sending(frame.data_ref().map_or(0, |data| data.len() as u64)),
-        Some(Err(_)) => record.exchange.failed(),
+        Some(Err(_)) => request.exchange.failed(),
         None => {}
     }
-    let running = &record.running;
+    let running = &request.running;
     Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|data| chunk(data, running)))))
 }
 

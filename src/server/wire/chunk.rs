@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 
-use super::outbox::Token;
+use super::send_queue::Token;
 use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 
@@ -31,7 +31,7 @@ pub struct FileChunk {
 
 impl FileChunk {
     /// How much a reader that does not know the token gets at once.
-    const COPY: u64 = 64 * 1024;
+    const COPY_BYTES: u64 = 64 * 1024;
 
     pub(super) fn new(token: Arc<Token>, rest: FileRange) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl FileChunk {
     /// honest thing left after the header said how many bytes follow.
     fn copied(&self) -> &[u8] {
         self.copy.get_or_init(|| {
-            let mut buffer = vec![0; self.rest.len().min(Self::COPY) as usize];
+            let mut buffer = vec![0; self.rest.len().min(Self::COPY_BYTES) as usize];
             if let Err(error) = self.rest.read(&mut buffer) {
                 panic!("an entry became unreadable while it was sent: {error}");
             }

@@ -11,13 +11,13 @@
 
 mod body;
 mod chunk;
-mod copied;
-mod front;
-mod outbox;
-mod queue;
+mod coalesce;
+mod kernel_queue;
+mod readiness;
+mod send_queue;
 mod stream;
 
 pub use body::WireBody;
-pub use outbox::Outbox;
-pub use queue::LongQueues;
+pub use kernel_queue::LongKernelQueues;
+pub use send_queue::SendQueue;
 pub use stream::{Socket, WireStream};

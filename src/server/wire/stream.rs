@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::copied;
-use super::front::Front;
-use super::outbox::Outbox;
-use super::queue::{LongQueues, Queue};
+use super::coalesce;
+use super::kernel_queue::{KernelQueue, LongKernelQueues};
+use super::readiness::Readiness;
+use super::send_queue::SendQueue;
 use crate::server::connections::Activity;
 use crate::store::FileRange;
 use crate::sys;
@@ -47,44 +47,44 @@ impl AsFd for Socket {
 #[derive(Debug)]
 pub struct WireStream {
     socket: Socket,
-    outbox: Outbox,
+    send_queue: SendQueue,
     activity: Activity,
-    front: Front,
+    readiness: Readiness,
     /// Bytes of files sent since others had their turn.
     turn: u64,
-    queue: Queue,
+    kernel_queue: KernelQueue,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl WireStream {
     /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy; short enough that the kernel
     /// does not fill the queue of a client who empties it at the same time: both then wait for one lock.
-    const PIECE: u64 = 512 * 1024;
+    const PIECE_BYTES: u64 = 512 * 1024;
     /// What a connection may send before the others have their turn: no connection holds a thread.
-    const TURN: u64 = 1 << 20;
-    /// A `sendfile` of more than [`Self::MEASURED`] bytes that takes longer had to wait for the disk.
-    const WAITED: Duration = Duration::from_millis(1);
-    /// See [`Self::WAITED`].
-    const MEASURED: u64 = 64 * 1024;
+    const TURN_BYTES: u64 = 1 << 20;
+    /// A `sendfile` of more than [`Self::MIN_TIMED_BYTES`] bytes that takes longer had to wait for the disk.
+    const DISK_WAIT_THRESHOLD: Duration = Duration::from_millis(1);
+    /// See [`Self::DISK_WAIT_THRESHOLD`].
+    const MIN_TIMED_BYTES: u64 = 64 * 1024;
     /// How long a closing connection keeps reading what the client still sends.
-    const LINGER: Duration = Duration::from_secs(5);
+    const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Wraps an accepted socket; the responses of this connection share `outbox`.
-    pub fn new(socket: Socket, outbox: Outbox, activity: Activity, queues: LongQueues) -> Self {
+    /// Wraps an accepted socket; the responses of this connection share `send_queue`.
+    pub fn new(socket: Socket, send_queue: SendQueue, activity: Activity, queues: LongKernelQueues) -> Self {
         Self {
             socket,
-            outbox,
+            send_queue,
             activity,
-            front: Front::default(),
+            readiness: Readiness::default(),
             turn: 0,
-            queue: Queue::of(queues),
+            kernel_queue: KernelQueue::of(queues),
             lingering: None,
         }
     }
 
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let socket = &mut self.socket;
-        let written = copied::short(
+        let written = coalesce::short(
             slices,
             |bytes| each!(&mut *socket, socket => Pin::new(socket).poll_write(cx, bytes)),
         )
@@ -101,7 +101,7 @@ impl WireStream {
         part: &FileRange,
     ) -> Option<Poll<io::Result<usize>>> {
         let socket = &mut self.socket;
-        let written = copied::with_file(
+        let written = coalesce::with_file(
             head,
             part,
             |bytes| each!(socket, socket => Pin::new(socket).poll_write(cx, bytes)),
@@ -109,44 +109,44 @@ impl WireStream {
         self.activity.touch();
         if let Poll::Ready(Ok(written)) = written {
             let head: usize = head.iter().map(|slice| slice.len()).sum();
-            self.outbox.advance(written.saturating_sub(head) as u64);
+            self.send_queue.advance(written.saturating_sub(head) as u64);
         }
         Some(written)
     }
 
     /// Sends the next piece of `part`; first brings it into the page cache if it is cold.
     fn poll_send_file(&mut self, cx: &mut Context<'_>, part: &FileRange) -> Poll<io::Result<usize>> {
-        if self.turn >= Self::TURN {
+        if self.turn >= Self::TURN_BYTES {
             self.turn = 0;
             // hyper asks once more in the same poll of the task, and then finds its share used up, too.
             ready!(poll_give_way(cx));
         }
-        let length = ready!(self.front.poll_length(cx, part, Self::PIECE))?;
+        let length = ready!(self.readiness.poll_length(cx, part, Self::PIECE_BYTES))?;
         if let Socket::Tcp(socket) = &self.socket {
-            self.queue.suit(socket, part.len());
+            self.kernel_queue.suit(socket, part.len());
         }
         let mut took = Duration::ZERO;
         let sent = ready!(self.poll_writable(cx, || {
             // To look at the clock costs a short piece one percent, and a long one nothing.
-            let begin = (length > Self::MEASURED).then(Instant::now);
+            let begin = (length > Self::MIN_TIMED_BYTES).then(Instant::now);
             let sent = sys::send_file(&self.socket, part.file(), part.start(), length as usize);
             took = begin.map_or(Duration::ZERO, |begin| begin.elapsed());
             sent
         }))?;
-        if took > Self::WAITED {
+        if took > Self::DISK_WAIT_THRESHOLD {
             part.waited(length);
         }
         if sent == 0 {
-            self.front.torn(part, length);
+            self.readiness.torn(part, length);
             return self.poll_send_file(cx, part);
         }
         self.activity.touch();
-        self.outbox.advance(sent as u64);
+        self.send_queue.advance(sent as u64);
         self.turn += sent as u64;
         if sent as u64 == part.len() {
             // The next answer begins anew.
             self.turn = 0;
-            self.queue.leave();
+            self.kernel_queue.leave();
         }
         Poll::Ready(Ok(sent))
     }
@@ -174,7 +174,7 @@ impl WireStream {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self
             .lingering
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + Self::LINGER)));
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + Self::LINGER_TIMEOUT)));
         let mut waste = [0; 16 * 1024];
         loop {
             let mut buffer = ReadBuf::new(&mut waste);
@@ -224,7 +224,7 @@ impl AsyncWrite for WireStream {
         let file = slices
             .iter()
             .enumerate()
-            .find_map(|(at, slice)| Some((at, this.outbox.file_for(slice)?)));
+            .find_map(|(at, slice)| Some((at, this.send_queue.file_for(slice)?)));
         let Some((at, part)) = file else {
             return this.poll_write_slices(cx, slices);
         };
@@ -255,7 +255,7 @@ impl AsyncWrite for WireStream {
         if this.lingering.is_none() {
             ready!(each!(&mut this.socket, socket => Pin::new(socket).poll_shutdown(cx)))?;
         }
-        if this.outbox.lingers() {
+        if this.send_queue.lingers() {
             ready!(this.poll_linger(cx));
         }
         Poll::Ready(Ok(()))

@@ -1,4 +1,4 @@
-//! Longer send queues for large files.
+//! Longer send queues of the kernel for large files.
 //!
 //! The longer the queue of a connection, the more of a file waits there for the client, who then sets off its
 //! transmission by reading, and the fewer wake-ups and small pieces it takes to refill: with 8 MiB
@@ -15,7 +15,7 @@ use crate::sys::{self, SendQueues};
 
 /// The long queues of a server. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct LongQueues {
+pub struct LongKernelQueues {
     length: u64,
     /// What the kernel gives by itself.
     usual: u64,
@@ -24,23 +24,23 @@ pub struct LongQueues {
 
 /// The send queue of one connection.
 #[derive(Debug)]
-pub(super) struct Queue {
-    queues: LongQueues,
+pub(super) struct KernelQueue {
+    queues: LongKernelQueues,
     /// The right to a long one; only while a large file is sent, since connections stay open for hours.
     right: Option<OwnedSemaphorePermit>,
     /// Whether the socket was told to make it long.
     is_long: bool,
 }
 
-impl LongQueues {
+impl LongKernelQueues {
     /// Bytes of a long queue, as the kernel counts.
-    const LENGTH: u64 = 8 << 20;
+    const LONG_BYTES: u64 = 8 << 20;
     /// Most connections that have one.
-    const MOST: u64 = 32;
+    const MAX_COUNT: u64 = 32;
     /// All of them together take at most this part of what the kernel gives to all connections of the machine.
-    const SHARE: u64 = 4;
+    const MAX_SHARE_DIVISOR: u64 = 4;
     /// Bytes that a file must have left to be worth it.
-    const WORTH: u64 = 2 * Self::LENGTH;
+    const MIN_FILE_BYTES: u64 = 2 * Self::LONG_BYTES;
 
     /// As many as this system allows.
     pub fn of_system() -> Self {
@@ -50,21 +50,21 @@ impl LongQueues {
     fn within(system: Option<SendQueues>) -> Self {
         let count = system.map_or(0, |system| {
             // Asking for less than the kernel gives by itself would make queues shorter.
-            match system.most.min(Self::LENGTH) > system.tuned {
-                true => (system.all / Self::SHARE / Self::LENGTH).min(Self::MOST),
+            match system.most.min(Self::LONG_BYTES) > system.tuned {
+                true => (system.all / Self::MAX_SHARE_DIVISOR / Self::LONG_BYTES).min(Self::MAX_COUNT),
                 false => 0,
             }
         });
         Self {
-            length: system.map_or(0, |system| system.most.min(Self::LENGTH)),
+            length: system.map_or(0, |system| system.most.min(Self::LONG_BYTES)),
             usual: system.map_or(0, |system| system.tuned),
             left: Arc::new(Semaphore::new(count as usize)),
         }
     }
 }
 
-impl Queue {
-    pub(super) fn of(queues: LongQueues) -> Self {
+impl KernelQueue {
+    pub(super) fn of(queues: LongKernelQueues) -> Self {
         Self {
             queues,
             right: None,
@@ -75,7 +75,7 @@ impl Queue {
     /// Before bytes of a file of which `left` bytes are to be sent: makes the queue of the TCP socket long if
     /// that is worth it and one is left, and no longer than others' if it was long before and none is left.
     pub(super) fn suit(&mut self, socket: impl AsFd, left: u64) {
-        if self.right.is_some() || !self.is_long && left < LongQueues::WORTH {
+        if self.right.is_some() || !self.is_long && left < LongKernelQueues::MIN_FILE_BYTES {
             return;
         }
         self.right = Arc::clone(&self.queues.left).try_acquire_owned().ok();
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn allowed(most: u64, tuned: u64, all: u64) -> (u64, usize) {
-        let queues = LongQueues::within(Some(SendQueues { most, tuned, all }));
+        let queues = LongKernelQueues::within(Some(SendQueues { most, tuned, all }));
         (queues.length, queues.left.available_permits())
     }
 
@@ -116,7 +116,7 @@ mod tests {
     fn a_queue_is_never_made_shorter() {
         assert_eq!(allowed(425_984, 4 << 20, 1 << 30).1, 0);
         assert_eq!(allowed(8 << 20, 16 << 20, 1 << 30).1, 0);
-        assert_eq!(LongQueues::within(None).left.available_permits(), 0);
+        assert_eq!(LongKernelQueues::within(None).left.available_permits(), 0);
     }
 
     #[test]
@@ -126,22 +126,22 @@ mod tests {
             tuned: 4 << 20,
             all: 32 << 20,
         };
-        let queues = LongQueues::within(Some(system));
+        let queues = LongKernelQueues::within(Some(system));
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
-        let [mut first, mut second] = [Queue::of(queues.clone()), Queue::of(queues)];
-        first.suit(&socket, LongQueues::WORTH);
-        second.suit(&socket, LongQueues::WORTH);
+        let [mut first, mut second] = [KernelQueue::of(queues.clone()), KernelQueue::of(queues)];
+        first.suit(&socket, LongKernelQueues::MIN_FILE_BYTES);
+        second.suit(&socket, LongKernelQueues::MIN_FILE_BYTES);
         assert!(first.is_long && !second.is_long);
         first.leave();
-        second.suit(&socket, LongQueues::WORTH - 1);
+        second.suit(&socket, LongKernelQueues::MIN_FILE_BYTES - 1);
         assert!(!second.is_long, "a short file is not worth it");
-        second.suit(&socket, LongQueues::WORTH);
+        second.suit(&socket, LongKernelQueues::MIN_FILE_BYTES);
         assert!(second.is_long);
         // It sends another file while somebody else has the right.
         first.suit(&socket, 1);
         assert!(!first.is_long);
         drop(second);
-        first.suit(&socket, LongQueues::WORTH);
+        first.suit(&socket, LongKernelQueues::MIN_FILE_BYTES);
         assert!(first.is_long);
     }
 }

@@ -29,22 +29,22 @@ impl Token {
 
 /// A file that waits to be sent.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct PendingFile {
     pub(super) token: Arc<Token>,
     /// What is still to be sent.
     pub(super) rest: FileRange,
-    pub(super) record: Record,
+    pub(super) request: PendingRequest,
 }
 
 /// What lasts as long as a request is under way: until the last byte of its answer has left, or its
 /// connection has ended.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct PendingRequest {
     pub(super) exchange: Exchange,
     pub(super) running: RunningRequest,
 }
 
-impl Record {
+impl PendingRequest {
     pub(super) fn new(exchange: Exchange, running: RunningRequest) -> Self {
         Self { exchange, running }
     }
@@ -52,18 +52,18 @@ impl Record {
 
 /// Shared by one connection's responses (which fill it) and its stream (which empties it).
 ///
-/// HTTP/1 answers in order, so a queue is enough; it holds more than one parcel only for pipelined
+/// HTTP/1 answers in order, so a queue is enough; it holds more than one file only for pipelined
 /// requests.
 #[derive(Debug, Clone, Default)]
-pub struct Outbox(Arc<Shared>);
+pub struct SendQueue(Arc<SendQueueInner>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    parcels: Mutex<VecDeque<Parcel>>,
+struct SendQueueInner {
+    files: Mutex<VecDeque<PendingFile>>,
     linger: AtomicBool,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Whether the stream is to keep reading for a while if this answer is the last one, because the client is
     /// still sending: closing at once would reset the connection, and the client would never read
     /// the answer (RFC 9112, section 9.6).
@@ -75,33 +75,33 @@ impl Outbox {
         self.0.linger.load(Ordering::Relaxed)
     }
 
-    pub(super) fn push(&self, parcel: Parcel) {
-        self.parcels().push_back(parcel);
+    pub(super) fn push(&self, file: PendingFile) {
+        self.files().push_back(file);
     }
 
-    /// The file that `slice` stands for, if it is the token of the next parcel.
+    /// The file that `slice` stands for, if it is the token of the next file.
     pub(super) fn file_for(&self, slice: &[u8]) -> Option<FileRange> {
-        let parcels = self.parcels();
-        let next = parcels.front()?;
+        let files = self.files();
+        let next = files.front()?;
         next.token.is(slice).then(|| next.rest.clone())
     }
 
-    /// Notes that `sent` bytes of the next parcel are on their way.
+    /// Notes that `sent` bytes of the next file are on their way.
     pub(super) fn advance(&self, sent: u64) {
-        let mut parcels = self.parcels();
-        let Some(next) = parcels.front_mut() else { return };
+        let mut files = self.files();
+        let Some(next) = files.front_mut() else { return };
         next.rest.advance(sent);
-        next.record.exchange.sending(sent);
+        next.request.exchange.sending(sent);
         if next.rest.is_empty() {
-            let done = parcels.pop_front();
-            drop(parcels);
+            let done = files.pop_front();
+            drop(files);
             // Closes the record of the request, which needs nothing of the queue.
             drop(done);
         }
     }
 
     /// Never held across an await or a system call.
-    fn parcels(&self) -> MutexGuard<'_, VecDeque<Parcel>> {
-        self.0.parcels.lock().unwrap_or_else(PoisonError::into_inner)
+    fn files(&self) -> MutexGuard<'_, VecDeque<PendingFile>> {
+        self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

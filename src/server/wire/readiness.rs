@@ -10,37 +10,37 @@ use tokio::task::JoinHandle;
 use crate::store::FileRange;
 use crate::sys;
 
-/// The front of a file that is being sent.
+/// Whether the next piece of the file that is being sent is there.
 #[derive(Debug, Default)]
-pub(super) struct Front(Option<Waiting>);
+pub(super) struct Readiness(Option<PieceWait>);
 
 /// What a piece waits for.
-enum Waiting {
+enum PieceWait {
     /// The blocking pool reads it: into the page cache if it is cold, or because it is torn.
-    Read(JoinHandle<io::Result<()>>, Why),
+    Read(JoinHandle<io::Result<()>>, ReadReason),
     /// It has not arrived yet.
     Missing(BoxFuture<'static, io::Result<()>>),
 }
 
 /// Why a piece is read.
 #[derive(Debug, Clone, Copy)]
-enum Why {
+enum ReadReason {
     /// So that it can be sent.
     Cold,
     /// The file ends before its entry does: reading it tells the tier, which drops the entry.
     Torn,
 }
 
-impl std::fmt::Debug for Waiting {
+impl std::fmt::Debug for PieceWait {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Read(_, why) => why.fmt(f),
+            Self::Read(_, reason) => reason.fmt(f),
             Self::Missing(_) => f.write_str("Missing"),
         }
     }
 }
 
-impl Front {
+impl Readiness {
     /// How many bytes of `part`, `most` at most, can be sent without waiting for anything but the socket; at least one.
     ///
     /// # Errors
@@ -54,34 +54,37 @@ impl Front {
         loop {
             let length = part.available().min(most);
             match &mut self.0 {
-                Some(Waiting::Read(reading, why)) => {
-                    let (read, why) = (ready!(Pin::new(reading).poll(cx)), *why);
+                Some(PieceWait::Read(reading, reason)) => {
+                    let (read, reason) = (ready!(Pin::new(reading).poll(cx)), *reason);
                     self.0 = None;
                     read.map_err(io::Error::other)??;
-                    return Poll::Ready(match why {
-                        Why::Cold => Ok(length),
-                        Why::Torn => Err(io::ErrorKind::UnexpectedEof.into()),
+                    return Poll::Ready(match reason {
+                        ReadReason::Cold => Ok(length),
+                        ReadReason::Torn => Err(io::ErrorKind::UnexpectedEof.into()),
                     });
                 }
-                Some(Waiting::Missing(arrival)) => {
+                Some(PieceWait::Missing(arrival)) => {
                     let arrived = ready!(arrival.as_mut().poll(cx));
                     self.0 = None;
                     arrived?;
                 }
-                None if length == 0 => self.0 = Some(Waiting::Missing(part.arrival())),
+                None if length == 0 => self.0 = Some(PieceWait::Missing(part.arrival())),
                 None if part.is_hot(length) => return Poll::Ready(Ok(length)),
-                None => self.read(part, length, Why::Cold),
+                None => self.read(part, length, ReadReason::Cold),
             }
         }
     }
 
     /// The file ended where `length` bytes of `part` should be: somebody cut it. From now on this fails.
     pub(super) fn torn(&mut self, part: &FileRange, length: u64) {
-        self.read(part, length, Why::Torn);
+        self.read(part, length, ReadReason::Torn);
     }
 
-    fn read(&mut self, part: &FileRange, length: u64, why: Why) {
+    fn read(&mut self, part: &FileRange, length: u64, reason: ReadReason) {
         let part = part.clone();
-        self.0 = Some(Waiting::Read(sys::run_blocking(move || part.warm(length)), why));
+        self.0 = Some(PieceWait::Read(
+            sys::run_blocking(move || part.warm(length)),
+            reason,
+        ));
     }
 }
