@@ -9,8 +9,10 @@
 //! once instead of waiting for the others, which wait for it. Whoever needs more than all evictions would
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 
+mod evictor;
 mod full_volume;
 mod reservation;
+mod wait;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,11 +29,6 @@ use super::{Error, Result};
 
 /// The unit in which volumes hand out room, in bytes.
 pub(crate) const BLOCK: u64 = 4096;
-
-/// How long a reservation waits while nobody gives room back.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it waits at most. No client does longer.
-const LONGEST: Duration = Duration::from_secs(120);
 
 /// `bytes` rounded up to whole blocks.
 pub(crate) fn whole_blocks(bytes: u64) -> u64 {
@@ -57,14 +54,14 @@ pub(crate) enum Ask {
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
-    state: Mutex<State>,
+    state: Mutex<BudgetState>,
     work: Notify,
     settled: CancellationToken,
     settle_by: Instant,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BudgetState {
     used: u64,
     reserved: u64,
     /// Grows with every release; tells a waiter whether anything moves.
@@ -83,29 +80,13 @@ struct Waiter {
     answer: oneshot::Sender<Result<Reservation>>,
 }
 
-/// Gives the turn to the next one when a waiter leaves without an answer.
-struct Waiting<'a> {
-    budget: &'a Arc<Budget>,
-    answer: oneshot::Receiver<Result<Reservation>>,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.answer.close();
-        let mut state = self.budget.lock();
-        state.waiters.retain(|waiter| !waiter.answer.is_closed());
-        drop(state);
-        self.budget.grant();
-    }
-}
-
 impl Budget {
     /// An account of `limit` bytes of which `used` are taken. Until [`Budget::settled`] is called, at
     /// most `patience`, nothing is handed out: the bytes in use may not be known yet.
     pub(crate) fn new(limit: u64, used: u64, patience: Duration) -> Arc<Self> {
-        let state = State {
+        let state = BudgetState {
             used,
-            ..State::default()
+            ..BudgetState::default()
         };
         Arc::new(Self {
             limit,
@@ -138,31 +119,6 @@ impl Budget {
         self.settled.cancel();
     }
 
-    /// Reserves `bytes`; waits for eviction if it must.
-    ///
-    /// # Errors
-    /// [`Error::NoSpace`] if nothing can be evicted and nobody gives room back, or not enough for two minutes,
-    /// [`Error::Stopping`].
-    pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Reservation> {
-        if !self.settled.is_cancelled() {
-            // After the deadline the figures are as good as they get.
-            let _known = tokio::time::timeout_at(self.settle_by, self.settled.cancelled()).await;
-        }
-        let mut waiting = match self.take_or_queue(bytes, ask)? {
-            Turn::Now(reservation) => return Ok(reservation),
-            Turn::Later(answer) => Waiting { budget: self, answer },
-        };
-        let give_up = Instant::now() + LONGEST;
-        loop {
-            let before = self.lock().releases;
-            match tokio::time::timeout(PATIENCE, &mut waiting.answer).await {
-                Ok(answer) => return answer.unwrap_or(Err(Error::Stopping)),
-                Err(_) if self.lock().releases != before && Instant::now() < give_up => {}
-                Err(_) => return Err(all_reserved(bytes)),
-            }
-        }
-    }
-
     /// Reserves `bytes` if there is room at this moment, whoever waits: for our own housekeeping.
     pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut state = self.lock();
@@ -182,64 +138,6 @@ impl Budget {
         // Something may have to go now.
         self.grant();
         Reservation::new(self, bytes)
-    }
-
-    fn take_or_queue(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Turn> {
-        let mut state = self.lock();
-        if state.closed {
-            return Err(Error::Stopping);
-        }
-        let first = ask != Ask::New || !state.waiters.iter().any(|waiter| self.can_have(&state, waiter));
-        if first && state.total().saturating_add(bytes) <= self.limit {
-            state.reserved += bytes;
-            if state.total() > self.high() {
-                self.work.notify_one();
-            }
-            return Ok(Turn::Now(Reservation::new(self, bytes)));
-        }
-        let (answer, receiver) = oneshot::channel();
-        let waiter = Waiter { bytes, ask, answer };
-        match ask {
-            Ask::Growth => state.waiters.push_front(waiter),
-            Ask::Announced { .. } => {
-                let growing = state.waiters.iter().take_while(|other| other.ask != Ask::New);
-                let behind = growing.count();
-                state.waiters.insert(behind, waiter);
-            }
-            Ask::New => state.waiters.push_back(waiter),
-        }
-        self.work.notify_one();
-        Ok(Turn::Later(receiver))
-    }
-
-    /// Serves waiters in order as far as there is room.
-    fn grant(self: &Arc<Self>) {
-        let mut granted = Vec::new();
-        let mut state = self.lock();
-        let mut at = 0;
-        while let Some(next) = state.waiters.get(at) {
-            let fits = state.total().saturating_add(next.bytes) <= self.limit;
-            if fits || next.answer.is_closed() {
-                if let Some(waiter) = state.waiters.remove(at)
-                    && !waiter.answer.is_closed()
-                {
-                    state.reserved += waiter.bytes;
-                    granted.push((waiter.answer, Reservation::new(self, waiter.bytes)));
-                }
-            } else if self.can_have(&state, next) {
-                break;
-            } else {
-                at += 1;
-            }
-        }
-        if !state.waiters.is_empty() || state.total() > self.high() {
-            self.work.notify_one();
-        }
-        drop(state);
-        for (answer, reservation) in granted {
-            // Who left meanwhile gives it back by dropping it, outside of the lock.
-            let _unclaimed = answer.send(Ok(reservation));
-        }
     }
 
     /// Bytes became used or free without a reservation: folders, the snapshot, found files.
@@ -271,11 +169,6 @@ impl Budget {
         freed.await.unwrap_or(0)
     }
 
-    /// Whether evictions alone could make room for `waiter`.
-    fn can_have(&self, state: &State, waiter: &Waiter) -> bool {
-        !waiter.answer.is_closed() && state.reserved.saturating_add(waiter.bytes) <= self.limit
-    }
-
     fn high(&self) -> u64 {
         self.limit - self.limit / 50
     }
@@ -284,105 +177,14 @@ impl Budget {
         self.limit - self.limit / 20
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The evictor's side.
-impl Budget {
-    /// Resolves when there may be something to evict.
-    pub(crate) async fn wanted(&self) {
-        self.work.notified().await;
-    }
-
-    /// How many bytes should be freed now: down to the low-water mark, with room for everybody who
-    /// can be served at once.
-    pub(crate) fn goal(&self) -> u64 {
-        let state = self.lock();
-        let mut waiting = 0_u64;
-        for waiter in state
-            .waiters
-            .iter()
-            .filter(|waiter| self.can_have(&state, waiter))
-        {
-            let more = waiting.saturating_add(waiter.bytes);
-            if waiting > 0 && state.reserved.saturating_add(more) > self.low() {
-                break;
-            }
-            waiting = more;
-        }
-        if waiting == 0 && state.total() <= self.high() {
-            return 0;
-        }
-        state.total().saturating_add(waiting).saturating_sub(self.low())
-    }
-
-    /// Takes what [`Budget::make_room`] asked for.
-    pub(crate) fn demands(&self) -> Vec<(u64, oneshot::Sender<u64>)> {
-        std::mem::take(&mut self.lock().demands)
-    }
-
-    /// Nothing can be evicted for those who wait: the youngest growing upload among them has to give up. The next
-    /// one only if what that gives back is not enough.
-    pub(crate) fn exhausted(&self) {
-        let mut state = self.lock();
-        if state.failed_at == Some(state.releases) {
-            return;
-        }
-        let waiter = state.in_the_way().and_then(|at| state.waiters.remove(at));
-        if waiter.is_some() {
-            state.failed_at = Some(state.releases);
-        }
-        drop(state);
-        if let Some(waiter) = waiter {
-            let _gone = waiter.answer.send(Err(all_reserved(waiter.bytes)));
-        }
-    }
-
-    /// No evictor any more: whoever waits, or would have to, gets [`Error::Stopping`].
-    pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        let gone = (
-            std::mem::take(&mut state.waiters),
-            std::mem::take(&mut state.demands),
-        );
-        drop(state);
-        drop(gone);
-    }
-}
-
-enum Turn {
-    Now(Reservation),
-    Later(oneshot::Receiver<Result<Reservation>>),
-}
-
-impl State {
+impl BudgetState {
     fn total(&self) -> u64 {
         self.used.saturating_add(self.reserved)
-    }
-
-    /// Which waiter has to give up when nothing can be evicted. One of known length only when all room is held
-    /// by those who wait: then nobody's end helps the others.
-    fn in_the_way(&self) -> Option<usize> {
-        let waiting = || {
-            self.waiters
-                .iter()
-                .enumerate()
-                .filter(|(_, waiter)| !waiter.answer.is_closed())
-        };
-        if let Some((at, _)) = waiting().find(|(_, waiter)| waiter.ask == Ask::Growth) {
-            return Some(at);
-        }
-        let (mut youngest, mut stuck) = (None, 0_u64);
-        for (at, waiter) in waiting() {
-            if let Ask::Announced { held } = waiter.ask {
-                youngest = Some(at);
-                stuck = stuck.saturating_add(held);
-            }
-        }
-        youngest.filter(|_| stuck >= self.reserved)
     }
 }
 

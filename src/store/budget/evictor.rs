@@ -1,0 +1,92 @@
+//! The evictor's side of the account.
+
+use tokio::sync::oneshot;
+
+use super::{Ask, Budget, BudgetState, all_reserved};
+
+impl Budget {
+    /// Resolves when there may be something to evict.
+    pub(crate) async fn wanted(&self) {
+        self.work.notified().await;
+    }
+
+    /// How many bytes should be freed now: down to the low-water mark, with room for everybody who
+    /// can be served at once.
+    pub(crate) fn goal(&self) -> u64 {
+        let state = self.lock();
+        let mut waiting = 0_u64;
+        for waiter in state
+            .waiters
+            .iter()
+            .filter(|waiter| self.can_have(&state, waiter))
+        {
+            let more = waiting.saturating_add(waiter.bytes);
+            if waiting > 0 && state.reserved.saturating_add(more) > self.low() {
+                break;
+            }
+            waiting = more;
+        }
+        if waiting == 0 && state.total() <= self.high() {
+            return 0;
+        }
+        state.total().saturating_add(waiting).saturating_sub(self.low())
+    }
+
+    /// Takes what [`Budget::make_room`] asked for.
+    pub(crate) fn demands(&self) -> Vec<(u64, oneshot::Sender<u64>)> {
+        std::mem::take(&mut self.lock().demands)
+    }
+
+    /// Nothing can be evicted for those who wait: the youngest growing upload among them has to give up. The next
+    /// one only if what that gives back is not enough.
+    pub(crate) fn exhausted(&self) {
+        let mut state = self.lock();
+        if state.failed_at == Some(state.releases) {
+            return;
+        }
+        let waiter = state.in_the_way().and_then(|at| state.waiters.remove(at));
+        if waiter.is_some() {
+            state.failed_at = Some(state.releases);
+        }
+        drop(state);
+        if let Some(waiter) = waiter {
+            let _gone = waiter.answer.send(Err(all_reserved(waiter.bytes)));
+        }
+    }
+
+    /// No evictor any more: whoever waits, or would have to, gets [`crate::store::Error::Stopping`].
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let gone = (
+            std::mem::take(&mut state.waiters),
+            std::mem::take(&mut state.demands),
+        );
+        drop(state);
+        drop(gone);
+    }
+}
+
+impl BudgetState {
+    /// Which waiter has to give up when nothing can be evicted. One of known length only when all room is held
+    /// by those who wait: then nobody's end helps the others.
+    fn in_the_way(&self) -> Option<usize> {
+        let waiting = || {
+            self.waiters
+                .iter()
+                .enumerate()
+                .filter(|(_, waiter)| !waiter.answer.is_closed())
+        };
+        if let Some((at, _)) = waiting().find(|(_, waiter)| waiter.ask == Ask::Growth) {
+            return Some(at);
+        }
+        let (mut youngest, mut stuck) = (None, 0_u64);
+        for (at, waiter) in waiting() {
+            if let Ask::Announced { held } = waiter.ask {
+                youngest = Some(at);
+                stuck = stuck.saturating_add(held);
+            }
+        }
+        youngest.filter(|_| stuck >= self.reserved)
+    }
+}

@@ -1,0 +1,126 @@
+//! Reservations that wait for room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Ask, Budget, BudgetState, Reservation, Waiter, all_reserved};
+use crate::store::{Error, Result};
+
+/// A reservation waits no longer while nobody gives room back.
+pub(super) const IDLE_WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A reservation waits no longer in all. No client does.
+pub(super) const MAX_WAIT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Gives the turn to the next one when a waiter leaves without an answer.
+struct Waiting<'a> {
+    budget: &'a Arc<Budget>,
+    answer: oneshot::Receiver<Result<Reservation>>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        let mut state = self.budget.lock();
+        state.waiters.retain(|waiter| !waiter.answer.is_closed());
+        drop(state);
+        self.budget.grant();
+    }
+}
+
+enum Turn {
+    Now(Reservation),
+    Later(oneshot::Receiver<Result<Reservation>>),
+}
+
+impl Budget {
+    /// Reserves `bytes`; waits for eviction if it must.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] if nothing can be evicted and nobody gives room back, or not enough for two minutes,
+    /// [`Error::Stopping`].
+    pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Reservation> {
+        if !self.settled.is_cancelled() {
+            // After the deadline the figures are as good as they get.
+            let _known = tokio::time::timeout_at(self.settle_by, self.settled.cancelled()).await;
+        }
+        let mut waiting = match self.take_or_queue(bytes, ask)? {
+            Turn::Now(reservation) => return Ok(reservation),
+            Turn::Later(answer) => Waiting { budget: self, answer },
+        };
+        let give_up = Instant::now() + MAX_WAIT_TIMEOUT;
+        loop {
+            let before = self.lock().releases;
+            match tokio::time::timeout(IDLE_WAIT_TIMEOUT, &mut waiting.answer).await {
+                Ok(answer) => return answer.unwrap_or(Err(Error::Stopping)),
+                Err(_) if self.lock().releases != before && Instant::now() < give_up => {}
+                Err(_) => return Err(all_reserved(bytes)),
+            }
+        }
+    }
+
+    fn take_or_queue(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Turn> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Error::Stopping);
+        }
+        let first = ask != Ask::New || !state.waiters.iter().any(|waiter| self.can_have(&state, waiter));
+        if first && state.total().saturating_add(bytes) <= self.limit {
+            state.reserved += bytes;
+            if state.total() > self.high() {
+                self.work.notify_one();
+            }
+            return Ok(Turn::Now(Reservation::new(self, bytes)));
+        }
+        let (answer, receiver) = oneshot::channel();
+        let waiter = Waiter { bytes, ask, answer };
+        match ask {
+            Ask::Growth => state.waiters.push_front(waiter),
+            Ask::Announced { .. } => {
+                let growing = state.waiters.iter().take_while(|other| other.ask != Ask::New);
+                let behind = growing.count();
+                state.waiters.insert(behind, waiter);
+            }
+            Ask::New => state.waiters.push_back(waiter),
+        }
+        self.work.notify_one();
+        Ok(Turn::Later(receiver))
+    }
+
+    /// Serves waiters in order as far as there is room.
+    pub(super) fn grant(self: &Arc<Self>) {
+        let mut granted = Vec::new();
+        let mut state = self.lock();
+        let mut at = 0;
+        while let Some(next) = state.waiters.get(at) {
+            let fits = state.total().saturating_add(next.bytes) <= self.limit;
+            if fits || next.answer.is_closed() {
+                if let Some(waiter) = state.waiters.remove(at)
+                    && !waiter.answer.is_closed()
+                {
+                    state.reserved += waiter.bytes;
+                    granted.push((waiter.answer, Reservation::new(self, waiter.bytes)));
+                }
+            } else if self.can_have(&state, next) {
+                break;
+            } else {
+                at += 1;
+            }
+        }
+        if !state.waiters.is_empty() || state.total() > self.high() {
+            self.work.notify_one();
+        }
+        drop(state);
+        for (answer, reservation) in granted {
+            // Who left meanwhile gives it back by dropping it, outside of the lock.
+            let _unclaimed = answer.send(Ok(reservation));
+        }
+    }
+
+    /// Whether evictions alone could make room for `waiter`.
+    pub(super) fn can_have(&self, state: &BudgetState, waiter: &Waiter) -> bool {
+        !waiter.answer.is_closed() && state.reserved.saturating_add(waiter.bytes) <= self.limit
+    }
+}
