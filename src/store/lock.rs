@@ -18,7 +18,7 @@ pub(crate) enum Refused {
 }
 
 impl DirLock {
-    /// Blocking: takes the lock, or says who has it.
+    /// Blocking: takes the lock, or says which process has it.
     pub(crate) fn take(path: &Path) -> Result<Self, Refused> {
         let mut file = File::options()
             .read(true)

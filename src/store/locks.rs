@@ -9,19 +9,19 @@ use super::Digest;
 
 type Map = Mutex<HashMap<Digest, Arc<AsyncMutex<()>>>>;
 
-/// See the module. A key that nobody holds or waits for takes no room.
+/// See the module. A key that is neither held nor waited for takes no room.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks(Arc<Map>);
 
 /// The lock of one key; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct KeyGuard {
-    // Dropped first: the interest goes when nobody can wait for it any more.
+    // Dropped first: the interest goes when no other task can wait for it any more.
     _held: OwnedMutexGuard<()>,
     _interest: Interest,
 }
 
-/// Keeps a lock in the map, and removes it with the last one who wants it.
+/// Keeps a lock in the map, and removes it with the last task that wants it.
 #[derive(Debug)]
 struct Interest {
     map: Arc<Map>,
@@ -29,7 +29,7 @@ struct Interest {
 }
 
 impl KeyLocks {
-    /// Waits until nobody else holds the key. Fair.
+    /// Waits until no other task holds the key. Fair.
     pub(crate) async fn lock(&self, digest: &Digest) -> KeyGuard {
         let interest = Interest {
             map: Arc::clone(&self.0),

@@ -1,4 +1,4 @@
-//! What follows the body of an entry: the file of a disk and the object of a far tier may end with it.
+//! What follows the body of an entry: the file of a disk and the object of a remote tier may end with it.
 //!
 //! ```text
 //! body                         from offset 0, so that it can be sent as it is
@@ -24,12 +24,12 @@ use super::{Meta, Metadata, Origin, StoreKey};
 /// Version of the trailer.
 pub(crate) const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"chacha\x001";
-const FOOTER: u64 = 40;
+const FOOTER_BYTES: u64 = 40;
 /// Bytes to read at once from the end of something whose length is not known to be small: they hold
 /// every usual trailer.
-pub(crate) const TAIL: u64 = 16 * 1024;
+pub(crate) const TAIL_BYTES: u64 = 16 * 1024;
 /// Longest accepted description in bytes: the longest key and metadata, escaped, are far below.
-const MOST_JSON: u64 = 1 << 20;
+const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
 
 /// Why something is not the entry it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,7 @@ pub(crate) fn write(key: &StoreKey, meta: &Meta, sums: &Checksums) -> io::Result
         metadata: meta.metadata.clone(),
     })?;
     let table = sums.blocks().len() * 8;
-    let mut bytes = Vec::with_capacity(table + json.len() + FOOTER as usize);
+    let mut bytes = Vec::with_capacity(table + json.len() + FOOTER_BYTES as usize);
     for block in sums.blocks() {
         bytes.extend_from_slice(&block.to_le_bytes());
     }
@@ -159,7 +159,7 @@ struct Lengths {
 
 impl Lengths {
     fn parse(tail: &[u8], length: u64) -> Result<Self, Flaw> {
-        let footer = tail.last_chunk::<{ FOOTER as usize }>().ok_or(Flaw::Torn)?;
+        let footer = tail.last_chunk::<{ FOOTER_BYTES as usize }>().ok_or(Flaw::Torn)?;
         if &footer[32..] != MAGIC {
             return Err(Flaw::Torn);
         }
@@ -168,14 +168,14 @@ impl Lengths {
             table: number(&footer[8..16]),
             json: number(&footer[16..24]),
         };
-        let fits = this.json <= MOST_JSON
+        let fits = this.json <= MAX_DESCRIPTION_BYTES
             && this.table == table_of(this.body)
             && this.body.checked_add(this.trailer()) == Some(length);
         fits.then_some(this).ok_or(Flaw::Torn)
     }
 
     fn trailer(&self) -> u64 {
-        self.table.saturating_add(self.json).saturating_add(FOOTER)
+        self.table.saturating_add(self.json).saturating_add(FOOTER_BYTES)
     }
 
     /// Table and description of a whole trailer, checked.
@@ -190,7 +190,7 @@ impl Lengths {
 }
 
 fn table_of(body: u64) -> u64 {
-    body.div_ceil(Checksums::BLOCK).saturating_mul(8)
+    body.div_ceil(Checksums::BLOCK_BYTES).saturating_mul(8)
 }
 
 /// Up to eight bytes, little endian.

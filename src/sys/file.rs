@@ -25,8 +25,8 @@ pub fn read_at_nowait(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
         offset,
         ReadWriteFlags::NOWAIT,
     ) {
-        // Who does not know the flag may be a file system in memory, which never waits, or one of another
-        // machine, which does.
+        // A file system that does not know the flag may be in memory, and then never waits, or on another
+        // machine, and then does.
         Err(Errno::OPNOTSUPP) if is_in_memory(file) => file.read_at(buffer, offset),
         Err(Errno::OPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
         other => Ok(other?),
@@ -122,13 +122,13 @@ pub fn read_through(file: &File, range: Range<u64>) -> io::Result<()> {
 /// # Errors
 /// Whatever the operating system says; some of the bytes may have been written then.
 pub fn write_all_vectored_at(file: &File, slices: &[impl AsRef<[u8]>], mut offset: u64) -> io::Result<()> {
-    const MOST: usize = 64;
+    const MAX_SLICES: usize = 64;
     let mut index = 0;
     let mut skip = 0;
     while index < slices.len() {
         let pieces: Vec<IoSlice<'_>> = slices[index..]
             .iter()
-            .take(MOST)
+            .take(MAX_SLICES)
             .enumerate()
             .map(|(nth, slice)| IoSlice::new(&slice.as_ref()[if nth == 0 { skip } else { 0 }..]))
             .collect();

@@ -1,6 +1,6 @@
 //! Longer send queues of the kernel for large files.
 //!
-//! The longer the queue of a connection, the more of a file waits there for the client, who then sets off its
+//! The longer the queue of a connection, the more of a file waits there for the client, which then sets off its
 //! transmission by reading, and the fewer wake-ups and small pieces it takes to refill: with 8 MiB
 //! instead of what the kernel gives by itself, a file of 100 MiB cost a tenth to a quarter less CPU time
 //! (Linux 6.18, servers with and without it in turn). The bytes stay in the page cache; the queue holds references to them. But the kernel

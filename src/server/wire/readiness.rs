@@ -18,7 +18,7 @@ pub(super) struct Readiness(Option<PieceWait>);
 enum PieceWait {
     /// The blocking pool reads it: into the page cache if it is cold, or because it is torn.
     Read(JoinHandle<io::Result<()>>, ReadReason),
-    /// It has not arrived yet.
+    /// Its bytes have not arrived yet.
     Missing(BoxFuture<'static, io::Result<()>>),
 }
 
@@ -75,7 +75,7 @@ impl Readiness {
         }
     }
 
-    /// The file ended where `length` bytes of `part` should be: somebody cut it. From now on this fails.
+    /// The file ended where `length` bytes of `part` should be: it was cut from outside. From now on [`Readiness::poll_length`] fails.
     pub(super) fn torn(&mut self, part: &FileRange, length: u64) {
         self.read(part, length, ReadReason::Torn);
     }

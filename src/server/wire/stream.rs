@@ -58,7 +58,7 @@ pub struct WireStream {
 
 impl WireStream {
     /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy; short enough that the kernel
-    /// does not fill the queue of a client who empties it at the same time: both then wait for one lock.
+    /// does not fill the queue of a client that empties it at the same time: both then wait for one lock.
     const PIECE_BYTES: u64 = 512 * 1024;
     /// What a connection may send before the others have their turn: no connection holds a thread.
     const TURN_BYTES: u64 = 1 << 20;

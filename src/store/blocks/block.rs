@@ -52,7 +52,7 @@ impl Extent {
     pub(super) fn phase(&self) -> u64 {
         match self.file {
             UploadFile::Log => 0,
-            _ => self.at % Checksums::BLOCK,
+            _ => self.at % Checksums::BLOCK_BYTES,
         }
     }
 
@@ -63,7 +63,7 @@ impl Extent {
         let mut at = 0;
         std::iter::from_fn(move || {
             let start = at;
-            at = length.min(start + Checksums::BLOCK - (phase + start) % Checksums::BLOCK);
+            at = length.min(start + Checksums::BLOCK_BYTES - (phase + start) % Checksums::BLOCK_BYTES);
             (start < length).then_some(start..at)
         })
     }

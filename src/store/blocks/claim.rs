@@ -9,7 +9,7 @@ use super::file_usage::max_growth;
 use super::state::{UploadPhase, UploadState};
 use super::upload::{BlockUpload, UploadHop};
 use super::{BlockPlace, BlocksError, log};
-use crate::store::budget::{Ask, BLOCK, Reservation, whole_blocks};
+use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, whole_blocks};
 use crate::store::spool::MAX_MEMORY_SPOOL_BYTES;
 use crate::sys;
 
@@ -101,7 +101,7 @@ impl Claim {
 
 /// The most that a block of `length` bytes can cost, in bytes. `short`: it goes into the log.
 fn max_room(length: u64, short: bool) -> u64 {
-    let record = whole_blocks(log::max_record_bytes(length)) + BLOCK;
+    let record = whole_blocks(log::max_record_bytes(length)) + BLOCK_BYTES;
     match short {
         true => whole_blocks(length) + record,
         false => max_growth(length) + record,
@@ -175,7 +175,7 @@ impl AbandonedBytes {
                     usage.release(&self.written, punched);
                 }
             });
-            // Who waits for the hop finds the room.
+            // A task that waits for the end of the hop finds the room free.
             drop(self.room);
             drop(hop);
         };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::intervals::Intervals;
-use crate::store::budget::BLOCK;
+use crate::store::budget::BLOCK_BYTES;
 use crate::store::spool::Checksums;
 
 /// So many separate pieces of a file are described by one block of a volume, at least.
@@ -33,7 +33,8 @@ impl FileUsage {
     /// so that their checksums can be compared.
     pub(super) fn append(&mut self, length: u64, like: u64) -> u64 {
         let end = self.taken.end();
-        let ahead = (like % Checksums::BLOCK + Checksums::BLOCK - end % Checksums::BLOCK) % Checksums::BLOCK;
+        let ahead = (like % Checksums::BLOCK_BYTES + Checksums::BLOCK_BYTES - end % Checksums::BLOCK_BYTES)
+            % Checksums::BLOCK_BYTES;
         self.taken.insert(end + ahead..end + ahead + length);
         end + ahead
     }
@@ -59,7 +60,7 @@ impl FileUsage {
         }
     }
 
-    /// Something was written there, whoever owns it.
+    /// Something was written there. The owner stays the same.
     pub(super) fn soil(&mut self, bytes: &Range<u64>) {
         self.touched.insert(blocks(bytes));
     }
@@ -69,47 +70,47 @@ impl FileUsage {
         self.taken.remove(bytes.clone());
     }
 
-    /// The file is cut to `length` bytes, all of which belong to somebody.
+    /// The file is cut to `length` bytes, all of which have an owner.
     pub(super) fn cut(&mut self, length: u64) {
         self.taken.remove(length..u64::MAX);
-        self.touched.remove(length.div_ceil(BLOCK)..u64::MAX);
+        self.touched.remove(length.div_ceil(BLOCK_BYTES)..u64::MAX);
         self.keep(&(0..length));
     }
 
     /// Bytes on the volume without those of the map.
     pub(super) fn bytes(&self) -> u64 {
-        self.touched.total() * BLOCK
+        self.touched.total() * BLOCK_BYTES
     }
 
     /// Bytes on the volume, with the blocks that hold the map of the file.
     pub(super) fn cost(&self) -> u64 {
-        self.bytes() + map(self.bytes()) + self.touched.count() / PIECES_PER_MAP_BLOCK * BLOCK
+        self.bytes() + map(self.bytes()) + self.touched.count() / PIECES_PER_MAP_BLOCK * BLOCK_BYTES
     }
 }
 
 /// Blocks for the map of a file of `bytes` bytes, in bytes.
 fn map(bytes: u64) -> u64 {
-    match bytes > Checksums::BLOCK {
-        true => (1 + (bytes >> 27)) * BLOCK,
+    match bytes > Checksums::BLOCK_BYTES {
+        true => (1 + (bytes >> 27)) * BLOCK_BYTES,
         false => 0,
     }
 }
 
 /// The most that [`FileUsage::cost`] can grow by `length` more bytes.
 pub(super) fn max_growth(length: u64) -> u64 {
-    length.div_ceil(BLOCK).saturating_mul(BLOCK) + (length >> 27) * BLOCK + 4 * BLOCK
+    length.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES) + (length >> 27) * BLOCK_BYTES + 4 * BLOCK_BYTES
 }
 
 fn blocks(bytes: &Range<u64>) -> Range<u64> {
     match bytes.is_empty() {
         true => 0..0,
-        false => bytes.start / BLOCK..bytes.end.div_ceil(BLOCK),
+        false => bytes.start / BLOCK_BYTES..bytes.end.div_ceil(BLOCK_BYTES),
     }
 }
 
 /// Blocks that hold nothing but these bytes.
 fn inner_blocks(bytes: &Range<u64>) -> Range<u64> {
-    let range = bytes.start.div_ceil(BLOCK)..bytes.end / BLOCK;
+    let range = bytes.start.div_ceil(BLOCK_BYTES)..bytes.end / BLOCK_BYTES;
     if range.start < range.end { range } else { 0..0 }
 }
 
@@ -125,15 +126,15 @@ mod tests {
         assert!(usage.claim(6000..7000));
         usage.keep(&(0..6000));
         usage.keep(&(6000..7000));
-        assert_eq!(usage.cost(), 2 * BLOCK);
+        assert_eq!(usage.cost(), 2 * BLOCK_BYTES);
         // The block that both share stays.
         usage.release(&(0..6000), true);
-        assert_eq!(usage.cost(), BLOCK);
+        assert_eq!(usage.cost(), BLOCK_BYTES);
         assert!(usage.claim(0..6000));
         usage.forget(&(0..6000));
-        assert_eq!((usage.end(), usage.cost()), (7000, BLOCK));
+        assert_eq!((usage.end(), usage.cost()), (7000, BLOCK_BYTES));
         usage.release(&(6000..7000), false);
-        assert_eq!((usage.end(), usage.cost()), (0, BLOCK));
+        assert_eq!((usage.end(), usage.cost()), (0, BLOCK_BYTES));
     }
 
     #[test]
@@ -141,7 +142,7 @@ mod tests {
         let mut usage = FileUsage::default();
         for like in [0, 1, 5 << 20, (3 << 20) - 1] {
             let at = usage.append(10, like);
-            assert_eq!(at % Checksums::BLOCK, like % Checksums::BLOCK);
+            assert_eq!(at % Checksums::BLOCK_BYTES, like % Checksums::BLOCK_BYTES);
             assert_eq!(usage.end(), at + 10);
         }
     }

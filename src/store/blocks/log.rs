@@ -72,7 +72,7 @@ impl LogRecord {
 
 /// The most that the record of one block takes, in bytes; without a body that stands in it.
 pub(super) fn max_record_bytes(length: u64) -> u64 {
-    FRAME_BYTES as u64 + 128 + 8 * (length / crate::store::spool::Checksums::BLOCK + 2)
+    FRAME_BYTES as u64 + 128 + 8 * (length / crate::store::spool::Checksums::BLOCK_BYTES + 2)
 }
 
 /// What the record of a list of `blocks` blocks takes, in bytes.

@@ -50,7 +50,7 @@ pub use dir::BlockDir;
 pub use writer::BlockWriter;
 
 use self::upload::{BlockUpload, blocking};
-use super::budget::{Ask, BLOCK, whole_blocks};
+use super::budget::{Ask, BLOCK_BYTES, whole_blocks};
 use super::{Ahead, Error, Spool};
 
 /// The most blocks of one body.
@@ -177,7 +177,7 @@ impl Blocks {
             return Err(BlocksError::TooManyBlocks { limit: MAX_BLOCKS });
         }
         self.0.touch();
-        let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK;
+        let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK_BYTES;
         let room = self.0.dir.spools().budget().reserve(bytes, Ask::Growth).await?;
         let ids = ids.to_vec();
         blocking(&self.0, move |upload| upload.arrange(&ids, &room)).await

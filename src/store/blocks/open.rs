@@ -39,7 +39,7 @@ impl BlockDir {
         opened.map_err(|error| Error::io("reading the folder of uploads", error))
     }
 
-    /// Begins an upload. `id` is its name, also after a restart; nobody else may have it. `note`: bytes of the
+    /// Begins an upload. `id` is its name, also after a restart; no other upload may have it. `note`: bytes of the
     /// owner, at most 16 KiB, given back after a restart. They are on the disk when this returns.
     ///
     /// # Errors

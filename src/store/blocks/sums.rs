@@ -35,12 +35,12 @@ impl PartSums {
 
     pub(super) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let left = Checksums::BLOCK - self.at % Checksums::BLOCK;
+            let left = Checksums::BLOCK_BYTES - self.at % Checksums::BLOCK_BYTES;
             // At most a MiB.
             let (part, rest) = bytes.split_at(bytes.len().min(left as usize));
             self.open.update(part);
             self.at += part.len() as u64;
-            self.pending = !self.at.is_multiple_of(Checksums::BLOCK);
+            self.pending = !self.at.is_multiple_of(Checksums::BLOCK_BYTES);
             if !self.pending {
                 self.sums.push(self.open.finalize_reset());
             }
@@ -82,7 +82,7 @@ impl<'a> Joined<'a> {
     pub(super) fn push(&mut self, length: u64, sum: u64) -> io::Result<()> {
         self.parts.push((length, sum));
         self.length += length;
-        match self.length < Checksums::BLOCK {
+        match self.length < Checksums::BLOCK_BYTES {
             true => Ok(()),
             false => self.end_block(),
         }
@@ -94,7 +94,11 @@ impl<'a> Joined<'a> {
             [(_, sum)] => *sum,
             parts => {
                 let mut bytes = vec![0; self.length as usize];
-                sys::read_exact_at(self.file, &mut bytes, self.sums.len() as u64 * Checksums::BLOCK)?;
+                sys::read_exact_at(
+                    self.file,
+                    &mut bytes,
+                    self.sums.len() as u64 * Checksums::BLOCK_BYTES,
+                )?;
                 let mut rest = bytes.as_slice();
                 for (length, sum) in parts {
                     let (part, behind) = rest.split_at(*length as usize);

@@ -33,7 +33,7 @@ pub(super) struct BlockUpload {
     pub(super) dir: BlockDir,
     /// Room for all that is complete; what is on its way has its own.
     pub(super) room: Reservation,
-    /// Wakes who waits for a change of phase, for hops to end, or for the second link to go.
+    /// Wakes tasks that wait for a change of phase, for hops to end, or for the second link to go.
     pub(super) changed: Notify,
     state: Mutex<UploadState>,
     log: Mutex<()>,
@@ -118,7 +118,7 @@ impl BlockUpload {
         }
     }
 
-    /// Whoever sends parts of the body. It hears of nothing any more.
+    /// Takes out the sender of parts, which hears of no further bytes.
     pub(super) fn take_sender(&self) -> Option<Sender> {
         self.sender().take()
     }
@@ -137,7 +137,7 @@ impl BlockUpload {
         self.began + Duration::from_millis(self.traffic.load(Ordering::Relaxed))
     }
 
-    /// Begins a hop of whoever began in this epoch.
+    /// Begins a hop of a writer that started in this epoch.
     ///
     /// # Errors
     /// [`BlocksError::Ended`], [`Error::Stopping`].
@@ -163,7 +163,7 @@ impl BlockUpload {
         opened.map_err(|error| failed("opening a file of an upload", error))
     }
 
-    /// Blocking, as part of a hop: the bytes that nobody needs leave the volume.
+    /// Blocking, as part of a hop: bytes of blocks that are not needed leave the volume.
     pub(super) fn free(&self, extents: impl Iterator<Item = Extent>) {
         let mut open: [Option<io::Result<File>>; 2] = [None, None];
         for extent in extents {

@@ -10,8 +10,8 @@ impl Budget {
         self.work.notified().await;
     }
 
-    /// How many bytes should be freed now: down to the low-water mark, with room for everybody who
-    /// can be served at once.
+    /// How many bytes should be freed now: down to the low-water mark, with room for all waiters
+    /// that can be served at once.
     pub(crate) fn goal(&self) -> u64 {
         let state = self.lock();
         let mut waiting = 0_u64;
@@ -37,7 +37,7 @@ impl Budget {
         std::mem::take(&mut self.lock().demands)
     }
 
-    /// Nothing can be evicted for those who wait: the youngest growing upload among them has to give up. The next
+    /// Nothing can be evicted for the waiters: the youngest growing upload among them has to give up. The next
     /// one only if what that gives back is not enough.
     pub(crate) fn exhausted(&self) {
         let mut state = self.lock();
@@ -54,7 +54,7 @@ impl Budget {
         }
     }
 
-    /// No evictor any more: whoever waits, or would have to, gets [`crate::store::Error::Stopping`].
+    /// The evictor has ended: all waiters, and all that would have to wait, get [`crate::store::Error::Stopping`].
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -69,7 +69,7 @@ impl Budget {
 
 impl BudgetState {
     /// Which waiter has to give up when nothing can be evicted. One of known length only when all room is held
-    /// by those who wait: then nobody's end helps the others.
+    /// by waiters: then no upload can end and help the others.
     fn in_the_way(&self) -> Option<usize> {
         let waiting = || {
             self.waiters

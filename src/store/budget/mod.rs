@@ -1,4 +1,4 @@
-//! Room on the volume: what is used, what is promised, and who waits for more.
+//! Room on the volume: what is used, what is promised, and what is waited for.
 //!
 //! Invariant: used + reserved never exceeds the limit by anything that this process writes. Bytes of
 //! a file count as used until it is unlinked; a file under construction is reserved before it is
@@ -6,7 +6,7 @@
 //!
 //! New reservations are served in order. A growing upload goes ahead of them, since it holds room
 //! that only its end gives back; when nothing can be evicted, the youngest growing upload fails at
-//! once instead of waiting for the others, which wait for it. Whoever needs more than all evictions would
+//! once instead of waiting for the others, which wait for it. A waiter that needs more than all evictions would
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 
 mod evictor;
@@ -28,14 +28,14 @@ pub(crate) use reservation::Reservation;
 use super::{Error, Result};
 
 /// The unit in which volumes hand out room, in bytes.
-pub(crate) const BLOCK: u64 = 4096;
+pub(crate) const BLOCK_BYTES: u64 = 4096;
 
 /// `bytes` rounded up to whole blocks.
 pub(crate) fn whole_blocks(bytes: u64) -> u64 {
-    bytes.div_ceil(BLOCK).saturating_mul(BLOCK)
+    bytes.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
 }
 
-/// Who asks for room.
+/// What kind of body asks for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// A new body: waits its turn, with patience.
@@ -119,20 +119,20 @@ impl Budget {
         self.settled.cancel();
     }
 
-    /// Reserves `bytes` if there is room at this moment, whoever waits: for our own housekeeping.
+    /// Reserves `bytes` if there is room at this moment, ahead of all waiters: for our own housekeeping.
     pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut state = self.lock();
         if state.total().saturating_add(bytes) > self.limit {
             return None;
         }
         state.reserved += bytes;
-        // Who was made to fail and is content with less will not give anything back now.
+        // An upload that was made to fail and is content with less gives nothing back now.
         state.failed_at = None;
         self.work.notify_one();
         Some(Reservation::new(self, bytes))
     }
 
-    /// Bytes that stand on the volume already and belong to somebody, whether or not there is room.
+    /// Bytes that an upload has on the volume already, whether or not there is room.
     pub(crate) fn hold(self: &Arc<Self>, bytes: u64) -> Reservation {
         self.lock().reserved += bytes;
         // Something may have to go now.

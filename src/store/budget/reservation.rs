@@ -1,4 +1,4 @@
-//! Room that somebody holds.
+//! Room that an upload holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

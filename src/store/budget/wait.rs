@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::{Ask, Budget, BudgetState, Reservation, Waiter, all_reserved};
 use crate::store::{Error, Result};
 
-/// A reservation waits no longer while nobody gives room back.
+/// The longest wait of a reservation while no room is given back.
 pub(super) const IDLE_WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A reservation waits no longer in all. No client does.
+/// The longest wait of a reservation in all. No client waits longer.
 pub(super) const MAX_WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Gives the turn to the next one when a waiter leaves without an answer.
@@ -39,7 +39,7 @@ impl Budget {
     /// Reserves `bytes`; waits for eviction if it must.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] if nothing can be evicted and nobody gives room back, or not enough for two minutes,
+    /// [`Error::NoSpace`] if nothing can be evicted and no room is given back, or not enough for two minutes,
     /// [`Error::Stopping`].
     pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Reservation> {
         if !self.settled.is_cancelled() {
@@ -114,7 +114,7 @@ impl Budget {
         }
         drop(state);
         for (answer, reservation) in granted {
-            // Who left meanwhile gives it back by dropping it, outside of the lock.
+            // A waiter that left meanwhile drops it, outside of the lock.
             let _unclaimed = answer.send(Ok(reservation));
         }
     }

@@ -131,7 +131,7 @@ impl FileRange {
 
     /// Whether the first `length` bytes are intact and can be read without waiting for a disk.
     ///
-    /// Looks at a few pages only, and not at those of a file that somebody looked at a moment ago: the price
+    /// Looks at a few pages only, and at none of a file whose pages were found a moment ago: the price
     /// of a wrong "yes" is one wait ([`FileRange::waited`]).
     pub fn is_hot(&self, length: u64) -> bool {
         let end = self.start.saturating_add(length).min(self.end);
@@ -143,7 +143,7 @@ impl FileRange {
         self.file.verified(range.clone())
             && match self.file.residency() {
                 Some(residency) => residency.holds(&range, resident),
-                None => Residency::look_at(&range, &resident),
+                None => Residency::probe(&range, &resident),
             }
     }
 

@@ -1,7 +1,7 @@
-//! The bytes of an entry: in memory, a range of an open file, or a range of an object that is far away.
+//! The bytes of an entry: in memory, a range of an open file, or a range of a remote object.
 //!
-//! A file is immutable, but it may still be growing: bytes that have arrived never change, and who wants
-//! the others waits for them.
+//! A file is immutable, but it may still be growing: bytes that have arrived never change, and a
+//! reader waits for the others.
 //!
 //! A [`FileRange`] says "this range of this open file" and nothing about how it is sent. A transport
 //! that can send a file without copying does so; every other one reads [`Content::pieces`].

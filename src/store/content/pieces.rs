@@ -24,12 +24,12 @@ pub struct Pieces {
 
 impl Pieces {
     /// Length of a piece: large enough that a hop to the blocking pool is cheap beside the copy.
-    const LENGTH: u64 = 256 * 1024;
+    const PIECE_BYTES: u64 = 256 * 1024;
 
     pub(super) fn new(rest: Content) -> Self {
         Self {
             rest,
-            length: Self::LENGTH,
+            length: Self::PIECE_BYTES,
             reading: None,
             arriving: None,
             stream: None,

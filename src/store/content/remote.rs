@@ -1,4 +1,4 @@
-//! Bytes that are far away.
+//! Bytes of a remote object.
 
 use std::io;
 use std::ops::Range;
@@ -13,7 +13,7 @@ pub trait RemoteSource: std::fmt::Debug + Send + Sync + 'static {
     fn open(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
 }
 
-/// A part of a far object. Cheap to clone; nothing is asked for before it is read.
+/// A part of a remote object. Cheap to clone; nothing is asked for before it is read.
 #[derive(Debug, Clone)]
 pub struct RemoteRange {
     source: Arc<dyn RemoteSource>,

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 /// Remembers for each block of a file that it was found in the page cache.
 ///
-/// A look costs a system call for each place that is looked at, which was a tenth of the CPU time of a large
+/// A probe costs a system call for each byte that is probed, which was a tenth of the CPU time of a large
 /// read, and readers come in crowds: what one of them has found holds for the others for a moment. The kernel
 /// takes pages that were just read last of all; the price of a wrong "yes" is one wait, after which the readers of
-/// these blocks look again.
+/// these blocks probe again.
 #[derive(Debug)]
 pub struct Residency {
     length: u64,
@@ -20,43 +20,43 @@ pub struct Residency {
 
 impl Residency {
     /// Bytes of a block.
-    const BLOCK: u64 = 1 << 20;
-    /// What is looked at stands for so many bytes around it: the kernel reads ahead and evicts in such steps.
-    const STEP: u64 = 128 << 10;
+    const BLOCK_BYTES: u64 = 1 << 20;
+    /// A probed byte stands for so many bytes around it: the kernel reads ahead and evicts in such steps.
+    const READAHEAD_BYTES: u64 = 128 << 10;
     /// For how many seconds at most a block is taken to stay.
-    const STAYS: u32 = 2;
+    const MAX_AGE_SECS: u32 = 2;
 
     /// Of a body of `length` bytes at the beginning of a file, of which nothing is known.
     pub fn new(length: u64) -> Self {
         Self {
             length,
-            found: (0..length.div_ceil(Self::BLOCK))
+            found: (0..length.div_ceil(Self::BLOCK_BYTES))
                 .map(|_| AtomicU32::new(0))
                 .collect(),
         }
     }
 
-    /// Whether all of `range` is in the page cache, if `look` tells of one byte whether it is.
-    pub fn holds(&self, range: &Range<u64>, look: impl Fn(u64) -> bool) -> bool {
-        self.holds_at(now(), range, look)
+    /// Whether all of `range` is in the page cache, where `probe_byte` says it of one byte.
+    pub fn holds(&self, range: &Range<u64>, probe_byte: impl Fn(u64) -> bool) -> bool {
+        self.holds_at(now(), range, probe_byte)
     }
 
-    fn holds_at(&self, now: u32, range: &Range<u64>, look: impl Fn(u64) -> bool) -> bool {
+    fn holds_at(&self, now: u32, range: &Range<u64>, probe_byte: impl Fn(u64) -> bool) -> bool {
         if range.end > self.length {
             return false;
         }
         let mut at = range.start;
         while at < range.end {
-            let block = at / Self::BLOCK;
-            let whole = block * Self::BLOCK..((block + 1) * Self::BLOCK).min(self.length);
+            let block = at / Self::BLOCK_BYTES;
+            let whole = block * Self::BLOCK_BYTES..((block + 1) * Self::BLOCK_BYTES).min(self.length);
             let end = range.end.min(whole.end);
             let Some(found) = self.found.get(block as usize) else {
                 return false;
             };
-            if now.wrapping_sub(found.load(Relaxed)) >= Self::STAYS {
-                if Self::look_at(&whole, &look) {
+            if now.wrapping_sub(found.load(Relaxed)) >= Self::MAX_AGE_SECS {
+                if Self::probe(&whole, &probe_byte) {
                     found.store(now, Relaxed);
-                } else if (at..end) == whole || !Self::look_at(&(at..end), &look) {
+                } else if (at..end) == whole || !Self::probe(&(at..end), &probe_byte) {
                     return false;
                 }
             }
@@ -67,23 +67,25 @@ impl Residency {
 
     /// A read of `range` had to wait: what was known of its blocks is no longer true.
     pub fn forget(&self, range: &Range<u64>) {
-        let blocks = range.start / Self::BLOCK..range.end.div_ceil(Self::BLOCK);
+        let blocks = range.start / Self::BLOCK_BYTES..range.end.div_ceil(Self::BLOCK_BYTES);
         for found in blocks.filter_map(|block| self.found.get(block as usize)) {
             found.store(0, Relaxed);
         }
     }
 
-    /// Looks at a few bytes of `range`, which is at most a block, without remembering anything.
-    pub fn look_at(range: &Range<u64>, look: &impl Fn(u64) -> bool) -> bool {
+    /// Probes a few bytes of `range`, which is at most a block, without remembering anything.
+    pub fn probe(range: &Range<u64>, probe_byte: &impl Fn(u64) -> bool) -> bool {
         let length = range.end - range.start;
-        look(range.end - 1) && (length <= Self::STEP || look(range.start) && look(range.start + length / 2))
+        probe_byte(range.end - 1)
+            && (length <= Self::READAHEAD_BYTES
+                || probe_byte(range.start) && probe_byte(range.start + length / 2))
     }
 }
 
-/// Seconds since the process began to ask, from [`Residency::STAYS`] on: "never" is long ago from the start.
+/// Seconds since the process began to ask, from [`Residency::MAX_AGE_SECS`] on: "never" is long ago from the start.
 fn now() -> u32 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    (START.elapsed().as_secs() as u32).wrapping_add(Residency::STAYS)
+    (START.elapsed().as_secs() as u32).wrapping_add(Residency::MAX_AGE_SECS)
 }
 
 #[cfg(test)]
@@ -126,8 +128,8 @@ mod tests {
 
     #[test]
     fn nothing_is_known_at_the_start() {
-        assert!(now() >= Residency::STAYS);
-        let found = ask(&Residency::new(10), Residency::STAYS, 0..10, &[9]);
+        assert!(now() >= Residency::MAX_AGE_SECS);
+        let found = ask(&Residency::new(10), Residency::MAX_AGE_SECS, 0..10, &[9]);
         assert_eq!(found, (false, vec![9]));
     }
 

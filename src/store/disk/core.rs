@@ -17,7 +17,7 @@ use super::marks::Marks;
 use super::scan::Scan;
 use super::shards::{self, Shards};
 use super::snapshot::Snapshot;
-use super::stats::Counters;
+use super::stats::DiskCounters;
 use super::unlink_retry::UnlinkRetry;
 use crate::config::Durability;
 use crate::store::Digest;
@@ -29,7 +29,7 @@ use crate::tasks::Tasks;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(super) struct DiskCore {
     pub(super) layout: Layout,
     pub(super) shards: Shards,
     pub(super) unlink_retry: UnlinkRetry,
@@ -41,7 +41,7 @@ pub(super) struct Core {
     pub(super) scan: Scan,
     pub(super) snapshot: Snapshot,
     pub(super) marks: Marks,
-    pub(super) counters: Counters,
+    pub(super) counters: DiskCounters,
     pub(super) durability: Durability,
     /// Bytes of bodies that may be held in memory.
     pub(super) memory: u64,
@@ -87,7 +87,7 @@ pub(super) fn is_time(last: &AtomicU64) -> bool {
             .is_ok()
 }
 
-impl Core {
+impl DiskCore {
     /// Looks into the index. `work` must be short and must not touch the disk.
     pub(super) fn index<R>(&self, work: impl FnOnce(&mut Index) -> R) -> R {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +99,7 @@ impl Core {
         outcome
     }
 
-    /// Permission to change something; [`Core::close`] waits until it is dropped.
+    /// Permission to change something; [`DiskCore::close`] waits until it is dropped.
     pub(super) fn enter(&self) -> Result<TaskTrackerToken> {
         let pass = self.passes.token();
         if self.closed.load(Ordering::SeqCst) {
@@ -191,7 +191,7 @@ impl Core {
     }
 }
 
-impl Condemn for Core {
+impl Condemn for DiskCore {
     fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw) {
         // After the close, the directory may be another server's.
         let Ok(_pass) = self.enter() else { return };

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
+use super::core::DiskCore;
 use super::index::ExpectedVersion;
 use super::layout::shard_of;
 use super::shards;
 use crate::store::Digest;
 use crate::store::{Error, Precondition, Result, StoreKey};
 
-/// What a look at one digest under the lock of its shard came to.
+/// What became of a delete under the lock of its shard.
 enum Outcome {
     Removed(bool),
     Changed,
 }
 
-impl Core {
+impl DiskCore {
     /// See [`crate::store::Store::delete`].
     pub(super) async fn delete(
         self: &Arc<Self>,

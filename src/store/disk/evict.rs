@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::core::{Core, cannot_remove, is_time};
+use super::core::{DiskCore, cannot_remove, is_time};
 
 /// Entries per hop to the blocking pool: room is given to waiters after each.
-const BATCH: usize = 256;
+const MAX_BATCH_ENTRIES: usize = 256;
 
 /// Runs until the tier stops.
-pub(super) async fn run(core: Arc<Core>) {
+pub(super) async fn run(core: Arc<DiskCore>) {
     loop {
         tokio::select! {
             () = core.stop.cancelled() => break,
@@ -25,7 +25,7 @@ pub(super) async fn run(core: Arc<Core>) {
 }
 
 /// Evicts until the budget is content or nothing is left.
-async fn make_room(core: &Arc<Core>) {
+async fn make_room(core: &Arc<DiskCore>) {
     loop {
         let goal = core.budget.goal();
         if goal == 0 || free(core, goal).await == 0 {
@@ -36,7 +36,7 @@ async fn make_room(core: &Arc<Core>) {
 }
 
 /// The volume is full for other reasons than our entries: evict as much as is asked for.
-async fn answer_demands(core: &Arc<Core>) {
+async fn answer_demands(core: &Arc<DiskCore>) {
     for (bytes, answer) in core.budget.demands() {
         say_full(bytes);
         let mut freed = 0;
@@ -51,8 +51,8 @@ async fn answer_demands(core: &Arc<Core>) {
     }
 }
 
-/// What nobody can use goes first, then entries.
-async fn free(core: &Arc<Core>, bytes: u64) -> u64 {
+/// Files that are out of the index go first, then entries.
+async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
     if core.unlink_retry.is_worth_it() {
         let freed = retry(core).await;
         if freed > 0 {
@@ -65,19 +65,23 @@ async fn free(core: &Arc<Core>, bytes: u64) -> u64 {
 }
 
 /// Tries again what could not be unlinked. Answers the bytes freed.
-async fn retry(core: &Arc<Core>) -> u64 {
+async fn retry(core: &Arc<DiskCore>) -> u64 {
     let blocking = Arc::clone(core);
     let hop = core.tasks.spawn_blocking(move || blocking.retry_unlinks());
     hop.await.unwrap_or(0)
 }
 
-impl Core {
+impl DiskCore {
     /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes freed.
     pub(super) fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0;
         let Ok(_pass) = self.enter() else { return 0 };
         // On a volume that refuses everything, a batch would cost entries and free nothing.
-        let most = if self.unlink_retry.is_full() { 1 } else { BATCH };
+        let most = if self.unlink_retry.is_full() {
+            1
+        } else {
+            MAX_BATCH_ENTRIES
+        };
         for victim in self.index(|index| index.evict(bytes, most)) {
             match self.retire(&victim) {
                 Ok(_existed) => {

@@ -135,8 +135,8 @@ impl DiskFile {
         for block in blocks(range) {
             if unchecked.is_done(block) {
                 // Known to be intact, and perhaps no longer in the page cache.
-                let start = block as u64 * Checksums::BLOCK;
-                let part = range.start.max(start)..range.end.min(start + Checksums::BLOCK);
+                let start = block as u64 * Checksums::BLOCK_BYTES;
+                let part = range.start.max(start)..range.end.min(start + Checksums::BLOCK_BYTES);
                 sys::read_through(self.open(), part)?;
                 continue;
             }
@@ -162,8 +162,8 @@ fn flaw_of(error: &io::Error) -> Option<Flaw> {
 /// for a large one: not on a thread that serves others.
 impl Drop for DiskFile {
     fn drop(&mut self) {
-        const LARGE: u64 = 4 << 20;
-        if self.identity.length >= LARGE && tokio::runtime::Handle::try_current().is_ok() {
+        const MIN_SLOW_CLOSE_BYTES: u64 = 4 << 20;
+        if self.identity.length >= MIN_SLOW_CLOSE_BYTES && tokio::runtime::Handle::try_current().is_ok() {
             let file = self.file.take();
             drop(sys::run_blocking(move || drop(file)));
         }
@@ -221,8 +221,8 @@ pub(super) fn check_all(file: &File, sums: &Checksums) -> io::Result<()> {
 }
 
 fn check_block(file: &File, sums: &Checksums, block: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let start = block as u64 * Checksums::BLOCK;
-    let length = Checksums::BLOCK.min(sums.size() - start);
+    let start = block as u64 * Checksums::BLOCK_BYTES;
+    let length = Checksums::BLOCK_BYTES.min(sums.size() - start);
     buffer.resize(length as usize, 0);
     sys::read_exact_at(file, buffer, start)?;
     if !sums.fits(block, buffer) {
@@ -236,8 +236,8 @@ fn blocks(range: &Range<u64>) -> Range<usize> {
     if range.is_empty() {
         return 0..0;
     }
-    let first = range.start / Checksums::BLOCK;
-    let end = range.end.div_ceil(Checksums::BLOCK);
+    let first = range.start / Checksums::BLOCK_BYTES;
+    let end = range.end.div_ceil(Checksums::BLOCK_BYTES);
     first as usize..end as usize
 }
 
@@ -245,15 +245,15 @@ fn blocks(range: &Range<u64>) -> Range<usize> {
 mod tests {
     use super::*;
 
-    const BLOCK: u64 = Checksums::BLOCK;
+    const BLOCK_BYTES: u64 = Checksums::BLOCK_BYTES;
 
     /// A file of `blocks` blocks, of which nothing is checked.
     fn unchecked(blocks: u64) -> Arc<DiskFile> {
-        let body = vec![7; (blocks * BLOCK) as usize];
+        let body = vec![7; (blocks * BLOCK_BYTES) as usize];
         let file = tempfile::tempfile().expect("temporary file");
         sys::write_all_vectored_at(&file, &[&body], 0).expect("write");
         let owner = Owner {
-            tier: Weak::<super::super::core::Core>::new(),
+            tier: Weak::<super::super::core::DiskCore>::new(),
             digest: Digest::default(),
             generation: 1,
         };
@@ -264,11 +264,15 @@ mod tests {
     #[test]
     fn a_block_that_was_checked_long_ago_is_read_again_with_its_neighbour() {
         let file = unchecked(2);
-        file.verify(BLOCK..2 * BLOCK).expect("intact");
-        assert!(file.verified(BLOCK..2 * BLOCK) && !file.verified(BLOCK - 1..BLOCK + 1));
+        file.verify(BLOCK_BYTES..2 * BLOCK_BYTES).expect("intact");
+        assert!(
+            file.verified(BLOCK_BYTES..2 * BLOCK_BYTES) && !file.verified(BLOCK_BYTES - 1..BLOCK_BYTES + 1)
+        );
         // Only who reads it notices: it is cut behind the back of the tier, and its neighbour is whole.
-        file.open().set_len(BLOCK + 3).expect("cut");
-        let torn = file.verify(BLOCK - 5..BLOCK + 5).expect_err("it was read");
+        file.open().set_len(BLOCK_BYTES + 3).expect("cut");
+        let torn = file
+            .verify(BLOCK_BYTES - 5..BLOCK_BYTES + 5)
+            .expect_err("it was read");
         assert_eq!(torn.kind(), io::ErrorKind::UnexpectedEof);
     }
 

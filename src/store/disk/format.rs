@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::store::spool::Checksums;
-use crate::store::trailer::{self, TAIL};
+use crate::store::trailer::{self, TAIL_BYTES};
 use crate::store::{Meta, StoreKey};
 use crate::sys;
 
@@ -17,17 +17,17 @@ pub(super) const VERSION: u32 = 1;
 /// Bodies up to this many bytes are held in memory; larger ones are better off in the page cache.
 pub(super) const MAX_MEMORY_BODY_BYTES: u64 = 16 * 1024;
 /// Files up to this length are read as a whole: every body that is kept in memory with its trailer.
-const MAX_WHOLE_READ_BYTES: u64 = MAX_MEMORY_BODY_BYTES + TAIL;
+const MAX_WHOLE_READ_BYTES: u64 = MAX_MEMORY_BODY_BYTES + TAIL_BYTES;
 
 /// A file that cannot be opened as an entry.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum EntryOpenError {
     Gone,
     Flawed(Flaw),
     Io(io::Error),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for EntryOpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Gone,
@@ -38,7 +38,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<Flaw> for Failure {
+impl From<Flaw> for EntryOpenError {
     fn from(flaw: Flaw) -> Self {
         Self::Flawed(flaw)
     }
@@ -54,11 +54,11 @@ pub(super) struct Parsed {
 }
 
 /// Blocking: reads the trailer of a file of `length` bytes and holds it against `key`.
-pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, Failure> {
+pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, EntryOpenError> {
     let start = if length <= MAX_WHOLE_READ_BYTES {
         0
     } else {
-        length - TAIL
+        length - TAIL_BYTES
     };
     let mut tail = read_from(file, start, length)?;
     let end = trailer::begin(&tail, length)?;
@@ -75,8 +75,8 @@ pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, F
 }
 
 /// Blocking: the key of an entry and the checksums of its body, from its file of `length` bytes.
-pub(super) fn identify(file: &File, length: u64) -> Result<Option<(StoreKey, Checksums)>, Failure> {
-    let tail = read_from(file, length.saturating_sub(TAIL), length)?;
+pub(super) fn identify(file: &File, length: u64) -> Result<Option<(StoreKey, Checksums)>, EntryOpenError> {
+    let tail = read_from(file, length.saturating_sub(TAIL_BYTES), length)?;
     let tail = read_from(file, trailer::begin(&tail, length)?, length)?;
     let Some(key) = trailer::key(&tail, length)? else {
         return Ok(None);

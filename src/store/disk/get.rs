@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Weak};
 
-use super::core::{Core, FoundEntry, now};
+use super::core::{DiskCore, FoundEntry, now};
 use super::file::{self, Condemn, DiskFile, Owner};
-use super::format::{self, Failure, Flaw, MAX_MEMORY_BODY_BYTES, Parsed};
+use super::format::{self, EntryOpenError, Flaw, MAX_MEMORY_BODY_BYTES, Parsed};
 use super::hot::Opened;
 use super::index::IndexHit;
 use crate::store::spool::Checksums;
@@ -14,16 +14,16 @@ use crate::store::{Content, Entry, Error, FileRange, Result, StoreKey};
 
 /// Bodies of an earlier run up to this length are checked as a whole before the first byte, longer
 /// ones block by block as they are read.
-const CHECK_WHOLE: u64 = 64 << 20;
+const MAX_CHECK_FIRST_BYTES: u64 = 64 << 20;
 /// A file that was changed so many microseconds after its generation was not changed by us.
-const SLACK: u64 = 2_000_000;
-/// Each further attempt follows a change of the entry by somebody else.
-const ATTEMPTS: usize = 32;
+const CLOCK_SLACK_US: u64 = 2_000_000;
+/// Each further attempt follows a change of the entry by another request.
+const MAX_ATTEMPTS: usize = 32;
 
-impl Core {
+impl DiskCore {
     /// The entry under `key`, opened. Awaits nothing if it is hot.
     pub(super) async fn find(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let now = now();
             let Some(hit) = self.index(|index| index.hit(key.digest(), now)) else {
                 if self.scan.knows(key.digest()) {
@@ -59,7 +59,7 @@ impl Core {
                 .spawn_blocking(move || core.open(&key, generation, trusted));
             opening
                 .await
-                .map_err(|lost| Failure::Io(io::Error::other(lost)))?
+                .map_err(|lost| EntryOpenError::Io(io::Error::other(lost)))?
         };
         match hit.cell.opened.get_or_try_init(open).await {
             Ok(opened) => {
@@ -67,8 +67,8 @@ impl Core {
                 self.index(|index| index.admit(key.digest(), hit, checked));
                 Ok(Some(Arc::clone(opened)))
             }
-            Err(Failure::Gone | Failure::Flawed(_)) => Ok(None),
-            Err(Failure::Io(error)) => Err(Error::io("opening an entry", error)),
+            Err(EntryOpenError::Gone | EntryOpenError::Flawed(_)) => Ok(None),
+            Err(EntryOpenError::Io(error)) => Err(Error::io("opening an entry", error)),
         }
     }
 
@@ -78,12 +78,12 @@ impl Core {
         key: &StoreKey,
         generation: u64,
         trusted: bool,
-    ) -> Result<Arc<Opened>, Failure> {
+    ) -> Result<Arc<Opened>, EntryOpenError> {
         let opened = self.try_open(key, generation, trusted);
         match &opened {
             // Evicted a moment ago, or removed from outside.
-            Err(Failure::Gone) => _ = self.forget(key.digest(), generation),
-            Err(Failure::Flawed(flaw)) => self.condemn(key.digest(), generation, *flaw),
+            Err(EntryOpenError::Gone) => _ = self.forget(key.digest(), generation),
+            Err(EntryOpenError::Flawed(flaw)) => self.condemn(key.digest(), generation, *flaw),
             _ => {}
         }
         opened
@@ -94,7 +94,7 @@ impl Core {
         key: &StoreKey,
         generation: u64,
         trusted: bool,
-    ) -> Result<Arc<Opened>, Failure> {
+    ) -> Result<Arc<Opened>, EntryOpenError> {
         let file = Arc::new(self.open_file(key, generation)?);
         let metadata = file.metadata()?;
         let parsed = format::read(&file, metadata.len(), key)?;
@@ -110,7 +110,7 @@ impl Core {
         let checked = parsed.body.is_some() || trusted && !changed_since(&metadata, generation);
         let open = if checked {
             DiskFile::intact(file, &metadata, owner, parsed.meta.size)
-        } else if parsed.meta.size <= CHECK_WHOLE {
+        } else if parsed.meta.size <= MAX_CHECK_FIRST_BYTES {
             check_whole(&file, &parsed.sums)?;
             DiskFile::intact(file, &metadata, owner, parsed.meta.size)
         } else {
@@ -161,17 +161,17 @@ pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<crate::store::Meta>) ->
     Opened::new(Entry { meta, content }, Some(file), now())
 }
 
-fn check_whole(file: &File, sums: &Checksums) -> Result<(), Failure> {
+fn check_whole(file: &File, sums: &Checksums) -> Result<(), EntryOpenError> {
     file::check_all(file, sums).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => Flaw::Body.into(),
         _ => error.into(),
     })
 }
 
-/// Whether somebody else changed the file after it was committed.
+/// Whether the file was changed from outside after it was committed.
 fn changed_since(metadata: &std::fs::Metadata, generation: u64) -> bool {
     let committed =
-        std::time::UNIX_EPOCH + std::time::Duration::from_micros(generation.saturating_add(SLACK));
+        std::time::UNIX_EPOCH + std::time::Duration::from_micros(generation.saturating_add(CLOCK_SLACK_US));
     metadata.modified().is_ok_and(|modified| modified > committed)
 }
 

@@ -16,11 +16,11 @@ use crate::sys;
 /// What a mark says about the entry under its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// The far tier does not have the version that is on the disk.
+    /// The remote tier does not have the version that is on the disk.
     Upload,
-    /// The far tier may have another version than the disk.
+    /// The remote tier may have another version than the disk.
     Doubt,
-    /// It was deleted here, and the far tier has not heard of it.
+    /// It was deleted here, and the remote tier has not heard of it.
     Deleted,
 }
 
@@ -51,7 +51,7 @@ pub struct LeftMark {
 }
 
 /// After so many new names the folder is measured again.
-const STEP: usize = 64;
+const MEASURE_INTERVAL: usize = 64;
 
 /// The folder of marks. All methods block.
 #[derive(Debug)]
@@ -133,7 +133,11 @@ impl Marks {
 
     /// What the folder itself has grown, looked at from time to time.
     fn grown(&self) -> i64 {
-        if !self.made.fetch_add(1, Ordering::Relaxed).is_multiple_of(STEP) {
+        if !self
+            .made
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(MEASURE_INTERVAL)
+        {
             return 0;
         }
         let now = blocks_of(&self.path);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::core::{Core, now};
+use super::core::{DiskCore, now};
 use super::error::OpenError;
 use super::evict;
 use super::format::VERSION;
@@ -20,26 +20,26 @@ use super::recover;
 use super::scan::Scan;
 use super::shards::Shards;
 use super::snapshot::{self, Loaded, Snapshot};
-use super::stats::Counters;
+use super::stats::DiskCounters;
 use super::unlink_retry::UnlinkRetry;
 use crate::config::{DiskConfig, Durability};
-use crate::store::budget::{BLOCK, Budget};
+use crate::store::budget::{BLOCK_BYTES, Budget};
 use crate::store::lock::{DirLock, Refused};
 use crate::store::spool::SpoolDir;
 use crate::sys;
 use crate::tasks::Tasks;
 
 /// How long writers wait for the scan after an unclean stop: until then the bytes in use are not known.
-const SETTLE: Duration = Duration::from_secs(5);
+const SCAN_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most files held open unless configured otherwise.
-const OPEN_FILES: u64 = 4096;
+const DEFAULT_OPEN_FILES: u64 = 4096;
 
 /// Adds to an error of the operating system what was tried where.
-trait At<T> {
+trait WithPath<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError>;
 }
 
-impl<T> At<T> for io::Result<T> {
+impl<T> WithPath<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError> {
         self.map_err(|source| OpenError::Unusable {
             action,
@@ -50,7 +50,7 @@ impl<T> At<T> for io::Result<T> {
 }
 
 /// See [`super::Disk::open`].
-pub(super) async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
+pub(super) async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenError> {
     let (owned, own_tasks) = (config.clone(), tasks.clone());
     let hop = tasks.spawn_blocking(move || prepare(&owned, &own_tasks));
     let core = hop.await.map_err(|_| OpenError::Stopping)??;
@@ -60,7 +60,7 @@ pub(super) async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>
     Ok(core)
 }
 
-fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
+fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenError> {
     let layout = Layout::new(config.dir.clone());
     let lock = take_directory(&layout)?;
     warn_if_too_large(config);
@@ -68,7 +68,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
     let mut index = Index::new(config.memory, open_files(config));
     let marks = Marks::new(layout.marks(), config.durability == Durability::Fsync);
     for left in marks.load().at("read", &layout.marks())? {
-        // Before anything can be evicted. Whoever set the mark ends this.
+        // Before anything can be evicted. The tier that set the mark ends this.
         if left.mark == Mark::Upload {
             index.pin(&left.digest);
         }
@@ -76,13 +76,13 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
     let shards = Shards::new();
     let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards)?;
     let newest = loaded.records.iter().map(|record| record.generation).max();
-    let budget = Budget::new(config.limit, used, SETTLE);
+    let budget = Budget::new(config.limit, used, SCAN_WAIT_TIMEOUT);
     if loaded.clean {
         budget.settled();
     }
     // What is too much already, if the limit was lowered, goes at once.
     budget.adjust(0);
-    Ok(Arc::new(Core {
+    Ok(Arc::new(DiskCore {
         spools: SpoolDir::new(layout.tmp(), Arc::clone(&budget), tasks.clone()),
         snapshot: Snapshot::new(layout.index(), loaded.clean),
         marks,
@@ -93,7 +93,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Core>, OpenError> {
         tasks: tasks.clone(),
         uploads: Tasks::new(),
         scan: Scan::new(),
-        counters: Counters::default(),
+        counters: DiskCounters::default(),
         durability: config.durability,
         memory: config.memory,
         lock,
@@ -205,7 +205,7 @@ fn restore(loaded: &Loaded, index: &mut Index, shards: &Shards) -> u64 {
     let mut used = 0;
     for record in &loaded.records {
         if index.restore(record) {
-            used += u64::from(record.blocks) * BLOCK;
+            used += u64::from(record.blocks) * BLOCK_BYTES;
         }
     }
     for (shard, bytes) in &loaded.folders {
@@ -235,7 +235,7 @@ fn overhead(layout: &Layout, shards: &Shards) -> Result<u64, OpenError> {
 
 /// How many entries the tier keeps open: `disk.open_files`, or a part of what the process may open.
 pub fn open_files(config: &DiskConfig) -> u64 {
-    let default = || OPEN_FILES.min(sys::open_file_limit() / 4);
+    let default = || DEFAULT_OPEN_FILES.min(sys::open_file_limit() / 4);
     config.open_files.map_or_else(default, |files| files as u64)
 }
 

@@ -1,4 +1,4 @@
-//! Commit: file, name, slot; in one hop to the blocking pool that nothing interrupts half way.
+//! DiskCommit: file, name, slot; in one hop to the blocking pool that nothing interrupts half way.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::core::{Core, cannot_remove, now};
+use super::core::{DiskCore, cannot_remove, now};
 use super::file::{DiskFile, Owner};
 use super::format;
 use super::get::opened_file;
@@ -16,12 +16,12 @@ use super::index::{ExpectedVersion, FileRecord, RetiredFile};
 use super::layout::shard_of;
 use super::shards::ShardDir;
 use crate::config::Durability;
-use crate::store::budget::{BLOCK, FullVolumeRetry, whole_blocks, write_error};
+use crate::store::budget::{BLOCK_BYTES, FullVolumeRetry, whole_blocks, write_error};
 use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
 use crate::store::{Content, Draft, Entry, Error, Meta, Precondition, Result, Spool, StoreKey};
 use crate::sys;
 
-impl Core {
+impl DiskCore {
     /// See [`crate::store::Store::put`].
     pub(super) async fn put(
         self: &Arc<Self>,
@@ -43,7 +43,7 @@ impl Core {
         // Usually held already: the trailer would have to be longer than any usual one.
         let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDER_BYTES;
         body.room().ensure(exact.max(room_for(body.len())), 0).await?;
-        let commit = Commit {
+        let commit = DiskCommit {
             core: Arc::clone(self),
             owner: self.owner(key, 0),
             meta: Arc::clone(&meta),
@@ -58,7 +58,7 @@ impl Core {
 
     async fn run(
         self: &Arc<Self>,
-        mut commit: Box<Commit>,
+        mut commit: Box<DiskCommit>,
         key: &StoreKey,
         precondition: &Precondition,
     ) -> Result<()> {
@@ -72,21 +72,21 @@ impl Core {
             };
             commit = back;
             match stopped {
-                Stopped::Changed => commit.expect = self.expect(key, precondition).await?,
-                Stopped::Failed(error) => {
+                CommitError::Changed => commit.expect = self.expect(key, precondition).await?,
+                CommitError::Failed(error) => {
                     let error = write_error("writing an entry", error, size);
                     if !retry.makes_way(&self.budget, &error, size).await {
                         return Err(error);
                     }
                 }
-                Stopped::Undone(error) => return Err(Error::io("syncing an entry", error)),
+                CommitError::Undone(error) => return Err(Error::io("syncing an entry", error)),
             }
         }
     }
 }
 
 /// Why a commit did not happen. Nothing is left of it on the disk, except for a large body.
-enum Stopped {
+enum CommitError {
     /// The index holds another version than the one that the precondition was held against.
     Changed,
     /// The operating system refused; it can be tried again.
@@ -96,8 +96,8 @@ enum Stopped {
 }
 
 /// Everything that a commit needs.
-struct Commit {
-    core: Arc<Core>,
+struct DiskCommit {
+    core: Arc<DiskCore>,
     /// Generation 0 until there is one.
     owner: Owner,
     meta: Arc<Meta>,
@@ -107,13 +107,13 @@ struct Commit {
     _pass: TaskTrackerToken,
 }
 
-impl Commit {
-    fn run(mut self: Box<Self>) -> Result<(), (Stopped, Box<Self>)> {
+impl DiskCommit {
+    fn run(mut self: Box<Self>) -> Result<(), (CommitError, Box<Self>)> {
         self.try_run().map_err(|stopped| (stopped, self))
     }
 
-    fn try_run(&mut self) -> Result<(), Stopped> {
-        let temp = self.write().map_err(Stopped::Failed)?;
+    fn try_run(&mut self) -> Result<(), CommitError> {
+        let temp = self.write().map_err(CommitError::Failed)?;
         let placed = self.place(&temp);
         if placed.is_err() && matches!(self.body.body(), SpoolBody::Memory(_)) {
             // The next attempt writes it anew, into the same room.
@@ -123,16 +123,16 @@ impl Commit {
     }
 
     /// Gives the file its name, if the precondition still holds.
-    fn place(&mut self, temp: &Temp) -> Result<(), Stopped> {
+    fn place(&mut self, temp: &Temp) -> Result<(), CommitError> {
         let core = Arc::clone(&self.core);
         let mut shard = core.shards.lock(shard_of(&self.owner.digest));
-        // Whoever else commits or deletes under this digest waits for the shard, so this holds until
+        // Other commits and deletes under this digest wait for the shard, so this holds until
         // the slot is swapped. Eviction may take the former version meanwhile, which does no harm.
         if !self
             .expect
             .fits(core.index(|index| index.current(&self.owner.digest)))
         {
-            return Err(Stopped::Changed);
+            return Err(CommitError::Changed);
         }
         core.snapshot.soil();
         self.owner.generation = core.next_generation();
@@ -140,9 +140,9 @@ impl Commit {
         let grown = core
             .shards
             .place(&core.layout, &mut shard, temp.path(), &name)
-            .map_err(Stopped::Failed)?;
+            .map_err(CommitError::Failed)?;
         temp.keep();
-        self.settle(temp, grown, &mut shard).map_err(Stopped::Undone)
+        self.settle(temp, grown, &mut shard).map_err(CommitError::Undone)
     }
 
     /// Writes what is not on the disk yet.
@@ -178,7 +178,7 @@ impl Commit {
             digest: self.owner.digest,
             generation: self.owner.generation,
             stamp: now(),
-            blocks: u32::try_from(bytes / BLOCK).unwrap_or(u32::MAX),
+            blocks: u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX),
         };
         let published = self.sync_folders().and(metadata).and_then(|metadata| {
             let cell = HotCell::filled(self.opened(temp, &metadata));

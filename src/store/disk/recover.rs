@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use super::core::{Core, now};
+use super::core::{DiskCore, now};
 use super::index::{FileRecord, RetiredFile, ScanOutcome};
 use super::layout::{SHARD_COUNT, parse, shard_of};
 use super::shards::{self, ShardDir};
 use crate::store::Digest;
-use crate::store::budget::{BLOCK, whole_blocks};
+use crate::store::budget::{BLOCK_BYTES, whole_blocks};
 use crate::store::{Error, Result};
 use crate::sys;
 
 /// Slots of the index that are looked at under one lock.
-const SLICE: usize = 4096;
+const SLICE_SLOTS: usize = 4096;
 
-impl Core {
+impl DiskCore {
     /// Makes sure that the index holds what is on the disk under this digest.
     pub(super) async fn know(self: &Arc<Self>, digest: &Digest) -> Result<()> {
         if self.scan.knows(digest) {
@@ -83,7 +83,7 @@ impl Core {
 
     fn scan_file(&self, number: usize, shard: &mut ShardDir, file: &std::fs::DirEntry) -> io::Result<()> {
         let metadata = match file.metadata() {
-            // Evicted while we look.
+            // Evicted meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
@@ -98,7 +98,7 @@ impl Core {
             digest,
             generation,
             stamp: modified(&metadata).min(now()),
-            blocks: u32::try_from(bytes / BLOCK).unwrap_or(u32::MAX),
+            blocks: u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX),
         };
         match self.index(|index| index.found(&record)) {
             ScanOutcome::Known(grown) => self.budget.adjust(grown),
@@ -158,8 +158,8 @@ impl Core {
     /// Blocking: removes records of the snapshot that have no file.
     fn sweep(&self) {
         let end = self.index(|index| index.slab.end());
-        for from in (0..end).step_by(SLICE) {
-            for gone in self.index(|index| index.sweep(from, SLICE)) {
+        for from in (0..end).step_by(SLICE_SLOTS) {
+            for gone in self.index(|index| index.sweep(from, SLICE_SLOTS)) {
                 self.drop_record(&gone);
             }
         }
@@ -169,11 +169,11 @@ impl Core {
     /// in slices, sorted without the lock, so that requests are never held up for long.
     fn order_found(&self) {
         let (mut found, mut from) = (Vec::new(), 0);
-        while self.index(|index| index.list_found(from, SLICE, &mut found)) {
-            from += SLICE;
+        while self.index(|index| index.list_found(from, SLICE_SLOTS, &mut found)) {
+            from += SLICE_SLOTS;
         }
         found.sort_unstable();
-        for slice in found.chunks(SLICE) {
+        for slice in found.chunks(SLICE_SLOTS) {
             self.index(|index| index.order_found(slice));
         }
     }
@@ -186,7 +186,7 @@ impl Core {
 }
 
 /// Scans everything once, unless the tier stops before.
-pub(super) async fn run(core: Arc<Core>) {
+pub(super) async fn run(core: Arc<DiskCore>) {
     let outcome = tokio::select! {
         () = core.stop.cancelled() => return,
         outcome = scan_all(&core) => outcome,
@@ -210,7 +210,7 @@ pub(super) async fn run(core: Arc<Core>) {
 
 /// Whether every shard folder could be scanned. What belongs to one that could not stays as the snapshot
 /// has it.
-async fn scan_all(core: &Arc<Core>) -> io::Result<bool> {
+async fn scan_all(core: &Arc<DiskCore>) -> io::Result<bool> {
     let blocking = Arc::clone(core);
     let hop = core.tasks.spawn_blocking(move || blocking.list_shards());
     let mut there = vec![false; SHARD_COUNT];
@@ -238,7 +238,7 @@ async fn scan_all(core: &Arc<Core>) -> io::Result<bool> {
     Ok(whole)
 }
 
-impl Core {
+impl DiskCore {
     /// There was no such folder, and only a scan of it could have made way for one.
     fn know_shard_is_empty(&self, number: usize) {
         let mut shard = self.shards.lock(number);

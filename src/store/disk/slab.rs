@@ -8,7 +8,7 @@ use crate::store::Digest;
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
 /// Slots per page.
-const PAGE: usize = 4096;
+const SLOTS_PER_PAGE: usize = 4096;
 
 /// What the index knows about an entry.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl Slab {
             *self.get_mut(id) = slot;
             return Some(id);
         }
-        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
-            self.pages.push(Vec::with_capacity(PAGE));
+        if self.pages.last().is_none_or(|page| page.len() == SLOTS_PER_PAGE) {
+            self.pages.push(Vec::with_capacity(SLOTS_PER_PAGE));
         }
         let id = u32::try_from(self.end() as u64).ok().filter(|id| *id != NONE)?;
         self.pages.last_mut()?.push(slot);
@@ -84,18 +84,18 @@ impl Slab {
     }
 
     pub(super) fn get(&self, id: u32) -> &Slot {
-        &self.pages[id as usize / PAGE][id as usize % PAGE]
+        &self.pages[id as usize / SLOTS_PER_PAGE][id as usize % SLOTS_PER_PAGE]
     }
 
     pub(super) fn get_mut(&mut self, id: u32) -> &mut Slot {
-        &mut self.pages[id as usize / PAGE][id as usize % PAGE]
+        &mut self.pages[id as usize / SLOTS_PER_PAGE][id as usize % SLOTS_PER_PAGE]
     }
 
     /// One more than the highest number in use.
     pub(super) fn end(&self) -> usize {
         match self.pages.len() {
             0 => 0,
-            pages => (pages - 1) * PAGE + self.pages[pages - 1].len(),
+            pages => (pages - 1) * SLOTS_PER_PAGE + self.pages[pages - 1].len(),
         }
     }
 }

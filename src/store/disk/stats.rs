@@ -35,7 +35,7 @@ pub struct DiskStats {
 
 /// What only grows.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct DiskCounters {
     pub(super) evictions: AtomicU64,
     pub(super) evicted_bytes: AtomicU64,
     pub(super) corrupt: AtomicU64,

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::core::Core;
+use super::core::DiskCore;
 use super::error::OpenError;
 use super::open;
 use super::stats::DiskStats;
 use crate::config::DiskConfig;
-use crate::store::budget::BLOCK;
+use crate::store::budget::BLOCK_BYTES;
 use crate::store::spool::SpoolDir;
 use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey};
 use crate::tasks::Tasks;
@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 /// The local tier. See [`super`].
 #[derive(Debug)]
 pub struct Disk {
-    pub(super) core: Arc<Core>,
+    pub(super) core: Arc<DiskCore>,
 }
 
 impl Disk {
@@ -41,8 +41,13 @@ impl Disk {
     pub fn stats(&self) -> DiskStats {
         let core = &self.core;
         let (used, reserved) = core.budget.figures();
-        let (entries, pinned, (hot_entries, hot_bytes, open_files)) =
-            core.index(|index| (index.len(), index.pinned_blocks() * BLOCK, index.hot_figures()));
+        let (entries, pinned, (hot_entries, hot_bytes, open_files)) = core.index(|index| {
+            (
+                index.len(),
+                index.pinned_blocks() * BLOCK_BYTES,
+                index.hot_figures(),
+            )
+        });
         DiskStats {
             used,
             reserved,

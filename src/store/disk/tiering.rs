@@ -4,18 +4,18 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::core::Core;
+use super::core::DiskCore;
 use super::format;
 use super::marks::{LeftMark, Mark};
 use super::tier::Disk;
 use crate::config::Durability;
 use crate::store::blocks::{BlockDir, Blocks};
-use crate::store::budget::{Ask, BLOCK};
+use crate::store::budget::{Ask, BLOCK_BYTES};
 use crate::store::spool::Checksums;
 use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
 
 /// Bytes for [`Disk::parts_folder`]: a block for each note, and the folder.
-const NOTES: u64 = 64 * BLOCK;
+const PARTS_NOTES_BYTES: u64 = 64 * BLOCK_BYTES;
 
 impl Disk {
     /// Whether there is an entry under this digest.
@@ -43,7 +43,7 @@ impl Disk {
             return Ok(None);
         };
         let entry = self.get(&key).await?;
-        // Overwritten between the two looks: whoever did that comes again.
+        // Overwritten between the two reads: the writer of that version queues it again.
         let entry = entry.filter(|entry| entry.meta.etag == sums.etag());
         Ok(entry.map(|entry| (key, sums, entry)))
     }
@@ -100,14 +100,16 @@ impl Disk {
         self.blocking("removing a mark", clear).await
     }
 
-    /// A folder in which a far tier may note what it has begun. Room for some dozens of notes counts as used
+    /// A folder in which a remote tier may note what it has begun. Room for some dozens of notes counts as used
     /// from now on; call it once.
     pub fn parts_folder(&self) -> PathBuf {
-        self.core.budget.adjust(NOTES.min(self.limit() / 64) as i64);
+        self.core
+            .budget
+            .adjust(PARTS_NOTES_BYTES.min(self.limit() / 64) as i64);
         self.core.layout.parts()
     }
 
-    /// A folder for the ledger of the Actions cache. Whoever makes it and writes there says so with
+    /// A folder for the ledger of the Actions cache. The ledger, which makes it and writes there, says so with
     /// [`Disk::account`] and [`Disk::claim`].
     pub fn actions_folder(&self) -> PathBuf {
         self.core.layout.actions()
@@ -121,7 +123,7 @@ impl Disk {
     pub fn server_folder(&self) -> io::Result<PathBuf> {
         let folder = self.core.layout.server();
         std::fs::create_dir_all(&folder)?;
-        self.core.budget.adjust(4 * BLOCK as i64);
+        self.core.budget.adjust(4 * BLOCK_BYTES as i64);
         Ok(folder)
     }
 
@@ -131,7 +133,7 @@ impl Disk {
     }
 
     /// `bytes` more are in use below the directory, in whole blocks; fewer if it is negative. For a little at
-    /// once: it waits for nobody.
+    /// once: it does not wait for room.
     pub fn account(&self, bytes: i64) {
         self.core.budget.adjust(bytes);
     }
@@ -167,7 +169,7 @@ impl Disk {
     }
 }
 
-impl Core {
+impl DiskCore {
     /// Blocking: the key and the checksums in the file of an entry.
     fn identify(&self, digest: &Digest, generation: u64) -> io::Result<Option<(StoreKey, Checksums)>> {
         let file = match std::fs::File::open(self.layout.entry(digest, generation)) {

@@ -30,7 +30,7 @@ struct RetryState {
     pause: Duration,
     /// When to try again; `None` when there is nothing, or an attempt is under way.
     due: Option<Instant>,
-    /// Before this it is too early even for those who want room.
+    /// Before this it is too early even if room is wanted.
     earliest: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl UnlinkRetry {
         }
     }
 
-    /// Whether an attempt makes sense: somebody wants room, and the last one was not just now.
+    /// Whether an attempt makes sense: there are files, and the last one was not just now.
     pub(super) fn is_worth_it(&self) -> bool {
         let state = self.lock();
         !state.files.is_empty() && state.earliest.is_none_or(|earliest| earliest <= Instant::now())

@@ -16,7 +16,7 @@ pub struct Checksums {
 
 impl Checksums {
     /// Length of a checked block in bytes; the last one of a body may be shorter.
-    pub const BLOCK: u64 = 1 << 20;
+    pub const BLOCK_BYTES: u64 = 1 << 20;
 
     /// The checksums of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
@@ -27,7 +27,7 @@ impl Checksums {
 
     /// Takes stored checksums; `None` if their number does not fit to `size`.
     pub(crate) fn from_parts(size: u64, blocks: Box<[u64]>) -> Option<Self> {
-        (size.div_ceil(Self::BLOCK) == blocks.len() as u64).then_some(Self { size, blocks })
+        (size.div_ceil(Self::BLOCK_BYTES) == blocks.len() as u64).then_some(Self { size, blocks })
     }
 
     /// Length of the body in bytes.
@@ -85,11 +85,11 @@ impl Summer {
     /// Adds the next bytes.
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let left = Checksums::BLOCK - self.size % Checksums::BLOCK;
+            let left = Checksums::BLOCK_BYTES - self.size % Checksums::BLOCK_BYTES;
             let (part, rest) = bytes.split_at(bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
             self.open.update(part);
             self.size += part.len() as u64;
-            if self.size.is_multiple_of(Checksums::BLOCK) {
+            if self.size.is_multiple_of(Checksums::BLOCK_BYTES) {
                 self.blocks.push(self.open.finalize_reset());
             }
             bytes = rest;
@@ -98,7 +98,7 @@ impl Summer {
 
     /// The checksums of all bytes.
     pub(crate) fn finish(mut self) -> Checksums {
-        if !self.size.is_multiple_of(Checksums::BLOCK) {
+        if !self.size.is_multiple_of(Checksums::BLOCK_BYTES) {
             self.blocks.push(self.open.finalize());
         }
         Checksums {

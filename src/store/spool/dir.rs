@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Checksums;
-use crate::store::budget::{BLOCK, Budget, whole_blocks};
+use crate::store::budget::{BLOCK_BYTES, Budget, whole_blocks};
 use crate::store::{Error, Result};
 use crate::sys;
 use crate::tasks::Tasks;
@@ -14,7 +14,7 @@ use crate::tasks::Tasks;
 /// Room beside the body that is reserved for a trailer of the usual size, in bytes.
 const TRAILER_BYTES: u64 = 4096;
 /// Room for the folders that one more file may need or enlarge, in bytes.
-pub(crate) const FOLDER_BYTES: u64 = 2 * BLOCK;
+pub(crate) const FOLDER_BYTES: u64 = 2 * BLOCK_BYTES;
 /// Makes spools in the directory of one tier. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SpoolDir(Arc<SpoolDirInner>);
@@ -27,13 +27,13 @@ struct SpoolDirInner {
     last_name: AtomicU64,
     /// Files that exist now.
     files: AtomicUsize,
-    /// The most files that ever existed at once, in steps of [`FOLDER_STEP`].
+    /// The most files that ever existed at once, in steps of [`NAMES_PER_FOLDER_BLOCK`].
     most: AtomicUsize,
     folder_bytes: AtomicU64,
 }
 
 /// So many new names fit into a block of a folder: the folder is measured again after as many.
-const FOLDER_STEP: usize = 64;
+const NAMES_PER_FOLDER_BLOCK: usize = 64;
 
 impl SpoolDir {
     /// Spools in the empty folder `path`, accounted in `budget`.
@@ -90,7 +90,7 @@ impl SpoolDir {
         self.0.path.join(format!("{:016x}", now.max(last + 1)))
     }
 
-    /// Blocking: makes the folder, which somebody has removed.
+    /// Blocking: makes the folder again after it was removed from outside.
     pub(super) fn make_again(&self) -> std::io::Result<()> {
         std::fs::create_dir_all(&self.0.path)
     }
@@ -99,7 +99,7 @@ impl SpoolDir {
     pub(super) fn file_made(&self) {
         let files = self.0.files.fetch_add(1, Ordering::Relaxed) + 1;
         let most = self.0.most.load(Ordering::Relaxed);
-        if files < most + FOLDER_STEP {
+        if files < most + NAMES_PER_FOLDER_BLOCK {
             return;
         }
         self.0.most.store(files, Ordering::Relaxed);
@@ -117,9 +117,9 @@ impl SpoolDir {
 /// Room in bytes for a body of `body` bytes with all that belongs to it: trailer, folders, and the
 /// blocks in which a volume keeps the map of a large file.
 pub(crate) fn room_for(body: u64) -> u64 {
-    let table = body.div_ceil(Checksums::BLOCK) * 8;
-    let map = if body > Checksums::BLOCK {
-        (1 + (body >> 27)) * BLOCK
+    let table = body.div_ceil(Checksums::BLOCK_BYTES) * 8;
+    let map = if body > Checksums::BLOCK_BYTES {
+        (1 + (body >> 27)) * BLOCK_BYTES
     } else {
         0
     };
@@ -128,5 +128,5 @@ pub(crate) fn room_for(body: u64) -> u64 {
 
 fn folder_bytes(path: &Path) -> u64 {
     path.metadata()
-        .map_or(BLOCK, |metadata| sys::block_bytes(&metadata))
+        .map_or(BLOCK_BYTES, |metadata| sys::block_bytes(&metadata))
 }

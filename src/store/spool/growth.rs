@@ -1,4 +1,4 @@
-//! A body of known length that arrives in any order: parts of a far object.
+//! A body of known length that arrives in any order: parts of a remote object.
 
 use std::fs::File;
 use std::io;

@@ -1,8 +1,8 @@
 //! The one write primitive: a body on its way into a tier.
 //!
 //! [`SpoolDir::create`] reserves room before the first byte is read; [`SpoolWriter`] takes the bytes;
-//! [`Spool`] is the whole body with its checksums, ready for [`crate::store::Store::put`]. Whoever
-//! drops one of them on the way leaves nothing behind: the file goes, then the room.
+//! [`Spool`] is the whole body with its checksums, ready for [`crate::store::Store::put`]. Each
+//! of them, dropped on the way, leaves nothing behind: the file goes, then the room.
 //!
 //! Small bodies never touch a file of their own: the tier writes them together with their trailer.
 
@@ -59,14 +59,14 @@ impl Spool {
         }
     }
 
-    /// The same body; the far tier has these parts of it.
+    /// The same body; the remote tier has these parts of it.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {
         self.sent = Some(sent);
         self
     }
 
-    /// What the far tier has of the body, for the only one who can use it. Dropped, it is removed there.
+    /// The parts that the remote tier has. Dropped, they are removed there.
     pub(crate) fn take_sent(&mut self) -> Option<Sent> {
         self.sent.take()
     }

@@ -60,7 +60,7 @@ pub struct SpoolWriter {
 }
 
 impl SpoolWriter {
-    /// `expected` is the length of the body in bytes, if that is known; it binds nobody.
+    /// `expected` is the length of the body in bytes, if that is known. The body may become longer or shorter.
     fn new(dir: SpoolDir, room: Reservation, expected: Option<u64>) -> Self {
         let room = Arc::new(room);
         let sink = SpoolSink {

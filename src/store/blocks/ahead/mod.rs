@@ -1,4 +1,4 @@
-//! Sends parts of a body to the far tier while the others arrive ([`crate::store::ahead`]).
+//! Sends parts of a body to the remote tier while the others arrive ([`crate::store::ahead`]).
 //!
 //! A part is sent when all its bytes were written at one place in the data file, on the guess that their blocks
 //! become complete and stay there. When the body is put together, the guess is held against it ([`progress`]); one part that is something
@@ -31,7 +31,7 @@ const MAX_PARTS_IN_FLIGHT: usize = 3;
 /// How long a commit waits for parts that are under way.
 const COMMIT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// See the module. Dropped, what was sent is removed from the far tier.
+/// See the module. Dropped, what was sent is removed from the remote tier.
 #[derive(Debug)]
 pub(super) struct Sender {
     line: Arc<Line>,
@@ -196,7 +196,7 @@ impl Line {
         let length = self.ahead.part_size();
         let (start, end) = (part * length, (part + 1) * length);
         let bytes = FileRange::whole(Arc::clone(file), end).slice(start..end);
-        // Too many parts are the far tier's to refuse.
+        // The remote tier refuses too many parts.
         let number = u32::try_from(part + 1).unwrap_or(u32::MAX);
         parts.part(number, Content::File(bytes)).await?;
         drop(turn);

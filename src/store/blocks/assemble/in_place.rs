@@ -104,7 +104,7 @@ fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> io::Resul
     plan.read(upload, plan.moved(), |segment, at, bytes| {
         sys::write_all_vectored_at(file, &[bytes], at)?;
         let sums = moved.entry(segment.start);
-        sums.or_insert_with(|| PartSums::new(segment.start % Checksums::BLOCK))
+        sums.or_insert_with(|| PartSums::new(segment.start % Checksums::BLOCK_BYTES))
             .update(bytes);
         Ok(())
     })?;
@@ -114,7 +114,9 @@ fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> io::Resul
         let sums = moved.as_ref().unwrap_or(&segment.block.sums);
         let mut at = segment.start;
         for sum in sums {
-            let end = segment.end().min(at - at % Checksums::BLOCK + Checksums::BLOCK);
+            let end = segment
+                .end()
+                .min(at - at % Checksums::BLOCK_BYTES + Checksums::BLOCK_BYTES);
             joined.push(end - at, *sum)?;
             at = end;
         }

@@ -19,7 +19,7 @@ pub(in crate::store::disk) struct Opened {
     pub(in crate::store::disk) entry: Entry,
     /// The open file, if the body is not in memory.
     pub(in crate::store::disk) file: Option<Arc<DiskFile>>,
-    /// When the file was looked at last, in microseconds since 1970.
+    /// When the file was checked last, in microseconds since 1970.
     checked: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ impl Opened {
     }
 }
 
-/// Holds an entry as soon as somebody has opened it; everybody else waits for that one.
+/// Holds an entry as soon as a request has opened it; all others wait for that one.
 #[derive(Debug, Default)]
 pub(in crate::store::disk) struct HotCell {
     pub(in crate::store::disk) opened: OnceCell<Arc<Opened>>,
@@ -64,7 +64,7 @@ impl HotCell {
         })
     }
 
-    /// A cell that nobody has opened.
+    /// A cell that is not opened yet.
     pub(in crate::store::disk) fn empty() -> Arc<Self> {
         Arc::default()
     }

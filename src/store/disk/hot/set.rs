@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::cell::{HotCell, Weight};
 use crate::store::disk::slab::Slab;
 
-/// One budget and the order in which its cells are looked at.
+/// One budget and the order in which its cells are weighed.
 #[derive(Debug)]
 struct HotQueue {
     order: VecDeque<(u32, u64)>,

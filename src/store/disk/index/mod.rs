@@ -1,6 +1,6 @@
 //! The index: which entries exist, in which version, and in which order they were used.
 //!
-//! Everything is in memory and guarded by one lock ([`super::core::Core::index`]) that is held for
+//! Everything is in memory and guarded by one lock ([`super::core::DiskCore::index`]) that is held for
 //! look-ups only, never across input, output or an await. A commit is a swap of a slot; the file of
 //! the former version is *retiring* until it is unlinked, so that neither a scan nor a crash between
 //! the two can bring it back unnoticed.
@@ -23,7 +23,7 @@ use super::lru::List;
 use super::slab::{ListKind, NONE, Slab, Slot};
 use crate::store::Digest;
 
-/// Look-up tables: a table that grows stops everybody for a moment, a small one only for a short one.
+/// Look-up tables: a table that grows stops all requests while it does, and a small one is fast.
 const TABLE_COUNT: usize = 64;
 
 /// See the module.

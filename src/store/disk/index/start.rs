@@ -23,7 +23,8 @@ impl Index {
             return self.found_new(file);
         };
         let slot = self.slab.get_mut(id);
-        let grown = (i64::from(file.blocks) - i64::from(slot.blocks)) * crate::store::budget::BLOCK as i64;
+        let grown =
+            (i64::from(file.blocks) - i64::from(slot.blocks)) * crate::store::budget::BLOCK_BYTES as i64;
         match slot.generation.cmp(&file.generation) {
             std::cmp::Ordering::Greater => ScanOutcome::Older,
             std::cmp::Ordering::Equal => {
@@ -54,7 +55,7 @@ impl Index {
         }
         self.slab.get_mut(id).seen = true;
         self.changes += 1;
-        ScanOutcome::Added(i64::from(file.blocks) * crate::store::budget::BLOCK as i64)
+        ScanOutcome::Added(i64::from(file.blocks) * crate::store::budget::BLOCK_BYTES as i64)
     }
 
     /// Collects stamp and slot of the found entries among the slots `from..from + most`; `false` after

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::store::Digest;
-use crate::store::budget::BLOCK;
+use crate::store::budget::BLOCK_BYTES;
 use crate::store::disk::hot::HotCell;
 use crate::store::disk::slab::Slot;
 
@@ -26,7 +26,7 @@ pub(in crate::store::disk) struct RetiredFile {
 
 impl RetiredFile {
     pub(in crate::store::disk) fn bytes(&self) -> u64 {
-        u64::from(self.blocks) * BLOCK
+        u64::from(self.blocks) * BLOCK_BYTES
     }
 }
 
@@ -103,6 +103,6 @@ pub(in crate::store::disk) enum ScanOutcome {
     Replaced(i64, u64),
     /// There is a newer version: unlink this one.
     Older,
-    /// Somebody is unlinking it.
+    /// It is being unlinked.
     Retiring,
 }

@@ -11,7 +11,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 
 use super::{CLEAN_OFFSET, FOLDER_BYTES, HEADER_BYTES, MAGIC, RECORD_BYTES, encode};
 use crate::store::budget::whole_blocks;
-use crate::store::disk::core::Core;
+use crate::store::disk::core::DiskCore;
 use crate::store::disk::layout::SHARD_COUNT;
 use crate::sys;
 
@@ -21,7 +21,7 @@ const SLICE_SLOTS: usize = 4096;
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Writes the index from time to time, until the tier stops.
-pub(in crate::store::disk) async fn run(core: Arc<Core>) {
+pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
     let mut written = core.index(|index| index.changes);
     let mut clock = tokio::time::interval(WRITE_INTERVAL);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -46,7 +46,7 @@ pub(in crate::store::disk) async fn run(core: Arc<Core>) {
     }
 }
 
-impl Core {
+impl DiskCore {
     /// Blocking: writes the snapshot beside the former one, and puts it in its place.
     pub(in crate::store::disk) fn write_snapshot(&self, clean: bool) -> io::Result<()> {
         // Entries that are added meanwhile: those that do not fit into the reserved room are left to

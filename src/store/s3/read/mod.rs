@@ -17,7 +17,7 @@ use crate::store::s3::object::{self, Told};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceStream;
-use crate::store::trailer::{self, Flaw, TAIL};
+use crate::store::trailer::{self, Flaw, TAIL_BYTES};
 use crate::store::{Error, Meta, RemoteFault, Result, StoreKey};
 use crate::tasks::pause;
 
@@ -81,7 +81,7 @@ impl Core {
         permit: &Arc<Permit>,
     ) -> Result<Result<Meta, Flaw>, Failure> {
         let end = outside.length;
-        let mut start = end.saturating_sub(TAIL);
+        let mut start = end.saturating_sub(TAIL_BYTES);
         let mut tail = self.part(key, outside, start..end, permit).await?;
         match trailer::begin(&tail, end) {
             Err(flaw) => return Ok(Err(flaw)),
