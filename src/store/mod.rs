@@ -13,6 +13,7 @@ mod error;
 pub(crate) mod follow;
 pub mod journal;
 pub mod key;
+mod little_endian;
 mod lock;
 pub(crate) mod locks;
 mod meta;

@@ -56,7 +56,7 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// [`super::Error::Remote`].
     async fn begin(&self, key: &StoreKey) -> Result<Box<dyn RemoteParts>>;
 
-    /// Length of every part for [`RemoteParts::part`] in bytes; a multiple of [`Checksums::BLOCK`].
+    /// Length of every part for [`RemoteParts::part`] in bytes; a multiple of [`Checksums::BLOCK_BYTES`].
     fn part_size(&self) -> u64;
 
     /// Where work belongs that must not outlive the tier.

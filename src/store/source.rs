@@ -42,7 +42,7 @@ impl Debug for SourceOpen {
 /// How a large entry is best read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadPlan {
-    /// Bytes of one range; a multiple of [`super::spool::Checksums::BLOCK`].
+    /// Bytes of one range; a multiple of [`super::spool::Checksums::BLOCK_BYTES`].
     pub part_size: u64,
     /// Ranges at once, at least 1.
     pub parallel: usize,

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::little_endian::number;
 use super::spool::{Checksums, crc};
 use super::{Meta, Metadata, Origin, StoreKey};
 
@@ -191,12 +192,4 @@ impl Lengths {
 
 fn table_of(body: u64) -> u64 {
     body.div_ceil(Checksums::BLOCK_BYTES).saturating_mul(8)
-}
-
-/// Up to eight bytes, little endian.
-fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

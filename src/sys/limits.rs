@@ -52,6 +52,11 @@ pub fn block_bytes(metadata: &Metadata) -> u64 {
     metadata.len()
 }
 
+/// The same for what is at `path`; `None` if there is nothing.
+pub fn path_block_bytes(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|metadata| block_bytes(&metadata))
+}
+
 /// How many names a file has; 0 means that it is unlinked.
 #[cfg(unix)]
 pub fn link_count(metadata: &Metadata) -> u64 {

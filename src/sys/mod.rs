@@ -10,7 +10,9 @@ pub use file::{
     CAN_SEND_FILE, create_private_dir, is_resident, is_unreadable, punch_hole, read_at_nowait, read_exact_at,
     read_through, send_file, write_all_vectored_at,
 };
-pub use limits::{PAGE, block_bytes, link_count, open_file_limit, raise_open_file_limit, volume_size};
+pub use limits::{
+    PAGE, block_bytes, link_count, open_file_limit, path_block_bytes, raise_open_file_limit, volume_size,
+};
 pub use socket::{SendQueues, keep_alive, set_send_queue};
 
 /// Runs blocking work on the runtime's pool. Only for work whose end the caller awaits or whose

@@ -77,5 +77,5 @@ impl BlockDir {
 
 /// Bytes of the folder itself; 0 if there is none.
 fn folder_bytes(path: &Path) -> u64 {
-    path.metadata().map_or(0, |metadata| sys::block_bytes(&metadata))
+    sys::path_block_bytes(path).unwrap_or(0)
 }

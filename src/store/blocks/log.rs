@@ -13,6 +13,7 @@
 
 use super::BlockPlace;
 use super::block::{Extent, UploadFile};
+use crate::store::little_endian::number;
 use crate::store::spool::crc;
 
 /// Version of the format.
@@ -205,14 +206,6 @@ impl<'a> Reader<'a> {
     fn u64(&mut self) -> Option<u64> {
         self.take(8).map(number)
     }
-}
-
-/// Up to eight bytes, little endian.
-fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ impl Marks {
 }
 
 fn blocks_of(path: &Path) -> u64 {
-    path.metadata().map_or(0, |metadata| sys::block_bytes(&metadata))
+    sys::path_block_bytes(path).unwrap_or(0)
 }
 
 fn parse(name: &str) -> Option<(Digest, Mark)> {

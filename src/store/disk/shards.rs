@@ -80,10 +80,7 @@ impl Shards {
 /// Blocking: measures a shard folder. Answers how many bytes it grew.
 pub(super) fn measure(layout: &Layout, number: usize, shard: &mut ShardDir) -> i64 {
     let before = shard.bytes;
-    shard.bytes = layout
-        .shard(number)
-        .metadata()
-        .map_or(0, |metadata| sys::block_bytes(&metadata));
+    shard.bytes = sys::path_block_bytes(&layout.shard(number)).unwrap_or(0);
     shard.bytes as i64 - before as i64
 }
 

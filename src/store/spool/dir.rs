@@ -127,6 +127,5 @@ pub(crate) fn room_for(body: u64) -> u64 {
 }
 
 fn folder_bytes(path: &Path) -> u64 {
-    path.metadata()
-        .map_or(BLOCK_BYTES, |metadata| sys::block_bytes(&metadata))
+    sys::path_block_bytes(path).unwrap_or(BLOCK_BYTES)
 }

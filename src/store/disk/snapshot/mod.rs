@@ -23,6 +23,7 @@ pub(super) use write::run;
 use super::index::FileRecord;
 use super::layout::SHARD_COUNT;
 use crate::store::Digest;
+use crate::store::little_endian::number;
 use crate::store::spool::crc;
 use crate::sys;
 
@@ -55,7 +56,7 @@ pub(super) struct Loaded {
 
 impl Snapshot {
     pub(super) fn new(path: std::path::PathBuf, clean: bool) -> Self {
-        let bytes = path.metadata().map_or(0, |metadata| sys::block_bytes(&metadata));
+        let bytes = sys::path_block_bytes(&path).unwrap_or(0);
         Self {
             clean: clean.into(),
             path,
@@ -133,12 +134,4 @@ fn decode(bytes: &[u8]) -> FileRecord {
         stamp: number(&bytes[40..48]),
         blocks: u32::try_from(number(&bytes[48..52])).unwrap_or(u32::MAX),
     }
-}
-
-/// Up to eight bytes, little endian.
-fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
