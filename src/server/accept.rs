@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listener::Listener;
 use super::service::{Context, Service};
-use super::wire::{LongKernelQueues, SendQueue, Socket, WireStream};
+use super::wire::{LargeSendBuffers, SendQueue, Socket, WireStream};
 use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
@@ -24,7 +24,7 @@ pub(super) struct Acceptor {
     pub(super) tasks: Tasks,
     /// Bounds the connections that are served at once; further ones wait in the kernel's queue.
     pub(super) permits: Arc<Semaphore>,
-    pub(super) queues: LongKernelQueues,
+    pub(super) send_buffers: LargeSendBuffers,
 }
 
 /// An open connection counts until it is dropped, however its task ends.
@@ -104,7 +104,7 @@ impl Acceptor {
             socket,
             send_queue.clone(),
             activity.clone(),
-            self.queues.clone(),
+            self.send_buffers.clone(),
         ));
         let service = Service {
             context: Arc::clone(&self.context),

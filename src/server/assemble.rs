@@ -11,7 +11,7 @@ use super::connections::Connections;
 use super::listener::{self, ListenError, Listener};
 use super::service::Context;
 use super::tiers::Tiers;
-use super::wire::LongKernelQueues;
+use super::wire::LargeSendBuffers;
 use super::{Server, actions, ops, samples};
 use crate::auth::{Authenticator, KeyFileError, SetupError};
 use crate::cache::Cache;
@@ -107,7 +107,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         metrics: Arc::clone(&metrics),
         tasks: requests.clone(),
         permits: Arc::new(Semaphore::new(connection_limit(&config))),
-        queues: LongKernelQueues::of_system(),
+        send_buffers: LargeSendBuffers::of_system(),
     };
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),

@@ -11,7 +11,7 @@ pub(crate) struct DirLock(Mutex<Option<File>>);
 
 /// Why the lock was not taken.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum LockError {
     /// Another server holds it; its process id, if it could be read.
     Held(Option<u32>),
     Io(io::Error),
@@ -19,25 +19,25 @@ pub(crate) enum Refused {
 
 impl DirLock {
     /// Blocking: takes the lock, or says which process has it.
-    pub(crate) fn take(path: &Path) -> Result<Self, Refused> {
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         let mut file = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(Refused::Io)?;
+            .map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 // The pid is for the operator only.
                 let _unreadable = file.read_to_string(&mut text);
-                return Err(Refused::Held(text.trim().parse().ok()));
+                return Err(LockError::Held(text.trim().parse().ok()));
             }
-            Err(TryLockError::Error(error)) => return Err(Refused::Io(error)),
+            Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
-        write_pid(&mut file).map_err(Refused::Io)?;
+        write_pid(&mut file).map_err(LockError::Io)?;
         Ok(Self(Mutex::new(Some(file))))
     }
 

@@ -13,7 +13,7 @@ pub use file::{
 pub use limits::{
     PAGE, block_bytes, link_count, open_file_limit, path_block_bytes, raise_open_file_limit, volume_size,
 };
-pub use socket::{SendQueues, keep_alive, set_send_queue};
+pub use socket::{SendBufferLimits, keep_alive, set_send_buffer};
 
 /// Runs blocking work on the runtime's pool. Only for work whose end the caller awaits or whose
 /// loss is harmless; everything else goes through [`crate::tasks::Tasks::spawn_blocking`].

@@ -19,18 +19,18 @@ pub fn keep_alive(socket: impl AsFd) {
     }
 }
 
-/// What the system says of send queues: the bytes of a connection that its peer has not acknowledged yet.
+/// The limits of send buffers, which hold the bytes of a connection that its peer has not acknowledged yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SendQueues {
-    /// Bytes that a queue may be asked to hold.
+pub struct SendBufferLimits {
+    /// Bytes that a buffer may be asked to hold.
     pub most: u64,
-    /// Bytes that the kernel gives to a queue by itself if its connection is fast.
+    /// Bytes that the kernel gives to a buffer by itself if its connection is fast.
     pub tuned: u64,
-    /// Bytes in the queues of all connections of the machine below which the kernel saves nowhere.
+    /// Bytes in the buffers of all connections of the machine below which the kernel saves nowhere.
     pub all: u64,
 }
 
-impl SendQueues {
+impl SendBufferLimits {
     /// As this system is set up; `None` if it does not tell (only Linux does, and not in every container).
     pub fn of_system() -> Option<Self> {
         let net = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/{name}")).ok();
@@ -53,8 +53,8 @@ impl SendQueues {
     }
 }
 
-/// Makes the send queue of a socket `bytes` long, as the kernel counts, and no longer changes by itself. Best effort.
-pub fn set_send_queue(socket: impl AsFd, bytes: u64) {
+/// Makes the send buffer of a socket `bytes` large, as the kernel counts, and no longer changes by itself. Best effort.
+pub fn set_send_buffer(socket: impl AsFd, bytes: u64) {
     let asked = usize::try_from(bytes / 2).unwrap_or(usize::MAX);
     rustix::net::sockopt::set_socket_send_buffer_size(socket, asked).ok();
 }
@@ -65,21 +65,24 @@ mod tests {
 
     #[test]
     fn the_settings_of_linux_are_understood() {
-        let found = SendQueues::parse("212992\n", "4096\t16384\t4194304\n", "287901\t383868\t575802\n");
-        let expected = SendQueues {
+        let found = SendBufferLimits::parse("212992\n", "4096\t16384\t4194304\n", "287901\t383868\t575802\n");
+        let expected = SendBufferLimits {
             most: 425_984,
             tuned: 4_194_304,
             all: 287_901 * 4096,
         };
         assert_eq!(found, Some(expected));
-        assert_eq!(SendQueues::parse("many", "4096 16384 4194304", "1 2 3"), None);
-        assert_eq!(SendQueues::parse("1", "4096 16384", "1 2 3"), None);
+        assert_eq!(
+            SendBufferLimits::parse("many", "4096 16384 4194304", "1 2 3"),
+            None
+        );
+        assert_eq!(SendBufferLimits::parse("1", "4096 16384", "1 2 3"), None);
     }
 
     #[test]
-    fn a_send_queue_gets_the_length_that_was_asked_for() {
+    fn a_send_buffer_gets_the_size_that_was_asked_for() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
-        set_send_queue(&socket, 65_536);
+        set_send_buffer(&socket, 65_536);
         let found = rustix::net::sockopt::socket_send_buffer_size(&socket).expect("length");
         assert_eq!(found, if cfg!(target_os = "linux") { 65_536 } else { 32_768 });
     }

@@ -12,12 +12,12 @@
 mod body;
 mod chunk;
 mod coalesce;
-mod kernel_queue;
 mod readiness;
+mod send_buffer;
 mod send_queue;
 mod stream;
 
 pub use body::WireBody;
-pub use kernel_queue::LongKernelQueues;
+pub use send_buffer::LargeSendBuffers;
 pub use send_queue::SendQueue;
 pub use stream::{Socket, WireStream};

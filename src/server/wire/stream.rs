@@ -11,8 +11,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::coalesce;
-use super::kernel_queue::{KernelQueue, LongKernelQueues};
 use super::readiness::Readiness;
+use super::send_buffer::{LargeSendBuffers, SendBuffer};
 use super::send_queue::SendQueue;
 use crate::server::connections::Activity;
 use crate::store::FileRange;
@@ -52,13 +52,13 @@ pub struct WireStream {
     readiness: Readiness,
     /// Bytes of files sent since others had their turn.
     turn: u64,
-    kernel_queue: KernelQueue,
+    send_buffer: SendBuffer,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl WireStream {
     /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy; short enough that the kernel
-    /// does not fill the queue of a client that empties it at the same time: both then wait for one lock.
+    /// does not fill the buffer of a client that empties it at the same time: both then wait for one lock.
     const PIECE_BYTES: u64 = 512 * 1024;
     /// What a connection may send before the others have their turn: no connection holds a thread.
     const TURN_BYTES: u64 = 1 << 20;
@@ -70,14 +70,19 @@ impl WireStream {
     const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// Wraps an accepted socket; the responses of this connection share `send_queue`.
-    pub fn new(socket: Socket, send_queue: SendQueue, activity: Activity, queues: LongKernelQueues) -> Self {
+    pub fn new(
+        socket: Socket,
+        send_queue: SendQueue,
+        activity: Activity,
+        send_buffers: LargeSendBuffers,
+    ) -> Self {
         Self {
             socket,
             send_queue,
             activity,
             readiness: Readiness::default(),
             turn: 0,
-            kernel_queue: KernelQueue::of(queues),
+            send_buffer: SendBuffer::of(send_buffers),
             lingering: None,
         }
     }
@@ -123,7 +128,7 @@ impl WireStream {
         }
         let length = ready!(self.readiness.poll_length(cx, part, Self::PIECE_BYTES))?;
         if let Socket::Tcp(socket) = &self.socket {
-            self.kernel_queue.suit(socket, part.len());
+            self.send_buffer.suit(socket, part.len());
         }
         let mut took = Duration::ZERO;
         let sent = ready!(self.poll_writable(cx, || {
@@ -146,7 +151,7 @@ impl WireStream {
         if sent as u64 == part.len() {
             // The next answer begins anew.
             self.turn = 0;
-            self.kernel_queue.leave();
+            self.send_buffer.leave();
         }
         Poll::Ready(Ok(sent))
     }

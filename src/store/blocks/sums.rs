@@ -60,7 +60,7 @@ impl PartSums {
 }
 
 /// Puts the checksums of parts together to those of whole MiB.
-pub(super) struct Joined<'a> {
+pub(super) struct JoinedSums<'a> {
     file: &'a File,
     sums: Vec<u64>,
     /// Length and checksum of the parts of the MiB that is not whole yet.
@@ -68,7 +68,7 @@ pub(super) struct Joined<'a> {
     length: u64,
 }
 
-impl<'a> Joined<'a> {
+impl<'a> JoinedSums<'a> {
     pub(super) fn new(file: &'a File) -> Self {
         Self {
             file,

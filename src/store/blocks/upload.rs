@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::BlocksError;
-use super::ahead::Sender;
+use super::ahead::PartSender;
 use super::block::{Extent, UploadFile};
 use super::dir::BlockDir;
 use super::state::{LinkState, UploadPhase, UploadState};
@@ -37,7 +37,7 @@ pub(super) struct BlockUpload {
     pub(super) changed: Notify,
     state: Mutex<UploadState>,
     log: Mutex<()>,
-    sender: Mutex<Option<Sender>>,
+    sender: Mutex<Option<PartSender>>,
     began: Instant,
     /// Milliseconds after `began`.
     traffic: AtomicU64,
@@ -100,13 +100,13 @@ impl BlockUpload {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn sender(&self) -> MutexGuard<'_, Option<Sender>> {
+    pub(super) fn sender(&self) -> MutexGuard<'_, Option<PartSender>> {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// See [`super::Blocks::send_ahead`].
     pub(super) fn send_ahead(&self, ahead: Ahead) {
-        *self.sender() = Some(Sender::new(ahead, self.path(UploadFile::Data)));
+        *self.sender() = Some(PartSender::new(ahead, self.path(UploadFile::Data)));
     }
 
     /// Bytes of a block were written to a file.
@@ -119,7 +119,7 @@ impl BlockUpload {
     }
 
     /// Takes out the sender of parts, which hears of no further bytes.
-    pub(super) fn take_sender(&self) -> Option<Sender> {
+    pub(super) fn take_sender(&self) -> Option<PartSender> {
         self.sender().take()
     }
 

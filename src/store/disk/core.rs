@@ -10,11 +10,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::Condemn;
 use super::format::Flaw;
-use super::hot::Opened;
+use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, Index, RetiredFile};
 use super::layout::{Layout, shard_of};
 use super::marks::Marks;
-use super::scan::Scan;
+use super::scan::StartScan;
 use super::shards::{self, Shards};
 use super::snapshot::Snapshot;
 use super::stats::DiskCounters;
@@ -38,7 +38,7 @@ pub(super) struct DiskCore {
     pub(super) tasks: Tasks,
     /// Those that touch the folder of uploads: they end before the directory is given free.
     pub(super) uploads: Tasks,
-    pub(super) scan: Scan,
+    pub(super) scan: StartScan,
     pub(super) snapshot: Snapshot,
     pub(super) marks: Marks,
     pub(super) counters: DiskCounters,
@@ -59,7 +59,7 @@ pub(super) struct DiskCore {
 #[derive(Debug)]
 pub(super) struct FoundEntry {
     pub(super) generation: u64,
-    pub(super) opened: Arc<Opened>,
+    pub(super) opened: Arc<OpenedEntry>,
 }
 
 /// Microseconds since 1970.

@@ -10,7 +10,7 @@ use crate::store::Digest;
 use crate::store::{Error, Precondition, Result, StoreKey};
 
 /// What became of a delete under the lock of its shard.
-enum Outcome {
+enum DeleteOutcome {
     Removed(bool),
     Changed,
 }
@@ -33,17 +33,17 @@ impl DiskCore {
             });
             let outcome = hop.await.map_err(|_| Error::Stopping)?;
             match outcome.map_err(|error| Error::io("removing an entry", error))? {
-                Outcome::Removed(there_was_one) => return Ok(there_was_one),
-                Outcome::Changed => {}
+                DeleteOutcome::Removed(there_was_one) => return Ok(there_was_one),
+                DeleteOutcome::Changed => {}
             }
         }
     }
 
     /// Blocking: removes the entry and every file of it, so that no crash can bring it back.
-    fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<Outcome> {
+    fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<DeleteOutcome> {
         let mut shard = self.shards.lock(shard_of(digest));
         if !expect.fits(self.index(|index| index.current(digest))) {
-            return Ok(Outcome::Changed);
+            return Ok(DeleteOutcome::Changed);
         }
         let (removed, retiring) = self.index(|index| {
             let retiring = index.retiring(digest);
@@ -58,6 +58,6 @@ impl DiskCore {
         for generation in retiring {
             shards::unlink(&self.layout, &(*digest, generation))?;
         }
-        Ok(Outcome::Removed(existed))
+        Ok(DeleteOutcome::Removed(existed))
     }
 }

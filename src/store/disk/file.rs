@@ -17,8 +17,8 @@ use crate::sys;
 pub(super) struct DiskFile {
     /// `None` only while it is dropped.
     file: Option<Arc<File>>,
-    identity: Identity,
-    owner: Owner,
+    identity: FileIdentity,
+    owner: EntryOwner,
     /// What has to be checked still; `None` if every byte is known to be intact.
     unchecked: Option<Unchecked>,
     residency: Residency,
@@ -33,7 +33,7 @@ pub(super) trait Condemn: std::fmt::Debug + Send + Sync {
 
 /// Which version of an entry a file is, and where to report damage.
 #[derive(Debug, Clone)]
-pub(super) struct Owner {
+pub(super) struct EntryOwner {
     pub(super) tier: Weak<dyn Condemn>,
     pub(super) digest: Digest,
     pub(super) generation: u64,
@@ -42,12 +42,12 @@ pub(super) struct Owner {
 /// What tells that a file was changed or removed from outside: nothing here ever does either to a
 /// file that the index still holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     length: u64,
     modified: Option<SystemTime>,
 }
 
-impl Identity {
+impl FileIdentity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             length: metadata.len(),
@@ -66,7 +66,7 @@ struct Unchecked {
 
 impl DiskFile {
     /// A file whose body of `size` bytes is known to be intact.
-    pub(super) fn intact(file: Arc<File>, metadata: &Metadata, owner: Owner, size: u64) -> Arc<Self> {
+    pub(super) fn intact(file: Arc<File>, metadata: &Metadata, owner: EntryOwner, size: u64) -> Arc<Self> {
         Self::new(file, metadata, owner, size, None)
     }
 
@@ -74,7 +74,7 @@ impl DiskFile {
     pub(super) fn unchecked(
         file: Arc<File>,
         metadata: &Metadata,
-        owner: Owner,
+        owner: EntryOwner,
         sums: Checksums,
     ) -> Arc<Self> {
         let words = sums.blocks().len().div_ceil(64);
@@ -90,13 +90,13 @@ impl DiskFile {
     fn new(
         file: Arc<File>,
         metadata: &Metadata,
-        owner: Owner,
+        owner: EntryOwner,
         size: u64,
         unchecked: Option<Unchecked>,
     ) -> Arc<Self> {
         Arc::new(Self {
             file: Some(file),
-            identity: Identity::of(metadata),
+            identity: FileIdentity::of(metadata),
             owner,
             unchecked,
             residency: Residency::new(size),
@@ -119,7 +119,7 @@ impl DiskFile {
     pub(super) fn is_unchanged(&self) -> bool {
         self.open()
             .metadata()
-            .is_ok_and(|now| sys::link_count(&now) > 0 && Identity::of(&now) == self.identity)
+            .is_ok_and(|now| sys::link_count(&now) > 0 && FileIdentity::of(&now) == self.identity)
     }
 
     fn open(&self) -> &File {
@@ -252,7 +252,7 @@ mod tests {
         let body = vec![7; (blocks * BLOCK_BYTES) as usize];
         let file = tempfile::tempfile().expect("temporary file");
         sys::write_all_vectored_at(&file, &[&body], 0).expect("write");
-        let owner = Owner {
+        let owner = EntryOwner {
             tier: Weak::<super::super::core::DiskCore>::new(),
             digest: Digest::default(),
             generation: 1,

@@ -46,7 +46,7 @@ impl From<Flaw> for EntryOpenError {
 
 /// An entry as its file describes it.
 #[derive(Debug)]
-pub(super) struct Parsed {
+pub(super) struct ParsedEntry {
     pub(super) meta: Meta,
     pub(super) sums: Checksums,
     /// The body, if the file is so short that it was read as a whole. Not checked yet.
@@ -54,7 +54,7 @@ pub(super) struct Parsed {
 }
 
 /// Blocking: reads the trailer of a file of `length` bytes and holds it against `key`.
-pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, EntryOpenError> {
+pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<ParsedEntry, EntryOpenError> {
     let start = if length <= MAX_WHOLE_READ_BYTES {
         0
     } else {
@@ -67,7 +67,7 @@ pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<Parsed, E
     }
     let described = trailer::parse(&tail, length, key)?;
     let body = (length <= MAX_WHOLE_READ_BYTES).then(|| Bytes::copy_from_slice(&tail[..end as usize]));
-    Ok(Parsed {
+    Ok(ParsedEntry {
         meta: described.meta,
         sums: described.sums,
         body,

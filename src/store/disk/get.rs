@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use super::core::{DiskCore, FoundEntry, now};
-use super::file::{self, Condemn, DiskFile, Owner};
-use super::format::{self, EntryOpenError, Flaw, MAX_MEMORY_BODY_BYTES, Parsed};
-use super::hot::Opened;
+use super::file::{self, Condemn, DiskFile, EntryOwner};
+use super::format::{self, EntryOpenError, Flaw, MAX_MEMORY_BODY_BYTES, ParsedEntry};
+use super::hot::OpenedEntry;
 use super::index::IndexHit;
 use crate::store::spool::Checksums;
 use crate::store::{Content, Entry, Error, FileRange, Result, StoreKey};
@@ -50,7 +50,7 @@ impl DiskCore {
     }
 
     /// Opens an entry once for all who ask for it meanwhile. `None`: look again, it has changed.
-    async fn open_cold(self: &Arc<Self>, key: &StoreKey, hit: &IndexHit) -> Result<Option<Arc<Opened>>> {
+    async fn open_cold(self: &Arc<Self>, key: &StoreKey, hit: &IndexHit) -> Result<Option<Arc<OpenedEntry>>> {
         let open = || async {
             let (core, key) = (Arc::clone(self), key.clone());
             let (generation, trusted) = (hit.generation, hit.trusted);
@@ -78,7 +78,7 @@ impl DiskCore {
         key: &StoreKey,
         generation: u64,
         trusted: bool,
-    ) -> Result<Arc<Opened>, EntryOpenError> {
+    ) -> Result<Arc<OpenedEntry>, EntryOpenError> {
         let opened = self.try_open(key, generation, trusted);
         match &opened {
             // Evicted a moment ago, or removed from outside.
@@ -94,7 +94,7 @@ impl DiskCore {
         key: &StoreKey,
         generation: u64,
         trusted: bool,
-    ) -> Result<Arc<Opened>, EntryOpenError> {
+    ) -> Result<Arc<OpenedEntry>, EntryOpenError> {
         let file = Arc::new(self.open_file(key, generation)?);
         let metadata = file.metadata()?;
         let parsed = format::read(&file, metadata.len(), key)?;
@@ -132,8 +132,8 @@ impl DiskCore {
         }
     }
 
-    pub(super) fn owner(self: &Arc<Self>, key: &StoreKey, generation: u64) -> Owner {
-        Owner {
+    pub(super) fn owner(self: &Arc<Self>, key: &StoreKey, generation: u64) -> EntryOwner {
+        EntryOwner {
             tier: Arc::downgrade(self) as Weak<dyn Condemn>,
             digest: *key.digest(),
             generation,
@@ -146,19 +146,19 @@ impl DiskCore {
     }
 }
 
-fn in_memory(parsed: Parsed) -> Arc<Opened> {
+fn in_memory(parsed: ParsedEntry) -> Arc<OpenedEntry> {
     let entry = Entry {
         meta: Arc::new(parsed.meta),
         content: Content::Memory(parsed.body.unwrap_or_default()),
     };
-    Opened::new(entry, None, now())
+    OpenedEntry::new(entry, None, now())
 }
 
 /// An entry whose body is sent from its file.
-pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<crate::store::Meta>) -> Arc<Opened> {
+pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<crate::store::Meta>) -> Arc<OpenedEntry> {
     let range = FileRange::whole(Arc::clone(&file) as _, meta.size);
     let content = Content::File(range);
-    Opened::new(Entry { meta, content }, Some(file), now())
+    OpenedEntry::new(Entry { meta, content }, Some(file), now())
 }
 
 fn check_whole(file: &File, sums: &Checksums) -> Result<(), EntryOpenError> {

@@ -17,14 +17,14 @@ use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT};
 use super::marks::{Mark, Marks};
 use super::recover;
-use super::scan::Scan;
+use super::scan::StartScan;
 use super::shards::Shards;
-use super::snapshot::{self, Loaded, Snapshot};
+use super::snapshot::{self, LoadedSnapshot, Snapshot};
 use super::stats::DiskCounters;
 use super::unlink_retry::UnlinkRetry;
 use crate::config::{DiskConfig, Durability};
 use crate::store::budget::{BLOCK_BYTES, Budget};
-use crate::store::lock::{DirLock, Refused};
+use crate::store::lock::{DirLock, LockError};
 use crate::store::spool::SpoolDir;
 use crate::sys;
 use crate::tasks::Tasks;
@@ -92,7 +92,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenErro
         budget,
         tasks: tasks.clone(),
         uploads: Tasks::new(),
-        scan: Scan::new(),
+        scan: StartScan::new(),
         counters: DiskCounters::default(),
         durability: config.durability,
         memory: config.memory,
@@ -121,12 +121,12 @@ fn take_directory(layout: &Layout) -> Result<DirLock, OpenError> {
     // Before anything is written: a wrong path must stay as it is.
     let formatted = check_format(layout)?;
     let lock = DirLock::take(&layout.lock()).map_err(|refused| match refused {
-        Refused::Held(pid) => OpenError::InUse {
+        LockError::Held(pid) => OpenError::InUse {
             path: root.to_owned(),
             lock: layout.lock(),
             pid,
         },
-        Refused::Io(source) => OpenError::Unusable {
+        LockError::Io(source) => OpenError::Unusable {
             action: "write",
             path: layout.lock(),
             source,
@@ -201,7 +201,7 @@ fn empty(tmp: &Path) -> io::Result<()> {
 }
 
 /// Fills the index from the snapshot. Answers the bytes in use.
-fn restore(loaded: &Loaded, index: &mut Index, shards: &Shards) -> u64 {
+fn restore(loaded: &LoadedSnapshot, index: &mut Index, shards: &Shards) -> u64 {
     let mut used = 0;
     for record in &loaded.records {
         if index.restore(record) {

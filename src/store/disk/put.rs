@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::core::{DiskCore, cannot_remove, now};
-use super::file::{DiskFile, Owner};
+use super::file::{DiskFile, EntryOwner};
 use super::format;
 use super::get::opened_file;
-use super::hot::{HotCell, Opened};
+use super::hot::{HotCell, OpenedEntry};
 use super::index::{ExpectedVersion, FileRecord, RetiredFile};
 use super::layout::shard_of;
 use super::shards::ShardDir;
@@ -99,7 +99,7 @@ enum CommitError {
 struct DiskCommit {
     core: Arc<DiskCore>,
     /// Generation 0 until there is one.
-    owner: Owner,
+    owner: EntryOwner,
     meta: Arc<Meta>,
     trailer: Bytes,
     body: Spool,
@@ -210,12 +210,12 @@ impl DiskCommit {
     }
 
     /// The entry as readers will see it: nothing has to be opened or read again.
-    fn opened(&self, temp: &Temp, metadata: &std::fs::Metadata) -> Arc<Opened> {
+    fn opened(&self, temp: &Temp, metadata: &std::fs::Metadata) -> Arc<OpenedEntry> {
         match self.body.body() {
             SpoolBody::Memory(frames) if self.core.fits_memory(self.body.len()) => {
                 let content = Content::Memory(joined(frames));
                 let meta = Arc::clone(&self.meta);
-                Opened::new(Entry { meta, content }, None, now())
+                OpenedEntry::new(Entry { meta, content }, None, now())
             }
             _ => {
                 let file = DiskFile::intact(

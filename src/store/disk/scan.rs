@@ -10,7 +10,7 @@ use crate::store::Digest;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(super) struct StartScan {
     pub(super) shards: Box<[OnceCell<()>]>,
     /// Set when the scan has ended, whatever came of it.
     pub(super) done: CancellationToken,
@@ -20,7 +20,7 @@ pub(super) struct Scan {
     pub(super) removed: AtomicU64,
 }
 
-impl Scan {
+impl StartScan {
     pub(super) fn new() -> Self {
         Self {
             shards: (0..SHARD_COUNT).map(|_| OnceCell::new()).collect(),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::resume::{Resumption, cut};
 use super::{GrowingFile, Judge, damaged};
 use crate::store::source::{EntrySource, SourceOpen, SourceStream};
-use crate::store::spool::{Checksums, Summer};
+use crate::store::spool::{ChecksumBuilder, Checksums};
 use crate::store::{Error, Result, Spool};
 use crate::tasks::Tasks;
 
@@ -139,7 +139,7 @@ impl Transfer {
     /// Fetches one part, going on where a stream broke.
     async fn part(&self, part: usize, first: Option<(SourceStream, u64)>) -> Result<()> {
         let range = self.growing.range(part);
-        let mut summer = Summer::default();
+        let mut summer = ChecksumBuilder::default();
         let mut at = range.start;
         // What was opened first may end before its part does.
         let mut stream = first.map(|(stream, length)| (stream, length.min(range.end)));
@@ -174,7 +174,7 @@ impl Transfer {
         mut stream: SourceStream,
         at: &mut u64,
         end: u64,
-        summer: &mut Summer,
+        summer: &mut ChecksumBuilder,
     ) -> Result<()> {
         while *at < end {
             let (frames, ended) = batch(&mut stream).await;

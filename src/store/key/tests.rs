@@ -7,9 +7,9 @@ use super::*;
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// All parts of a key, as plain data.
-type Parts = (String, String, Protocol, String, Option<String>);
+type KeyParts = (String, String, Protocol, String, Option<String>);
 
-fn key((issuer, namespace, protocol, key, version): &Parts) -> StoreKey {
+fn key((issuer, namespace, protocol, key, version): &KeyParts) -> StoreKey {
     let part = |text: &String| Arc::from(text.as_str());
     let plain = StoreKey::new(part(issuer), part(namespace), *protocol, part(key));
     match version {
@@ -159,12 +159,12 @@ fn protocol() -> impl Strategy<Value = Protocol> {
     prop::sample::select(Protocol::ALL)
 }
 
-fn parts() -> impl Strategy<Value = Parts> {
+fn parts() -> impl Strategy<Value = KeyParts> {
     (part(), part(), protocol(), part(), prop::option::of(part()))
 }
 
 /// Moves `count` characters from the end of one part to the start of the next: the attack on glued names.
-fn shifted(parts: &Parts, from: usize, count: usize) -> Parts {
+fn shifted(parts: &KeyParts, from: usize, count: usize) -> KeyParts {
     let mut all = parts.clone();
     let (left, right) = match (from, &mut all.4) {
         (0, _) => (&mut all.0, &mut all.1),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::Budget;
-use crate::store::lock::{DirLock, Refused};
+use crate::store::lock::{DirLock, LockError};
 use crate::store::spool::SpoolDir;
 use crate::sys;
 use crate::tasks::Tasks;
@@ -115,11 +115,11 @@ fn take(dir: &Path) -> Result<(DirLock, PathBuf, u64), OpenError> {
     sys::create_private_dir(dir).map_err(unusable("make", dir))?;
     let lock_file = dir.join(LOCK);
     let lock = DirLock::take(&lock_file).map_err(|refused| match refused {
-        Refused::Held(pid) => OpenError::InUse {
+        LockError::Held(pid) => OpenError::InUse {
             path: dir.to_owned(),
             pid,
         },
-        Refused::Io(source) => unusable("write", &lock_file)(source),
+        LockError::Io(source) => unusable("write", &lock_file)(source),
     })?;
     let bodies = dir.join(BODIES);
     for left in [&bodies, &dir.join(UPLOADS)] {

@@ -20,7 +20,7 @@ impl Checksums {
 
     /// The checksums of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut summer = Summer::default();
+        let mut summer = ChecksumBuilder::default();
         summer.update(bytes);
         summer.finish()
     }
@@ -65,13 +65,13 @@ pub(crate) fn crc(bytes: &[u8]) -> u64 {
 
 /// Makes [`Checksums`] of a body that arrives in pieces.
 #[derive(Debug)]
-pub(crate) struct Summer {
+pub(crate) struct ChecksumBuilder {
     size: u64,
     blocks: Vec<u64>,
     open: Digest,
 }
 
-impl Default for Summer {
+impl Default for ChecksumBuilder {
     fn default() -> Self {
         Self {
             size: 0,
@@ -81,7 +81,7 @@ impl Default for Summer {
     }
 }
 
-impl Summer {
+impl ChecksumBuilder {
     /// Adds the next bytes.
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -114,7 +114,7 @@ mod tests {
 
     fn check(length: usize, pieces: usize) {
         let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
-        let mut summer = Summer::default();
+        let mut summer = ChecksumBuilder::default();
         for piece in bytes.chunks(length.div_ceil(pieces).max(1)) {
             summer.update(piece);
         }

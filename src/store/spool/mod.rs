@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use checksums::Checksums;
-pub(crate) use checksums::{Summer, crc};
+pub(crate) use checksums::{ChecksumBuilder, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDER_BYTES, room_for};
 pub(crate) use growth::Growth;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::dir::room_for;
-use super::{MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Summer, Temp};
+use super::{ChecksumBuilder, MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Temp};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
 use crate::store::budget::{Ask, Reservation, write_error};
 use crate::store::{Error, Result};
@@ -67,7 +67,7 @@ impl SpoolWriter {
             dir: dir.clone(),
             room: Arc::clone(&room),
             temp: None,
-            summer: Summer::default(),
+            summer: ChecksumBuilder::default(),
             offset: 0,
         };
         Self {
@@ -136,7 +136,7 @@ struct SpoolSink {
     dir: SpoolDir,
     room: Arc<Reservation>,
     temp: Option<Arc<Temp>>,
-    summer: Summer,
+    summer: ChecksumBuilder,
     offset: u64,
 }
 

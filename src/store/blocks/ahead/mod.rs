@@ -18,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::progress::{Change, Progress};
+use self::progress::{PartProgress, ProgressChange};
 use super::block::Segment;
 use crate::store::ahead::{Ahead, Sending, Sent};
 use crate::store::content::EntryFile;
@@ -33,19 +33,19 @@ const COMMIT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module. Dropped, what was sent is removed from the remote tier.
 #[derive(Debug)]
-pub(super) struct Sender {
-    line: Arc<Line>,
+pub(super) struct PartSender {
+    shared: Arc<SenderShared>,
     sending: Mutex<Option<Sending>>,
     stop: DropGuard,
 }
 
-impl Sender {
+impl PartSender {
     /// For an upload that has nothing yet, whose data file will be at `path`.
     pub(super) fn new(ahead: Ahead, path: PathBuf) -> Self {
         let stop = ahead.tasks().stopping().child_token();
         Self {
-            line: Arc::new(Line {
-                progress: Mutex::new(Progress::new(ahead.part_size())),
+            shared: Arc::new(SenderShared {
+                progress: Mutex::new(PartProgress::new(ahead.part_size())),
                 changed: Notify::new(),
                 closed: CancellationToken::new(),
                 stop: stop.clone(),
@@ -59,38 +59,38 @@ impl Sender {
 
     /// The block in the data file that begins at `at` is complete, with all its bytes told before. Never waits.
     pub(super) fn arrived(&self, at: u64, number: u32) {
-        self.line.progress().complete(at, number);
+        self.shared.progress().complete(at, number);
     }
 
     /// These bytes of a block in the data file were written. Never waits.
     pub(super) fn grew(&self, bytes: Range<u64>) {
-        let change = self.line.progress().grow(bytes);
+        let change = self.shared.progress().grow(bytes);
         match change {
-            Change::None => {}
-            Change::Begin => {
-                let sending = self.line.ahead.tasks().spawn(send(Arc::clone(&self.line)));
+            ProgressChange::None => {}
+            ProgressChange::Begin => {
+                let sending = self.shared.ahead.tasks().spawn(send(Arc::clone(&self.shared)));
                 *self.sending() = Some(sending);
             }
-            Change::More => self.line.changed.notify_one(),
-            Change::Void => self.line.stop.cancel(),
+            ProgressChange::More => self.shared.changed.notify_one(),
+            ProgressChange::Void => self.shared.stop.cancel(),
         }
     }
 
     /// Begins no further part. What was sent, if it is part of the body with these segments.
     pub(super) fn close(self, body: &[Segment]) -> Option<Sent> {
         let fits = {
-            let mut progress = self.line.progress();
+            let mut progress = self.shared.progress();
             progress.close();
             progress.fits(body)
         };
-        self.line.closed.cancel();
+        self.shared.closed.cancel();
         let sending = self.sending().take()?;
         fits.then(|| Sent::new(sending, self.stop))
     }
 
     /// Ends it, and waits until its task is gone, and with it the open data file.
     pub(super) async fn end(self) {
-        self.line.stop.cancel();
+        self.shared.stop.cancel();
         let sending = self.sending().take();
         if let Some(sending) = sending {
             // What it has sent is dropped here at the latest.
@@ -105,10 +105,10 @@ impl Sender {
 
 /// What the upload and the task share.
 #[derive(Debug)]
-struct Line {
+struct SenderShared {
     ahead: Ahead,
     path: PathBuf,
-    progress: Mutex<Progress>,
+    progress: Mutex<PartProgress>,
     /// A part became ready.
     changed: Notify,
     /// No further part is begun.
@@ -118,20 +118,20 @@ struct Line {
 }
 
 /// The task: ends with the parts that were sent, or with nothing.
-async fn send(line: Arc<Line>) -> Option<Box<dyn RemoteParts>> {
-    let sent = line.stop.run_until_cancelled(line.run()).await;
+async fn send(shared: Arc<SenderShared>) -> Option<Box<dyn RemoteParts>> {
+    let sent = shared.stop.run_until_cancelled(shared.run()).await;
     let error = match sent? {
         Ok(parts) => return parts,
         Err(error) => error,
     };
-    line.progress().close();
+    shared.progress().close();
     let error = &error as &dyn std::error::Error;
     tracing::debug!(error, "an upload is not sent ahead any more");
     None
 }
 
-impl Line {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+impl SenderShared {
+    fn progress(&self) -> MutexGuard<'_, PartProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

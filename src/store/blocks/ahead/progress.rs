@@ -11,7 +11,7 @@ const MIN_READY_PARTS: usize = 3;
 
 /// What more bytes change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum ProgressChange {
     /// Nothing yet.
     None,
     /// It is worth to begin.
@@ -28,7 +28,7 @@ pub(super) enum Change {
 /// of its own. So a part is what it was when it was sent if the same blocks give its bytes in the end. Checksums
 /// would not tell as much: equal bytes may have been gone for a moment.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct PartProgress {
     /// Length of a part in bytes.
     part: u64,
     /// Bytes of the data file that were written, whether or not their blocks become complete and are at their
@@ -44,7 +44,7 @@ pub(super) struct Progress {
     closed: bool,
 }
 
-impl Progress {
+impl PartProgress {
     pub(super) fn new(part: u64) -> Self {
         Self {
             part: part.max(1),
@@ -59,13 +59,13 @@ impl Progress {
 
     /// These bytes of a block in the data file were written. It need not be complete: a long block should not
     /// wait for its end. Should it break off, its bytes belong to no block of the body, or come again.
-    pub(super) fn grow(&mut self, range: Range<u64>) -> Change {
+    pub(super) fn grow(&mut self, range: Range<u64>) -> ProgressChange {
         if self.closed || range.is_empty() {
-            return Change::None;
+            return ProgressChange::None;
         }
         if self.present.overlaps(&range) {
             self.close();
-            return Change::Void;
+            return ProgressChange::Void;
         }
         self.present.insert(range.clone());
         let before = self.ready.len();
@@ -75,12 +75,12 @@ impl Progress {
             }
         }
         match self.ready.len() > before {
-            true if self.sending => Change::More,
+            true if self.sending => ProgressChange::More,
             true if self.ready.len() >= MIN_READY_PARTS => {
                 self.sending = true;
-                Change::Begin
+                ProgressChange::Begin
             }
-            _ => Change::None,
+            _ => ProgressChange::None,
         }
     }
 
@@ -91,7 +91,7 @@ impl Progress {
         }
     }
 
-    /// Whether [`Progress::begin`] would answer a part.
+    /// Whether [`PartProgress::begin`] would answer a part.
     pub(super) fn is_ready(&self) -> bool {
         !self.closed && !self.ready.is_empty()
     }
@@ -135,9 +135,9 @@ mod tests {
     use super::*;
     use crate::store::blocks::block::{Block, Extent, UploadFile};
 
-    impl Progress {
+    impl PartProgress {
         /// A block that comes at once.
-        fn add(&mut self, extent: &Extent, number: u32) -> Change {
+        fn add(&mut self, extent: &Extent, number: u32) -> ProgressChange {
             let change = self.grow(extent.range());
             self.complete(extent.at, number);
             change
@@ -163,8 +163,8 @@ mod tests {
     }
 
     /// Blocks of 15 bytes and parts of 10 bytes: 9 blocks, all but the first two parts begun.
-    fn sent() -> Progress {
-        let mut progress = Progress::new(10);
+    fn sent() -> PartProgress {
+        let mut progress = PartProgress::new(10);
         for nth in 2..9 {
             progress.add(&extent(UploadFile::Data, nth * 15, 15), nth as u32);
         }
@@ -174,15 +174,15 @@ mod tests {
 
     #[test]
     fn parts_are_ready_when_all_their_bytes_are_there_and_a_few_are_no_reason_to_begin() {
-        let mut progress = Progress::new(10);
+        let mut progress = PartProgress::new(10);
         let mut add = |at, length| progress.add(&extent(UploadFile::Data, at, length), at as u32);
-        assert_eq!(add(0, 9), Change::None);
-        assert_eq!(add(10, 19), Change::None);
-        assert_eq!(add(9, 1), Change::None);
-        assert_eq!(add(40, 0), Change::None);
-        assert_eq!(add(29, 1), Change::Begin);
-        assert_eq!(add(35, 10), Change::None);
-        assert_eq!(add(30, 5), Change::More);
+        assert_eq!(add(0, 9), ProgressChange::None);
+        assert_eq!(add(10, 19), ProgressChange::None);
+        assert_eq!(add(9, 1), ProgressChange::None);
+        assert_eq!(add(40, 0), ProgressChange::None);
+        assert_eq!(add(29, 1), ProgressChange::Begin);
+        assert_eq!(add(35, 10), ProgressChange::None);
+        assert_eq!(add(30, 5), ProgressChange::More);
         let order: Vec<u64> = std::iter::from_fn(|| progress.begin()).collect();
         assert_eq!(order, [1, 0, 2, 3]);
         assert!(!progress.is_ready());
@@ -190,11 +190,11 @@ mod tests {
 
     #[test]
     fn a_long_block_does_not_wait_for_its_end() {
-        let mut progress = Progress::new(10);
-        assert_eq!(progress.grow(0..25), Change::None);
-        assert_eq!(progress.grow(25..31), Change::Begin);
-        assert_eq!(progress.grow(31..39), Change::None);
-        assert_eq!(progress.grow(39..40), Change::More);
+        let mut progress = PartProgress::new(10);
+        assert_eq!(progress.grow(0..25), ProgressChange::None);
+        assert_eq!(progress.grow(25..31), ProgressChange::Begin);
+        assert_eq!(progress.grow(31..39), ProgressChange::None);
+        assert_eq!(progress.grow(39..40), ProgressChange::More);
         assert_eq!(std::iter::from_fn(|| progress.begin()).count(), 4);
         // Until it is complete, it is nothing of the body.
         let body = [data(0, 40, 7)];
@@ -205,13 +205,13 @@ mod tests {
 
     #[test]
     fn a_block_that_broke_off_voids_what_was_sent_of_it() {
-        let mut progress = Progress::new(10);
-        assert_eq!(progress.grow(0..35), Change::Begin);
+        let mut progress = PartProgress::new(10);
+        assert_eq!(progress.grow(0..35), ProgressChange::Begin);
         while progress.begin().is_some() {}
         assert!(!progress.fits(&[segment(0, UploadFile::More, 0, 50, 3)]));
         assert_eq!(
             progress.grow(0..5),
-            Change::Void,
+            ProgressChange::Void,
             "it comes again at the same place"
         );
         assert!(!progress.is_ready());
@@ -220,18 +220,24 @@ mod tests {
     #[test]
     fn a_place_that_is_taken_again_ends_it() {
         let mut progress = sent();
-        assert_eq!(progress.add(&extent(UploadFile::Data, 44, 3), 20), Change::Void);
+        assert_eq!(
+            progress.add(&extent(UploadFile::Data, 44, 3), 20),
+            ProgressChange::Void
+        );
         assert_eq!(
             progress.add(&extent(UploadFile::Data, 500, 100), 21),
-            Change::None
+            ProgressChange::None
         );
         assert!(!progress.is_ready() && progress.begin().is_none());
     }
 
     #[test]
     fn nothing_is_begun_once_it_is_closed() {
-        let mut progress = Progress::new(10);
-        assert_eq!(progress.add(&extent(UploadFile::Data, 0, 40), 0), Change::Begin);
+        let mut progress = PartProgress::new(10);
+        assert_eq!(
+            progress.add(&extent(UploadFile::Data, 0, 40), 0),
+            ProgressChange::Begin
+        );
         assert!(progress.is_ready());
         progress.close();
         assert!(!progress.is_ready() && progress.begin().is_none());

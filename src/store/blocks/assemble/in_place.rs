@@ -11,7 +11,7 @@ use crate::store::blocks::BlocksError;
 use crate::store::blocks::block::UploadFile;
 use crate::store::blocks::file_usage::max_growth;
 use crate::store::blocks::state::LinkState;
-use crate::store::blocks::sums::{Joined, PartSums};
+use crate::store::blocks::sums::{JoinedSums, PartSums};
 use crate::store::blocks::upload::{BlockUpload, blocking, failed, refused};
 use crate::store::budget::{Ask, Reservation};
 use crate::store::spool::{Checksums, LinkOwner, SpoolBody, Temp};
@@ -108,7 +108,7 @@ fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> io::Resul
             .update(bytes);
         Ok(())
     })?;
-    let mut joined = Joined::new(file);
+    let mut joined = JoinedSums::new(file);
     for segment in &plan.segments {
         let moved = moved.remove(&segment.start).map(|sums| sums.sums());
         let sums = moved.as_ref().unwrap_or(&segment.block.sums);

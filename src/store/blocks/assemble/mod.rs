@@ -18,7 +18,7 @@ use super::state::{LinkState, UploadPhase};
 use super::upload::{BlockUpload, blocking, failed, refused};
 use crate::store::Spool;
 use crate::store::budget::Ask;
-use crate::store::spool::{Checksums, MAX_MEMORY_SPOOL_BYTES, SpoolBody, Summer, Temp, room_for};
+use crate::store::spool::{ChecksumBuilder, Checksums, MAX_MEMORY_SPOOL_BYTES, SpoolBody, Temp, room_for};
 use crate::sys;
 
 /// See [`crate::store::blocks::Blocks::assemble`].
@@ -129,7 +129,7 @@ async fn copied(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool,
     blocking(upload, move |upload| {
         let copy = || {
             let temp = Temp::create(upload.dir.spools(), &room)?;
-            let mut summer = Summer::default();
+            let mut summer = ChecksumBuilder::default();
             plan.read(upload, plan.segments.iter(), |_, at, bytes| {
                 summer.update(bytes);
                 sys::write_all_vectored_at(temp.file(), &[bytes], at)

@@ -15,7 +15,7 @@ const RECHECK_INTERVAL_US: u64 = 1_000_000;
 
 /// An entry that has been opened.
 #[derive(Debug)]
-pub(in crate::store::disk) struct Opened {
+pub(in crate::store::disk) struct OpenedEntry {
     pub(in crate::store::disk) entry: Entry,
     /// The open file, if the body is not in memory.
     pub(in crate::store::disk) file: Option<Arc<DiskFile>>,
@@ -23,7 +23,7 @@ pub(in crate::store::disk) struct Opened {
     checked: AtomicU64,
 }
 
-impl Opened {
+impl OpenedEntry {
     pub(in crate::store::disk) fn new(entry: Entry, file: Option<Arc<DiskFile>>, now: u64) -> Arc<Self> {
         Arc::new(Self {
             entry,
@@ -49,7 +49,7 @@ impl Opened {
 /// Holds an entry as soon as a request has opened it; all others wait for that one.
 #[derive(Debug, Default)]
 pub(in crate::store::disk) struct HotCell {
-    pub(in crate::store::disk) opened: OnceCell<Arc<Opened>>,
+    pub(in crate::store::disk) opened: OnceCell<Arc<OpenedEntry>>,
     pub(super) referenced: AtomicBool,
     /// Whether it is counted in one of the budgets. Changed under the lock of the index only.
     pub(super) counted: AtomicBool,
@@ -57,7 +57,7 @@ pub(in crate::store::disk) struct HotCell {
 
 impl HotCell {
     /// A cell that needs no opening.
-    pub(in crate::store::disk) fn filled(opened: Arc<Opened>) -> Arc<Self> {
+    pub(in crate::store::disk) fn filled(opened: Arc<OpenedEntry>) -> Arc<Self> {
         Arc::new(Self {
             opened: OnceCell::new_with(Some(opened)),
             ..Self::default()

@@ -6,5 +6,5 @@
 mod cell;
 mod set;
 
-pub(super) use cell::{HotCell, Opened};
+pub(super) use cell::{HotCell, OpenedEntry};
 pub(super) use set::HotSet;

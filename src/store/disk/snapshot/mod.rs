@@ -46,7 +46,7 @@ pub(super) struct Snapshot {
 
 /// What a snapshot says.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(super) struct LoadedSnapshot {
     pub(super) clean: bool,
     /// Ordered by last use, oldest first.
     pub(super) records: Vec<FileRecord>,
@@ -82,7 +82,7 @@ impl Snapshot {
 }
 
 /// Blocking: reads a snapshot; `None` if there is none or it is damaged.
-pub(super) fn load(path: &Path) -> Option<Loaded> {
+pub(super) fn load(path: &Path) -> Option<LoadedSnapshot> {
     let bytes = std::fs::read(path).ok()?;
     let loaded = read(&bytes);
     if loaded.is_none() {
@@ -92,7 +92,7 @@ pub(super) fn load(path: &Path) -> Option<Loaded> {
 }
 
 /// The content of a snapshot; `None` if it is damaged.
-pub(super) fn read(bytes: &[u8]) -> Option<Loaded> {
+pub(super) fn read(bytes: &[u8]) -> Option<LoadedSnapshot> {
     let (summed, sum) = bytes.split_last_chunk::<8>()?;
     let (header, mut rest) = summed.split_at_checked(HEADER_BYTES)?;
     if &header[..8] != MAGIC || crc(&summed[16..]) != u64::from_le_bytes(*sum) {
@@ -100,9 +100,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Loaded> {
     }
     let count = |at: usize| usize::try_from(number(&header[at..at + 8])).ok();
     let (records, folders) = (count(16)?, count(24)?);
-    let mut loaded = Loaded {
+    let mut loaded = LoadedSnapshot {
         clean: header[CLEAN_OFFSET as usize] == 1,
-        ..Loaded::default()
+        ..LoadedSnapshot::default()
     };
     for _ in 0..records {
         let (record, more) = rest.split_at_checked(RECORD_BYTES)?;

@@ -17,7 +17,7 @@ use super::buffer::BUFFER_BYTES;
 use crate::store::Result;
 use crate::store::follow::resume::{Resumption, cut};
 use crate::store::source::SourceStream;
-use crate::store::spool::Summer;
+use crate::store::spool::ChecksumBuilder;
 
 /// The part after the one that is being read.
 enum NextPart {
@@ -34,7 +34,7 @@ pub(super) struct PartReader {
     part: Option<(SourceStream, u64)>,
     /// The next part, from where this one ends.
     next_part: Option<NextPart>,
-    sums: Option<Summer>,
+    sums: Option<ChecksumBuilder>,
     resumption: Resumption,
     /// Whether bytes have arrived since the last failure.
     progress: bool,
@@ -53,7 +53,7 @@ impl PartReader {
             end: range.end,
             part,
             next_part: None,
-            sums: whole.then(Summer::default),
+            sums: whole.then(ChecksumBuilder::default),
             resumption: Resumption::default(),
             progress: false,
             parked: false,
