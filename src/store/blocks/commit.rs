@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::block::{Extent, UploadFile};
+use super::block::UploadFile;
 use super::claim::Claim;
 use super::log::{self, LogRecord};
 use super::upload::{BlockUpload, refused};
@@ -41,7 +41,12 @@ impl BlockUpload {
             state.check_records()?;
             state.log
         };
-        let record = block_record(place, &extent, sums).encode(bytes);
+        let record = LogRecord::Block {
+            place: place.clone(),
+            extent: extent.clone(),
+            sums: sums.into(),
+        };
+        let record = record.encode(bytes);
         self.append(at, &record)?;
         let length = record.len() as u64;
         if extent.file == UploadFile::Log {
@@ -98,13 +103,5 @@ impl BlockUpload {
         drop(ordered);
         self.free(unneeded.into_iter().map(|block| block.extent.clone()));
         Ok(size)
-    }
-}
-
-fn block_record(place: &BlockPlace, extent: &Extent, sums: &[u64]) -> LogRecord {
-    LogRecord::Block {
-        place: place.clone(),
-        extent: extent.clone(),
-        sums: sums.into(),
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::file::Condemn;
 use super::format::Flaw;
 use super::hot::OpenedEntry;
-use super::index::{ExpectedVersion, Index, RetiredFile};
+use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
 use super::marks::Marks;
 use super::scan::StartScan;
@@ -99,6 +99,16 @@ impl DiskCore {
         outcome
     }
 
+    /// Runs `work` in the blocking pool.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let core = Arc::clone(self);
+        let hop = self.tasks.spawn_blocking(move || work(&core));
+        hop.await.map_err(|_| Error::Stopping)
+    }
+
     /// Permission to change something; [`DiskCore::close`] waits until it is dropped.
     pub(super) fn enter(&self) -> Result<TaskTrackerToken> {
         let pass = self.passes.token();
@@ -123,7 +133,7 @@ impl DiskCore {
     }
 
     /// Blocking: unlinks a file that has left the index. Answers whether there was one.
-    pub(super) fn retire(&self, retired: &RetiredFile) -> std::io::Result<bool> {
+    pub(super) fn retire(&self, retired: &FileRecord) -> std::io::Result<bool> {
         let mut shard = self.shards.lock(shard_of(&retired.digest));
         self.retire_in(&mut shard, retired)
     }
@@ -133,7 +143,7 @@ impl DiskCore {
     pub(super) fn retire_in(
         &self,
         shard: &mut shards::ShardDir,
-        retired: &RetiredFile,
+        retired: &FileRecord,
     ) -> std::io::Result<bool> {
         let (existed, grown) = shards::discard(&self.layout, shard, &(retired.digest, retired.generation))
             .inspect_err(|_| self.unlink_retry.add(retired))?;
@@ -178,11 +188,10 @@ impl DiskCore {
         self.uploads.finish().await;
         self.passes.close();
         self.passes.wait().await;
-        let core = Arc::clone(self);
         // Whatever the scan has not seen yet is not in the index.
         let whole = self.scan.complete.load(Ordering::SeqCst);
-        let written = self.tasks.spawn_blocking(move || core.write_snapshot(whole));
-        if let Ok(Err(error)) = written.await {
+        let written = self.blocking(move |core| core.write_snapshot(whole)).await;
+        if let Ok(Err(error)) = written {
             tracing::warn!(%error, "could not write the snapshot of the cache index; the next start scans");
         }
         self.stop.cancel();

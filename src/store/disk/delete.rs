@@ -26,13 +26,15 @@ impl DiskCore {
         self.know(key.digest()).await?;
         loop {
             let expect = self.expect(key, precondition).await?;
-            let (core, digest, pass) = (Arc::clone(self), *key.digest(), Arc::clone(&pass));
-            let hop = self.tasks.spawn_blocking(move || {
+            let (digest, pass) = (*key.digest(), Arc::clone(&pass));
+            let deleting = self.blocking(move |core| {
                 let _pass = pass;
                 core.delete_now(&digest, expect)
             });
-            let outcome = hop.await.map_err(|_| Error::Stopping)?;
-            match outcome.map_err(|error| Error::io("removing an entry", error))? {
+            match deleting
+                .await?
+                .map_err(|error| Error::io("removing an entry", error))?
+            {
                 DeleteOutcome::Removed(there_was_one) => return Ok(there_was_one),
                 DeleteOutcome::Changed => {}
             }

@@ -59,16 +59,12 @@ async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
             return freed;
         }
     }
-    let blocking = Arc::clone(core);
-    let hop = core.tasks.spawn_blocking(move || blocking.evict(bytes));
-    hop.await.unwrap_or(0)
+    core.blocking(move |core| core.evict(bytes)).await.unwrap_or(0)
 }
 
 /// Tries again what could not be unlinked. Answers the bytes freed.
 async fn retry(core: &Arc<DiskCore>) -> u64 {
-    let blocking = Arc::clone(core);
-    let hop = core.tasks.spawn_blocking(move || blocking.retry_unlinks());
-    hop.await.unwrap_or(0)
+    core.blocking(|core| core.retry_unlinks()).await.unwrap_or(0)
 }
 
 impl DiskCore {

@@ -12,7 +12,7 @@ use super::file::{DiskFile, EntryOwner};
 use super::format;
 use super::get::opened_file;
 use super::hot::{HotCell, OpenedEntry};
-use super::index::{ExpectedVersion, FileRecord, RetiredFile};
+use super::index::{ExpectedVersion, FileRecord};
 use super::layout::shard_of;
 use super::shards::ShardDir;
 use crate::config::Durability;
@@ -187,7 +187,7 @@ impl DiskCommit {
         });
         let (retired, outcome) = match published {
             Ok(former) => (former, Ok(())),
-            Err(error) => (Some(RetiredFile::from(&new)), Err(error)),
+            Err(error) => (Some(new), Err(error)),
         };
         if let Some(retired) = retired
             && let Err(error) = self.core.retire_in(shard, &retired)

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use super::core::{DiskCore, now};
-use super::index::{FileRecord, RetiredFile, ScanOutcome};
+use super::index::{FileRecord, ScanOutcome};
 use super::layout::{SHARD_COUNT, parse, shard_of};
 use super::shards::{self, ShardDir};
 use crate::store::Digest;
@@ -178,7 +178,7 @@ impl DiskCore {
         }
     }
 
-    fn drop_record(&self, gone: &RetiredFile) {
+    fn drop_record(&self, gone: &FileRecord) {
         self.index(|index| index.retired(gone.generation));
         self.budget.freed(gone.bytes());
         self.scan.removed.fetch_add(1, Ordering::Relaxed);

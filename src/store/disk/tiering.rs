@@ -37,8 +37,8 @@ impl Disk {
         let Some(generation) = self.core.index(|index| index.current(digest)) else {
             return Ok(None);
         };
-        let (core, digest) = (Arc::clone(&self.core), *digest);
-        let reading = self.blocking("reading an entry", move || core.identify(&digest, generation));
+        let digest = *digest;
+        let reading = self.blocking("reading an entry", move |core| core.identify(&digest, generation));
         let Some((key, sums)) = reading.await? else {
             return Ok(None);
         };
@@ -70,8 +70,7 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`].
     pub async fn marks(&self) -> Result<Vec<LeftMark>> {
-        let core = Arc::clone(&self.core);
-        self.blocking("reading marks", move || core.marks.load()).await
+        self.blocking("reading marks", |core| core.marks.load()).await
     }
 
     /// Sets a mark that survives a crash, with a note of a few KiB.
@@ -79,8 +78,8 @@ impl Disk {
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Io`].
     pub async fn set_mark(&self, digest: &Digest, mark: Mark, note: Vec<u8>) -> Result<()> {
-        let (core, digest) = (Arc::clone(&self.core), *digest);
-        let set = move || {
+        let digest = *digest;
+        let set = move |core: &Arc<DiskCore>| {
             core.budget.adjust(core.marks.set(&digest, mark, &note)?);
             Ok(())
         };
@@ -92,8 +91,8 @@ impl Disk {
     /// # Errors
     /// [`Error::Io`].
     pub async fn clear_mark(&self, digest: &Digest, mark: Mark) -> Result<()> {
-        let (core, digest) = (Arc::clone(&self.core), *digest);
-        let clear = move || {
+        let digest = *digest;
+        let clear = move |core: &Arc<DiskCore>| {
             core.budget.adjust(-core.marks.clear(&digest, mark)?);
             Ok(())
         };
@@ -161,10 +160,9 @@ impl Disk {
     async fn blocking<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Arc<DiskCore>) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let hop = self.core.tasks.spawn_blocking(work);
-        let done = hop.await.map_err(|_| Error::Stopping)?;
+        let done = self.core.blocking(work).await?;
         done.map_err(|error| Error::io(operation, error))
     }
 }

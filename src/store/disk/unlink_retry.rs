@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::index::RetiredFile;
+use super::index::FileRecord;
 use crate::tasks;
 
 /// The most files that are remembered. The next start removes the others.
@@ -26,7 +26,7 @@ pub(super) struct UnlinkRetry {
 
 #[derive(Debug, Default)]
 struct RetryState {
-    files: Vec<RetiredFile>,
+    files: Vec<FileRecord>,
     pause: Duration,
     /// When to try again; `None` when there is nothing, or an attempt is under way.
     due: Option<Instant>,
@@ -36,7 +36,7 @@ struct RetryState {
 
 impl UnlinkRetry {
     /// Remembers a file that stayed.
-    pub(super) fn add(&self, file: &RetiredFile) {
+    pub(super) fn add(&self, file: &FileRecord) {
         let mut state = self.lock();
         if state.files.len() < MAX_FILES {
             state.files.push(*file);
@@ -74,7 +74,7 @@ impl UnlinkRetry {
     }
 
     /// Takes all for an attempt. What fails again is added again; [`UnlinkRetry::tried`] follows.
-    pub(super) fn take(&self) -> Vec<RetiredFile> {
+    pub(super) fn take(&self) -> Vec<FileRecord> {
         let mut state = self.lock();
         state.due = None;
         std::mem::take(&mut state.files)
@@ -111,9 +111,10 @@ mod tests {
     use super::*;
     use crate::store::Digest;
 
-    const FILE: RetiredFile = RetiredFile {
+    const FILE: FileRecord = FileRecord {
         digest: Digest::new([7; 32]),
         generation: 1,
+        stamp: 1,
         blocks: 1,
     };
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, RetiredFile, ScanOutcome};
+pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, ScanOutcome};
 
 use super::hot::{HotCell, HotSet};
 use super::lru::List;
@@ -114,7 +114,7 @@ impl Index {
         &mut self,
         new: FileRecord,
         cell: Arc<HotCell>,
-    ) -> Result<Option<RetiredFile>, IndexFull> {
+    ) -> Result<Option<FileRecord>, IndexFull> {
         let (id, former) = match self.find(&new.digest) {
             Some(id) => (id, Some(self.replace(id, &new))),
             None => (self.insert(&new).ok_or(IndexFull)?, None),
@@ -131,7 +131,7 @@ impl Index {
 
     /// Removes the entry; its file is retiring.
     /// `None` if there is none, or another version than `expect`.
-    pub(super) fn remove(&mut self, digest: &Digest, expect: ExpectedVersion) -> Option<RetiredFile> {
+    pub(super) fn remove(&mut self, digest: &Digest, expect: ExpectedVersion) -> Option<FileRecord> {
         let id = self.find(digest)?;
         expect
             .fits(Some(self.slab.get(id).generation))
@@ -139,7 +139,7 @@ impl Index {
     }
 
     /// Takes entries that were not used for longest, until they are `bytes` or `most` entries.
-    pub(super) fn evict(&mut self, bytes: u64, most: usize) -> Vec<RetiredFile> {
+    pub(super) fn evict(&mut self, bytes: u64, most: usize) -> Vec<FileRecord> {
         let mut victims = Vec::new();
         let mut freed = 0;
         while freed < bytes && victims.len() < most {
@@ -223,10 +223,10 @@ impl Index {
     }
 
     /// Writes a new version into a slot.
-    fn replace(&mut self, id: u32, new: &FileRecord) -> RetiredFile {
+    fn replace(&mut self, id: u32, new: &FileRecord) -> FileRecord {
         self.cool(id);
         let slot = self.slab.get_mut(id);
-        let former = RetiredFile::from(&*slot);
+        let former = FileRecord::from(&*slot);
         slot.generation = new.generation;
         slot.trusted = false;
         self.resize(id, new.blocks);
@@ -234,12 +234,12 @@ impl Index {
         former
     }
 
-    fn take(&mut self, id: u32) -> RetiredFile {
+    fn take(&mut self, id: u32) -> FileRecord {
         self.changes += 1;
         self.entries -= 1;
         self.cool(id);
         self.unlink(id);
-        let victim = RetiredFile::from(self.slab.get(id));
+        let victim = FileRecord::from(self.slab.get(id));
         self.retiring.insert(victim.generation, victim.digest);
         if let Ok(entry) =
             self.tables[table_of(&victim.digest)].find_entry(hash(&victim.digest), |other| *other == id)

@@ -1,6 +1,6 @@
 //! Start and snapshot: what earlier runs left.
 
-use super::{FileRecord, Index, ListKind, RetiredFile, ScanOutcome};
+use super::{FileRecord, Index, ListKind, ScanOutcome};
 
 impl Index {
     /// Adds a record of the snapshot as the one used last; records come ordered by last use.
@@ -89,7 +89,7 @@ impl Index {
     }
 
     /// Removes records of the slots `from..from + most` whose files the scan did not meet.
-    pub(in crate::store::disk) fn sweep(&mut self, from: usize, most: usize) -> Vec<RetiredFile> {
+    pub(in crate::store::disk) fn sweep(&mut self, from: usize, most: usize) -> Vec<FileRecord> {
         let mut gone = Vec::new();
         for id in from..self.slab.end().min(from + most) {
             let slot = self.slab.get(id as u32);

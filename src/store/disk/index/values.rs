@@ -16,20 +16,6 @@ pub(in crate::store::disk) struct IndexHit {
     pub(in crate::store::disk) cell: Arc<HotCell>,
 }
 
-/// A file that has to be unlinked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store::disk) struct RetiredFile {
-    pub(in crate::store::disk) digest: Digest,
-    pub(in crate::store::disk) generation: u64,
-    pub(in crate::store::disk) blocks: u32,
-}
-
-impl RetiredFile {
-    pub(in crate::store::disk) fn bytes(&self) -> u64 {
-        u64::from(self.blocks) * BLOCK_BYTES
-    }
-}
-
 /// What the index must hold under a digest for a change to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store::disk) enum ExpectedVersion {
@@ -52,13 +38,19 @@ impl ExpectedVersion {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store::disk) struct IndexFull;
 
-/// A file on disk, as a snapshot or a scan describes it.
+/// A file of an entry: as a snapshot or a scan describes it, or as it leaves the index to be unlinked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store::disk) struct FileRecord {
     pub(in crate::store::disk) digest: Digest,
     pub(in crate::store::disk) generation: u64,
     pub(in crate::store::disk) stamp: u64,
     pub(in crate::store::disk) blocks: u32,
+}
+
+impl FileRecord {
+    pub(in crate::store::disk) fn bytes(&self) -> u64 {
+        u64::from(self.blocks) * BLOCK_BYTES
+    }
 }
 
 impl From<&Slot> for FileRecord {
@@ -68,26 +60,6 @@ impl From<&Slot> for FileRecord {
             generation: slot.generation,
             stamp: slot.stamp,
             blocks: slot.blocks,
-        }
-    }
-}
-
-impl From<&Slot> for RetiredFile {
-    fn from(slot: &Slot) -> Self {
-        Self {
-            digest: slot.digest,
-            generation: slot.generation,
-            blocks: slot.blocks,
-        }
-    }
-}
-
-impl From<&FileRecord> for RetiredFile {
-    fn from(file: &FileRecord) -> Self {
-        Self {
-            digest: file.digest,
-            generation: file.generation,
-            blocks: file.blocks,
         }
     }
 }

@@ -36,9 +36,7 @@ pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
             continue;
         }
         let Ok(_pass) = core.enter() else { return };
-        let blocking = Arc::clone(&core);
-        let hop = core.tasks.spawn_blocking(move || blocking.write_snapshot(false));
-        match hop.await {
+        match core.blocking(|core| core.write_snapshot(false)).await {
             Ok(Ok(())) => written = changes,
             Ok(Err(error)) => tracing::warn!(%error, "could not write the snapshot of the cache index"),
             Err(_) => return,
