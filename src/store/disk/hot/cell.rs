@@ -89,9 +89,20 @@ impl HotCell {
 }
 
 /// What a cell takes from which budget.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Weight {
     Memory(u64),
     File,
+}
+
+impl Weight {
+    /// In the unit of its budget.
+    pub(super) fn cost(self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::File => 1,
+        }
+    }
 }
 
 /// Bytes of what a writer says about an entry: a tenant decides how long it is.

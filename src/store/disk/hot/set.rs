@@ -25,6 +25,35 @@ impl HotQueue {
             limit,
         }
     }
+
+    fn shrink(&mut self, slab: &mut Slab, garbage: &mut Vec<Arc<HotCell>>) {
+        while self.used > self.limit {
+            let Some((id, generation)) = self.order.pop_front() else {
+                break;
+            };
+            let slot = slab.get_mut(id);
+            let counted = |cell: &Arc<HotCell>| cell.counted.load(Ordering::Relaxed);
+            if slot.generation != generation || !slot.hot.as_ref().is_some_and(counted) {
+                continue;
+            }
+            let unused = |cell: &mut Arc<HotCell>| !cell.referenced.swap(false, Ordering::Relaxed);
+            let Some(cell) = slot.hot.take_if(unused) else {
+                self.order.push_back((id, generation));
+                continue;
+            };
+            cell.counted.store(false, Ordering::Relaxed);
+            self.cells -= 1;
+            self.used -= cell.weight().map_or(0, Weight::cost);
+            garbage.push(cell);
+        }
+        // Cells that left by themselves stay behind in the queue; it must not grow with them.
+        if self.order.len() > 2 * self.cells + 64 {
+            self.order.retain(|(id, generation)| {
+                let slot = slab.get(*id);
+                slot.generation == *generation && slot.hot.is_some()
+            });
+        }
+    }
 }
 
 /// Both budgets.
@@ -62,9 +91,9 @@ impl HotSet {
         if cell.counted.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (queue, weight) = self.queue(weight);
+        let queue = self.queue(weight);
         queue.order.push_back((id, slot.generation));
-        queue.used += weight;
+        queue.used += weight.cost();
         queue.cells += 1;
         queue.shrink(slab, garbage);
     }
@@ -75,8 +104,8 @@ impl HotSet {
             return;
         }
         let Some(weight) = cell.weight() else { return };
-        let (queue, weight) = self.queue(weight);
-        queue.used -= weight;
+        let queue = self.queue(weight);
+        queue.used -= weight.cost();
         queue.cells -= 1;
     }
 
@@ -87,49 +116,10 @@ impl HotSet {
         self.files.limit = limit;
     }
 
-    fn queue(&mut self, weight: Weight) -> (&mut HotQueue, u64) {
+    fn queue(&mut self, weight: Weight) -> &mut HotQueue {
         match weight {
-            Weight::Memory(bytes) => (&mut self.memory, bytes),
-            Weight::File => (&mut self.files, 1),
-        }
-    }
-}
-
-impl HotQueue {
-    fn shrink(&mut self, slab: &mut Slab, garbage: &mut Vec<Arc<HotCell>>) {
-        while self.used > self.limit {
-            let Some((id, generation)) = self.order.pop_front() else {
-                break;
-            };
-            let slot = slab.get_mut(id);
-            let counted = |cell: &Arc<HotCell>| cell.counted.load(Ordering::Relaxed);
-            if slot.generation != generation || !slot.hot.as_ref().is_some_and(counted) {
-                continue;
-            }
-            if slot
-                .hot
-                .as_ref()
-                .is_some_and(|cell| cell.referenced.swap(false, Ordering::Relaxed))
-            {
-                self.order.push_back((id, generation));
-                continue;
-            }
-            let Some(cell) = slot.hot.take() else { continue };
-            cell.counted.store(false, Ordering::Relaxed);
-            self.cells -= 1;
-            self.used -= match cell.weight() {
-                Some(Weight::Memory(bytes)) => bytes,
-                Some(Weight::File) => 1,
-                None => 0,
-            };
-            garbage.push(cell);
-        }
-        // Cells that left by themselves stay behind in the queue; it must not grow with them.
-        if self.order.len() > 2 * self.cells + 64 {
-            self.order.retain(|(id, generation)| {
-                let slot = slab.get(*id);
-                slot.generation == *generation && slot.hot.is_some()
-            });
+            Weight::Memory(_) => &mut self.memory,
+            Weight::File => &mut self.files,
         }
     }
 }
