@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::chunk::{FileChunk, WireChunk};
-use super::send_queue::{PendingFile, PendingRequest, SendQueue, Token};
+use super::send_queue::{FileToken, PendingFile, PendingRequest, SendQueue};
 use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 use crate::telemetry::access::Exchange;
@@ -91,7 +91,7 @@ impl HttpBody for WireBody {
         else {
             return Poll::Ready(None);
         };
-        let token = Token::new();
+        let token = FileToken::new();
         let chunk = FileChunk::new(token.clone(), rest.clone());
         send_queue.push(PendingFile { token, rest, request });
         Poll::Ready(Some(Ok(Frame::data(WireChunk::File(chunk)))))

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 
-use super::send_queue::Token;
+use super::send_queue::FileToken;
 use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
 
@@ -23,7 +23,7 @@ pub enum WireChunk {
 /// A file in place of bytes; see the module text of [`super`].
 #[derive(Debug)]
 pub struct FileChunk {
-    token: Arc<Token>,
+    token: Arc<FileToken>,
     rest: FileRange,
     /// Bytes at the front of `rest`, read only if something other than [`super::WireStream`] asks.
     copy: OnceLock<Bytes>,
@@ -33,7 +33,7 @@ impl FileChunk {
     /// How much a reader that does not know the token gets at once.
     const COPY_BYTES: u64 = 64 * 1024;
 
-    pub(super) fn new(token: Arc<Token>, rest: FileRange) -> Self {
+    pub(super) fn new(token: Arc<FileToken>, rest: FileRange) -> Self {
         Self {
             token,
             rest,

@@ -10,9 +10,9 @@ use crate::telemetry::access::Exchange;
 
 /// Recognises a file chunk among the slices of a vectored write: by address, not by content.
 #[derive(Debug)]
-pub(super) struct Token([u8; 16]);
+pub(super) struct FileToken([u8; 16]);
 
-impl Token {
+impl FileToken {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self([0; 16]))
     }
@@ -30,7 +30,7 @@ impl Token {
 /// A file that waits to be sent.
 #[derive(Debug)]
 pub(super) struct PendingFile {
-    pub(super) token: Arc<Token>,
+    pub(super) token: Arc<FileToken>,
     /// What is still to be sent.
     pub(super) rest: FileRange,
     pub(super) request: PendingRequest,
