@@ -75,7 +75,8 @@ impl Readiness {
         }
     }
 
-    /// The file ended where `length` bytes of `part` should be: it was cut from outside. From now on [`Readiness::poll_length`] fails.
+    /// The file ended where `length` bytes of `part` should be: it was cut from outside. From now on
+    /// [`Readiness::poll_length`] fails.
     pub(super) fn torn(&mut self, part: &FileRange, length: u64) {
         self.read(part, length, ReadReason::Torn);
     }

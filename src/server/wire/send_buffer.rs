@@ -1,9 +1,9 @@
 //! Larger send buffers for large files.
 //!
-//! The larger the send buffer of a connection, the more of a file waits there for the client, which then sets off its
-//! transmission by reading, and the fewer wake-ups and small pieces it takes to refill: with 8 MiB
-//! instead of what the kernel gives by itself, a file of 100 MiB cost a tenth to a quarter less CPU time
-//! (Linux 6.18, servers with and without it in turn). The bytes stay in the page cache; the buffer holds references to them. But the kernel
+//! The larger the send buffer of a connection, the more of a file waits there for the client, which then sets off
+//! its transmission by reading. It also takes fewer wake-ups and small pieces to refill. With 8 MiB instead of what
+//! the kernel gives by itself, a file of 100 MiB cost a tenth to a quarter less CPU time (Linux 6.18, servers with
+//! and without it in turn). The bytes stay in the page cache; the buffer holds references to them. But the kernel
 //! counts them for all connections of the machine, so only a few may have a large one.
 
 use std::os::fd::AsFd;

@@ -57,8 +57,9 @@ pub struct WireStream {
 }
 
 impl WireStream {
-    /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy; short enough that the kernel
-    /// does not fill the buffer of a client that empties it at the same time: both then wait for one lock.
+    /// Longest piece for one `sendfile`: long enough that the call is cheap beside the copy, and short enough that
+    /// the kernel does not fill the buffer of a client that empties it at the same time: both then wait for one
+    /// lock.
     const PIECE_BYTES: u64 = 512 * 1024;
     /// What a connection may send before the others have their turn: no connection holds a thread.
     const TURN_BYTES: u64 = 1 << 20;

@@ -72,7 +72,7 @@ impl Extent {
 /// See the module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// UploadFile record of the log describes it.
+    /// Which record of the log describes it.
     pub(super) number: u32,
     pub(super) extent: Extent,
     /// CRC-64/NVME of each of [`Extent::parts`].

@@ -23,7 +23,7 @@ pub(super) fn index(id: &[u8]) -> Option<u64> {
     }
 }
 
-/// UploadFile length of a block gives the others their place.
+/// Which length of a block gives the others their place.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct UnitLength(Option<u64>);
 

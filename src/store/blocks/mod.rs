@@ -10,7 +10,7 @@
 //!   Then it becomes the entry by a second name for it: nothing is copied ([`assemble`]).
 //! - `<id>.more` has all others. So a block that is sent again never damages the complete one.
 //!
-//! UploadFile bytes a body has is decided by the last complete [`BlockPlace::Whole`] or list of blocks
+//! Which bytes a body has is decided by the last complete [`BlockPlace::Whole`] or list of blocks
 //! ([`Blocks::arrange`]); each replaces everything that came before it. Without either, by the ranges, of which
 //! the later complete one wins byte by byte.
 //!

@@ -1,4 +1,4 @@
-//! DiskCommit: file, name, slot; in one hop to the blocking pool that nothing interrupts half way.
+//! Commit: file, name, slot; in one hop to the blocking pool that nothing interrupts half way.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! UploadFile parts of a body can be sent, which are, and whether they are what the body became.
+//! Which parts of a body can be sent, which are, and whether they are what the body became.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;

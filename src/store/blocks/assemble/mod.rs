@@ -1,8 +1,8 @@
 //! From blocks to a body.
 //!
 //! If every block stands at its place in the data file, or can be brought there without overwriting one that
-//! is needed, the spool gets a second link to that file. Otherwise the body is copied into a new file. A short one is read
-//! into memory.
+//! is needed, the spool gets a second link to that file. Otherwise the body is copied into a new file. A
+//! short one is read into memory.
 
 mod in_place;
 mod plan;

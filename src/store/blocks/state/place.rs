@@ -6,8 +6,8 @@ use crate::store::blocks::block::{Extent, UploadFile};
 use crate::store::blocks::hint;
 
 impl UploadState {
-    /// Where the bytes of one block go. They are its own until [`UploadState::keep`] or [`super::super::file_usage::FileUsage::release`].
-    /// `most`: no body is longer.
+    /// Where the bytes of one block go. They are its own until [`UploadState::keep`] or
+    /// [`crate::store::blocks::file_usage::FileUsage::release`]. `most`: no body is longer.
     pub(in crate::store::blocks) fn place(&mut self, place: &BlockPlace, length: u64, most: u64) -> Extent {
         let wish = match place {
             BlockPlace::Whole => Some(0),
