@@ -18,8 +18,8 @@
 //! store::tiered
 //! store::{disk, s3, remote_only}    auth
 //! store::follow
-//! store (ahead, blocks, budget, content, error, journal, key, lock, locks, meta, remote, shared, source,
-//!        spool, trailer)
+//! store (ahead, batch, blocks, budget, content, error, journal, key, little_endian, lock, locks, meta,
+//!        remote, shared, source, spool, trailer)
 //! config, telemetry
 //! sys, tasks, range, error, outbound, named
 //! ```

@@ -33,9 +33,6 @@ const OLD_CIRCLES: &[&str] = &[
     "auth::memory",
     "server::actions",
     "store::ahead",
-    "store::blocks::claim",
-    "store::disk::core",
-    "store::spool::dir",
 ];
 
 #[test]
