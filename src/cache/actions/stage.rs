@@ -35,7 +35,7 @@ impl Actions {
     /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::UnknownBlock`], [`Error::TooManyBlocks`].
     pub async fn put_block_list(&self, id: UploadId, ids: Vec<Box<[u8]>>) -> Result<ETag> {
         let upload = self.running(id)?;
-        upload.blocks.arrange(&ids).await?;
+        upload.blocks.put_block_list(&ids).await?;
         let mut hasher = blake3::Hasher::new();
         for id in &ids {
             hasher.update(&[u8::try_from(id.len()).unwrap_or(u8::MAX)]);

@@ -71,7 +71,7 @@ impl BlockUpload {
     }
 
     /// Blocking: the order of the blocks. `room` is what it may need.
-    pub(super) fn arrange(
+    pub(super) fn put_block_list(
         self: &Arc<Self>,
         ids: &[Box<[u8]>],
         room: &Reservation,
@@ -83,7 +83,7 @@ impl BlockUpload {
             let state = self.state();
             state.check_writer(epoch)?;
             let (numbers, size) = state.numbers(ids)?;
-            if state.is_arranged(&numbers) {
+            if state.is_block_list(&numbers) {
                 return Ok(size);
             }
             state.check_records()?;
@@ -95,7 +95,7 @@ impl BlockUpload {
             let mut state = self.state();
             let before = state.cost();
             let unneeded = state
-                .arrange(&numbers, at + record.len() as u64)
+                .put_block_list(&numbers, at + record.len() as u64)
                 .unwrap_or_default();
             room.move_to(&self.room, state.cost() - before);
             unneeded

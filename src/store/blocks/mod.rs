@@ -11,7 +11,7 @@
 //! - `<id>.more` has all others. So a block that is sent again never damages the complete one.
 //!
 //! Which bytes a body has is decided by the last complete [`BlockPlace::Whole`] or list of blocks
-//! ([`Blocks::arrange`]); each replaces everything that came before it. Without either, by the ranges, of which
+//! ([`Blocks::put_block_list`]); each replaces everything that came before it. Without either, by the ranges, of which
 //! the later complete one wins byte by byte.
 //!
 //! Room: all complete bytes, in blocks of the volume, are in one reservation of the upload, those on their way
@@ -69,7 +69,7 @@ pub enum BlockPlace {
     Whole,
     /// From this offset of the body on, in bytes.
     At(u64),
-    /// A block with an opaque id of 1 to [`MAX_ID_BYTES`] bytes; [`Blocks::arrange`] tells where it belongs.
+    /// A block with an opaque id of 1 to [`MAX_ID_BYTES`] bytes; [`Blocks::put_block_list`] tells where it belongs.
     Block(Box<[u8]>),
 }
 
@@ -166,13 +166,13 @@ impl Blocks {
         }
     }
 
-    /// Puts complete blocks in order, and drops all that are not named (Put Block List). What comes later under
+    /// Puts complete blocks in order, and drops all that are not named. What comes later under
     /// one of these ids waits for the next list. Answers the length of the body in bytes. It survives a restart.
     ///
     /// # Errors
     /// [`BlocksError::UnknownBlock`], [`BlocksError::TooManyBlocks`], [`BlocksError::Ended`],
     /// [`BlocksError::Store`]. Nothing has changed then.
-    pub async fn arrange(&self, ids: &[Box<[u8]>]) -> Result<u64, BlocksError> {
+    pub async fn put_block_list(&self, ids: &[Box<[u8]>]) -> Result<u64, BlocksError> {
         if ids.len() > MAX_BLOCKS {
             return Err(BlocksError::TooManyBlocks { limit: MAX_BLOCKS });
         }
@@ -180,7 +180,7 @@ impl Blocks {
         let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK_BYTES;
         let room = self.0.dir.spools().budget().reserve(bytes, Ask::Growth).await?;
         let ids = ids.to_vec();
-        blocking(&self.0, move |upload| upload.arrange(&ids, &room)).await
+        blocking(&self.0, move |upload| upload.put_block_list(&ids, &room)).await
     }
 
     /// The whole body of exactly `size` bytes. Afterwards no writer can change a byte. It may be called again,

@@ -120,7 +120,7 @@ fn replay(state: &mut UploadState, record: LogRecord, end: u64) -> bool {
             state.learn(&place, &extent);
             state.keep(place, extent, sums, end)
         }
-        LogRecord::List(numbers) => match state.arrange(&numbers, end) {
+        LogRecord::List(numbers) => match state.put_block_list(&numbers, end) {
             Some(unneeded) => unneeded,
             None => return false,
         },

@@ -112,7 +112,7 @@ impl UploadState {
     }
 
     /// Whether the list of these blocks is the one that decides already.
-    pub(in crate::store::blocks) fn is_arranged(&self, numbers: &[u32]) -> bool {
+    pub(in crate::store::blocks) fn is_block_list(&self, numbers: &[u32]) -> bool {
         match &self.body {
             DecidedBody::List { blocks, .. } => blocks.iter().map(|block| &block.number).eq(numbers),
             _ => false,
@@ -121,7 +121,11 @@ impl UploadState {
 
     /// A list of blocks is in the log, which now has `log` bytes. Answers what nothing needs any more; `None`
     /// if it names a block that is not there.
-    pub(in crate::store::blocks) fn arrange(&mut self, numbers: &[u32], log: u64) -> Option<Vec<Block>> {
+    pub(in crate::store::blocks) fn put_block_list(
+        &mut self,
+        numbers: &[u32],
+        log: u64,
+    ) -> Option<Vec<Block>> {
         let known: HashMap<u32, &Arc<Block>> =
             self.blocks.values().map(|block| (block.number, block)).collect();
         let list = numbers

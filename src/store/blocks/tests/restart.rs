@@ -28,7 +28,7 @@ async fn an_upload_goes_on_after_a_crash_between_two_blocks() {
         }
         assert_eq!(upload.received(), whole.len() as u64);
         upload
-            .arrange(&(0..5).map(|nth| client.id(nth)).collect::<Vec<_>>())
+            .put_block_list(&(0..5).map(|nth| client.id(nth)).collect::<Vec<_>>())
             .await
             .expect("known");
         drop(upload);
@@ -87,7 +87,7 @@ async fn a_torn_log_is_good_up_to_its_last_whole_record() {
         let upload = found.remove(0);
         assert_eq!(upload.received(), 5);
         assert!(matches!(
-            upload.arrange(&ids(&["b"])).await,
+            upload.put_block_list(&ids(&["b"])).await,
             Err(BlocksError::UnknownBlock)
         ));
         // What comes now stands where the torn one stood.
@@ -96,7 +96,7 @@ async fn a_torn_log_is_good_up_to_its_last_whole_record() {
         let (next, mut found) = rig.crash(256 * MIB).await;
         rig = next;
         let upload = found.remove(0);
-        upload.arrange(&ids(&["a", "c"])).await.expect("known");
+        upload.put_block_list(&ids(&["a", "c"])).await.expect("known");
         check(&upload, b"firstthird").await;
     }
 }
@@ -178,7 +178,7 @@ async fn bytes_that_were_lost_under_a_record_are_never_given_out_as_sound() {
         .expect("sent");
     }
     upload
-        .arrange(&[0, 1].map(|nth| Client::Random.id(nth)))
+        .put_block_list(&[0, 1].map(|nth| Client::Random.id(nth)))
         .await
         .expect("known");
     let data = files(&rig.folder()).remove(0);
@@ -194,7 +194,7 @@ async fn bytes_that_were_lost_under_a_record_are_never_given_out_as_sound() {
     ));
     // Without a copy, the checksums are those of what arrived: a reader finds the damage.
     upload
-        .arrange(&[1, 0].map(|nth| Client::Random.id(nth)))
+        .put_block_list(&[1, 0].map(|nth| Client::Random.id(nth)))
         .await
         .expect("known");
     let spool = upload.assemble(whole.len() as u64).await.expect("a body");
