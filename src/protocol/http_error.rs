@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
-use super::call::Reply;
+use super::reply::Reply;
 use crate::auth;
 use crate::cache::actions;
 use crate::error::{Class, Classify, chain};

@@ -20,6 +20,7 @@ mod nx;
 pub(crate) mod path;
 mod peer;
 pub(crate) mod query;
+pub mod reply;
 mod reserved;
 mod turbo;
 

@@ -7,7 +7,6 @@
 mod body;
 mod caller;
 mod forward;
-mod reply;
 
 use std::sync::Arc;
 
@@ -19,8 +18,8 @@ use super::http_error::HttpError;
 use super::key;
 use crate::telemetry::access::{Early, Outcome, RequestRecord};
 
+pub use super::reply::Reply;
 pub use body::RequestBody;
-pub use reply::Reply;
 
 /// A request, and what is known about it so far.
 pub struct Call {
