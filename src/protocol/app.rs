@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::body::Body;
 use http::{HeaderMap, header};
-use http_body_util::BodyExt;
 
 use super::forward::Forwarder;
 use super::links::Links;
@@ -29,12 +27,6 @@ struct AppInner {
     forwarder: Forwarder,
     tasks: Tasks,
 }
-
-/// Bytes of a refused body that are read and dropped, so that the client gets to read the answer.
-pub const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
-
-/// How long a refused body is read and dropped.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one request may take.
 #[derive(Debug, Clone, Copy)]
@@ -128,44 +120,13 @@ impl App {
         self.0.auth.load().late(&credentials(headers).ok()?, error)
     }
 
-    /// Reads and drops the rest of a body whose answer is already decided, so that the client can
-    /// finish sending and then read the answer. Bounded in bytes and time; what is left after that
-    /// makes the connection close (lingering, see [`crate::server`]).
-    ///
-    /// A client that waits for `100 Continue` has sent nothing: its body must not be touched.
-    pub(super) fn discard(&self, body: Body) {
-        if http_body::Body::is_end_stream(&body) {
-            return;
-        }
-        let stopping = self.0.tasks.stopping();
-        self.0.tasks.spawn(async move {
-            let read_all = async {
-                let mut body = body;
-                let mut seen = 0;
-                while let Some(Ok(frame)) = body.frame().await {
-                    seen += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if seen > MAX_DISCARDED_BYTES {
-                        break;
-                    }
-                }
-            };
-            tokio::select! {
-                // Running out of time is an ordinary end: the connection is closed then.
-                _ = tokio::time::timeout(DISCARD_TIMEOUT, read_all) => {}
-                () = stopping.cancelled() => {}
-            }
-        });
+    /// The tasks of the server.
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
     }
 }
 
 fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, AuthError> {
     let values = headers.get_all(header::AUTHORIZATION).iter();
     Credentials::from_header_values(values.map(|value| value.as_bytes()))
-}
-
-/// Whether the client waits before it sends its body (RFC 9110, section 10.1.1).
-pub fn expects_continue(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

@@ -9,8 +9,9 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::Call;
+use super::discard::{discard, expects_continue};
 use crate::error::Class;
-use crate::protocol::app::{App, expects_continue};
+use crate::protocol::app::App;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming::{is_plain, truncated, unknown_coding};
 use crate::telemetry::access::{Early, RequestRecord};
@@ -117,7 +118,7 @@ impl RequestBody {
         match self.progress {
             Progress::Ended => {}
             Progress::Untouched if expects_continue(headers) => {}
-            Progress::Untouched | Progress::Begun => app.discard(self.body),
+            Progress::Untouched | Progress::Begun => discard(app.tasks(), self.body),
         }
     }
 }

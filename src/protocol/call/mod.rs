@@ -6,6 +6,7 @@
 
 mod body;
 mod caller;
+mod discard;
 mod forward;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::telemetry::access::{Early, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
 pub use body::RequestBody;
+pub use discard::{MAX_DISCARDED_BYTES, expects_continue};
 
 /// A request, and what is known about it so far.
 pub struct Call {
