@@ -35,19 +35,19 @@ pub struct RequestRecord {
 /// What is known of a request with a body before it is answered, for the record of one that never is.
 /// Travels in the extensions of the request.
 #[derive(Debug, Default)]
-pub struct Early {
+pub struct EarlyRecord {
     record: OnceLock<RequestRecord>,
     received: AtomicU64,
 }
 
-impl Early {
-    /// Notes who is asking for what.
-    pub fn admitted(&self, record: &RequestRecord) {
+impl EarlyRecord {
+    /// Keeps a copy of the record. The first copy counts.
+    pub fn keep(&self, record: &RequestRecord) {
         self.record.get_or_init(|| record.clone());
     }
 
-    /// Notes bytes of the body.
-    pub fn received(&self, bytes: u64) {
+    /// Counts bytes of the body.
+    pub fn count(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
     }
 }
@@ -133,7 +133,7 @@ pub struct Exchange {
     sent: u64,
     broken: bool,
     record: RequestRecord,
-    early: Option<Arc<Early>>,
+    early: Option<Arc<EarlyRecord>>,
 }
 
 impl Exchange {
@@ -143,7 +143,7 @@ impl Exchange {
     }
 
     /// What front-ends fill in while they read the body of the request.
-    pub fn early(&mut self) -> Arc<Early> {
+    pub fn early(&mut self) -> Arc<EarlyRecord> {
         Arc::clone(self.early.get_or_insert_default())
     }
 

@@ -14,7 +14,7 @@ use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::http_error::HttpError;
 use crate::protocol::incoming::{is_plain, truncated, unknown_coding};
-use crate::telemetry::access::{Early, RequestRecord};
+use crate::telemetry::access::{EarlyRecord, RequestRecord};
 
 /// The body of a request, as far as it was not read.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct RequestBody {
     body: Body,
     progress: Progress,
     received: u64,
-    early: Option<Arc<Early>>,
+    early: Option<Arc<EarlyRecord>>,
 }
 
 /// How far a body was read.
@@ -37,7 +37,7 @@ enum Progress {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Body, early: Option<Arc<Early>>) -> Self {
+    pub(super) fn new(body: Body, early: Option<Arc<EarlyRecord>>) -> Self {
         let progress = match body.is_end_stream() {
             true => Progress::Ended,
             false => Progress::Untouched,
@@ -102,13 +102,13 @@ impl RequestBody {
     fn count(&mut self, bytes: u64) {
         self.received += bytes;
         if let Some(early) = &self.early {
-            early.received(bytes);
+            early.count(bytes);
         }
     }
 
     pub(super) fn note_early(&self, record: &RequestRecord) {
         if let Some(early) = &self.early {
-            early.admitted(record);
+            early.keep(record);
         }
     }
 

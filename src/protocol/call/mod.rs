@@ -17,7 +17,7 @@ use http::request::Parts;
 use super::app::App;
 use super::http_error::HttpError;
 use super::key;
-use crate::telemetry::access::{Early, Outcome, RequestRecord};
+use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
 pub use body::RequestBody;
@@ -46,7 +46,7 @@ impl Call {
     /// The request of a client, for the front-end with this name.
     pub(super) fn begin(app: App, request: Request, protocol: &'static str) -> Self {
         let (mut parts, body) = request.into_parts();
-        let early = parts.extensions.remove::<Arc<Early>>();
+        let early = parts.extensions.remove::<Arc<EarlyRecord>>();
         Self {
             app,
             parts,
