@@ -18,7 +18,7 @@ pub use upload::EntryUpload;
 
 use crate::auth::{Identity, Namespace, Scope};
 use crate::store::spool::SpoolDir;
-use crate::store::{Content, Entry, Error, Precondition, Result, Store, StoreKey};
+use crate::store::{Entry, Error, Precondition, Result, Store, StoreKey};
 
 /// An entry, and where it was found.
 #[derive(Debug, Clone)]
@@ -87,9 +87,8 @@ impl Cache {
     pub async fn head(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
         for namespace in scope.readable() {
             if let Some(meta) = self.store.head(&key(namespace, name)).await? {
-                let content = Content::Described(meta.size);
+                let entry = Entry::described(meta);
                 let namespace = namespace.clone();
-                let entry = Entry { meta, content };
                 return Ok(Some(Hit { entry, namespace }));
             }
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::auth::Identity;
 use crate::store::spool::SpoolWriter;
-use crate::store::{Draft, Error, Meta, Metadata, Origin, Precondition, Result, Store, StoreKey};
+use crate::store::{Draft, Error, Metadata, Origin, Precondition, Result, Store, StoreKey, Stored};
 
 /// A body on its way into an entry. Dropping it leaves nothing behind.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl EntryUpload {
     ///
     /// # Errors
     /// As [`Store::put`].
-    pub async fn commit(mut self) -> Result<Arc<Meta>> {
+    pub async fn commit(mut self) -> Result<Stored> {
         let body = self.writer.finish().await?;
         self.draft.origin.stored = SystemTime::now();
         self.store

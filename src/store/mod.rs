@@ -9,6 +9,7 @@ pub mod blocks;
 pub(crate) mod budget;
 mod content;
 pub mod disk;
+mod entry;
 mod error;
 pub(crate) mod follow;
 pub mod journal;
@@ -34,6 +35,7 @@ use url::Url;
 
 pub use ahead::{Ahead, Sent};
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
+pub use entry::{Draft, Entry, Stored, TierName};
 pub use error::{Error, RemoteFault, Result};
 pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
@@ -68,24 +70,6 @@ impl Precondition {
     }
 }
 
-/// One entry as a reader sees it: its description and its bytes, from one immutable version.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The description.
-    pub meta: Arc<Meta>,
-    /// The bytes.
-    pub content: Content,
-}
-
-/// What the writer of an entry says about it.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// Who writes it.
-    pub origin: Origin,
-    /// Small strings that are stored and given back with the entry.
-    pub metadata: Metadata,
-}
-
 /// One tier, or a composition of tiers.
 ///
 /// Every implementation passes the conformance suite in `tests/it/store/suite.rs`.
@@ -109,7 +93,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         draft: Draft,
         body: Spool,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>>;
+    ) -> Result<Stored>;
 
     /// Removes the entry; `true` if there was one.
     ///

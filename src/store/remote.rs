@@ -13,7 +13,7 @@ use url::Url;
 
 use super::source::EntrySource;
 use super::spool::Checksums;
-use super::{Content, Draft, Meta, Precondition, Result, StoreKey};
+use super::{Content, Draft, Meta, Precondition, Result, StoreKey, TierName};
 use crate::tasks::Tasks;
 
 /// One version of an entry in a far tier.
@@ -28,6 +28,9 @@ pub struct RemoteEntry {
 /// A far tier.
 #[async_trait]
 pub trait Remote: Debug + Send + Sync + 'static {
+    /// What logs call this tier.
+    fn name(&self) -> TierName;
+
     /// The entry under `key`; `None` is a miss.
     ///
     /// # Errors

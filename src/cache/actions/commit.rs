@@ -139,7 +139,7 @@ impl Actions {
         {
             Err(store::Error::Precondition) => {}
             other => {
-                let meta = other?;
+                let meta = other?.meta;
                 // The time of the commit orders entries, however long the body took.
                 self.publish(note, &meta, SystemTime::now()).await;
                 return Ok(meta);

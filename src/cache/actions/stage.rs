@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Actions, Error, Result, UploadId};
-use crate::store::{self, ETag, blocks};
+use crate::store::{self, ETag, TierName, blocks};
 
 pub use crate::store::blocks::BlockPlace;
 
@@ -63,10 +63,11 @@ impl BlockWriter {
     }
 
     /// Ends the request: from now on its bytes survive a restart. They replace earlier ones at the same place.
+    /// Gives the tier that has them.
     ///
     /// # Errors
     /// [`Error::Size`] if fewer came than were announced, [`Error::Ended`], [`Error::Store`].
-    pub async fn finish(self) -> Result<()> {
+    pub async fn finish(self) -> Result<TierName> {
         Ok(self.0.finish().await?)
     }
 }

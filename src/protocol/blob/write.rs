@@ -37,7 +37,6 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
         PutAction::Bytes(_) => BLOB,
         PutAction::List => LIST,
     };
-    call.record.tier = "disk";
     call.note_early();
     if let Some(reply) = call.forward_to_owner(id).await? {
         return Ok(reply);

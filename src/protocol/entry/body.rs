@@ -11,13 +11,18 @@ use http::{HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 
 use crate::protocol::call::Reply;
-use crate::store::{Content, Pieces};
+use crate::store::{Content, Pieces, TierName};
 use crate::telemetry::access::RequestRecord;
 
 /// An answer with the bytes of an entry and the media type of opaque bytes. Their length is written by
 /// the connection.
-pub(super) fn respond(status: StatusCode, content: Content, record: &mut RequestRecord) -> Reply {
-    record.tier = content.tier();
+pub(super) fn respond(
+    status: StatusCode,
+    content: Content,
+    tier: TierName,
+    record: &mut RequestRecord,
+) -> Reply {
+    record.tier = tier.as_str();
     let mut reply = match content {
         Content::Memory(bytes) => Reply::new(status, bytes),
         Content::File(part) => {

@@ -23,7 +23,8 @@ pub(crate) async fn put_block(
     let length = check(call, &place, length)?;
     let mut writer = call.app.actions().stage(id, place, length).await?;
     copy_body::<_, GhaError>(call, &mut writer).await?;
-    Ok(writer.finish().await?)
+    call.record.tier = writer.finish().await?.as_str();
+    Ok(())
 }
 
 /// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length

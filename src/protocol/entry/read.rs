@@ -15,7 +15,7 @@ use crate::protocol::app::App;
 use crate::protocol::call::{Call, Reply};
 use crate::protocol::http_error::HttpError;
 use crate::range::{ByteRange, Resolved};
-use crate::store::{Content, ETag, Entry, Meta};
+use crate::store::{ETag, Entry, Meta};
 use crate::telemetry::access::{Outcome, RequestRecord};
 
 /// The entry under `name`, as the headers of the request ask for it, with what its writer stored
@@ -53,13 +53,15 @@ pub async fn read(call: &mut Call, caller: &Identity, name: &EntryName) -> Optio
 /// An entry that was found already, as the headers of the request ask for it.
 pub fn serve(call: &mut Call, entry: Entry) -> Reply {
     let Call { parts, record, .. } = call;
-    let Entry { meta, content } = entry;
-    let content = match parts.method {
+    answer_conditions(parts, for_method(&parts.method, entry), record)
+}
+
+fn for_method(method: &Method, entry: Entry) -> Entry {
+    match *method {
         // No file is taken to the connection for nothing.
-        Method::HEAD => Content::Described(content.len()),
-        _ => content,
-    };
-    answer_conditions(parts, &meta, content, record)
+        Method::HEAD => Entry::described(entry.meta),
+        _ => entry,
+    }
 }
 
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
@@ -76,13 +78,13 @@ pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<
         })
 }
 
-fn answer_conditions(parts: &Parts, meta: &Meta, content: Content, record: &mut RequestRecord) -> Reply {
-    let etag = &meta.etag;
+fn answer_conditions(parts: &Parts, entry: Entry, record: &mut RequestRecord) -> Reply {
     if !conditions::concern(&parts.headers) {
-        return whole(etag, content, record);
+        return whole(entry, record);
     }
+    let etag = &entry.meta.etag;
     match conditions::read(&parts.headers, etag) {
-        Verdict::Proceed => respond(parts, meta, content, record),
+        Verdict::Proceed => respond(parts, entry, record),
         Verdict::NotModified => {
             record.outcome = Outcome::Condition;
             let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty());
@@ -96,19 +98,20 @@ fn answer_conditions(parts: &Parts, meta: &Meta, content: Content, record: &mut 
     }
 }
 
-fn whole(etag: &ETag, content: Content, record: &mut RequestRecord) -> Reply {
-    let mut reply = body::respond(StatusCode::OK, content, record);
-    describe(reply.headers_mut(), etag);
+fn whole(entry: Entry, record: &mut RequestRecord) -> Reply {
+    let mut reply = body::respond(StatusCode::OK, entry.content, entry.tier, record);
+    describe(reply.headers_mut(), &entry.meta.etag);
     reply
 }
 
-fn respond(parts: &Parts, meta: &Meta, content: Content, record: &mut RequestRecord) -> Reply {
-    let Meta { size, etag, .. } = meta;
+fn respond(parts: &Parts, entry: Entry, record: &mut RequestRecord) -> Reply {
+    let Entry { meta, content, tier } = entry;
+    let Meta { size, etag, .. } = &*meta;
     let mut reply = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
-        Resolved::Whole => body::respond(StatusCode::OK, content, record),
+        Resolved::Whole => body::respond(StatusCode::OK, content, tier, record),
         Resolved::Part(part) => {
             let span = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            let mut reply = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), record);
+            let mut reply = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), tier, record);
             insert_span(reply.headers_mut(), &span);
             reply
         }

@@ -31,9 +31,9 @@ pub async fn receive(
     let mut upload = open(call, caller, name).await?;
     *upload.metadata_mut() = metadata;
     copy_body::<_, HttpError>(call, &mut upload).await?;
-    let meta = upload.commit().await?;
-    call.record.tier = "disk";
-    Ok(meta)
+    let stored = upload.commit().await?;
+    call.record.tier = stored.tier.as_str();
+    Ok(stored.meta)
 }
 
 /// Everything that can be refused before the body is touched, so before `100 Continue`.

@@ -50,7 +50,6 @@ pub(super) async fn put_chunk(call: &mut Call, id: Option<UploadId>) -> Result<R
     }
     call.app.actions().may_upload(&auth, id)?;
     let span = ContentSpan::of(&call.parts.headers)?;
-    call.record.tier = "disk";
     entry::put_block(call, id, BlockPlace::At(span.start), Some(span.length)).await?;
     Ok(no_content(call, Outcome::Control))
 }

@@ -14,9 +14,9 @@ use super::claim::Claim;
 use super::sums::PartSums;
 use super::upload::{BlockUpload, refused};
 use super::{BlockPlace, BlocksError};
-use crate::store::Error;
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
 use crate::store::spool::SpoolWriter;
+use crate::store::{Error, TierName};
 use crate::sys;
 
 /// A block on its way. Dropped before [`BlockWriter::finish`], it never arrived; so it must be after a dropped
@@ -70,18 +70,19 @@ impl BlockWriter {
     }
 
     /// All bytes are here: from now on they count, and survive a restart. Replaces what was at the same place.
+    /// Gives the tier that has them: until an upload is assembled, that is the disk.
     ///
     /// # Errors
     /// [`BlocksError::Size`] if fewer came than were announced; otherwise as [`BlockWriter::write`]. The block
     /// never arrived then.
-    pub async fn finish(self) -> Result<(), BlocksError> {
+    pub async fn finish(self) -> Result<TierName, BlocksError> {
         let upload = self.upload;
         let done = match self.kind {
             WriterKind::Sized(known) => known.finish().await,
             WriterKind::Unsized(place, spool) => copy(&upload, place, *spool).await,
         };
         upload.touch();
-        done
+        done.map(|()| TierName::DISK)
     }
 }
 

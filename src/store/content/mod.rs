@@ -62,17 +62,6 @@ impl Content {
         }
     }
 
-    /// Where the bytes come from, for the log; empty if there are none.
-    pub fn tier(&self) -> &'static str {
-        match self {
-            Self::Memory(_) => "memory",
-            Self::File(part) if part.is_growing() => "s3",
-            Self::File(_) => "disk",
-            Self::Remote(_) => "s3",
-            Self::Described(_) => "",
-        }
-    }
-
     /// The bytes in order, a bounded piece at a time, read off the async threads when the disk is cold.
     pub fn pieces(self) -> Pieces {
         Pieces::new(self)

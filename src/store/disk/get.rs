@@ -4,13 +4,15 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
+
 use super::core::{DiskCore, FoundEntry, now};
 use super::file::{self, Condemn, DiskFile, EntryOwner};
-use super::format::{self, EntryOpenError, Flaw, MAX_MEMORY_BODY_BYTES, ParsedEntry};
+use super::format::{self, EntryOpenError, Flaw, MAX_MEMORY_BODY_BYTES};
 use super::hot::OpenedEntry;
 use super::index::IndexHit;
 use crate::store::spool::Checksums;
-use crate::store::{Content, Entry, Error, FileRange, Result, StoreKey};
+use crate::store::{Content, Entry, Error, FileRange, Meta, Result, StoreKey, TierName};
 
 /// Bodies of an earlier run up to this length are checked as a whole before the first byte, longer
 /// ones block by block as they are read.
@@ -104,7 +106,7 @@ impl DiskCore {
                 return Err(Flaw::Body.into());
             }
             if self.fits_memory(parsed.meta.size) {
-                return Ok(in_memory(parsed));
+                return Ok(opened_in_memory(body.clone(), Arc::new(parsed.meta)));
             }
         }
         let checked = parsed.body.is_some() || trusted && !changed_since(&metadata, generation);
@@ -146,19 +148,25 @@ impl DiskCore {
     }
 }
 
-fn in_memory(parsed: ParsedEntry) -> Arc<OpenedEntry> {
+/// An entry whose body is kept in memory.
+pub(super) fn opened_in_memory(body: Bytes, meta: Arc<Meta>) -> Arc<OpenedEntry> {
     let entry = Entry {
-        meta: Arc::new(parsed.meta),
-        content: Content::Memory(parsed.body.unwrap_or_default()),
+        meta,
+        content: Content::Memory(body),
+        tier: TierName::MEMORY,
     };
     OpenedEntry::new(entry, None, now())
 }
 
 /// An entry whose body is sent from its file.
-pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<crate::store::Meta>) -> Arc<OpenedEntry> {
+pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<Meta>) -> Arc<OpenedEntry> {
     let range = FileRange::whole(Arc::clone(&file) as _, meta.size);
-    let content = Content::File(range);
-    OpenedEntry::new(Entry { meta, content }, Some(file), now())
+    let entry = Entry {
+        meta,
+        content: Content::File(range),
+        tier: TierName::DISK,
+    };
+    OpenedEntry::new(entry, Some(file), now())
 }
 
 fn check_whole(file: &File, sums: &Checksums) -> Result<(), EntryOpenError> {

@@ -10,7 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::core::{DiskCore, cannot_remove, now};
 use super::file::{DiskFile, EntryOwner};
 use super::format;
-use super::get::opened_file;
+use super::get::{opened_file, opened_in_memory};
 use super::hot::{HotCell, OpenedEntry};
 use super::index::{ExpectedVersion, FileRecord};
 use super::layout::shard_of;
@@ -18,7 +18,7 @@ use super::shards::ShardDir;
 use crate::config::Durability;
 use crate::store::budget::{BLOCK_BYTES, FullVolumeRetry, whole_blocks, write_error};
 use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
-use crate::store::{Content, Draft, Entry, Error, Meta, Precondition, Result, Spool, StoreKey};
+use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, StoreKey};
 use crate::sys;
 
 impl DiskCore {
@@ -213,9 +213,7 @@ impl DiskCommit {
     fn opened(&self, temp: &Temp, metadata: &std::fs::Metadata) -> Arc<OpenedEntry> {
         match self.body.body() {
             SpoolBody::Memory(frames) if self.core.fits_memory(self.body.len()) => {
-                let content = Content::Memory(joined(frames));
-                let meta = Arc::clone(&self.meta);
-                OpenedEntry::new(Entry { meta, content }, None, now())
+                opened_in_memory(joined(frames), Arc::clone(&self.meta))
             }
             _ => {
                 let file = DiskFile::intact(

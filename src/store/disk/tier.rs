@@ -12,7 +12,7 @@ use super::stats::DiskStats;
 use crate::config::DiskConfig;
 use crate::store::budget::BLOCK_BYTES;
 use crate::store::spool::SpoolDir;
-use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey};
+use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName};
 use crate::tasks::Tasks;
 
 /// The local tier. See [`super`].
@@ -96,8 +96,10 @@ impl Store for Disk {
         draft: Draft,
         body: Spool,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>> {
-        self.core.put(key, draft, body, &precondition).await
+    ) -> Result<Stored> {
+        let meta = self.core.put(key, draft, body, &precondition).await?;
+        let tier = TierName::DISK;
+        Ok(Stored { meta, tier })
     }
 
     async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {

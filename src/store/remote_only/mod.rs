@@ -22,7 +22,9 @@ use super::follow::{Judge, read_whole, stream};
 use super::locks::KeyLocks;
 use super::remote::Remote;
 use super::spool::SpoolDir;
-use super::{Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey};
+use super::{
+    Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey, Stored,
+};
 use crate::tasks::{Tasks, pause};
 
 /// Bodies up to this many bytes are read as a whole.
@@ -95,7 +97,8 @@ impl RemoteStore {
             true => Content::Memory(read_whole(&*source, open, &judge).await?),
             false => stream::content(source, open, judge, self.remote.tasks()),
         };
-        Ok(Some(Entry { meta, content }))
+        let tier = self.remote.name();
+        Ok(Some(Entry { meta, content, tier }))
     }
 }
 
@@ -141,13 +144,16 @@ impl Store for RemoteStore {
         draft: Draft,
         mut body: Spool,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>> {
+    ) -> Result<Stored> {
         let upload = ahead::upload(&self.remote, key, &draft, &mut body).await?;
         let _alone = self.locks.lock(key.digest()).await;
         let entry = upload.commit(&precondition).await?;
         // Its room is given back only now.
         drop(body);
-        Ok(entry.meta)
+        Ok(Stored {
+            meta: entry.meta,
+            tier: self.remote.name(),
+        })
     }
 
     async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {

@@ -48,10 +48,12 @@ use self::stats::Counters;
 use super::remote::{Remote, RemoteEntry, RemoteParts, RemoteUpload};
 use super::source::EntrySource;
 use super::spool::Checksums;
-use super::{Content, Draft, Error, Precondition, RemoteFault, Result, StoreKey};
+use super::{Content, Draft, Error, Precondition, RemoteFault, Result, StoreKey, TierName};
 use crate::config::S3Config;
 use crate::tasks::Tasks;
 
+/// What logs call the tier.
+const NAME: TierName = TierName::new(&"s3");
 /// The largest body: 5 TiB is the largest object, less a trailer's table, description and footer.
 const CAPACITY: u64 = (5 << 40) - (40 << 20) - (2 << 20);
 /// How long a link is valid.
@@ -142,6 +144,10 @@ async fn open_records(folder: PathBuf, tasks: &Tasks) -> Result<(Option<Records>
 
 #[async_trait]
 impl Remote for S3 {
+    fn name(&self) -> TierName {
+        NAME
+    }
+
     async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
         const OPERATION: &str = "looking at an object";
         let seen = self.core.look(key).await;

@@ -8,7 +8,7 @@ use super::Inner;
 use crate::config::S3Write;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
-use crate::store::{Digest, Draft, Error, Meta, Precondition, Result, Spool, Store, StoreKey, ahead};
+use crate::store::{Digest, Draft, Error, Precondition, Result, Spool, Store, StoreKey, Stored, ahead};
 
 impl Inner {
     /// See [`Store::put`].
@@ -18,7 +18,7 @@ impl Inner {
         draft: Draft,
         mut body: Spool,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>> {
+    ) -> Result<Stored> {
         let digest = key.digest();
         // What waits already is the truth about its key, so what follows it has to wait, too.
         if self.queue.is_waiting(digest) || self.policy.write == S3Write::Back && self.has_room_for(&body) {
@@ -48,7 +48,7 @@ impl Inner {
         body: Spool,
         upload: Box<dyn RemoteUpload>,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>> {
+    ) -> Result<Stored> {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
         // After a crash between the two commits the local copy would be the former version.
@@ -64,7 +64,11 @@ impl Inner {
             Ok(entry) => {
                 self.put_near(key, draft, body, began).await;
                 self.settle(digest).await;
-                Ok(entry.meta)
+                let tier = self.far.name();
+                Ok(Stored {
+                    meta: entry.meta,
+                    tier,
+                })
             }
             Err(error) => {
                 if copy && error.remote_fault().is_some_and(|fault| fault.leaves_doubt()) {
@@ -104,14 +108,14 @@ impl Inner {
         draft: Draft,
         body: Spool,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>> {
+    ) -> Result<Stored> {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
         self.hold(key, &precondition).await?;
         self.near.pin(digest);
         let stored = self.near.put(key, draft, body, Precondition::None).await;
-        let meta = match stored {
-            Ok(meta) => meta,
+        let stored = match stored {
+            Ok(stored) => stored,
             Err(error) => {
                 if !self.queue.is_upload(digest) {
                     self.near.unpin(digest);
@@ -127,7 +131,7 @@ impl Inner {
             self.unmark(digest, Mark::Deleted).await;
         }
         self.queue.upload(*digest, first);
-        Ok(meta)
+        Ok(stored)
     }
 
     /// See [`Store::delete`].

@@ -34,7 +34,7 @@ use super::disk::Disk;
 use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
 use super::remote::Remote;
-use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey};
+use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey, Stored};
 use crate::config::S3Write;
 use crate::tasks::{self, Tasks};
 
@@ -141,7 +141,7 @@ impl Store for Tiered {
         draft: Draft,
         body: Spool,
         precondition: Precondition,
-    ) -> Result<Arc<Meta>> {
+    ) -> Result<Stored> {
         Inner::put(&self.0, key, draft, body, precondition).await
     }
 

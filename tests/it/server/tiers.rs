@@ -57,7 +57,57 @@ async fn what_one_server_stores_another_one_serves() {
         .filter(|line| line["status"] == 200)
         .map(|line| line["tier"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(tiers, ["memory", "memory", "s3", "s3", "disk"]);
+    assert_eq!(tiers, ["s3", "s3", "s3", "s3", "disk"]);
+}
+
+/// The tiers that the log names for answers with these statuses.
+async fn tiers(server: &mut TestServer, statuses: [u64; 2]) -> Vec<String> {
+    let log = server.log().await;
+    let answered = |line: &&serde_json::Value| statuses.iter().any(|status| line["status"] == *status);
+    let lines = log.iter().filter(answered);
+    lines
+        .map(|line| line["tier"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_log_names_the_tier_that_took_or_gave_the_bytes() {
+    let s3 = Arc::new(S3Server::memory());
+    let mut one = server(&s3, |_| {}).await;
+    for (path, length) in [("/small", 5), ("/long", 100_000)] {
+        assert_eq!(one.acme().put(path, bytes(length)).await.status, 201);
+        assert_eq!(one.acme().get(path).await.status, 200);
+    }
+    assert_eq!(tiers(&mut one, [200, 201]).await, ["s3", "memory", "s3", "disk"]);
+    one.wipe().await;
+    assert_eq!(one.acme().get("/small").await.status, 200);
+    assert_eq!(one.acme().get("/long").await.status, 200);
+    assert_eq!(tiers(&mut one, [200, 201]).await, ["s3", "s3"]);
+}
+
+#[tokio::test]
+async fn a_write_that_waits_for_the_bucket_was_taken_by_the_disk() {
+    let s3 = Arc::new(S3Server::memory());
+    let mut one = server(&s3, |config| section(config).write = S3Write::Back).await;
+    assert_eq!(one.acme().put("/small", "bytes").await.status, 201);
+    assert_eq!(one.acme().put("/long", bytes(100_000)).await.status, 201);
+    assert_eq!(tiers(&mut one, [201, 201]).await, ["disk", "disk"]);
+}
+
+#[tokio::test]
+async fn a_bucket_alone_takes_and_gives_all_bytes() {
+    let s3 = Arc::new(S3Server::memory());
+    let staging = tempfile::tempdir().unwrap();
+    let mut one = server(&s3, |config| {
+        config.disk = None;
+        section(config).staging_dir = Some(staging.path().join("staging"));
+    })
+    .await;
+    for (path, length) in [("/small", 5), ("/long", 3 * MIB)] {
+        assert_eq!(one.acme().put(path, bytes(length)).await.status, 201);
+        assert_eq!(one.acme().get(path).await.status, 200);
+    }
+    assert_eq!(tiers(&mut one, [200, 201]).await, ["s3"; 4]);
 }
 
 #[tokio::test]

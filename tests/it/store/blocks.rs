@@ -80,7 +80,7 @@ async fn a_body_in_blocks_becomes_an_entry_without_a_copy_and_leaves_nothing() {
         let inode = std::fs::metadata(&data).ok().map(|data| data.ino());
         let key = key(&name);
         let put = rig.disk.put(&key, draft(), spool, Precondition::Absent);
-        assert_eq!(put.await.unwrap().size, length as u64);
+        assert_eq!(put.await.unwrap().meta.size, length as u64);
         assert_counted(&rig.disk, rig.dir());
         upload.remove().await;
         assert_eq!(rig.get(&name).await.unwrap(), bytes);
@@ -211,7 +211,7 @@ async fn without_a_disk_the_body_goes_to_the_far_tier_and_the_folder_is_empty_af
     server.faults().clear();
     let spool = upload.assemble(bytes.len() as u64).await.unwrap();
     let put = store.put(&key("a"), draft(), spool, Precondition::Absent).await;
-    assert_eq!(put.unwrap().size, bytes.len() as u64);
+    assert_eq!(put.unwrap().meta.size, bytes.len() as u64);
     upload.remove().await;
     assert!(get(&*store, &key("a")).await.unwrap() == bytes);
     until("nothing is left", || {

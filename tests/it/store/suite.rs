@@ -76,7 +76,7 @@ impl Tier {
             .store
             .put(&key(name), draft(), spool, Precondition::None)
             .await;
-        put.unwrap()
+        put.unwrap().meta
     }
 
     async fn put_if(
@@ -146,7 +146,7 @@ pub(crate) async fn metadata_and_origin_come_back(tier: &Tier) {
         .await
         .unwrap();
     let found = tier.store.head(&key("meta")).await.unwrap().unwrap();
-    assert_eq!(found, put);
+    assert_eq!(found, put.meta);
     assert_eq!(found.origin, draft.origin);
     assert_eq!(found.metadata, draft.metadata);
 }

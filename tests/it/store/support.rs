@@ -199,7 +199,8 @@ pub(crate) async fn put_if(
     precondition: Precondition,
 ) -> Result<Arc<Meta>> {
     let body = spool(spools, bytes).await?;
-    store.put(key, draft(), body, precondition).await
+    let stored = store.put(key, draft(), body, precondition).await?;
+    Ok(stored.meta)
 }
 
 pub(crate) async fn get(store: &dyn Store, key: &StoreKey) -> Option<Bytes> {

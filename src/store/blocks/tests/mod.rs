@@ -141,7 +141,7 @@ pub(super) async fn send(upload: &Blocks, place: BlockPlace, bytes: &[u8]) -> Re
     for piece in bytes.chunks(16 * KIB - 1) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
     }
-    writer.finish().await
+    writer.finish().await.map(|_| ())
 }
 
 pub(super) async fn bytes_of(spool: &Spool) -> Vec<u8> {

@@ -64,8 +64,11 @@ async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result
     let meta = Arc::clone(&open.meta);
     let bytes = read_whole(&*source, open, &Judge::by_tag(&meta.etag)).await?;
     inner.counters.fetched(meta.size);
-    let content = Content::Memory(bytes.clone());
-    let entry = Entry { meta, content };
+    let entry = Entry {
+        meta,
+        content: Content::Memory(bytes.clone()),
+        tier: inner.far.name(),
+    };
     fill.tell(FillState::Found(entry.clone()));
     if let Some(spool) = spool(&inner.near.spools(), bytes).await {
         publish(inner, key, fill, &entry.meta, spool).await;
@@ -97,6 +100,7 @@ async fn large(
     fill.tell(FillState::Found(Entry {
         meta: Arc::clone(&meta),
         content: growing.content(),
+        tier: inner.far.name(),
     }));
     let transfer = Transfer::new(&inner.transfers, source, &open, growing);
     let judge = Judge::by_tag(&meta.etag);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Inner;
 use crate::store::follow::{FillState, Judge, stream};
 use crate::store::source::SourceOpen;
-use crate::store::{Entry, Error, Result, StoreKey};
+use crate::store::{Content, Entry, Error, Result, StoreKey, TierName};
 
 impl Inner {
     /// The entry of the far tier, on its way to the disk.
@@ -32,7 +32,7 @@ impl Inner {
                 self.counters.joined();
             }
             match fill.told().await? {
-                FillState::Found(entry) => return Ok(Some(entry)),
+                FillState::Found(entry) => return Ok(Some(found(entry))),
                 FillState::Streamed(open) => return self.stream(key, &open).await,
                 FillState::Failed(operation, fault, text) => {
                     return Err(Error::remote(operation, fault, text));
@@ -60,7 +60,16 @@ impl Inner {
             Entry {
                 content: stream::content(source, open, judge, &self.tasks),
                 meta,
+                tier: self.far.name(),
             }
         }))
     }
+}
+
+/// The entry of a fill: once its file is whole, the disk gives the bytes.
+fn found(mut entry: Entry) -> Entry {
+    if matches!(&entry.content, Content::File(file) if !file.is_growing()) {
+        entry.tier = TierName::DISK;
+    }
+    entry
 }

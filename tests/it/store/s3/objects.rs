@@ -49,7 +49,8 @@ async fn long_descriptions_are_trailers() {
             .store
             .put(&key("t"), draft.clone(), spool, Precondition::None)
             .await
-            .unwrap();
+            .unwrap()
+            .meta;
         assert_eq!(meta.metadata, draft.metadata);
         assert_eq!(
             far.store.head(&key("t")).await.unwrap(),
