@@ -21,7 +21,7 @@ use crate::protocol::forward::{ForwardClient, Forwarder};
 use crate::protocol::links::Links;
 use crate::protocol::{self, Dispatch};
 use crate::store::disk::{self, OpenError};
-use crate::store::{self, RemoteFault, remote_only, s3};
+use crate::store::{self, RemoteErrorKind, remote_only, s3};
 use crate::sys;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::access::{AccessLog, Recorder};
@@ -68,10 +68,10 @@ pub enum StartError {
     )]
     Certificates(std::io::Error),
     /// The bucket cannot be used, and there is no disk to serve from.
-    #[error("s3.bucket: {fault} (the server says: {cause})")]
+    #[error("s3.bucket: {kind} (the server says: {cause})")]
     Bucket {
         /// What is wrong, with the remedy.
-        fault: RemoteFault,
+        kind: RemoteErrorKind,
         /// The answer of the server.
         cause: String,
     },

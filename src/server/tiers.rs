@@ -12,7 +12,7 @@ use crate::store::remote_only::RemoteStore;
 use crate::store::s3::{S3, S3Health};
 use crate::store::spool::SpoolDir;
 use crate::store::tiered::{Policy, Tiered};
-use crate::store::{RemoteFault, Store};
+use crate::store::{RemoteErrorKind, Store};
 use crate::tasks::Tasks;
 
 /// What serves, and its parts for those who look at them.
@@ -173,15 +173,18 @@ async fn probe(s3: &S3) -> Result<(), StartError> {
         tracing::info!("the bucket of s3.bucket can be used");
         return Ok(());
     };
-    let fault = error.remote_fault().unwrap_or(RemoteFault::Other);
+    let kind = error.remote_error_kind().unwrap_or(RemoteErrorKind::Other);
     let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
-    match fault {
+    match kind {
         // It may come back before the first client does.
-        RemoteFault::Unreachable | RemoteFault::Timeout | RemoteFault::Throttled | RemoteFault::Resting => {
-            tracing::warn!("s3: {fault} ({cause}); reads are misses until it can be used");
+        RemoteErrorKind::Unreachable
+        | RemoteErrorKind::Timeout
+        | RemoteErrorKind::Throttled
+        | RemoteErrorKind::Resting => {
+            tracing::warn!("s3: {kind} ({cause}); reads are misses until it can be used");
             Ok(())
         }
-        _ => Err(StartError::Bucket { fault, cause }),
+        _ => Err(StartError::Bucket { kind, cause }),
     }
 }
 

@@ -38,13 +38,13 @@ pub enum Error {
         /// The answer of the operating system.
         source: io::Error,
     },
-    /// A far tier did not do what it was asked for.
-    #[error("{operation}: {fault}")]
+    /// A remote tier did not do what it was asked for.
+    #[error("{operation}: {kind}")]
     Remote {
         /// What was tried, for the operator.
         operation: &'static str,
-        /// What kind of fault it is.
-        fault: RemoteFault,
+        /// What kind of error it is.
+        kind: RemoteErrorKind,
         /// The answer of the tier.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -53,9 +53,9 @@ pub enum Error {
     Stopping,
 }
 
-/// Why a far tier did not do what it was asked for; the texts are for the operator.
+/// Why a remote tier did not do what it was asked for; the texts are for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum RemoteFault {
+pub enum RemoteErrorKind {
     /// There are none, or none that can be read.
     #[error("there are no credentials; set them in the environment, a profile or s3.access_key_id_file")]
     NoCredentials,
@@ -97,7 +97,7 @@ pub enum RemoteFault {
     Other,
 }
 
-impl RemoteFault {
+impl RemoteErrorKind {
     /// Whether a change that ended so may have happened all the same.
     pub fn leaves_doubt(self) -> bool {
         matches!(
@@ -119,23 +119,23 @@ impl Error {
         }
     }
 
-    /// Wraps an error of a far tier.
+    /// Wraps an error of a remote tier.
     pub fn remote(
         operation: &'static str,
-        fault: RemoteFault,
+        kind: RemoteErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Remote {
             operation,
-            fault,
+            kind,
             source: source.into(),
         }
     }
 
-    /// The kind of fault, if a far tier is the cause.
-    pub fn remote_fault(&self) -> Option<RemoteFault> {
+    /// The kind of error, if a remote tier is the cause.
+    pub fn remote_error_kind(&self) -> Option<RemoteErrorKind> {
         match self {
-            Self::Remote { fault, .. } => Some(*fault),
+            Self::Remote { kind, .. } => Some(*kind),
             _ => None,
         }
     }

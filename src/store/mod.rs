@@ -36,7 +36,7 @@ use url::Url;
 pub use ahead::{Ahead, Sent};
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
 pub use entry::{Draft, Entry, Stored, TierName};
-pub use error::{Error, RemoteFault, Result};
+pub use error::{Error, RemoteErrorKind, Result};
 pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use spool::Spool;

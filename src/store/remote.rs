@@ -126,6 +126,6 @@ pub trait RemoteUpload: Send {
     ///
     /// # Errors
     /// [`super::Error::Precondition`]; [`super::Error::Remote`], after which the entry may be visible all the
-    /// same if [`super::RemoteFault::leaves_doubt`].
+    /// same if [`super::RemoteErrorKind::leaves_doubt`].
     async fn commit(self: Box<Self>, precondition: &Precondition) -> Result<RemoteEntry>;
 }

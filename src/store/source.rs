@@ -61,7 +61,7 @@ pub trait EntrySource: Debug + Send + Sync + 'static {
     /// `range` of the body of exactly this version; `range` lies inside of it and is not empty.
     ///
     /// # Errors
-    /// As [`EntrySource::open`], and with [`super::RemoteFault::Changed`] if that version is gone.
+    /// As [`EntrySource::open`], and with [`super::RemoteErrorKind::Changed`] if that version is gone.
     async fn read(&self, version: &str, range: Range<u64>) -> Result<SourceStream>;
 
     /// How a large entry is best read.

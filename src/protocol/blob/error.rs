@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::cache::actions::Error;
     use crate::protocol::http_error::HttpError;
-    use crate::store::{self, RemoteFault};
+    use crate::store::{self, RemoteErrorKind};
     use std::time::Duration;
 
     async fn check(error: impl Into<BlobError>, status: u16, code: &str) -> String {
@@ -237,9 +237,9 @@ mod tests {
             needed: 1,
             reason: "full",
         };
-        check(remote(RemoteFault::Unreachable), 503, "ServerBusy").await;
+        check(remote(RemoteErrorKind::Unreachable), 503, "ServerBusy").await;
         check(Error::Store(store::Error::Stopping), 503, "ServerBusy").await;
-        check(remote(RemoteFault::Denied), 507, "InsufficientStorage").await;
+        check(remote(RemoteErrorKind::Denied), 507, "InsufficientStorage").await;
         check(Error::Store(io), 507, "InsufficientStorage").await;
         check(Error::Store(full), 507, "InsufficientStorage").await;
     }

@@ -3,7 +3,7 @@
 use crate::cache::actions::{Error, NameError};
 use crate::error::{Class, Classify};
 use crate::protocol::http_error::HttpError;
-use crate::store::{self, RemoteFault};
+use crate::store::{self, RemoteErrorKind};
 
 /// A error with what the clients of the Actions cache tell apart beyond its class.
 #[derive(Debug)]
@@ -64,27 +64,27 @@ impl GhaError {
 }
 
 fn is_lasting(error: &store::Error) -> bool {
-    match error.remote_fault() {
+    match error.remote_error_kind() {
         Some(fault) => is_lasting_remotely(fault),
         None => matches!(error, store::Error::NoSpace { .. } | store::Error::Io { .. }),
     }
 }
 
-fn is_lasting_remotely(fault: RemoteFault) -> bool {
+fn is_lasting_remotely(fault: RemoteErrorKind) -> bool {
     match fault {
-        RemoteFault::NoCredentials
-        | RemoteFault::Expired
-        | RemoteFault::Denied
-        | RemoteFault::NoBucket
-        | RemoteFault::WrongRegion
-        | RemoteFault::ClockSkew => true,
-        RemoteFault::Unreachable
-        | RemoteFault::Throttled
-        | RemoteFault::Timeout
-        | RemoteFault::Changed
-        | RemoteFault::Damaged
-        | RemoteFault::Resting
-        | RemoteFault::Other => false,
+        RemoteErrorKind::NoCredentials
+        | RemoteErrorKind::Expired
+        | RemoteErrorKind::Denied
+        | RemoteErrorKind::NoBucket
+        | RemoteErrorKind::WrongRegion
+        | RemoteErrorKind::ClockSkew => true,
+        RemoteErrorKind::Unreachable
+        | RemoteErrorKind::Throttled
+        | RemoteErrorKind::Timeout
+        | RemoteErrorKind::Changed
+        | RemoteErrorKind::Damaged
+        | RemoteErrorKind::Resting
+        | RemoteErrorKind::Other => false,
     }
 }
 

@@ -128,7 +128,7 @@ fn declined(error: GhaError, record: &mut RequestRecord) -> Result<String, Twirp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{self, RemoteFault};
+    use crate::store::{self, RemoteErrorKind};
 
     fn message(key: &str, restore_keys: &[&str]) -> FindRequest {
         FindRequest {
@@ -165,12 +165,12 @@ mod tests {
             needed: 1,
             reason: "full",
         };
-        for error in [Error::WriteDenied, full.into(), remote(RemoteFault::Denied)] {
+        for error in [Error::WriteDenied, full.into(), remote(RemoteErrorKind::Denied)] {
             let mut record = RequestRecord::default();
             let text = declined(error.into(), &mut record).expect("an answer");
             assert!(!text.is_empty() && record.error.is_some());
         }
-        for error in [Error::Exists, Error::Incomplete, remote(RemoteFault::Timeout)] {
+        for error in [Error::Exists, Error::Incomplete, remote(RemoteErrorKind::Timeout)] {
             assert!(declined(error.into(), &mut RequestRecord::default()).is_err());
         }
     }

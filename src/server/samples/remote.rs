@@ -1,7 +1,7 @@
 //! The numbers of the S3 tier and of both tiers together.
 
 use super::{counter, gauge};
-use crate::store::RemoteFault;
+use crate::store::RemoteErrorKind;
 use crate::store::s3::{S3Health, S3Stats};
 use crate::store::tiered::TieredStats;
 use crate::telemetry::metrics::{Metric, MetricKind, MetricValues};
@@ -131,20 +131,20 @@ pub(super) fn tiered(stats: &TieredStats) -> Vec<Metric> {
     ]
 }
 
-fn label(fault: RemoteFault) -> &'static str {
+fn label(fault: RemoteErrorKind) -> &'static str {
     match fault {
-        RemoteFault::NoCredentials => "no_credentials",
-        RemoteFault::Expired => "expired",
-        RemoteFault::Denied => "denied",
-        RemoteFault::NoBucket => "no_bucket",
-        RemoteFault::WrongRegion => "wrong_region",
-        RemoteFault::ClockSkew => "clock_skew",
-        RemoteFault::Unreachable => "unreachable",
-        RemoteFault::Throttled => "throttled",
-        RemoteFault::Timeout => "timeout",
-        RemoteFault::Changed => "changed",
-        RemoteFault::Damaged => "damaged",
-        RemoteFault::Resting => "resting",
-        RemoteFault::Other => "other",
+        RemoteErrorKind::NoCredentials => "no_credentials",
+        RemoteErrorKind::Expired => "expired",
+        RemoteErrorKind::Denied => "denied",
+        RemoteErrorKind::NoBucket => "no_bucket",
+        RemoteErrorKind::WrongRegion => "wrong_region",
+        RemoteErrorKind::ClockSkew => "clock_skew",
+        RemoteErrorKind::Unreachable => "unreachable",
+        RemoteErrorKind::Throttled => "throttled",
+        RemoteErrorKind::Timeout => "timeout",
+        RemoteErrorKind::Changed => "changed",
+        RemoteErrorKind::Damaged => "damaged",
+        RemoteErrorKind::Resting => "resting",
+        RemoteErrorKind::Other => "other",
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::store::source::SourceOpen;
-use crate::store::{Digest, Entry, Error, RemoteFault, Result};
+use crate::store::{Digest, Entry, Error, RemoteErrorKind, Result};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) enum FillState {
     /// There is no such entry.
     Missing,
     /// Errors cannot be cloned: what was tried, the kind of fault, the text.
-    Failed(&'static str, RemoteFault, String),
+    Failed(&'static str, RemoteErrorKind, String),
     /// In memory, or a file that grows.
     Found(Entry),
     /// The disk has no room: every reader streams for itself, the first one what was opened already.
@@ -51,7 +51,7 @@ impl FillState {
                 fault,
                 source,
             } => Self::Failed(operation, fault, source.to_string()),
-            other => Self::Failed("fetching an entry", RemoteFault::Other, other.to_string()),
+            other => Self::Failed("fetching an entry", RemoteErrorKind::Other, other.to_string()),
         }
     }
 

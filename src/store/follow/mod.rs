@@ -26,8 +26,8 @@ pub(crate) use small::read_whole;
 pub(crate) use transfer::{Transfer, TransferContext};
 
 use self::part_order::PartOrder;
-use super::{Error, RemoteFault};
+use super::{Error, RemoteErrorKind};
 
 fn damaged(text: &'static str) -> Error {
-    Error::remote("fetching an entry", RemoteFault::Damaged, text)
+    Error::remote("fetching an entry", RemoteErrorKind::Damaged, text)
 }

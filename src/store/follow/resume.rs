@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::store::{Error, RemoteFault, Result};
+use crate::store::{Error, RemoteErrorKind, Result};
 use crate::tasks;
 
 /// How often a range is asked for again without a byte having arrived in between.
@@ -39,15 +39,15 @@ impl Resumption {
 /// Whether asking again cannot help.
 fn is_final(error: &Error) -> bool {
     !matches!(
-        error.remote_fault(),
+        error.remote_error_kind(),
         Some(
-            RemoteFault::Unreachable
-                | RemoteFault::Throttled
-                | RemoteFault::Timeout
-                | RemoteFault::Expired
-                | RemoteFault::Resting
-                | RemoteFault::Damaged
-                | RemoteFault::Other
+            RemoteErrorKind::Unreachable
+                | RemoteErrorKind::Throttled
+                | RemoteErrorKind::Timeout
+                | RemoteErrorKind::Expired
+                | RemoteErrorKind::Resting
+                | RemoteErrorKind::Damaged
+                | RemoteErrorKind::Other
         )
     )
 }
@@ -55,5 +55,5 @@ fn is_final(error: &Error) -> bool {
 /// A stream ended before its range did.
 pub(super) fn cut() -> Error {
     let text = "the connection ended before the body did";
-    Error::remote("fetching an entry", RemoteFault::Other, text)
+    Error::remote("fetching an entry", RemoteErrorKind::Other, text)
 }

@@ -23,7 +23,7 @@ use super::locks::KeyLocks;
 use super::remote::Remote;
 use super::spool::SpoolDir;
 use super::{
-    Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey, Stored,
+    Content, Draft, Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Spool, Store, StoreKey, Stored,
 };
 use crate::tasks::{Tasks, pause};
 
@@ -105,8 +105,8 @@ impl RemoteStore {
 /// Whether another attempt may find a whole entry.
 fn is_torn(error: &Error) -> bool {
     matches!(
-        error.remote_fault(),
-        Some(RemoteFault::Damaged | RemoteFault::Changed)
+        error.remote_error_kind(),
+        Some(RemoteErrorKind::Damaged | RemoteErrorKind::Changed)
     )
 }
 

@@ -14,7 +14,7 @@ use super::object;
 use super::records::Records;
 use super::stats::{Counters, Op};
 use crate::config::S3Config;
-use crate::store::{RemoteFault, StoreKey};
+use crate::store::{RemoteErrorKind, StoreKey};
 use crate::tasks::{Tasks, pause};
 
 /// The right to one request, and to the stream of its answer.
@@ -74,7 +74,7 @@ impl Core {
     /// Waits for a permit, unless the server is given a rest.
     ///
     /// # Errors
-    /// [`RemoteFault::Resting`] at once; [`RemoteFault::Timeout`] if all permits stay taken.
+    /// [`RemoteErrorKind::Resting`] at once; [`RemoteErrorKind::Timeout`] if all permits stay taken.
     pub(super) async fn enter(&self) -> Result<Permit, Failure> {
         self.refuse_at_rest()?;
         let waiting = Arc::clone(&self.permits.all).acquire_owned();
@@ -85,9 +85,9 @@ impl Core {
             }),
             _ => {
                 // Says nothing about the server.
-                self.counters.failure(RemoteFault::Timeout);
+                self.counters.failure(RemoteErrorKind::Timeout);
                 let text = "all of s3.max_concurrency requests are under way";
-                Err(Failure::new(RemoteFault::Timeout, text))
+                Err(Failure::new(RemoteErrorKind::Timeout, text))
             }
         }
     }
@@ -95,10 +95,10 @@ impl Core {
     /// The same for a body on its way out, which waits as long as others before it are being sent.
     ///
     /// # Errors
-    /// [`RemoteFault::Resting`].
+    /// [`RemoteErrorKind::Resting`].
     pub(super) async fn enter_to_send(&self) -> Result<Permit, Failure> {
         self.refuse_at_rest()?;
-        let closed = |_| Failure::new(RemoteFault::Other, "the server is shutting down");
+        let closed = |_| Failure::new(RemoteErrorKind::Other, "the server is shutting down");
         let sending = Arc::clone(&self.permits.sending).acquire_owned();
         let sending = sending.await.map_err(closed)?;
         let one = Arc::clone(&self.permits.all).acquire_owned();
@@ -115,8 +115,8 @@ impl Core {
         if !self.health.is_resting() {
             return Ok(());
         }
-        self.counters.failure(RemoteFault::Resting);
-        Err(Failure::new(RemoteFault::Resting, "not asked"))
+        self.counters.failure(RemoteErrorKind::Resting);
+        Err(Failure::new(RemoteErrorKind::Resting, "not asked"))
     }
 
     /// Makes a request for which there is a permit.
@@ -138,7 +138,7 @@ impl Core {
             Err(error) => Failure::of(&error),
         };
         if self.config.denied_is_missing
-            && failure.fault() == Some(RemoteFault::Denied)
+            && failure.fault() == Some(RemoteErrorKind::Denied)
             && matches!(op, Op::Head | Op::Get)
         {
             // Who may not list the bucket is told this about every object that is not there.
@@ -165,12 +165,12 @@ impl Core {
     }
 
     /// Counts a failure of an answer.
-    pub(super) fn failed(self: &Arc<Self>, fault: RemoteFault, cause: &str) {
+    pub(super) fn failed(self: &Arc<Self>, fault: RemoteErrorKind, cause: &str) {
         self.note(fault, cause, true);
     }
 
     /// Counts a failure; if it is one too many, probes from now on.
-    fn note(self: &Arc<Self>, fault: RemoteFault, cause: &str, answered: bool) {
+    fn note(self: &Arc<Self>, fault: RemoteErrorKind, cause: &str, answered: bool) {
         self.counters.failure(fault);
         if self.health.failure(fault, cause, answered) {
             let core = Arc::clone(self);
@@ -191,7 +191,7 @@ impl Core {
             Ok(_) => Ok(()),
             Err(failure) => match failure.fault() {
                 None => Ok(()),
-                Some(RemoteFault::Denied) if self.config.denied_is_missing => Ok(()),
+                Some(RemoteErrorKind::Denied) if self.config.denied_is_missing => Ok(()),
                 Some(_) => Err(failure),
             },
         }

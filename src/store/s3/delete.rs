@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::fault::{Failure, Why};
 use super::stats::Op;
-use crate::store::{Error, Precondition, RemoteFault, Result, StoreKey};
+use crate::store::{Error, Precondition, RemoteErrorKind, Result, StoreKey};
 
 /// How often it is looked again after somebody else changed the object.
 const ATTEMPTS: u32 = 8;
@@ -34,7 +34,7 @@ impl Core {
                 Err(failure) => return Err(failure.at(OPERATION)),
             }
         }
-        Err(Failure::new(RemoteFault::Other, "the object changed again and again").at(OPERATION))
+        Err(Failure::new(RemoteErrorKind::Other, "the object changed again and again").at(OPERATION))
     }
 
     /// Removes the object; only the version `expected` where the server knows such a condition.

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::result::DispatchFailure;
 use hyper_util::client::legacy;
 
 use crate::error::chain;
-use crate::store::{Error, RemoteFault};
+use crate::store::{Error, RemoteErrorKind};
 
 /// Longest text of a server that is kept, in bytes.
 const TEXT: usize = 400;
@@ -28,7 +28,7 @@ pub(super) enum Why {
     /// The server does not know this kind of request.
     Unsupported,
     /// Anything else.
-    Fault(RemoteFault),
+    Fault(RemoteErrorKind),
 }
 
 /// A request that did not do what it was for.
@@ -42,7 +42,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(fault: RemoteFault, text: impl Into<String>) -> Self {
+    pub(super) fn new(fault: RemoteErrorKind, text: impl Into<String>) -> Self {
         Self {
             why: Why::Fault(fault),
             text: text.into(),
@@ -57,13 +57,13 @@ impl Failure {
     {
         let status = error.raw_response().map(|raw| raw.status().as_u16());
         let why = match error {
-            SdkError::TimeoutError(_) => Why::Fault(RemoteFault::Timeout),
+            SdkError::TimeoutError(_) => Why::Fault(RemoteErrorKind::Timeout),
             SdkError::DispatchFailure(failure) => Why::Fault(undispatched(failure, error)),
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 classify(error.code(), status.unwrap_or(0))
             }
-            other if find::<CredentialsError>(other).is_some() => Why::Fault(RemoteFault::NoCredentials),
-            _ => Why::Fault(RemoteFault::Other),
+            other if find::<CredentialsError>(other).is_some() => Why::Fault(RemoteErrorKind::NoCredentials),
+            _ => Why::Fault(RemoteErrorKind::Other),
         };
         let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
         let text = match (error.code(), error.message()) {
@@ -83,12 +83,12 @@ impl Failure {
         match self.why {
             Why::Precondition => Error::Precondition,
             Why::Fault(fault) => Error::remote(operation, fault, self.text),
-            _ => Error::remote(operation, RemoteFault::Other, self.text),
+            _ => Error::remote(operation, RemoteErrorKind::Other, self.text),
         }
     }
 
     /// The kind of fault, if the answer was none that a correct server gives in the normal course of things.
-    pub(super) fn fault(&self) -> Option<RemoteFault> {
+    pub(super) fn fault(&self) -> Option<RemoteErrorKind> {
         match self.why {
             Why::Fault(fault) => Some(fault),
             _ => None,
@@ -104,21 +104,21 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// Why a request got no answer. Only what never had a connection is [`RemoteFault::Unreachable`]: anything
+/// Why a request got no answer. Only what never had a connection is [`RemoteErrorKind::Unreachable`]: anything
 /// else may have been done all the same.
-fn undispatched(failure: &DispatchFailure, error: &(dyn std::error::Error + 'static)) -> RemoteFault {
+fn undispatched(failure: &DispatchFailure, error: &(dyn std::error::Error + 'static)) -> RemoteErrorKind {
     // The SDK has no type that can be named for these two.
     let text = chain(error);
     let is_connect = |error: &legacy::Error| error.is_connect();
     if find::<CredentialsError>(error).is_some() || text.contains("identity resolver timed out") {
-        return RemoteFault::NoCredentials;
+        return RemoteErrorKind::NoCredentials;
     }
     if find(error).is_some_and(is_connect) || text.contains("connect timeout") {
-        return RemoteFault::Unreachable;
+        return RemoteErrorKind::Unreachable;
     }
     match failure.is_timeout() {
-        true => RemoteFault::Timeout,
-        false => RemoteFault::Other,
+        true => RemoteErrorKind::Timeout,
+        false => RemoteErrorKind::Other,
     }
 }
 
@@ -143,27 +143,27 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> Why {
         ("ConditionalRequestConflict" | "OperationAborted", _) => return Why::Conflict,
         ("InvalidRange", _) => return Why::OutOfRange,
         ("NotImplemented" | "MethodNotAllowed", _) => return Why::Unsupported,
-        ("NoSuchBucket", _) => RemoteFault::NoBucket,
+        ("NoSuchBucket", _) => RemoteErrorKind::NoBucket,
         ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _)
-        | ("IllegalLocationConstraintException", _) => RemoteFault::WrongRegion,
-        ("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture", _) => RemoteFault::ClockSkew,
-        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => RemoteFault::Expired,
+        | ("IllegalLocationConstraintException", _) => RemoteErrorKind::WrongRegion,
+        ("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture", _) => RemoteErrorKind::ClockSkew,
+        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => RemoteErrorKind::Expired,
         ("SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded", _)
-        | ("Throttling" | "ThrottlingException", _) => RemoteFault::Throttled,
+        | ("Throttling" | "ThrottlingException", _) => RemoteErrorKind::Throttled,
         ("AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _)
-        | ("AllAccessDisabled" | "AccountProblem", _) => RemoteFault::Denied,
-        ("RequestTimeout", _) => RemoteFault::Timeout,
-        ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch", _) => RemoteFault::Damaged,
+        | ("AllAccessDisabled" | "AccountProblem", _) => RemoteErrorKind::Denied,
+        ("RequestTimeout", _) => RemoteErrorKind::Timeout,
+        ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch", _) => RemoteErrorKind::Damaged,
         (_, 404) => return Why::Missing,
         (_, 409) => return Why::Conflict,
         (_, 412) => return Why::Precondition,
         (_, 416) => return Why::OutOfRange,
         (_, 405 | 501) => return Why::Unsupported,
-        (_, 301 | 307 | 308) => RemoteFault::WrongRegion,
-        (_, 401 | 403) => RemoteFault::Denied,
-        (_, 408 | 504) => RemoteFault::Timeout,
-        (_, 429 | 503) => RemoteFault::Throttled,
-        _ => RemoteFault::Other,
+        (_, 301 | 307 | 308) => RemoteErrorKind::WrongRegion,
+        (_, 401 | 403) => RemoteErrorKind::Denied,
+        (_, 408 | 504) => RemoteErrorKind::Timeout,
+        (_, 429 | 503) => RemoteErrorKind::Throttled,
+        _ => RemoteErrorKind::Other,
     };
     Why::Fault(fault)
 }
@@ -178,7 +178,7 @@ mod tests {
             Why::Fault(fault) => fault,
             other => panic!("{code:?} {status}: {other:?}"),
         };
-        use RemoteFault::*;
+        use RemoteErrorKind::*;
         assert_eq!(fault(Some("NoSuchBucket"), 404), NoBucket);
         assert_eq!(fault(Some("ExpiredToken"), 400), Expired);
         assert_eq!(fault(Some("RequestTimeTooSkewed"), 403), ClockSkew);

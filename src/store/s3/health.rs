@@ -1,7 +1,7 @@
 //! Whether the server as a whole can be used, and the rest it is given when it cannot.
 //!
 //! [`ENOUGH`] failures in a row that speak of the whole server (no answer at all, or one of
-//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteFault::Resting`], and one probe every [`PAUSE`] runs in the background
+//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteErrorKind::Resting`], and one probe every [`PAUSE`] runs in the background
 //! until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
 //! request only. Neither does a server that asks for fewer requests: the SDK slows down by itself.
 //!
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::store::RemoteFault;
+use crate::store::RemoteErrorKind;
 
 /// Failures in a row that open the circuit.
 pub(super) const ENOUGH: u32 = 3;
@@ -28,7 +28,7 @@ pub enum S3Health {
     /// It cannot; reads are misses and writes fail until it can.
     Down {
         /// Why.
-        fault: RemoteFault,
+        fault: RemoteErrorKind,
         /// Since when.
         since: SystemTime,
     },
@@ -45,13 +45,13 @@ pub(super) struct Health {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    down: Option<(RemoteFault, SystemTime)>,
-    said: Vec<(RemoteFault, Instant)>,
+    down: Option<(RemoteErrorKind, SystemTime)>,
+    said: Vec<(RemoteErrorKind, Instant)>,
 }
 
 /// Whether a fault concerns every request.
-pub(super) fn speaks_of_the_server(fault: RemoteFault) -> bool {
-    use RemoteFault::*;
+pub(super) fn speaks_of_the_server(fault: RemoteErrorKind) -> bool {
+    use RemoteErrorKind::*;
     match fault {
         Unreachable | Timeout | NoCredentials | Expired | NoBucket | WrongRegion | ClockSkew => true,
         Denied | Throttled | Changed | Damaged | Resting | Other => false,
@@ -87,7 +87,7 @@ impl Health {
     }
 
     /// It did not, or did not answer at all. `true` if this opens the circuit: then somebody has to probe.
-    pub(super) fn failure(&self, fault: RemoteFault, cause: &str, answered: bool) -> bool {
+    pub(super) fn failure(&self, fault: RemoteErrorKind, cause: &str, answered: bool) -> bool {
         if answered && !speaks_of_the_server(fault) {
             self.complain(fault, cause);
             return false;
@@ -104,8 +104,8 @@ impl Health {
         true
     }
 
-    fn complain(&self, fault: RemoteFault, cause: &str) {
-        if matches!(fault, RemoteFault::Resting | RemoteFault::Changed) {
+    fn complain(&self, fault: RemoteErrorKind, cause: &str) {
+        if matches!(fault, RemoteErrorKind::Resting | RemoteErrorKind::Changed) {
             return;
         }
         let mut state = self.lock();
@@ -131,24 +131,24 @@ mod tests {
     fn three_failures_in_a_row_open_the_circuit_and_a_success_closes_it() {
         let health = Health::default();
         for _ in 0..2 {
-            assert!(!health.failure(RemoteFault::Timeout, "", true));
-            assert!(!health.failure(RemoteFault::Timeout, "", true));
+            assert!(!health.failure(RemoteErrorKind::Timeout, "", true));
+            assert!(!health.failure(RemoteErrorKind::Timeout, "", true));
             health.success();
         }
-        assert!(!health.failure(RemoteFault::Timeout, "", true));
-        assert!(!health.failure(RemoteFault::Unreachable, "", true));
+        assert!(!health.failure(RemoteErrorKind::Timeout, "", true));
+        assert!(!health.failure(RemoteErrorKind::Unreachable, "", true));
         assert!(!health.is_resting());
-        assert!(health.failure(RemoteFault::Unreachable, "", true));
+        assert!(health.failure(RemoteErrorKind::Unreachable, "", true));
         assert!(health.is_resting());
         assert!(matches!(
             health.now(),
             S3Health::Down {
-                fault: RemoteFault::Unreachable,
+                fault: RemoteErrorKind::Unreachable,
                 ..
             }
         ));
         // One probe is enough.
-        assert!(!health.failure(RemoteFault::Unreachable, "", true));
+        assert!(!health.failure(RemoteErrorKind::Unreachable, "", true));
         health.success();
         assert!(!health.is_resting());
         assert_eq!(health.now(), S3Health::Up);
@@ -157,7 +157,11 @@ mod tests {
     #[test]
     fn faults_of_single_requests_never_open_it() {
         let health = Health::default();
-        for fault in [RemoteFault::Denied, RemoteFault::Throttled, RemoteFault::Damaged] {
+        for fault in [
+            RemoteErrorKind::Denied,
+            RemoteErrorKind::Throttled,
+            RemoteErrorKind::Damaged,
+        ] {
             for _ in 0..10 {
                 assert!(!health.failure(fault, "", true));
             }

@@ -48,7 +48,7 @@ use self::stats::Counters;
 use super::remote::{Remote, RemoteEntry, RemoteParts, RemoteUpload};
 use super::source::EntrySource;
 use super::spool::Checksums;
-use super::{Content, Draft, Error, Precondition, RemoteFault, Result, StoreKey, TierName};
+use super::{Content, Draft, Error, Precondition, RemoteErrorKind, Result, StoreKey, TierName};
 use crate::config::S3Config;
 use crate::tasks::Tasks;
 
@@ -198,7 +198,7 @@ impl Remote for S3 {
             // The object holds more than the body.
             return Ok(None);
         }
-        let refused = |text: String| Error::remote(OPERATION, RemoteFault::Other, text);
+        let refused = |text: String| Error::remote(OPERATION, RemoteErrorKind::Other, text);
         let valid = PresigningConfig::expires_in(LINK).map_err(|error| refused(error.to_string()))?;
         let core = &self.core;
         let request = core.client.get_object().bucket(core.bucket()).key(core.name(key));

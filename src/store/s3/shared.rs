@@ -13,7 +13,7 @@ use super::fault::{Failure, Why};
 use super::stats::Op;
 use super::upload::encryption;
 use crate::store::shared::{Listed, MAX_BYTES, Shared};
-use crate::store::{RemoteFault, Result};
+use crate::store::{RemoteErrorKind, Result};
 
 /// The longest key of an object in bytes.
 const LONGEST_KEY: usize = 1024;
@@ -85,8 +85,8 @@ impl Core {
         }
         match tokio::time::timeout(self.config.idle_timeout, answer.body.collect()).await {
             Ok(Ok(body)) => Ok(Some(body.into_bytes())),
-            Ok(Err(error)) => Err(broken(RemoteFault::Other, &error.to_string())),
-            Err(_) => Err(broken(RemoteFault::Timeout, "a shared object did not come")),
+            Ok(Err(error)) => Err(broken(RemoteErrorKind::Other, &error.to_string())),
+            Err(_) => Err(broken(RemoteErrorKind::Timeout, "a shared object did not come")),
         }
     }
 
@@ -155,7 +155,7 @@ impl Shared for S3 {
                 Err(failure) => return Err(failure.at(OPERATION)),
             }
         }
-        let busy = || Failure::new(RemoteFault::Other, "others write it again and again");
+        let busy = || Failure::new(RemoteErrorKind::Other, "others write it again and again");
         Err(conflict.unwrap_or_else(busy).at(OPERATION))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::RemoteFault;
+use crate::store::RemoteErrorKind;
 
 /// The kinds of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,20 +57,20 @@ impl Op {
     }
 }
 
-const FAULTS: [RemoteFault; 13] = [
-    RemoteFault::NoCredentials,
-    RemoteFault::Expired,
-    RemoteFault::Denied,
-    RemoteFault::NoBucket,
-    RemoteFault::WrongRegion,
-    RemoteFault::ClockSkew,
-    RemoteFault::Unreachable,
-    RemoteFault::Throttled,
-    RemoteFault::Timeout,
-    RemoteFault::Changed,
-    RemoteFault::Damaged,
-    RemoteFault::Resting,
-    RemoteFault::Other,
+const FAULTS: [RemoteErrorKind; 13] = [
+    RemoteErrorKind::NoCredentials,
+    RemoteErrorKind::Expired,
+    RemoteErrorKind::Denied,
+    RemoteErrorKind::NoBucket,
+    RemoteErrorKind::WrongRegion,
+    RemoteErrorKind::ClockSkew,
+    RemoteErrorKind::Unreachable,
+    RemoteErrorKind::Throttled,
+    RemoteErrorKind::Timeout,
+    RemoteErrorKind::Changed,
+    RemoteErrorKind::Damaged,
+    RemoteErrorKind::Resting,
+    RemoteErrorKind::Other,
 ];
 
 /// The far tier at one moment.
@@ -79,7 +79,7 @@ pub struct S3Stats {
     /// Requests since the start by operation, without the retries of the SDK.
     pub requests: Vec<(&'static str, u64)>,
     /// Requests and streams since the start that failed, by fault. A missing object is no fault.
-    pub failures: Vec<(RemoteFault, u64)>,
+    pub failures: Vec<(RemoteErrorKind, u64)>,
     /// Bytes of bodies read since the start.
     pub bytes_in: u64,
     /// Bytes of bodies sent since the start, without those sent again.
@@ -107,7 +107,7 @@ impl Counters {
         self.requests[op as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn failure(&self, fault: RemoteFault) {
+    pub(super) fn failure(&self, fault: RemoteErrorKind) {
         if let Some(at) = FAULTS.iter().position(|known| *known == fault) {
             self.failures[at].fetch_add(1, Ordering::Relaxed);
         }

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::core::{Core, Permit};
 use crate::store::source::SourceStream;
-use crate::store::{Error, RemoteFault, Result};
+use crate::store::{Error, RemoteErrorKind, Result};
 
 /// What is named in errors.
 const READING: &str = "reading an object";
@@ -69,12 +69,12 @@ impl Reading {
         }
         let mut chunk = match self.receive().await? {
             Some(chunk) => chunk,
-            None => return Err(self.fail(RemoteFault::Other, "the body ended early")),
+            None => return Err(self.fail(RemoteErrorKind::Other, "the body ended early")),
         };
         let left = self.wanted - self.given;
         let past = self.given + chunk.len() as u64 > self.body.length;
         if past {
-            return Err(self.fail(RemoteFault::Damaged, "the body is longer than announced"));
+            return Err(self.fail(RemoteErrorKind::Damaged, "the body is longer than announced"));
         }
         if chunk.len() as u64 >= left {
             chunk.truncate(left as usize);
@@ -91,7 +91,7 @@ impl Reading {
     async fn expect_end(&mut self) -> Result<()> {
         match self.receive().await? {
             None => Ok(()),
-            Some(_) => Err(self.fail(RemoteFault::Damaged, "the body is longer than announced")),
+            Some(_) => Err(self.fail(RemoteErrorKind::Damaged, "the body is longer than announced")),
         }
     }
 
@@ -102,15 +102,15 @@ impl Reading {
                 Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
                 Ok(Some(Err(error))) => {
                     let text = crate::error::chain(&error);
-                    return Err(self.fail(RemoteFault::Other, text));
+                    return Err(self.fail(RemoteErrorKind::Other, text));
                 }
                 Ok(None) => return Ok(None),
-                Err(_) => return Err(self.fail(RemoteFault::Timeout, "s3.idle_timeout is over")),
+                Err(_) => return Err(self.fail(RemoteErrorKind::Timeout, "s3.idle_timeout is over")),
             }
         }
     }
 
-    fn fail(&self, fault: RemoteFault, text: impl Into<String>) -> Error {
+    fn fail(&self, fault: RemoteErrorKind, text: impl Into<String>) -> Error {
         let text = text.into();
         self.body.core.failed(fault, &text);
         Error::remote(READING, fault, text)

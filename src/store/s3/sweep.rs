@@ -8,7 +8,7 @@ use super::fault::{Failure, Why};
 use super::records::Record;
 use super::stats::Op;
 use super::upload::parts::{self, abort_once, settle};
-use crate::store::RemoteFault;
+use crate::store::RemoteErrorKind;
 use crate::tasks::pause;
 
 /// Between two sweeps.
@@ -77,7 +77,7 @@ pub(super) async fn run(core: Arc<Core>) {
 fn is_refused(failure: &Failure) -> bool {
     matches!(
         failure.why,
-        Why::Unsupported | Why::Missing | Why::Fault(RemoteFault::Denied)
+        Why::Unsupported | Why::Missing | Why::Fault(RemoteErrorKind::Denied)
     )
 }
 

@@ -71,7 +71,11 @@ impl Inner {
                 })
             }
             Err(error) => {
-                if copy && error.remote_fault().is_some_and(|fault| fault.leaves_doubt()) {
+                if copy
+                    && error
+                        .remote_error_kind()
+                        .is_some_and(|fault| fault.leaves_doubt())
+                {
                     self.drop_near(key).await;
                 }
                 Err(error)
@@ -159,7 +163,7 @@ impl Inner {
                 self.settle(digest).await;
                 Ok(local || existed && !known_gone)
             }
-            Err(error) if self.policy.write == S3Write::Back && error.remote_fault().is_some() => {
+            Err(error) if self.policy.write == S3Write::Back && error.remote_error_kind().is_some() => {
                 let note = key.canonical();
                 self.near.set_mark(digest, Mark::Deleted, note).await?;
                 self.unmark(digest, Mark::Upload).await;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::store::{Error, Meta, Precondition, RemoteFault, Store, StoreKey};
+use crate::store::{Error, Meta, Precondition, RemoteErrorKind, Store, StoreKey};
 
 /// How long a read waits for the comparison: what is on the disk is served, however slow the far tier is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn late() -> Error {
-    Error::remote("comparing a copy", RemoteFault::Timeout, "no answer in time")
+    Error::remote("comparing a copy", RemoteErrorKind::Timeout, "no answer in time")
 }
 
 impl Inner {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chacha::config::{Config, S3Redirect, S3Write};
 use chacha::server::{Server, StartError};
-use chacha::store::RemoteFault;
+use chacha::store::RemoteErrorKind;
 use chacha::telemetry::access::AccessLog;
 
 use crate::support::client::within;
@@ -249,7 +249,7 @@ async fn a_wrong_bucket_stops_only_a_server_without_a_disk() {
         matches!(
             error,
             StartError::Bucket {
-                fault: RemoteFault::NoBucket,
+                kind: RemoteErrorKind::NoBucket,
                 ..
             }
         ),

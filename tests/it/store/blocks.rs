@@ -181,7 +181,7 @@ async fn a_far_tier_that_is_down_costs_one_more_attempt() {
         .tiered
         .put(&key("a"), draft(), spool, Precondition::Absent)
         .await;
-    assert!(refused.unwrap_err().remote_fault().is_some());
+    assert!(refused.unwrap_err().remote_error_kind().is_some());
     pair.s3.faults().clear();
     let spool = upload.assemble(bytes.len() as u64).await.unwrap();
     pair.tiered
@@ -207,7 +207,7 @@ async fn without_a_disk_the_body_goes_to_the_far_tier_and_the_folder_is_empty_af
     server.faults().always(Which::any(), Action::access_denied());
     let spool = upload.assemble(bytes.len() as u64).await.unwrap();
     let refused = store.put(&key("a"), draft(), spool, Precondition::Absent).await;
-    assert!(refused.unwrap_err().remote_fault().is_some());
+    assert!(refused.unwrap_err().remote_error_kind().is_some());
     server.faults().clear();
     let spool = upload.assemble(bytes.len() as u64).await.unwrap();
     let put = store.put(&key("a"), draft(), spool, Precondition::Absent).await;

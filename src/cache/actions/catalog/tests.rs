@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::cache::actions::ledger::SpaceAccount;
 use crate::store::journal::{Note, Page, next_ulid, now_millis};
-use crate::store::{Error, RemoteFault, Result, StoreKey};
+use crate::store::{Error, RemoteErrorKind, Result, StoreKey};
 
 /// A journal in memory. Pages have two records.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Memory {
 
     fn answer(&self) -> Result<()> {
         match self.down.load(Ordering::SeqCst) {
-            true => Err(Error::remote("asking", RemoteFault::Resting, "not now")),
+            true => Err(Error::remote("asking", RemoteErrorKind::Resting, "not now")),
             false => Ok(()),
         }
     }

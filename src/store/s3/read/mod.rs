@@ -18,7 +18,7 @@ use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceStream;
 use crate::store::trailer::{self, Flaw, TAIL_BYTES};
-use crate::store::{Error, Meta, RemoteFault, Result, StoreKey};
+use crate::store::{Error, Meta, RemoteErrorKind, Result, StoreKey};
 use crate::tasks::pause;
 
 /// Some servers store body and description one after the other: what does not fit together is looked at
@@ -126,12 +126,15 @@ impl Core {
             .range(format!("bytes={}-{}", range.start, range.end - 1));
         let answer = match self.ask(Op::Get, request.send()).await {
             Err(failure) if matches!(failure.why, Why::Precondition | Why::Missing | Why::OutOfRange) => {
-                return Err(Failure::new(RemoteFault::Changed, failure.text));
+                return Err(Failure::new(RemoteErrorKind::Changed, failure.text));
             }
             other => other?,
         };
         if answer.e_tag.as_deref() != Some(etag) {
-            return Err(Failure::new(RemoteFault::Changed, "the answer has another ETag"));
+            return Err(Failure::new(
+                RemoteErrorKind::Changed,
+                "the answer has another ETag",
+            ));
         }
         let given = parse_range(answer.content_range.as_deref());
         let length = length_of(answer.content_length)?;
@@ -179,8 +182,8 @@ impl Core {
     }
 
     fn damaged(self: &Arc<Self>, text: &str) -> Failure {
-        self.failed(RemoteFault::Damaged, text);
-        Failure::new(RemoteFault::Damaged, text)
+        self.failed(RemoteErrorKind::Damaged, text);
+        Failure::new(RemoteErrorKind::Damaged, text)
     }
 }
 
@@ -192,25 +195,25 @@ fn entry(meta: Meta, etag: &str, inline: bool) -> RemoteEntry {
 }
 
 fn is_changed(failure: &Failure) -> bool {
-    failure.fault() == Some(RemoteFault::Changed)
+    failure.fault() == Some(RemoteErrorKind::Changed)
 }
 
 fn restless() -> Failure {
-    Failure::new(RemoteFault::Changed, "the object changed again and again")
+    Failure::new(RemoteErrorKind::Changed, "the object changed again and again")
 }
 
 fn no_etag() -> Failure {
-    Failure::new(RemoteFault::Damaged, "the answer has no ETag")
+    Failure::new(RemoteErrorKind::Damaged, "the answer has no ETag")
 }
 
 fn of_stream(error: Error) -> Failure {
-    let fault = error.remote_fault().unwrap_or(RemoteFault::Other);
+    let fault = error.remote_error_kind().unwrap_or(RemoteErrorKind::Other);
     Failure::new(fault, "a short range could not be read")
 }
 
 fn length_of(given: Option<i64>) -> Result<u64, Failure> {
     let length = given.and_then(|length| u64::try_from(length).ok());
-    length.ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no length"))
+    length.ok_or_else(|| Failure::new(RemoteErrorKind::Damaged, "the answer has no length"))
 }
 
 /// `bytes first-last/whole` as a range and the length of the whole.

@@ -22,7 +22,7 @@ use super::stats::Op;
 use crate::config::{S3Config, ServerSideEncryption};
 use crate::store::remote::{RemoteEntry, RemoteUpload};
 use crate::store::spool::Checksums;
-use crate::store::{Content, Draft, Error, Meta, Precondition, RemoteFault, Result, StoreKey};
+use crate::store::{Content, Draft, Error, Meta, Precondition, RemoteErrorKind, Result, StoreKey};
 use crate::tasks::pause;
 
 /// Up to this length an object is sent with one request, in bytes; more if parts are longer.
@@ -176,7 +176,7 @@ impl Upload {
                 self.parts = Some(again.map_err(|failure| failure.at("uploading"))?);
             }
         }
-        Err(Failure::new(RemoteFault::Other, "the object changed again and again").at("committing"))
+        Err(Failure::new(RemoteErrorKind::Other, "the object changed again and again").at("committing"))
     }
 
     /// After a request that may have been done, or refused, with an answer that was lost: a server that

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Rule;
 use super::body::Source;
-use crate::store::RemoteFault;
+use crate::store::RemoteErrorKind;
 use crate::store::s3::client;
 use crate::store::s3::core::Core;
 use crate::store::s3::fault::{Failure, Why};
@@ -109,9 +109,9 @@ impl Parts {
                 answer = core.call(Op::CreateUpload, request.send()) => answer?,
                 () = given_up(&core) => return Err(stopping()),
             };
-            let id = answer
-                .upload_id
-                .ok_or_else(|| Failure::new(RemoteFault::Damaged, "the answer has no name of the upload"))?;
+            let id = answer.upload_id.ok_or_else(|| {
+                Failure::new(RemoteErrorKind::Damaged, "the answer has no name of the upload")
+            })?;
             Ok(Self {
                 core,
                 name,
@@ -189,13 +189,13 @@ async fn given_up(core: &Core) {
 }
 
 fn stopping() -> Failure {
-    Failure::new(RemoteFault::Other, "the server is shutting down")
+    Failure::new(RemoteErrorKind::Other, "the server is shutting down")
 }
 
 /// A part as the last request names it. An upload that was begun with checksums wants those of its parts
 /// back.
 fn completed(number: i32, answer: UploadPartOutput) -> Result<CompletedPart, Failure> {
-    let no_etag = || Failure::new(RemoteFault::Damaged, "the answer has no ETag");
+    let no_etag = || Failure::new(RemoteErrorKind::Damaged, "the answer has no ETag");
     Ok(CompletedPart::builder()
         .part_number(number)
         .e_tag(answer.e_tag.ok_or_else(no_etag)?)
@@ -238,7 +238,7 @@ pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str)
     match abort_once(core, name, id).await {
         Ok(()) => {}
         // Whatever the server says about this one now, it will say again.
-        Err(failure) if failure.fault() == Some(RemoteFault::Denied) => {
+        Err(failure) if failure.fault() == Some(RemoteErrorKind::Denied) => {
             tracing::info!(
                 object = name,
                 cause = failure.text,

@@ -10,7 +10,7 @@ use crate::store::source::{EntrySource, SourceOpen};
 use crate::store::spool::{Growth, MAX_MEMORY_SPOOL_BYTES, SpoolDir};
 use crate::store::tiered::Inner;
 use crate::store::{
-    Content, Draft, Entry, Error, Meta, Precondition, RemoteFault, Result, Spool, Store, StoreKey,
+    Content, Draft, Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Spool, Store, StoreKey,
 };
 
 /// How long a fill waits for room on the disk before its entry is streamed.
@@ -78,8 +78,8 @@ async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result
 
 fn is_torn(error: &Error) -> bool {
     matches!(
-        error.remote_fault(),
-        Some(RemoteFault::Damaged | RemoteFault::Changed)
+        error.remote_error_kind(),
+        Some(RemoteErrorKind::Damaged | RemoteErrorKind::Changed)
     )
 }
 

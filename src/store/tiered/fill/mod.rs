@@ -34,8 +34,8 @@ impl Inner {
             match fill.told().await? {
                 FillState::Found(entry) => return Ok(Some(found(entry))),
                 FillState::Streamed(open) => return self.stream(key, &open).await,
-                FillState::Failed(operation, fault, text) => {
-                    return Err(Error::remote(operation, fault, text));
+                FillState::Failed(operation, kind, text) => {
+                    return Err(Error::remote(operation, kind, text));
                 }
                 FillState::Missing if fill.begun() >= arrived => return Ok(None),
                 // Asked before we came: somebody may have stored it since.

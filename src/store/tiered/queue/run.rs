@@ -49,7 +49,7 @@ async fn work(inner: Arc<Inner>) {
 
 fn warn(error: &Error) {
     // The far tier's own state is logged once, by itself.
-    let resting = error.remote_fault() == Some(crate::store::RemoteFault::Resting);
+    let resting = error.remote_error_kind() == Some(crate::store::RemoteErrorKind::Resting);
     if !resting && !matches!(error, Error::Stopping) {
         let error = error as &dyn std::error::Error;
         tracing::warn!(

@@ -80,7 +80,7 @@ async fn what_is_dropped_before_its_end_leaves_nothing() {
         .always(Kind::UploadPart, Action::access_denied());
     let sums = Checksums::of(&bytes);
     let failed = parts.finish(draft(), &sums, Content::Memory(bytes)).await;
-    assert!(failed.is_err_and(|error| error.remote_fault().is_some()));
+    assert!(failed.is_err_and(|error| error.remote_error_kind().is_some()));
     until("nothing is left", || {
         far.server.uploads().is_empty() && far.records() == 0
     })

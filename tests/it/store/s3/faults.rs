@@ -9,7 +9,7 @@ use chacha::store::remote::{Remote, RemoteEntry};
 use chacha::store::remote_only::RemoteStore;
 use chacha::store::s3::{S3, S3Health};
 use chacha::store::spool::Checksums;
-use chacha::store::{Content, Error, Precondition, RemoteFault, Result, Store};
+use chacha::store::{Content, Error, Precondition, RemoteErrorKind, Result, Store};
 use chacha::tasks::Tasks;
 use futures_util::TryStreamExt;
 
@@ -90,8 +90,8 @@ impl Rig {
     }
 }
 
-fn fault<T>(outcome: Result<T>) -> RemoteFault {
-    outcome.err().unwrap().remote_fault().unwrap()
+fn fault<T>(outcome: Result<T>) -> RemoteErrorKind {
+    outcome.err().unwrap().remote_error_kind().unwrap()
 }
 
 #[tokio::test]
@@ -99,9 +99,12 @@ async fn a_body_that_ends_early_or_stalls_is_an_error() {
     let (rig, _, entry) = Rig::filled(100_000).await;
     for at in [0, 1, 50_000, 99_999] {
         rig.every_get(Action::Cut(at));
-        assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteFault::Other);
+        assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteErrorKind::Other);
         rig.every_get(Action::Stall(at));
-        assert_eq!(fault(rig.read(&entry, 0, 100_000).await), RemoteFault::Timeout);
+        assert_eq!(
+            fault(rig.read(&entry, 0, 100_000).await),
+            RemoteErrorKind::Timeout
+        );
     }
 }
 
@@ -109,9 +112,9 @@ async fn a_body_that_ends_early_or_stalls_is_an_error() {
 async fn an_answer_of_another_range_or_version_is_never_taken() {
     let (rig, bytes, entry) = Rig::filled(100_000).await;
     rig.every_get(Action::WrongRange);
-    assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
+    assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteErrorKind::Damaged);
     rig.every_get(Action::Quirk(Quirk::IgnoreRange));
-    assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteFault::Damaged);
+    assert_eq!(fault(rig.read(&entry, 5, 10).await), RemoteErrorKind::Damaged);
     // The beginning of the whole object is what was asked for.
     assert!(rig.read(&entry, 0, 10).await.unwrap() == bytes[..10]);
     let open = rig.s3.source(&key("k")).open().await.unwrap().unwrap();
@@ -120,7 +123,7 @@ async fn an_answer_of_another_range_or_version_is_never_taken() {
     assert!(front.concat() == bytes);
     rig.put(b"other", Precondition::None).await.unwrap();
     rig.every_get(Action::Quirk(Quirk::IgnoreIfMatch));
-    assert_eq!(fault(rig.read(&entry, 0, 3).await), RemoteFault::Changed);
+    assert_eq!(fault(rig.read(&entry, 0, 3).await), RemoteErrorKind::Changed);
 }
 
 #[tokio::test]
@@ -201,7 +204,7 @@ async fn a_server_that_takes_requests_and_never_answers_leaves_doubt_and_gets_a_
     while rig.s3.health() == S3Health::Up {
         assert!(rig.s3.head(&key("k")).await.is_err());
     }
-    assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteFault::Resting);
+    assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteErrorKind::Resting);
     rig.server.faults().clear();
     until("it can be used again", || rig.s3.health() == S3Health::Up).await;
     assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "perhaps");
@@ -225,13 +228,13 @@ async fn a_denial_is_a_miss_only_if_it_is_configured() {
         match denied_is_missing {
             true => assert!(head.unwrap().is_none() && open.unwrap().is_none()),
             false => {
-                assert_eq!(fault(head), RemoteFault::Denied);
-                assert_eq!(fault(open), RemoteFault::Denied);
+                assert_eq!(fault(head), RemoteErrorKind::Denied);
+                assert_eq!(fault(open), RemoteErrorKind::Denied);
             }
         }
         assert_eq!(
             fault(rig.put(b"1", Precondition::None).await),
-            RemoteFault::Denied
+            RemoteErrorKind::Denied
         );
         assert_eq!(rig.s3.health(), S3Health::Up);
     }
@@ -241,14 +244,14 @@ async fn a_denial_is_a_miss_only_if_it_is_configured() {
 async fn every_refusal_has_its_name() {
     let rig = Rig::new().await;
     for (status, code, expected) in [
-        (404, "NoSuchBucket", RemoteFault::NoBucket),
-        (400, "ExpiredToken", RemoteFault::Expired),
-        (403, "RequestTimeTooSkewed", RemoteFault::ClockSkew),
-        (301, "PermanentRedirect", RemoteFault::WrongRegion),
-        (400, "AuthorizationHeaderMalformed", RemoteFault::WrongRegion),
-        (403, "SignatureDoesNotMatch", RemoteFault::Denied),
-        (503, "SlowDown", RemoteFault::Throttled),
-        (500, "InternalError", RemoteFault::Other),
+        (404, "NoSuchBucket", RemoteErrorKind::NoBucket),
+        (400, "ExpiredToken", RemoteErrorKind::Expired),
+        (403, "RequestTimeTooSkewed", RemoteErrorKind::ClockSkew),
+        (301, "PermanentRedirect", RemoteErrorKind::WrongRegion),
+        (400, "AuthorizationHeaderMalformed", RemoteErrorKind::WrongRegion),
+        (403, "SignatureDoesNotMatch", RemoteErrorKind::Denied),
+        (503, "SlowDown", RemoteErrorKind::Throttled),
+        (500, "InternalError", RemoteErrorKind::Other),
     ] {
         rig.server
             .faults()
@@ -300,7 +303,7 @@ async fn parts_are_sent_again_and_an_upload_that_fails_is_aborted() {
         .faults()
         .always(second, Action::status(400, "InvalidRequest"));
     let failed = rig.put(&body(LARGE, 2), Precondition::None).await;
-    assert_eq!(fault(failed), RemoteFault::Other);
+    assert_eq!(fault(failed), RemoteErrorKind::Other);
     until("nothing is left", || rig.unfinished() == 0).await;
     assert!(get(&*rig.store, &key("k")).await.unwrap() == body(LARGE, 1));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chacha::config::S3Config;
-use chacha::store::RemoteFault;
+use chacha::store::RemoteErrorKind;
 use chacha::store::remote::Remote;
 use chacha::store::s3::{S3, S3Health};
 use chacha::tasks::Tasks;
@@ -39,18 +39,25 @@ async fn a_server_that_is_not_there_is_given_a_rest_until_it_is() {
     let s3 = S3::open(&config, None, &tasks).await.unwrap();
     let mut faults = Vec::new();
     while s3.health() == S3Health::Up {
-        faults.push(s3.head(&key("x")).await.err().unwrap().remote_fault().unwrap());
+        faults.push(
+            s3.head(&key("x"))
+                .await
+                .err()
+                .unwrap()
+                .remote_error_kind()
+                .unwrap(),
+        );
     }
     assert!(
-        faults.iter().all(|fault| *fault == RemoteFault::Unreachable),
+        faults.iter().all(|fault| *fault == RemoteErrorKind::Unreachable),
         "{faults:?}"
     );
     let resting = s3.head(&key("x")).await.err().unwrap();
-    assert_eq!(resting.remote_fault(), Some(RemoteFault::Resting));
+    assert_eq!(resting.remote_error_kind(), Some(RemoteErrorKind::Resting));
     assert!(matches!(
         s3.health(),
         S3Health::Down {
-            fault: RemoteFault::Unreachable,
+            fault: RemoteErrorKind::Unreachable,
             ..
         }
     ));
@@ -66,7 +73,7 @@ async fn renewed_credentials_count_at_once() {
     far.put("k", b"1").await;
     far.server.write_keys("access-key", "a former one");
     let denied = far.s3.head(&key("k")).await.err().unwrap();
-    assert_eq!(denied.remote_fault(), Some(RemoteFault::Denied));
+    assert_eq!(denied.remote_error_kind(), Some(RemoteErrorKind::Denied));
     far.server.write_keys("access-key", "secret-key");
     assert!(far.s3.head(&key("k")).await.unwrap().is_some());
 }
@@ -80,20 +87,20 @@ async fn the_probe_names_what_is_wrong() {
         let s3 = S3::open(&config, None, &tasks).await.unwrap();
         let outcome = s3.probe().await;
         tasks.finish().await;
-        outcome.err().map(|error| error.remote_fault().unwrap())
+        outcome.err().map(|error| error.remote_error_kind().unwrap())
     };
     assert_eq!(fault(config.clone()).await, None);
     let mut missing = config.clone();
     missing.bucket = "another-bucket".into();
-    assert_eq!(fault(missing).await, Some(RemoteFault::NoBucket));
+    assert_eq!(fault(missing).await, Some(RemoteErrorKind::NoBucket));
     server.stop_listening().await;
-    assert_eq!(fault(config.clone()).await, Some(RemoteFault::Unreachable));
+    assert_eq!(fault(config.clone()).await, Some(RemoteErrorKind::Unreachable));
     server.resume();
     server.write_keys("access-key", "a wrong one");
-    assert_eq!(fault(config.clone()).await, Some(RemoteFault::Denied));
+    assert_eq!(fault(config.clone()).await, Some(RemoteErrorKind::Denied));
     let secret = &config.credentials.as_ref().unwrap().secret_access_key;
     std::fs::remove_file(secret).unwrap();
-    assert_eq!(fault(config.clone()).await, Some(RemoteFault::NoCredentials));
+    assert_eq!(fault(config.clone()).await, Some(RemoteErrorKind::NoCredentials));
     server.write_keys("access-key", "secret-key");
     // Nobody ever answers here.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -102,5 +109,5 @@ async fn the_probe_names_what_is_wrong() {
     config.endpoint_url = Some(url.parse().unwrap());
     config.connect_timeout = Duration::from_millis(100);
     config.read_timeout = Duration::from_millis(100);
-    assert_eq!(fault(config).await, Some(RemoteFault::Timeout));
+    assert_eq!(fault(config).await, Some(RemoteErrorKind::Timeout));
 }

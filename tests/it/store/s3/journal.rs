@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::store::RemoteFault;
+use chacha::store::RemoteErrorKind;
 use chacha::store::journal::{Journal, Note, Page, Ulid, next_ulid};
 use chacha::store::s3::S3;
 
@@ -109,11 +109,11 @@ async fn faults_have_their_names() {
     far.s3.append(SHELF, id, &[7; 2000]).await.unwrap();
     let faults = far.server.faults();
     for (action, expected) in [
-        (Action::slow_down(), RemoteFault::Throttled),
-        (Action::access_denied(), RemoteFault::Denied),
+        (Action::slow_down(), RemoteErrorKind::Throttled),
+        (Action::access_denied(), RemoteErrorKind::Denied),
     ] {
         faults.always([Kind::Put, Kind::List, Kind::Get], action);
-        let fault = |error: chacha::store::Error| error.remote_fault().unwrap();
+        let fault = |error: chacha::store::Error| error.remote_error_kind().unwrap();
         assert_eq!(
             fault(far.s3.append(SHELF, next_ulid(), b"1").await.unwrap_err()),
             expected
@@ -126,7 +126,7 @@ async fn faults_have_their_names() {
     let gate = Gate::new();
     faults.once(Kind::List, Action::Hold(gate.clone()));
     let slow = far.s3.list(SHELF, None, None).await.unwrap_err();
-    assert_eq!(slow.remote_fault(), Some(RemoteFault::Timeout));
+    assert_eq!(slow.remote_error_kind(), Some(RemoteErrorKind::Timeout));
     gate.open();
     // Cut: within a record, and within a listing.
     faults.once(Kind::Get, Action::Reset(1000));

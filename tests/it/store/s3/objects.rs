@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chacha::config::S3Checksums;
 use chacha::store::remote::Remote;
-use chacha::store::{Precondition, RemoteFault, Store};
+use chacha::store::{Precondition, RemoteErrorKind, Store};
 use futures_util::TryStreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -105,8 +105,8 @@ async fn what_stands_under_our_name_is_served_only_if_it_is_the_entry() {
         .await
         .err()
         .unwrap()
-        .remote_fault();
-    assert_eq!(fault, Some(RemoteFault::Damaged));
+        .remote_error_kind();
+    assert_eq!(fault, Some(RemoteErrorKind::Damaged));
     assert!(far.s3.stats().damaged > 0);
     // It can be replaced, also by a writer who wants to be the first.
     put_if(
@@ -145,7 +145,7 @@ async fn a_version_that_was_replaced_is_not_mixed_with_the_new_one() {
         .await
         .err()
         .unwrap();
-    assert_eq!(changed.remote_fault(), Some(RemoteFault::Changed));
+    assert_eq!(changed.remote_error_kind(), Some(RemoteErrorKind::Changed));
     far.s3.delete(&key("v"), &Precondition::None).await.unwrap();
     let gone = far
         .s3
@@ -154,7 +154,7 @@ async fn a_version_that_was_replaced_is_not_mixed_with_the_new_one() {
         .await
         .err()
         .unwrap();
-    assert_eq!(gone.remote_fault(), Some(RemoteFault::Changed));
+    assert_eq!(gone.remote_error_kind(), Some(RemoteErrorKind::Changed));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

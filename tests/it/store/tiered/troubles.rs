@@ -1,7 +1,7 @@
 //! S3 failing in the middle of reads, and before them.
 
 use bytes::Bytes;
-use chacha::store::{RemoteFault, Store};
+use chacha::store::{RemoteErrorKind, Store};
 
 use super::super::support::*;
 use super::rig::Pair;
@@ -104,7 +104,7 @@ async fn damaged_bytes_never_arrive_whole_and_are_not_kept() {
             .times(Kind::Get, 3, Action::Swap(Bytes::from(wrong.clone())));
         match pair.tiered.get(&key("damaged")).await {
             Ok(Some(entry)) => assert!(!read_some(entry.content).await.1),
-            Err(error) => assert_eq!(error.remote_fault(), Some(RemoteFault::Damaged)),
+            Err(error) => assert_eq!(error.remote_error_kind(), Some(RemoteErrorKind::Damaged)),
             Ok(None) => panic!("a miss"),
         }
         until("the fill has ended", || pair.tiered.stats().filling == 0).await;
@@ -133,11 +133,11 @@ async fn bytes_of_a_slow_server_are_passed_on_as_they_come() {
 #[tokio::test]
 async fn whatever_s3_refuses_the_disk_keeps_serving() {
     let refusals = [
-        (Action::access_denied(), RemoteFault::Denied),
-        (Action::clock_skew(), RemoteFault::ClockSkew),
-        (Action::expired_token(), RemoteFault::Expired),
-        (Action::no_bucket(), RemoteFault::NoBucket),
-        (Action::redirect(), RemoteFault::WrongRegion),
+        (Action::access_denied(), RemoteErrorKind::Denied),
+        (Action::clock_skew(), RemoteErrorKind::ClockSkew),
+        (Action::expired_token(), RemoteErrorKind::Expired),
+        (Action::no_bucket(), RemoteErrorKind::NoBucket),
+        (Action::redirect(), RemoteErrorKind::WrongRegion),
     ];
     for (refusal, fault) in refusals {
         let pair = Pair::new().await;
@@ -145,9 +145,9 @@ async fn whatever_s3_refuses_the_disk_keeps_serving() {
         pair.cold("away", b"bytes").await;
         pair.s3.faults().always(crate::support::s3::Which::any(), refusal);
         let error = pair.tiered.get(&key("away")).await.unwrap_err();
-        assert_eq!(error.remote_fault(), Some(fault));
+        assert_eq!(error.remote_error_kind(), Some(fault));
         let error = pair.try_put("there", b"new").await.unwrap_err();
-        assert_eq!(error.remote_fault(), Some(fault));
+        assert_eq!(error.remote_error_kind(), Some(fault));
         assert_eq!(pair.get("there").await.unwrap(), "bytes");
         pair.s3.faults().clear();
         until_found(&pair, "away").await;
