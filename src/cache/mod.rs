@@ -48,7 +48,7 @@ impl Cache {
     /// As [`Store::get`]. A front-end of a cache answers them as a miss.
     pub async fn get(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
         for (nth, namespace) in scope.readable().enumerate() {
-            if nth == 1 && self.store.is_far() && scope.readable().count() > 2 {
+            if nth == 1 && self.store.is_remote() && scope.readable().count() > 2 {
                 // Boxed to keep the future of the usual read small.
                 return Box::pin(self.get_from_fallbacks(scope, name)).await;
             }

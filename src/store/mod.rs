@@ -104,8 +104,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The largest body that this store can hold, in bytes.
     fn capacity(&self) -> u64;
 
-    /// Whether a look-up that finds nothing here has to go far.
-    fn is_far(&self) -> bool {
+    /// Whether a look-up that finds nothing here asks a remote tier.
+    fn is_remote(&self) -> bool {
         false
     }
 

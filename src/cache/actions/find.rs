@@ -135,7 +135,7 @@ impl Actions {
     pub(super) fn may_come(&self, record: &EntryRecord) -> bool {
         // A time ahead of this clock counts as now.
         let age = record.created().elapsed().unwrap_or_default();
-        self.0.store.is_far() && age < ARRIVAL_TIMEOUT
+        self.0.store.is_remote() && age < ARRIVAL_TIMEOUT
     }
 
     fn found(

@@ -165,7 +165,7 @@ impl Store for RemoteStore {
         self.staging.spools.capacity().min(self.remote.capacity())
     }
 
-    fn is_far(&self) -> bool {
+    fn is_remote(&self) -> bool {
         true
     }
 

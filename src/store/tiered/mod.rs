@@ -154,7 +154,7 @@ impl Store for Tiered {
         self.0.near.spools().capacity().min(self.0.far.capacity())
     }
 
-    fn is_far(&self) -> bool {
+    fn is_remote(&self) -> bool {
         true
     }
 
