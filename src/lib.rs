@@ -18,7 +18,7 @@
 //! store::tiered
 //! store::{disk, s3, remote_only}    auth
 //! store::follow
-//! store (ahead, batch, blocks, budget, content, error, journal, key, little_endian, lock, locks, meta,
+//! store (ahead, batch, blocks, budget, content, entry, error, journal, key, little_endian, lock, locks, meta,
 //!        remote, shared, source, spool, trailer)
 //! config, telemetry
 //! sys, tasks, range, error, outbound, named

@@ -32,7 +32,7 @@ pub(crate) enum FillState {
     Asking,
     /// There is no such entry.
     Missing,
-    /// Errors cannot be cloned: what was tried, the kind of fault, the text.
+    /// Errors cannot be cloned: what was tried, the kind of error, the text.
     Failed(&'static str, RemoteErrorKind, String),
     /// In memory, or a file that grows.
     Found(Entry),
@@ -48,9 +48,9 @@ impl FillState {
             Error::Stopping => Self::Stopping,
             Error::Remote {
                 operation,
-                fault,
+                kind,
                 source,
-            } => Self::Failed(operation, fault, source.to_string()),
+            } => Self::Failed(operation, kind, source.to_string()),
             other => Self::Failed("fetching an entry", RemoteErrorKind::Other, other.to_string()),
         }
     }
