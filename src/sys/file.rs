@@ -70,6 +70,12 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Whether a file belongs to the user of this process.
+pub fn is_own(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
 /// Blocking: gives the room of these bytes back to the volume; they read as zeros afterwards, and the file
 /// keeps its length.
 ///

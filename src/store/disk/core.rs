@@ -14,6 +14,7 @@ use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
 use super::marks::Marks;
+use super::role::DiskRole;
 use super::scan::StartScan;
 use super::shards::{self, Shards};
 use super::snapshot::Snapshot;
@@ -31,6 +32,7 @@ use crate::tasks::Tasks;
 #[derive(Debug)]
 pub(super) struct DiskCore {
     pub(super) layout: Layout,
+    pub(super) role: DiskRole,
     pub(super) shards: Shards,
     pub(super) unlink_retry: UnlinkRetry,
     pub(super) budget: Arc<Budget>,
@@ -70,10 +72,14 @@ pub(super) fn now() -> u64 {
 }
 
 /// A file stays although its entry is gone; see [`super::unlink_retry`].
-pub(super) fn cannot_remove(error: &std::io::Error) {
+pub(super) fn cannot_remove(role: DiskRole, error: &std::io::Error) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {
-        tracing::error!(%error, "cannot remove a file of the cache; it is tried again, check the volume and the permissions of disk.dir");
+        tracing::error!(
+            %error,
+            "cannot remove a file of the cache; it is tried again, check the volume and the permissions of {}",
+            role.dir_key()
+        );
     }
 }
 
@@ -158,7 +164,7 @@ impl DiskCore {
         if let Some(retired) = &removed
             && let Err(error) = self.retire(retired)
         {
-            cannot_remove(&error);
+            cannot_remove(self.role, &error);
         }
         removed.is_some()
     }

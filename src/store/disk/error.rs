@@ -6,26 +6,32 @@ use std::path::PathBuf;
 /// Why the directory of the tier cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// `disk.dir` names something else.
-    #[error("disk.dir: {path} is not a directory; name a directory, it is made if it does not exist")]
+    /// The key names something else.
+    #[error("{key}: {path} is not a directory; name a directory, it is made if it does not exist")]
     NotADirectory {
+        /// The key of the configuration.
+        key: &'static str,
         /// The configured path.
         path: PathBuf,
     },
-    /// `disk.dir` is a link, perhaps into a volume that is not mounted.
+    /// It names a link, perhaps into a volume that is not mounted.
     #[error(
-        "disk.dir: {path} is a link to {target}, which does not exist; make that directory, \
+        "{key}: {path} is a link to {target}, which does not exist; make that directory, \
          mount its volume, or name another directory"
     )]
     Dangling {
+        /// The key of the configuration.
+        key: &'static str,
         /// The configured path.
         path: PathBuf,
         /// Where the link leads.
         target: PathBuf,
     },
     /// The operating system refused.
-    #[error("disk.dir: cannot {action} {path}: {source}; the directory must be writable for this user")]
+    #[error("{key}: cannot {action} {path}: {source}; the directory must be writable for this user")]
     Unusable {
+        /// The key of the configuration.
+        key: &'static str,
         /// What was tried.
         action: &'static str,
         /// Where it was tried.
@@ -35,10 +41,12 @@ pub enum OpenError {
     },
     /// Another server works there.
     #[error(
-        "disk.dir: {path} is in use by another running server{}; stop it, or name another directory \
+        "{key}: {path} is in use by another running server{}; stop it, or name another directory \
          (lock file: {})", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), lock.display()
     )]
     InUse {
+        /// The key of the configuration.
+        key: &'static str,
         /// The configured path.
         path: PathBuf,
         /// The lock file.
@@ -48,10 +56,12 @@ pub enum OpenError {
     },
     /// A later version of this program was here.
     #[error(
-        "disk.dir: {path} has format {found}, this version knows formats up to {known}; \
+        "{key}: {path} has format {found}, this version knows formats up to {known}; \
          use the newer version again, or empty the directory"
     )]
     Newer {
+        /// The key of the configuration.
+        key: &'static str,
         /// The configured path.
         path: PathBuf,
         /// The format on the disk.
@@ -60,8 +70,10 @@ pub enum OpenError {
         known: u32,
     },
     /// The directory holds something else: files there would be removed.
-    #[error("disk.dir: {path} is not a cache directory, it holds {found}; name an empty or a new directory")]
+    #[error("{key}: {path} is not a cache directory, it holds {found}; name an empty or a new directory")]
     Foreign {
+        /// The key of the configuration.
+        key: &'static str,
         /// The configured path.
         path: PathBuf,
         /// One of the names in it.
@@ -70,4 +82,20 @@ pub enum OpenError {
     /// The server stops before it has begun.
     #[error("the server is shutting down")]
     Stopping,
+}
+
+impl OpenError {
+    /// The same about a directory that another key names.
+    pub(super) fn under(mut self, name: &'static str) -> Self {
+        match &mut self {
+            Self::NotADirectory { key, .. }
+            | Self::Dangling { key, .. }
+            | Self::Unusable { key, .. }
+            | Self::InUse { key, .. }
+            | Self::Newer { key, .. }
+            | Self::Foreign { key, .. } => *key = name,
+            Self::Stopping => {}
+        }
+        self
+    }
 }

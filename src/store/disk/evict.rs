@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::{DiskCore, cannot_remove, is_time};
+use super::role::DiskRole;
 
 /// Entries per hop to the blocking pool: room is given to waiters after each.
 const MAX_BATCH_ENTRIES: usize = 256;
@@ -38,7 +39,7 @@ async fn make_room(core: &Arc<DiskCore>) {
 /// The volume is full for other reasons than our entries: evict as much as is asked for.
 async fn answer_demands(core: &Arc<DiskCore>) {
     for (bytes, answer) in core.budget.demands() {
-        say_full(bytes);
+        say_full(core.role, bytes);
         let mut freed = 0;
         while freed < bytes && !core.stop.is_cancelled() {
             match free(core, bytes - freed).await {
@@ -84,7 +85,7 @@ impl DiskCore {
                     freed += victim.bytes();
                     self.counters.evictions.fetch_add(1, Ordering::Relaxed);
                 }
-                Err(error) => cannot_remove(&error),
+                Err(error) => cannot_remove(self.role, &error),
             }
         }
         self.counters.evicted_bytes.fetch_add(freed, Ordering::Relaxed);
@@ -97,7 +98,7 @@ impl DiskCore {
         for file in self.unlink_retry.take() {
             match self.retire(&file) {
                 Ok(_existed) => freed += file.bytes(),
-                Err(error) => cannot_remove(&error),
+                Err(error) => cannot_remove(self.role, &error),
             }
         }
         self.unlink_retry.tried(freed > 0);
@@ -105,12 +106,14 @@ impl DiskCore {
     }
 }
 
-fn say_full(needed: u64) {
+fn say_full(role: DiskRole, needed: u64) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {
         tracing::warn!(
             needed,
-            "the volume of disk.dir is full although disk.limit is not reached; evicting entries"
+            "the volume of {} is full although {} is not reached; evicting entries",
+            role.dir_key(),
+            role.limit_key()
         );
     }
 }

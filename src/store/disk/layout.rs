@@ -27,6 +27,11 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// What stands at the top of the directory, besides lock and format.
+    pub(super) const NAMES: [&str; 8] = [
+        "entries", "tmp", "uploads", "marks", "parts", "actions", "server", "index",
+    ];
+
     pub(super) fn new(root: PathBuf) -> Self {
         Self { root }
     }

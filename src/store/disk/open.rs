@@ -17,6 +17,7 @@ use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT};
 use super::marks::{Mark, Marks};
 use super::recover;
+use super::role::DiskRole;
 use super::scan::StartScan;
 use super::shards::Shards;
 use super::snapshot::{self, LoadedSnapshot, Snapshot};
@@ -34,6 +35,9 @@ const SCAN_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most files held open unless configured otherwise.
 const DEFAULT_OPEN_FILES: u64 = 4096;
 
+/// Stands in errors until it is known which key names the directory.
+const KEY: &str = "disk.dir";
+
 /// Adds to an error of the operating system what was tried where.
 trait WithPath<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError>;
@@ -42,6 +46,7 @@ trait WithPath<T> {
 impl<T> WithPath<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError> {
         self.map_err(|source| OpenError::Unusable {
+            key: KEY,
             action,
             path: path.to_owned(),
             source,
@@ -50,20 +55,25 @@ impl<T> WithPath<T> for io::Result<T> {
 }
 
 /// See [`super::Disk::open`].
-pub(super) async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenError> {
+pub(super) async fn open(
+    config: &DiskConfig,
+    role: DiskRole,
+    tasks: &Tasks,
+) -> Result<Arc<DiskCore>, OpenError> {
     let (owned, own_tasks) = (config.clone(), tasks.clone());
-    let hop = tasks.spawn_blocking(move || prepare(&owned, &own_tasks));
-    let core = hop.await.map_err(|_| OpenError::Stopping)??;
+    let hop = tasks.spawn_blocking(move || prepare(&owned, role, &own_tasks));
+    let prepared = hop.await.map_err(|_| OpenError::Stopping)?;
+    let core = prepared.map_err(|error| error.under(role.dir_key()))?;
     tasks.spawn(recover::run(Arc::clone(&core)));
     tasks.spawn(evict::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
     Ok(core)
 }
 
-fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenError> {
+fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenError> {
     let layout = Layout::new(config.dir.clone());
-    let lock = take_directory(&layout)?;
-    warn_if_too_large(config);
+    let lock = take_directory(&layout, role)?;
+    warn_if_too_large(config, role);
     let loaded = snapshot::load(&layout.index()).unwrap_or_default();
     let mut index = Index::new(config.memory, open_files(config));
     let marks = Marks::new(layout.marks(), config.durability == Durability::Fsync);
@@ -87,6 +97,7 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenErro
         snapshot: Snapshot::new(layout.index(), loaded.clean),
         marks,
         layout,
+        role,
         shards,
         unlink_retry: UnlinkRetry::default(),
         budget,
@@ -106,38 +117,46 @@ fn prepare(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenErro
 }
 
 /// Makes the directory ours.
-fn take_directory(layout: &Layout) -> Result<DirLock, OpenError> {
+fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, OpenError> {
     let root = layout.root();
     if root.exists() && !root.is_dir() {
         return Err(OpenError::NotADirectory {
+            key: KEY,
             path: root.to_owned(),
         });
     }
     if let Some(target) = dangling(root) {
         let path = root.to_owned();
-        return Err(OpenError::Dangling { path, target });
+        return Err(OpenError::Dangling {
+            key: KEY,
+            path,
+            target,
+        });
     }
-    fs::create_dir_all(root).at("make", root)?;
+    role.make(root).at("make", root)?;
     // Before anything is written: a wrong path must stay as it is.
-    let formatted = check_format(layout)?;
+    let formatted = check_format(layout, role)?;
     let lock = DirLock::take(&layout.lock()).map_err(|refused| match refused {
         LockError::Held(pid) => OpenError::InUse {
+            key: KEY,
             path: root.to_owned(),
             lock: layout.lock(),
             pid,
         },
         LockError::Io(source) => OpenError::Unusable {
+            key: KEY,
             action: "write",
             path: layout.lock(),
             source,
         },
     })?;
     if !formatted {
+        role.remove_former(root).at("empty", root)?;
         write_format(layout).at("write", &layout.format())?;
     }
     let (entries, tmp) = (layout.entries(), layout.tmp());
-    fs::create_dir_all(&entries).at("make", &entries)?;
-    empty(&tmp).at("empty", &tmp)?;
+    role.make_folder(&entries).at("make", &entries)?;
+    empty(&tmp, role).at("empty", &tmp)?;
     Ok(lock)
 }
 
@@ -149,39 +168,33 @@ fn dangling(path: &Path) -> Option<PathBuf> {
 }
 
 /// Whether the directory is marked as ours. One that is not must be empty.
-fn check_format(layout: &Layout) -> Result<bool, OpenError> {
+fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, OpenError> {
     let path = layout.root().to_owned();
     match fs::read_to_string(layout.format()) {
         Ok(text) if !text.trim().is_empty() => match text.trim().parse() {
             Ok(VERSION) => Ok(true),
             Ok(found) => Err(OpenError::Newer {
+                key: KEY,
                 path,
                 found,
                 known: VERSION,
             }),
             Err(_) => Err(OpenError::Foreign {
+                key: KEY,
                 path,
                 found: "a file named format that is not of this program".into(),
             }),
         },
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("read", &layout.format()),
-        _ => match foreign_name(layout.root()).at("read", layout.root())? {
-            Some(found) => Err(OpenError::Foreign { path, found }),
+        _ => match role.foreign_name(layout.root()).at("read", layout.root())? {
+            Some(found) => Err(OpenError::Foreign {
+                key: KEY,
+                path,
+                found: format!("\"{found}\""),
+            }),
             None => Ok(false),
         },
     }
-}
-
-fn foreign_name(root: &Path) -> io::Result<Option<String>> {
-    for file in fs::read_dir(root)? {
-        let name = file?.file_name().to_string_lossy().into_owned();
-        // A fresh volume has the first, a start that was cut short may have left the others.
-        let harmless = ["lost+found", "lock", "format"].contains(&name.as_str()) || name.starts_with('.');
-        if !harmless {
-            return Ok(Some(format!("\"{name}\"")));
-        }
-    }
-    Ok(None)
 }
 
 fn write_format(layout: &Layout) -> io::Result<()> {
@@ -192,12 +205,12 @@ fn write_format(layout: &Layout) -> io::Result<()> {
 }
 
 /// Removes what an earlier run was writing when it ended.
-fn empty(tmp: &Path) -> io::Result<()> {
+fn empty(tmp: &Path, role: DiskRole) -> io::Result<()> {
     match fs::remove_dir_all(tmp) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    fs::create_dir(tmp)
+    role.make_folder(tmp)
 }
 
 /// Fills the index from the snapshot. Answers the bytes in use.
@@ -239,14 +252,16 @@ pub fn open_files(config: &DiskConfig) -> u64 {
     config.open_files.map_or_else(default, |files| files as u64)
 }
 
-fn warn_if_too_large(config: &DiskConfig) {
+fn warn_if_too_large(config: &DiskConfig, role: DiskRole) {
     if let Some(size) = sys::volume_size(&config.dir)
         && size < config.limit
     {
         tracing::warn!(
             limit = config.limit,
             volume = size,
-            "disk.limit is larger than the volume of disk.dir; entries are evicted when the volume is full"
+            "{} is larger than the volume of {}; entries are evicted when the volume is full",
+            role.limit_key(),
+            role.dir_key()
         );
     }
 }

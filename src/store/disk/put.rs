@@ -192,7 +192,7 @@ impl DiskCommit {
         if let Some(retired) = retired
             && let Err(error) = self.core.retire_in(shard, &retired)
         {
-            cannot_remove(&error);
+            cannot_remove(self.core.role, &error);
         }
         outcome
     }

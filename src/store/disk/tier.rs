@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::core::DiskCore;
 use super::error::OpenError;
 use super::open;
+use super::role::DiskRole;
 use super::stats::DiskStats;
 use crate::config::DiskConfig;
 use crate::store::budget::BLOCK_BYTES;
@@ -28,8 +29,21 @@ impl Disk {
     /// # Errors
     /// [`OpenError`] names the key of the configuration, the path and the remedy.
     pub async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Self>, OpenError> {
-        let core = open::open(config, tasks).await?;
+        Self::open_as(DiskRole::Tier, config, tasks).await
+    }
+
+    /// The same for a directory with another role.
+    ///
+    /// # Errors
+    /// As [`Disk::open`].
+    pub async fn open_as(role: DiskRole, config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Self>, OpenError> {
+        let core = open::open(config, role, tasks).await?;
         Ok(Arc::new(Self { core }))
+    }
+
+    /// What the directory is for.
+    pub fn role(&self) -> DiskRole {
+        self.core.role
     }
 
     /// Where bodies for [`Store::put`] are made.
