@@ -23,7 +23,7 @@ use bytes::Bytes;
 use chacha::config::{DiskConfig, S3Config, S3Write};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
-use chacha::store::tiered::{Policy, Tiered};
+use chacha::store::tiered::{Policy, Revalidation, Tiered};
 use chacha::store::{Draft, Metadata, Origin, Precondition, Protocol, Store, StoreKey};
 use chacha::tasks::Tasks;
 use futures_util::StreamExt;
@@ -51,7 +51,7 @@ async fn pair(config: S3Config, write: S3Write) -> Pair {
     let policy = Policy {
         write,
         queue_limit: 4 << 30,
-        revalidate_after: None,
+        revalidation: Revalidation::Never,
         redirect: false,
     };
     let tiered = Tiered::start(Arc::clone(&disk), far, policy, &tasks)

@@ -16,8 +16,7 @@
 //! protocol::forward
 //! cache
 //! store::tiered
-//! store::{disk, s3, remote_only}    auth
-//! store::follow
+//! store::{disk, s3, follow}         auth
 //! store (ahead, batch, blocks, budget, content, entry, error, journal, key, little_endian, lock, locks, meta,
 //!        remote, shared, source, spool, trailer)
 //! config, telemetry

@@ -238,7 +238,20 @@ fn check_queue(
     }
 }
 
-/// Where bodies wait without a disk.
+impl S3Config {
+    /// The small disk before a bucket without a section `disk`: `staging_dir` and `staging_limit`; all else is
+    /// default.
+    pub fn staging(&self) -> DiskConfig {
+        let default = || std::env::temp_dir().join(STAGING_FOLDER);
+        let dir = self.staging_dir.clone().unwrap_or_else(default);
+        DiskConfig::new(dir, self.staging_limit)
+    }
+}
+
+/// The default of `staging_dir`, in the folder for temporary files.
+const STAGING_FOLDER: &str = "chacha-staging";
+
+/// The small disk before the bucket, if there is no section `disk`.
 fn staging(
     reader: &mut ConfigReader<'_>,
     section: &Section<'_>,

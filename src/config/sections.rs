@@ -134,8 +134,8 @@ pub struct S3Config {
     /// `redirect`: whether clients are sent to S3 for large entries that are not on the disk. Default
     /// never.
     pub redirect: S3Redirect,
-    /// `staging_dir`: where bodies wait when there is no `disk`. Default: `chacha-staging` in the folder
-    /// for temporary files.
+    /// `staging_dir`: the small disk in front of the bucket when there is no `disk`. Default: `chacha-staging`
+    /// in the folder for temporary files.
     pub staging_dir: Option<PathBuf>,
     /// `staging_limit`: upper bound of everything below `staging_dir`, in bytes. At least 1 MiB. Default
     /// 10 GB.

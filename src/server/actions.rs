@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::StartError;
 use super::tiers::Tiers;
-use crate::auth::{KeyFileError, SigningKey};
+use crate::auth::SigningKey;
 use crate::cache::actions::catalog::{Catalog, CatalogParts};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings, PeerNotifier};
 use crate::cache::peers::{HeartbeatTiming, Peers, ServerId};
 use crate::config::{Config, GhaConfig};
+use crate::store::disk::Disk;
 use crate::store::shared::Shared;
 use crate::tasks::Tasks;
 
@@ -21,16 +22,14 @@ pub(super) async fn open(
     notifier: Arc<dyn PeerNotifier>,
     tasks: &Tasks,
 ) -> Result<Actions, StartError> {
-    let disk = tiers.disk.as_ref();
+    let disk = &tiers.disk;
     let server = ThisServer::load(&config.gha, tiers, tasks).await?;
     let shared = tiers.s3.clone().map(|s3| s3 as Arc<dyn Shared>);
     let catalog = CatalogParts {
-        ledger: disk.map(LedgerSite::on),
+        ledger: Some(LedgerSite::on(disk)),
         journal: tiers.s3.clone().map(|s3| s3 as Arc<_>),
         // With a bucket behind it, what the disk has lost is not gone.
-        liveness: disk
-            .filter(|_| tiers.s3.is_none())
-            .map(|disk| Arc::clone(disk) as Arc<_>),
+        liveness: tiers.s3.is_none().then(|| Arc::clone(disk) as Arc<_>),
     };
     let peers = match (&shared, &config.gha.advertise_url) {
         (Some(shared), Some(url)) => {
@@ -73,7 +72,7 @@ fn settings(config: &GhaConfig) -> ActionsSettings {
     }
 }
 
-/// What tells this server from others, the same after a restart where there is a disk.
+/// What tells this server from others, the same after a restart.
 struct ThisServer {
     id: ServerId,
     key: SigningKey,
@@ -81,29 +80,26 @@ struct ThisServer {
 
 impl ThisServer {
     async fn load(config: &GhaConfig, tiers: &Tiers, tasks: &Tasks) -> Result<Self, StartError> {
-        let (disk, file) = (tiers.disk.clone(), config.signing_key_file.clone());
-        let loading = tasks.spawn_blocking(move || {
-            let folder = disk.map(|disk| disk.server_folder()).transpose();
-            Self::read(folder.map_err(StartError::ServerFolder)?, file)
-        });
-        loading
-            .await
-            .map_err(|_| StartError::Tiered(crate::store::Error::Stopping))?
+        let (disk, file) = (Arc::clone(&tiers.disk), config.signing_key_file.clone());
+        let loading = tasks.spawn_blocking(move || Self::read(&disk, file));
+        let stopping = |_| crate::store::Error::Stopping;
+        let loaded = loading.await.map_err(stopping);
+        loaded.map_err(StartError::directory(tiers.disk.role()))?
     }
 
     /// Blocking.
-    fn read(folder: Option<PathBuf>, file: Option<PathBuf>) -> Result<Self, StartError> {
-        let id = match &folder {
-            Some(folder) => ServerId::load_or_create(&folder.join("id")),
-            None => ServerId::random(),
+    fn read(disk: &Disk, file: Option<PathBuf>) -> Result<Self, StartError> {
+        let folder = disk.server_folder();
+        let folder = folder.map_err(StartError::directory(disk.role()))?;
+        let id = ServerId::load_or_create(&folder.join("id"));
+        let key = match file {
+            Some(file) => SigningKey::load(&file)?,
+            None => {
+                let kept = SigningKey::load_or_create(&folder.join("signing-key"));
+                kept.map_err(StartError::directory(disk.role()))?
+            }
         };
-        let kept = |error: KeyFileError| StartError::ServerFolder(std::io::Error::other(error));
-        let key = match (file, folder) {
-            (Some(file), _) => SigningKey::load(&file)?,
-            (None, Some(folder)) => SigningKey::load_or_create(&folder.join("signing-key")).map_err(kept)?,
-            (None, None) => SigningKey::generate().map_err(StartError::ServerFolder)?,
-        };
-        let id = id.map_err(StartError::ServerFolder)?;
+        let id = id.map_err(StartError::directory(disk.role()))?;
         Ok(Self { id, key })
     }
 }

@@ -20,8 +20,8 @@ use crate::protocol::app::{App, Limits};
 use crate::protocol::forward::{ForwardClient, Forwarder};
 use crate::protocol::links::Links;
 use crate::protocol::{self, Dispatch};
-use crate::store::disk::{self, OpenError};
-use crate::store::{self, RemoteErrorKind, remote_only, s3};
+use crate::store::disk::{self, DiskRole, OpenError};
+use crate::store::{RemoteErrorKind, s3};
 use crate::sys;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::access::{AccessLog, Recorder};
@@ -50,15 +50,15 @@ pub enum StartError {
     /// The client of the S3 tier.
     #[error(transparent)]
     S3(#[from] s3::OpenError),
-    /// The folder of bodies without a disk.
-    #[error(transparent)]
-    Staging(#[from] remote_only::OpenError),
-    /// What an earlier run left on the disk for the S3 tier cannot be read.
-    #[error("disk.dir: {0}; the directory must be readable and writable for this user")]
-    Tiered(#[from] store::Error),
-    /// The number or the key of this server cannot be kept.
-    #[error("disk.dir: {0}; the directory must be readable and writable for this user")]
-    ServerFolder(std::io::Error),
+    /// Something in the directory of the disk cannot be used: what an earlier run left for the S3 tier, the number
+    /// or the key of this server.
+    #[error("{key}: {cause}; the directory must be readable and writable for this user")]
+    Directory {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What is wrong.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The key for URLs cannot be used.
     #[error("gha.signing_key_file: {0}")]
     SigningKey(#[from] KeyFileError),
@@ -78,6 +78,19 @@ pub enum StartError {
     /// There is no tier to serve from.
     #[error("disk: there is no tier; add a `disk` section with `dir` and `limit`, or an `s3` section")]
     NoTier,
+}
+
+impl StartError {
+    /// Adds the key of the configuration to an error about a directory.
+    pub(super) fn directory<E>(role: DiskRole) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |cause| Self::Directory {
+            key: role.dir_key(),
+            cause: cause.into(),
+        }
+    }
 }
 
 pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Server, StartError> {
@@ -174,7 +187,11 @@ fn connection_limit(config: &Config) -> usize {
     const SPARE: u64 = 256;
     const LEAST: u64 = 16;
     let limit = sys::open_file_limit();
-    let entries = config.disk.as_ref().map_or(0, disk::open_files);
+    let entries = match (&config.disk, &config.s3) {
+        (Some(disk), _) => disk::open_files(disk),
+        (None, Some(s3)) => disk::open_files(&s3.staging()),
+        (None, None) => 0,
+    };
     // A connection, and the file of its upload.
     let possible = (limit.saturating_sub(entries + SPARE) / 2).max(LEAST);
     let wanted = config.limits.max_connections;

@@ -1,17 +1,15 @@
 //! The tiers of a configuration: opened, composed, and closed in the right order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{Config, DiskConfig, S3Config, S3Redirect};
+use crate::config::{Config, DiskConfig, S3Config, S3Redirect, S3Write};
 use crate::store::blocks::{BlockDir, Blocks};
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, DiskRole};
 use crate::store::remote::Remote;
-use crate::store::remote_only::RemoteStore;
 use crate::store::s3::{S3, S3Health};
 use crate::store::spool::SpoolDir;
-use crate::store::tiered::{Policy, Tiered};
+use crate::store::tiered::{Policy, Revalidation, Tiered};
 use crate::store::{RemoteErrorKind, Store};
 use crate::tasks::Tasks;
 
@@ -20,17 +18,15 @@ use crate::tasks::Tasks;
 pub(super) struct Tiers {
     pub(super) store: Arc<dyn Store>,
     pub(super) spools: SpoolDir,
-    pub(super) disk: Option<Arc<Disk>>,
+    pub(super) disk: Arc<Disk>,
     pub(super) s3: Option<Arc<S3>>,
     pub(super) tiered: Option<Tiered>,
-    /// Where bodies wait without a disk.
-    staged: Option<Arc<RemoteStore>>,
     /// Fills, commits and uploads. They end before the disk is closed.
     shared: Tasks,
 }
 
 impl Tiers {
-    /// Opens what is configured. A bucket that cannot be reached stops only a server without a disk, and
+    /// Opens what is configured. A bucket that cannot be used stops only a server without `disk`, and
     /// only for a reason that will not pass.
     ///
     /// # Errors
@@ -50,30 +46,29 @@ impl Tiers {
         Ok(Self {
             store: Arc::clone(&disk) as Arc<_>,
             spools: disk.spools(),
-            staged: None,
-            disk: Some(disk),
+            disk,
             s3: None,
             tiered: None,
             shared,
         })
     }
 
+    /// A small disk before the bucket, where bodies wait and what was read stays for a while. The bucket decides
+    /// about everything, as if there were no disk.
     async fn s3_alone(config: &S3Config, background: &Tasks, shared: Tasks) -> Result<Self, StartError> {
-        let dir = staging_dir(config);
-        let s3 = S3::open(config, Some(dir.join("parts")), &shared).await?;
-        probe(&s3).await?;
-        let remote = Arc::clone(&s3) as Arc<dyn Remote>;
-        let store =
-            RemoteStore::open(remote, &dir, config.staging_limit, redirects(config), background).await?;
-        Ok(Self {
-            spools: store.spools(),
-            store: Arc::clone(&store) as Arc<_>,
-            staged: Some(store),
-            disk: None,
-            s3: Some(s3),
-            tiered: None,
-            shared,
-        })
+        let policy = Policy {
+            write: S3Write::Through,
+            queue_limit: 0,
+            revalidation: Revalidation::Always,
+            redirect: redirects(config),
+        };
+        let disk = Disk::open_as(DiskRole::Staging, &config.staging(), background).await?;
+        let (tiers, s3) = Self::compose(disk, config, policy, shared).await?;
+        if let Err(error) = probe(&s3).await {
+            tiers.close().await;
+            return Err(error);
+        }
+        Ok(tiers)
     }
 
     async fn both(
@@ -85,37 +80,45 @@ impl Tiers {
         let policy = Policy {
             write: config.write,
             queue_limit: config.queue_limit.unwrap_or(disk.limit / 2),
-            revalidate_after: disk.revalidate_after,
+            revalidation: disk.revalidate_after.into(),
             redirect: redirects(config),
         };
         let disk = Disk::open(disk, background).await?;
-        let s3 = S3::open(config, Some(disk.parts_folder()), &shared).await?;
-        let remote = Arc::clone(&s3) as Arc<dyn Remote>;
-        let tiered = Tiered::start(Arc::clone(&disk), remote, policy, &shared).await?;
-        let probed = Arc::clone(&s3);
-        drop(shared.spawn(async move {
-            if let Err(error) = probe(&probed).await {
+        let (tiers, s3) = Self::compose(disk, config, policy, shared).await?;
+        drop(tiers.shared.spawn(async move {
+            if let Err(error) = probe(&s3).await {
                 tracing::warn!("{error}; serving from the disk until it can be used");
             }
         }));
-        Ok(Self {
+        Ok(tiers)
+    }
+
+    /// The disk, whose lock is held, in front of the bucket.
+    async fn compose(
+        disk: Arc<Disk>,
+        config: &S3Config,
+        policy: Policy,
+        shared: Tasks,
+    ) -> Result<(Self, Arc<S3>), StartError> {
+        let s3 = S3::open(config, Some(disk.parts_folder()), &shared).await?;
+        let remote = Arc::clone(&s3) as Arc<dyn Remote>;
+        let tiered = Tiered::start(Arc::clone(&disk), remote, policy, &shared).await;
+        let tiered = tiered.map_err(StartError::directory(disk.role()))?;
+        let tiers = Self {
             store: Arc::new(tiered.clone()),
             spools: disk.spools(),
-            staged: None,
-            disk: Some(disk),
-            s3: Some(s3),
+            disk,
+            s3: Some(Arc::clone(&s3)),
             tiered: Some(tiered),
             shared,
-        })
+        };
+        Ok((tiers, s3))
     }
 
     /// Uploads in blocks, and those of an earlier run.
     pub(super) async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>), StartError> {
-        Ok(match (&self.disk, &self.staged) {
-            (Some(disk), _) => disk.blocks().await?,
-            (None, Some(staged)) => staged.blocks().await?,
-            (None, None) => return Err(StartError::NoTier),
-        })
+        let opened = self.disk.blocks().await;
+        opened.map_err(StartError::directory(self.disk.role()))
     }
 
     /// For what ends after the last request and before the disk is closed.
@@ -125,26 +128,19 @@ impl Tiers {
 
     /// Resolves when the disk tier has finished its scan.
     pub(super) async fn indexed(&self) {
-        if let Some(disk) = &self.disk {
-            disk.indexed().await;
-        }
+        self.disk.indexed().await;
     }
 
     /// Ends fills and uploads, then saves the index of the disk. What was not uploaded stays marked.
     pub(super) async fn close(&self) {
         self.shared.finish().await;
-        if let Some(disk) = &self.disk {
-            disk.close().await;
-        }
-        if let Some(staged) = &self.staged {
-            staged.close();
-        }
+        self.disk.close().await;
     }
 
     /// What the operator should know, a line each; and whether anything can be served.
     pub(super) fn state(&self) -> (Vec<String>, bool) {
         let mut lines = Vec::new();
-        if self.disk.as_ref().is_some_and(|disk| disk.stats().indexing) {
+        if self.disk.stats().indexing {
             lines.push("disk: indexing, serving meanwhile".to_owned());
         }
         let down = match self.s3.as_ref().map(|s3| s3.health()) {
@@ -163,7 +159,8 @@ impl Tiers {
                 "s3: {queued} changes wait for their upload, the oldest for {age} s"
             ));
         }
-        (lines, self.disk.is_some() || !down)
+        // Nothing is served from a disk that only stages while the bucket is down.
+        (lines, self.disk.role() == DiskRole::Tier || !down)
     }
 }
 
@@ -190,10 +187,4 @@ async fn probe(s3: &S3) -> Result<(), StartError> {
 
 fn redirects(config: &S3Config) -> bool {
     config.redirect == S3Redirect::Large
-}
-
-/// Where bodies wait without a disk.
-fn staging_dir(config: &S3Config) -> PathBuf {
-    let default = || std::env::temp_dir().join("chacha-staging");
-    config.staging_dir.clone().unwrap_or_else(default)
 }

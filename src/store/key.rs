@@ -75,6 +75,11 @@ impl StoreKey {
         self
     }
 
+    /// The front-end whose entry this is.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The name of the entry in a tier.
     pub fn digest(&self) -> &Digest {
         &self.digest

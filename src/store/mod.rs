@@ -19,7 +19,6 @@ mod lock;
 pub(crate) mod locks;
 mod meta;
 pub mod remote;
-pub mod remote_only;
 pub mod s3;
 pub mod shared;
 pub mod source;

@@ -2,6 +2,7 @@
 
 mod remote;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tiers::Tiers;
@@ -14,9 +15,8 @@ use crate::telemetry::metrics::{Metric, MetricKind, MetricValues, Metrics};
 
 /// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
 pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
-    if let Some(disk) = tiers.disk.clone() {
-        metrics.add_metrics(move || disk_samples(&disk.stats()));
-    }
+    let disk = Arc::clone(&tiers.disk);
+    metrics.add_metrics(move || disk_samples(&disk.stats()));
     if let Some(s3) = tiers.s3.clone() {
         metrics.add_metrics(move || remote::s3(&s3.stats(), &s3.health()));
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
 use tokio::time::Instant;
 
 use crate::store::source::SourceOpen;
@@ -22,6 +22,8 @@ pub(crate) struct Fills(Mutex<HashMap<Digest, Arc<Fill>>>);
 pub(crate) struct Fill {
     state: watch::Sender<FillState>,
     begun: Instant,
+    /// What was found was what the source had then, or later.
+    current_at: AsyncMutex<Instant>,
     outdated: AtomicBool,
 }
 
@@ -71,9 +73,11 @@ impl Fills {
         if let Some(fill) = map.get(digest) {
             return (Arc::clone(fill), false);
         }
+        let begun = Instant::now();
         let fill = Arc::new(Fill {
             state: watch::Sender::new(FillState::Asking),
-            begun: Instant::now(),
+            begun,
+            current_at: AsyncMutex::new(begun),
             outdated: AtomicBool::new(false),
         });
         map.insert(*digest, Arc::clone(&fill));
@@ -93,6 +97,12 @@ impl Fills {
         if let Some(fill) = self.lock().remove(digest) {
             fill.outdated.store(true, Ordering::SeqCst);
         }
+    }
+
+    /// The same, if it is this fill that found the former version.
+    pub(crate) fn outdate_one(&self, digest: &Digest, fill: &Arc<Fill>) {
+        fill.outdated.store(true, Ordering::SeqCst);
+        self.end(digest, fill);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Fill>>> {
@@ -122,6 +132,11 @@ impl Fill {
     /// The source was asked at this time or later.
     pub(crate) fn begun(&self) -> Instant {
         self.begun
+    }
+
+    /// When what was found was last known to be what the source has; one caller at a time.
+    pub(crate) async fn current_at(&self) -> AsyncMutexGuard<'_, Instant> {
+        self.current_at.lock().await
     }
 
     /// Whether the entry was changed since this fill began.

@@ -90,11 +90,7 @@ impl Inner {
     /// The disk after the far tier: if it cannot keep the entry, it must not keep the former one.
     async fn put_near(&self, key: &StoreKey, draft: Draft, body: Spool, began: Instant) {
         match self.near.put(key, draft, body, Precondition::None).await {
-            Ok(_) => {
-                if let Some(fresh) = &self.fresh {
-                    fresh.note(key.digest(), began);
-                }
-            }
+            Ok(_) => self.fresh.note(key, began),
             Err(error) => {
                 if !matches!(error, Error::Stopping) {
                     let error = &error as &dyn std::error::Error;

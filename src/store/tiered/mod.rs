@@ -24,9 +24,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
+pub use fresh::Revalidation;
 pub use stats::TieredStats;
 
-use self::fresh::Fresh;
+use self::fresh::Freshness;
 use self::queue::Queue;
 use self::stats::TieredCounters;
 use super::ahead::{Ahead, Turns};
@@ -49,8 +50,8 @@ pub struct Policy {
     /// With [`S3Write::Back`]: bytes on the disk that may wait for their upload; beyond that a write is
     /// answered when the far tier has it.
     pub queue_limit: u64,
-    /// A local copy that was not compared for this long is compared before it is served.
-    pub revalidate_after: Option<Duration>,
+    /// When a local copy is compared before it is served.
+    pub revalidation: Revalidation,
     /// Whether clients read long entries that are not on the disk from the far tier themselves.
     pub redirect: bool,
 }
@@ -66,7 +67,7 @@ struct Inner {
     policy: Policy,
     fills: Fills,
     transfers: TransferContext,
-    fresh: Option<Fresh>,
+    fresh: Freshness,
     queue: Queue,
     turns: Turns,
     /// Changes of one key, one after the other.
@@ -91,7 +92,7 @@ impl Tiered {
                 tasks: tasks.clone(),
                 fetched_bytes: counters.fetched_bytes(),
             },
-            fresh: policy.revalidate_after.map(Fresh::new),
+            fresh: Freshness::new(policy.revalidation),
             queue: Queue::default(),
             turns: Turns::default(),
             changes: KeyLocks::default(),
@@ -117,22 +118,23 @@ impl Tiered {
 impl Store for Tiered {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
         match self.0.copy(key).await {
-            Some(entry) => Ok(Some(entry)),
+            Ok(Some(entry)) => Ok(Some(entry)),
             // Boxed to keep the future of a hit small.
-            None => Box::pin(self.0.fetch(key)).await,
+            Ok(None) => self.0.damaged_is_missing(key, Box::pin(self.0.fetch(key)).await),
+            Err(error) => self.0.damaged_is_missing(key, Err(error)),
         }
     }
 
     async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
         let inner = &self.0;
-        if let Some(entry) = inner.copy(key).await {
-            return Ok(Some(entry.meta));
+        match inner.copy(key).await {
+            Ok(Some(entry)) => return Ok(Some(entry.meta)),
+            Ok(None) if inner.queue.is_deleted(key.digest()) => return Ok(None),
+            Ok(None) => {}
+            Err(error) => return inner.damaged_is_missing(key, Err(error)),
         }
-        if inner.queue.is_deleted(key.digest()) {
-            return Ok(None);
-        }
-        let found = Box::pin(inner.far.head(key)).await?;
-        Ok(found.map(|entry| entry.meta))
+        let found = Box::pin(inner.far.head(key)).await;
+        inner.damaged_is_missing(key, found.map(|found| found.map(|entry| entry.meta)))
     }
 
     async fn put(
@@ -180,17 +182,6 @@ impl Store for Tiered {
 }
 
 impl Inner {
-    /// The entry on the disk, if it may be served.
-    async fn copy(&self, key: &StoreKey) -> Option<Entry> {
-        let entry = self.near_get(key).await?;
-        let due = self
-            .fresh
-            .as_ref()
-            .is_some_and(|fresh| fresh.is_due(key.digest()));
-        // Boxed to keep the future of a hit small.
-        (!due || Box::pin(self.still_holds(key, &entry.meta)).await).then_some(entry)
-    }
-
     /// The entry on the disk. A disk that fails is a miss here: the far tier may have the entry.
     async fn near_get(&self, key: &StoreKey) -> Option<Entry> {
         self.near.get(key).await.unwrap_or_else(|error| {
@@ -200,6 +191,21 @@ impl Inner {
             );
             None
         })
+    }
+
+    /// Where the disk only stages, an object that is not the entry is a miss.
+    fn damaged_is_missing<T>(&self, key: &StoreKey, found: Result<Option<T>>) -> Result<Option<T>> {
+        match found {
+            Err(error) if self.policy.revalidation == Revalidation::Always && fill::is_torn(&error) => {
+                // The next writer of this entry replaces it.
+                tracing::warn!(
+                    entry = key.short(),
+                    "the object of an entry is damaged; it counts as a miss"
+                );
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// Runs a step to its end, whether or not its caller stays. A server that stops gives it up after a

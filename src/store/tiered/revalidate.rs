@@ -3,45 +3,104 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Inner;
-use crate::store::{Error, Meta, Precondition, RemoteErrorKind, Store, StoreKey};
+use crate::store::follow::Fill;
+use crate::store::remote::RemoteEntry;
+use crate::store::{Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Store, StoreKey};
 
 /// How long a read waits for the comparison: what is on the disk is served, however slow the far tier is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const COMPARISON_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn late() -> Error {
     Error::remote("comparing a copy", RemoteErrorKind::Timeout, "no answer in time")
 }
 
+fn is_same(remote: &RemoteEntry, copy: &Meta) -> bool {
+    remote.meta.etag == copy.etag && remote.meta.metadata == copy.metadata
+}
+
 impl Inner {
-    /// Whether the copy on the disk may be served: the far tier has the same, or cannot be asked, in which
-    /// case the disk goes on serving. A copy that does not hold is gone when this returns.
-    pub(super) async fn still_holds(&self, key: &StoreKey, copy: &Arc<Meta>) -> bool {
-        let Some(fresh) = &self.fresh else { return true };
+    /// The entry on the disk, if it may be served.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] only where a copy that cannot be compared is not served.
+    pub(super) async fn copy(&self, key: &StoreKey) -> Result<Option<Entry>> {
+        let Some(entry) = self.near_get(key).await else {
+            return Ok(None);
+        };
+        let since = self.fresh.needed_since(key);
+        let holds = match since.filter(|since| self.fresh.is_due(key, *since)) {
+            // Boxed to keep the future of a hit small.
+            Some(since) => Box::pin(self.still_holds(key, &entry.meta, since)).await?,
+            None => true,
+        };
+        Ok(holds.then_some(entry))
+    }
+
+    /// Whether the copy on the disk may be served: the far tier has had the same after `since`, or cannot be
+    /// asked, in which case the disk goes on serving. A copy that does not hold is gone when this returns.
+    async fn still_holds(&self, key: &StoreKey, copy: &Arc<Meta>, since: Instant) -> Result<bool> {
         let _turn = self.checks.lock(key.digest()).await;
-        if !fresh.is_due(key.digest()) || self.queue.is_waiting(key.digest()) {
-            // Somebody has asked meanwhile, or the far tier has not heard of this version yet.
-            return self.near_get(key).await.is_some_and(|now| now.meta == *copy);
+        if !self.fresh.is_due(key, since) || self.queue.is_waiting(key.digest()) {
+            // Another reader has asked meanwhile, or the far tier has not heard of this version yet.
+            return Ok(self.near_get(key).await.is_some_and(|now| now.meta == *copy));
         }
         let asked = Instant::now();
         self.counters.revalidated();
-        let look = tokio::time::timeout(PATIENCE, self.far.head(key));
-        match look.await.unwrap_or_else(|_| Err(late())) {
-            Ok(Some(far)) if far.meta.etag == copy.etag && far.meta.metadata == copy.metadata => {
-                fresh.note(key.digest(), asked);
-                true
+        match self.far_head(key).await {
+            Ok(Some(remote)) if is_same(&remote, copy) => {
+                self.fresh.note(key, asked);
+                Ok(true)
             }
             Ok(_other) => {
                 self.drop_copy(key, copy).await;
-                false
+                Ok(false)
             }
+            Err(error) if self.policy.revalidation.is_strict(key) => Err(error),
             Err(_unknown) => {
-                fresh.postpone(key.digest());
-                true
+                self.fresh.postpone(key);
+                Ok(true)
             }
         }
+    }
+
+    /// What the far tier has, for a comparison.
+    async fn far_head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
+        let look = self.far.head(key);
+        if self.policy.revalidation.is_strict(key) {
+            return look.await;
+        }
+        timeout(COMPARISON_TIMEOUT, look)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Whether what a fill found may be given to a reader who came at `arrived`. Only a reader who would
+    /// not be served from the disk alone is in doubt: the entry may have been replaced since the fill began.
+    pub(super) async fn is_current(
+        &self,
+        key: &StoreKey,
+        fill: &Arc<Fill>,
+        found: &Meta,
+        arrived: Instant,
+    ) -> Result<bool> {
+        if !self.policy.revalidation.is_strict(key) {
+            return Ok(true);
+        }
+        let mut current_at = fill.current_at().await;
+        if *current_at >= arrived {
+            return Ok(true);
+        }
+        let asked = Instant::now();
+        self.counters.revalidated();
+        let same = self.far.head(key).await?.is_some_and(|now| is_same(&now, found));
+        match same {
+            true => *current_at = asked,
+            false => self.fills.outdate_one(key.digest(), fill),
+        }
+        Ok(same)
     }
 
     /// Removes the copy from the disk, unless there is another one by now.

@@ -233,6 +233,52 @@ async fn a_server_without_a_disk() {
 }
 
 #[tokio::test]
+async fn a_second_server_in_the_same_directory_is_refused_and_touches_nothing() {
+    let s3 = Arc::new(S3Server::memory());
+    let staging = tempfile::tempdir().unwrap();
+    let one = server(&s3, |config| {
+        config.disk = None;
+        section(config).staging_dir = Some(staging.path().join("staging"));
+    })
+    .await;
+    let gate = Gate::new();
+    s3.faults().once(Kind::UploadPart, Action::Hold(gate.clone()));
+    let acme = one.acme();
+    let write = acme.put("/large", bytes(12 * MIB));
+    let second = async {
+        gate.reached(1).await;
+        let started = within(Server::start(one.config().clone(), AccessLog::off())).await;
+        gate.open();
+        started.expect_err("no start").to_string()
+    };
+    let (answer, error) = tokio::join!(write, second);
+    assert!(error.starts_with("s3.staging_dir: "), "{error}");
+    assert!(error.contains("is in use by another running server"), "{error}");
+    // The parts that were under way have become the entry.
+    assert_eq!(answer.status, 201);
+    assert_eq!(s3.count(Kind::Abort), 0);
+    assert!(acme.get("/large").await.body == bytes(12 * MIB));
+}
+
+#[tokio::test]
+async fn a_bucket_alone_keeps_what_it_has_read_over_a_restart() {
+    let s3 = Arc::new(S3Server::memory());
+    let staging = tempfile::tempdir().unwrap();
+    let mut one = server(&s3, |config| {
+        config.disk = None;
+        section(config).staging_dir = Some(staging.path().join("staging"));
+    })
+    .await;
+    assert_eq!(one.acme().put("/kept", bytes(3 * MIB)).await.status, 201);
+    one.restart().await;
+    s3.forget();
+    assert!(one.acme().get("/kept").await.body == bytes(3 * MIB));
+    // One question, and the body does not travel again.
+    assert_eq!(s3.count(Kind::Head), 1);
+    assert!(s3.response_bytes() < MIB as u64);
+}
+
+#[tokio::test]
 async fn a_wrong_bucket_stops_only_a_server_without_a_disk() {
     let s3 = Arc::new(S3Server::memory());
     let mut with_disk = server(&s3, |config| section(config).bucket = "missing".into()).await;

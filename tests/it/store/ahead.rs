@@ -465,7 +465,7 @@ async fn s3_alone() {
     let mut config = server.config(S3Server::BUCKET);
     config.part_size = PART as u64;
     let (_s3, store, tasks) = super::s3::open(&config, folder.path()).await;
-    let (dir, _) = store.blocks().await.unwrap();
+    let (dir, _) = store.disk.blocks().await.unwrap();
     let bytes = body(5 * PART + 1, 1);
     let upload = begin(&*store, &dir, "a", 1).await;
     send_ranges(&upload, &bytes, (0..9).rev()).await;

@@ -199,7 +199,7 @@ async fn without_a_disk_the_body_goes_to_the_far_tier_and_the_folder_is_empty_af
     let (server, folder) = (S3Server::memory(), tempfile::tempdir().unwrap());
     let config = server.config(S3Server::BUCKET);
     let (_s3, store, tasks) = super::s3::open(&config, folder.path()).await;
-    let (dir, found) = store.blocks().await.unwrap();
+    let (dir, found) = store.disk.blocks().await.unwrap();
     assert!(found.is_empty());
     let bytes = body(9 * MIB, 1);
     let upload = dir.create(1, Vec::new()).await.unwrap();
@@ -215,7 +215,7 @@ async fn without_a_disk_the_body_goes_to_the_far_tier_and_the_folder_is_empty_af
     upload.remove().await;
     assert!(get(&*store, &key("a")).await.unwrap() == bytes);
     until("nothing is left", || {
-        files_in(&folder.path().join("staging/bodies")).is_empty()
+        files_in(&folder.path().join("staging/tmp")).is_empty()
     })
     .await;
     assert!(files_in(&folder.path().join("staging/uploads")).is_empty());

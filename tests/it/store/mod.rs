@@ -13,5 +13,6 @@ mod model;
 mod moto;
 mod restart;
 mod s3;
+mod staging;
 mod tiered;
 mod unlink_retry;

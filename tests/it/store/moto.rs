@@ -68,7 +68,7 @@ async fn alone() -> Tier {
     let server = required().await;
     let (s3, store, tasks) = super::s3::open(&server.config, server.dir.path()).await;
     Tier {
-        store: store.clone(),
+        store: Arc::new(store.tiered.clone()),
         spools: store.spools(),
         _keep: Box::new((s3, tasks, server)),
     }

@@ -36,7 +36,7 @@ pub(super) async fn run(inner: Arc<Inner>, key: StoreKey, fill: Arc<Fill>) {
 
 async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
     // A fill that has just ended may have put it there.
-    if let Some(entry) = inner.near_get(key).await {
+    if let Some(entry) = inner.copy(key).await? {
         fill.tell(FillState::Found(entry));
         return Ok(());
     }
@@ -76,7 +76,8 @@ async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result
     Ok(())
 }
 
-fn is_torn(error: &Error) -> bool {
+/// Whether another attempt may find a whole entry.
+pub(in crate::store::tiered) fn is_torn(error: &Error) -> bool {
     matches!(
         error.remote_error_kind(),
         Some(RemoteErrorKind::Damaged | RemoteErrorKind::Changed)
@@ -148,11 +149,7 @@ async fn publish(inner: &Inner, key: &StoreKey, fill: &Fill, meta: &Meta, spool:
         metadata: meta.metadata.clone(),
     };
     match inner.near.put(key, draft, spool, Precondition::None).await {
-        Ok(_) => {
-            if let Some(fresh) = &inner.fresh {
-                fresh.note(key.digest(), fill.begun());
-            }
-        }
+        Ok(_) => inner.fresh.note(key, fill.begun()),
         Err(Error::Stopping) => {}
         Err(error) => tracing::warn!(
             error = &error as &dyn std::error::Error,

@@ -6,7 +6,9 @@
 
 mod lead;
 
-use std::sync::{Arc, Mutex, PoisonError};
+pub(super) use lead::is_torn;
+
+use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 
@@ -32,8 +34,19 @@ impl Inner {
                 self.counters.joined();
             }
             match fill.told().await? {
-                FillState::Found(entry) => return Ok(Some(found(entry))),
-                FillState::Streamed(open) => return self.stream(key, &open).await,
+                FillState::Found(entry) => {
+                    if leads || self.is_current(key, &fill, &entry.meta, arrived).await? {
+                        return Ok(Some(found(entry)));
+                    }
+                }
+                // What was opened is for the reader that asked; the others came later.
+                FillState::Streamed(open) => {
+                    let open = open
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take_if(|_| leads);
+                    return self.stream(key, open).await;
+                }
                 FillState::Failed(operation, kind, text) => {
                     return Err(Error::remote(operation, kind, text));
                 }
@@ -46,9 +59,8 @@ impl Inner {
     }
 
     /// The entry, past the disk.
-    async fn stream(&self, key: &StoreKey, first: &Mutex<Option<SourceOpen>>) -> Result<Option<Entry>> {
+    async fn stream(&self, key: &StoreKey, first: Option<SourceOpen>) -> Result<Option<Entry>> {
         self.counters.streamed();
-        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = self.far.source(key);
         let open = match first {
             Some(open) => Some(open),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use chacha::config::S3Config;
 use chacha::store::remote::{Remote, RemoteEntry};
-use chacha::store::remote_only::RemoteStore;
 use chacha::store::s3::{S3, S3Health};
 use chacha::store::spool::Checksums;
 use chacha::store::{Content, Error, Precondition, RemoteErrorKind, Result, Store};
@@ -14,6 +13,7 @@ use chacha::tasks::Tasks;
 use futures_util::TryStreamExt;
 
 use super::super::support::*;
+use super::BucketAlone;
 use crate::support::s3::{Action, Kind, Quirk, S3Server, Which};
 
 /// A bucket that misbehaves, and one server on it.
@@ -21,7 +21,7 @@ struct Rig {
     server: S3Server,
     config: S3Config,
     s3: Arc<S3>,
-    store: Arc<RemoteStore>,
+    store: BucketAlone,
     _staging: tempfile::TempDir,
 }
 
@@ -40,12 +40,13 @@ impl Rig {
         let tasks = Tasks::new();
         let staging = tempfile::tempdir().unwrap();
         let s3 = S3::open(&config, None, &tasks).await.unwrap();
-        let store = RemoteStore::open(s3.clone(), staging.path(), 64 << 20, false, &tasks).await;
+        // Large entries do not fit: they are streamed.
+        let store = BucketAlone::open(&s3, staging.path(), 2 * MIB, &tasks).await;
         Self {
             server,
             config,
             s3,
-            store: store.unwrap(),
+            store,
             _staging: staging,
         }
     }

@@ -17,6 +17,7 @@ use crate::support::s3::S3Server;
 async fn permits_are_given_back_and_never_exceeded() {
     let far = Far::changed(|config| config.max_concurrency = 1).await;
     far.put("one", &body(11 * MIB, 1)).await;
+    far.store.forget("one").await;
     let one = key("one");
     let readers = (0..4).map(|_| get(&*far.store, &one));
     for bytes in join_all(readers).await {

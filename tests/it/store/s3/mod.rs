@@ -1,4 +1,4 @@
-//! The far tier in a bucket, alone.
+//! A bucket alone: the remote tier itself, and the tiered store over a small disk in front of it.
 
 mod ahead;
 mod faults;
@@ -11,9 +11,12 @@ mod writers;
 use std::path::Path;
 use std::sync::Arc;
 
-use chacha::config::S3Config;
-use chacha::store::remote_only::RemoteStore;
+use chacha::config::{S3Config, S3Write};
+use chacha::store::disk::{Disk, DiskRole};
 use chacha::store::s3::S3;
+use chacha::store::spool::SpoolDir;
+use chacha::store::tiered::{Policy, Revalidation, Tiered};
+use chacha::store::{Precondition, Store};
 use chacha::tasks::Tasks;
 
 use super::suite::Tier;
@@ -35,18 +38,65 @@ async fn tier(server: S3Server) -> Tier {
     let config = configured(&server);
     let far = Far::with(server, config).await;
     Tier {
-        store: far.store.clone(),
+        store: Arc::new(far.store.tiered.clone()),
         spools: far.store.spools(),
         _keep: Box::new(far),
     }
 }
 
+/// A bucket alone as a store, as the server composes it.
+#[derive(Clone)]
+pub(super) struct BucketAlone {
+    pub(super) tiered: Tiered,
+    pub(super) disk: Arc<Disk>,
+}
+
+impl BucketAlone {
+    pub(super) async fn open(s3: &Arc<S3>, dir: &Path, limit: usize, tasks: &Tasks) -> Self {
+        let mut config = S3Config::new("named-elsewhere");
+        config.staging_dir = Some(dir.to_owned());
+        config.staging_limit = limit as u64;
+        let disk = Disk::open_as(DiskRole::Staging, &config.staging(), tasks).await;
+        let disk = disk.unwrap();
+        let policy = Policy {
+            write: S3Write::Through,
+            queue_limit: 0,
+            revalidation: Revalidation::Always,
+            redirect: false,
+        };
+        let remote = Arc::clone(s3);
+        let tiered = Tiered::start(Arc::clone(&disk), remote, policy, tasks).await;
+        Self {
+            tiered: tiered.unwrap(),
+            disk,
+        }
+    }
+
+    pub(super) fn spools(&self) -> SpoolDir {
+        self.disk.spools()
+    }
+
+    /// As if the disk had evicted it: what is read next comes from the bucket.
+    pub(super) async fn forget(&self, name: &str) {
+        let gone = self.disk.delete(&key(name), Precondition::None).await;
+        assert!(gone.unwrap(), "{name} was not on the disk");
+    }
+}
+
+impl std::ops::Deref for BucketAlone {
+    type Target = Tiered;
+
+    fn deref(&self) -> &Tiered {
+        &self.tiered
+    }
+}
+
 /// A server of its own on the bucket that `config` names; its files are below `dir`.
-pub(super) async fn open(config: &S3Config, dir: &Path) -> (Arc<S3>, Arc<RemoteStore>, Tasks) {
+pub(super) async fn open(config: &S3Config, dir: &Path) -> (Arc<S3>, BucketAlone, Tasks) {
     let tasks = Tasks::new();
     let s3 = S3::open(config, Some(dir.join("records")), &tasks).await.unwrap();
-    let store = RemoteStore::open(s3.clone(), &dir.join("staging"), 256 << 20, false, &tasks).await;
-    (s3, store.unwrap(), tasks)
+    let store = BucketAlone::open(&s3, &dir.join("staging"), 64 * MIB, &tasks).await;
+    (s3, store, tasks)
 }
 
 /// The shortest parts that S3 takes.
@@ -61,7 +111,7 @@ struct Far {
     server: S3Server,
     config: S3Config,
     s3: Arc<S3>,
-    store: Arc<RemoteStore>,
+    store: BucketAlone,
     tasks: Tasks,
     dir: tempfile::TempDir,
 }

@@ -17,6 +17,7 @@ async fn large_bodies_go_in_parts_and_come_back() {
     far.put("large", &bytes).await;
     assert_eq!(far.requests("upload_part"), 5);
     assert_eq!(far.requests("put"), 0);
+    far.store.forget("large").await;
     assert!(get(&*far.store, &key("large")).await.unwrap() == bytes);
     // Each of five parts with one request, the first with the description.
     assert_eq!((far.requests("get"), far.requests("head")), (5, 0));
@@ -52,6 +53,7 @@ async fn long_descriptions_are_trailers() {
             .unwrap()
             .meta;
         assert_eq!(meta.metadata, draft.metadata);
+        far.store.forget("t").await;
         assert_eq!(
             far.store.head(&key("t")).await.unwrap(),
             Some(meta.clone()),
@@ -70,6 +72,7 @@ async fn long_descriptions_are_trailers() {
 async fn what_stands_under_our_name_is_served_only_if_it_is_the_entry() {
     let far = Far::new().await;
     far.put("a", b"of a").await;
+    far.store.forget("a").await;
     let (mine, described) = far.server.objects().pop_first().unwrap();
     let pairs = described.metadata.iter();
     let pairs: Vec<(&str, &str)> = pairs.map(|(name, text)| (name.as_str(), text.as_str())).collect();
@@ -163,6 +166,7 @@ async fn requests_may_carry_checksums() {
     for size in [0, 10, 100 * KIB, 11 * MIB] {
         let bytes = body(size, 4);
         far.put("c", &bytes).await;
+        far.store.forget("c").await;
         assert!(get(&*far.store, &key("c")).await.unwrap() == bytes, "{size}");
     }
 }

@@ -6,6 +6,7 @@ mod fill;
 mod model;
 mod replicas;
 pub(super) mod rig;
+mod staged;
 mod stalled;
 mod troubles;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chacha::store::tiered::Revalidation;
 use chacha::store::{Precondition, Store};
 
 use super::super::support::*;
@@ -10,12 +11,12 @@ use crate::support::s3::{Action, Gate, Kind};
 
 /// Every read is compared.
 fn at_once(plan: &mut Plan) {
-    plan.policy.revalidate_after = Some(Duration::from_nanos(1));
+    plan.policy.revalidation = Revalidation::After(Duration::from_nanos(1));
 }
 
 /// No read is compared in the time of a test.
 fn in_an_hour(plan: &mut Plan) {
-    plan.policy.revalidate_after = Some(Duration::from_secs(3600));
+    plan.policy.revalidation = Revalidation::After(Duration::from_secs(3600));
 }
 
 async fn pairs(change: fn(&mut Plan)) -> (Pair, Pair) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chacha::config::{DiskConfig, S3Config, S3Write};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
-use chacha::store::tiered::{Policy, Tiered};
+use chacha::store::tiered::{Policy, Revalidation, Tiered};
 use chacha::store::{Entry, Meta, Precondition, Result, Store};
 use chacha::tasks::Tasks;
 
@@ -43,7 +43,7 @@ impl Plan {
             policy: Policy {
                 write: S3Write::Through,
                 queue_limit: 32 << 20,
-                revalidate_after: None,
+                revalidation: Revalidation::Never,
                 redirect: false,
             },
         }
