@@ -29,7 +29,7 @@ impl Inner {
                 .unbroken(async move { inner.put_back(&key, draft, body, precondition).await })
                 .await;
         }
-        let upload = ahead::upload(&self.far, key, &draft, &mut body).await?;
+        let upload = ahead::upload(&self.remote, key, &draft, &mut body).await?;
         let (inner, key) = (Arc::clone(self), key.clone());
         let put = async move { inner.put_through(&key, draft, body, upload, precondition).await };
         self.unbroken(put).await
@@ -37,10 +37,10 @@ impl Inner {
 
     /// Whether one more body may wait for its upload.
     fn has_room_for(&self, body: &Spool) -> bool {
-        self.near.stats().pinned.saturating_add(body.len()) <= self.policy.queue_limit
+        self.local.stats().pinned.saturating_add(body.len()) <= self.policy.queue_limit
     }
 
-    /// The far tier first.
+    /// The remote tier first.
     async fn put_through(
         &self,
         key: &StoreKey,
@@ -52,9 +52,9 @@ impl Inner {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
         // After a crash between the two commits the local copy would be the former version.
-        let copy = self.near.contains(digest).await?;
+        let copy = self.local.contains(digest).await?;
         if copy {
-            self.near.set_mark(digest, Mark::Doubt, Vec::new()).await?;
+            self.local.set_mark(digest, Mark::Doubt, Vec::new()).await?;
         }
         let began = Instant::now();
         let committed = upload.commit(&precondition).await;
@@ -62,9 +62,9 @@ impl Inner {
         self.fills.outdate(digest);
         let outcome = match committed {
             Ok(entry) => {
-                self.put_near(key, draft, body, began).await;
+                self.put_local(key, draft, body, began).await;
                 self.settle(digest).await;
-                let tier = self.far.name();
+                let tier = self.remote.name();
                 Ok(Stored {
                     meta: entry.meta,
                     tier,
@@ -76,7 +76,7 @@ impl Inner {
                         .remote_error_kind()
                         .is_some_and(|fault| fault.leaves_doubt())
                 {
-                    self.drop_near(key).await;
+                    self.drop_local(key).await;
                 }
                 Err(error)
             }
@@ -87,21 +87,21 @@ impl Inner {
         outcome
     }
 
-    /// The disk after the far tier: if it cannot keep the entry, it must not keep the former one.
-    async fn put_near(&self, key: &StoreKey, draft: Draft, body: Spool, began: Instant) {
-        match self.near.put(key, draft, body, Precondition::None).await {
+    /// The disk after the remote tier: if it cannot keep the entry, it must not keep the former one.
+    async fn put_local(&self, key: &StoreKey, draft: Draft, body: Spool, began: Instant) {
+        match self.local.put(key, draft, body, Precondition::None).await {
             Ok(_) => self.fresh.note(key, began),
             Err(error) => {
                 if !matches!(error, Error::Stopping) {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "an entry could not be kept on the disk");
                 }
-                self.drop_near(key).await;
+                self.drop_local(key).await;
             }
         }
     }
 
-    /// The disk first; the queue tells the far tier.
+    /// The disk first; the queue tells the remote tier.
     async fn put_back(
         &self,
         key: &StoreKey,
@@ -112,13 +112,13 @@ impl Inner {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
         self.hold(key, &precondition).await?;
-        self.near.pin(digest);
-        let stored = self.near.put(key, draft, body, Precondition::None).await;
+        self.local.pin(digest);
+        let stored = self.local.put(key, draft, body, Precondition::None).await;
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
                 if !self.queue.is_upload(digest) {
-                    self.near.unpin(digest);
+                    self.local.unpin(digest);
                 }
                 return Err(error);
             }
@@ -126,7 +126,7 @@ impl Inner {
         self.fills.outdate(digest);
         let first = precondition == Precondition::Absent;
         let note = if first { FIRST.to_vec() } else { Vec::new() };
-        self.near.set_mark(digest, Mark::Upload, note).await?;
+        self.local.set_mark(digest, Mark::Upload, note).await?;
         if self.queue.is_deleted(digest) {
             self.unmark(digest, Mark::Deleted).await;
         }
@@ -149,21 +149,21 @@ impl Inner {
             self.hold(key, &precondition).await?;
         }
         let known_gone = self.queue.is_deleted(digest);
-        let local = self.near.delete(key, Precondition::None).await?;
+        let was_local = self.local.delete(key, Precondition::None).await?;
         self.fills.outdate(digest);
-        let outcome = self.far.delete(key, &Precondition::None).await;
+        let outcome = self.remote.delete(key, &Precondition::None).await;
         // Again: a fill may have asked in between.
         self.fills.outdate(digest);
         match outcome {
             Ok(existed) => {
                 self.settle(digest).await;
-                Ok(local || existed && !known_gone)
+                Ok(was_local || existed && !known_gone)
             }
             Err(error) if self.policy.write == S3Write::Back && error.remote_error_kind().is_some() => {
                 let note = key.canonical();
-                self.near.set_mark(digest, Mark::Deleted, note).await?;
+                self.local.set_mark(digest, Mark::Deleted, note).await?;
                 self.unmark(digest, Mark::Upload).await;
-                self.near.unpin(digest);
+                self.local.unpin(digest);
                 self.queue.delete(key.clone());
                 Ok(!known_gone)
             }
@@ -180,9 +180,9 @@ impl Inner {
         let current = if self.queue.is_deleted(digest) {
             None
         } else if self.queue.is_upload(digest) {
-            self.near.head(key).await?
+            self.local.head(key).await?
         } else {
-            self.far.head(key).await?.map(|entry| entry.meta)
+            self.remote.head(key).await?.map(|entry| entry.meta)
         };
         match precondition.holds(current.as_deref().map(|meta| &meta.etag)) {
             true => Ok(()),
@@ -190,25 +190,25 @@ impl Inner {
         }
     }
 
-    /// The far tier knows what the disk knows: nothing waits any more.
+    /// The remote tier knows what the disk knows: nothing waits any more.
     pub(super) async fn settle(&self, digest: &Digest) {
         if let Some(mark) = self.queue.mark_of(digest) {
             self.unmark(digest, mark).await;
-            self.near.unpin(digest);
+            self.local.unpin(digest);
             self.queue.settle(digest);
         }
     }
 
     /// A mark that stays costs a look at the next start, no more.
     pub(super) async fn unmark(&self, digest: &Digest, mark: Mark) {
-        if let Err(error) = self.near.clear_mark(digest, mark).await {
+        if let Err(error) = self.local.clear_mark(digest, mark).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "a mark of the cache directory could not be removed");
         }
     }
 
-    pub(super) async fn drop_near(&self, key: &StoreKey) {
-        if let Err(error) = self.near.delete(key, Precondition::None).await {
+    pub(super) async fn drop_local(&self, key: &StoreKey) {
+        if let Err(error) = self.local.delete(key, Precondition::None).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "an outdated entry could not be removed from the disk");
         }

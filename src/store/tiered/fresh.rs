@@ -1,4 +1,4 @@
-//! When a local copy was last known to be what the far tier has.
+//! When a local copy was last known to be what the remote tier has.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use crate::store::{Digest, Protocol, StoreKey};
 
-/// How long a copy is served after the far tier could not be asked about it.
+/// How long a copy is served after the remote tier could not be asked about it.
 const GRACE: Duration = Duration::from_secs(5);
 /// Copies that are remembered; one that is forgotten is compared once more.
 const MAX_COPIES: u64 = 1 << 20;
 /// With [`Revalidation::Always`]: an entry of the Actions cache is never overwritten. It is compared only because
-/// the far tier may have lost it, and somebody may have stored another one since.
+/// the remote tier may have lost it, and somebody may have stored another one since.
 const ACTIONS_INTERVAL: Duration = Duration::from_secs(300);
 
-/// When a copy on the disk is compared with the far tier before it is served.
+/// When a copy on the disk is compared with the remote tier before it is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revalidation {
     /// Never: a copy is served until it is evicted.
     Never,
-    /// When it was not compared for so long. If the far tier cannot be asked, the copy is served.
+    /// When it was not compared for so long. If the remote tier cannot be asked, the copy is served.
     After(Duration),
     /// At every read, as if there were no disk: what cannot be compared is not served. Entries of the Actions
     /// cache, which are never overwritten, are compared now and then.
@@ -88,7 +88,7 @@ impl Freshness {
         self.seen.get(key.digest()).is_none_or(|at| at <= since)
     }
 
-    /// The far tier could not be asked: the copy is served for a while, without everybody waiting again.
+    /// The remote tier could not be asked: the copy is served for a while, without everybody waiting again.
     pub(super) fn postpone(&self, key: &StoreKey) {
         let now = Instant::now();
         let interval = self.revalidation.interval(key).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Freshness {
         self.seen.insert(*key.digest(), at);
     }
 
-    /// The copy is what the far tier had at `at` or later. Take the time before asking.
+    /// The copy is what the remote tier had at `at` or later. Take the time before asking.
     pub(super) fn note(&self, key: &StoreKey, at: Instant) {
         if self.revalidation != Revalidation::Never {
             self.seen.insert(*key.digest(), at);

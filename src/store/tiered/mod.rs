@@ -1,14 +1,14 @@
-//! The disk in front of a far tier.
+//! The disk in front of a remote tier.
 //!
-//! - A read takes the disk first. What is only far away is fetched once for all who ask for it, into a
+//! - A read takes the disk first. What is only in the remote tier is fetched once for all who ask for it, into a
 //!   file that they follow while it grows ([`fill`]).
 //! - A change reaches both tiers in an order that cannot bring old bytes back ([`change`]), or the disk
-//!   first and the far tier from a queue that survives a crash ([`queue`]).
-//! - With several servers over one far tier, a local copy is compared with it from time to time ([`fresh`]).
+//!   first and the remote tier from a queue that survives a crash ([`queue`]).
+//! - With several servers over one remote tier, a local copy is compared with it from time to time ([`fresh`]).
 //!
 //! Invariants. The short step of a change that makes it visible runs under the lock of its key, in a task
 //! that nobody's departure interrupts. A fill that began before a change was complete publishes nothing.
-//! Whatever the far tier has not heard of is marked on the disk before the client is answered. The far
+//! Whatever the remote tier has not heard of is marked on the disk before the client is answered. The remote
 //! tier failing costs misses and refused writes, never wrong bytes, and never what is on the disk.
 
 mod change;
@@ -48,11 +48,11 @@ pub struct Policy {
     /// When a write is answered.
     pub write: S3Write,
     /// With [`S3Write::Back`]: bytes on the disk that may wait for their upload; beyond that a write is
-    /// answered when the far tier has it.
+    /// answered when the remote tier has it.
     pub queue_limit: u64,
     /// When a local copy is compared before it is served.
     pub revalidation: Revalidation,
-    /// Whether clients read long entries that are not on the disk from the far tier themselves.
+    /// Whether clients read long entries that are not on the disk from the remote tier themselves.
     pub redirect: bool,
 }
 
@@ -62,8 +62,8 @@ pub struct Tiered(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    near: Arc<Disk>,
-    far: Arc<dyn Remote>,
+    local: Arc<Disk>,
+    remote: Arc<dyn Remote>,
     policy: Policy,
     fills: Fills,
     transfers: TransferContext,
@@ -79,12 +79,17 @@ struct Inner {
 }
 
 impl Tiered {
-    /// Puts `near` in front of `far`, settles what an earlier run left, and starts the queue. Never waits
-    /// for the far tier. Fills, commits and uploads run in `tasks`, which must end before `near` is closed.
+    /// Puts `local` in front of `remote`, settles what an earlier run left, and starts the queue. Never waits
+    /// for the remote tier. Fills, commits and uploads run in `tasks`, which must end before `local` is closed.
     ///
     /// # Errors
     /// [`Error::Io`] if the marks on the disk cannot be read.
-    pub async fn start(near: Arc<Disk>, far: Arc<dyn Remote>, policy: Policy, tasks: &Tasks) -> Result<Self> {
+    pub async fn start(
+        local: Arc<Disk>,
+        remote: Arc<dyn Remote>,
+        policy: Policy,
+        tasks: &Tasks,
+    ) -> Result<Self> {
         let counters = TieredCounters::default();
         let this = Self(Arc::new(Inner {
             fills: Fills::default(),
@@ -99,8 +104,8 @@ impl Tiered {
             checks: KeyLocks::default(),
             counters,
             tasks: tasks.clone(),
-            near,
-            far,
+            local,
+            remote,
             policy,
         }));
         queue::recover(&this.0).await?;
@@ -133,7 +138,7 @@ impl Store for Tiered {
             Ok(None) => {}
             Err(error) => return inner.damaged_is_missing(key, Err(error)),
         }
-        let found = Box::pin(inner.far.head(key)).await;
+        let found = Box::pin(inner.remote.head(key)).await;
         inner.damaged_is_missing(key, found.map(|found| found.map(|entry| entry.meta)))
     }
 
@@ -153,7 +158,7 @@ impl Store for Tiered {
 
     fn capacity(&self) -> u64 {
         // Every body waits on the disk until it is whole.
-        self.0.near.spools().capacity().min(self.0.far.capacity())
+        self.0.local.spools().capacity().min(self.0.remote.capacity())
     }
 
     fn is_remote(&self) -> bool {
@@ -162,9 +167,12 @@ impl Store for Tiered {
 
     fn ahead(&self, key: &StoreKey) -> Option<Ahead> {
         let Inner {
-            far, turns, policy, ..
+            remote,
+            turns,
+            policy,
+            ..
         } = &*self.0;
-        (policy.write == S3Write::Through).then(|| Ahead::new(far, key, turns))
+        (policy.write == S3Write::Through).then(|| Ahead::new(remote, key, turns))
     }
 
     fn has_links(&self) -> bool {
@@ -174,17 +182,17 @@ impl Store for Tiered {
     async fn link(&self, key: &StoreKey) -> Result<Option<Url>> {
         let inner = &self.0;
         let digest = key.digest();
-        if !inner.policy.redirect || inner.queue.is_waiting(digest) || inner.near.contains(digest).await? {
+        if !inner.policy.redirect || inner.queue.is_waiting(digest) || inner.local.contains(digest).await? {
             return Ok(None);
         }
-        inner.far.link_if_long(key).await
+        inner.remote.link_if_long(key).await
     }
 }
 
 impl Inner {
-    /// The entry on the disk. A disk that fails is a miss here: the far tier may have the entry.
-    async fn near_get(&self, key: &StoreKey) -> Option<Entry> {
-        self.near.get(key).await.unwrap_or_else(|error| {
+    /// The entry on the disk. A disk that fails is a miss here: the remote tier may have the entry.
+    async fn local_get(&self, key: &StoreKey) -> Option<Entry> {
+        self.local.get(key).await.unwrap_or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the disk tier could not be read"

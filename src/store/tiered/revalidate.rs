@@ -1,4 +1,4 @@
-//! Comparing a local copy with the far tier.
+//! Comparing a local copy with the remote tier.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::store::follow::Fill;
 use crate::store::remote::RemoteEntry;
 use crate::store::{Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Store, StoreKey};
 
-/// How long a read waits for the comparison: what is on the disk is served, however slow the far tier is.
+/// How long a read waits for the comparison: what is on the disk is served, however slow the remote tier is.
 const COMPARISON_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn late() -> Error {
@@ -27,7 +27,7 @@ impl Inner {
     /// # Errors
     /// [`Error::Remote`] only where a copy that cannot be compared is not served.
     pub(super) async fn copy(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        let Some(entry) = self.near_get(key).await else {
+        let Some(entry) = self.local_get(key).await else {
             return Ok(None);
         };
         let since = self.fresh.needed_since(key);
@@ -39,17 +39,17 @@ impl Inner {
         Ok(holds.then_some(entry))
     }
 
-    /// Whether the copy on the disk may be served: the far tier has had the same after `since`, or cannot be
+    /// Whether the copy on the disk may be served: the remote tier has had the same after `since`, or cannot be
     /// asked, in which case the disk goes on serving. A copy that does not hold is gone when this returns.
     async fn still_holds(&self, key: &StoreKey, copy: &Arc<Meta>, since: Instant) -> Result<bool> {
         let _turn = self.checks.lock(key.digest()).await;
         if !self.fresh.is_due(key, since) || self.queue.is_waiting(key.digest()) {
-            // Another reader has asked meanwhile, or the far tier has not heard of this version yet.
-            return Ok(self.near_get(key).await.is_some_and(|now| now.meta == *copy));
+            // Another reader has asked meanwhile, or the remote tier has not heard of this version yet.
+            return Ok(self.local_get(key).await.is_some_and(|now| now.meta == *copy));
         }
         let asked = Instant::now();
         self.counters.revalidated();
-        match self.far_head(key).await {
+        match self.remote_head(key).await {
             Ok(Some(remote)) if is_same(&remote, copy) => {
                 self.fresh.note(key, asked);
                 Ok(true)
@@ -66,9 +66,9 @@ impl Inner {
         }
     }
 
-    /// What the far tier has, for a comparison.
-    async fn far_head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
-        let look = self.far.head(key);
+    /// What the remote tier has, for a comparison.
+    async fn remote_head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
+        let look = self.remote.head(key);
         if self.policy.revalidation.is_strict(key) {
             return look.await;
         }
@@ -95,7 +95,11 @@ impl Inner {
         }
         let asked = Instant::now();
         self.counters.revalidated();
-        let same = self.far.head(key).await?.is_some_and(|now| is_same(&now, found));
+        let same = self
+            .remote
+            .head(key)
+            .await?
+            .is_some_and(|now| is_same(&now, found));
         match same {
             true => *current_at = asked,
             false => self.fills.outdate_one(key.digest(), fill),
@@ -112,7 +116,7 @@ impl Inner {
         self.counters.replaced();
         self.fills.outdate(key.digest());
         match self
-            .near
+            .local
             .delete(key, Precondition::Matches(vec![copy.etag.clone()]))
             .await
         {

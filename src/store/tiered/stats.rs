@@ -11,7 +11,7 @@ use super::Inner;
 pub struct TieredStats {
     /// Entries that are being fetched.
     pub filling: usize,
-    /// Fetches from the far tier.
+    /// Fetches from the remote tier.
     pub fills: u64,
     /// Reads that joined a fetch of somebody else.
     pub joined: u64,
@@ -21,11 +21,11 @@ pub struct TieredStats {
     pub streamed: u64,
     /// Bytes fetched for the disk.
     pub fetched_bytes: u64,
-    /// Local copies that were compared with the far tier.
+    /// Local copies that were compared with the remote tier.
     pub revalidated: u64,
     /// Of those, copies that another server had replaced or deleted.
     pub replaced: u64,
-    /// Changes that the far tier has not heard of.
+    /// Changes that the remote tier has not heard of.
     pub queued: usize,
     /// Bytes on the disk that wait for their upload, as `du` counts.
     pub queued_bytes: u64,
@@ -91,7 +91,7 @@ impl Inner {
             revalidated: read(&counters.revalidated),
             replaced: read(&counters.replaced),
             queued,
-            queued_bytes: self.near.stats().pinned,
+            queued_bytes: self.local.stats().pinned,
             queue_age: age.unwrap_or_default(),
             uploads: read(&counters.uploads),
             failed_uploads: read(&counters.failed_uploads),

@@ -41,7 +41,7 @@ async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()>
         return Ok(());
     }
     for attempt in 1.. {
-        match ask_far(inner, key, fill).await {
+        match ask_remote(inner, key, fill).await {
             Err(error) if is_torn(&error) && attempt < MAX_ATTEMPTS => {}
             other => return other,
         }
@@ -49,8 +49,8 @@ async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()>
     Ok(())
 }
 
-async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
-    let source = inner.far.source(key);
+async fn ask_remote(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
+    let source = inner.remote.source(key);
     let Some(open) = source.open().await? else {
         inner.fills.end(key.digest(), fill);
         fill.tell(FillState::Missing);
@@ -67,10 +67,10 @@ async fn ask_far(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result
     let entry = Entry {
         meta,
         content: Content::Memory(bytes.clone()),
-        tier: inner.far.name(),
+        tier: inner.remote.name(),
     };
     fill.tell(FillState::Found(entry.clone()));
-    if let Some(spool) = spool(&inner.near.spools(), bytes).await {
+    if let Some(spool) = spool(&inner.local.spools(), bytes).await {
         publish(inner, key, fill, &entry.meta, spool).await;
     }
     Ok(())
@@ -101,7 +101,7 @@ async fn large(
     fill.tell(FillState::Found(Entry {
         meta: Arc::clone(&meta),
         content: growing.content(),
-        tier: inner.far.name(),
+        tier: inner.remote.name(),
     }));
     let transfer = Transfer::new(&inner.transfers, source, &open, growing);
     let judge = Judge::by_tag(&meta.etag);
@@ -130,7 +130,7 @@ async fn spool(spools: &SpoolDir, bytes: Bytes) -> Option<Spool> {
 }
 
 async fn room(inner: &Inner, size: u64) -> Option<Growth> {
-    let spools = inner.near.spools();
+    let spools = inner.local.spools();
     match tokio::time::timeout(ROOM_TIMEOUT, spools.grow(size)).await {
         Ok(Ok(growth)) => Some(growth),
         Ok(Err(_full)) => None,
@@ -148,7 +148,7 @@ async fn publish(inner: &Inner, key: &StoreKey, fill: &Fill, meta: &Meta, spool:
         origin: meta.origin.clone(),
         metadata: meta.metadata.clone(),
     };
-    match inner.near.put(key, draft, spool, Precondition::None).await {
+    match inner.local.put(key, draft, spool, Precondition::None).await {
         Ok(_) => inner.fresh.note(key, fill.begun()),
         Err(Error::Stopping) => {}
         Err(error) => tracing::warn!(

@@ -1,4 +1,4 @@
-//! Fills: what is only in the far tier, on its way to the disk.
+//! Fills: what is only in the remote tier, on its way to the disk.
 //!
 //! One fetch per key, whoever waits ([`crate::store::follow`]). What is decided here: an entry that fits is
 //! published on the disk under the lock of its key, unless it was changed meanwhile; one that finds no room is
@@ -18,7 +18,7 @@ use crate::store::source::SourceOpen;
 use crate::store::{Content, Entry, Error, Result, StoreKey, TierName};
 
 impl Inner {
-    /// The entry of the far tier, on its way to the disk.
+    /// The entry of the remote tier, on its way to the disk.
     pub(super) async fn fetch(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Entry>> {
         let arrived = Instant::now();
         loop {
@@ -61,7 +61,7 @@ impl Inner {
     /// The entry, past the disk.
     async fn stream(&self, key: &StoreKey, first: Option<SourceOpen>) -> Result<Option<Entry>> {
         self.counters.streamed();
-        let source = self.far.source(key);
+        let source = self.remote.source(key);
         let open = match first {
             Some(open) => Some(open),
             None => source.open().await?,
@@ -72,7 +72,7 @@ impl Inner {
             Entry {
                 content: stream::content(source, open, judge, &self.tasks),
                 meta,
-                tier: self.far.name(),
+                tier: self.remote.name(),
             }
         }))
     }

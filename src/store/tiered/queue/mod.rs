@@ -1,4 +1,4 @@
-//! Changes that the far tier has not heard of.
+//! Changes that the remote tier has not heard of.
 //!
 //! Each is marked on the disk before its client is answered, so it survives a crash; an entry that waits
 //! is pinned. The queue is in memory, rebuilt from the marks. There is one job per key: a later change
@@ -33,7 +33,7 @@ struct State {
     last: u64,
 }
 
-/// What has to be told to the far tier about one key.
+/// What has to be told to the remote tier about one key.
 #[derive(Debug, Clone)]
 struct Job {
     what: What,
@@ -52,17 +52,17 @@ enum What {
 }
 
 impl Queue {
-    /// Whether the far tier has not heard of the last change of this key.
+    /// Whether the remote tier has not heard of the last change of this key.
     pub(super) fn is_waiting(&self, digest: &Digest) -> bool {
         self.lock().jobs.contains_key(digest)
     }
 
-    /// Whether the last change was a delete that the far tier has not heard of: reads are misses.
+    /// Whether the last change was a delete that the remote tier has not heard of: reads are misses.
     pub(super) fn is_deleted(&self, digest: &Digest) -> bool {
         matches!(self.what(digest), Some(What::Delete(_)))
     }
 
-    /// Whether the last change was a write that the far tier has not heard of.
+    /// Whether the last change was a write that the remote tier has not heard of.
     pub(super) fn is_upload(&self, digest: &Digest) -> bool {
         matches!(self.what(digest), Some(What::Upload { .. }))
     }
@@ -83,7 +83,7 @@ impl Queue {
         })
     }
 
-    /// The far tier has heard of everything about this key.
+    /// The remote tier has heard of everything about this key.
     pub(super) fn settle(&self, digest: &Digest) {
         self.lock().jobs.remove(digest);
     }
@@ -151,7 +151,7 @@ impl Queue {
 
 /// Settles what an earlier run left, before anything is served.
 pub(super) async fn recover(inner: &Arc<Inner>) -> Result<()> {
-    let marks = inner.near.marks().await?;
+    let marks = inner.local.marks().await?;
     if !marks.is_empty() {
         tracing::info!(
             changes = marks.len(),
@@ -184,8 +184,8 @@ async fn recover_one(inner: &Arc<Inner>, left: LeftMark) -> Result<()> {
             _ => inner.unmark(&digest, mark).await,
         },
         Mark::Doubt => {
-            if let Some((key, _, _)) = inner.near.entry(&digest).await? {
-                inner.drop_near(&key).await;
+            if let Some((key, _, _)) = inner.local.entry(&digest).await? {
+                inner.drop_local(&key).await;
             }
             inner.unmark(&digest, mark).await;
         }

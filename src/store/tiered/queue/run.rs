@@ -48,7 +48,7 @@ async fn work(inner: Arc<Inner>) {
 }
 
 fn warn(error: &Error) {
-    // The far tier's own state is logged once, by itself.
+    // The remote tier's own state is logged once, by itself.
     let resting = error.remote_error_kind() == Some(crate::store::RemoteErrorKind::Resting);
     if !resting && !matches!(error, Error::Stopping) {
         let error = error as &dyn std::error::Error;
@@ -70,7 +70,7 @@ async fn tell(inner: &Arc<Inner>, digest: &Digest, job: &Job) -> Result<()> {
 async fn delete(inner: &Arc<Inner>, key: &StoreKey, job: &Job) -> Result<()> {
     let _change = inner.changes.lock(key.digest()).await;
     if inner.queue.is_current(key.digest(), job) {
-        inner.far.delete(key, &Precondition::None).await?;
+        inner.remote.delete(key, &Precondition::None).await?;
         inner.fills.outdate(key.digest());
         inner.settle(key.digest()).await;
     } else {
@@ -80,14 +80,14 @@ async fn delete(inner: &Arc<Inner>, key: &StoreKey, job: &Job) -> Result<()> {
 }
 
 async fn upload(inner: &Arc<Inner>, digest: &Digest, job: &Job, first: bool) -> Result<()> {
-    let Some((key, sums, entry)) = inner.near.entry(digest).await? else {
+    let Some((key, sums, entry)) = inner.local.entry(digest).await? else {
         return lost(inner, digest, job).await;
     };
     let draft = Draft {
         origin: entry.meta.origin.clone(),
         metadata: entry.meta.metadata.clone(),
     };
-    let upload = inner.far.upload(&key, draft, &sums, entry.content).await?;
+    let upload = inner.remote.upload(&key, draft, &sums, entry.content).await?;
     // Made visible in one go, whatever ends this worker: the entry and its mark belong together.
     let (owned, digest, job) = (Arc::clone(inner), *digest, job.clone());
     let commit = async move {
@@ -105,7 +105,7 @@ async fn upload(inner: &Arc<Inner>, digest: &Digest, job: &Job, first: bool) -> 
         match upload.commit(&precondition).await {
             Ok(_) => inner.counters.uploaded(),
             // Another server was first; its entry is the one.
-            Err(Error::Precondition) => inner.drop_near(&key).await,
+            Err(Error::Precondition) => inner.drop_local(&key).await,
             Err(error) => return Err(error),
         }
         inner.fills.outdate(&digest);
@@ -118,7 +118,7 @@ async fn upload(inner: &Arc<Inner>, digest: &Digest, job: &Job, first: bool) -> 
 /// The entry is not on the disk, or damaged: nothing can be told.
 async fn lost(inner: &Arc<Inner>, digest: &Digest, job: &Job) -> Result<()> {
     let _change = inner.changes.lock(digest).await;
-    if inner.queue.is_current(digest, job) && !inner.near.contains(digest).await? {
+    if inner.queue.is_current(digest, job) && !inner.local.contains(digest).await? {
         tracing::warn!("an entry was lost from the disk before the shared tier had it");
         inner.settle(digest).await;
     } else {

@@ -27,9 +27,9 @@ pub(crate) struct Plan {
 pub(crate) struct Both {
     pub(crate) disk: Arc<Disk>,
     pub(crate) tiered: Tiered,
-    far: Arc<S3>,
-    near_tasks: Tasks,
-    far_tasks: Tasks,
+    remote: Arc<S3>,
+    local_tasks: Tasks,
+    remote_tasks: Tasks,
 }
 
 impl Plan {
@@ -50,21 +50,21 @@ impl Plan {
     }
 
     pub(crate) async fn start(&self) -> Both {
-        let (disk, near_tasks) = open_when_free(&self.disk).await;
-        let far_tasks = Tasks::new();
-        let far = S3::open(&self.s3, Some(disk.parts_folder()), &far_tasks)
+        let (disk, local_tasks) = open_when_free(&self.disk).await;
+        let remote_tasks = Tasks::new();
+        let remote = S3::open(&self.s3, Some(disk.parts_folder()), &remote_tasks)
             .await
             .unwrap();
-        let remote = Arc::clone(&far);
-        let tiered = Tiered::start(Arc::clone(&disk), remote, self.policy, &far_tasks)
+        let shared = Arc::clone(&remote);
+        let tiered = Tiered::start(Arc::clone(&disk), shared, self.policy, &remote_tasks)
             .await
             .unwrap();
         Both {
             disk,
             tiered,
-            far,
-            near_tasks,
-            far_tasks,
+            remote,
+            local_tasks,
+            remote_tasks,
         }
     }
 }
@@ -75,9 +75,9 @@ pub(crate) struct Pair {
     pub(crate) disk: Arc<Disk>,
     pub(crate) tiered: Tiered,
     pub(crate) plan: Plan,
-    far: Arc<S3>,
-    near_tasks: Tasks,
-    far_tasks: Tasks,
+    remote: Arc<S3>,
+    local_tasks: Tasks,
+    remote_tasks: Tasks,
     dir: Option<tempfile::TempDir>,
 }
 
@@ -102,18 +102,18 @@ impl Pair {
         let Both {
             disk,
             tiered,
-            far,
-            near_tasks,
-            far_tasks,
+            remote,
+            local_tasks,
+            remote_tasks,
         } = plan.start().await;
         Self {
             s3,
             disk,
             tiered,
             plan,
-            far,
-            near_tasks,
-            far_tasks,
+            remote,
+            local_tasks,
+            remote_tasks,
             dir,
         }
     }
@@ -125,26 +125,26 @@ impl Pair {
 
     /// Requests to S3 that are under way.
     pub(crate) fn permits_used(&self) -> usize {
-        self.far.stats().permits_used
+        self.remote.stats().permits_used
     }
 
     /// Ends everything that has to do with S3.
     pub(crate) async fn stop(self) -> Self {
-        self.far_tasks.finish().await;
+        self.remote_tasks.finish().await;
         self
     }
 
     /// A clean stop, and a start on the same directory.
     pub(crate) async fn restart(self) -> Self {
-        self.far_tasks.finish().await;
+        self.remote_tasks.finish().await;
         self.disk.close().await;
         self.crash().await
     }
 
     /// Stops everything without closing the tier, and opens it again.
     pub(crate) async fn crash(mut self) -> Self {
-        self.far_tasks.finish().await;
-        self.near_tasks.finish().await;
+        self.remote_tasks.finish().await;
+        self.local_tasks.finish().await;
         let (s3, plan, dir) = (Arc::clone(&self.s3), self.plan.clone(), self.dir.take());
         drop(self);
         Self::open(s3, plan, dir).await
