@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::Inner;
+use super::TieredCore;
 use crate::config::S3Write;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
 use crate::store::{Digest, Draft, Error, Precondition, Result, Spool, Store, StoreKey, Stored, ahead};
 
-impl Inner {
+impl TieredCore {
     /// See [`Store::put`].
     pub(super) async fn put(
         self: &Arc<Self>,

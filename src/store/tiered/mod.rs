@@ -58,10 +58,10 @@ pub struct Policy {
 
 /// Two tiers as one. See the module. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Tiered(Arc<Inner>);
+pub struct Tiered(Arc<TieredCore>);
 
 #[derive(Debug)]
-struct Inner {
+struct TieredCore {
     local: Arc<Disk>,
     remote: Arc<dyn Remote>,
     policy: Policy,
@@ -91,7 +91,7 @@ impl Tiered {
         tasks: &Tasks,
     ) -> Result<Self> {
         let counters = TieredCounters::default();
-        let this = Self(Arc::new(Inner {
+        let this = Self(Arc::new(TieredCore {
             fills: Fills::default(),
             transfers: TransferContext {
                 tasks: tasks.clone(),
@@ -149,11 +149,11 @@ impl Store for Tiered {
         body: Spool,
         precondition: Precondition,
     ) -> Result<Stored> {
-        Inner::put(&self.0, key, draft, body, precondition).await
+        TieredCore::put(&self.0, key, draft, body, precondition).await
     }
 
     async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
-        Inner::delete(&self.0, key, precondition).await
+        TieredCore::delete(&self.0, key, precondition).await
     }
 
     fn capacity(&self) -> u64 {
@@ -166,7 +166,7 @@ impl Store for Tiered {
     }
 
     fn ahead(&self, key: &StoreKey) -> Option<Ahead> {
-        let Inner {
+        let TieredCore {
             remote,
             turns,
             policy,
@@ -189,7 +189,7 @@ impl Store for Tiered {
     }
 }
 
-impl Inner {
+impl TieredCore {
     /// The entry on the disk. A disk that fails is a miss here: the remote tier may have the entry.
     async fn local_get(&self, key: &StoreKey) -> Option<Entry> {
         self.local.get(key).await.unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::Inner;
+use super::TieredCore;
 use crate::store::follow::Fill;
 use crate::store::remote::RemoteEntry;
 use crate::store::{Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Store, StoreKey};
@@ -21,7 +21,7 @@ fn is_same(remote: &RemoteEntry, copy: &Meta) -> bool {
     remote.meta.etag == copy.etag && remote.meta.metadata == copy.metadata
 }
 
-impl Inner {
+impl TieredCore {
     /// The entry on the disk, if it may be served.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::Inner;
+use super::TieredCore;
 
 /// Both tiers together at one moment; counters count from the start on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl TieredCounters {
     }
 }
 
-impl Inner {
+impl TieredCore {
     pub(super) fn stats(&self) -> TieredStats {
         let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let counters = &self.counters;

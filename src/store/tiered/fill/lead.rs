@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::store::follow::{Fill, FillState, GrowingFile, Judge, Transfer, read_whole};
 use crate::store::source::{EntrySource, SourceOpen};
 use crate::store::spool::{Growth, MAX_MEMORY_SPOOL_BYTES, SpoolDir};
-use crate::store::tiered::Inner;
+use crate::store::tiered::TieredCore;
 use crate::store::{
     Content, Draft, Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Spool, Store, StoreKey,
 };
@@ -19,7 +19,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_ATTEMPTS: usize = 3;
 
 /// Fetches the entry, tells all readers, and publishes it on the disk.
-pub(super) async fn run(inner: Arc<Inner>, key: StoreKey, fill: Arc<Fill>) {
+pub(super) async fn run(inner: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
     let stop = inner.tasks.stopping();
     let asked = tokio::select! {
         () = stop.cancelled() => Err(Error::Stopping),
@@ -34,7 +34,7 @@ pub(super) async fn run(inner: Arc<Inner>, key: StoreKey, fill: Arc<Fill>) {
     inner.fills.end(key.digest(), &fill);
 }
 
-async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
+async fn ask(inner: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
     // A fill that has just ended may have put it there.
     if let Some(entry) = inner.copy(key).await? {
         fill.tell(FillState::Found(entry));
@@ -49,7 +49,7 @@ async fn ask(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()>
     Ok(())
 }
 
-async fn ask_remote(inner: &Arc<Inner>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
+async fn ask_remote(inner: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
     let source = inner.remote.source(key);
     let Some(open) = source.open().await? else {
         inner.fills.end(key.digest(), fill);
@@ -86,7 +86,7 @@ pub(in crate::store::tiered) fn is_torn(error: &Error) -> bool {
 
 /// Readers follow the file from now on; faults reach them through it.
 async fn large(
-    inner: &Arc<Inner>,
+    inner: &Arc<TieredCore>,
     key: &StoreKey,
     fill: &Arc<Fill>,
     source: Arc<dyn EntrySource>,
@@ -129,7 +129,7 @@ async fn spool(spools: &SpoolDir, bytes: Bytes) -> Option<Spool> {
     tokio::time::timeout(ROOM_TIMEOUT, write).await.ok()?.ok()
 }
 
-async fn room(inner: &Inner, size: u64) -> Option<Growth> {
+async fn room(inner: &TieredCore, size: u64) -> Option<Growth> {
     let spools = inner.local.spools();
     match tokio::time::timeout(ROOM_TIMEOUT, spools.grow(size)).await {
         Ok(Ok(growth)) => Some(growth),
@@ -139,7 +139,7 @@ async fn room(inner: &Inner, size: u64) -> Option<Growth> {
 }
 
 /// Makes the entry one of the disk, unless it was changed since it was asked for.
-async fn publish(inner: &Inner, key: &StoreKey, fill: &Fill, meta: &Meta, spool: Spool) {
+async fn publish(inner: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, spool: Spool) {
     let _change = inner.changes.lock(key.digest()).await;
     if fill.is_outdated() {
         return;

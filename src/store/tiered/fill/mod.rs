@@ -12,12 +12,12 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 
-use super::Inner;
+use super::TieredCore;
 use crate::store::follow::{FillState, Judge, stream};
 use crate::store::source::SourceOpen;
 use crate::store::{Content, Entry, Error, Result, StoreKey, TierName};
 
-impl Inner {
+impl TieredCore {
     /// The entry of the remote tier, on its way to the disk.
     pub(super) async fn fetch(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Entry>> {
         let arrived = Instant::now();

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 pub(super) use run::start;
 
-use super::Inner;
+use super::TieredCore;
 use super::change::FIRST;
 use crate::store::disk::{LeftMark, Mark};
 use crate::store::{Digest, Result, StoreKey};
@@ -150,7 +150,7 @@ impl Queue {
 }
 
 /// Settles what an earlier run left, before anything is served.
-pub(super) async fn recover(inner: &Arc<Inner>) -> Result<()> {
+pub(super) async fn recover(inner: &Arc<TieredCore>) -> Result<()> {
     let marks = inner.local.marks().await?;
     if !marks.is_empty() {
         tracing::info!(
@@ -164,7 +164,7 @@ pub(super) async fn recover(inner: &Arc<Inner>) -> Result<()> {
     Ok(())
 }
 
-async fn recover_one(inner: &Arc<Inner>, left: LeftMark) -> Result<()> {
+async fn recover_one(inner: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
     let LeftMark {
         digest,
         mark,

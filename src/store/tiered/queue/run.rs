@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Job, What};
 use crate::store::Digest;
-use crate::store::tiered::Inner;
+use crate::store::tiered::TieredCore;
 use crate::store::{Draft, Error, Precondition, Result, StoreKey};
 use crate::tasks;
 
@@ -17,13 +17,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Starts the workers. They end with the server; what is not done then stays marked.
-pub(in crate::store::tiered) fn start(inner: &Arc<Inner>) {
+pub(in crate::store::tiered) fn start(inner: &Arc<TieredCore>) {
     for _ in 0..WORKERS {
         drop(inner.tasks.spawn(work(Arc::clone(inner))));
     }
 }
 
-async fn work(inner: Arc<Inner>) {
+async fn work(inner: Arc<TieredCore>) {
     let stop = inner.tasks.stopping();
     let mut pause = PAUSE;
     loop {
@@ -60,14 +60,14 @@ fn warn(error: &Error) {
 }
 
 /// Does one job, unless a later change takes its place meanwhile.
-async fn tell(inner: &Arc<Inner>, digest: &Digest, job: &Job) -> Result<()> {
+async fn tell(inner: &Arc<TieredCore>, digest: &Digest, job: &Job) -> Result<()> {
     match &job.what {
         What::Delete(key) => delete(inner, key, job).await,
         What::Upload { first } => upload(inner, digest, job, *first).await,
     }
 }
 
-async fn delete(inner: &Arc<Inner>, key: &StoreKey, job: &Job) -> Result<()> {
+async fn delete(inner: &Arc<TieredCore>, key: &StoreKey, job: &Job) -> Result<()> {
     let _change = inner.changes.lock(key.digest()).await;
     if inner.queue.is_current(key.digest(), job) {
         inner.remote.delete(key, &Precondition::None).await?;
@@ -79,7 +79,7 @@ async fn delete(inner: &Arc<Inner>, key: &StoreKey, job: &Job) -> Result<()> {
     Ok(())
 }
 
-async fn upload(inner: &Arc<Inner>, digest: &Digest, job: &Job, first: bool) -> Result<()> {
+async fn upload(inner: &Arc<TieredCore>, digest: &Digest, job: &Job, first: bool) -> Result<()> {
     let Some((key, sums, entry)) = inner.local.entry(digest).await? else {
         return lost(inner, digest, job).await;
     };
@@ -116,7 +116,7 @@ async fn upload(inner: &Arc<Inner>, digest: &Digest, job: &Job, first: bool) -> 
 }
 
 /// The entry is not on the disk, or damaged: nothing can be told.
-async fn lost(inner: &Arc<Inner>, digest: &Digest, job: &Job) -> Result<()> {
+async fn lost(inner: &Arc<TieredCore>, digest: &Digest, job: &Job) -> Result<()> {
     let _change = inner.changes.lock(digest).await;
     if inner.queue.is_current(digest, job) && !inner.local.contains(digest).await? {
         tracing::warn!("an entry was lost from the disk before the shared tier had it");
