@@ -28,7 +28,7 @@ pub use fresh::Revalidation;
 pub use stats::TieredStats;
 
 use self::fresh::Freshness;
-use self::queue::Queue;
+use self::queue::UploadQueue;
 use self::stats::TieredCounters;
 use super::ahead::{Ahead, Turns};
 use super::disk::Disk;
@@ -68,7 +68,7 @@ struct TieredCore {
     fills: Fills,
     transfers: TransferContext,
     fresh: Freshness,
-    queue: Queue,
+    queue: UploadQueue,
     turns: Turns,
     /// Changes of one key, one after the other.
     changes: KeyLocks,
@@ -98,7 +98,7 @@ impl Tiered {
                 fetched_bytes: counters.fetched_bytes(),
             },
             fresh: Freshness::new(policy.revalidation),
-            queue: Queue::default(),
+            queue: UploadQueue::default(),
             turns: Turns::default(),
             changes: KeyLocks::default(),
             checks: KeyLocks::default(),

@@ -21,29 +21,29 @@ use crate::store::{Digest, Result, StoreKey};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct UploadQueue {
+    state: Mutex<QueueState>,
     work: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    jobs: HashMap<Digest, Job>,
+struct QueueState {
+    jobs: HashMap<Digest, QueuedChange>,
     order: VecDeque<Digest>,
     last: u64,
 }
 
 /// What has to be told to the remote tier about one key.
 #[derive(Debug, Clone)]
-struct Job {
-    what: What,
+struct QueuedChange {
+    kind: ChangeKind,
     since: SystemTime,
     /// Tells a job from a later one of the same key.
     number: u64,
 }
 
 #[derive(Debug, Clone)]
-enum What {
+enum ChangeKind {
     /// The version on the disk; `first` if it must not replace another server's.
     Upload {
         first: bool,
@@ -51,7 +51,7 @@ enum What {
     Delete(StoreKey),
 }
 
-impl Queue {
+impl UploadQueue {
     /// Whether the remote tier has not heard of the last change of this key.
     pub(super) fn is_waiting(&self, digest: &Digest) -> bool {
         self.lock().jobs.contains_key(digest)
@@ -59,27 +59,27 @@ impl Queue {
 
     /// Whether the last change was a delete that the remote tier has not heard of: reads are misses.
     pub(super) fn is_deleted(&self, digest: &Digest) -> bool {
-        matches!(self.what(digest), Some(What::Delete(_)))
+        matches!(self.kind(digest), Some(ChangeKind::Delete(_)))
     }
 
     /// Whether the last change was a write that the remote tier has not heard of.
     pub(super) fn is_upload(&self, digest: &Digest) -> bool {
-        matches!(self.what(digest), Some(What::Upload { .. }))
+        matches!(self.kind(digest), Some(ChangeKind::Upload { .. }))
     }
 
     pub(super) fn upload(&self, digest: Digest, first: bool) {
-        self.add(digest, What::Upload { first }, SystemTime::now());
+        self.add(digest, ChangeKind::Upload { first }, SystemTime::now());
     }
 
     pub(super) fn delete(&self, key: StoreKey) {
-        self.add(*key.digest(), What::Delete(key), SystemTime::now());
+        self.add(*key.digest(), ChangeKind::Delete(key), SystemTime::now());
     }
 
     /// The mark that stands for what waits about this key.
     pub(super) fn mark_of(&self, digest: &Digest) -> Option<Mark> {
-        Some(match self.what(digest)? {
-            What::Upload { .. } => Mark::Upload,
-            What::Delete(_) => Mark::Deleted,
+        Some(match self.kind(digest)? {
+            ChangeKind::Upload { .. } => Mark::Upload,
+            ChangeKind::Delete(_) => Mark::Deleted,
         })
     }
 
@@ -95,15 +95,15 @@ impl Queue {
         (state.jobs.len(), oldest)
     }
 
-    fn what(&self, digest: &Digest) -> Option<What> {
-        self.lock().jobs.get(digest).map(|job| job.what.clone())
+    fn kind(&self, digest: &Digest) -> Option<ChangeKind> {
+        self.lock().jobs.get(digest).map(|job| job.kind.clone())
     }
 
-    fn add(&self, digest: Digest, what: What, since: SystemTime) {
+    fn add(&self, digest: Digest, kind: ChangeKind, since: SystemTime) {
         let mut state = self.lock();
         state.last += 1;
         let number = state.last;
-        let job = Job { what, since, number };
+        let job = QueuedChange { kind, since, number };
         if state.jobs.insert(digest, job).is_none() {
             state.order.push_back(digest);
         }
@@ -112,7 +112,7 @@ impl Queue {
     }
 
     /// Takes the next job out of the order, not out of the queue.
-    async fn next(&self) -> (Digest, Job) {
+    async fn next(&self) -> (Digest, QueuedChange) {
         loop {
             {
                 let mut state = self.lock();
@@ -139,12 +139,12 @@ impl Queue {
     }
 
     /// Whether this is still what has to be told.
-    fn is_current(&self, digest: &Digest, job: &Job) -> bool {
+    fn is_current(&self, digest: &Digest, job: &QueuedChange) -> bool {
         let state = self.lock();
         state.jobs.get(digest).is_some_and(|now| now.number == job.number)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -174,11 +174,11 @@ async fn recover_one(inner: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
     match mark {
         Mark::Upload => {
             let first = note == FIRST;
-            inner.queue.add(digest, What::Upload { first }, since);
+            inner.queue.add(digest, ChangeKind::Upload { first }, since);
         }
         Mark::Deleted => match StoreKey::from_canonical(&note) {
             Some(key) if *key.digest() == digest && !inner.queue.is_upload(&digest) => {
-                inner.queue.add(digest, What::Delete(key), since);
+                inner.queue.add(digest, ChangeKind::Delete(key), since);
             }
             // A write came after it, or the mark is damaged.
             _ => inner.unmark(&digest, mark).await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Job, What};
+use super::{ChangeKind, QueuedChange};
 use crate::store::Digest;
 use crate::store::tiered::TieredCore;
 use crate::store::{Draft, Error, Precondition, Result, StoreKey};
@@ -60,14 +60,14 @@ fn warn(error: &Error) {
 }
 
 /// Does one job, unless a later change takes its place meanwhile.
-async fn tell(inner: &Arc<TieredCore>, digest: &Digest, job: &Job) -> Result<()> {
-    match &job.what {
-        What::Delete(key) => delete(inner, key, job).await,
-        What::Upload { first } => upload(inner, digest, job, *first).await,
+async fn tell(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
+    match &job.kind {
+        ChangeKind::Delete(key) => delete(inner, key, job).await,
+        ChangeKind::Upload { first } => upload(inner, digest, job, *first).await,
     }
 }
 
-async fn delete(inner: &Arc<TieredCore>, key: &StoreKey, job: &Job) -> Result<()> {
+async fn delete(inner: &Arc<TieredCore>, key: &StoreKey, job: &QueuedChange) -> Result<()> {
     let _change = inner.changes.lock(key.digest()).await;
     if inner.queue.is_current(key.digest(), job) {
         inner.remote.delete(key, &Precondition::None).await?;
@@ -79,7 +79,7 @@ async fn delete(inner: &Arc<TieredCore>, key: &StoreKey, job: &Job) -> Result<()
     Ok(())
 }
 
-async fn upload(inner: &Arc<TieredCore>, digest: &Digest, job: &Job, first: bool) -> Result<()> {
+async fn upload(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, first: bool) -> Result<()> {
     let Some((key, sums, entry)) = inner.local.entry(digest).await? else {
         return lost(inner, digest, job).await;
     };
@@ -116,7 +116,7 @@ async fn upload(inner: &Arc<TieredCore>, digest: &Digest, job: &Job, first: bool
 }
 
 /// The entry is not on the disk, or damaged: nothing can be told.
-async fn lost(inner: &Arc<TieredCore>, digest: &Digest, job: &Job) -> Result<()> {
+async fn lost(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
     let _change = inner.changes.lock(digest).await;
     if inner.queue.is_current(digest, job) && !inner.local.contains(digest).await? {
         tracing::warn!("an entry was lost from the disk before the shared tier had it");
