@@ -8,7 +8,7 @@ use crate::tasks;
 /// How often a range is asked for again without a byte having arrived in between.
 const MAX_ATTEMPTS: u32 = 7;
 /// The first pause before that; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Counts failures in a row of one range.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Resumption {
         if is_final(&error) || self.failures >= MAX_ATTEMPTS {
             return Err(error);
         }
-        tasks::pause(FIRST_PAUSE * 2_u32.pow(self.failures)).await;
+        tasks::pause(RETRY_INTERVAL * 2_u32.pow(self.failures)).await;
         Ok(())
     }
 }

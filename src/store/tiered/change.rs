@@ -90,7 +90,7 @@ impl TieredCore {
     /// The disk after the remote tier: if it cannot keep the entry, it must not keep the former one.
     async fn put_local(&self, key: &StoreKey, draft: Draft, body: Spool, began: Instant) {
         match self.local.put(key, draft, body, Precondition::None).await {
-            Ok(_) => self.fresh.note(key, began),
+            Ok(_) => self.freshness.note(key, began),
             Err(error) => {
                 if !matches!(error, Error::Stopping) {
                     let error = &error as &dyn std::error::Error;
@@ -125,7 +125,11 @@ impl TieredCore {
         };
         self.fills.outdate(digest);
         let first = precondition == Precondition::Absent;
-        let note = if first { FIRST.to_vec() } else { Vec::new() };
+        let note = if first {
+            FIRST_WRITE_NOTE.to_vec()
+        } else {
+            Vec::new()
+        };
         self.local.set_mark(digest, Mark::Upload, note).await?;
         if self.queue.is_deleted(digest) {
             self.unmark(digest, Mark::Deleted).await;
@@ -216,4 +220,4 @@ impl TieredCore {
 }
 
 /// The note of an upload that must not replace anything.
-pub(super) const FIRST: &[u8] = b"first";
+pub(super) const FIRST_WRITE_NOTE: &[u8] = b"first";

@@ -4,7 +4,7 @@
 //!   file that they follow while it grows ([`fill`]).
 //! - A change reaches both tiers in an order that cannot bring old bytes back ([`change`]), or the disk
 //!   first and the remote tier from a queue that survives a crash ([`queue`]).
-//! - With several servers over one remote tier, a local copy is compared with it from time to time ([`fresh`]).
+//! - With several servers over one remote tier, a local copy is compared with it from time to time ([`freshness`]).
 //!
 //! Invariants. The short step of a change that makes it visible runs under the lock of its key, in a task
 //! that nobody's departure interrupts. A fill that began before a change was complete publishes nothing.
@@ -13,7 +13,7 @@
 
 mod change;
 mod fill;
-mod fresh;
+mod freshness;
 mod queue;
 mod revalidate;
 mod stats;
@@ -24,10 +24,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
-pub use fresh::Revalidation;
+pub use freshness::Revalidation;
 pub use stats::TieredStats;
 
-use self::fresh::Freshness;
+use self::freshness::Freshness;
 use self::queue::UploadQueue;
 use self::stats::TieredCounters;
 use super::ahead::{Ahead, Turns};
@@ -40,7 +40,7 @@ use crate::config::S3Write;
 use crate::tasks::{self, Tasks};
 
 /// How long a stop waits for a change that is being made visible.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How both tiers work together.
 #[derive(Debug, Clone, Copy)]
@@ -67,13 +67,13 @@ struct TieredCore {
     policy: Policy,
     fills: Fills,
     transfers: TransferContext,
-    fresh: Freshness,
+    freshness: Freshness,
     queue: UploadQueue,
     turns: Turns,
     /// Changes of one key, one after the other.
     changes: KeyLocks,
     /// Comparisons of one key, one after the other.
-    checks: KeyLocks,
+    comparisons: KeyLocks,
     counters: TieredCounters,
     tasks: Tasks,
 }
@@ -97,11 +97,11 @@ impl Tiered {
                 tasks: tasks.clone(),
                 fetched_bytes: counters.fetched_bytes(),
             },
-            fresh: Freshness::new(policy.revalidation),
+            freshness: Freshness::new(policy.revalidation),
             queue: UploadQueue::default(),
             turns: Turns::default(),
             changes: KeyLocks::default(),
-            checks: KeyLocks::default(),
+            comparisons: KeyLocks::default(),
             counters,
             tasks: tasks.clone(),
             local,
@@ -225,7 +225,7 @@ impl TieredCore {
         let stopping = self.tasks.stopping();
         let given_up = async move {
             stopping.cancelled().await;
-            tasks::pause(PATIENCE).await;
+            tasks::pause(CHANGE_TIMEOUT).await;
         };
         let step = async move {
             tokio::select! {

@@ -30,8 +30,8 @@ impl TieredCore {
         let Some(entry) = self.local_get(key).await else {
             return Ok(None);
         };
-        let since = self.fresh.needed_since(key);
-        let holds = match since.filter(|since| self.fresh.is_due(key, *since)) {
+        let since = self.freshness.needed_since(key);
+        let holds = match since.filter(|since| self.freshness.is_due(key, *since)) {
             // Boxed to keep the future of a hit small.
             Some(since) => Box::pin(self.still_holds(key, &entry.meta, since)).await?,
             None => true,
@@ -42,8 +42,8 @@ impl TieredCore {
     /// Whether the copy on the disk may be served: the remote tier has had the same after `since`, or cannot be
     /// asked, in which case the disk goes on serving. A copy that does not hold is gone when this returns.
     async fn still_holds(&self, key: &StoreKey, copy: &Arc<Meta>, since: Instant) -> Result<bool> {
-        let _turn = self.checks.lock(key.digest()).await;
-        if !self.fresh.is_due(key, since) || self.queue.is_waiting(key.digest()) {
+        let _turn = self.comparisons.lock(key.digest()).await;
+        if !self.freshness.is_due(key, since) || self.queue.is_waiting(key.digest()) {
             // Another reader has asked meanwhile, or the remote tier has not heard of this version yet.
             return Ok(self.local_get(key).await.is_some_and(|now| now.meta == *copy));
         }
@@ -51,7 +51,7 @@ impl TieredCore {
         self.counters.revalidated();
         match self.remote_head(key).await {
             Ok(Some(remote)) if is_same(&remote, copy) => {
-                self.fresh.note(key, asked);
+                self.freshness.note(key, asked);
                 Ok(true)
             }
             Ok(_other) => {
@@ -60,7 +60,7 @@ impl TieredCore {
             }
             Err(error) if self.policy.revalidation.is_strict(key) => Err(error),
             Err(_unknown) => {
-                self.fresh.postpone(key);
+                self.freshness.postpone(key);
                 Ok(true)
             }
         }

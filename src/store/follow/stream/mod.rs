@@ -1,7 +1,7 @@
 //! The body of a large entry, streamed from its source to one reader.
 //!
 //! A task of the server reads the source ([`reader`]) and puts the bytes into a small buffer, from which the
-//! client takes them ([`buffer`]). A client that does not read costs only itself: after [`STALL_LIMIT`] the
+//! client takes them ([`buffer`]). A client that does not read costs only itself: after [`STALL_TIMEOUT`] the
 //! connection to the source is given back, and taken up again at its byte when the client goes on ([`pump`]).
 
 mod buffer;
@@ -25,7 +25,7 @@ use crate::store::{Content, RemoteRange, RemoteSource, Result};
 use crate::tasks::{self, Tasks};
 
 /// For how long one connection to the source may wait for its client.
-const STALL_LIMIT: Duration = Duration::from_secs(2);
+const STALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The content of an entry that was just opened. What reads the source runs in `tasks`.
 pub(crate) fn content(
@@ -83,7 +83,7 @@ impl StreamedEntry {
         drop(self.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tasks::pause(STALL_LIMIT) => {}
+                () = tasks::pause(STALL_TIMEOUT) => {}
             }
             drop(entry.upgrade().and_then(|entry| entry.take_first()));
         }));

@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::STALL_LIMIT;
+use super::STALL_TIMEOUT;
 use super::buffer::{self, BufferWriter, ClientLeft, PIECE_BYTES};
 use super::reader::PartReader;
 use crate::store::{Error, Result};
@@ -33,10 +33,10 @@ async fn run(reader: PartReader, buffer: BufferWriter, stop: CancellationToken) 
 }
 
 async fn pump(mut reader: PartReader, buffer: &BufferWriter) -> Result<()> {
-    let mut patience = STALL_LIMIT;
+    let mut patience = STALL_TIMEOUT;
     loop {
         if !reader.is_connected() {
-            patience = STALL_LIMIT;
+            patience = STALL_TIMEOUT;
             if reader.is_parked() && buffer.drained().await.is_err() {
                 return Ok(());
             }

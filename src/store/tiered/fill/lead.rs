@@ -149,7 +149,7 @@ async fn publish(inner: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, s
         metadata: meta.metadata.clone(),
     };
     match inner.local.put(key, draft, spool, Precondition::None).await {
-        Ok(_) => inner.fresh.note(key, fill.begun()),
+        Ok(_) => inner.freshness.note(key, fill.begun()),
         Err(Error::Stopping) => {}
         Err(error) => tracing::warn!(
             error = &error as &dyn std::error::Error,

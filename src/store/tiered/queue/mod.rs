@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 pub(super) use run::start;
 
 use super::TieredCore;
-use super::change::FIRST;
+use super::change::FIRST_WRITE_NOTE;
 use crate::store::disk::{LeftMark, Mark};
 use crate::store::{Digest, Result, StoreKey};
 
@@ -173,7 +173,7 @@ async fn recover_one(inner: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
     } = left;
     match mark {
         Mark::Upload => {
-            let first = note == FIRST;
+            let first = note == FIRST_WRITE_NOTE;
             inner.queue.add(digest, ChangeKind::Upload { first }, since);
         }
         Mark::Deleted => match StoreKey::from_canonical(&note) {

@@ -10,33 +10,33 @@ use crate::store::{Draft, Error, Precondition, Result, StoreKey};
 use crate::tasks;
 
 /// Uploads at once.
-const WORKERS: usize = 4;
-/// The pause after the first failure; each further one is twice as long, up to [`LONGEST`].
-const PAUSE: Duration = Duration::from_millis(500);
+const MAX_UPLOADS: usize = 4;
+/// The pause after the first failure; each further one is twice as long, up to [`MAX_RETRY_INTERVAL`].
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// The longest pause of a worker.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Starts the workers. They end with the server; what is not done then stays marked.
 pub(in crate::store::tiered) fn start(inner: &Arc<TieredCore>) {
-    for _ in 0..WORKERS {
+    for _ in 0..MAX_UPLOADS {
         drop(inner.tasks.spawn(work(Arc::clone(inner))));
     }
 }
 
 async fn work(inner: Arc<TieredCore>) {
     let stop = inner.tasks.stopping();
-    let mut pause = PAUSE;
+    let mut pause = RETRY_INTERVAL;
     loop {
         let step = async {
             let (digest, job) = inner.queue.next().await;
             match tell(&inner, &digest, &job).await {
-                Ok(()) => pause = PAUSE,
+                Ok(()) => pause = RETRY_INTERVAL,
                 Err(error) => {
                     inner.counters.upload_failed();
                     warn(&error);
                     inner.queue.put_back(digest);
                     tasks::pause(pause).await;
-                    pause = LONGEST.min(pause * 2);
+                    pause = MAX_RETRY_INTERVAL.min(pause * 2);
                 }
             }
         };

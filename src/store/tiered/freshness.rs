@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::store::{Digest, Protocol, StoreKey};
 
 /// How long a copy is served after the remote tier could not be asked about it.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE_INTERVAL: Duration = Duration::from_secs(5);
 /// Copies that are remembered; one that is forgotten is compared once more.
 const MAX_COPIES: u64 = 1 << 20;
 /// With [`Revalidation::Always`]: an entry of the Actions cache is never overwritten. It is compared only because
@@ -92,7 +92,9 @@ impl Freshness {
     pub(super) fn postpone(&self, key: &StoreKey) {
         let now = Instant::now();
         let interval = self.revalidation.interval(key).unwrap_or_default();
-        let at = now.checked_sub(interval.saturating_sub(GRACE)).unwrap_or(now);
+        let at = now
+            .checked_sub(interval.saturating_sub(GRACE_INTERVAL))
+            .unwrap_or(now);
         self.seen.insert(*key.digest(), at);
     }
 
@@ -128,7 +130,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(is_due(&freshness, &key));
         freshness.postpone(&key);
-        tokio::time::advance(GRACE - Duration::from_millis(1)).await;
+        tokio::time::advance(GRACE_INTERVAL - Duration::from_millis(1)).await;
         assert!(!is_due(&freshness, &key));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(is_due(&freshness, &key));
