@@ -1,7 +1,7 @@
 //! The fetches that are under way, one for each entry.
 //!
-//! What a fetch found is told to all readers as soon as its source has said it. A change of the entry makes the
-//! fill *outdated*: nobody joins it any more, and it publishes nothing; who reads already, reads on.
+//! All readers get what a fetch found as soon as its source has answered. A change of the entry makes the
+//! fill *outdated*: no reader joins it any more, and it publishes nothing. Readers that follow it already read on.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,7 +84,7 @@ impl Fills {
         (fill, true)
     }
 
-    /// Nobody joins this fill any more.
+    /// No reader joins this fill any more.
     pub(crate) fn end(&self, digest: &Digest, fill: &Arc<Fill>) {
         let mut map = self.lock();
         if map.get(digest).is_some_and(|other| Arc::ptr_eq(other, fill)) {
@@ -111,7 +111,7 @@ impl Fills {
 }
 
 impl Fill {
-    /// Tells all readers; what was told first stands.
+    /// Tells all readers. Only the first call counts.
     pub(crate) fn tell(&self, state: FillState) {
         self.state.send_if_modified(|now| {
             let first = matches!(now, FillState::Asking);

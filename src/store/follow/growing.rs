@@ -111,7 +111,7 @@ impl GrowingFile {
 }
 
 impl GrowingState {
-    /// How many bytes from `offset` on are there, as far as one look at the parts tells.
+    /// How many bytes from `offset` on are there, by one look at the parts.
     fn arrived(&self, offset: u64, whole: bool) -> u64 {
         if self.complete.load(Ordering::Acquire) {
             return self.size.saturating_sub(offset);

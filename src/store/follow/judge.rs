@@ -29,7 +29,7 @@ impl Judge {
     }
 
     /// # Errors
-    /// Whatever the rule says, as a rule [`crate::store::RemoteErrorKind::Damaged`].
+    /// What the rule says, mostly [`crate::store::RemoteErrorKind::Damaged`].
     pub(crate) fn judge(&self, sums: &Checksums) -> Result<()> {
         (self.0)(sums)
     }

@@ -1,6 +1,6 @@
-//! Reading an entry from a [`crate::store::source::EntrySource`] for everybody who asks for it.
+//! Reading an entry from a [`crate::store::source::EntrySource`] for all its readers.
 //!
-//! - One fetch per entry, whoever waits ([`Fills`]). A fetch belongs to the server: it goes on when its first
+//! - One fetch per entry, however many readers wait ([`Fills`]). A fetch belongs to the server: it goes on when its first
 //!   reader leaves, and ends with the server.
 //! - A small body is read and checked as a whole ([`read_whole`]).
 //! - A larger body goes into a file that grows ([`GrowingFile`]) while several parts arrive at once

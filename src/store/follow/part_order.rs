@@ -22,7 +22,7 @@ struct OrderState {
 }
 
 impl PartOrder {
-    /// The first part is taken already: whoever opened the entry has its beginning.
+    /// The first part is taken already: it was opened with the description.
     pub(super) fn new(count: usize) -> Self {
         let mut taken = vec![false; count];
         if let Some(first) = taken.first_mut() {
@@ -55,7 +55,7 @@ impl PartOrder {
         None
     }
 
-    /// A reader waits for this part: if nobody has begun it, it comes next.
+    /// A reader waits for this part: if it was not begun, it comes next.
     pub(super) fn want(&self, part: usize) {
         let mut state = self.lock();
         if part < self.count && !state.taken[part] {

@@ -18,6 +18,7 @@ use crate::tasks::Tasks;
 /// Bytes that are written at once: a hop to the blocking pool is cheap beside the copy, and as many bytes
 /// wait in memory for each part.
 const BATCH_BYTES: usize = 256 * 1024;
+
 /// What the transfers of one tier share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct TransferContext {
@@ -92,7 +93,7 @@ impl Transfer {
         }
         self.growing.parts().close();
         outcome = outcome.and(urgent.await.unwrap_or(Err(Error::Stopping)));
-        // The first fault is told by the worker that met it; the others only stopped.
+        // The worker that met the first fault has told the readers; the others only stopped.
         outcome?;
         let blocks = std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner));
         let sums = Checksums::from_parts(self.growing.size(), blocks.concat().into());

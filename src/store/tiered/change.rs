@@ -24,14 +24,14 @@ impl TieredCore {
         if self.queue.is_waiting(digest) || self.policy.write == S3Write::Back && self.has_room_for(&body) {
             // The queue sends it from the disk.
             drop(body.take_sent());
-            let (inner, key) = (Arc::clone(self), key.clone());
+            let (core, key) = (Arc::clone(self), key.clone());
             return self
-                .unbroken(async move { inner.put_back(&key, draft, body, precondition).await })
+                .unbroken(async move { core.put_back(&key, draft, body, precondition).await })
                 .await;
         }
         let upload = ahead::upload(&self.remote, key, &draft, &mut body).await?;
-        let (inner, key) = (Arc::clone(self), key.clone());
-        let put = async move { inner.put_through(&key, draft, body, upload, precondition).await };
+        let (core, key) = (Arc::clone(self), key.clone());
+        let put = async move { core.put_through(&key, draft, body, upload, precondition).await };
         self.unbroken(put).await
     }
 
@@ -58,7 +58,7 @@ impl TieredCore {
         }
         let began = Instant::now();
         let committed = upload.commit(&precondition).await;
-        // Whatever was being read before may be the former version.
+        // A fill that began before may have read the former version.
         self.fills.outdate(digest);
         let outcome = match committed {
             Ok(entry) => {
@@ -101,7 +101,7 @@ impl TieredCore {
         }
     }
 
-    /// The disk first; the queue tells the remote tier.
+    /// The disk first; the queue sends the change to the remote tier.
     async fn put_back(
         &self,
         key: &StoreKey,
@@ -140,12 +140,12 @@ impl TieredCore {
 
     /// See [`Store::delete`].
     pub(super) async fn delete(self: &Arc<Self>, key: &StoreKey, precondition: Precondition) -> Result<bool> {
-        let (inner, key) = (Arc::clone(self), key.clone());
-        self.unbroken(async move { inner.delete_both(&key, precondition).await })
+        let (core, key) = (Arc::clone(self), key.clone());
+        self.unbroken(async move { core.delete_both(&key, precondition).await })
             .await
     }
 
-    /// The disk first: what somebody wanted gone is never served from it.
+    /// The disk first: an entry whose delete failed later is not served from the disk.
     async fn delete_both(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;

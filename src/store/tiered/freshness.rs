@@ -12,7 +12,7 @@ const GRACE_INTERVAL: Duration = Duration::from_secs(5);
 /// Copies that are remembered; one that is forgotten is compared once more.
 const MAX_COPIES: u64 = 1 << 20;
 /// With [`Revalidation::Always`]: an entry of the Actions cache is never overwritten. It is compared only because
-/// the remote tier may have lost it, and somebody may have stored another one since.
+/// the remote tier may have lost it, and another one may have been stored since.
 const ACTIONS_INTERVAL: Duration = Duration::from_secs(300);
 
 /// When a copy on the disk is compared with the remote tier before it is served.
@@ -88,7 +88,7 @@ impl Freshness {
         self.seen.get(key.digest()).is_none_or(|at| at <= since)
     }
 
-    /// The remote tier could not be asked: the copy is served for a while, without everybody waiting again.
+    /// The remote tier could not be asked: the copy is served for a while, and other readers do not wait again.
     pub(super) fn postpone(&self, key: &StoreKey) {
         let now = Instant::now();
         let interval = self.revalidation.interval(key).unwrap_or_default();

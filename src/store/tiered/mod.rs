@@ -1,15 +1,15 @@
 //! The disk in front of a remote tier.
 //!
-//! - A read takes the disk first. What is only in the remote tier is fetched once for all who ask for it, into a
+//! - A read takes the disk first. What is only in the remote tier is fetched once for all readers, into a
 //!   file that they follow while it grows ([`fill`]).
 //! - A change reaches both tiers in an order that cannot bring old bytes back ([`change`]), or the disk
 //!   first and the remote tier from a queue that survives a crash ([`queue`]).
 //! - With several servers over one remote tier, a local copy is compared with it from time to time ([`freshness`]).
 //!
 //! Invariants. The short step of a change that makes it visible runs under the lock of its key, in a task
-//! that nobody's departure interrupts. A fill that began before a change was complete publishes nothing.
-//! Whatever the remote tier has not heard of is marked on the disk before the client is answered. The remote
-//! tier failing costs misses and refused writes, never wrong bytes, and never what is on the disk.
+//! that goes on when its caller leaves. A fill that began before a change was complete publishes nothing.
+//! A change that the remote tier does not have yet is marked on the disk before the client is answered. A remote
+//! tier that fails costs misses and refused writes, never wrong bytes, and never what is on the disk.
 
 mod change;
 mod fill;
@@ -131,15 +131,15 @@ impl Store for Tiered {
     }
 
     async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
-        let inner = &self.0;
-        match inner.copy(key).await {
+        let core = &self.0;
+        match core.copy(key).await {
             Ok(Some(entry)) => return Ok(Some(entry.meta)),
-            Ok(None) if inner.queue.is_deleted(key.digest()) => return Ok(None),
+            Ok(None) if core.queue.is_deleted(key.digest()) => return Ok(None),
             Ok(None) => {}
-            Err(error) => return inner.damaged_is_missing(key, Err(error)),
+            Err(error) => return core.damaged_is_missing(key, Err(error)),
         }
-        let found = Box::pin(inner.remote.head(key)).await;
-        inner.damaged_is_missing(key, found.map(|found| found.map(|entry| entry.meta)))
+        let found = Box::pin(core.remote.head(key)).await;
+        core.damaged_is_missing(key, found.map(|found| found.map(|entry| entry.meta)))
     }
 
     async fn put(
@@ -180,12 +180,12 @@ impl Store for Tiered {
     }
 
     async fn link(&self, key: &StoreKey) -> Result<Option<Url>> {
-        let inner = &self.0;
+        let core = &self.0;
         let digest = key.digest();
-        if !inner.policy.redirect || inner.queue.is_waiting(digest) || inner.local.contains(digest).await? {
+        if !core.policy.redirect || core.queue.is_waiting(digest) || core.local.contains(digest).await? {
             return Ok(None);
         }
-        inner.remote.link_if_long(key).await
+        core.remote.link_if_long(key).await
     }
 }
 
@@ -217,7 +217,7 @@ impl TieredCore {
     }
 
     /// Runs a step to its end, whether or not its caller stays. A server that stops gives it up after a
-    /// while, which is what a crash does: marks tell the next start.
+    /// while, as a crash would: the next start finds the marks.
     async fn unbroken<T: Send + 'static>(
         &self,
         step: impl Future<Output = Result<T>> + Send + 'static,

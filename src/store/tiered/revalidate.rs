@@ -44,7 +44,7 @@ impl TieredCore {
     async fn still_holds(&self, key: &StoreKey, copy: &Arc<Meta>, since: Instant) -> Result<bool> {
         let _turn = self.comparisons.lock(key.digest()).await;
         if !self.freshness.is_due(key, since) || self.queue.is_waiting(key.digest()) {
-            // Another reader has asked meanwhile, or the remote tier has not heard of this version yet.
+            // Another reader has asked meanwhile, or the remote tier does not have this version yet.
             return Ok(self.local_get(key).await.is_some_and(|now| now.meta == *copy));
         }
         let asked = Instant::now();

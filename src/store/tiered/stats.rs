@@ -13,7 +13,7 @@ pub struct TieredStats {
     pub filling: usize,
     /// Fetches from the remote tier.
     pub fills: u64,
-    /// Reads that joined a fetch of somebody else.
+    /// Reads that joined the fetch of another reader.
     pub joined: u64,
     /// Fetches that failed.
     pub failed_fills: u64,
@@ -25,7 +25,7 @@ pub struct TieredStats {
     pub revalidated: u64,
     /// Of those, copies that another server had replaced or deleted.
     pub replaced: u64,
-    /// Changes that the remote tier has not heard of.
+    /// Changes that the remote tier does not have yet.
     pub queued: usize,
     /// Bytes on the disk that wait for their upload, as `du` counts.
     pub queued_bytes: u64,

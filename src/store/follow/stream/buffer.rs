@@ -19,7 +19,7 @@ pub(super) const PIECE_BYTES: usize = 64 * 1024;
 /// A piece, and its room in the buffer.
 type Waiting = (Bytes, OwnedSemaphorePermit);
 
-/// There is nobody who takes the bytes.
+/// The client does not take the bytes any more.
 #[derive(Debug)]
 pub(super) struct ClientLeft;
 

@@ -62,7 +62,7 @@ struct StreamedEntry {
     size: u64,
     version: Arc<str>,
     judge: Judge,
-    /// What was opened with the description, for the first who reads from the beginning, and its length.
+    /// What was opened with the description, for the first reader of the beginning, and its length.
     first: Mutex<Option<(SourceStream, u64)>>,
     tasks: Tasks,
 }

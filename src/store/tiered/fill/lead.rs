@@ -18,30 +18,30 @@ const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a small entry is read anew when it is not what was stored: the server may have been changing it.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Fetches the entry, tells all readers, and publishes it on the disk.
-pub(super) async fn run(inner: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
-    let stop = inner.tasks.stopping();
+/// Fetches the entry, hands it to all readers, and publishes it on the disk.
+pub(super) async fn run(core: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
+    let stop = core.tasks.stopping();
     let asked = tokio::select! {
         () = stop.cancelled() => Err(Error::Stopping),
-        asked = ask(&inner, &key, &fill) => asked,
+        asked = ask(&core, &key, &fill) => asked,
     };
     if let Err(error) = asked {
-        inner.counters.fill_failed();
-        // Before it is told: who comes now asks anew.
-        inner.fills.end(key.digest(), &fill);
+        core.counters.fill_failed();
+        // First of all: a reader that comes now begins a fill of its own.
+        core.fills.end(key.digest(), &fill);
         fill.tell(FillState::failed(error));
     }
-    inner.fills.end(key.digest(), &fill);
+    core.fills.end(key.digest(), &fill);
 }
 
-async fn ask(inner: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
+async fn ask(core: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
     // A fill that has just ended may have put it there.
-    if let Some(entry) = inner.copy(key).await? {
+    if let Some(entry) = core.copy(key).await? {
         fill.tell(FillState::Found(entry));
         return Ok(());
     }
     for attempt in 1.. {
-        match ask_remote(inner, key, fill).await {
+        match ask_remote(core, key, fill).await {
             Err(error) if is_torn(&error) && attempt < MAX_ATTEMPTS => {}
             other => return other,
         }
@@ -49,29 +49,29 @@ async fn ask(inner: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Resul
     Ok(())
 }
 
-async fn ask_remote(inner: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
-    let source = inner.remote.source(key);
+async fn ask_remote(core: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
+    let source = core.remote.source(key);
     let Some(open) = source.open().await? else {
-        inner.fills.end(key.digest(), fill);
+        core.fills.end(key.digest(), fill);
         fill.tell(FillState::Missing);
         return Ok(());
     };
     if open.meta.size > MAX_MEMORY_SPOOL_BYTES as u64 {
         // Its faults are met part by part; once readers follow it, there is no other attempt.
-        large(inner, key, fill, source, open).await;
+        large(core, key, fill, source, open).await;
         return Ok(());
     }
     let meta = Arc::clone(&open.meta);
     let bytes = read_whole(&*source, open, &Judge::by_tag(&meta.etag)).await?;
-    inner.counters.fetched(meta.size);
+    core.counters.fetched(meta.size);
     let entry = Entry {
         meta,
         content: Content::Memory(bytes.clone()),
-        tier: inner.remote.name(),
+        tier: core.remote.name(),
     };
     fill.tell(FillState::Found(entry.clone()));
-    if let Some(spool) = spool(&inner.local.spools(), bytes).await {
-        publish(inner, key, fill, &entry.meta, spool).await;
+    if let Some(spool) = spool(&core.local.spools(), bytes).await {
+        publish(core, key, fill, &entry.meta, spool).await;
     }
     Ok(())
 }
@@ -86,29 +86,29 @@ pub(in crate::store::tiered) fn is_torn(error: &Error) -> bool {
 
 /// Readers follow the file from now on; faults reach them through it.
 async fn large(
-    inner: &Arc<TieredCore>,
+    core: &Arc<TieredCore>,
     key: &StoreKey,
     fill: &Arc<Fill>,
     source: Arc<dyn EntrySource>,
     open: SourceOpen,
 ) {
     let meta = Arc::clone(&open.meta);
-    let Some(growth) = room(inner, meta.size).await else {
-        inner.fills.end(key.digest(), fill);
+    let Some(growth) = room(core, meta.size).await else {
+        core.fills.end(key.digest(), fill);
         return fill.tell(FillState::streamed(open));
     };
     let growing = GrowingFile::new(growth, meta.size, source.plan().part_size);
     fill.tell(FillState::Found(Entry {
         meta: Arc::clone(&meta),
         content: growing.content(),
-        tier: inner.remote.name(),
+        tier: core.remote.name(),
     }));
-    let transfer = Transfer::new(&inner.transfers, source, &open, growing);
+    let transfer = Transfer::new(&core.transfers, source, &open, growing);
     let judge = Judge::by_tag(&meta.etag);
     match transfer.run(open.first, open.length, &judge).await {
-        Ok(body) => publish(inner, key, fill, &meta, body).await,
+        Ok(body) => publish(core, key, fill, &meta, body).await,
         Err(error) => {
-            inner.counters.fill_failed();
+            core.counters.fill_failed();
             if !matches!(error, Error::Stopping) {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -129,8 +129,8 @@ async fn spool(spools: &SpoolDir, bytes: Bytes) -> Option<Spool> {
     tokio::time::timeout(ROOM_TIMEOUT, write).await.ok()?.ok()
 }
 
-async fn room(inner: &TieredCore, size: u64) -> Option<Growth> {
-    let spools = inner.local.spools();
+async fn room(core: &TieredCore, size: u64) -> Option<Growth> {
+    let spools = core.local.spools();
     match tokio::time::timeout(ROOM_TIMEOUT, spools.grow(size)).await {
         Ok(Ok(growth)) => Some(growth),
         Ok(Err(_full)) => None,
@@ -139,8 +139,8 @@ async fn room(inner: &TieredCore, size: u64) -> Option<Growth> {
 }
 
 /// Makes the entry one of the disk, unless it was changed since it was asked for.
-async fn publish(inner: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, spool: Spool) {
-    let _change = inner.changes.lock(key.digest()).await;
+async fn publish(core: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, spool: Spool) {
+    let _change = core.changes.lock(key.digest()).await;
     if fill.is_outdated() {
         return;
     }
@@ -148,8 +148,8 @@ async fn publish(inner: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, s
         origin: meta.origin.clone(),
         metadata: meta.metadata.clone(),
     };
-    match inner.local.put(key, draft, spool, Precondition::None).await {
-        Ok(_) => inner.freshness.note(key, fill.begun()),
+    match core.local.put(key, draft, spool, Precondition::None).await {
+        Ok(_) => core.freshness.note(key, fill.begun()),
         Err(Error::Stopping) => {}
         Err(error) => tracing::warn!(
             error = &error as &dyn std::error::Error,

@@ -1,6 +1,6 @@
 //! Fills: what is only in the remote tier, on its way to the disk.
 //!
-//! One fetch per key, whoever waits ([`crate::store::follow`]). What is decided here: an entry that fits is
+//! One fetch per key, however many readers wait ([`crate::store::follow`]). What is decided here: an entry that fits is
 //! published on the disk under the lock of its key, unless it was changed meanwhile; one that finds no room is
 //! streamed past the disk.
 
@@ -51,7 +51,7 @@ impl TieredCore {
                     return Err(Error::remote(operation, kind, text));
                 }
                 FillState::Missing if fill.begun() >= arrived => return Ok(None),
-                // Asked before we came: somebody may have stored it since.
+                // The remote tier was asked before this reader came: the entry may have been stored since.
                 FillState::Missing | FillState::Asking => {}
                 FillState::Stopping => return Err(Error::Stopping),
             }

@@ -1,4 +1,4 @@
-//! Changes that the remote tier has not heard of.
+//! Changes that the remote tier does not have yet.
 //!
 //! Each is marked on the disk before its client is answered, so it survives a crash; an entry that waits
 //! is pinned. The queue is in memory, rebuilt from the marks. There is one job per key: a later change
@@ -33,7 +33,7 @@ struct QueueState {
     last: u64,
 }
 
-/// What has to be told to the remote tier about one key.
+/// The change of one key that the remote tier must get.
 #[derive(Debug, Clone)]
 struct QueuedChange {
     kind: ChangeKind,
@@ -52,17 +52,17 @@ enum ChangeKind {
 }
 
 impl UploadQueue {
-    /// Whether the remote tier has not heard of the last change of this key.
+    /// Whether the remote tier does not have the last change of this key yet.
     pub(super) fn is_waiting(&self, digest: &Digest) -> bool {
         self.lock().jobs.contains_key(digest)
     }
 
-    /// Whether the last change was a delete that the remote tier has not heard of: reads are misses.
+    /// Whether the last change is a delete that the remote tier does not have yet: reads are misses.
     pub(super) fn is_deleted(&self, digest: &Digest) -> bool {
         matches!(self.kind(digest), Some(ChangeKind::Delete(_)))
     }
 
-    /// Whether the last change was a write that the remote tier has not heard of.
+    /// Whether the last change is a write that the remote tier does not have yet.
     pub(super) fn is_upload(&self, digest: &Digest) -> bool {
         matches!(self.kind(digest), Some(ChangeKind::Upload { .. }))
     }
@@ -83,7 +83,7 @@ impl UploadQueue {
         })
     }
 
-    /// The remote tier has heard of everything about this key.
+    /// The remote tier has the last change of this key.
     pub(super) fn settle(&self, digest: &Digest) {
         self.lock().jobs.remove(digest);
     }
@@ -138,7 +138,7 @@ impl UploadQueue {
         }
     }
 
-    /// Whether this is still what has to be told.
+    /// Whether `job` is still the last change of this key.
     fn is_current(&self, digest: &Digest, job: &QueuedChange) -> bool {
         let state = self.lock();
         state.jobs.get(digest).is_some_and(|now| now.number == job.number)
@@ -150,8 +150,8 @@ impl UploadQueue {
 }
 
 /// Settles what an earlier run left, before anything is served.
-pub(super) async fn recover(inner: &Arc<TieredCore>) -> Result<()> {
-    let marks = inner.local.marks().await?;
+pub(super) async fn recover(core: &Arc<TieredCore>) -> Result<()> {
+    let marks = core.local.marks().await?;
     if !marks.is_empty() {
         tracing::info!(
             changes = marks.len(),
@@ -159,12 +159,12 @@ pub(super) async fn recover(inner: &Arc<TieredCore>) -> Result<()> {
         );
     }
     for left in marks {
-        recover_one(inner, left).await?;
+        recover_one(core, left).await?;
     }
     Ok(())
 }
 
-async fn recover_one(inner: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
+async fn recover_one(core: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
     let LeftMark {
         digest,
         mark,
@@ -174,20 +174,20 @@ async fn recover_one(inner: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
     match mark {
         Mark::Upload => {
             let first = note == FIRST_WRITE_NOTE;
-            inner.queue.add(digest, ChangeKind::Upload { first }, since);
+            core.queue.add(digest, ChangeKind::Upload { first }, since);
         }
         Mark::Deleted => match StoreKey::from_canonical(&note) {
-            Some(key) if *key.digest() == digest && !inner.queue.is_upload(&digest) => {
-                inner.queue.add(digest, ChangeKind::Delete(key), since);
+            Some(key) if *key.digest() == digest && !core.queue.is_upload(&digest) => {
+                core.queue.add(digest, ChangeKind::Delete(key), since);
             }
             // A write came after it, or the mark is damaged.
-            _ => inner.unmark(&digest, mark).await,
+            _ => core.unmark(&digest, mark).await,
         },
         Mark::Doubt => {
-            if let Some((key, _, _)) = inner.local.entry(&digest).await? {
-                inner.drop_local(&key).await;
+            if let Some((key, _, _)) = core.local.entry(&digest).await? {
+                core.drop_local(&key).await;
             }
-            inner.unmark(&digest, mark).await;
+            core.unmark(&digest, mark).await;
         }
     }
     Ok(())

@@ -17,24 +17,24 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Starts the workers. They end with the server; what is not done then stays marked.
-pub(in crate::store::tiered) fn start(inner: &Arc<TieredCore>) {
+pub(in crate::store::tiered) fn start(core: &Arc<TieredCore>) {
     for _ in 0..MAX_UPLOADS {
-        drop(inner.tasks.spawn(work(Arc::clone(inner))));
+        drop(core.tasks.spawn(work(Arc::clone(core))));
     }
 }
 
-async fn work(inner: Arc<TieredCore>) {
-    let stop = inner.tasks.stopping();
+async fn work(core: Arc<TieredCore>) {
+    let stop = core.tasks.stopping();
     let mut pause = RETRY_INTERVAL;
     loop {
         let step = async {
-            let (digest, job) = inner.queue.next().await;
-            match tell(&inner, &digest, &job).await {
+            let (digest, job) = core.queue.next().await;
+            match send(&core, &digest, &job).await {
                 Ok(()) => pause = RETRY_INTERVAL,
                 Err(error) => {
-                    inner.counters.upload_failed();
+                    core.counters.upload_failed();
                     warn(&error);
-                    inner.queue.put_back(digest);
+                    core.queue.put_back(digest);
                     tasks::pause(pause).await;
                     pause = MAX_RETRY_INTERVAL.min(pause * 2);
                 }
@@ -60,41 +60,41 @@ fn warn(error: &Error) {
 }
 
 /// Does one job, unless a later change takes its place meanwhile.
-async fn tell(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
+async fn send(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
     match &job.kind {
-        ChangeKind::Delete(key) => delete(inner, key, job).await,
-        ChangeKind::Upload { first } => upload(inner, digest, job, *first).await,
+        ChangeKind::Delete(key) => delete(core, key, job).await,
+        ChangeKind::Upload { first } => upload(core, digest, job, *first).await,
     }
 }
 
-async fn delete(inner: &Arc<TieredCore>, key: &StoreKey, job: &QueuedChange) -> Result<()> {
-    let _change = inner.changes.lock(key.digest()).await;
-    if inner.queue.is_current(key.digest(), job) {
-        inner.remote.delete(key, &Precondition::None).await?;
-        inner.fills.outdate(key.digest());
-        inner.settle(key.digest()).await;
+async fn delete(core: &Arc<TieredCore>, key: &StoreKey, job: &QueuedChange) -> Result<()> {
+    let _change = core.changes.lock(key.digest()).await;
+    if core.queue.is_current(key.digest(), job) {
+        core.remote.delete(key, &Precondition::None).await?;
+        core.fills.outdate(key.digest());
+        core.settle(key.digest()).await;
     } else {
-        inner.queue.put_back(*key.digest());
+        core.queue.put_back(*key.digest());
     }
     Ok(())
 }
 
-async fn upload(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, first: bool) -> Result<()> {
-    let Some((key, sums, entry)) = inner.local.entry(digest).await? else {
-        return lost(inner, digest, job).await;
+async fn upload(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, first: bool) -> Result<()> {
+    let Some((key, sums, entry)) = core.local.entry(digest).await? else {
+        return lost(core, digest, job).await;
     };
     let draft = Draft {
         origin: entry.meta.origin.clone(),
         metadata: entry.meta.metadata.clone(),
     };
-    let upload = inner.remote.upload(&key, draft, &sums, entry.content).await?;
-    // Made visible in one go, whatever ends this worker: the entry and its mark belong together.
-    let (owned, digest, job) = (Arc::clone(inner), *digest, job.clone());
+    let upload = core.remote.upload(&key, draft, &sums, entry.content).await?;
+    // A task of its own, which a stopping worker does not interrupt: the entry and its mark belong together.
+    let (owned, digest, job) = (Arc::clone(core), *digest, job.clone());
     let commit = async move {
-        let inner = owned;
-        let _change = inner.changes.lock(&digest).await;
-        if !inner.queue.is_current(&digest, &job) {
-            inner.queue.put_back(digest);
+        let core = owned;
+        let _change = core.changes.lock(&digest).await;
+        if !core.queue.is_current(&digest, &job) {
+            core.queue.put_back(digest);
             return Ok(());
         }
         let precondition = if first {
@@ -103,26 +103,26 @@ async fn upload(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, fi
             Precondition::None
         };
         match upload.commit(&precondition).await {
-            Ok(_) => inner.counters.uploaded(),
+            Ok(_) => core.counters.uploaded(),
             // Another server was first; its entry is the one.
-            Err(Error::Precondition) => inner.drop_local(&key).await,
+            Err(Error::Precondition) => core.drop_local(&key).await,
             Err(error) => return Err(error),
         }
-        inner.fills.outdate(&digest);
-        inner.settle(&digest).await;
+        core.fills.outdate(&digest);
+        core.settle(&digest).await;
         Ok(())
     };
-    inner.unbroken(commit).await
+    core.unbroken(commit).await
 }
 
-/// The entry is not on the disk, or damaged: nothing can be told.
-async fn lost(inner: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
-    let _change = inner.changes.lock(digest).await;
-    if inner.queue.is_current(digest, job) && !inner.local.contains(digest).await? {
+/// The entry is not on the disk, or damaged: there is nothing to upload.
+async fn lost(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
+    let _change = core.changes.lock(digest).await;
+    if core.queue.is_current(digest, job) && !core.local.contains(digest).await? {
         tracing::warn!("an entry was lost from the disk before the shared tier had it");
-        inner.settle(digest).await;
+        core.settle(digest).await;
     } else {
-        inner.queue.put_back(*digest);
+        core.queue.put_back(*digest);
     }
     Ok(())
 }
