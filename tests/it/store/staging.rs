@@ -12,7 +12,7 @@ use super::support::*;
 
 async fn open(dir: &Path) -> Result<(std::sync::Arc<Disk>, Tasks), OpenError> {
     let (config, tasks) = (DiskConfig::new(dir, 4 << 20), Tasks::new());
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + TEST_TIMEOUT;
     loop {
         // A child process that another test starts holds every lock until it executes its program.
         match Disk::open_as(DiskRole::Staging, &config, &tasks).await {

@@ -97,7 +97,7 @@ async fn entries_of_the_actions_cache_need_no_comparison() {
 }
 
 async fn until_served(pair: &Pair, name: &str) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TEST_TIMEOUT;
     while !matches!(pair.tiered.get(&key(name)).await, Ok(Some(_))) {
         assert!(tokio::time::Instant::now() < deadline, "S3 is still not asked");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
