@@ -8,7 +8,7 @@ use super::defaults::MAX_FILE_BYTES;
 use super::error::{ConfigError, ConfigErrors};
 use super::expression::ExpressionCheck;
 use super::key_places::KeyPlaces;
-use super::locate::{self, LocatedKeys};
+use super::locate::{self, DuplicateKey, LocatedKeys};
 use super::reader::ConfigReader;
 use super::syntax::{self, SyntaxError};
 use super::value::TolerantValue;
@@ -68,15 +68,7 @@ pub fn parse(
     let mut reader = ConfigReader::new(file_name, &lines);
     let config = root::config(&mut reader, &value, expressions);
     let (mut errors, mut warnings) = (reader.errors, reader.warnings);
-    errors.extend(duplicates.into_iter().map(|duplicate| ConfigError {
-        file: file_name.to_owned(),
-        line: Some(duplicate.line),
-        key: duplicate.path.to_string(),
-        message: format!(
-            "the key stands on line {} already; remove one of them",
-            duplicate.first
-        ),
-    }));
+    errors.extend(duplicates.iter().map(|key| duplicate_key(file_name, key)));
     warnings.sort_by_key(|warning| warning.line);
     match config {
         Some(config) if errors.is_empty() => {
@@ -88,6 +80,18 @@ pub fn parse(
             })
         }
         _ => Err(ConfigErrors::new(errors)),
+    }
+}
+
+fn duplicate_key(file: &str, duplicate: &DuplicateKey) -> ConfigError {
+    ConfigError {
+        file: file.to_owned(),
+        line: Some(duplicate.line),
+        key: duplicate.path.to_string(),
+        message: format!(
+            "the key stands on line {} already; remove one of them",
+            duplicate.first
+        ),
     }
 }
 

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{self, Registry};
 
 use super::labels::{MethodLabel, Outcome};
 
@@ -72,36 +72,22 @@ impl Metrics {
     /// All metrics at zero. `frontends` are the names of all front-ends, which label requests.
     pub fn new(frontends: impl IntoIterator<Item = &'static str>) -> Self {
         let protocols = protocols(frontends);
+        let rows = protocols.len() * MethodLabel::ALL.len();
         let mut registry = Registry::default();
-        let requests = Family::default();
-        let durations = Family::new_with_constructor(
-            (|| Histogram::new(DURATION_BUCKETS.iter().copied())) as fn() -> Histogram,
-        );
-        registry.register(
-            "chacha_requests",
-            "Requests by front-end, method and outcome",
-            requests.clone(),
-        );
-        registry.register(
+        let requests = "Requests by front-end, method and outcome";
+        let requests = register(&mut registry, "chacha_requests", requests, Family::default());
+        let new_histogram = || Histogram::new(DURATION_BUCKETS.iter().copied());
+        let durations = register(
+            &mut registry,
             "chacha_request_duration_seconds",
             "Time from head to last byte",
-            durations.clone(),
+            Family::new_with_constructor(new_histogram as fn() -> Histogram),
         );
-        let rows = protocols.len() * MethodLabel::ALL.len();
-        let received = Counter::default();
-        let sent = Counter::default();
-        let connections = Gauge::default();
-        registry.register(
-            "chacha_received_bytes",
-            "Bytes of request bodies",
-            received.clone(),
-        );
-        registry.register("chacha_sent_bytes", "Bytes of response bodies", sent.clone());
-        registry.register(
-            "chacha_connections",
-            "Open client connections",
-            connections.clone(),
-        );
+        let mut counter = |name, help| register(&mut registry, name, help, Counter::default());
+        let received = counter("chacha_received_bytes", "Bytes of request bodies");
+        let sent = counter("chacha_sent_bytes", "Bytes of response bodies");
+        let connections = "Open client connections";
+        let connections = register(&mut registry, "chacha_connections", connections, Gauge::default());
         Self {
             registry: Mutex::new(registry),
             protocols,
@@ -183,6 +169,11 @@ impl Metrics {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn register<M: registry::Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 /// The labels of requests: [`NO_PROTOCOL`] and each front-end, once.
