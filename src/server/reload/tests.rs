@@ -85,6 +85,10 @@ fn changed(key: &str, other: &str) -> Config {
         _ => &mut file[section],
     };
     let values = values.as_mapping_mut().unwrap();
+    if key == "s3.write" {
+        // It only goes with a queue.
+        values.remove("queue_limit");
+    }
     match other {
         Value::Null => drop(values.remove(name)),
         other => drop(values.insert(name.into(), other)),
