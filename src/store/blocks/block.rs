@@ -6,30 +6,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::sums::damaged;
+use crate::named::named_enum;
 use crate::store::spool::{Checksums, crc};
 use crate::sys;
 
-/// A file of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum UploadFile {
-    /// The log itself: short bodies.
-    Log,
-    /// The file that becomes the entry if all blocks are at their places.
-    Data,
-    /// Blocks whose places were taken, or are not known.
-    More,
-}
-
-impl UploadFile {
-    pub(super) const ALL: [Self; 3] = [Self::Data, Self::More, Self::Log];
-
-    /// The end of the file's name.
-    pub(super) fn extension(self) -> &'static str {
-        match self {
-            Self::Log => "log",
-            Self::Data => "data",
-            Self::More => "more",
-        }
+named_enum! {
+    /// A file of an upload, in the order in which they are removed: the log goes last. Its name ends the name of
+    /// the file.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub(super) enum UploadFile {
+        /// The file that becomes the entry if all blocks are at their places.
+        Data = "data",
+        /// Blocks whose places were taken, or are not known.
+        More = "more",
+        /// The log itself: short bodies.
+        Log = "log",
     }
 }
 

@@ -71,7 +71,7 @@ impl BlockDir {
     }
 
     pub(super) fn path(&self, id: u64, file: UploadFile) -> PathBuf {
-        self.0.folder.join(format!("{id:016x}.{}", file.extension()))
+        self.0.folder.join(format!("{id:016x}.{}", file.as_str()))
     }
 }
 

@@ -129,7 +129,8 @@ fn decode(payload: &[u8], end: u64) -> Option<LogRecord> {
         2 => {
             let place = decode_place(&mut from)?;
             let file = UploadFile::ALL
-                .into_iter()
+                .iter()
+                .copied()
                 .find(|file| Some(tag(*file)) == from.0.first().copied())?;
             from.u8()?;
             let (at, length, count) = (from.u64()?, from.u64()?, from.u64()?);

@@ -32,10 +32,10 @@ pub(super) fn all(dir: &BlockDir) -> io::Result<Vec<Blocks>> {
     }
     for file in fs::read_dir(dir.folder())? {
         let path = file?.path();
-        let owned = path.with_extension(UploadFile::Log.extension());
+        let owned = path.with_extension(UploadFile::Log.as_str());
         let ours = UploadFile::ALL
             .iter()
-            .any(|file| path.extension().is_some_and(|name| name == file.extension()));
+            .any(|file| path.extension().is_some_and(|name| name == file.as_str()));
         if (!ours || id_of(&owned).is_none_or(|id| !known.contains(&id)))
             && let Err(error) = fs::remove_file(&path)
         {
@@ -93,7 +93,7 @@ impl UploadFiles {
             bytes: FOLDER_BYTES,
             shared: false,
         };
-        for file in UploadFile::ALL {
+        for &file in UploadFile::ALL {
             let metadata = match dir.path(id, file).metadata() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,

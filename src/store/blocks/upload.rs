@@ -207,7 +207,7 @@ impl BlockUpload {
         let _ordered = self.log();
         self.state().phase = UploadPhase::Ended;
         let mut stays = 0;
-        for file in UploadFile::ALL {
+        for &file in UploadFile::ALL {
             match std::fs::remove_file(self.path(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(%error, "a file of an upload cannot be removed; the next start tries again");

@@ -10,30 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
+use crate::named::named_enum;
 use crate::store::Digest;
 use crate::sys;
 
-/// What a mark says about the entry under its digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mark {
-    /// The remote tier does not have the version that is on the disk.
-    Upload,
-    /// The remote tier may have another version than the disk.
-    Doubt,
-    /// It was deleted here, and the remote tier has not heard of it.
-    Deleted,
-}
-
-impl Mark {
-    const ALL: [Self; 3] = [Self::Upload, Self::Doubt, Self::Deleted];
-
-    /// The end of the file's name. Never change one.
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Upload => "upload",
-            Self::Doubt => "doubt",
-            Self::Deleted => "deleted",
-        }
+named_enum! {
+    /// What a mark says about the entry under its digest. Its name ends the name of the file: never change one.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Mark {
+        /// The remote tier does not have the version that is on the disk.
+        Upload = "upload",
+        /// The remote tier may have another version than the disk.
+        Doubt = "doubt",
+        /// It was deleted here, and the remote tier has not heard of it.
+        Deleted = "deleted",
     }
 }
 
@@ -145,7 +135,7 @@ impl Marks {
     }
 
     fn file(&self, digest: &Digest, mark: Mark) -> PathBuf {
-        self.path.join(format!("{digest}.{}", mark.extension()))
+        self.path.join(format!("{digest}.{}", mark.as_str()))
     }
 
     fn synced(&self) -> io::Result<()> {
@@ -163,7 +153,10 @@ fn blocks_of(path: &Path) -> u64 {
 fn parse(name: &str) -> Option<(Digest, Mark)> {
     let (digest, extension) = name.split_once('.')?;
     let digest = Digest::from_hex(digest)?;
-    let mark = Mark::ALL.into_iter().find(|mark| mark.extension() == extension)?;
+    let mark = Mark::ALL
+        .iter()
+        .copied()
+        .find(|mark| mark.as_str() == extension)?;
     Some((digest, mark))
 }
 
@@ -176,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let marks = Marks::new(dir.path().join("marks"), true);
         assert_eq!(marks.load().expect("none").len(), 0);
-        for (nth, mark) in Mark::ALL.into_iter().enumerate() {
+        for (nth, mark) in Mark::ALL.iter().copied().enumerate() {
             marks.set(&Digest::new([nth as u8; 32]), mark, b"").expect("set");
             marks
                 .set(&Digest::new([nth as u8; 32]), mark, b"note")
