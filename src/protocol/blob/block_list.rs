@@ -20,7 +20,7 @@ pub(crate) enum BlockListError {
     TooLong,
 }
 
-/// How deep the reader stands.
+/// Where in the document the reader is.
 enum XmlPosition {
     Before,
     List,
@@ -31,47 +31,42 @@ enum XmlPosition {
 /// The ids in their order. `Latest`, `Uncommitted` and `Committed` are one: an upload has only blocks that
 /// were sent to it.
 pub(crate) fn parse(xml: &[u8]) -> Result<Vec<Box<[u8]>>, BlockListError> {
+    use XmlPosition::{After, Before, Block, List};
     let mut reader = Reader::from_reader(xml);
     let mut blocks = Vec::new();
-    let mut position = XmlPosition::Before;
+    let mut position = Before;
     let mut text = Vec::new();
     loop {
         let event = reader.read_event().map_err(|_| BlockListError::Syntax)?;
         position = match (position, event) {
-            (XmlPosition::After, Event::Eof) => return Ok(blocks),
+            (After, Event::Eof) => return Ok(blocks),
             (position, Event::Decl(_) | Event::Comment(_) | Event::PI(_)) => position,
-            (XmlPosition::Before, Event::Start(tag)) if tag.name().as_ref() == b"BlockList" => {
-                XmlPosition::List
-            }
-            (XmlPosition::Before, Event::Empty(tag)) if tag.name().as_ref() == b"BlockList" => {
-                XmlPosition::After
-            }
-            (XmlPosition::List, Event::Start(tag)) if names_a_block(tag.name().as_ref()) => {
-                XmlPosition::Block
-            }
-            (XmlPosition::List, Event::Empty(tag)) if names_a_block(tag.name().as_ref()) => {
+            (Before, Event::Start(tag)) if tag.name().as_ref() == b"BlockList" => List,
+            (Before, Event::Empty(tag)) if tag.name().as_ref() == b"BlockList" => After,
+            (List, Event::Start(tag)) if names_a_block(tag.name().as_ref()) => Block,
+            (List, Event::Empty(tag)) if names_a_block(tag.name().as_ref()) => {
                 return Err(BlockListError::Id);
             }
-            (XmlPosition::List, Event::End(_)) => XmlPosition::After,
-            (XmlPosition::Block, Event::End(_)) => {
+            (List, Event::End(_)) => After,
+            (Block, Event::End(_)) => {
                 if blocks.len() == MAX_BLOCKS {
                     return Err(BlockListError::TooLong);
                 }
                 blocks.push(block_id::decode(text.trim_ascii()).ok_or(BlockListError::Id)?);
                 text.clear();
-                XmlPosition::List
+                List
             }
-            (XmlPosition::Block, Event::Text(piece)) => {
+            (Block, Event::Text(piece)) => {
                 text.extend_from_slice(&piece);
-                XmlPosition::Block
+                Block
             }
-            (XmlPosition::Block, Event::CData(piece)) => {
+            (Block, Event::CData(piece)) => {
                 text.extend_from_slice(&piece);
-                XmlPosition::Block
+                Block
             }
-            (XmlPosition::Block, Event::GeneralRef(name)) => {
+            (Block, Event::GeneralRef(name)) => {
                 text.extend_from_slice(resolve(&name)?.as_bytes());
-                XmlPosition::Block
+                Block
             }
             (position, Event::Text(piece)) if piece.trim_ascii().is_empty() => position,
             // Another element, text where none belongs, a document type, or an early end.

@@ -8,6 +8,7 @@ mod block_id;
 mod block_list;
 mod error;
 mod read;
+mod refusal;
 mod write;
 
 use http::request::Parts;
@@ -18,7 +19,8 @@ use super::path::DecodedPath;
 use super::{Frontend, query};
 use crate::auth::{Ticket, TicketError};
 use crate::cache::actions::Permission;
-use error::{BlobError, BlobRefusal, DIALECT};
+use error::{BlobError, DIALECT};
+use refusal::BlobRefusal;
 
 pub(crate) use block_list::parse as parse_block_list;
 
@@ -81,8 +83,8 @@ async fn handle(call: &mut Call) -> Result<Reply, BlobError> {
     }
 }
 
-/// What the ticket in the URL permits. Checked before everything else, so that nobody without one learns
-/// anything.
+/// The permission in the ticket of the URL. Checked before everything else, so that a client without a ticket
+/// learns nothing.
 fn permission(call: &Call) -> Result<Permission, BlobError> {
     let ticket = ticket(&call.parts).ok_or(BlobError::Refused(&BlobRefusal::FORGED))?;
     let permission = call.app.actions().permission(&ticket).map_err(|error| {
@@ -95,7 +97,7 @@ fn permission(call: &Call) -> Result<Permission, BlobError> {
     Ok(permission)
 }
 
-/// The order of the parameters and what else stands in the query is the business of the client.
+/// Clients put parameters of their own into the query, before, between and behind those of the ticket.
 fn ticket(parts: &Parts) -> Option<Ticket> {
     let path = DecodedPath::of(&parts.uri);
     let body = std::str::from_utf8(path.after(ROOT)??).ok()?;

@@ -6,8 +6,9 @@ use http::header;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
-use super::error::{self, BlobError, BlobRefusal};
+use super::error::{self, BlobError};
 use super::insert_last_modified;
+use super::refusal::BlobRefusal;
 use crate::cache::actions::ReadPermit;
 use crate::error::chain;
 use crate::protocol::call::{Call, Reply};
@@ -15,7 +16,7 @@ use crate::protocol::entry;
 use crate::range::ByteRange;
 use crate::telemetry::access::Outcome;
 
-/// BuildKit reads from an offset with this header only, and does not look whether it was understood.
+/// BuildKit reads from an offset with this header only, and does not check that it got a part.
 const RANGE: HeaderName = HeaderName::from_static("x-ms-range");
 const BLOB_TYPE: HeaderName = HeaderName::from_static("x-ms-blob-type");
 
@@ -37,8 +38,8 @@ pub(super) async fn answer(call: &mut Call, permit: &ReadPermit) -> Result<Reply
     Ok(reply)
 }
 
-/// `x-ms-range` wins over `Range`. One that cannot be read is refused: whoever sent it would take the whole
-/// entry for the part.
+/// `x-ms-range` wins over `Range`. One that cannot be read is refused: its client would take the whole entry
+/// for the part.
 fn prefer_own_range(parts: &mut Parts) -> Result<(), BlobError> {
     let Some(own) = parts.headers.remove(RANGE) else {
         return Ok(());

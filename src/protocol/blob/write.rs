@@ -7,7 +7,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::block_list::{self, BlockListError};
-use super::error::{BlobError, BlobRefusal};
+use super::error::BlobError;
+use super::refusal::BlobRefusal;
 use super::{BLOB, BLOCK, LIST, block_id, insert_last_modified};
 use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::{Call, Reply};

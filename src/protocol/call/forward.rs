@@ -86,7 +86,7 @@ impl Call {
     /// Takes the body away to send it to another server.
     fn forwarded_body(&mut self, tier: &'static str) -> Result<ForwardedBody, HttpError> {
         self.record.tier = tier;
-        // The header that says so is of this connection only, and is not forwarded.
+        // `Transfer-Encoding` belongs to this connection and is not forwarded, so its coding would be lost.
         if !is_plain(&self.parts.headers) {
             return Err(unknown_coding());
         }

@@ -19,8 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection is kept this long for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A header that says: this request was forwarded once, answer it yourself. From a client it only means that
-/// the request is not forwarded.
+/// Marks a request that was forwarded once: its receiver answers it. A client that sends it only keeps its own
+/// request from being forwarded.
 const FORWARDED: HeaderName = HeaderName::from_static("x-chacha-passed");
 
 /// Why there is no answer to send back.

@@ -70,7 +70,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         HeaderName::from_static("proxy-connection"),
     ];
     for name in named.into_iter().chain(always) {
-        // Not removed for a client that names it: the length of a body is not its business to hide.
+        // Stays even if the client names it: the other server needs the length of the body.
         if name != header::CONTENT_LENGTH {
             headers.remove(name);
         }

@@ -1,5 +1,5 @@
-//! The callers of the Actions cache. One that may not do this is told so in the words that let the toolkit go
-//! on with a plain warning.
+//! The callers of the Actions cache. A refusal begins with words that the toolkit looks for: it then goes on
+//! with a plain warning.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! From an error to an answer: the same for every front-end of the Actions cache but for what its
-//! [`Dialect`] says.
+//! From an error to an answer: the same for every front-end of the Actions cache, except for the table and the
+//! form that its [`Dialect`] holds.
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, StatusCode, header};

@@ -5,7 +5,7 @@ use crate::error::{Class, Classify};
 use crate::protocol::http_error::HttpError;
 use crate::store::{self, RemoteErrorKind};
 
-/// A error with what the clients of the Actions cache tell apart beyond its class.
+/// An error of the Actions cache or of a request to it.
 #[derive(Debug)]
 pub(crate) enum GhaError {
     /// The request, its credentials or its body.
@@ -14,7 +14,8 @@ pub(crate) enum GhaError {
     Cache(Error),
 }
 
-/// What the clients of the Actions cache tell apart. Every dialect has one exhaustive table over it.
+/// The cases of an error that clients of the Actions cache distinguish. The table of every dialect is an
+/// exhaustive match over them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ErrorCase {
     /// The entry, or an upload of it, is there already.
@@ -32,7 +33,7 @@ pub(crate) enum ErrorCase {
     /// This server cannot do it, and the same request a little later would fare no better.
     ///
     /// Clients repeat a request after 500 or 503 for half a minute (toolkit) or for many (BuildKit), so
-    /// these must not tell of a full disk or of wrong credentials for the bucket.
+    /// a full disk or wrong credentials for the bucket must be neither.
     Lasting,
     /// Everything else.
     Other(Class),
@@ -44,7 +45,7 @@ impl GhaError {
         Self::Request(HttpError::new(Class::Invalid, text))
     }
 
-    /// Which row of a dialect's table it is.
+    /// The row of a dialect's table for this error.
     pub(crate) fn case(&self) -> ErrorCase {
         let error = match self {
             Self::Request(error) => return ErrorCase::Other(error.class()),

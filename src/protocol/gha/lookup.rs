@@ -18,8 +18,10 @@ pub(crate) struct LookupErrors {
     pub(crate) too_many_keys: &'static str,
 }
 
-/// The keys of a look-up, the primary one first; empty ones are skipped. A list without a primary key, or with
-/// a key that nobody can have stored, is the fault of the client.
+/// The keys of a look-up, the primary one first; empty ones are skipped.
+///
+/// # Errors
+/// The list is empty or too long, or has a key that no entry can have.
 pub(crate) fn cache_keys<'a>(
     keys: impl IntoIterator<Item = &'a str>,
     errors: &LookupErrors,
@@ -37,6 +39,9 @@ pub(crate) fn cache_keys<'a>(
 
 /// The entry that a look-up finds. A cache must not break a build: a tier that fails is a miss with a note for
 /// the operator.
+///
+/// # Errors
+/// The caller may not read.
 pub(crate) async fn find(
     call: &mut Call,
     caller: &Identity,

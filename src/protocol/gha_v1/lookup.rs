@@ -12,7 +12,7 @@ use crate::protocol::gha::{self, GhaError, LookupErrors};
 use crate::protocol::query;
 use crate::telemetry::access::Outcome;
 
-/// A list is for people who look for a mistake.
+/// No client lists entries. People do, when they look for a mistake.
 const MAX_LISTED_ENTRIES: usize = 100;
 
 pub(super) async fn find(call: &mut Call) -> Result<Reply, RestError> {

@@ -41,7 +41,7 @@ pub(super) struct ReserveResponse {
 pub(super) struct ListedEntry {
     cache_key: String,
     cache_version: String,
-    /// Always empty: a namespace is nobody's business, and no client needs it.
+    /// Always empty: no client needs it, and namespaces are not shown.
     scope: &'static str,
     creation_time: String,
 }

@@ -28,7 +28,7 @@ pub(super) async fn reserve(call: &mut Call) -> Result<Reply, RestError> {
     Ok(messages::reply(StatusCode::CREATED, &response))
 }
 
-/// Key, version and, if the client says so, the size.
+/// Key, version and, if the client declares it, the size.
 fn reservation(app: &App, body: &Bytes) -> Result<(CacheKey, Version, Option<u64>), GhaError> {
     let request: ReserveRequest = messages::parse(body)?;
     let (key, version) = (CacheKey::new(&request.key)?, Version::new(&request.version)?);
@@ -40,8 +40,8 @@ fn reservation(app: &App, body: &Bytes) -> Result<(CacheKey, Version, Option<u64
     }
 }
 
-/// Takes a chunk. The toolkit sends it without `Content-Length`, so `Content-Range` says how long it is;
-/// chunks come in any order, and again when the client did not get the answer.
+/// Takes a chunk. The toolkit sends it without `Content-Length`, so its length is that of `Content-Range`.
+/// Chunks come in any order, and again when the client did not get the answer.
 pub(super) async fn put_chunk(call: &mut Call, id: Option<UploadId>) -> Result<Reply, RestError> {
     let auth = gha::upload_auth(call).await?;
     let id = known(id)?;

@@ -113,8 +113,11 @@ fn names(key: &str, version: &str) -> Result<(CacheKey, Version), GhaError> {
     Ok((CacheKey::new(key)?, Version::new(version)?))
 }
 
-/// The text of an answer that says no without being an error: for what the toolkit should only warn of,
-/// and must not try again.
+/// The text of an answer that declines a call without being an error: the toolkit then warns, and does not try
+/// again.
+///
+/// # Errors
+/// The error is one that the toolkit may try again, or should fail for.
 fn declined(error: GhaError, record: &mut RequestRecord) -> Result<String, TwirpError> {
     let is_denied = matches!(error, GhaError::Cache(Error::WriteDenied));
     if !is_denied && !matches!(error.case(), ErrorCase::Lasting) {

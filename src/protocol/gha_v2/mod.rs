@@ -8,6 +8,7 @@
 mod calls;
 mod error;
 mod form;
+mod json;
 mod messages;
 
 use bytes::Bytes;
