@@ -12,8 +12,8 @@ use super::Call;
 use super::discard::{discard, expects_continue};
 use crate::error::Class;
 use crate::protocol::app::App;
+use crate::protocol::framing;
 use crate::protocol::http_error::HttpError;
-use crate::protocol::incoming::{is_plain, truncated, unknown_coding};
 use crate::telemetry::access::{EarlyRecord, RequestRecord};
 
 /// The body of a request, as far as it was not read.
@@ -89,7 +89,7 @@ impl RequestBody {
                 self.progress = Progress::Ended;
                 return match frame {
                     None => Ok(None),
-                    Some(_) => Err(truncated()),
+                    Some(_) => Err(framing::truncated()),
                 };
             };
             if let Ok(data) = frame.into_data() {
@@ -130,9 +130,7 @@ impl Call {
     /// # Errors
     /// As [`RequestBody::next`], and if the body is too long, or framed in a way that is not undone here.
     pub async fn small_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
-        if !is_plain(&self.parts.headers) {
-            return Err(unknown_coding());
-        }
+        framing::check(&self.parts.headers)?;
         if self.body.length().is_some_and(|length| length > max as u64) {
             return Err(too_long(max));
         }

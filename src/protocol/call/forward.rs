@@ -16,8 +16,8 @@ use crate::cache::actions::{CacheKey, UploadAuth, UploadId, Version};
 use crate::error::{Class, chain};
 use crate::protocol::app::App;
 use crate::protocol::forward::ForwardError;
+use crate::protocol::framing;
 use crate::protocol::http_error::HttpError;
-use crate::protocol::incoming::{is_plain, unknown_coding};
 use crate::telemetry::access::Outcome;
 
 const PEER_TIER: &str = "peer";
@@ -87,9 +87,7 @@ impl Call {
     fn forwarded_body(&mut self, tier: &'static str) -> Result<ForwardedBody, HttpError> {
         self.record.tier = tier;
         // `Transfer-Encoding` belongs to this connection and is not forwarded, so its coding would be lost.
-        if !is_plain(&self.parts.headers) {
-            return Err(unknown_coding());
-        }
+        framing::check(&self.parts.headers)?;
         Ok(ForwardedBody::new(self.app.clone(), self.body.take()))
     }
 

@@ -3,9 +3,9 @@
 use super::receive::copy_body;
 use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::Call;
+use crate::protocol::framing;
 use crate::protocol::gha::GhaError;
 use crate::protocol::http_error::HttpError;
-use crate::protocol::incoming;
 
 /// Takes the body of a request into an upload, `length` bytes if the client says how many in another
 /// way than by the framing. The caller of this function has checked that the client may.
@@ -30,9 +30,7 @@ pub(crate) async fn put_block(
 /// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
 /// of the body, if that is known.
 fn check(call: &Call, place: &BlockPlace, length: Option<u64>) -> Result<Option<u64>, GhaError> {
-    if !incoming::is_plain(&call.parts.headers) {
-        return Err(incoming::unknown_coding().into());
-    }
+    framing::check(&call.parts.headers)?;
     let framed = call.body.length();
     if length.is_some() && framed.is_some() && length != framed {
         return Err(GhaError::invalid(

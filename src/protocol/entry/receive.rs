@@ -11,8 +11,8 @@ use crate::cache::{EntryName, EntryUpload};
 use crate::error::Class;
 use crate::protocol::call::Call;
 use crate::protocol::entry::conditions;
+use crate::protocol::framing;
 use crate::protocol::http_error::HttpError;
-use crate::protocol::incoming;
 use crate::store::{self, Meta, Metadata};
 
 /// Stores the body of a request under `name` in the caller's first namespace, if the conditions of the request hold.
@@ -52,9 +52,7 @@ async fn open(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<En
             "Content-Range is not allowed on a write",
         ));
     }
-    if !incoming::is_plain(headers) {
-        return Err(incoming::unknown_coding());
-    }
+    framing::check(headers)?;
     let expected = call.body.length();
     let limit = call.app.max_entry_size();
     if let Some(size) = expected.filter(|size| *size > limit) {
@@ -105,7 +103,7 @@ where
         sink.write(data).await?;
     }
     if expected.is_some_and(|expected| expected != call.body.received()) {
-        return Err(incoming::truncated().into());
+        return Err(framing::truncated().into());
     }
     Ok(())
 }
