@@ -116,6 +116,15 @@ impl<'t> HintCursor<'_, 't> {
         span::render(self.tokens, span)
     }
 
+    /// The message for the form `found` if a value before or behind it is missing.
+    fn missing_operand(self, found: &str, before: TokenSpan, behind: TokenSpan) -> Option<String> {
+        match (self.is_empty(before), self.is_empty(behind)) {
+            (true, _) => Some(missing(found, "before")),
+            (false, true) => Some(missing(found, "behind")),
+            (false, false) => None,
+        }
+    }
+
     fn is_empty(self, span: TokenSpan) -> bool {
         span.0 >= span.1.min(self.tokens.len())
     }

@@ -15,9 +15,8 @@ impl HintCursor<'_, '_> {
         let before = if prefix.is_empty() { self.at } else { self.at - 1 };
         let left = span::before(self.tokens, before, span::ends_condition);
         let right = span::after(self.tokens, self.at, span::ends_operand);
-        if self.is_empty(left) || self.is_empty(right) {
-            let place = if self.is_empty(left) { "before" } else { "behind" };
-            return missing(&found, place);
+        if let Some(message) = self.missing_operand(&found, left, right) {
+            return message;
         }
         if !span::is_sum(self.tokens, left) {
             return format!(
@@ -106,9 +105,8 @@ impl HintCursor<'_, '_> {
     pub(super) fn coalesce(self) -> String {
         let left = span::value_before(self.tokens, self.at);
         let right = span::value_after(self.tokens, self.at);
-        if self.is_empty(left) || self.is_empty(right) {
-            let place = if self.is_empty(left) { "before" } else { "behind" };
-            return missing("??", place);
+        if let Some(message) = self.missing_operand("??", left, right) {
+            return message;
         }
         self.default("??", left, right)
     }
@@ -146,13 +144,8 @@ impl HintCursor<'_, '_> {
         };
         let (then, otherwise) = ((rest.0, colon), (colon + 1, rest.1));
         let found = if self.is_empty(then) { "?:" } else { "? :" };
-        if self.is_empty(condition) || self.is_empty(otherwise) {
-            let place = if self.is_empty(condition) {
-                "before"
-            } else {
-                "behind"
-            };
-            return missing(found, place);
+        if let Some(message) = self.missing_operand(found, condition, otherwise) {
+            return message;
         }
         if self.is_empty(then) {
             return self.default(found, condition, otherwise);
@@ -164,9 +157,8 @@ impl HintCursor<'_, '_> {
     /// `x | f(y)`, where `x` is everything before it in the same bracket.
     pub(super) fn pipe(self) -> String {
         let left = span::before(self.tokens, self.at, |token| token.is(";"));
-        if self.is_empty(left) || self.at + 1 == self.tokens.len() {
-            let place = if self.is_empty(left) { "before" } else { "behind" };
-            return missing("|", place);
+        if let Some(message) = self.missing_operand("|", left, (self.at + 1, self.tokens.len())) {
+            return message;
         }
         let (name, open) = (self.at + 1, self.at + 2);
         let called = self.tokens[name].kind == TokenKind::Word
