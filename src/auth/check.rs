@@ -1,11 +1,8 @@
-//! Checks of expressions and key sets for the configuration, which knows neither.
-
-use std::path::Path;
+//! Checks of expressions for the configuration, which does not know the language.
 
 use super::credentials::Credentials;
 use super::error::Error;
 use super::expr::{Expression, ValueKind};
-use super::issuer;
 use super::token::UnverifiedToken;
 use crate::config::{ExpressionCheck, ExpressionKind};
 
@@ -34,9 +31,4 @@ pub(crate) fn read_header(value: &[u8]) -> Result<(), Error> {
     let jwt = credentials.jwt()?;
     UnverifiedToken::parse(&jwt)?;
     Ok(())
-}
-
-/// Blocking: the error of a key set's file, with the remedy; `None` if the file can be used.
-pub fn key_file_error(path: &Path) -> Option<String> {
-    issuer::key_file_error(path)
 }

@@ -31,14 +31,14 @@ mod token_cache;
 mod unique_map;
 
 pub use authenticator::Authenticator;
+pub use check::Expressions;
 pub(crate) use check::read_header;
-pub use check::{Expressions, key_file_error};
 pub use credentials::Credentials;
 pub use error::{CredentialsError, Error, KeyLabel, SetupError, TokenError};
 pub use explain::{Explanation, Rights};
 pub use expr::{ClaimErrorKind, CompileError, EvalError, Expression, ValueKind};
 pub use identity::{Identity, Namespace, Scope, TokenDigest};
-pub use issuer::KeyTiming;
+pub use issuer::{KeyTiming, key_file_error};
 pub use scope::{AcError, Granted, NamespaceSource, RightsError, RulePlace, Rules, RulesError};
 pub use stats::AuthStats;
 pub use ticket::{KeyFileError, KeyFileErrorKind, Sealer, SigningKey, Ticket, TicketError};

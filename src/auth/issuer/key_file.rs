@@ -75,7 +75,7 @@ fn read_if_changed(path: &Path, seen: Option<FileStamp>) -> io::Result<Option<(F
 }
 
 /// Blocking: the error of a `jwks_file`, with the remedy; `None` if it can be used.
-pub(in crate::auth) fn key_file_error(path: &Path) -> Option<String> {
+pub fn key_file_error(path: &Path) -> Option<String> {
     const KEY_SET_REMEDY: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
     let fault = match read(path) {
         Ok(set) if KeySet::new(&set, None, Instant::now()).len() > 0 => return None,

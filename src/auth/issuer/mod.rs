@@ -33,7 +33,7 @@ use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 
 pub(super) use self::jwk::VerifyingKey;
-pub(super) use self::key_file::key_file_error;
+pub use self::key_file::key_file_error;
 pub(super) use self::keys::KeyLookupError;
 pub use self::timing::KeyTiming;
 
