@@ -13,12 +13,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::journal_record;
 use super::stream_state::{CatchUp, Join, StreamState, earliest};
-use crate::cache::actions::entry::{NamespaceDigest, NamespaceId};
+use crate::cache::actions::entry::NamespaceId;
 use crate::cache::actions::index::ActionsIndex;
 use crate::cache::actions::ledger::{Ledger, LedgerItem};
 use crate::error::chain;
-use crate::store::Result;
 use crate::store::journal::{Journal, Note, Page, Ulid, now_millis};
+use crate::store::{Digest, Result};
 use crate::tasks::Tasks;
 
 /// Records too long for a listing are read in parallel, this many at once.
@@ -31,7 +31,7 @@ pub(super) struct JournalFollower {
     index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     tasks: Tasks,
-    streams: Mutex<HashMap<NamespaceDigest, StreamState>>,
+    streams: Mutex<HashMap<Digest, StreamState>>,
     /// The warning about unreadable records was given.
     warned: AtomicBool,
 }
@@ -216,7 +216,7 @@ impl JournalFollower {
         work(state)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, StreamState>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, StreamState>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ mod namespace;
 mod record;
 
 pub use name::{CacheKey, NameError, Version};
-pub use namespace::{NamespaceDigest, NamespaceId};
+pub use namespace::NamespaceId;
 pub use record::EntryRecord;
 
 /// A committed entry, and where it is.

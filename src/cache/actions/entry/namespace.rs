@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use super::{CacheKey, Version};
 use crate::auth::Namespace;
-use crate::store::{Protocol, StoreKey};
-
-/// BLAKE3 over issuer and path, each with its length in front.
-pub type NamespaceDigest = [u8; 32];
+use crate::store::{Digest, Protocol, StoreKey};
 
 /// Names a namespace by its issuer and path. Cheap to clone. Two are equal if their digests are.
 #[derive(Clone)]
 pub struct NamespaceId(Arc<NamespaceIdParts>);
 
 struct NamespaceIdParts {
-    digest: NamespaceDigest,
+    /// Over issuer and path, each with its length in front.
+    digest: Digest,
     issuer: Arc<str>,
     path: Arc<str>,
 }
@@ -33,18 +31,18 @@ impl NamespaceId {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }
-        let digest = *blake3::hash(&bytes).as_bytes();
+        let digest = Digest::of(&bytes);
         Self(Arc::new(NamespaceIdParts { digest, issuer, path }))
     }
 
     /// Stands for issuer and path.
-    pub fn digest(&self) -> &NamespaceDigest {
+    pub fn digest(&self) -> &Digest {
         &self.0.digest
     }
 
     /// The digest as 64 hex digits, which name the namespace's stream in the journal.
     pub fn stream(&self) -> String {
-        blake3::Hash::from_bytes(self.0.digest).to_hex().to_string()
+        self.0.digest.to_string()
     }
 
     /// The URL of the issuer, as configured.

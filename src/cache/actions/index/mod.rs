@@ -15,7 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use order::{LookupStep, lookup_steps};
 
 use self::tree::EntryTree;
-use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceDigest, NamespaceId, Version};
+use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
+use crate::store::Digest;
 use crate::store::journal::Ulid;
 
 /// The index has this many locks, a power of two.
@@ -42,7 +43,7 @@ pub struct ActionsIndex {
     namespaces: AtomicUsize,
 }
 
-type IndexShard = HashMap<NamespaceDigest, NamespaceTrees>;
+type IndexShard = HashMap<Digest, NamespaceTrees>;
 
 /// The trees of one namespace: at least one version, each with at least one entry.
 #[derive(Debug)]
@@ -181,7 +182,7 @@ impl ActionsIndex {
     }
 
     /// Whether a namespace has entries.
-    pub fn has(&self, namespace: &NamespaceDigest) -> bool {
+    pub fn has(&self, namespace: &Digest) -> bool {
         self.locked(namespace).contains_key(namespace)
     }
 
@@ -245,8 +246,8 @@ impl ActionsIndex {
         self.locked(namespace.digest())
     }
 
-    fn locked(&self, namespace: &NamespaceDigest) -> MutexGuard<'_, IndexShard> {
-        lock(&self.shards[usize::from(namespace[0]) % SHARD_COUNT])
+    fn locked(&self, namespace: &Digest) -> MutexGuard<'_, IndexShard> {
+        lock(&self.shards[usize::from(namespace.as_bytes()[0]) % SHARD_COUNT])
     }
 }
 

@@ -14,9 +14,8 @@
 
 use std::collections::HashMap;
 
-use crate::cache::actions::entry::{
-    CacheKey, CommittedEntry, EntryRecord, NamespaceDigest, NamespaceId, Version,
-};
+use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
+use crate::store::Digest;
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
 
@@ -39,7 +38,7 @@ pub enum LedgerItem {
     /// An entry is gone. Only the id of its record counts.
     Removed(CommittedEntry),
     /// The journal of a namespace was read up to this name.
-    Seen(NamespaceDigest, Ulid),
+    Seen(Digest, Ulid),
 }
 
 /// A line as it was read.
@@ -53,7 +52,7 @@ pub(super) enum LedgerLine {
 #[derive(Debug, Clone, Default)]
 pub(super) struct PlaceTable {
     list: Vec<(NamespaceId, Version)>,
-    numbers: HashMap<(NamespaceDigest, Version), u32>,
+    numbers: HashMap<(Digest, Version), u32>,
 }
 
 impl PlaceTable {
@@ -98,7 +97,7 @@ impl PlaceTable {
                 });
             }
             LedgerItem::Seen(namespace, cursor) => line(bytes, SEEN_KIND, |bytes| {
-                bytes.extend_from_slice(namespace);
+                bytes.extend_from_slice(namespace.as_bytes());
                 bytes.extend_from_slice(&cursor.0.to_le_bytes());
             }),
         }
@@ -142,7 +141,8 @@ impl PlaceTable {
             }
             SEEN_KIND => {
                 let (namespace, rest) = rest.split_first_chunk()?;
-                LedgerItem::Seen(*namespace, Ulid(u128::from_le_bytes(*rest.as_array()?)))
+                let cursor = Ulid(u128::from_le_bytes(*rest.as_array()?));
+                LedgerItem::Seen(Digest::new(*namespace), cursor)
             }
             _ => return None,
         };

@@ -29,10 +29,9 @@ pub use site::{LedgerSite, SpaceAccount};
 
 use self::rewrite::RewrittenLedger;
 use self::write::LedgerWriter;
-use super::entry::NamespaceDigest;
 use super::index::ActionsIndex;
 use crate::store::journal::Ulid;
-use crate::store::{Error, Result};
+use crate::store::{Digest, Error, Result};
 use crate::tasks::Tasks;
 
 /// Names the operation in errors.
@@ -52,7 +51,7 @@ struct LedgerShared {
     loaded: CancellationToken,
     queue: Mutex<LedgerQueue>,
     /// The cursors up to which the journals of namespaces were read.
-    seen: Mutex<HashMap<NamespaceDigest, Ulid>>,
+    seen: Mutex<HashMap<Digest, Ulid>>,
     bytes: AtomicU64,
 }
 
@@ -119,7 +118,7 @@ impl Ledger {
     }
 
     /// The cursor up to which the journal of a namespace was read.
-    pub fn seen(&self, namespace: &NamespaceDigest) -> Option<Ulid> {
+    pub fn seen(&self, namespace: &Digest) -> Option<Ulid> {
         self.shared.seen().get(namespace).copied()
     }
 
@@ -251,7 +250,7 @@ impl LedgerShared {
     }
 
     /// The cursors of some namespaces; the others are forgotten.
-    fn cursors(&self, which: impl Fn(&NamespaceDigest) -> bool) -> Vec<LedgerItem> {
+    fn cursors(&self, which: impl Fn(&Digest) -> bool) -> Vec<LedgerItem> {
         let mut seen = self.seen();
         seen.retain(|namespace, _| which(namespace));
         seen.iter()
@@ -259,7 +258,7 @@ impl LedgerShared {
             .collect()
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<NamespaceDigest, Ulid>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<Digest, Ulid>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -152,7 +152,7 @@ async fn a_restart_knows_what_was_committed_and_removed() {
     let rig = rig.restart(|_| {}).await;
     same(&rig.holds(), expected.clone());
     assert_eq!(rig.ledger.seen(&namespace), Some(Ulid(9)));
-    assert_eq!(rig.ledger.seen(&[0; 32]), None);
+    assert_eq!(rig.ledger.seen(&Digest::default()), None);
     rig.commit(&entry(99)).await;
     let rig = rig.restart(|_| {}).await;
     same(&rig.holds(), expected.into_iter().chain([99]));
@@ -314,7 +314,7 @@ async fn what_is_gone_leaves_the_file_while_lines_are_added() {
     rig.ledger
         .append(vec![
             LedgerItem::Seen(kept, Ulid(3)),
-            LedgerItem::Seen([9; 32], Ulid(4)),
+            LedgerItem::Seen(Digest::new([9; 32]), Ulid(4)),
         ])
         .await
         .expect("append");
@@ -330,7 +330,7 @@ async fn what_is_gone_leaves_the_file_while_lines_are_added() {
     let rig = rig.restart(|_| {}).await;
     same(&rig.holds(), (0..20_000).step_by(10));
     assert_eq!(rig.ledger.seen(&kept), Some(Ulid(3)));
-    assert_eq!(rig.ledger.seen(&[9; 32]), None);
+    assert_eq!(rig.ledger.seen(&Digest::new([9; 32])), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
