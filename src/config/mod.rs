@@ -28,6 +28,7 @@ mod naming;
 
 mod provider;
 mod reader;
+mod remote;
 mod root;
 mod s3;
 mod section;
@@ -45,6 +46,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use expression::{ExpressionCheck, ExpressionKind};
 pub use key_places::KeyPlaces;
 pub use load::{LoadedConfig, load, parse};
+pub use remote::{RemoteConfig, Tiering};
 pub use sections::{
     Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };

@@ -12,7 +12,8 @@ use crate::cache::actions::{Actions, ActionsParts, ActionsSettings, PeerNotifier
 use crate::cache::peers::{HeartbeatTiming, Peers, ServerId};
 use crate::config::{Config, GhaConfig};
 use crate::store::disk::Disk;
-use crate::store::shared::Shared;
+use crate::store::journal::Journal;
+use crate::store::shared::SharedObjects;
 use crate::tasks::Tasks;
 
 /// Opens it. `tasks` end when the last request has.
@@ -24,12 +25,13 @@ pub(super) async fn open(
 ) -> Result<Actions, StartError> {
     let disk = &tiers.disk;
     let server = ThisServer::load(&config.gha, tiers, tasks).await?;
-    let shared = tiers.s3.clone().map(|s3| s3 as Arc<dyn Shared>);
+    let remote = tiers.remote.clone();
+    let shared = remote.map(|remote| remote as Arc<dyn SharedObjects>);
     let catalog = CatalogParts {
         ledger: Some(LedgerSite::on(disk)),
-        journal: tiers.s3.clone().map(|s3| s3 as Arc<_>),
-        // With a bucket behind it, what the disk has lost is not gone.
-        liveness: tiers.s3.is_none().then(|| Arc::clone(disk) as Arc<_>),
+        journal: shared.clone().map(Journal::new),
+        // With a remote tier behind it, what the disk has lost is not gone.
+        liveness: shared.is_none().then(|| Arc::clone(disk) as Arc<_>),
     };
     let peers = match (&shared, &config.gha.advertise_url) {
         (Some(shared), Some(url)) => {

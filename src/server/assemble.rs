@@ -12,86 +12,19 @@ use super::listener::{self, ListenError, Listener};
 use super::service::Context;
 use super::tiers::Tiers;
 use super::wire::LargeSendBuffers;
-use super::{Server, actions, ops, samples};
-use crate::auth::{Authenticator, KeyFileError, SetupError};
+use super::{Server, StartError, actions, ops, samples};
+use crate::auth::Authenticator;
 use crate::cache::Cache;
 use crate::config::{Config, ListenAddr};
 use crate::protocol::app::{App, Limits};
 use crate::protocol::forward::{ForwardClient, Forwarder};
 use crate::protocol::links::Links;
 use crate::protocol::{self, Dispatch};
-use crate::store::disk::{self, DiskRole, OpenError};
-use crate::store::{RemoteErrorKind, s3};
+use crate::store::disk;
 use crate::sys;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::access::{AccessLog, Recorder};
 use crate::telemetry::metrics::Metrics;
-
-/// Why the server cannot start. Every message names the key of the configuration and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A listener.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The disk tier.
-    #[error(transparent)]
-    Disk(#[from] OpenError),
-    /// An identity provider.
-    #[error(transparent)]
-    Auth(#[from] SetupError),
-    /// A reload would turn away tokens that are good now.
-    #[error(
-        "oidc_providers: {issuer} cannot be reached, and its known keys would be lost; reload again when it can"
-    )]
-    KeysWouldBeLost {
-        /// The configured URL.
-        issuer: String,
-    },
-    /// The client of the S3 tier.
-    #[error(transparent)]
-    S3(#[from] s3::OpenError),
-    /// Something in the directory of the disk cannot be used: what an earlier run left for the S3 tier, the number
-    /// or the key of this server.
-    #[error("{key}: {cause}; the directory must be readable and writable for this user")]
-    Directory {
-        /// The key of the configuration.
-        key: &'static str,
-        /// What is wrong.
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The key for URLs cannot be used.
-    #[error("gha.signing_key_file: {0}")]
-    SigningKey(#[from] KeyFileError),
-    /// Others are to be called with TLS, and nothing says whom to trust.
-    #[error(
-        "gha: {0}; `forward_unknown_to` and `advertise_url` with https:// need root certificates on this machine"
-    )]
-    Certificates(std::io::Error),
-    /// The bucket cannot be used, and there is no disk to serve from.
-    #[error("s3.bucket: {kind} (the server says: {cause})")]
-    Bucket {
-        /// What is wrong, with the remedy.
-        kind: RemoteErrorKind,
-        /// The answer of the server.
-        cause: String,
-    },
-    /// There is no tier to serve from.
-    #[error("disk: there is no tier; add a `disk` section with `dir` and `limit`, or an `s3` section")]
-    NoTier,
-}
-
-impl StartError {
-    /// Adds the key of the configuration to an error about a directory.
-    pub(super) fn directory<E>(role: DiskRole) -> impl FnOnce(E) -> Self
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        move |cause| Self::Directory {
-            key: role.dir_key(),
-            cause: cause.into(),
-        }
-    }
-}
 
 pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Server, StartError> {
     let (requests, background, identity) = (Tasks::new(), Tasks::new(), Tasks::new());
@@ -102,7 +35,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         .map(|address| Listener::bind(address, "ops_listen"))
         .transpose()?;
     let auth = Authenticator::start(config.providers.clone(), &identity)?;
-    // Boxed: the client of S3 is set up in a large future.
+    // Boxed: a remote tier may set up its client in a large future.
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
     let links = links(&config, &listeners);
@@ -187,9 +120,9 @@ fn connection_limit(config: &Config) -> usize {
     const SPARE: u64 = 256;
     const LEAST: u64 = 16;
     let limit = sys::open_file_limit();
-    let entries = match (&config.disk, &config.s3) {
+    let entries = match (&config.disk, config.remote()) {
         (Some(disk), _) => disk::open_files(disk),
-        (None, Some(s3)) => disk::open_files(&s3.staging()),
+        (None, Some(remote)) => disk::open_files(&remote.tiering().staging),
         (None, None) => 0,
     };
     // A connection, and the file of its upload.

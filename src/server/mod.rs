@@ -7,9 +7,11 @@ mod accept;
 mod actions;
 mod assemble;
 mod connections;
+mod error;
 mod listener;
 mod ops;
 mod reload;
+mod remote;
 mod samples;
 mod service;
 mod tiers;
@@ -18,7 +20,7 @@ pub mod wire;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use assemble::StartError;
+pub use error::StartError;
 pub use listener::ListenError;
 
 use connections::Connections;

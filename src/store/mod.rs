@@ -1,17 +1,19 @@
 //! The storage interface: what a tier is, and the values that pass between tiers and the cache.
 //!
 //! A miss is a value, an error is an error. A write is all or nothing. A tier knows neither HTTP
-//! nor who is asking.
+//! nor callers.
 
-pub(crate) mod ahead;
 mod batch;
 pub mod blocks;
 pub(crate) mod budget;
 mod content;
 pub mod disk;
+pub(crate) mod early;
 mod entry;
 mod error;
+mod error_kind;
 pub(crate) mod follow;
+mod health;
 pub mod journal;
 pub mod key;
 mod little_endian;
@@ -25,6 +27,7 @@ pub mod source;
 pub mod spool;
 pub mod tiered;
 pub(crate) mod trailer;
+pub(crate) mod uploaded_parts;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -32,13 +35,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use url::Url;
 
-pub use ahead::{Ahead, Sent};
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
+pub use early::EarlyUpload;
 pub use entry::{Draft, Entry, Stored, TierName};
-pub use error::{Error, RemoteErrorKind, Result};
+pub use error::{Error, Result};
+pub use error_kind::RemoteErrorKind;
+pub use health::{MetricValue, RemoteHealth, RemoteMetric};
 pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use spool::Spool;
+pub use uploaded_parts::UploadedParts;
 
 /// What must hold for a write or a delete to happen, checked in the same step as the change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -110,7 +116,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// How parts of the entry that `key` will be are sent before its body is whole; `None` if a body goes
     /// nowhere before it is.
-    fn ahead(&self, _key: &StoreKey) -> Option<Ahead> {
+    fn early_upload(&self, _key: &StoreKey) -> Option<EarlyUpload> {
         None
     }
 

@@ -1,9 +1,9 @@
-//! A far tier: what is behind the network, shared by several servers, slower than a disk, and sometimes
+//! A remote tier: it is behind the network, shared by several servers, slower than a disk, and sometimes
 //! not there.
 //!
 //! It differs from [`super::Store`] in what its callers need to hide its distance: an entry can be read in
 //! ranges of one version at once, and a write is sent first and made visible in a second, short step.
-//! [`crate::store`]'s composition of tiers is built from it; one alone is a [`super::Store`], too.
+//! [`crate::store`]'s composition of tiers is built from it.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use url::Url;
 
+use super::health::{RemoteHealth, RemoteMetric};
+use super::shared::SharedObjects;
 use super::source::EntrySource;
 use super::spool::Checksums;
 use super::{Content, Draft, Meta, Precondition, Result, StoreKey, TierName};
 use crate::tasks::Tasks;
 
-/// One version of an entry in a far tier.
+/// One version of an entry in a remote tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteEntry {
     /// The description.
@@ -25,11 +27,27 @@ pub struct RemoteEntry {
     pub version: Arc<str>,
 }
 
-/// A far tier.
+/// A remote tier, whole: its entries, the small objects that its servers share, and what an operator wants to
+/// know of it. Nothing above [`crate::store`] knows another type of one.
 #[async_trait]
-pub trait Remote: Debug + Send + Sync + 'static {
-    /// What logs call this tier.
+pub trait RemoteTier: SharedObjects {
+    /// What logs, health and messages call this tier.
     fn name(&self) -> TierName;
+
+    /// The key of the configuration that says where this tier is, for messages.
+    fn location_key(&self) -> &'static str;
+
+    /// Figures of this moment. Sends no request.
+    fn metrics(&self) -> Vec<RemoteMetric>;
+
+    /// Whether the tier can be used now. Sends no request.
+    fn health(&self) -> RemoteHealth;
+
+    /// One small request that shows whether the tier can be used, for the start.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`] with the kind of error, whose text names the remedy, and the answer of the tier.
+    async fn probe(&self) -> Result<()>;
 
     /// The entry under `key`; `None` is a miss.
     ///
@@ -37,7 +55,7 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// [`super::Error::Remote`], also when the object is not the entry that its name says.
     async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>>;
 
-    /// Where the entry under `key` is read from. Asks nobody.
+    /// Where the entry under `key` is read from. Sends no request.
     fn source(&self, key: &StoreKey) -> Arc<dyn EntrySource>;
 
     /// Sends a whole body. Nothing is visible before [`RemoteUpload::commit`]; dropped before, nothing
@@ -72,7 +90,7 @@ pub trait Remote: Debug + Send + Sync + 'static {
     async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool>;
 
     /// A URL with which anybody can read the body of this entry for some minutes; `None` if there is none
-    /// that gives the body and nothing else. Asks nobody.
+    /// that gives the body and nothing else. Sends no request.
     ///
     /// # Errors
     /// [`super::Error::Remote`] without credentials.
@@ -81,7 +99,7 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// Where a client should read this entry itself because it is long; `None` for all others.
     ///
     /// # Errors
-    /// As [`Remote::head`] and [`Remote::link`].
+    /// As [`RemoteTier::head`] and [`RemoteTier::link`].
     async fn link_if_long(&self, key: &StoreKey) -> Result<Option<Url>> {
         match self.head(key).await? {
             Some(entry) if entry.meta.size > self.source(key).plan().part_size => {
@@ -98,7 +116,7 @@ pub trait Remote: Debug + Send + Sync + 'static {
 /// A body that is being sent while it arrives. Dropped before [`RemoteParts::finish`], nothing stays.
 #[async_trait]
 pub trait RemoteParts: Debug + Send + Sync {
-    /// Sends the part with this number, counted from 1: as many bytes as [`Remote::part_size`], from the offset
+    /// Sends the part with this number, counted from 1: as many bytes as [`RemoteTier::part_size`], from the offset
     /// of the body that the number says. Several may be on their way at once, in any order, each number once.
     /// Dropped, the part was not sent.
     ///
@@ -107,10 +125,10 @@ pub trait RemoteParts: Debug + Send + Sync {
     /// [`super::Error::Io`], also for content of another length.
     async fn part(&self, number: u32, content: Content) -> Result<()>;
 
-    /// Sends everything else of the whole body. Afterwards as [`Remote::upload`].
+    /// Sends everything else of the whole body. Afterwards as [`RemoteTier::upload`].
     ///
     /// # Errors
-    /// As [`Remote::upload`]; [`super::Error::TooLarge`] also if parts of this length would be too many.
+    /// As [`RemoteTier::upload`]; [`super::Error::TooLarge`] also if parts of this length would be too many.
     async fn finish(
         self: Box<Self>,
         draft: Draft,
@@ -119,7 +137,7 @@ pub trait RemoteParts: Debug + Send + Sync {
     ) -> Result<Box<dyn RemoteUpload>>;
 }
 
-/// A body that the far tier has, or is about to get, and that is not visible yet.
+/// A body that the remote tier has, or is about to get, and that is not visible yet.
 #[async_trait]
 pub trait RemoteUpload: Send {
     /// Makes the entry visible, whole, if `precondition` holds at that moment.

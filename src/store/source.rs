@@ -1,6 +1,6 @@
 //! Where the bytes of one entry come from when they are not on the disk.
 //!
-//! A source is bound to one entry: a remote tier gives one for a key ([`super::remote::Remote::source`]). What
+//! A source is bound to one entry: a remote tier gives one for a key ([`super::remote::RemoteTier::source`]). What
 //! [`super::follow`] makes of it (a file that grows, a stream) is the same for every kind of source.
 
 use std::fmt::{self, Debug};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::auth::{Sealer, SigningKey, Ticket, TicketError};
 use crate::error::chain;
 use crate::store::Result;
-use crate::store::shared::Shared;
+use crate::store::shared::SharedObjects;
 use crate::tasks::{Tasks, pause};
 
 /// The object in the bucket that holds the shared key.
@@ -49,7 +49,7 @@ impl KeyRing {
     /// after [`RETRY_INTERVAL`] at the latest.
     pub(super) fn share(
         &self,
-        shared: Arc<dyn Shared>,
+        shared: Arc<dyn SharedObjects>,
         own: SigningKey,
         tasks: &Tasks,
     ) -> impl Future<Output = ()> + use<> {
@@ -69,7 +69,7 @@ impl KeyRing {
 
     async fn keep_shared(
         &self,
-        shared: &dyn Shared,
+        shared: &dyn SharedObjects,
         mut key: SigningKey,
         tried: tokio::sync::oneshot::Sender<()>,
     ) {
@@ -105,13 +105,13 @@ impl KeyRing {
 }
 
 /// The key in the bucket; `own` is written there if there is none.
-async fn agree(shared: &dyn Shared, own: &SigningKey) -> Result<SigningKey> {
+async fn agree(shared: &dyn SharedObjects, own: &SigningKey) -> Result<SigningKey> {
     let mine = Bytes::copy_from_slice(own.as_bytes());
     if shared.create(SHARED_KEY_NAME, mine).await? {
         return Ok(own.clone());
     }
     let found = shared
-        .read(SHARED_KEY_NAME)
+        .get(SHARED_KEY_NAME)
         .await?
         .as_deref()
         .and_then(SigningKey::from_bytes);
@@ -122,7 +122,7 @@ async fn agree(shared: &dyn Shared, own: &SigningKey) -> Result<SigningKey> {
         return Ok(own.clone());
     };
     shared
-        .write(SHARED_KEY_NAME, Bytes::copy_from_slice(common.as_bytes()))
+        .put(SHARED_KEY_NAME, Bytes::copy_from_slice(common.as_bytes()))
         .await?;
     Ok(common)
 }

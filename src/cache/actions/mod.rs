@@ -46,7 +46,7 @@ use crate::auth::{Identity, SigningKey, TokenDigest};
 use crate::store::Store;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::locks::KeyLocks;
-use crate::store::shared::Shared;
+use crate::store::shared::SharedObjects;
 use crate::tasks::Tasks;
 
 /// The right to go on with an upload that an earlier request has begun.
@@ -145,7 +145,11 @@ impl Actions {
 
     /// Agrees in the background on the key of tickets with the other servers of a bucket; `own` becomes the
     /// common key if there is none yet. The returned future resolves after the first attempt.
-    pub fn share_key(&self, shared: Arc<dyn Shared>, own: SigningKey) -> impl Future<Output = ()> + use<> {
+    pub fn share_key(
+        &self,
+        shared: Arc<dyn SharedObjects>,
+        own: SigningKey,
+    ) -> impl Future<Output = ()> + use<> {
         self.0.keys.share(shared, own, &self.0.tasks)
     }
 

@@ -54,8 +54,8 @@ impl Actions {
     async fn begin(&self, note: UploadNote) -> Result<UploadId> {
         let id = self.new_id()?;
         let blocks = self.0.blocks.create(id.get(), note.encode()).await?;
-        if let Some(ahead) = self.0.store.ahead(&note.name) {
-            blocks.send_ahead(ahead);
+        if let Some(upload) = self.0.store.early_upload(&note.name) {
+            blocks.send_early(upload);
         }
         self.0
             .uploads

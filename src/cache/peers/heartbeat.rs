@@ -11,7 +11,7 @@ use url::Url;
 use super::name::{self, HEARTBEAT_PREFIX};
 use super::{Peer, Peers};
 use crate::error::chain;
-use crate::store::shared::{Listed, Shared};
+use crate::store::shared::{ListedObject, SharedObjects};
 use crate::tasks::Tasks;
 
 /// How often heartbeats are written, and how long they count.
@@ -38,7 +38,7 @@ impl HeartbeatTiming {
 
 /// Begins to beat; see [`Peers::join`].
 pub(super) async fn start(
-    shared: Arc<dyn Shared>,
+    shared: Arc<dyn SharedObjects>,
     url: Url,
     timing: HeartbeatTiming,
     tasks: &Tasks,
@@ -109,7 +109,7 @@ impl PeerRefresh {
 
 struct Heartbeat {
     name: String,
-    shared: Arc<dyn Shared>,
+    shared: Arc<dyn SharedObjects>,
     timing: HeartbeatTiming,
     peers: Peers,
 }
@@ -123,7 +123,7 @@ impl Heartbeat {
     }
 
     async fn beat_once(&self) {
-        let written = self.shared.write(&self.name, Bytes::new()).await;
+        let written = self.shared.put(&self.name, Bytes::new()).await;
         let listed = match written {
             Ok(()) => self.shared.list(HEARTBEAT_PREFIX, None).await,
             Err(error) => Err(error),
@@ -134,7 +134,7 @@ impl Heartbeat {
         }
     }
 
-    async fn update(&self, listed: &[Listed]) {
+    async fn update(&self, listed: &[ListedObject]) {
         // The clock of the bucket, which just wrote our own name.
         let now = listed
             .iter()

@@ -19,7 +19,7 @@ pub use name::ServerId;
 
 use self::heartbeat::PeerRefresh;
 use crate::store::Digest;
-use crate::store::shared::Shared;
+use crate::store::shared::SharedObjects;
 use crate::tasks::Tasks;
 
 /// The server that has an upload.
@@ -61,7 +61,7 @@ impl Peers {
     /// Shows this server to the others as `me` at `url`, and follows their heartbeats until the tasks stop.
     /// Returns when the others are known, or after [`HeartbeatTiming::join_timeout`].
     pub async fn join(
-        shared: Arc<dyn Shared>,
+        shared: Arc<dyn SharedObjects>,
         me: ServerId,
         url: Url,
         timing: HeartbeatTiming,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::store::Result;
-use crate::store::shared::Listed;
+use crate::store::shared::{ListedObject, ObjectPage};
 
 /// A bucket in memory; its clock is moved by hand.
 #[derive(Debug, Default)]
@@ -19,23 +19,23 @@ struct Bucket {
 }
 
 #[async_trait]
-impl Shared for Bucket {
-    fn longest_name(&self) -> usize {
+impl SharedObjects for Bucket {
+    fn max_name_bytes(&self) -> usize {
         1000
     }
 
-    async fn read(&self, name: &str) -> Result<Option<Bytes>> {
+    async fn get(&self, name: &str) -> Result<Option<Bytes>> {
         Ok(self.names.lock().unwrap().contains_key(name).then(Bytes::new))
     }
 
-    async fn write(&self, name: &str, _content: Bytes) -> Result<()> {
+    async fn put(&self, name: &str, _content: Bytes) -> Result<()> {
         let now = SystemTime::UNIX_EPOCH + *self.late.lock().unwrap();
         self.names.lock().unwrap().insert(name.to_owned(), now);
         Ok(())
     }
 
     async fn create(&self, name: &str, content: Bytes) -> Result<bool> {
-        self.write(name, content).await.map(|()| true)
+        self.put(name, content).await.map(|()| true)
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
@@ -43,15 +43,16 @@ impl Shared for Bucket {
         Ok(())
     }
 
-    async fn list(&self, prefix: &str, _after: Option<&str>) -> Result<Vec<Listed>> {
+    async fn list_page(&self, prefix: &str, _after: Option<&str>) -> Result<ObjectPage> {
         let names = self.names.lock().unwrap();
         let found = names.iter().filter(|(name, _)| name.starts_with(prefix));
-        Ok(found
-            .map(|(name, written)| Listed {
+        let objects = found
+            .map(|(name, written)| ListedObject {
                 name: name.clone(),
                 written: Some(*written),
             })
-            .collect())
+            .collect();
+        Ok(ObjectPage { objects, next: None })
     }
 }
 
@@ -111,10 +112,10 @@ async fn two_servers_agree_on_every_home() {
 async fn a_server_that_is_not_heard_of_is_gone() {
     let (bucket, tasks) = (Arc::new(Bucket::default()), Tasks::new());
     bucket
-        .write(&name::write(id(9), &url(9)), Bytes::new())
+        .put(&name::write(id(9), &url(9)), Bytes::new())
         .await
         .unwrap();
-    bucket.write("servers/garbage", Bytes::new()).await.unwrap();
+    bucket.put("servers/garbage", Bytes::new()).await.unwrap();
     let one = join(&bucket, 1, &tasks).await;
     assert_eq!(one.others(), [Arc::new(url(9))]);
     *bucket.late.lock().unwrap() = timing().gone_after;

@@ -1,6 +1,6 @@
 //! The numbers that other parts keep, as metrics.
 
-mod remote;
+mod tiered;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +11,18 @@ use crate::auth::AuthStats;
 use crate::cache::actions::ActionsStats;
 use crate::protocol::app::App;
 use crate::store::disk::DiskStats;
+use crate::store::{MetricValue, RemoteMetric};
 use crate::telemetry::metrics::{Metric, MetricKind, MetricValues, Metrics};
 
 /// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
 pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
     let disk = Arc::clone(&tiers.disk);
     metrics.add_metrics(move || disk_samples(&disk.stats()));
-    if let Some(s3) = tiers.s3.clone() {
-        metrics.add_metrics(move || remote::s3(&s3.stats(), &s3.health()));
+    if let Some(remote) = tiers.remote.clone() {
+        metrics.add_metrics(move || remote.metrics().into_iter().map(remote_metric).collect());
     }
     if let Some(tiered) = tiers.tiered.clone() {
-        metrics.add_metrics(move || remote::tiered(&tiered.stats()));
+        metrics.add_metrics(move || tiered::metrics(&tiered.stats()));
     }
     let actions = app.actions().clone();
     metrics.add_metrics(move || actions_samples(&actions.stats()));
@@ -44,6 +45,21 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
         help,
         kind: MetricKind::Counter,
         values: MetricValues::One(value),
+    }
+}
+
+/// A figure of a remote tier.
+fn remote_metric(metric: RemoteMetric) -> Metric {
+    let (kind, values) = match metric.value {
+        MetricValue::Gauge(value) => (MetricKind::Gauge, MetricValues::One(value)),
+        MetricValue::Counter(value) => (MetricKind::Counter, MetricValues::One(value)),
+        MetricValue::CounterBy(label, values) => (MetricKind::Counter, MetricValues::By(label, values)),
+    };
+    Metric {
+        name: metric.name,
+        help: metric.help,
+        kind,
+        values,
     }
 }
 

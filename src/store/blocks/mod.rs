@@ -51,7 +51,7 @@ pub use writer::BlockWriter;
 
 use self::upload::{BlockUpload, blocking};
 use super::budget::{Ask, BLOCK_BYTES, whole_blocks};
-use super::{Ahead, Error, Spool};
+use super::{EarlyUpload, Error, Spool};
 
 /// The most blocks of one body.
 pub const MAX_BLOCKS: usize = 50_000;
@@ -132,8 +132,8 @@ impl Blocks {
     /// From now on parts of the body that are complete are sent before the body is whole; what was sent goes
     /// with the spool of [`Blocks::assemble`], and is given up if that differs from it. For an upload that has
     /// nothing yet, once.
-    pub fn send_ahead(&self, ahead: Ahead) {
-        self.0.send_ahead(ahead);
+    pub fn send_early(&self, upload: EarlyUpload) {
+        self.0.send_early(upload);
     }
 
     /// Bytes of the body that are complete: of the last whole body or list, or else of all ranges and blocks.

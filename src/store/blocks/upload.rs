@@ -22,7 +22,7 @@ use super::dir::BlockDir;
 use super::state::{LinkState, UploadPhase, UploadState};
 use crate::store::budget::{Reservation, write_error};
 use crate::store::spool::LinkOwner;
-use crate::store::{Ahead, Error};
+use crate::store::{EarlyUpload, Error};
 use crate::sys;
 
 /// See the module.
@@ -104,9 +104,9 @@ impl BlockUpload {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// See [`super::Blocks::send_ahead`].
-    pub(super) fn send_ahead(&self, ahead: Ahead) {
-        *self.sender() = Some(PartSender::new(ahead, self.path(UploadFile::Data)));
+    /// See [`super::Blocks::send_early`].
+    pub(super) fn send_early(&self, upload: EarlyUpload) {
+        *self.sender() = Some(PartSender::new(upload, self.path(UploadFile::Data)));
     }
 
     /// Bytes of a block were written to a file.

@@ -202,7 +202,7 @@ impl Core {
         while self.health.is_resting() {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                () = pause(health::PAUSE) => {}
+                () = pause(health::PROBE_INTERVAL) => {}
             }
             let outcome = tokio::select! {
                 () = stopping.cancelled() => return,

@@ -12,7 +12,7 @@ const ATTEMPTS: u32 = 8;
 const OPERATION: &str = "deleting an object";
 
 impl Core {
-    /// See [`crate::store::remote::Remote::delete`]. An object that is not the entry is left alone.
+    /// See [`crate::store::remote::RemoteTier::delete`]. An object that is not the entry is left alone.
     pub(super) async fn delete(
         self: &Arc<Self>,
         key: &StoreKey,

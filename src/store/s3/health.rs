@@ -1,38 +1,24 @@
 //! Whether the server as a whole can be used, and the rest it is given when it cannot.
 //!
-//! [`ENOUGH`] failures in a row that speak of the whole server (no answer at all, or one of
-//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteErrorKind::Resting`], and one probe every [`PAUSE`] runs in the background
+//! [`MAX_FAILURES`] failures in a row that speak of the whole server (no answer at all, or one of
+//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteErrorKind::Resting`], and one probe every [`PROBE_INTERVAL`] runs in the background
 //! until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
 //! request only. Neither does a server that asks for fewer requests: the SDK slows down by itself.
 //!
-//! A change is logged once, with the remedy; what does not open the circuit at most once in [`QUIET`].
+//! A change is logged once, with the remedy; what does not open the circuit at most once in [`LOG_INTERVAL`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::store::RemoteErrorKind;
+use crate::store::{RemoteErrorKind, RemoteHealth};
 
 /// Failures in a row that open the circuit.
-pub(super) const ENOUGH: u32 = 3;
+pub(super) const MAX_FAILURES: u32 = 3;
 /// Between two probes.
-pub(super) const PAUSE: Duration = Duration::from_secs(3);
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// Between two lines in the log about the same fault.
-const QUIET: Duration = Duration::from_secs(60);
-
-/// Whether the far tier can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum S3Health {
-    /// It can, as far as is known.
-    Up,
-    /// It cannot; reads are misses and writes fail until it can.
-    Down {
-        /// Why.
-        fault: RemoteErrorKind,
-        /// Since when.
-        since: SystemTime,
-    },
-}
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The state of the circuit. See the module.
 #[derive(Debug, Default)]
@@ -59,10 +45,10 @@ pub(super) fn speaks_of_the_server(fault: RemoteErrorKind) -> bool {
 }
 
 impl Health {
-    pub(super) fn now(&self) -> S3Health {
+    pub(super) fn now(&self) -> RemoteHealth {
         match self.lock().down {
-            Some((fault, since)) => S3Health::Down { fault, since },
-            None => S3Health::Up,
+            Some((kind, since)) => RemoteHealth::Down { kind, since },
+            None => RemoteHealth::Up,
         }
     }
 
@@ -95,7 +81,7 @@ impl Health {
         let mut state = self.lock();
         self.soiled.store(true, Ordering::Relaxed);
         state.failures = state.failures.saturating_add(1);
-        if state.failures < ENOUGH || state.down.is_some() {
+        if state.failures < MAX_FAILURES || state.down.is_some() {
             return false;
         }
         state.down = Some((fault, SystemTime::now()));
@@ -110,7 +96,7 @@ impl Health {
         }
         let mut state = self.lock();
         match state.said.iter_mut().find(|(known, _)| *known == fault) {
-            Some((_, when)) if when.elapsed() < QUIET => return,
+            Some((_, when)) if when.elapsed() < LOG_INTERVAL => return,
             Some((_, when)) => *when = Instant::now(),
             None => state.said.push((fault, Instant::now())),
         }
@@ -142,8 +128,8 @@ mod tests {
         assert!(health.is_resting());
         assert!(matches!(
             health.now(),
-            S3Health::Down {
-                fault: RemoteErrorKind::Unreachable,
+            RemoteHealth::Down {
+                kind: RemoteErrorKind::Unreachable,
                 ..
             }
         ));
@@ -151,7 +137,7 @@ mod tests {
         assert!(!health.failure(RemoteErrorKind::Unreachable, "", true));
         health.success();
         assert!(!health.is_resting());
-        assert_eq!(health.now(), S3Health::Up);
+        assert_eq!(health.now(), RemoteHealth::Up);
     }
 
     #[test]
@@ -166,6 +152,6 @@ mod tests {
                 assert!(!health.failure(fault, "", true));
             }
         }
-        assert_eq!(health.now(), S3Health::Up);
+        assert_eq!(health.now(), RemoteHealth::Up);
     }
 }

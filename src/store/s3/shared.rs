@@ -1,4 +1,4 @@
-//! Small objects beside those of the entries: see [`Shared`].
+//! Small objects beside those of the entries: see [`SharedObjects`].
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,22 +12,13 @@ use super::core::Core;
 use super::fault::{Failure, Why};
 use super::stats::Op;
 use super::upload::encryption;
-use crate::store::shared::{Listed, MAX_BYTES, Shared};
+use crate::store::shared::{ListedObject, MAX_OBJECT_BYTES, ObjectPage, SharedObjects};
 use crate::store::{RemoteErrorKind, Result};
 
 /// The longest key of an object in bytes.
-const LONGEST_KEY: usize = 1024;
-/// After so many names a list ends.
-const PAGE: usize = 1000;
+const MAX_KEY_BYTES: usize = 1024;
 /// How often a name is created again while another writer is busy with it.
-const ATTEMPTS: u32 = 5;
-
-/// A part of a list.
-pub(super) struct Slice {
-    pub(super) names: Vec<Listed>,
-    /// For the part after this one; `None` if this is the last.
-    pub(super) next: Option<String>,
-}
+const MAX_ATTEMPTS: u32 = 5;
 
 impl Core {
     /// Below the prefix of this version, so that one lifecycle rule covers everything; no entry has a name
@@ -36,12 +27,7 @@ impl Core {
         format!("{}{name}", self.config.object_prefix())
     }
 
-    /// The longest name in bytes.
-    pub(super) fn longest_shared_name(&self) -> usize {
-        LONGEST_KEY - self.config.object_prefix().len()
-    }
-
-    pub(super) async fn write_shared(
+    async fn write_shared(
         self: &Arc<Self>,
         op: Op,
         name: &str,
@@ -62,7 +48,7 @@ impl Core {
         Box::pin(self.call(op, request.send())).await.map(drop)
     }
 
-    pub(super) async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, Failure> {
+    async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, Failure> {
         let request = self
             .client
             .get_object()
@@ -78,9 +64,9 @@ impl Core {
             self.failed(fault, text);
             Failure::new(fault, text)
         };
-        let fits = |length| (0..=MAX_BYTES as i64).contains(&length);
+        let fits = |length| (0..=MAX_OBJECT_BYTES as i64).contains(&length);
         if !answer.content_length.is_some_and(fits) {
-            // Nobody of us made it.
+            // No version of this server made it.
             return Ok(None);
         }
         match tokio::time::timeout(self.config.idle_timeout, answer.body.collect()).await {
@@ -91,11 +77,7 @@ impl Core {
     }
 
     /// A part of the names with `prefix` that come after the name `after`, as many as S3 gives at once.
-    pub(super) async fn list_shared(
-        self: &Arc<Self>,
-        prefix: &str,
-        after: Option<&str>,
-    ) -> Result<Slice, Failure> {
+    async fn list_shared(self: &Arc<Self>, prefix: &str, after: Option<&str>) -> Result<ObjectPage, Failure> {
         let front = self.config.object_prefix();
         let request = self
             .client
@@ -106,14 +88,14 @@ impl Core {
         let answer = Box::pin(self.call(Op::List, request.send())).await?;
         let more = answer.is_truncated == Some(true);
         let objects = answer.contents.unwrap_or_default().into_iter();
-        let names = objects.filter_map(|object| {
+        let objects = objects.filter_map(|object| {
             let name = object.key.as_deref()?.strip_prefix(front.as_str())?.to_owned();
             let written = object.last_modified.and_then(system_time);
-            Some(Listed { name, written })
+            Some(ListedObject { name, written })
         });
-        let names: Vec<_> = names.collect();
-        let next = names.last().filter(|_| more).map(|last| last.name.clone());
-        Ok(Slice { names, next })
+        let objects: Vec<_> = objects.collect();
+        let next = objects.last().filter(|_| more).map(|last| last.name.clone());
+        Ok(ObjectPage { objects, next })
     }
 }
 
@@ -122,35 +104,40 @@ fn system_time(time: DateTime) -> Option<SystemTime> {
 }
 
 #[async_trait]
-impl Shared for S3 {
-    fn longest_name(&self) -> usize {
-        self.core.longest_shared_name()
+impl SharedObjects for S3 {
+    fn max_name_bytes(&self) -> usize {
+        MAX_KEY_BYTES - self.core.config.object_prefix().len()
     }
 
-    async fn read(&self, name: &str) -> Result<Option<Bytes>> {
+    async fn get(&self, name: &str) -> Result<Option<Bytes>> {
         let content = self.core.read_shared(name).await;
         content.map_err(|failure| failure.at("reading a shared object"))
     }
 
-    async fn write(&self, name: &str, content: Bytes) -> Result<()> {
+    async fn put(&self, name: &str, content: Bytes) -> Result<()> {
         let written = self.core.write_shared(Op::Put, name, content, false).await;
+        written.map_err(|failure| failure.at("writing a shared object"))
+    }
+
+    async fn append(&self, name: &str, content: Bytes) -> Result<()> {
+        let written = self.core.write_shared(Op::Append, name, content, false).await;
         written.map_err(|failure| failure.at("writing a shared object"))
     }
 
     async fn create(&self, name: &str, content: Bytes) -> Result<bool> {
         const OPERATION: &str = "creating a shared object";
         let mut conflict = None;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             match self.core.write_shared(Op::Put, name, content.clone(), true).await {
                 Ok(()) => return Ok(true),
                 Err(failure) if failure.why == Why::Precondition => return Ok(false),
                 Err(failure) if failure.why == Why::Conflict => conflict = Some(failure),
                 // A store without conditions: two writers at the same moment may both win.
                 Err(failure) if failure.why == Why::Unsupported => {
-                    if self.read(name).await?.is_some() {
+                    if self.get(name).await?.is_some() {
                         return Ok(false);
                     }
-                    return self.write(name, content).await.map(|()| true);
+                    return self.put(name, content).await.map(|()| true);
                 }
                 Err(failure) => return Err(failure.at(OPERATION)),
             }
@@ -174,22 +161,8 @@ impl Shared for S3 {
         }
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>> {
-        let failed = |failure: Failure| failure.at("listing shared objects");
-        let mut names = Vec::new();
-        let mut after = after.map(ToOwned::to_owned);
-        while names.len() < PAGE {
-            let slice = self
-                .core
-                .list_shared(prefix, after.as_deref())
-                .await
-                .map_err(failed)?;
-            names.extend(slice.names);
-            after = slice.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        Ok(names)
+    async fn list_page(&self, prefix: &str, after: Option<&str>) -> Result<ObjectPage> {
+        let page = self.core.list_shared(prefix, after).await;
+        page.map_err(|failure| failure.at("listing shared objects"))
     }
 }

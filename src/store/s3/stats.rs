@@ -1,4 +1,4 @@
-//! Figures for metrics and for the operator.
+//! Counters of the tier.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,28 +57,12 @@ impl Op {
     }
 }
 
-const FAULTS: [RemoteErrorKind; 13] = [
-    RemoteErrorKind::NoCredentials,
-    RemoteErrorKind::Expired,
-    RemoteErrorKind::Denied,
-    RemoteErrorKind::NoBucket,
-    RemoteErrorKind::WrongRegion,
-    RemoteErrorKind::ClockSkew,
-    RemoteErrorKind::Unreachable,
-    RemoteErrorKind::Throttled,
-    RemoteErrorKind::Timeout,
-    RemoteErrorKind::Changed,
-    RemoteErrorKind::Damaged,
-    RemoteErrorKind::Resting,
-    RemoteErrorKind::Other,
-];
-
-/// The far tier at one moment.
+/// The bucket at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Stats {
     /// Requests since the start by operation, without the retries of the SDK.
     pub requests: Vec<(&'static str, u64)>,
-    /// Requests and streams since the start that failed, by fault. A missing object is no fault.
+    /// Requests and streams since the start that failed, by kind. A missing object is no failure.
     pub failures: Vec<(RemoteErrorKind, u64)>,
     /// Bytes of bodies read since the start.
     pub bytes_in: u64,
@@ -96,7 +80,7 @@ pub struct S3Stats {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: [AtomicU64; Op::ALL.len()],
-    failures: [AtomicU64; FAULTS.len()],
+    failures: [AtomicU64; RemoteErrorKind::ALL.len()],
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     damaged: AtomicU64,
@@ -107,10 +91,8 @@ impl Counters {
         self.requests[op as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn failure(&self, fault: RemoteErrorKind) {
-        if let Some(at) = FAULTS.iter().position(|known| *known == fault) {
-            self.failures[at].fetch_add(1, Ordering::Relaxed);
-        }
+    pub(super) fn failure(&self, kind: RemoteErrorKind) {
+        self.failures[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn came_in(&self, bytes: u64) {
@@ -128,10 +110,10 @@ impl Counters {
     pub(super) fn snapshot(&self, permits_used: usize, permits: usize) -> S3Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let requests = Op::ALL.iter().zip(&self.requests);
-        let failures = FAULTS.iter().zip(&self.failures);
+        let failures = RemoteErrorKind::ALL.iter().zip(&self.failures);
         S3Stats {
             requests: requests.map(|(op, count)| (op.name(), read(count))).collect(),
-            failures: failures.map(|(fault, count)| (*fault, read(count))).collect(),
+            failures: failures.map(|(kind, count)| (*kind, read(count))).collect(),
             bytes_in: read(&self.bytes_in),
             bytes_out: read(&self.bytes_out),
             permits_used,

@@ -25,7 +25,7 @@ pub(crate) use temp::{LinkOwner, Temp, fresh};
 pub use writer::SpoolWriter;
 
 use super::budget::Reservation;
-use super::{Content, FileRange, Sent};
+use super::{Content, FileRange, UploadedParts};
 
 /// Bodies up to this many bytes stay in memory until they are put.
 pub(crate) const MAX_MEMORY_SPOOL_BYTES: usize = 64 * 1024;
@@ -36,7 +36,7 @@ pub struct Spool {
     body: SpoolBody,
     sums: Checksums,
     room: Arc<Reservation>,
-    sent: Option<Sent>,
+    parts: Option<UploadedParts>,
 }
 
 /// Where the bytes of a [`Spool`] are.
@@ -55,20 +55,20 @@ impl Spool {
             body,
             sums,
             room,
-            sent: None,
+            parts: None,
         }
     }
 
     /// The same body; the remote tier has these parts of it.
     #[must_use]
-    pub fn with_sent(mut self, sent: Sent) -> Self {
-        self.sent = Some(sent);
+    pub fn with_uploaded_parts(mut self, parts: UploadedParts) -> Self {
+        self.parts = Some(parts);
         self
     }
 
     /// The parts that the remote tier has. Dropped, they are removed there.
-    pub(crate) fn take_sent(&mut self) -> Option<Sent> {
-        self.sent.take()
+    pub(crate) fn take_uploaded_parts(&mut self) -> Option<UploadedParts> {
+        self.parts.take()
     }
 
     /// Length of the body in bytes.

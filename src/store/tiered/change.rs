@@ -8,7 +8,7 @@ use super::TieredCore;
 use crate::config::S3Write;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
-use crate::store::{Digest, Draft, Error, Precondition, Result, Spool, Store, StoreKey, Stored, ahead};
+use crate::store::{Digest, Draft, Error, Precondition, Result, Spool, Store, StoreKey, Stored, early};
 
 impl TieredCore {
     /// See [`Store::put`].
@@ -23,13 +23,13 @@ impl TieredCore {
         // What waits already is the truth about its key, so what follows it has to wait, too.
         if self.queue.is_waiting(digest) || self.policy.write == S3Write::Back && self.has_room_for(&body) {
             // The queue sends it from the disk.
-            drop(body.take_sent());
+            drop(body.take_uploaded_parts());
             let (core, key) = (Arc::clone(self), key.clone());
             return self
                 .unbroken(async move { core.put_back(&key, draft, body, precondition).await })
                 .await;
         }
-        let upload = ahead::upload(&self.remote, key, &draft, &mut body).await?;
+        let upload = early::upload(&self.remote, key, &draft, &mut body).await?;
         let (core, key) = (Arc::clone(self), key.clone());
         let put = async move { core.put_through(&key, draft, body, upload, precondition).await };
         self.unbroken(put).await

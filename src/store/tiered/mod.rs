@@ -30,11 +30,11 @@ pub use stats::TieredStats;
 use self::freshness::Freshness;
 use self::queue::UploadQueue;
 use self::stats::TieredCounters;
-use super::ahead::{Ahead, Turns};
 use super::disk::Disk;
+use super::early::{EarlyUpload, UploadSlots};
 use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
-use super::remote::Remote;
+use super::remote::RemoteTier;
 use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey, Stored};
 use crate::config::S3Write;
 use crate::tasks::{self, Tasks};
@@ -63,13 +63,13 @@ pub struct Tiered(Arc<TieredCore>);
 #[derive(Debug)]
 struct TieredCore {
     local: Arc<Disk>,
-    remote: Arc<dyn Remote>,
+    remote: Arc<dyn RemoteTier>,
     policy: Policy,
     fills: Fills,
     transfers: TransferContext,
     freshness: Freshness,
     queue: UploadQueue,
-    turns: Turns,
+    slots: UploadSlots,
     /// Changes of one key, one after the other.
     changes: KeyLocks,
     /// Comparisons of one key, one after the other.
@@ -86,7 +86,7 @@ impl Tiered {
     /// [`Error::Io`] if the marks on the disk cannot be read.
     pub async fn start(
         local: Arc<Disk>,
-        remote: Arc<dyn Remote>,
+        remote: Arc<dyn RemoteTier>,
         policy: Policy,
         tasks: &Tasks,
     ) -> Result<Self> {
@@ -99,7 +99,7 @@ impl Tiered {
             },
             freshness: Freshness::new(policy.revalidation),
             queue: UploadQueue::default(),
-            turns: Turns::default(),
+            slots: UploadSlots::default(),
             changes: KeyLocks::default(),
             comparisons: KeyLocks::default(),
             counters,
@@ -165,14 +165,14 @@ impl Store for Tiered {
         true
     }
 
-    fn ahead(&self, key: &StoreKey) -> Option<Ahead> {
+    fn early_upload(&self, key: &StoreKey) -> Option<EarlyUpload> {
         let TieredCore {
             remote,
-            turns,
+            slots,
             policy,
             ..
         } = &*self.0;
-        (policy.write == S3Write::Through).then(|| Ahead::new(remote, key, turns))
+        (policy.write == S3Write::Through).then(|| EarlyUpload::new(remote, key, slots))
     }
 
     fn has_links(&self) -> bool {

@@ -7,8 +7,11 @@ use chacha::cache::actions::catalog::{Catalog, CatalogParts};
 use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use chacha::cache::actions::ledger::LedgerSite;
 use chacha::cache::actions::{CacheKey, Version};
+use chacha::store::RemoteHealth;
 use chacha::store::Store;
-use chacha::store::s3::{S3, S3Health};
+use chacha::store::journal::Journal;
+use chacha::store::remote::RemoteTier;
+use chacha::store::s3::S3;
 use chacha::store::spool::Checksums;
 use chacha::tasks::Tasks;
 
@@ -38,7 +41,7 @@ impl Server {
         config.read_timeout = Duration::from_millis(500);
         let s3 = S3::open(&config, None, &tasks).await.unwrap();
         let parts = CatalogParts {
-            journal: Some(s3.clone()),
+            journal: Some(Journal::new(s3.clone())),
             ..CatalogParts::default()
         };
         let catalog = Catalog::open(parts, &tasks);
@@ -167,7 +170,7 @@ async fn a_commit_while_the_bucket_is_away_is_told_later() {
     bucket.resume();
     until("it is told", || one.catalog.stats().unsent == 0).await;
     two.finds("k").await;
-    assert_eq!(one.s3.health(), S3Health::Up);
+    assert_eq!(one.s3.health(), RemoteHealth::Up);
     one.tasks.finish().await;
 }
 

@@ -293,7 +293,7 @@ async fn a_wrong_bucket_stops_only_a_server_without_a_disk() {
     assert!(
         matches!(
             error,
-            StartError::Bucket {
+            StartError::Remote {
                 kind: RemoteErrorKind::NoBucket,
                 ..
             }

@@ -13,8 +13,8 @@ const PART: usize = 5 * MIB;
 
 async fn begin(store: &dyn Store, dir: &BlockDir, name: &str, id: u64) -> Blocks {
     let upload = dir.create(id, Vec::new()).await.unwrap();
-    if let Some(ahead) = store.ahead(&key(name)) {
-        upload.send_ahead(ahead);
+    if let Some(early) = store.early_upload(&key(name)) {
+        upload.send_early(early);
     }
     upload
 }
@@ -375,7 +375,7 @@ async fn a_refused_put_leaves_nothing_and_the_next_one_sends_all() {
 async fn write_back_sends_nothing_ahead() {
     let pair = Pair::with(std::sync::Arc::new(S3Server::memory()), back).await;
     let (dir, _) = pair.disk.blocks().await.unwrap();
-    assert!(pair.tiered.ahead(&key("a")).is_none() && pair.disk.ahead(&key("a")).is_none());
+    assert!(pair.tiered.early_upload(&key("a")).is_none() && pair.disk.early_upload(&key("a")).is_none());
     // Nor does the queue use what another policy has sent.
     let through = Pair::new().await;
     let bytes = body(4 * PART, 1);

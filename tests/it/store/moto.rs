@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use chacha::config::{S3Config, S3CredentialFiles};
-use chacha::store::journal::{Journal, Note, next_ulid};
+use chacha::store::journal::{Journal, JournalRecord, next_ulid};
 
 use super::suite::Tier;
 use super::support::*;
@@ -140,16 +140,23 @@ async fn the_server_knows_uploads_in_parts() {
 async fn the_server_keeps_a_journal() {
     let server = required().await;
     let (s3, _store, _tasks) = super::s3::open(&server.config, server.dir.path()).await;
+    let journal = Journal::new(s3);
     let (shelf, long) = ("a".repeat(64), body(2 * KIB, 1));
     let (first, second) = (next_ulid(), next_ulid());
-    s3.append(&shelf, first, b"one").await.unwrap();
-    s3.append(&shelf, second, &long).await.unwrap();
-    let page = s3.list(&shelf, None, None).await.unwrap();
+    journal.append(&shelf, first, b"one").await.unwrap();
+    journal.append(&shelf, second, &long).await.unwrap();
+    let page = journal.list(&shelf, None, None).await.unwrap();
     assert_eq!(
         page.records,
-        [(first, Note::Here("one".into())), (second, Note::Apart)]
+        [
+            (first, JournalRecord::Here("one".into())),
+            (second, JournalRecord::Apart)
+        ]
     );
-    let page = s3.list(&shelf, Some(first), None).await.unwrap();
-    assert_eq!((page.records, page.next), (vec![(second, Note::Apart)], None));
-    assert!(s3.read(&shelf, second).await.unwrap().unwrap() == long);
+    let page = journal.list(&shelf, Some(first), None).await.unwrap();
+    assert_eq!(
+        (page.records, page.next),
+        (vec![(second, JournalRecord::Apart)], None)
+    );
+    assert!(journal.read(&shelf, second).await.unwrap().unwrap() == long);
 }

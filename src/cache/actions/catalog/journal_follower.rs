@@ -17,7 +17,7 @@ use crate::cache::actions::entry::NamespaceId;
 use crate::cache::actions::index::ActionsIndex;
 use crate::cache::actions::ledger::{Ledger, LedgerItem};
 use crate::error::chain;
-use crate::store::journal::{Journal, Note, Page, Ulid, now_millis};
+use crate::store::journal::{Journal, JournalPage, JournalRecord, Ulid, now_millis};
 use crate::store::{Digest, Result};
 use crate::tasks::Tasks;
 
@@ -27,7 +27,7 @@ const MAX_PARALLEL_READS: usize = 4;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct JournalFollower {
-    journal: Arc<dyn Journal>,
+    journal: Journal,
     index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     tasks: Tasks,
@@ -52,7 +52,7 @@ impl Drop for CatchUpGuard {
 
 impl JournalFollower {
     pub(super) fn new(
-        journal: Arc<dyn Journal>,
+        journal: Journal,
         index: Arc<ActionsIndex>,
         ledger: Option<Ledger>,
         tasks: &Tasks,
@@ -141,7 +141,13 @@ impl JournalFollower {
     }
 
     /// Puts a page into index and ledger.
-    async fn take(&self, namespace: &NamespaceId, stream: &str, start: u64, mut page: Page) -> Result<()> {
+    async fn take(
+        &self,
+        namespace: &NamespaceId,
+        stream: &str,
+        start: u64,
+        mut page: JournalPage,
+    ) -> Result<()> {
         let Some((newest, _)) = page.records.last().cloned() else {
             return Ok(());
         };
@@ -185,11 +191,11 @@ impl JournalFollower {
     }
 
     /// The content of all records. Those that are not in the listing are read one by one.
-    async fn fetch(&self, stream: &str, notes: Vec<(Ulid, Note)>) -> Result<Vec<Bytes>> {
+    async fn fetch(&self, stream: &str, notes: Vec<(Ulid, JournalRecord)>) -> Result<Vec<Bytes>> {
         let reads = notes.into_iter().map(|(id, note)| async move {
             match note {
-                Note::Here(record) => Ok(Some(record)),
-                Note::Apart => self.journal.read(stream, id).await,
+                JournalRecord::Here(record) => Ok(Some(record)),
+                JournalRecord::Apart => self.journal.read(stream, id).await,
             }
         });
         let records: Vec<_> = stream::iter(reads)

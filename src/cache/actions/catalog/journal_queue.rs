@@ -24,7 +24,7 @@ pub(super) struct JournalQueue {
 
 #[derive(Debug)]
 struct JournalQueueShared {
-    journal: Arc<dyn Journal>,
+    journal: Journal,
     tasks: Tasks,
     queue: Mutex<QueueState>,
 }
@@ -42,7 +42,7 @@ struct QueuedRecord {
 }
 
 impl JournalQueue {
-    pub(super) fn new(journal: Arc<dyn Journal>, tasks: &Tasks) -> Self {
+    pub(super) fn new(journal: Journal, tasks: &Tasks) -> Self {
         Self {
             shared: Arc::new(JournalQueueShared {
                 journal,

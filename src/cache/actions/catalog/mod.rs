@@ -35,7 +35,7 @@ pub struct CatalogParts {
     /// The place of the ledger. Without one, a restart forgets entries that are in no journal.
     pub ledger: Option<LedgerSite>,
     /// The journal of the servers that share a bucket.
-    pub journal: Option<Arc<dyn Journal>>,
+    pub journal: Option<Journal>,
     /// Asked from time to time which entries are gone.
     pub liveness: Option<Arc<dyn Liveness>>,
 }

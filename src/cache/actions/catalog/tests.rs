@@ -7,18 +7,24 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::*;
 use crate::cache::actions::ledger::SpaceAccount;
-use crate::store::journal::{Note, Page, next_ulid, now_millis};
+use crate::store::journal::{next_ulid, now_millis};
+use crate::store::shared::{ListedObject, ObjectPage, SharedObjects};
 use crate::store::{Error, RemoteErrorKind, Result, StoreKey};
+
+/// The longest record that is listed is 200 bytes long.
+const MAX_NAME_BYTES: usize = 8 + 64 + 1 + 26 + 1 + 267;
 
 /// A journal in memory. Pages have two records.
 #[derive(Debug)]
 struct Memory {
-    records: Mutex<BTreeMap<(String, Ulid), Bytes>>,
+    objects: Mutex<BTreeMap<String, Bytes>>,
     down: AtomicBool,
     lists: AtomicUsize,
     reads: AtomicUsize,
@@ -31,7 +37,7 @@ struct Memory {
 impl Memory {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            records: Mutex::default(),
+            objects: Mutex::default(),
             down: AtomicBool::new(false),
             lists: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
@@ -53,10 +59,13 @@ impl Memory {
 
     /// Another server says this, by its own clock.
     fn put(&self, namespace: &NamespaceId, id: Ulid, record: impl Into<Bytes>) {
-        self.records
-            .lock()
-            .unwrap()
-            .insert((namespace.stream(), id), record.into());
+        let (record, name) = (record.into(), format!("journal/{}/{id}", namespace.stream()));
+        let listed = format!("{name}.{}", URL_SAFE_NO_PAD.encode(&record));
+        let mut objects = self.objects.lock().unwrap();
+        match listed.len() {
+            0..=MAX_NAME_BYTES => objects.insert(listed, Bytes::new()),
+            _ => objects.insert(name, record),
+        };
     }
 
     fn tell(&self, id: Ulid, entry: &CommittedEntry) {
@@ -65,51 +74,53 @@ impl Memory {
 }
 
 #[async_trait]
-impl Journal for Memory {
-    async fn append(&self, stream: &str, id: Ulid, record: &[u8]) -> Result<()> {
+impl SharedObjects for Memory {
+    fn max_name_bytes(&self) -> usize {
+        MAX_NAME_BYTES
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Bytes>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.answer()?;
-        let record = Bytes::copy_from_slice(record);
-        self.records
-            .lock()
-            .unwrap()
-            .insert((stream.to_owned(), id), record);
+        Ok(self.objects.lock().unwrap().get(name).cloned())
+    }
+
+    async fn put(&self, name: &str, content: Bytes) -> Result<()> {
+        self.answer()?;
+        self.objects.lock().unwrap().insert(name.to_owned(), content);
         Ok(())
     }
 
-    async fn list(&self, stream: &str, after: Option<Ulid>, page: Option<String>) -> Result<Page> {
-        self.lists.fetch_add(1, Ordering::SeqCst);
-        *self.after.lock().unwrap() = after;
-        self.turns.acquire().await.unwrap().forget();
-        self.answer()?;
-        let from = page.map(|page| Ulid::from_string(&page).unwrap()).or(after);
-        let from = from.unwrap_or(Ulid::nil());
-        let range = (Bound::Excluded((stream.to_owned(), from)), Bound::Unbounded);
-        let records = self.records.lock().unwrap();
-        let fitting = records.range(range).take_while(|((other, _), _)| other == stream);
-        let note = |record: &Bytes| match record.len() {
-            0..=200 => Note::Here(record.clone()),
-            _ => Note::Apart,
-        };
-        let mut found: Vec<_> = fitting.map(|((_, id), record)| (*id, note(record))).collect();
-        let more = found.len() > 2;
-        found.truncate(2);
-        let next = found.last().filter(|_| more).map(|(id, _)| id.to_string());
-        Ok(Page {
-            records: found,
-            foreign: 0,
-            next,
-        })
+    async fn create(&self, _name: &str, _content: Bytes) -> Result<bool> {
+        unreachable!("a journal creates nothing");
     }
 
-    async fn read(&self, stream: &str, id: Ulid) -> Result<Option<Bytes>> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
+    async fn remove(&self, _name: &str) -> Result<()> {
+        unreachable!("a journal removes nothing");
+    }
+
+    async fn list_page(&self, prefix: &str, after: Option<&str>) -> Result<ObjectPage> {
+        self.lists.fetch_add(1, Ordering::SeqCst);
+        let first = after.is_none_or(|after| after.ends_with('~'));
+        let name = after.map(|after| after.trim_start_matches(prefix).trim_end_matches('~'));
+        if first {
+            *self.after.lock().unwrap() = name.map(|name| Ulid::from_string(name).unwrap());
+        }
+        self.turns.acquire().await.unwrap().forget();
         self.answer()?;
-        Ok(self
-            .records
-            .lock()
-            .unwrap()
-            .get(&(stream.to_owned(), id))
-            .cloned())
+        let from = Bound::Excluded(after.unwrap_or(prefix).to_owned());
+        let objects = self.objects.lock().unwrap();
+        let fitting = objects.range((from, Bound::Unbounded));
+        let mut names: Vec<_> = fitting
+            .map(|(name, _)| name.clone())
+            .take_while(|name| name.starts_with(prefix))
+            .collect();
+        let more = names.len() > 2;
+        names.truncate(2);
+        let next = names.last().filter(|_| more).cloned();
+        let listed = |name| ListedObject { name, written: None };
+        let objects = names.into_iter().map(listed).collect();
+        Ok(ObjectPage { objects, next })
     }
 }
 
@@ -137,7 +148,7 @@ fn with(journal: &Arc<Memory>, folder: Option<&Path>, tasks: &Tasks) -> Catalog 
     });
     let parts = CatalogParts {
         ledger: site,
-        journal: Some(Arc::clone(journal) as Arc<_>),
+        journal: Some(Journal::new(Arc::clone(journal) as Arc<_>)),
         liveness: None,
     };
     Catalog::open(parts, tasks)

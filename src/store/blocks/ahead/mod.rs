@@ -1,4 +1,4 @@
-//! Sends parts of a body to the remote tier while the others arrive ([`crate::store::ahead`]).
+//! Sends parts of a body to the remote tier while the others arrive ([`crate::store::early`]).
 //!
 //! A part is sent when all its bytes were written at one place in the data file, on the guess that their blocks
 //! become complete and stay there. When the body is put together, the guess is held against it ([`progress`]); one part that is something
@@ -20,11 +20,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::progress::{PartProgress, ProgressChange};
 use super::block::Segment;
-use crate::store::ahead::{Ahead, Sending, Sent};
 use crate::store::content::EntryFile;
 use crate::store::remote::RemoteParts;
 use crate::store::spool::fresh;
-use crate::store::{Content, Error, FileRange, Result};
+use crate::store::uploaded_parts::EarlyUploadTask;
+use crate::store::{Content, EarlyUpload, Error, FileRange, Result, UploadedParts};
 
 /// Parts of one upload that are under way at once.
 const MAX_PARTS_IN_FLIGHT: usize = 3;
@@ -35,22 +35,22 @@ const COMMIT_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct PartSender {
     shared: Arc<SenderShared>,
-    sending: Mutex<Option<Sending>>,
+    sending: Mutex<Option<EarlyUploadTask>>,
     stop: DropGuard,
 }
 
 impl PartSender {
     /// For an upload that has nothing yet, whose data file will be at `path`.
-    pub(super) fn new(ahead: Ahead, path: PathBuf) -> Self {
-        let stop = ahead.tasks().stopping().child_token();
+    pub(super) fn new(upload: EarlyUpload, path: PathBuf) -> Self {
+        let stop = upload.tasks().stopping().child_token();
         Self {
             shared: Arc::new(SenderShared {
-                progress: Mutex::new(PartProgress::new(ahead.part_size())),
+                progress: Mutex::new(PartProgress::new(upload.part_size())),
                 changed: Notify::new(),
                 closed: CancellationToken::new(),
                 stop: stop.clone(),
                 path,
-                ahead,
+                upload,
             }),
             sending: Mutex::default(),
             stop: stop.drop_guard(),
@@ -68,7 +68,7 @@ impl PartSender {
         match change {
             ProgressChange::None => {}
             ProgressChange::Begin => {
-                let sending = self.shared.ahead.tasks().spawn(send(Arc::clone(&self.shared)));
+                let sending = self.shared.upload.tasks().spawn(send(Arc::clone(&self.shared)));
                 *self.sending() = Some(sending);
             }
             ProgressChange::More => self.shared.changed.notify_one(),
@@ -77,7 +77,7 @@ impl PartSender {
     }
 
     /// Begins no further part. What was sent, if it is part of the body with these segments.
-    pub(super) fn close(self, body: &[Segment]) -> Option<Sent> {
+    pub(super) fn close(self, body: &[Segment]) -> Option<UploadedParts> {
         let fits = {
             let mut progress = self.shared.progress();
             progress.close();
@@ -85,7 +85,7 @@ impl PartSender {
         };
         self.shared.closed.cancel();
         let sending = self.sending().take()?;
-        fits.then(|| Sent::new(sending, self.stop))
+        fits.then(|| UploadedParts::new(sending, self.stop))
     }
 
     /// Ends it, and waits until its task is gone, and with it the open data file.
@@ -98,7 +98,7 @@ impl PartSender {
         }
     }
 
-    fn sending(&self) -> MutexGuard<'_, Option<Sending>> {
+    fn sending(&self) -> MutexGuard<'_, Option<EarlyUploadTask>> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +106,7 @@ impl PartSender {
 /// What the upload and the task share.
 #[derive(Debug)]
 struct SenderShared {
-    ahead: Ahead,
+    upload: EarlyUpload,
     path: PathBuf,
     progress: Mutex<PartProgress>,
     /// A part became ready.
@@ -137,7 +137,7 @@ impl SenderShared {
 
     async fn run(&self) -> Result<Option<Box<dyn RemoteParts>>> {
         let file = self.open().await?;
-        let Some(parts) = self.closed.run_until_cancelled(self.ahead.begin()).await else {
+        let Some(parts) = self.closed.run_until_cancelled(self.upload.begin()).await else {
             return Ok(None);
         };
         let parts = parts?;
@@ -146,8 +146,8 @@ impl SenderShared {
             tokio::select! {
                 () = self.closed.cancelled() => break,
                 Some(sent) = under_way.next() => sent?,
-                Some((turn, part)) = self.next(), if under_way.len() < MAX_PARTS_IN_FLIGHT => {
-                    under_way.push(self.send_one(&*parts, &file, turn, part));
+                Some((slot, part)) = self.next(), if under_way.len() < MAX_PARTS_IN_FLIGHT => {
+                    under_way.push(self.send_one(&*parts, &file, slot, part));
                 }
             }
         }
@@ -167,7 +167,7 @@ impl SenderShared {
 
     async fn open(&self) -> Result<Arc<dyn EntryFile>> {
         let path = self.path.clone();
-        let hop = self.ahead.tasks().spawn_blocking(move || File::open(path));
+        let hop = self.upload.tasks().spawn_blocking(move || File::open(path));
         let opened = hop.await.map_err(|_| Error::Stopping)?;
         let file = opened.map_err(|error| Error::io("opening a file of an upload", error))?;
         Ok(fresh(&Arc::new(file)))
@@ -179,9 +179,9 @@ impl SenderShared {
             while !self.progress().is_ready() {
                 self.changed.notified().await;
             }
-            let turn = self.ahead.turn().await?;
+            let slot = self.upload.slot().await?;
             if let Some(part) = self.progress().begin() {
-                return Some((turn, part));
+                return Some((slot, part));
             }
         }
     }
@@ -190,16 +190,16 @@ impl SenderShared {
         &self,
         parts: &dyn RemoteParts,
         file: &Arc<dyn EntryFile>,
-        turn: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
         part: u64,
     ) -> Result<()> {
-        let length = self.ahead.part_size();
+        let length = self.upload.part_size();
         let (start, end) = (part * length, (part + 1) * length);
         let bytes = FileRange::whole(Arc::clone(file), end).slice(start..end);
         // The remote tier refuses too many parts.
         let number = u32::try_from(part + 1).unwrap_or(u32::MAX);
         parts.part(number, Content::File(bytes)).await?;
-        drop(turn);
+        drop(slot);
         Ok(())
     }
 }

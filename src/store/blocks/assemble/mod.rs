@@ -26,7 +26,7 @@ pub(super) async fn run(upload: &Arc<BlockUpload>, size: u64) -> Result<Spool, B
     let (plan, before) = seal(upload, size).await?;
     let plan = Arc::new(plan);
     let made = make(upload, Arc::clone(&plan)).await;
-    let made = made.map(|spool| with_sent(upload, &plan, spool));
+    let made = made.map(|spool| with_uploaded_parts(upload, &plan, spool));
     // Its handles of blocks would keep replaced ones on the volume.
     drop(plan);
     let mut state = upload.state();
@@ -47,10 +47,10 @@ pub(super) async fn run(upload: &Arc<BlockUpload>, size: u64) -> Result<Spool, B
 }
 
 /// What was sent of the body goes with it.
-fn with_sent(upload: &BlockUpload, plan: &BodyPlan, spool: Spool) -> Spool {
+fn with_uploaded_parts(upload: &BlockUpload, plan: &BodyPlan, spool: Spool) -> Spool {
     let sender = upload.take_sender();
     match sender.and_then(|sender| sender.close(&plan.segments)) {
-        Some(sent) => spool.with_sent(sent),
+        Some(parts) => spool.with_uploaded_parts(parts),
         None => spool,
     }
 }

@@ -31,7 +31,7 @@ impl std::fmt::Debug for Ahead {
 }
 
 impl Core {
-    /// See [`crate::store::remote::Remote::begin`].
+    /// See [`crate::store::remote::RemoteTier::begin`].
     pub(in crate::store::s3) async fn begin(
         self: &Arc<Self>,
         key: &StoreKey,
@@ -47,7 +47,7 @@ impl Core {
         }))
     }
 
-    /// See [`crate::store::remote::Remote::part_size`].
+    /// See [`crate::store::remote::RemoteTier::part_size`].
     pub(in crate::store::s3) fn part_size(&self) -> u64 {
         part_length(0, self.config.part_size)
     }

@@ -78,7 +78,7 @@ impl Rule {
 }
 
 impl Core {
-    /// See [`crate::store::remote::Remote::upload`].
+    /// See [`crate::store::remote::RemoteTier::upload`].
     pub(super) async fn upload(
         self: &Arc<Self>,
         key: &StoreKey,
@@ -113,7 +113,7 @@ impl Core {
 /// # Errors
 /// [`Error::TooLarge`].
 fn described(draft: Draft, sums: &Checksums) -> Result<Arc<Meta>> {
-    let (size, limit) = (sums.size(), super::CAPACITY);
+    let (size, limit) = (sums.size(), super::tier::MAX_BODY_BYTES);
     if size > limit {
         return Err(Error::TooLarge { size, limit });
     }

@@ -1,7 +1,7 @@
 //! Bodies whose parts are sent while nobody knows their length.
 
 use bytes::Bytes;
-use chacha::store::remote::{Remote, RemoteParts};
+use chacha::store::remote::{RemoteParts, RemoteTier};
 use chacha::store::spool::Checksums;
 use chacha::store::{Content, Error, Precondition, Result, Store};
 

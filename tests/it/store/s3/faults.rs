@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chacha::config::S3Config;
-use chacha::store::remote::{Remote, RemoteEntry};
-use chacha::store::s3::{S3, S3Health};
+use chacha::store::RemoteHealth;
+use chacha::store::remote::{RemoteEntry, RemoteTier};
+use chacha::store::s3::S3;
 use chacha::store::spool::Checksums;
 use chacha::store::{Content, Error, Precondition, RemoteErrorKind, Result, Store};
 use chacha::tasks::Tasks;
@@ -202,12 +203,12 @@ async fn a_server_that_takes_requests_and_never_answers_leaves_doubt_and_gets_a_
     rig.server.faults().always(Which::any(), Action::LoseAnswer);
     let outcome = fault(rig.put(b"perhaps", Precondition::None).await);
     assert!(outcome.leaves_doubt(), "{outcome}");
-    while rig.s3.health() == S3Health::Up {
+    while rig.s3.health() == RemoteHealth::Up {
         assert!(rig.s3.head(&key("k")).await.is_err());
     }
     assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteErrorKind::Resting);
     rig.server.faults().clear();
-    until("it can be used again", || rig.s3.health() == S3Health::Up).await;
+    until("it can be used again", || rig.s3.health() == RemoteHealth::Up).await;
     assert_eq!(get(&*rig.store, &key("k")).await.unwrap(), "perhaps");
 }
 
@@ -237,7 +238,7 @@ async fn a_denial_is_a_miss_only_if_it_is_configured() {
             fault(rig.put(b"1", Precondition::None).await),
             RemoteErrorKind::Denied
         );
-        assert_eq!(rig.s3.health(), S3Health::Up);
+        assert_eq!(rig.s3.health(), RemoteHealth::Up);
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chacha::config::S3Config;
 use chacha::store::RemoteErrorKind;
-use chacha::store::remote::Remote;
-use chacha::store::s3::{S3, S3Health};
+use chacha::store::RemoteHealth;
+use chacha::store::remote::RemoteTier;
+use chacha::store::s3::S3;
 use chacha::tasks::Tasks;
 use futures_util::future::join_all;
 
@@ -39,7 +40,7 @@ async fn a_server_that_is_not_there_is_given_a_rest_until_it_is() {
     let tasks = Tasks::new();
     let s3 = S3::open(&config, None, &tasks).await.unwrap();
     let mut faults = Vec::new();
-    while s3.health() == S3Health::Up {
+    while s3.health() == RemoteHealth::Up {
         faults.push(
             s3.head(&key("x"))
                 .await
@@ -57,13 +58,13 @@ async fn a_server_that_is_not_there_is_given_a_rest_until_it_is() {
     assert_eq!(resting.remote_error_kind(), Some(RemoteErrorKind::Resting));
     assert!(matches!(
         s3.health(),
-        S3Health::Down {
-            fault: RemoteErrorKind::Unreachable,
+        RemoteHealth::Down {
+            kind: RemoteErrorKind::Unreachable,
             ..
         }
     ));
     server.resume();
-    until("it can be used again", || s3.health() == S3Health::Up).await;
+    until("it can be used again", || s3.health() == RemoteHealth::Up).await;
     assert!(s3.head(&key("x")).await.unwrap().is_none());
     tasks.finish().await;
 }

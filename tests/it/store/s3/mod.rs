@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use chacha::config::{S3Config, S3Write};
 use chacha::store::disk::{Disk, DiskRole};
+use chacha::store::journal::Journal;
 use chacha::store::s3::S3;
 use chacha::store::spool::SpoolDir;
 use chacha::store::tiered::{Policy, Revalidation, Tiered};
@@ -145,6 +146,10 @@ impl Far {
         put(&*self.store, &self.store.spools(), &key(name), bytes)
             .await
             .unwrap();
+    }
+
+    fn journal(&self) -> Journal {
+        Journal::new(self.s3.clone())
     }
 
     fn requests(&self, operation: &str) -> u64 {

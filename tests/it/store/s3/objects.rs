@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chacha::config::S3Checksums;
-use chacha::store::remote::Remote;
+use chacha::store::remote::RemoteTier;
 use chacha::store::{Precondition, RemoteErrorKind, Store};
 use futures_util::TryStreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,22 +1,22 @@
 //! Small objects that servers share, over both implementations of S3.
 
-use chacha::store::shared::Shared;
+use chacha::store::shared::SharedObjects;
 
 use super::*;
 
 async fn check(server: S3Server) {
     let config = configured(&server);
     let far = Far::with(server, config).await;
-    let s3: &dyn Shared = &*far.s3;
-    assert_eq!(s3.read("servers/a").await.unwrap(), None);
+    let s3: &dyn SharedObjects = &*far.s3;
+    assert_eq!(s3.get("servers/a").await.unwrap(), None);
     assert!(s3.create("servers/a", "one".into()).await.unwrap());
     assert!(!s3.create("servers/a", "two".into()).await.unwrap());
-    assert_eq!(s3.read("servers/a").await.unwrap().unwrap(), "one");
-    s3.write("servers/a", "three".into()).await.unwrap();
-    assert_eq!(s3.read("servers/a").await.unwrap().unwrap(), "three");
-    s3.write("servers/b.x", "".into()).await.unwrap();
-    assert_eq!(s3.read("servers/b.x").await.unwrap().unwrap(), "");
-    s3.write("other/c", "".into()).await.unwrap();
+    assert_eq!(s3.get("servers/a").await.unwrap().unwrap(), "one");
+    s3.put("servers/a", "three".into()).await.unwrap();
+    assert_eq!(s3.get("servers/a").await.unwrap().unwrap(), "three");
+    s3.put("servers/b.x", "".into()).await.unwrap();
+    assert_eq!(s3.get("servers/b.x").await.unwrap().unwrap(), "");
+    s3.put("other/c", "".into()).await.unwrap();
 
     let names = |prefix: &'static str, after: Option<&'static str>| async move {
         let listed = s3.list(prefix, after).await.unwrap();
@@ -51,7 +51,7 @@ async fn of_many_creators_one_wins() {
     let won = futures_util::future::join_all(tries).await;
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
     let winner = won.iter().position(|won| *won).unwrap();
-    assert_eq!(far.s3.read("key").await.unwrap().unwrap(), winner.to_string());
+    assert_eq!(far.s3.get("key").await.unwrap().unwrap(), winner.to_string());
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_long_list_comes_in_pages() {
     for chunk in (0..1100).collect::<Vec<_>>().chunks(50) {
         let writes = chunk.iter().map(|n| {
             let s3 = Arc::clone(&far.s3);
-            async move { s3.write(&format!("journal/{n:04}"), "".into()).await.unwrap() }
+            async move { s3.put(&format!("journal/{n:04}"), "".into()).await.unwrap() }
         });
         futures_util::future::join_all(writes).await;
     }

@@ -1,7 +1,7 @@
 //! Writers that give up, are killed, or are two at once.
 
 use bytes::Bytes;
-use chacha::store::remote::Remote;
+use chacha::store::remote::RemoteTier;
 use chacha::store::s3::S3;
 use chacha::store::spool::Checksums;
 use chacha::store::{Content, Error, Precondition};

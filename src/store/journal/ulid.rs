@@ -1,69 +1,19 @@
-//! What servers that share a far tier tell each other through it: small records on shelves, in the order of
-//! time. Nobody changes or takes back a record; whoever reads must bear to see one twice.
+//! Names that grow with time, which order the records of a journal.
 
-use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 pub use ulid::Ulid;
 
-use super::Result;
-
 /// How many random bits a ULID has; the others are milliseconds since 1970.
-const RANDOM: usize = 80;
-
-/// A record as a listing shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// The record.
-    Here(Bytes),
-    /// It is too long for a listing: ask [`Journal::read`].
-    Apart,
-}
-
-/// A part of a shelf, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
-    /// The records by their names.
-    pub records: Vec<(Ulid, Note)>,
-    /// Names that nobody of us made.
-    pub foreign: usize,
-    /// For the page after this one; `None` if this is the last.
-    pub next: Option<String>,
-}
-
-/// Records that all servers of a far tier see.
-#[async_trait]
-pub trait Journal: Debug + Send + Sync + 'static {
-    /// Adds a record of at most some KiB under `shelf` (64 hex digits). `id` orders it: it has to be made just
-    /// now ([`next_ulid`]), since readers only go back by the time that clocks may differ.
-    ///
-    /// # Errors
-    /// [`super::Error::Remote`]; the record may be there all the same.
-    async fn append(&self, shelf: &str, id: Ulid, record: &[u8]) -> Result<()>;
-
-    /// The records of `shelf` whose names are greater than `after`, some hundreds at once. `page` is
-    /// [`Page::next`] of the page before, with the same `after`.
-    ///
-    /// # Errors
-    /// [`super::Error::Remote`].
-    async fn list(&self, shelf: &str, after: Option<Ulid>, page: Option<String>) -> Result<Page>;
-
-    /// A record that is [`Note::Apart`]; `None` if it is gone.
-    ///
-    /// # Errors
-    /// [`super::Error::Remote`].
-    async fn read(&self, shelf: &str, id: Ulid) -> Result<Option<Bytes>>;
-}
+const RANDOM_BITS: usize = 80;
 
 /// A name that is greater than all that this process made before, and that no other process makes.
 pub fn next_ulid() -> Ulid {
     static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
     let mut bits = [0; 16];
-    // Without random numbers it still grows, and nothing that talks to a far tier would work anyway.
-    let _unlikely = aws_lc_rs::rand::fill(&mut bits[..RANDOM / 8]);
+    // Without random numbers it still grows, and nothing that talks to a remote tier would work anyway.
+    let _unlikely = aws_lc_rs::rand::fill(&mut bits[..RANDOM_BITS / 8]);
     let fresh = Ulid::from_parts(now_millis(), u128::from_le_bytes(bits));
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     *last = after(*last, fresh);
@@ -123,7 +73,7 @@ mod tests {
                 Ulid::from_parts(1000, 8)
             );
         }
-        let full = Ulid::from_parts(1000, (1 << RANDOM) - 1);
+        let full = Ulid::from_parts(1000, (1 << RANDOM_BITS) - 1);
         let next = after(full, Ulid::from_parts(1000, 5));
         assert!(next > full, "{next}");
     }

@@ -1,0 +1,44 @@
+//! The remote tier of a configuration, whatever its kind.
+
+use super::{Config, DiskConfig, S3Config, S3Redirect, S3Write};
+
+/// The section of the remote tier: one variant for each kind.
+#[derive(Debug, Clone, Copy)]
+pub enum RemoteConfig<'c> {
+    /// `s3`.
+    S3(&'c S3Config),
+}
+
+/// How a remote tier and the disk work together. These keys have the same meaning in the section of every kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tiering {
+    /// `write`: when a write is answered.
+    pub write: S3Write,
+    /// `queue_limit`: bytes that may wait for their upload. Default: half of `disk.limit`.
+    pub queue_limit: Option<u64>,
+    /// `redirect`: whether clients read long entries that are not on the disk from the remote tier themselves.
+    pub redirect: bool,
+    /// `staging_dir` and `staging_limit`: the small disk in front of the tier without a section `disk`.
+    pub staging: DiskConfig,
+}
+
+impl Config {
+    /// The remote tier, if one is configured.
+    pub fn remote(&self) -> Option<RemoteConfig<'_>> {
+        self.s3.as_ref().map(RemoteConfig::S3)
+    }
+}
+
+impl RemoteConfig<'_> {
+    /// How this tier works together with the disk.
+    pub fn tiering(self) -> Tiering {
+        match self {
+            Self::S3(s3) => Tiering {
+                write: s3.write,
+                queue_limit: s3.queue_limit,
+                redirect: s3.redirect == S3Redirect::Large,
+                staging: s3.staging(),
+            },
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The bucket as a remote tier.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::presigning::PresigningConfig;
+use url::Url;
+
+use super::source::ObjectSource;
+use super::{S3, fault, metrics, object};
+use crate::store::remote::{RemoteEntry, RemoteParts, RemoteTier, RemoteUpload};
+use crate::store::source::EntrySource;
+use crate::store::spool::Checksums;
+use crate::store::{
+    Content, Draft, Error, Precondition, RemoteErrorKind, RemoteHealth, RemoteMetric, Result, StoreKey,
+    TierName,
+};
+use crate::tasks::Tasks;
+
+/// What logs and health call the tier.
+const NAME: TierName = TierName::new(&"s3");
+/// The largest body: 5 TiB is the largest object, less a trailer's table, description and footer.
+pub(super) const MAX_BODY_BYTES: u64 = (5 << 40) - (40 << 20) - (2 << 20);
+/// How long a link is valid.
+const LINK_LIFETIME: Duration = Duration::from_secs(600);
+
+#[async_trait]
+impl RemoteTier for S3 {
+    fn name(&self) -> TierName {
+        NAME
+    }
+
+    fn location_key(&self) -> &'static str {
+        "s3.bucket"
+    }
+
+    fn metrics(&self) -> Vec<RemoteMetric> {
+        metrics::of(&self.stats(), self.health())
+    }
+
+    fn health(&self) -> RemoteHealth {
+        self.core.health.now()
+    }
+
+    async fn probe(&self) -> Result<()> {
+        const OPERATION: &str = "probing";
+        let _permit = self.core.enter().await.map_err(|failure| failure.at(OPERATION))?;
+        self.core.probe().await.map_err(|failure| failure.at(OPERATION))?;
+        tracing::info!("the bucket of s3.bucket can be used");
+        Ok(())
+    }
+
+    async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
+        const OPERATION: &str = "looking at an object";
+        let seen = self.core.look(key).await;
+        let Some(seen) = seen.map_err(|failure| failure.at(OPERATION))? else {
+            return Ok(None);
+        };
+        let entry = seen.entry.map_err(|flaw| self.core.flawed(flaw).at(OPERATION));
+        entry.map(Some)
+    }
+
+    fn source(&self, key: &StoreKey) -> Arc<dyn EntrySource> {
+        Arc::new(ObjectSource {
+            core: Arc::clone(&self.core),
+            key: key.clone(),
+        })
+    }
+
+    async fn upload(
+        &self,
+        key: &StoreKey,
+        draft: Draft,
+        sums: &Checksums,
+        body: Content,
+    ) -> Result<Box<dyn RemoteUpload>> {
+        self.core.upload(key, draft, sums, body).await
+    }
+
+    async fn begin(&self, key: &StoreKey) -> Result<Box<dyn RemoteParts>> {
+        self.core.begin(key).await
+    }
+
+    fn part_size(&self) -> u64 {
+        self.core.part_size()
+    }
+
+    fn tasks(&self) -> &Tasks {
+        &self.core.tasks
+    }
+
+    async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool> {
+        self.core.delete(key, precondition).await
+    }
+
+    /// Valid for 10 minutes, for whatever version is there then.
+    async fn link(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Option<Url>> {
+        const OPERATION: &str = "making a link";
+        if !object::etag_of(&entry.version).1 {
+            // The object holds more than the body.
+            return Ok(None);
+        }
+        let refused = |text: String| Error::remote(OPERATION, RemoteErrorKind::Other, text);
+        let valid =
+            PresigningConfig::expires_in(LINK_LIFETIME).map_err(|error| refused(error.to_string()))?;
+        let core = &self.core;
+        let request = core.client.get_object().bucket(core.bucket()).key(core.name(key));
+        let signed = Box::pin(request.presigned(valid)).await;
+        let link = signed.map_err(|error| fault::Failure::of(&error).at(OPERATION))?;
+        let url = Url::parse(link.uri()).map_err(|error| refused(error.to_string()))?;
+        Ok(Some(url))
+    }
+
+    fn capacity(&self) -> u64 {
+        MAX_BODY_BYTES
+    }
+}
