@@ -8,7 +8,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::fault::{Failure, Why};
+use super::error::{S3Error, S3ErrorKind};
 use super::health::{self, Health};
 use super::object;
 use super::records::Records;
@@ -75,7 +75,7 @@ impl Core {
     ///
     /// # Errors
     /// [`RemoteErrorKind::Resting`] at once; [`RemoteErrorKind::Timeout`] if all permits stay taken.
-    pub(super) async fn enter(&self) -> Result<Permit, Failure> {
+    pub(super) async fn enter(&self) -> Result<Permit, S3Error> {
         self.refuse_at_rest()?;
         let waiting = Arc::clone(&self.permits.all).acquire_owned();
         match tokio::time::timeout(self.config.idle_timeout, waiting).await {
@@ -87,7 +87,7 @@ impl Core {
                 // Says nothing about the server.
                 self.counters.failure(RemoteErrorKind::Timeout);
                 let text = "all of s3.max_concurrency requests are under way";
-                Err(Failure::new(RemoteErrorKind::Timeout, text))
+                Err(S3Error::new(RemoteErrorKind::Timeout, text))
             }
         }
     }
@@ -96,9 +96,9 @@ impl Core {
     ///
     /// # Errors
     /// [`RemoteErrorKind::Resting`].
-    pub(super) async fn enter_to_send(&self) -> Result<Permit, Failure> {
+    pub(super) async fn enter_to_send(&self) -> Result<Permit, S3Error> {
         self.refuse_at_rest()?;
-        let closed = |_| Failure::new(RemoteErrorKind::Other, "the server is shutting down");
+        let closed = |_| S3Error::new(RemoteErrorKind::Other, "the server is shutting down");
         let sending = Arc::clone(&self.permits.sending).acquire_owned();
         let sending = sending.await.map_err(closed)?;
         let one = Arc::clone(&self.permits.all).acquire_owned();
@@ -111,12 +111,12 @@ impl Core {
         })
     }
 
-    fn refuse_at_rest(&self) -> Result<(), Failure> {
+    fn refuse_at_rest(&self) -> Result<(), S3Error> {
         if !self.health.is_resting() {
             return Ok(());
         }
         self.counters.failure(RemoteErrorKind::Resting);
-        Err(Failure::new(RemoteErrorKind::Resting, "not asked"))
+        Err(S3Error::new(RemoteErrorKind::Resting, "not asked"))
     }
 
     /// Makes a request for which there is a permit.
@@ -124,7 +124,7 @@ impl Core {
         self: &Arc<Self>,
         op: Op,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
-    ) -> Result<T, Failure>
+    ) -> Result<T, S3Error>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -135,17 +135,17 @@ impl Core {
                 self.health.success();
                 return Ok(answer);
             }
-            Err(error) => Failure::of(&error),
+            Err(error) => S3Error::of(&error),
         };
         if self.config.denied_is_missing
-            && failure.fault() == Some(RemoteErrorKind::Denied)
+            && failure.remote_kind() == Some(RemoteErrorKind::Denied)
             && matches!(op, Op::Head | Op::Get)
         {
             // Who may not list the bucket is told this about every object that is not there.
-            failure.why = Why::Missing;
+            failure.kind = S3ErrorKind::Missing;
         }
-        match failure.fault() {
-            Some(fault) => self.note(fault, &failure.text, failure.answered),
+        match failure.remote_kind() {
+            Some(kind) => self.note(kind, &failure.text, failure.answered),
             None => self.health.success(),
         }
         Err(failure)
@@ -156,7 +156,7 @@ impl Core {
         self: &Arc<Self>,
         op: Op,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
-    ) -> Result<T, Failure>
+    ) -> Result<T, S3Error>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -165,14 +165,14 @@ impl Core {
     }
 
     /// Counts a failure of an answer.
-    pub(super) fn failed(self: &Arc<Self>, fault: RemoteErrorKind, cause: &str) {
-        self.note(fault, cause, true);
+    pub(super) fn failed(self: &Arc<Self>, kind: RemoteErrorKind, cause: &str) {
+        self.note(kind, cause, true);
     }
 
     /// Counts a failure; if it is one too many, probes from now on.
-    fn note(self: &Arc<Self>, fault: RemoteErrorKind, cause: &str, answered: bool) {
-        self.counters.failure(fault);
-        if self.health.failure(fault, cause, answered) {
+    fn note(self: &Arc<Self>, kind: RemoteErrorKind, cause: &str, answered: bool) {
+        self.counters.failure(kind);
+        if self.health.failure(kind, cause, answered) {
             let core = Arc::clone(self);
             drop(self.tasks.spawn(async move { core.probe_until_up().await }));
         }
@@ -180,7 +180,7 @@ impl Core {
 
     /// A small request that tells whether the server can be used: for an object that is never there, with
     /// GET, because the answer to a HEAD has no code.
-    pub(super) async fn probe(self: &Arc<Self>) -> Result<(), Failure> {
+    pub(super) async fn probe(self: &Arc<Self>) -> Result<(), S3Error> {
         let request = self
             .client
             .get_object()
@@ -189,7 +189,7 @@ impl Core {
             .range("bytes=0-0");
         match self.ask(Op::Probe, request.send()).await {
             Ok(_) => Ok(()),
-            Err(failure) => match failure.fault() {
+            Err(failure) => match failure.remote_kind() {
                 None => Ok(()),
                 Some(RemoteErrorKind::Denied) if self.config.denied_is_missing => Ok(()),
                 Some(_) => Err(failure),
@@ -212,7 +212,7 @@ impl Core {
             let answered = match &outcome {
                 Ok(()) => true,
                 Err(failure) => {
-                    failure.answered && !failure.fault().is_some_and(health::speaks_of_the_server)
+                    failure.answered && !failure.remote_kind().is_some_and(health::speaks_of_the_server)
                 }
             };
             if answered {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::core::Core;
-use super::fault::{Failure, Why};
+use super::error::{S3Error, S3ErrorKind};
 use super::stats::Op;
 use crate::store::{Error, Precondition, RemoteErrorKind, Result, StoreKey};
 
@@ -30,15 +30,16 @@ impl Core {
             let expected = (*precondition != Precondition::None).then_some(etag);
             match self.remove(key, expected).await {
                 Ok(()) => return Ok(true),
-                Err(failure) if matches!(failure.why, Why::Precondition | Why::Conflict) => {}
+                Err(failure) if matches!(failure.kind, S3ErrorKind::Precondition | S3ErrorKind::Conflict) => {
+                }
                 Err(failure) => return Err(failure.at(OPERATION)),
             }
         }
-        Err(Failure::new(RemoteErrorKind::Other, "the object changed again and again").at(OPERATION))
+        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at(OPERATION))
     }
 
     /// Removes the object; only the version `expected` where the server knows such a condition.
-    async fn remove(self: &Arc<Self>, key: &StoreKey, expected: Option<String>) -> Result<(), Failure> {
+    async fn remove(self: &Arc<Self>, key: &StoreKey, expected: Option<String>) -> Result<(), S3Error> {
         let request = |expected| {
             self.client
                 .delete_object()
@@ -49,11 +50,11 @@ impl Core {
         };
         let conditional = expected.is_some();
         match self.call(Op::Delete, request(expected)).await {
-            Err(failure) if failure.why == Why::Unsupported && conditional => {
+            Err(failure) if failure.kind == S3ErrorKind::Unsupported && conditional => {
                 self.call(Op::Delete, request(None)).await.map(drop)
             }
             // Somebody else was faster; it is gone all the same.
-            Err(failure) if failure.why == Why::Missing => Ok(()),
+            Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
             other => other.map(drop),
         }
     }

@@ -36,9 +36,9 @@ struct State {
 }
 
 /// Whether a fault concerns every request.
-pub(super) fn speaks_of_the_server(fault: RemoteErrorKind) -> bool {
+pub(super) fn speaks_of_the_server(kind: RemoteErrorKind) -> bool {
     use RemoteErrorKind::*;
-    match fault {
+    match kind {
         Unreachable | Timeout | NoCredentials | Expired | NoBucket | WrongRegion | ClockSkew => true,
         Denied | Throttled | Changed | Damaged | Resting | Other => false,
     }
@@ -73,9 +73,9 @@ impl Health {
     }
 
     /// It did not, or did not answer at all. `true` if this opens the circuit: then somebody has to probe.
-    pub(super) fn failure(&self, fault: RemoteErrorKind, cause: &str, answered: bool) -> bool {
-        if answered && !speaks_of_the_server(fault) {
-            self.complain(fault, cause);
+    pub(super) fn failure(&self, kind: RemoteErrorKind, cause: &str, answered: bool) -> bool {
+        if answered && !speaks_of_the_server(kind) {
+            self.complain(kind, cause);
             return false;
         }
         let mut state = self.lock();
@@ -84,24 +84,24 @@ impl Health {
         if state.failures < MAX_FAILURES || state.down.is_some() {
             return false;
         }
-        state.down = Some((fault, SystemTime::now()));
+        state.down = Some((kind, SystemTime::now()));
         drop(state);
-        tracing::warn!(%fault, cause, "S3 cannot be used; reads are misses until it can");
+        tracing::warn!(fault = %kind, cause, "S3 cannot be used; reads are misses until it can");
         true
     }
 
-    fn complain(&self, fault: RemoteErrorKind, cause: &str) {
-        if matches!(fault, RemoteErrorKind::Resting | RemoteErrorKind::Changed) {
+    fn complain(&self, kind: RemoteErrorKind, cause: &str) {
+        if matches!(kind, RemoteErrorKind::Resting | RemoteErrorKind::Changed) {
             return;
         }
         let mut state = self.lock();
-        match state.said.iter_mut().find(|(known, _)| *known == fault) {
+        match state.said.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, when)) if when.elapsed() < LOG_INTERVAL => return,
             Some((_, when)) => *when = Instant::now(),
-            None => state.said.push((fault, Instant::now())),
+            None => state.said.push((kind, Instant::now())),
         }
         drop(state);
-        tracing::warn!(%fault, cause, "a request to S3 has failed");
+        tracing::warn!(fault = %kind, cause, "a request to S3 has failed");
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,13 +143,13 @@ mod tests {
     #[test]
     fn faults_of_single_requests_never_open_it() {
         let health = Health::default();
-        for fault in [
+        for kind in [
             RemoteErrorKind::Denied,
             RemoteErrorKind::Throttled,
             RemoteErrorKind::Damaged,
         ] {
             for _ in 0..10 {
-                assert!(!health.failure(fault, "", true));
+                assert!(!health.failure(kind, "", true));
             }
         }
         assert_eq!(health.now(), RemoteHealth::Up);

@@ -15,7 +15,7 @@ mod client;
 mod core;
 mod credentials;
 mod delete;
-mod fault;
+mod error;
 mod health;
 mod metrics;
 mod object;

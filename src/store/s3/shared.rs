@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::S3;
 use super::core::Core;
-use super::fault::{Failure, Why};
+use super::error::{S3Error, S3ErrorKind};
 use super::stats::Op;
 use super::upload::encryption;
 use crate::store::shared::{ListedObject, MAX_OBJECT_BYTES, ObjectPage, SharedObjects};
@@ -33,7 +33,7 @@ impl Core {
         name: &str,
         content: Bytes,
         if_absent: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), S3Error> {
         let request = self
             .client
             .put_object()
@@ -48,7 +48,7 @@ impl Core {
         Box::pin(self.call(op, request.send())).await.map(drop)
     }
 
-    async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, Failure> {
+    async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, S3Error> {
         let request = self
             .client
             .get_object()
@@ -57,12 +57,12 @@ impl Core {
         // The body comes under the same permit.
         let _permit = self.enter().await?;
         let answer = match self.ask(Op::Get, request.send()).await {
-            Err(failure) if failure.why == Why::Missing => return Ok(None),
+            Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(None),
             other => other?,
         };
-        let broken = |fault, text: &str| {
-            self.failed(fault, text);
-            Failure::new(fault, text)
+        let broken = |kind, text: &str| {
+            self.failed(kind, text);
+            S3Error::new(kind, text)
         };
         let fits = |length| (0..=MAX_OBJECT_BYTES as i64).contains(&length);
         if !answer.content_length.is_some_and(fits) {
@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// A part of the names with `prefix` that come after the name `after`, as many as S3 gives at once.
-    async fn list_shared(self: &Arc<Self>, prefix: &str, after: Option<&str>) -> Result<ObjectPage, Failure> {
+    async fn list_shared(self: &Arc<Self>, prefix: &str, after: Option<&str>) -> Result<ObjectPage, S3Error> {
         let front = self.config.object_prefix();
         let request = self
             .client
@@ -130,10 +130,10 @@ impl SharedObjects for S3 {
         for _ in 0..MAX_ATTEMPTS {
             match self.core.write_shared(Op::Put, name, content.clone(), true).await {
                 Ok(()) => return Ok(true),
-                Err(failure) if failure.why == Why::Precondition => return Ok(false),
-                Err(failure) if failure.why == Why::Conflict => conflict = Some(failure),
+                Err(failure) if failure.kind == S3ErrorKind::Precondition => return Ok(false),
+                Err(failure) if failure.kind == S3ErrorKind::Conflict => conflict = Some(failure),
                 // A store without conditions: two writers at the same moment may both win.
-                Err(failure) if failure.why == Why::Unsupported => {
+                Err(failure) if failure.kind == S3ErrorKind::Unsupported => {
                     if self.get(name).await?.is_some() {
                         return Ok(false);
                     }
@@ -142,7 +142,7 @@ impl SharedObjects for S3 {
                 Err(failure) => return Err(failure.at(OPERATION)),
             }
         }
-        let busy = || Failure::new(RemoteErrorKind::Other, "others write it again and again");
+        let busy = || S3Error::new(RemoteErrorKind::Other, "others write it again and again");
         Err(conflict.unwrap_or_else(busy).at(OPERATION))
     }
 
@@ -154,7 +154,7 @@ impl SharedObjects for S3 {
             .bucket(core.bucket())
             .key(core.shared_name(name));
         match core.call(Op::Delete, request.send()).await {
-            Err(failure) if failure.why == Why::Missing => Ok(()),
+            Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
             other => other
                 .map(drop)
                 .map_err(|failure| failure.at("removing a shared object")),

@@ -110,9 +110,9 @@ impl Reading {
         }
     }
 
-    fn fail(&self, fault: RemoteErrorKind, text: impl Into<String>) -> Error {
+    fn fail(&self, kind: RemoteErrorKind, text: impl Into<String>) -> Error {
         let text = text.into();
-        self.body.core.failed(fault, &text);
-        Error::remote(READING, fault, text)
+        self.body.core.failed(kind, &text);
+        Error::remote(READING, kind, text)
     }
 }

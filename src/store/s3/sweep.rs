@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::core::Core;
-use super::fault::{Failure, Why};
+use super::error::{S3Error, S3ErrorKind};
 use super::records::Record;
 use super::stats::Op;
 use super::upload::parts::{self, abort_once, settle};
@@ -74,15 +74,15 @@ pub(super) async fn run(core: Arc<Core>) {
     }
 }
 
-fn is_refused(failure: &Failure) -> bool {
+fn is_refused(failure: &S3Error) -> bool {
     matches!(
-        failure.why,
-        Why::Unsupported | Why::Missing | Why::Fault(RemoteErrorKind::Denied)
+        failure.kind,
+        S3ErrorKind::Unsupported | S3ErrorKind::Missing | S3ErrorKind::Remote(RemoteErrorKind::Denied)
     )
 }
 
 /// Aborts old uploads. Answers how many.
-async fn sweep(core: &Arc<Core>) -> Result<usize, Failure> {
+async fn sweep(core: &Arc<Core>) -> Result<usize, S3Error> {
     let (mut aborted, mut marker) = (0, (None, None));
     loop {
         let request = core

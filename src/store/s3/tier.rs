@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
 use url::Url;
 
+use super::error::S3Error;
 use super::source::ObjectSource;
-use super::{S3, fault, metrics, object};
+use super::{S3, metrics, object};
 use crate::store::remote::{RemoteEntry, RemoteParts, RemoteTier, RemoteUpload};
 use crate::store::source::EntrySource;
 use crate::store::spool::Checksums;
@@ -107,7 +108,7 @@ impl RemoteTier for S3 {
         let core = &self.core;
         let request = core.client.get_object().bucket(core.bucket()).key(core.name(key));
         let signed = Box::pin(request.presigned(valid)).await;
-        let link = signed.map_err(|error| fault::Failure::of(&error).at(OPERATION))?;
+        let link = signed.map_err(|error| S3Error::of(&error).at(OPERATION))?;
         let url = Url::parse(link.uri()).map_err(|error| refused(error.to_string()))?;
         Ok(Some(url))
     }

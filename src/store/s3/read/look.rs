@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{LOOKS, Look, Outside, Seen, before_next, is_changed, length_of, no_etag, restless};
 use crate::store::StoreKey;
 use crate::store::s3::core::Core;
-use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::object;
 use crate::store::s3::stats::Op;
 
@@ -14,7 +14,7 @@ impl Core {
     pub(in crate::store::s3) async fn look(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Option<Seen>, Failure> {
+    ) -> Result<Option<Seen>, S3Error> {
         let mut looks = 0;
         loop {
             looks += 1;
@@ -27,7 +27,7 @@ impl Core {
         }
     }
 
-    async fn look_once(self: &Arc<Self>, key: &StoreKey) -> Result<Look<Option<Seen>>, Failure> {
+    async fn look_once(self: &Arc<Self>, key: &StoreKey) -> Result<Look<Option<Seen>>, S3Error> {
         let request = self
             .client
             .head_object()
@@ -35,7 +35,7 @@ impl Core {
             .key(self.name(key));
         let permit = Arc::new(self.enter().await?);
         let head = match self.ask(Op::Head, request.send()).await {
-            Err(failure) if failure.why == Why::Missing => return Ok(Look::Settled(None)),
+            Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(Look::Settled(None)),
             other => other?,
         };
         let outside = Outside {

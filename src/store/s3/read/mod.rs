@@ -12,7 +12,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 
 use crate::store::remote::RemoteEntry;
 use crate::store::s3::core::{Core, Permit};
-use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::object::{self, Told};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
@@ -64,7 +64,7 @@ impl Core {
         key: &StoreKey,
         outside: &Outside,
         permit: &Arc<Permit>,
-    ) -> Result<Result<RemoteEntry, Flaw>, Failure> {
+    ) -> Result<Result<RemoteEntry, Flaw>, S3Error> {
         let meta = match object::told(key, outside.headers.as_ref()) {
             Err(flaw) => return Ok(Err(flaw)),
             Ok(Told::Inline(meta)) if meta.size != outside.length => return Ok(Err(Flaw::Torn)),
@@ -79,7 +79,7 @@ impl Core {
         key: &StoreKey,
         outside: &Outside,
         permit: &Arc<Permit>,
-    ) -> Result<Result<Meta, Flaw>, Failure> {
+    ) -> Result<Result<Meta, Flaw>, S3Error> {
         let end = outside.length;
         let mut start = end.saturating_sub(TAIL_BYTES);
         let mut tail = self.part(key, outside, start..end, permit).await?;
@@ -101,7 +101,7 @@ impl Core {
         outside: &Outside,
         range: Range<u64>,
         permit: &Arc<Permit>,
-    ) -> Result<bytes::Bytes, Failure> {
+    ) -> Result<bytes::Bytes, S3Error> {
         if range.is_empty() {
             return Ok(bytes::Bytes::new());
         }
@@ -116,7 +116,7 @@ impl Core {
         etag: &str,
         range: Range<u64>,
         permit: &Arc<Permit>,
-    ) -> Result<Body, Failure> {
+    ) -> Result<Body, S3Error> {
         let request = self
             .client
             .get_object()
@@ -125,13 +125,18 @@ impl Core {
             .if_match(etag)
             .range(format!("bytes={}-{}", range.start, range.end - 1));
         let answer = match self.ask(Op::Get, request.send()).await {
-            Err(failure) if matches!(failure.why, Why::Precondition | Why::Missing | Why::OutOfRange) => {
-                return Err(Failure::new(RemoteErrorKind::Changed, failure.text));
+            Err(failure)
+                if matches!(
+                    failure.kind,
+                    S3ErrorKind::Precondition | S3ErrorKind::Missing | S3ErrorKind::OutOfRange
+                ) =>
+            {
+                return Err(S3Error::new(RemoteErrorKind::Changed, failure.text));
             }
             other => other?,
         };
         if answer.e_tag.as_deref() != Some(etag) {
-            return Err(Failure::new(
+            return Err(S3Error::new(
                 RemoteErrorKind::Changed,
                 "the answer has another ETag",
             ));
@@ -162,7 +167,7 @@ impl Core {
         key: &StoreKey,
         version: &str,
         range: Range<u64>,
-    ) -> Result<SourceStream, Failure> {
+    ) -> Result<SourceStream, S3Error> {
         let (etag, _) = object::etag_of(version);
         let permit = Arc::new(self.enter().await?);
         let wanted = range.end - range.start;
@@ -171,7 +176,7 @@ impl Core {
     }
 
     /// What stands there is not the entry.
-    pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: Flaw) -> Failure {
+    pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: Flaw) -> S3Error {
         self.counters.was_damaged();
         self.damaged(match flaw {
             Flaw::Foreign => "the object holds something else than its name says",
@@ -181,9 +186,9 @@ impl Core {
         })
     }
 
-    fn damaged(self: &Arc<Self>, text: &str) -> Failure {
+    fn damaged(self: &Arc<Self>, text: &str) -> S3Error {
         self.failed(RemoteErrorKind::Damaged, text);
-        Failure::new(RemoteErrorKind::Damaged, text)
+        S3Error::new(RemoteErrorKind::Damaged, text)
     }
 }
 
@@ -194,26 +199,26 @@ fn entry(meta: Meta, etag: &str, inline: bool) -> RemoteEntry {
     }
 }
 
-fn is_changed(failure: &Failure) -> bool {
-    failure.fault() == Some(RemoteErrorKind::Changed)
+fn is_changed(failure: &S3Error) -> bool {
+    failure.remote_kind() == Some(RemoteErrorKind::Changed)
 }
 
-fn restless() -> Failure {
-    Failure::new(RemoteErrorKind::Changed, "the object changed again and again")
+fn restless() -> S3Error {
+    S3Error::new(RemoteErrorKind::Changed, "the object changed again and again")
 }
 
-fn no_etag() -> Failure {
-    Failure::new(RemoteErrorKind::Damaged, "the answer has no ETag")
+fn no_etag() -> S3Error {
+    S3Error::new(RemoteErrorKind::Damaged, "the answer has no ETag")
 }
 
-fn of_stream(error: Error) -> Failure {
-    let fault = error.remote_error_kind().unwrap_or(RemoteErrorKind::Other);
-    Failure::new(fault, "a short range could not be read")
+fn of_stream(error: Error) -> S3Error {
+    let kind = error.remote_error_kind().unwrap_or(RemoteErrorKind::Other);
+    S3Error::new(kind, "a short range could not be read")
 }
 
-fn length_of(given: Option<i64>) -> Result<u64, Failure> {
+fn length_of(given: Option<i64>) -> Result<u64, S3Error> {
     let length = given.and_then(|length| u64::try_from(length).ok());
-    length.ok_or_else(|| Failure::new(RemoteErrorKind::Damaged, "the answer has no length"))
+    length.ok_or_else(|| S3Error::new(RemoteErrorKind::Damaged, "the answer has no length"))
 }
 
 /// `bytes first-last/whole` as a range and the length of the whole.

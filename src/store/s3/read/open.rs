@@ -9,7 +9,7 @@ use super::{
     LOOKS, Look, Outside, before_next, is_changed, length_of, no_etag, of_stream, parse_range, restless,
 };
 use crate::store::s3::core::Core;
-use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::object::{self, Told};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
@@ -25,7 +25,7 @@ impl Core {
     pub(in crate::store::s3) async fn open(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Option<SourceOpen>, Failure> {
+    ) -> Result<Option<SourceOpen>, S3Error> {
         let mut looks = 0;
         loop {
             looks += 1;
@@ -47,7 +47,7 @@ impl Core {
     async fn open_once(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Look<Option<Result<SourceOpen, Flaw>>>, Failure> {
+    ) -> Result<Look<Option<Result<SourceOpen, Flaw>>>, S3Error> {
         let permit = Arc::new(self.enter().await?);
         let Some(mut answer) = self.front(key).await? else {
             return Ok(Look::Settled(None));
@@ -80,7 +80,7 @@ impl Core {
     }
 
     /// The length of the object of which `length` bytes from the beginning on were given.
-    fn whole_of(self: &Arc<Self>, answer: &GetObjectOutput, length: u64) -> Result<u64, Failure> {
+    fn whole_of(self: &Arc<Self>, answer: &GetObjectOutput, length: u64) -> Result<u64, S3Error> {
         let range = answer.content_range.as_deref();
         match (range, parse_range(range)) {
             (None, _) => Ok(length),
@@ -90,17 +90,19 @@ impl Core {
     }
 
     /// The first part of an object.
-    async fn front(self: &Arc<Self>, key: &StoreKey) -> Result<Option<GetObjectOutput>, Failure> {
+    async fn front(self: &Arc<Self>, key: &StoreKey) -> Result<Option<GetObjectOutput>, S3Error> {
         let request = || self.client.get_object().bucket(self.bucket()).key(self.name(key));
         let first = request().range(format!("bytes=0-{}", self.config.part_size - 1));
         let answer = match self.ask(Op::Get, first.send()).await {
             // An empty object has no first byte.
-            Err(failure) if failure.why == Why::OutOfRange => self.ask(Op::Get, request().send()).await,
+            Err(failure) if failure.kind == S3ErrorKind::OutOfRange => {
+                self.ask(Op::Get, request().send()).await
+            }
             other => other,
         };
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(failure) if failure.why == Why::Missing => Ok(None),
+            Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -111,7 +113,7 @@ async fn open_short(
     key: &StoreKey,
     outside: &Outside,
     body: Body,
-) -> Result<Result<SourceOpen, Flaw>, Failure> {
+) -> Result<Result<SourceOpen, Flaw>, S3Error> {
     let bytes = body.collect().await.map_err(of_stream)?;
     Ok(trailer::parse(&bytes, outside.length, key).map(|described| {
         let length = described.meta.size;

@@ -15,7 +15,7 @@ use self::body::Source;
 use self::parts::{Parts, part_length};
 use super::client;
 use super::core::Core;
-use super::fault::{Failure, Why};
+use super::error::{S3Error, S3ErrorKind};
 use super::object::{self, Outside};
 use super::read::Seen;
 use super::stats::Op;
@@ -155,33 +155,35 @@ impl Upload {
                 Ok(etag) => return self.entry(etag).await,
                 Err(failure) => failure,
             };
-            match failure.why {
-                Why::Conflict => pause(PAUSE * attempt).await,
+            match failure.kind {
+                S3ErrorKind::Conflict => pause(PAUSE * attempt).await,
                 // With a condition: the object that was there is gone.
-                Why::Precondition | Why::NoUpload | Why::Missing => {}
-                Why::Fault(fault) if fault.leaves_doubt() || !failure.answered => {
+                S3ErrorKind::Precondition | S3ErrorKind::NoUpload | S3ErrorKind::Missing => {}
+                S3ErrorKind::Remote(kind) if kind.leaves_doubt() || !failure.answered => {
                     return self.resolve(precondition, failure).await;
                 }
-                Why::Fault(_) | Why::OutOfRange | Why::Unsupported => return Err(failure.at("committing")),
+                S3ErrorKind::Remote(_) | S3ErrorKind::OutOfRange | S3ErrorKind::Unsupported => {
+                    return Err(failure.at("committing"));
+                }
             }
             // An answer may have been lost before this one: then the object there is ours.
             rule = match self.weigh(precondition).await? {
                 Weighed::Ours(entry) => return Ok(entry),
                 Weighed::Rule(rule) => rule,
             };
-            if failure.why == Why::NoUpload {
+            if failure.kind == S3ErrorKind::NoUpload {
                 // A conflict ends an upload in parts: all of them have to be sent again.
                 self.parts = None;
                 let again = Box::pin(self.job.send()).await;
                 self.parts = Some(again.map_err(|failure| failure.at("uploading"))?);
             }
         }
-        Err(Failure::new(RemoteErrorKind::Other, "the object changed again and again").at("committing"))
+        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at("committing"))
     }
 
     /// After a request that may have been done, or refused, with an answer that was lost: a server that
     /// answers before it has read the body, and closes, is often not heard.
-    async fn resolve(&self, precondition: &Precondition, failure: Failure) -> Result<RemoteEntry> {
+    async fn resolve(&self, precondition: &Precondition, failure: S3Error) -> Result<RemoteEntry> {
         match self.weigh(precondition).await {
             Ok(Weighed::Ours(entry)) => Ok(entry),
             Err(Error::Precondition) => Err(Error::Precondition),
@@ -200,7 +202,7 @@ impl Upload {
         }
     }
 
-    async fn send(&self, rule: &Rule) -> Result<Option<String>, Failure> {
+    async fn send(&self, rule: &Rule) -> Result<Option<String>, S3Error> {
         match &self.parts {
             Some(parts) => parts.complete(rule).await,
             None => self.job.put(rule).await,
@@ -249,7 +251,7 @@ fn weigh(precondition: &Precondition, seen: Option<Seen>) -> Result<Rule> {
 
 impl Job {
     /// Sends the whole object in parts.
-    async fn send(&self) -> Result<Parts, Failure> {
+    async fn send(&self) -> Result<Parts, S3Error> {
         let parts = Parts::begin(&self.core, &self.name, self.outside.headers.clone()).await?;
         let length = part_length(self.source.len(), self.core.config.part_size);
         parts.send_rest(&self.source, length).await?;
@@ -257,7 +259,7 @@ impl Job {
     }
 
     /// Sends the whole object with one request.
-    async fn put(&self, rule: &Rule) -> Result<Option<String>, Failure> {
+    async fn put(&self, rule: &Rule) -> Result<Option<String>, S3Error> {
         let length = self.source.len();
         let config = &self.core.config;
         let permit = self.core.enter_to_send().await?;

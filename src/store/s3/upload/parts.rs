@@ -14,7 +14,7 @@ use super::body::Source;
 use crate::store::RemoteErrorKind;
 use crate::store::s3::client;
 use crate::store::s3::core::Core;
-use crate::store::s3::fault::{Failure, Why};
+use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::stats::Op;
 use crate::tasks::pause;
 
@@ -62,7 +62,7 @@ impl Parts {
         core: &Arc<Core>,
         name: &str,
         headers: HashMap<String, String>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, S3Error> {
         let parts = Self::create(core, name, headers).await?;
         if let Some(records) = &core.records {
             records.note(&parts.name, &parts.id).await;
@@ -71,7 +71,7 @@ impl Parts {
     }
 
     /// Sends all parts of an object that S3 does not have yet; `length` is that of each, in bytes.
-    pub(super) async fn send_rest(&self, source: &Source, length: u64) -> Result<(), Failure> {
+    pub(super) async fn send_rest(&self, source: &Source, length: u64) -> Result<(), S3Error> {
         let missing: Vec<_> = {
             let done = self.done();
             let all = ranges(source.len(), length);
@@ -91,7 +91,7 @@ impl Parts {
     }
 
     /// In a task of its own: whoever leaves meanwhile, the answer is read, and what it names is aborted.
-    async fn create(core: &Arc<Core>, name: &str, headers: HashMap<String, String>) -> Result<Self, Failure> {
+    async fn create(core: &Arc<Core>, name: &str, headers: HashMap<String, String>) -> Result<Self, S3Error> {
         let config = &core.config;
         let request = core
             .client
@@ -110,7 +110,7 @@ impl Parts {
                 () = given_up(&core) => return Err(stopping()),
             };
             let id = answer.upload_id.ok_or_else(|| {
-                Failure::new(RemoteErrorKind::Damaged, "the answer has no name of the upload")
+                S3Error::new(RemoteErrorKind::Damaged, "the answer has no name of the upload")
             })?;
             Ok(Self {
                 core,
@@ -129,7 +129,7 @@ impl Parts {
         source: &Source,
         number: i32,
         range: Range<u64>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), S3Error> {
         let length = range.end - range.start;
         let permit = self.core.enter_to_send().await?;
         let request = self
@@ -153,7 +153,7 @@ impl Parts {
     }
 
     /// Puts the object together if `rule` holds. Answers the ETag of S3, if it was told.
-    pub(super) async fn complete(&self, rule: &Rule) -> Result<Option<String>, Failure> {
+    pub(super) async fn complete(&self, rule: &Rule) -> Result<Option<String>, S3Error> {
         let whole = CompletedMultipartUpload::builder()
             .set_parts(Some(self.done().values().cloned().collect()))
             .build();
@@ -188,14 +188,14 @@ async fn given_up(core: &Core) {
     pause(GRACE).await;
 }
 
-fn stopping() -> Failure {
-    Failure::new(RemoteErrorKind::Other, "the server is shutting down")
+fn stopping() -> S3Error {
+    S3Error::new(RemoteErrorKind::Other, "the server is shutting down")
 }
 
 /// A part as the last request names it. An upload that was begun with checksums wants those of its parts
 /// back.
-fn completed(number: i32, answer: UploadPartOutput) -> Result<CompletedPart, Failure> {
-    let no_etag = || Failure::new(RemoteErrorKind::Damaged, "the answer has no ETag");
+fn completed(number: i32, answer: UploadPartOutput) -> Result<CompletedPart, S3Error> {
+    let no_etag = || S3Error::new(RemoteErrorKind::Damaged, "the answer has no ETag");
     Ok(CompletedPart::builder()
         .part_number(number)
         .e_tag(answer.e_tag.ok_or_else(no_etag)?)
@@ -238,7 +238,7 @@ pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str)
     match abort_once(core, name, id).await {
         Ok(()) => {}
         // Whatever the server says about this one now, it will say again.
-        Err(failure) if failure.fault() == Some(RemoteErrorKind::Denied) => {
+        Err(failure) if failure.remote_kind() == Some(RemoteErrorKind::Denied) => {
             tracing::info!(
                 object = name,
                 cause = failure.text,
@@ -254,7 +254,7 @@ pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str)
 }
 
 /// Aborts an upload; one that is gone already is no failure.
-pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &str) -> Result<(), Failure> {
+pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &str) -> Result<(), S3Error> {
     let request = core
         .client
         .abort_multipart_upload()
@@ -263,7 +263,7 @@ pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &
         .upload_id(id);
     match core.call(Op::AbortUpload, request.send()).await {
         Ok(_) => Ok(()),
-        Err(failure) if matches!(failure.why, Why::NoUpload | Why::Missing) => Ok(()),
+        Err(failure) if matches!(failure.kind, S3ErrorKind::NoUpload | S3ErrorKind::Missing) => Ok(()),
         Err(failure) => Err(failure),
     }
 }

@@ -10,11 +10,11 @@ use crate::error::chain;
 use crate::store::{Error, RemoteErrorKind};
 
 /// Longest text of a server that is kept, in bytes.
-const TEXT: usize = 400;
+const MAX_TEXT_BYTES: usize = 400;
 
 /// Why a request did not do what it was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum S3ErrorKind {
     /// There is no such object.
     Missing,
     /// The object is not, or is no longer, what the request asked for.
@@ -28,23 +28,23 @@ pub(super) enum Why {
     /// The server does not know this kind of request.
     Unsupported,
     /// Anything else.
-    Fault(RemoteErrorKind),
+    Remote(RemoteErrorKind),
 }
 
 /// A request that did not do what it was for.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) why: Why,
+pub(super) struct S3Error {
+    pub(super) kind: S3ErrorKind,
     /// What the server said, for the operator.
     pub(super) text: String,
     /// Whether there was an answer at all.
     pub(super) answered: bool,
 }
 
-impl Failure {
-    pub(super) fn new(fault: RemoteErrorKind, text: impl Into<String>) -> Self {
+impl S3Error {
+    pub(super) fn new(kind: RemoteErrorKind, text: impl Into<String>) -> Self {
         Self {
-            why: Why::Fault(fault),
+            kind: S3ErrorKind::Remote(kind),
             text: text.into(),
             answered: true,
         }
@@ -56,14 +56,16 @@ impl Failure {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let status = error.raw_response().map(|raw| raw.status().as_u16());
-        let why = match error {
-            SdkError::TimeoutError(_) => Why::Fault(RemoteErrorKind::Timeout),
-            SdkError::DispatchFailure(failure) => Why::Fault(undispatched(failure, error)),
+        let kind = match error {
+            SdkError::TimeoutError(_) => S3ErrorKind::Remote(RemoteErrorKind::Timeout),
+            SdkError::DispatchFailure(failure) => S3ErrorKind::Remote(undispatched(failure, error)),
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 classify(error.code(), status.unwrap_or(0))
             }
-            other if find::<CredentialsError>(other).is_some() => Why::Fault(RemoteErrorKind::NoCredentials),
-            _ => Why::Fault(RemoteErrorKind::Other),
+            other if find::<CredentialsError>(other).is_some() => {
+                S3ErrorKind::Remote(RemoteErrorKind::NoCredentials)
+            }
+            _ => S3ErrorKind::Remote(RemoteErrorKind::Other),
         };
         let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
         let text = match (error.code(), error.message()) {
@@ -72,7 +74,7 @@ impl Failure {
         };
         let status = status.map_or_else(String::new, |status| format!("status {status}: "));
         Self {
-            why,
+            kind,
             text: status + cut(&text),
             answered,
         }
@@ -80,24 +82,24 @@ impl Failure {
 
     /// The same as an error of the tier.
     pub(super) fn at(self, operation: &'static str) -> Error {
-        match self.why {
-            Why::Precondition => Error::Precondition,
-            Why::Fault(fault) => Error::remote(operation, fault, self.text),
+        match self.kind {
+            S3ErrorKind::Precondition => Error::Precondition,
+            S3ErrorKind::Remote(kind) => Error::remote(operation, kind, self.text),
             _ => Error::remote(operation, RemoteErrorKind::Other, self.text),
         }
     }
 
-    /// The kind of fault, if the answer was none that a correct server gives in the normal course of things.
-    pub(super) fn fault(&self) -> Option<RemoteErrorKind> {
-        match self.why {
-            Why::Fault(fault) => Some(fault),
+    /// The kind of error, if the answer was none that a correct server gives in the normal course of things.
+    pub(super) fn remote_kind(&self) -> Option<RemoteErrorKind> {
+        match self.kind {
+            S3ErrorKind::Remote(kind) => Some(kind),
             _ => None,
         }
     }
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(TEXT);
+    let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -135,14 +137,14 @@ fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 
 }
 
 /// What a code and a status mean. The answer to a HEAD has no code.
-pub(super) fn classify(code: Option<&str>, status: u16) -> Why {
-    let fault = match (code.unwrap_or_default(), status) {
-        ("NoSuchKey" | "NotFound", _) => return Why::Missing,
-        ("NoSuchUpload", _) => return Why::NoUpload,
-        ("PreconditionFailed", _) => return Why::Precondition,
-        ("ConditionalRequestConflict" | "OperationAborted", _) => return Why::Conflict,
-        ("InvalidRange", _) => return Why::OutOfRange,
-        ("NotImplemented" | "MethodNotAllowed", _) => return Why::Unsupported,
+pub(super) fn classify(code: Option<&str>, status: u16) -> S3ErrorKind {
+    let kind = match (code.unwrap_or_default(), status) {
+        ("NoSuchKey" | "NotFound", _) => return S3ErrorKind::Missing,
+        ("NoSuchUpload", _) => return S3ErrorKind::NoUpload,
+        ("PreconditionFailed", _) => return S3ErrorKind::Precondition,
+        ("ConditionalRequestConflict" | "OperationAborted", _) => return S3ErrorKind::Conflict,
+        ("InvalidRange", _) => return S3ErrorKind::OutOfRange,
+        ("NotImplemented" | "MethodNotAllowed", _) => return S3ErrorKind::Unsupported,
         ("NoSuchBucket", _) => RemoteErrorKind::NoBucket,
         ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed", _)
         | ("IllegalLocationConstraintException", _) => RemoteErrorKind::WrongRegion,
@@ -154,18 +156,18 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> Why {
         | ("AllAccessDisabled" | "AccountProblem", _) => RemoteErrorKind::Denied,
         ("RequestTimeout", _) => RemoteErrorKind::Timeout,
         ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch", _) => RemoteErrorKind::Damaged,
-        (_, 404) => return Why::Missing,
-        (_, 409) => return Why::Conflict,
-        (_, 412) => return Why::Precondition,
-        (_, 416) => return Why::OutOfRange,
-        (_, 405 | 501) => return Why::Unsupported,
+        (_, 404) => return S3ErrorKind::Missing,
+        (_, 409) => return S3ErrorKind::Conflict,
+        (_, 412) => return S3ErrorKind::Precondition,
+        (_, 416) => return S3ErrorKind::OutOfRange,
+        (_, 405 | 501) => return S3ErrorKind::Unsupported,
         (_, 301 | 307 | 308) => RemoteErrorKind::WrongRegion,
         (_, 401 | 403) => RemoteErrorKind::Denied,
         (_, 408 | 504) => RemoteErrorKind::Timeout,
         (_, 429 | 503) => RemoteErrorKind::Throttled,
         _ => RemoteErrorKind::Other,
     };
-    Why::Fault(fault)
+    S3ErrorKind::Remote(kind)
 }
 
 #[cfg(test)]
@@ -174,38 +176,44 @@ mod tests {
 
     #[test]
     fn codes_go_before_statuses() {
-        let fault = |code, status| match classify(code, status) {
-            Why::Fault(fault) => fault,
+        let kind = |code, status| match classify(code, status) {
+            S3ErrorKind::Remote(kind) => kind,
             other => panic!("{code:?} {status}: {other:?}"),
         };
         use RemoteErrorKind::*;
-        assert_eq!(fault(Some("NoSuchBucket"), 404), NoBucket);
-        assert_eq!(fault(Some("ExpiredToken"), 400), Expired);
-        assert_eq!(fault(Some("RequestTimeTooSkewed"), 403), ClockSkew);
-        assert_eq!(fault(Some("AuthorizationHeaderMalformed"), 400), WrongRegion);
-        assert_eq!(fault(Some("SignatureDoesNotMatch"), 403), Denied);
-        assert_eq!(fault(Some("SlowDown"), 503), Throttled);
-        assert_eq!(fault(Some("InternalError"), 500), Other);
-        assert_eq!(fault(None, 301), WrongRegion);
-        assert_eq!(fault(None, 403), Denied);
-        assert_eq!(fault(None, 429), Throttled);
-        assert_eq!(fault(None, 500), Other);
+        assert_eq!(kind(Some("NoSuchBucket"), 404), NoBucket);
+        assert_eq!(kind(Some("ExpiredToken"), 400), Expired);
+        assert_eq!(kind(Some("RequestTimeTooSkewed"), 403), ClockSkew);
+        assert_eq!(kind(Some("AuthorizationHeaderMalformed"), 400), WrongRegion);
+        assert_eq!(kind(Some("SignatureDoesNotMatch"), 403), Denied);
+        assert_eq!(kind(Some("SlowDown"), 503), Throttled);
+        assert_eq!(kind(Some("InternalError"), 500), Other);
+        assert_eq!(kind(None, 301), WrongRegion);
+        assert_eq!(kind(None, 403), Denied);
+        assert_eq!(kind(None, 429), Throttled);
+        assert_eq!(kind(None, 500), Other);
     }
 
     #[test]
     fn answers_of_the_normal_course_are_no_faults() {
-        assert_eq!(classify(Some("NoSuchKey"), 404), Why::Missing);
-        assert_eq!(classify(None, 404), Why::Missing);
-        assert_eq!(classify(Some("NoSuchUpload"), 404), Why::NoUpload);
-        assert_eq!(classify(Some("PreconditionFailed"), 412), Why::Precondition);
-        assert_eq!(classify(Some("ConditionalRequestConflict"), 409), Why::Conflict);
-        assert_eq!(classify(Some("InvalidRange"), 416), Why::OutOfRange);
-        assert_eq!(classify(Some("NotImplemented"), 501), Why::Unsupported);
+        assert_eq!(classify(Some("NoSuchKey"), 404), S3ErrorKind::Missing);
+        assert_eq!(classify(None, 404), S3ErrorKind::Missing);
+        assert_eq!(classify(Some("NoSuchUpload"), 404), S3ErrorKind::NoUpload);
+        assert_eq!(
+            classify(Some("PreconditionFailed"), 412),
+            S3ErrorKind::Precondition
+        );
+        assert_eq!(
+            classify(Some("ConditionalRequestConflict"), 409),
+            S3ErrorKind::Conflict
+        );
+        assert_eq!(classify(Some("InvalidRange"), 416), S3ErrorKind::OutOfRange);
+        assert_eq!(classify(Some("NotImplemented"), 501), S3ErrorKind::Unsupported);
     }
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        let text = "\u{e4}".repeat(TEXT);
-        assert!(cut(&text).len() <= TEXT && !cut(&text).is_empty());
+        let text = "\u{e4}".repeat(MAX_TEXT_BYTES);
+        assert!(cut(&text).len() <= MAX_TEXT_BYTES && !cut(&text).is_empty());
     }
 }
