@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{S3Error, S3ErrorKind};
 use super::health::{self, Health};
+use super::notes::MultipartNotes;
 use super::object;
-use super::records::Records;
 use super::stats::{Counters, Op};
 use crate::config::S3Config;
 use crate::store::{RemoteErrorKind, StoreKey};
@@ -58,7 +58,7 @@ pub(super) struct Core {
     pub(super) permits: Permits,
     pub(super) health: Health,
     pub(super) counters: Counters,
-    pub(super) records: Option<Records>,
+    pub(super) notes: Option<MultipartNotes>,
     pub(super) tasks: Tasks,
 }
 

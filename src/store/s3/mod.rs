@@ -6,7 +6,7 @@
 //!   asked for by its ETag. Every body has its length checked and may not pause for long ([`stream`]).
 //! - A write is sent before it is made visible ([`upload`]), from where its bytes are, so that it can be
 //!   sent again. A condition is held against our tag, and a race is decided by S3.
-//! - What a crash leaves in the bucket is found again ([`records`], [`sweep`]).
+//! - What a crash leaves in the bucket is found again ([`notes`], [`sweep`]).
 //! - What servers share beside the entries are small objects ([`shared`]).
 //! - Every request needs a permit of `s3.max_concurrency`, and a server that fails again and again is
 //!   given a rest ([`health`]).
@@ -18,9 +18,9 @@ mod delete;
 mod error;
 mod health;
 mod metrics;
+mod notes;
 mod object;
 mod read;
-mod records;
 mod shared;
 mod source;
 mod stats;
@@ -37,7 +37,7 @@ pub use stats::S3Stats;
 
 use self::core::{Core, Permits};
 use self::health::Health;
-use self::records::{Record, Records};
+use self::notes::{MultipartNote, MultipartNotes};
 use self::stats::Counters;
 use crate::config::S3Config;
 use crate::tasks::Tasks;
@@ -47,7 +47,7 @@ use crate::tasks::Tasks;
 pub enum S3OpenError {
     /// The notes about multipart uploads cannot be kept.
     #[error("cannot keep notes about uploads in {path}: {source}; it must be writable for this user")]
-    Records {
+    Notes {
         /// The folder.
         path: PathBuf,
         /// The answer of the operating system.
@@ -66,18 +66,18 @@ pub struct S3 {
 
 impl S3 {
     /// Sets the client up and starts the background tasks. Sends S3 nothing: see [`tier`].
-    /// `records` is a folder of this process alone, for notes about multipart uploads under way; without
+    /// `notes` is a folder of this process alone, for notes about multipart uploads under way; without
     /// one, what a crash leaves in the bucket stays for a day.
     ///
     /// # Errors
     /// [`S3OpenError`] names the key of the configuration and the remedy.
     pub async fn open(
         config: &S3Config,
-        records: Option<PathBuf>,
+        notes: Option<PathBuf>,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, S3OpenError> {
-        let (records, left) = match records {
-            Some(folder) => open_records(folder, tasks).await?,
+        let (notes, left) = match notes {
+            Some(folder) => open_notes(folder, tasks).await?,
             None => (None, Vec::new()),
         };
         let core = Arc::new(Core {
@@ -86,10 +86,10 @@ impl S3 {
             config: config.clone(),
             health: Health::default(),
             counters: Counters::default(),
-            records,
+            notes,
             tasks: tasks.clone(),
         });
-        drop(tasks.spawn(sweep::abort_recorded(Arc::clone(&core), left)));
+        drop(tasks.spawn(sweep::abort_noted(Arc::clone(&core), left)));
         drop(tasks.spawn(sweep::run(Arc::clone(&core))));
         Ok(Arc::new(Self { core }))
     }
@@ -101,12 +101,15 @@ impl S3 {
     }
 }
 
-async fn open_records(folder: PathBuf, tasks: &Tasks) -> Result<(Option<Records>, Vec<Record>), S3OpenError> {
+async fn open_notes(
+    folder: PathBuf,
+    tasks: &Tasks,
+) -> Result<(Option<MultipartNotes>, Vec<MultipartNote>), S3OpenError> {
     let (path, own_tasks) = (folder.clone(), tasks.clone());
-    let opening = tasks.spawn_blocking(move || Records::open(folder, &own_tasks));
+    let opening = tasks.spawn_blocking(move || MultipartNotes::open(folder, &own_tasks));
     match opening.await {
-        Ok(Ok((records, left))) => Ok((Some(records), left)),
-        Ok(Err(source)) => Err(S3OpenError::Records { path, source }),
+        Ok(Ok((notes, left))) => Ok((Some(notes), left)),
+        Ok(Err(source)) => Err(S3OpenError::Notes { path, source }),
         Err(_) => Err(S3OpenError::Stopping),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
-use super::records::Record;
+use super::notes::MultipartNote;
 use super::stats::Op;
 use super::upload::parts::{self, abort_once, settle};
 use crate::store::RemoteErrorKind;
@@ -19,16 +19,16 @@ const SOON: Duration = Duration::from_secs(300);
 const AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Aborts what an earlier run left, as soon as S3 can be used.
-pub(super) async fn abort_recorded(core: Arc<Core>, mut left: Vec<Record>) {
+pub(super) async fn abort_noted(core: Arc<Core>, mut left: Vec<MultipartNote>) {
     let stopping = core.tasks.stopping();
     while !left.is_empty() {
-        for record in std::mem::take(&mut left) {
+        for note in std::mem::take(&mut left) {
             let settled = tokio::select! {
                 () = stopping.cancelled() => return,
-                settled = settle(&core, &record.object, &record.upload) => settled,
+                settled = settle(&core, &note.object, &note.upload) => settled,
             };
             if !settled {
-                left.push(record);
+                left.push(note);
             }
         }
         if left.is_empty() {

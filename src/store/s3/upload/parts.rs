@@ -64,8 +64,8 @@ impl Parts {
         headers: HashMap<String, String>,
     ) -> Result<Self, S3Error> {
         let parts = Self::create(core, name, headers).await?;
-        if let Some(records) = &core.records {
-            records.note(&parts.name, &parts.id).await;
+        if let Some(notes) = &core.notes {
+            notes.note(&parts.name, &parts.id).await;
         }
         Ok(parts)
     }
@@ -176,8 +176,8 @@ impl Parts {
     /// Nothing is left to abort.
     pub(super) fn finish(mut self) {
         self.finished = true;
-        if let Some(records) = &self.core.records {
-            records.forget(&self.id);
+        if let Some(notes) = &self.core.notes {
+            notes.forget(&self.id);
         }
     }
 }
@@ -219,7 +219,7 @@ impl Drop for Parts {
     }
 }
 
-/// Aborts an upload; tries for a while, or until the server stops: its record is found at the next start.
+/// Aborts an upload; tries for a while, or until the server stops: its note is found at the next start.
 async fn abort(core: &Arc<Core>, name: &str, id: &str) {
     let stopping = core.tasks.stopping();
     for _ in 0..ATTEMPTS {
@@ -233,7 +233,7 @@ async fn abort(core: &Arc<Core>, name: &str, id: &str) {
     }
 }
 
-/// Aborts an upload and forgets its record; `false` if that is worth another attempt.
+/// Aborts an upload and forgets its note; `false` if that is worth another attempt.
 pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str) -> bool {
     match abort_once(core, name, id).await {
         Ok(()) => {}
@@ -247,8 +247,8 @@ pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str)
         }
         Err(_) => return false,
     }
-    if let Some(records) = &core.records {
-        records.forget(id);
+    if let Some(notes) = &core.notes {
+        notes.forget(id);
     }
     true
 }

@@ -11,29 +11,29 @@ use crate::tasks::Tasks;
 
 /// The folder with one file for each upload.
 #[derive(Debug)]
-pub(super) struct Records {
+pub(super) struct MultipartNotes {
     folder: PathBuf,
     tasks: Tasks,
 }
 
 /// What has to be known to abort an upload.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct MultipartNote {
     /// The name of the object.
     pub(super) object: String,
     /// The name of the upload.
     pub(super) upload: String,
 }
 
-impl Records {
+impl MultipartNotes {
     /// Blocking: makes the folder if it is not there, and reads what is in it.
-    pub(super) fn open(folder: PathBuf, tasks: &Tasks) -> io::Result<(Self, Vec<Record>)> {
+    pub(super) fn open(folder: PathBuf, tasks: &Tasks) -> io::Result<(Self, Vec<MultipartNote>)> {
         fs::create_dir_all(&folder)?;
         let mut found = Vec::new();
         for file in fs::read_dir(&folder)? {
             let path = file?.path();
             match fs::read(&path).map(|bytes| serde_json::from_slice(&bytes)) {
-                Ok(Ok(record)) => found.push(record),
+                Ok(Ok(note)) => found.push(note),
                 // Torn by a crash before the first part was sent.
                 Ok(Err(_)) => remove(&path),
                 Err(error) => return Err(error),
@@ -46,12 +46,12 @@ impl Records {
     /// Notes an upload; afterwards it is on the disk. Without the note it is found by the sweep, a day
     /// later, so a failure is only logged.
     pub(super) async fn note(&self, object: &str, upload: &str) {
-        let record = Record {
+        let note = MultipartNote {
             object: object.to_owned(),
             upload: upload.to_owned(),
         };
         let (folder, path) = (self.folder.clone(), self.path(upload));
-        let written = sys::run_blocking(move || write(&folder, &path, &record)).await;
+        let written = sys::run_blocking(move || write(&folder, &path, &note)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "cannot note a multipart upload");
         }
@@ -69,9 +69,9 @@ impl Records {
     }
 }
 
-fn write(folder: &Path, path: &Path, record: &Record) -> io::Result<()> {
+fn write(folder: &Path, path: &Path, note: &MultipartNote) -> io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
+    file.write_all(&serde_json::to_vec(note)?)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()
 }
@@ -90,17 +90,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let folder = dir.path().join("uploads");
         let tasks = Tasks::new();
-        let (records, found) = Records::open(folder.clone(), &tasks).expect("open");
+        let (notes, found) = MultipartNotes::open(folder.clone(), &tasks).expect("open");
         assert!(found.is_empty());
-        records.note("v1/aa/bb", "one/../two").await;
-        records.note("v1/aa/cc", "three").await;
+        notes.note("v1/aa/bb", "one/../two").await;
+        notes.note("v1/aa/cc", "three").await;
         fs::write(folder.join("torn"), "{\"obj").expect("write");
-        let (_, found) = Records::open(folder.clone(), &tasks).expect("open");
+        let (_, found) = MultipartNotes::open(folder.clone(), &tasks).expect("open");
         assert_eq!(found.len(), 2);
-        records.forget("three");
+        notes.forget("three");
         tasks.finish().await;
-        let (_, found) = Records::open(folder.clone(), &Tasks::new()).expect("open");
-        let left = Record {
+        let (_, found) = MultipartNotes::open(folder.clone(), &Tasks::new()).expect("open");
+        let left = MultipartNote {
             object: "v1/aa/bb".into(),
             upload: "one/../two".into(),
         };
