@@ -19,7 +19,10 @@ impl Core {
         precondition: &Precondition,
     ) -> Result<bool> {
         for _ in 0..ATTEMPTS {
-            let seen = self.look(key).await.map_err(|failure| failure.at(OPERATION))?;
+            let seen = self
+                .describe(key)
+                .await
+                .map_err(|failure| failure.at(OPERATION))?;
             let found = seen.and_then(|seen| Some((seen.entry.ok()?, seen.etag)));
             if !precondition.holds(found.as_ref().map(|(entry, _)| &entry.meta.etag)) {
                 return Err(Error::Precondition);

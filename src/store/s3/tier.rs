@@ -54,7 +54,7 @@ impl RemoteTier for S3 {
 
     async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
         const OPERATION: &str = "looking at an object";
-        let seen = self.core.look(key).await;
+        let seen = self.core.describe(key).await;
         let Some(seen) = seen.map_err(|failure| failure.at(OPERATION))? else {
             return Ok(None);
         };

@@ -1,6 +1,6 @@
-//! Reading: descriptions ([`look`]), the beginning of an object ([`open`]), and ranges of one version.
+//! Reading: descriptions ([`describe`]), the beginning of an object ([`open`]), and ranges of one version.
 
-mod look;
+mod describe;
 mod open;
 
 use std::collections::HashMap;
@@ -21,19 +21,19 @@ use crate::store::trailer::{self, Flaw, TAIL_BYTES};
 use crate::store::{Error, Meta, RemoteErrorKind, Result, StoreKey};
 use crate::tasks::pause;
 
-/// Some servers store body and description one after the other: what does not fit together is looked at
+/// Some servers store body and description one after the other: what does not fit together is read
 /// again so often, after a pause that grows.
-const LOOKS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(10);
+const MAX_ATTEMPTS: u32 = 4;
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits before the look after the one with this number, which begins at 1.
-async fn before_next(look: u32) {
-    pause(PAUSE * 3_u32.pow(look - 1)).await;
+/// Waits before the attempt after the one with this number, which begins at 1.
+async fn before_next(attempt: u32) {
+    pause(ATTEMPT_PAUSE * 3_u32.pow(attempt - 1)).await;
 }
 
 /// An object as it stands under the name of an entry.
 #[derive(Debug)]
-pub(in crate::store::s3) struct Seen {
+pub(in crate::store::s3) struct FoundObject {
     /// The ETag of S3.
     pub(in crate::store::s3) etag: String,
     /// Which upload made it.
@@ -49,8 +49,8 @@ struct Outside {
     headers: Option<HashMap<String, String>>,
 }
 
-/// What may be different at the next look.
-enum Look<T> {
+/// What came of one attempt to read a description.
+enum Attempt<T> {
     Settled(T),
     Again(T),
     /// The object was replaced between two requests.
@@ -59,7 +59,7 @@ enum Look<T> {
 
 impl Core {
     /// The entry that an object says it is; for an object with a trailer that takes another request.
-    async fn describe(
+    async fn entry_of(
         self: &Arc<Self>,
         key: &StoreKey,
         outside: &Outside,
@@ -203,7 +203,7 @@ fn is_changed(failure: &S3Error) -> bool {
     failure.remote_kind() == Some(RemoteErrorKind::Changed)
 }
 
-fn restless() -> S3Error {
+fn keeps_changing() -> S3Error {
     S3Error::new(RemoteErrorKind::Changed, "the object changed again and again")
 }
 

@@ -6,7 +6,8 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
-    LOOKS, Look, Outside, before_next, is_changed, length_of, no_etag, of_stream, parse_range, restless,
+    Attempt, MAX_ATTEMPTS, Outside, before_next, is_changed, keeps_changing, length_of, no_etag, of_stream,
+    parse_range,
 };
 use crate::store::s3::core::Core;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
@@ -26,31 +27,31 @@ impl Core {
         self: &Arc<Self>,
         key: &StoreKey,
     ) -> Result<Option<SourceOpen>, S3Error> {
-        let mut looks = 0;
+        let mut attempts = 0;
         loop {
-            looks += 1;
+            attempts += 1;
             let flaw = match self.open_once(key).await? {
-                Look::Settled(opened) => match opened {
+                Attempt::Settled(opened) => match opened {
                     None => return Ok(None),
                     Some(Ok(open)) => return Ok(Some(open)),
                     Some(Err(flaw)) => Some(flaw),
                 },
-                Look::Again(_) | Look::Changed => None,
+                Attempt::Again(_) | Attempt::Changed => None,
             };
-            if looks >= LOOKS {
-                return Err(flaw.map_or_else(restless, |flaw| self.flawed(flaw)));
+            if attempts >= MAX_ATTEMPTS {
+                return Err(flaw.map_or_else(keeps_changing, |flaw| self.flawed(flaw)));
             }
-            before_next(looks).await;
+            before_next(attempts).await;
         }
     }
 
     async fn open_once(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Look<Option<Result<SourceOpen, Flaw>>>, S3Error> {
+    ) -> Result<Attempt<Option<Result<SourceOpen, Flaw>>>, S3Error> {
         let permit = Arc::new(self.enter().await?);
         let Some(mut answer) = self.front(key).await? else {
-            return Ok(Look::Settled(None));
+            return Ok(Attempt::Settled(None));
         };
         let length = length_of(answer.content_length)?;
         let outside = Outside {
@@ -62,13 +63,13 @@ impl Core {
         let trailed = matches!(object::told(key, outside.headers.as_ref()), Ok(Told::Trailer));
         if trailed && outside.length == length && length <= WHOLE {
             let opened = open_short(key, &outside, body).await?;
-            return Ok(Look::Settled(Some(opened)));
+            return Ok(Attempt::Settled(Some(opened)));
         }
-        let entry = match self.describe(key, &outside, &permit).await {
-            Err(failure) if is_changed(&failure) => return Ok(Look::Changed),
+        let entry = match self.entry_of(key, &outside, &permit).await {
+            Err(failure) if is_changed(&failure) => return Ok(Attempt::Changed),
             other => other?,
         };
-        Ok(Look::Settled(Some(entry.map(|entry| {
+        Ok(Attempt::Settled(Some(entry.map(|entry| {
             let given = entry.meta.size.min(length).min(self.config.part_size);
             SourceOpen {
                 meta: entry.meta,

@@ -17,7 +17,7 @@ use super::client;
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
 use super::object::{self, Outside};
-use super::read::Seen;
+use super::read::FoundObject;
 use super::stats::Op;
 use crate::config::{S3Config, ServerSideEncryption};
 use crate::store::remote::{RemoteEntry, RemoteUpload};
@@ -193,7 +193,7 @@ impl Upload {
 
     /// Holds the condition against what is there now.
     async fn weigh(&self, precondition: &Precondition) -> Result<Weighed> {
-        let seen = self.job.core.look(&self.job.key).await;
+        let seen = self.job.core.describe(&self.job.key).await;
         match seen.map_err(|failure| failure.at("looking at an object"))? {
             Some(seen) if seen.upload.as_deref() == Some(&self.job.id) => {
                 Ok(Weighed::Ours(self.known(&seen.etag)))
@@ -237,7 +237,7 @@ enum Weighed {
 
 /// What S3 has to make sure of so that `precondition` holds at the change, if it holds now. What is no
 /// entry of ours counts as none, and may be replaced.
-fn weigh(precondition: &Precondition, seen: Option<Seen>) -> Result<Rule> {
+fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<Rule> {
     let entry = seen.as_ref().and_then(|seen| seen.entry.as_ref().ok());
     if !precondition.holds(entry.map(|entry| &entry.meta.etag)) {
         return Err(Error::Precondition);
@@ -315,7 +315,7 @@ mod tests {
     use crate::store::trailer::Flaw;
     use crate::store::{ETag, Metadata, Origin};
 
-    fn seen(tag: Result<&str, Flaw>) -> Option<Seen> {
+    fn seen(tag: Result<&str, Flaw>) -> Option<FoundObject> {
         let entry = tag.map(|tag| RemoteEntry {
             meta: Arc::new(Meta {
                 size: 0,
@@ -329,7 +329,7 @@ mod tests {
             }),
             version: "v".into(),
         });
-        Some(Seen {
+        Some(FoundObject {
             etag: "v".into(),
             upload: None,
             entry,
