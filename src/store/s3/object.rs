@@ -48,14 +48,14 @@ struct Description {
 }
 
 /// What an upload says about itself.
-pub(super) struct Outside {
+pub(super) struct Envelope {
     /// User metadata.
     pub(super) headers: HashMap<String, String>,
     /// What follows the body.
     pub(super) tail: Bytes,
 }
 
-impl Outside {
+impl Envelope {
     /// Describes an entry for the upload `upload`.
     ///
     /// # Errors
@@ -70,10 +70,10 @@ impl Outside {
         }
     }
 
-    /// The same with a trailer, however short the description is: its headers are [`Outside::headers_behind`].
+    /// The same with a trailer, however short the description is: its headers are [`Envelope::headers_behind`].
     ///
     /// # Errors
-    /// As [`Outside::new`].
+    /// As [`Envelope::new`].
     pub(super) fn behind(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Result<Self> {
         Ok(Self {
             headers: Self::headers_behind(upload),
@@ -117,7 +117,7 @@ fn inline(key: &StoreKey, meta: &Meta) -> std::io::Result<Option<String>> {
 
 /// What the user metadata of an object says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum ObjectForm {
     /// Everything; the object is the body.
     Inline(Meta),
     /// The object ends with a trailer.
@@ -128,10 +128,10 @@ pub(super) enum Told {
 ///
 /// # Errors
 /// [`Flaw`].
-pub(super) fn told(key: &StoreKey, headers: Option<&HashMap<String, String>>) -> Result<Told, Flaw> {
+pub(super) fn form_of(key: &StoreKey, headers: Option<&HashMap<String, String>>) -> Result<ObjectForm, Flaw> {
     let text = find(headers, DESCRIPTION).ok_or(Flaw::Foreign)?;
     if text == TRAILER {
-        return Ok(Told::Trailer);
+        return Ok(ObjectForm::Trailer);
     }
     let json = STANDARD.decode(text).map_err(|_| Flaw::Description)?;
     let told: Description = serde_json::from_slice(&json).map_err(|_| Flaw::Description)?;
@@ -143,7 +143,7 @@ pub(super) fn told(key: &StoreKey, headers: Option<&HashMap<String, String>>) ->
     if stored != key.canonical() {
         return Err(Flaw::Foreign);
     }
-    Ok(Told::Inline(Meta {
+    Ok(ObjectForm::Inline(Meta {
         size: told.size,
         etag: ETag::new(&told.etag),
         origin: told.origin,
@@ -205,8 +205,8 @@ mod tests {
         }
     }
 
-    fn outside(metadata: &str) -> Outside {
-        Outside::new(&key("k"), &meta(metadata), &Checksums::of(b"abc"), "u1").expect("described")
+    fn envelope(metadata: &str) -> Envelope {
+        Envelope::new(&key("k"), &meta(metadata), &Checksums::of(b"abc"), "u1").expect("described")
     }
 
     #[test]
@@ -223,31 +223,34 @@ mod tests {
 
     #[test]
     fn a_short_description_comes_back_from_one_header() {
-        let outside = outside("\u{1f980}\n");
-        assert!(outside.is_inline());
-        assert!(outside.headers.values().all(|text| text.is_ascii()));
-        let told = told(&key("k"), Some(&outside.headers));
-        assert_eq!(told, Ok(Told::Inline(meta("\u{1f980}\n"))));
-        assert_eq!(upload_of(Some(&outside.headers)).as_deref(), Some("u1"));
-        let shouted = outside
+        let envelope = envelope("\u{1f980}\n");
+        assert!(envelope.is_inline());
+        assert!(envelope.headers.values().all(|text| text.is_ascii()));
+        let told = form_of(&key("k"), Some(&envelope.headers));
+        assert_eq!(told, Ok(ObjectForm::Inline(meta("\u{1f980}\n"))));
+        assert_eq!(upload_of(Some(&envelope.headers)).as_deref(), Some("u1"));
+        let shouted = envelope
             .headers
             .into_iter()
             .map(|(name, text)| (name.to_uppercase(), text));
-        assert!(super::told(&key("k"), Some(&shouted.collect())).is_ok());
+        assert!(super::form_of(&key("k"), Some(&shouted.collect())).is_ok());
     }
 
     #[test]
     fn a_long_description_is_a_trailer() {
         let text = "\u{1}".repeat(8000);
-        let outside = outside(&text);
-        assert!(!outside.is_inline());
-        assert_eq!(told(&key("k"), Some(&outside.headers)), Ok(Told::Trailer));
-        let length = 3 + outside.tail.len() as u64;
-        assert_eq!(trailer::begin(&outside.tail, length), Ok(3));
-        let described = trailer::parse(&outside.tail, length, &key("k")).expect("trailer");
+        let envelope = envelope(&text);
+        assert!(!envelope.is_inline());
+        assert_eq!(
+            form_of(&key("k"), Some(&envelope.headers)),
+            Ok(ObjectForm::Trailer)
+        );
+        let length = 3 + envelope.tail.len() as u64;
+        assert_eq!(trailer::begin(&envelope.tail, length), Ok(3));
+        let described = trailer::parse(&envelope.tail, length, &key("k")).expect("trailer");
         assert_eq!(described.meta, meta(&text));
         assert_eq!(
-            trailer::parse(&outside.tail, length, &key("x")).err(),
+            trailer::parse(&envelope.tail, length, &key("x")).err(),
             Some(Flaw::Foreign)
         );
     }
@@ -255,23 +258,30 @@ mod tests {
     #[test]
     fn a_short_description_may_follow_the_body_too() {
         let sums = Checksums::of(b"abc");
-        let outside = Outside::behind(&key("k"), &meta("v"), &sums, "u1").expect("described");
-        assert!(!outside.is_inline());
-        assert_eq!(outside.headers, Outside::headers_behind("u1"));
-        assert_eq!(told(&key("k"), Some(&outside.headers)), Ok(Told::Trailer));
-        let described = trailer::parse(&outside.tail, 3 + outside.tail.len() as u64, &key("k"));
+        let envelope = Envelope::behind(&key("k"), &meta("v"), &sums, "u1").expect("described");
+        assert!(!envelope.is_inline());
+        assert_eq!(envelope.headers, Envelope::headers_behind("u1"));
+        assert_eq!(
+            form_of(&key("k"), Some(&envelope.headers)),
+            Ok(ObjectForm::Trailer)
+        );
+        let described = trailer::parse(&envelope.tail, 3 + envelope.tail.len() as u64, &key("k"));
         assert_eq!(described.expect("trailer").meta, meta("v"));
     }
 
     #[test]
     fn what_is_not_the_entry_is_refused() {
-        let headers = outside("v").headers;
-        assert_eq!(told(&key("other"), Some(&headers)), Err(Flaw::Foreign));
-        assert_eq!(told(&key("k"), None), Err(Flaw::Foreign));
-        assert_eq!(told(&key("k"), Some(&HashMap::new())), Err(Flaw::Foreign));
+        let headers = envelope("v").headers;
+        assert_eq!(form_of(&key("other"), Some(&headers)), Err(Flaw::Foreign));
+        assert_eq!(form_of(&key("k"), None), Err(Flaw::Foreign));
+        assert_eq!(form_of(&key("k"), Some(&HashMap::new())), Err(Flaw::Foreign));
         for text in ["", "%", "e30=", "bnVsbA=="] {
             let headers = HashMap::from([(DESCRIPTION.to_owned(), text.to_owned())]);
-            assert_eq!(told(&key("k"), Some(&headers)), Err(Flaw::Description), "{text}");
+            assert_eq!(
+                form_of(&key("k"), Some(&headers)),
+                Err(Flaw::Description),
+                "{text}"
+            );
         }
     }
 

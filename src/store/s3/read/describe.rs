@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Attempt, FoundObject, MAX_ATTEMPTS, Outside, before_next, is_changed, keeps_changing, length_of, no_etag,
+    Attempt, FoundObject, MAX_ATTEMPTS, ObjectHead, before_next, is_changed, keeps_changing, length_of,
+    no_etag,
 };
 use crate::store::StoreKey;
 use crate::store::s3::core::Core;
@@ -43,18 +44,18 @@ impl Core {
             Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(Attempt::Settled(None)),
             other => other?,
         };
-        let outside = Outside {
+        let head = ObjectHead {
             etag: head.e_tag.ok_or_else(no_etag)?,
             length: length_of(head.content_length)?,
             headers: head.metadata,
         };
-        let upload = object::upload_of(outside.headers.as_ref());
-        let entry = match self.entry_of(key, &outside, &permit).await {
+        let upload = object::upload_of(head.headers.as_ref());
+        let entry = match self.entry_of(key, &head, &permit).await {
             Err(failure) if is_changed(&failure) => return Ok(Attempt::Changed),
             other => other?,
         };
         let seen = FoundObject {
-            etag: outside.etag,
+            etag: head.etag,
             upload,
             entry,
         };

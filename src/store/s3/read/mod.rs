@@ -13,7 +13,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use crate::store::remote::RemoteEntry;
 use crate::store::s3::core::{Core, Permit};
 use crate::store::s3::error::{S3Error, S3ErrorKind};
-use crate::store::s3::object::{self, Told};
+use crate::store::s3::object::{self, ObjectForm};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceStream;
@@ -43,7 +43,7 @@ pub(in crate::store::s3) struct FoundObject {
 }
 
 /// The outside of an object.
-struct Outside {
+struct ObjectHead {
     etag: String,
     length: u64,
     headers: Option<HashMap<String, String>>,
@@ -62,32 +62,32 @@ impl Core {
     async fn entry_of(
         self: &Arc<Self>,
         key: &StoreKey,
-        outside: &Outside,
+        head: &ObjectHead,
         permit: &Arc<Permit>,
     ) -> Result<Result<RemoteEntry, Flaw>, S3Error> {
-        let meta = match object::told(key, outside.headers.as_ref()) {
+        let meta = match object::form_of(key, head.headers.as_ref()) {
             Err(flaw) => return Ok(Err(flaw)),
-            Ok(Told::Inline(meta)) if meta.size != outside.length => return Ok(Err(Flaw::Torn)),
-            Ok(Told::Inline(meta)) => return Ok(Ok(entry(meta, &outside.etag, true))),
-            Ok(Told::Trailer) => self.read_trailer(key, outside, permit).await?,
+            Ok(ObjectForm::Inline(meta)) if meta.size != head.length => return Ok(Err(Flaw::Torn)),
+            Ok(ObjectForm::Inline(meta)) => return Ok(Ok(entry(meta, &head.etag, true))),
+            Ok(ObjectForm::Trailer) => self.read_trailer(key, head, permit).await?,
         };
-        Ok(meta.map(|meta| entry(meta, &outside.etag, false)))
+        Ok(meta.map(|meta| entry(meta, &head.etag, false)))
     }
 
     async fn read_trailer(
         self: &Arc<Self>,
         key: &StoreKey,
-        outside: &Outside,
+        head: &ObjectHead,
         permit: &Arc<Permit>,
     ) -> Result<Result<Meta, Flaw>, S3Error> {
-        let end = outside.length;
+        let end = head.length;
         let mut start = end.saturating_sub(TAIL_BYTES);
-        let mut tail = self.part(key, outside, start..end, permit).await?;
+        let mut tail = self.part(key, head, start..end, permit).await?;
         match trailer::begin(&tail, end) {
             Err(flaw) => return Ok(Err(flaw)),
             Ok(begin) if begin < start => {
                 start = begin;
-                tail = self.part(key, outside, start..end, permit).await?;
+                tail = self.part(key, head, start..end, permit).await?;
             }
             Ok(_) => {}
         }
@@ -98,14 +98,14 @@ impl Core {
     async fn part(
         self: &Arc<Self>,
         key: &StoreKey,
-        outside: &Outside,
+        head: &ObjectHead,
         range: Range<u64>,
         permit: &Arc<Permit>,
     ) -> Result<bytes::Bytes, S3Error> {
         if range.is_empty() {
             return Ok(bytes::Bytes::new());
         }
-        let body = self.range(key, &outside.etag, range, permit).await?;
+        let body = self.range(key, &head.etag, range, permit).await?;
         body.collect().await.map_err(of_stream)
     }
 

@@ -6,12 +6,12 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
-    Attempt, MAX_ATTEMPTS, Outside, before_next, is_changed, keeps_changing, length_of, no_etag, of_stream,
-    parse_range,
+    Attempt, MAX_ATTEMPTS, ObjectHead, before_next, is_changed, keeps_changing, length_of, no_etag,
+    of_stream, parse_range,
 };
 use crate::store::s3::core::Core;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
-use crate::store::s3::object::{self, Told};
+use crate::store::s3::object::{self, ObjectForm};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceOpen;
@@ -54,18 +54,21 @@ impl Core {
             return Ok(Attempt::Settled(None));
         };
         let length = length_of(answer.content_length)?;
-        let outside = Outside {
+        let head = ObjectHead {
             etag: answer.e_tag.take().ok_or_else(no_etag)?,
             length: self.whole_of(&answer, length)?,
             headers: answer.metadata.take(),
         };
         let body = self.body(answer, length, &permit);
-        let trailed = matches!(object::told(key, outside.headers.as_ref()), Ok(Told::Trailer));
-        if trailed && outside.length == length && length <= WHOLE {
-            let opened = open_short(key, &outside, body).await?;
+        let trailed = matches!(
+            object::form_of(key, head.headers.as_ref()),
+            Ok(ObjectForm::Trailer)
+        );
+        if trailed && head.length == length && length <= WHOLE {
+            let opened = open_short(key, &head, body).await?;
             return Ok(Attempt::Settled(Some(opened)));
         }
-        let entry = match self.entry_of(key, &outside, &permit).await {
+        let entry = match self.entry_of(key, &head, &permit).await {
             Err(failure) if is_changed(&failure) => return Ok(Attempt::Changed),
             other => other?,
         };
@@ -112,16 +115,16 @@ impl Core {
 /// An object with a trailer that is short enough to be held in memory.
 async fn open_short(
     key: &StoreKey,
-    outside: &Outside,
+    head: &ObjectHead,
     body: Body,
 ) -> Result<Result<SourceOpen, Flaw>, S3Error> {
     let bytes = body.collect().await.map_err(of_stream)?;
-    Ok(trailer::parse(&bytes, outside.length, key).map(|described| {
+    Ok(trailer::parse(&bytes, head.length, key).map(|described| {
         let length = described.meta.size;
         let bytes = bytes.slice(..length as usize);
         SourceOpen {
             meta: Arc::new(described.meta),
-            version: object::version(&outside.etag, false),
+            version: object::version(&head.etag, false),
             first: stream::once(std::future::ready(Ok(bytes)).boxed()).boxed(),
             length,
         }

@@ -11,7 +11,7 @@ use super::parts::{MOST_PARTS, Parts, part_length};
 use super::{Job, Upload, described, random_id};
 use crate::store::remote::{RemoteParts, RemoteUpload};
 use crate::store::s3::core::Core;
-use crate::store::s3::object::Outside;
+use crate::store::s3::object::Envelope;
 use crate::store::spool::Checksums;
 use crate::store::{Content, Draft, Error, Result, StoreKey};
 
@@ -38,7 +38,7 @@ impl Core {
     ) -> Result<Box<dyn RemoteParts>> {
         let id = random_id()?;
         // The futures of the SDK are large.
-        let parts = Box::pin(Parts::begin(self, &self.name(key), Outside::headers_behind(&id))).await;
+        let parts = Box::pin(Parts::begin(self, &self.name(key), Envelope::headers_behind(&id))).await;
         Ok(Box::new(Ahead {
             core: Arc::clone(self),
             key: key.clone(),
@@ -81,8 +81,8 @@ impl RemoteParts for Ahead {
         let this = *self;
         let length = this.core.part_size();
         let meta = described(draft, sums)?;
-        let outside = Outside::behind(&this.key, &meta, sums, &this.id)?;
-        let source = Source::new(body, outside.tail.clone());
+        let envelope = Envelope::behind(&this.key, &meta, sums, &this.id)?;
+        let source = Source::new(body, envelope.tail.clone());
         if source.len() > length.saturating_mul(MOST_PARTS) {
             return Err(too_large(length, source.len()));
         }
@@ -94,7 +94,7 @@ impl RemoteParts for Ahead {
             key: this.key,
             id: this.id,
             meta,
-            outside,
+            envelope,
             source,
         };
         let parts = Some(this.parts);

@@ -16,7 +16,7 @@ use self::parts::{Parts, part_length};
 use super::client;
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
-use super::object::{self, Outside};
+use super::object::{self, Envelope};
 use super::read::FoundObject;
 use super::stats::Op;
 use crate::config::{S3Config, ServerSideEncryption};
@@ -43,7 +43,7 @@ struct Job {
     /// Tells this upload from every other one.
     id: String,
     meta: Arc<Meta>,
-    outside: Outside,
+    envelope: Envelope,
     source: Source,
 }
 
@@ -88,15 +88,15 @@ impl Core {
     ) -> Result<Box<dyn RemoteUpload>> {
         let id = random_id()?;
         let meta = described(draft, sums)?;
-        let outside = Outside::new(key, &meta, sums, &id)?;
+        let envelope = Envelope::new(key, &meta, sums, &id)?;
         let job = Job {
             core: Arc::clone(self),
             key: key.clone(),
             name: self.name(key),
             id,
             meta,
-            source: Source::new(body, outside.tail.clone()),
-            outside,
+            source: Source::new(body, envelope.tail.clone()),
+            envelope,
         };
         if job.source.len() <= SINGLE.max(self.config.part_size) {
             return Ok(Box::new(Upload { job, parts: None }));
@@ -224,7 +224,7 @@ impl Upload {
     fn known(&self, etag: &str) -> RemoteEntry {
         RemoteEntry {
             meta: Arc::clone(&self.job.meta),
-            version: object::version(etag, self.job.outside.is_inline()),
+            version: object::version(etag, self.job.envelope.is_inline()),
         }
     }
 }
@@ -252,7 +252,7 @@ fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<Rule>
 impl Job {
     /// Sends the whole object in parts.
     async fn send(&self) -> Result<Parts, S3Error> {
-        let parts = Parts::begin(&self.core, &self.name, self.outside.headers.clone()).await?;
+        let parts = Parts::begin(&self.core, &self.name, self.envelope.headers.clone()).await?;
         let length = part_length(self.source.len(), self.core.config.part_size);
         parts.send_rest(&self.source, length).await?;
         Ok(parts)
@@ -269,7 +269,7 @@ impl Job {
             .put_object()
             .bucket(self.core.bucket())
             .key(&self.name)
-            .set_metadata(Some(self.outside.headers.clone()))
+            .set_metadata(Some(self.envelope.headers.clone()))
             .set_storage_class(storage_class(config))
             .set_server_side_encryption(encryption(config))
             .set_ssekms_key_id(config.sse_kms_key_id.clone())
