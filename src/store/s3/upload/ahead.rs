@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::body::Source;
-use super::parts::{MOST_PARTS, Parts, part_length};
-use super::{Job, Upload, described, random_id};
+use super::body::ObjectBody;
+use super::parts::{MOST_PARTS, MultipartUpload, part_length};
+use super::{S3Upload, UploadJob, described, random_id};
 use crate::store::remote::{RemoteParts, RemoteUpload};
 use crate::store::s3::core::Core;
 use crate::store::s3::object::Envelope;
@@ -16,17 +16,17 @@ use crate::store::spool::Checksums;
 use crate::store::{Content, Draft, Error, Result, StoreKey};
 
 /// See [`RemoteParts`].
-struct Ahead {
+struct EarlyParts {
     core: Arc<Core>,
     key: StoreKey,
     /// Tells this upload from every other one.
     id: String,
-    parts: Parts,
+    parts: MultipartUpload,
 }
 
-impl std::fmt::Debug for Ahead {
+impl std::fmt::Debug for EarlyParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Ahead").field(&self.key).finish()
+        f.debug_tuple("EarlyParts").field(&self.key).finish()
     }
 }
 
@@ -38,8 +38,13 @@ impl Core {
     ) -> Result<Box<dyn RemoteParts>> {
         let id = random_id()?;
         // The futures of the SDK are large.
-        let parts = Box::pin(Parts::begin(self, &self.name(key), Envelope::headers_behind(&id))).await;
-        Ok(Box::new(Ahead {
+        let parts = Box::pin(MultipartUpload::begin(
+            self,
+            &self.name(key),
+            Envelope::headers_behind(&id),
+        ))
+        .await;
+        Ok(Box::new(EarlyParts {
             core: Arc::clone(self),
             key: key.clone(),
             id,
@@ -54,7 +59,7 @@ impl Core {
 }
 
 #[async_trait]
-impl RemoteParts for Ahead {
+impl RemoteParts for EarlyParts {
     async fn part(&self, number: u32, content: Content) -> Result<()> {
         let (length, nth) = (self.core.part_size(), u64::from(number));
         if nth > MOST_PARTS {
@@ -66,7 +71,7 @@ impl RemoteParts for Ahead {
                 std::io::ErrorKind::InvalidInput.into(),
             ));
         }
-        let source = Source::new(content, Bytes::new());
+        let source = ObjectBody::new(content, Bytes::new());
         // At most 10,000.
         let sent = Box::pin(self.parts.send_one(&source, number as i32, 0..length)).await;
         sent.map_err(|failure| failure.at("uploading"))
@@ -82,13 +87,13 @@ impl RemoteParts for Ahead {
         let length = this.core.part_size();
         let meta = described(draft, sums)?;
         let envelope = Envelope::behind(&this.key, &meta, sums, &this.id)?;
-        let source = Source::new(body, envelope.tail.clone());
+        let source = ObjectBody::new(body, envelope.tail.clone());
         if source.len() > length.saturating_mul(MOST_PARTS) {
             return Err(too_large(length, source.len()));
         }
         let sent = Box::pin(this.parts.send_rest(&source, length)).await;
         sent.map_err(|failure| failure.at("uploading"))?;
-        let job = Job {
+        let job = UploadJob {
             name: this.core.name(&this.key),
             core: this.core,
             key: this.key,
@@ -98,7 +103,7 @@ impl RemoteParts for Ahead {
             source,
         };
         let parts = Some(this.parts);
-        Ok(Box::new(Upload { job, parts }))
+        Ok(Box::new(S3Upload { job, parts }))
     }
 }
 

@@ -17,12 +17,12 @@ use crate::store::content::Pieces;
 
 /// The bytes of an object: a body, and perhaps a trailer. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct ObjectBody {
     body: Content,
     tail: Bytes,
 }
 
-impl Source {
+impl ObjectBody {
     pub(super) fn new(body: Content, tail: Bytes) -> Self {
         Self { body, tail }
     }
@@ -55,7 +55,7 @@ impl Source {
     }
 }
 
-/// See [`Source::request`].
+/// See [`ObjectBody::request`].
 struct RequestBody {
     waiting: VecDeque<Content>,
     /// Only ever reached through `&mut`; the lock makes it shareable, which the SDK demands.
@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_part_of_body_and_trailer_can_be_sent_again() {
-        let source = Source::new(
+        let source = ObjectBody::new(
             Content::Memory(Bytes::from_static(b"0123456789")),
             Bytes::from_static(b"abcde"),
         );
@@ -133,7 +133,7 @@ mod tests {
                 }
             }
         }
-        let empty = Source::new(Content::Memory(Bytes::new()), Bytes::new());
+        let empty = ObjectBody::new(Content::Memory(Bytes::new()), Bytes::new());
         assert_eq!(empty.request(0..0).into_inner().content_length(), Some(0));
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::types;
 
-use self::body::Source;
-use self::parts::{Parts, part_length};
+use self::body::ObjectBody;
+use self::parts::{MultipartUpload, part_length};
 use super::client;
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
@@ -35,7 +35,7 @@ const ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Everything about one upload.
-struct Job {
+struct UploadJob {
     core: Arc<Core>,
     key: StoreKey,
     /// Of the object.
@@ -44,19 +44,19 @@ struct Job {
     id: String,
     meta: Arc<Meta>,
     envelope: Envelope,
-    source: Source,
+    source: ObjectBody,
 }
 
 /// See [`RemoteUpload`].
-struct Upload {
-    job: Job,
+struct S3Upload {
+    job: UploadJob,
     /// `None`: the object is sent when it is made visible.
-    parts: Option<Parts>,
+    parts: Option<MultipartUpload>,
 }
 
 /// What S3 is to make sure of.
 #[derive(Debug, PartialEq, Eq)]
-enum Rule {
+enum WriteCondition {
     None,
     /// There is no object.
     Absent,
@@ -64,7 +64,7 @@ enum Rule {
     Is(String),
 }
 
-impl Rule {
+impl WriteCondition {
     fn if_match(&self) -> Option<String> {
         match self {
             Self::Is(etag) => Some(etag.clone()),
@@ -89,22 +89,22 @@ impl Core {
         let id = random_id()?;
         let meta = described(draft, sums)?;
         let envelope = Envelope::new(key, &meta, sums, &id)?;
-        let job = Job {
+        let job = UploadJob {
             core: Arc::clone(self),
             key: key.clone(),
             name: self.name(key),
             id,
             meta,
-            source: Source::new(body, envelope.tail.clone()),
+            source: ObjectBody::new(body, envelope.tail.clone()),
             envelope,
         };
         if job.source.len() <= SINGLE.max(self.config.part_size) {
-            return Ok(Box::new(Upload { job, parts: None }));
+            return Ok(Box::new(S3Upload { job, parts: None }));
         }
         // The futures of the SDK are large.
         let sent = Box::pin(job.send()).await;
         let parts = Some(sent.map_err(|failure| failure.at("uploading"))?);
-        Ok(Box::new(Upload { job, parts }))
+        Ok(Box::new(S3Upload { job, parts }))
     }
 }
 
@@ -126,7 +126,7 @@ fn described(draft: Draft, sums: &Checksums) -> Result<Arc<Meta>> {
 }
 
 #[async_trait]
-impl RemoteUpload for Upload {
+impl RemoteUpload for S3Upload {
     async fn commit(mut self: Box<Self>, precondition: &Precondition) -> Result<RemoteEntry> {
         let outcome = self.run(precondition).await;
         // A failed one is aborted when it is dropped.
@@ -139,15 +139,15 @@ impl RemoteUpload for Upload {
     }
 }
 
-impl Upload {
+impl S3Upload {
     async fn run(&mut self, precondition: &Precondition) -> Result<RemoteEntry> {
         let mut rule = match precondition {
-            Precondition::None => Rule::None,
+            Precondition::None => WriteCondition::None,
             // A long body is not sent only to be refused.
-            Precondition::Absent if self.job.source.len() <= SMALL => Rule::Absent,
+            Precondition::Absent if self.job.source.len() <= SMALL => WriteCondition::Absent,
             other => match self.weigh(other).await? {
                 Weighed::Ours(entry) => return Ok(entry),
-                Weighed::Rule(rule) => rule,
+                Weighed::Condition(rule) => rule,
             },
         };
         for attempt in 1..=ATTEMPTS {
@@ -169,7 +169,7 @@ impl Upload {
             // An answer may have been lost before this one: then the object there is ours.
             rule = match self.weigh(precondition).await? {
                 Weighed::Ours(entry) => return Ok(entry),
-                Weighed::Rule(rule) => rule,
+                Weighed::Condition(rule) => rule,
             };
             if failure.kind == S3ErrorKind::NoUpload {
                 // A conflict ends an upload in parts: all of them have to be sent again.
@@ -198,11 +198,11 @@ impl Upload {
             Some(seen) if seen.upload.as_deref() == Some(&self.job.id) => {
                 Ok(Weighed::Ours(self.known(&seen.etag)))
             }
-            seen => weigh(precondition, seen).map(Weighed::Rule),
+            seen => weigh(precondition, seen).map(Weighed::Condition),
         }
     }
 
-    async fn send(&self, rule: &Rule) -> Result<Option<String>, S3Error> {
+    async fn send(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
         match &self.parts {
             Some(parts) => parts.complete(rule).await,
             None => self.job.put(rule).await,
@@ -217,7 +217,7 @@ impl Upload {
         match self.weigh(&Precondition::None).await? {
             Weighed::Ours(entry) => Ok(entry),
             // It was visible; somebody has replaced it since.
-            Weighed::Rule(_) => Ok(self.known("")),
+            Weighed::Condition(_) => Ok(self.known("")),
         }
     }
 
@@ -232,34 +232,34 @@ impl Upload {
 enum Weighed {
     /// The object there is the one of this upload.
     Ours(RemoteEntry),
-    Rule(Rule),
+    Condition(WriteCondition),
 }
 
 /// What S3 has to make sure of so that `precondition` holds at the change, if it holds now. What is no
 /// entry of ours counts as none, and may be replaced.
-fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<Rule> {
+fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<WriteCondition> {
     let entry = seen.as_ref().and_then(|seen| seen.entry.as_ref().ok());
     if !precondition.holds(entry.map(|entry| &entry.meta.etag)) {
         return Err(Error::Precondition);
     }
     Ok(match (precondition, seen) {
-        (Precondition::None, _) => Rule::None,
-        (_, Some(seen)) => Rule::Is(seen.etag),
-        (_, None) => Rule::Absent,
+        (Precondition::None, _) => WriteCondition::None,
+        (_, Some(seen)) => WriteCondition::Is(seen.etag),
+        (_, None) => WriteCondition::Absent,
     })
 }
 
-impl Job {
+impl UploadJob {
     /// Sends the whole object in parts.
-    async fn send(&self) -> Result<Parts, S3Error> {
-        let parts = Parts::begin(&self.core, &self.name, self.envelope.headers.clone()).await?;
+    async fn send(&self) -> Result<MultipartUpload, S3Error> {
+        let parts = MultipartUpload::begin(&self.core, &self.name, self.envelope.headers.clone()).await?;
         let length = part_length(self.source.len(), self.core.config.part_size);
         parts.send_rest(&self.source, length).await?;
         Ok(parts)
     }
 
     /// Sends the whole object with one request.
-    async fn put(&self, rule: &Rule) -> Result<Option<String>, S3Error> {
+    async fn put(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
         let length = self.source.len();
         let config = &self.core.config;
         let permit = self.core.enter_to_send().await?;
@@ -340,18 +340,21 @@ mod tests {
     fn conditions_become_rules_about_the_version_that_was_seen() {
         use Precondition::{Absent, Matches, MatchesNone, None as Any, Present};
         let is = |tag| vec![ETag::new(tag)];
-        let version = || Rule::Is("v".into());
+        let version = || WriteCondition::Is("v".into());
         let refused = |condition: &Precondition, seen| {
             assert!(matches!(weigh(condition, seen), Err(Error::Precondition)));
         };
-        assert_eq!(weigh(&Any, seen(Ok("a"))).expect("holds"), Rule::None);
+        assert_eq!(weigh(&Any, seen(Ok("a"))).expect("holds"), WriteCondition::None);
         assert_eq!(weigh(&Present, seen(Ok("a"))).expect("holds"), version());
         assert_eq!(weigh(&Matches(is("a")), seen(Ok("a"))).expect("holds"), version());
         assert_eq!(
             weigh(&MatchesNone(is("b")), seen(Ok("a"))).expect("holds"),
             version()
         );
-        assert_eq!(weigh(&MatchesNone(is("b")), None).expect("holds"), Rule::Absent);
+        assert_eq!(
+            weigh(&MatchesNone(is("b")), None).expect("holds"),
+            WriteCondition::Absent
+        );
         refused(&Absent, seen(Ok("a")));
         refused(&Present, None);
         refused(&Matches(is("b")), seen(Ok("a")));

@@ -9,8 +9,8 @@ use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::Rule;
-use super::body::Source;
+use super::WriteCondition;
+use super::body::ObjectBody;
 use crate::store::RemoteErrorKind;
 use crate::store::s3::client;
 use crate::store::s3::core::Core;
@@ -47,7 +47,7 @@ fn ranges(length: u64, part: u64) -> impl Iterator<Item = (i32, Range<u64>)> {
 }
 
 /// A multipart upload. Dropped before it is put together, it is aborted in the background.
-pub(super) struct Parts {
+pub(super) struct MultipartUpload {
     core: Arc<Core>,
     name: String,
     id: String,
@@ -56,7 +56,7 @@ pub(super) struct Parts {
     finished: bool,
 }
 
-impl Parts {
+impl MultipartUpload {
     /// Begins an upload of the object `name` with this user metadata, and notes it.
     pub(super) async fn begin(
         core: &Arc<Core>,
@@ -71,7 +71,7 @@ impl Parts {
     }
 
     /// Sends all parts of an object that S3 does not have yet; `length` is that of each, in bytes.
-    pub(super) async fn send_rest(&self, source: &Source, length: u64) -> Result<(), S3Error> {
+    pub(super) async fn send_rest(&self, source: &ObjectBody, length: u64) -> Result<(), S3Error> {
         let missing: Vec<_> = {
             let done = self.done();
             let all = ranges(source.len(), length);
@@ -126,7 +126,7 @@ impl Parts {
     /// Sends `range` of the source as the part with this number.
     pub(super) async fn send_one(
         &self,
-        source: &Source,
+        source: &ObjectBody,
         number: i32,
         range: Range<u64>,
     ) -> Result<(), S3Error> {
@@ -153,7 +153,7 @@ impl Parts {
     }
 
     /// Puts the object together if `rule` holds. Answers the ETag of S3, if it was told.
-    pub(super) async fn complete(&self, rule: &Rule) -> Result<Option<String>, S3Error> {
+    pub(super) async fn complete(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
         let whole = CompletedMultipartUpload::builder()
             .set_parts(Some(self.done().values().cloned().collect()))
             .build();
@@ -207,7 +207,7 @@ fn completed(number: i32, answer: UploadPartOutput) -> Result<CompletedPart, S3E
         .build())
 }
 
-impl Drop for Parts {
+impl Drop for MultipartUpload {
     fn drop(&mut self) {
         if self.finished || tokio::runtime::Handle::try_current().is_err() {
             return;
