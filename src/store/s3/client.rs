@@ -20,18 +20,18 @@ use super::credentials::Files;
 use crate::config::{S3Checksums, S3Config};
 
 /// How often the SDK tries, the first time included.
-const ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// How long the start waits for what the environment says; a machine without a metadata service lets
 /// packets vanish.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ENVIRONMENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request waits for credentials, for the same reason.
-const CREDENTIALS: Duration = Duration::from_secs(5);
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The slowest upload that is waited for, in bytes a second.
-const SLOWEST: u64 = 64 * 1024;
+const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// S3 may need minutes to put a large object together.
-const ASSEMBLY: Duration = Duration::from_secs(300);
+const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Makes the client. Asks neither S3 nor, beyond [`PATIENCE`], anybody else: credentials are looked for
+/// Makes the client. Asks neither S3 nor, beyond [`ENVIRONMENT_TIMEOUT`], anybody else: credentials are looked for
 /// when the first request needs them.
 pub(super) async fn connect(config: &S3Config) -> Client {
     let region = region(config).await;
@@ -51,7 +51,7 @@ pub(super) async fn connect(config: &S3Config) -> Client {
         .request_checksum_calculation(request)
         .response_checksum_validation(response)
         .timeout_config(for_small(config))
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
         // Streams have an idle timeout of their own, and the reader of a client may pause.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(settings.build())
@@ -70,7 +70,7 @@ async fn region(config: &S3Config) -> Region {
         Some(_) => named,
         None => named.or_else(ImdsRegionProvider::builder().build()),
     };
-    let found = tokio::time::timeout(PATIENCE, named.region()).await;
+    let found = tokio::time::timeout(ENVIRONMENT_TIMEOUT, named.region()).await;
     found.ok().flatten().unwrap_or(Region::from_static("us-east-1"))
 }
 
@@ -85,8 +85,8 @@ async fn environment(config: &S3Config, region: Region) -> SdkConfig {
             .credentials_provider(SharedCredentialsProvider::new(Files::new(files.clone())))
             .identity_cache(IdentityCache::no_cache()),
         None => {
-            let patience = CREDENTIALS.min(config.read_timeout);
-            loader.identity_cache(IdentityCache::lazy().load_timeout(patience).build())
+            let timeout = CREDENTIALS_TIMEOUT.min(config.read_timeout);
+            loader.identity_cache(IdentityCache::lazy().load_timeout(timeout).build())
         }
     };
     loader.load().await
@@ -105,20 +105,20 @@ fn for_small(config: &S3Config) -> TimeoutConfig {
 
 /// For requests that send `bytes`.
 pub(super) fn for_upload(config: &S3Config, bytes: u64) -> Builder {
-    let grown = Duration::from_secs(bytes / SLOWEST);
+    let grown = Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
     long(config, config.connect_timeout + config.read_timeout + grown)
 }
 
 /// For requests that put an object together.
 pub(super) fn for_assembly(config: &S3Config) -> Builder {
-    long(config, ASSEMBLY.max(config.read_timeout))
+    long(config, ASSEMBLY_TIMEOUT.max(config.read_timeout))
 }
 
 fn long(config: &S3Config, attempt: Duration) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(config.connect_timeout)
         .operation_attempt_timeout(attempt)
-        .operation_timeout(attempt * ATTEMPTS + config.read_timeout)
+        .operation_timeout(attempt * MAX_ATTEMPTS + config.read_timeout)
         .build();
     aws_sdk_s3::Config::builder().timeout_config(timeouts)
 }

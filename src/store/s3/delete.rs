@@ -8,7 +8,7 @@ use super::stats::Op;
 use crate::store::{Error, Precondition, RemoteErrorKind, Result, StoreKey};
 
 /// How often it is looked again after somebody else changed the object.
-const ATTEMPTS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 const OPERATION: &str = "deleting an object";
 
 impl Core {
@@ -18,7 +18,7 @@ impl Core {
         key: &StoreKey,
         precondition: &Precondition,
     ) -> Result<bool> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let seen = self
                 .describe(key)
                 .await

@@ -24,15 +24,15 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Health {
     /// Nothing failed since the last success: the usual case needs no lock.
-    soiled: AtomicBool,
-    state: Mutex<State>,
+    has_failures: AtomicBool,
+    state: Mutex<CircuitState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CircuitState {
     failures: u32,
     down: Option<(RemoteErrorKind, SystemTime)>,
-    said: Vec<(RemoteErrorKind, Instant)>,
+    logged: Vec<(RemoteErrorKind, Instant)>,
 }
 
 /// Whether a fault concerns every request.
@@ -54,12 +54,12 @@ impl Health {
 
     /// Whether requests are refused for the time being.
     pub(super) fn is_resting(&self) -> bool {
-        self.soiled.load(Ordering::Relaxed) && self.lock().down.is_some()
+        self.has_failures.load(Ordering::Relaxed) && self.lock().down.is_some()
     }
 
     /// The server did what it was asked for.
     pub(super) fn success(&self) {
-        if !self.soiled.swap(false, Ordering::Relaxed) {
+        if !self.has_failures.swap(false, Ordering::Relaxed) {
             return;
         }
         let mut state = self.lock();
@@ -79,7 +79,7 @@ impl Health {
             return false;
         }
         let mut state = self.lock();
-        self.soiled.store(true, Ordering::Relaxed);
+        self.has_failures.store(true, Ordering::Relaxed);
         state.failures = state.failures.saturating_add(1);
         if state.failures < MAX_FAILURES || state.down.is_some() {
             return false;
@@ -95,16 +95,16 @@ impl Health {
             return;
         }
         let mut state = self.lock();
-        match state.said.iter_mut().find(|(known, _)| *known == kind) {
+        match state.logged.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, when)) if when.elapsed() < LOG_INTERVAL => return,
             Some((_, when)) => *when = Instant::now(),
-            None => state.said.push((kind, Instant::now())),
+            None => state.logged.push((kind, Instant::now())),
         }
         drop(state);
         tracing::warn!(fault = %kind, cause, "a request to S3 has failed");
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CircuitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,15 +18,15 @@ use crate::store::trailer::{self, Flaw};
 use crate::store::{ETag, Error, Meta, Metadata, Origin, Result, StoreKey};
 
 /// Longest inline description, in bytes of base64: S3 takes 2 KB of user metadata, names included.
-const INLINE: usize = 1400;
+const MAX_INLINE_BYTES: usize = 1400;
 /// Version of the inline description.
-const FORMAT: u32 = 1;
+const DESCRIPTION_FORMAT: u32 = 1;
 /// The header with the description.
-const DESCRIPTION: &str = "chacha";
+const DESCRIPTION_HEADER: &str = "chacha";
 /// The header with the name of the upload.
-const UPLOAD: &str = "chacha-upload";
+const UPLOAD_HEADER: &str = "chacha-upload";
 /// The description of an object that ends with a trailer.
-const TRAILER: &str = "trailer";
+const TRAILER_DESCRIPTION: &str = "trailer";
 /// In front of the versions of such objects; an ETag begins with a quote.
 const TRAILER_MARK: char = 'T';
 
@@ -83,7 +83,7 @@ impl Envelope {
 
     /// The user metadata of an object whose description will follow its body.
     pub(super) fn headers_behind(upload: &str) -> HashMap<String, String> {
-        headers(TRAILER.to_owned(), upload)
+        headers(TRAILER_DESCRIPTION.to_owned(), upload)
     }
 
     pub(super) fn is_inline(&self) -> bool {
@@ -93,8 +93,8 @@ impl Envelope {
 
 fn headers(description: String, upload: &str) -> HashMap<String, String> {
     HashMap::from([
-        (DESCRIPTION.to_owned(), description),
-        (UPLOAD.to_owned(), upload.to_owned()),
+        (DESCRIPTION_HEADER.to_owned(), description),
+        (UPLOAD_HEADER.to_owned(), upload.to_owned()),
     ])
 }
 
@@ -105,14 +105,14 @@ fn undescribed(error: std::io::Error) -> Error {
 /// The description in base64, if it is short enough.
 fn inline(key: &StoreKey, meta: &Meta) -> std::io::Result<Option<String>> {
     let json = serde_json::to_vec(&Description {
-        format: FORMAT,
+        format: DESCRIPTION_FORMAT,
         key: STANDARD.encode(key.canonical()),
         size: meta.size,
         etag: meta.etag.as_str().to_owned(),
         origin: meta.origin.clone(),
         metadata: meta.metadata.clone(),
     })?;
-    Ok(Some(STANDARD.encode(json)).filter(|text| text.len() <= INLINE))
+    Ok(Some(STANDARD.encode(json)).filter(|text| text.len() <= MAX_INLINE_BYTES))
 }
 
 /// What the user metadata of an object says.
@@ -129,14 +129,14 @@ pub(super) enum ObjectForm {
 /// # Errors
 /// [`Flaw`].
 pub(super) fn form_of(key: &StoreKey, headers: Option<&HashMap<String, String>>) -> Result<ObjectForm, Flaw> {
-    let text = find(headers, DESCRIPTION).ok_or(Flaw::Foreign)?;
-    if text == TRAILER {
+    let text = find(headers, DESCRIPTION_HEADER).ok_or(Flaw::Foreign)?;
+    if text == TRAILER_DESCRIPTION {
         return Ok(ObjectForm::Trailer);
     }
     let json = STANDARD.decode(text).map_err(|_| Flaw::Description)?;
     let told: Description = serde_json::from_slice(&json).map_err(|_| Flaw::Description)?;
     let hex = told.etag.len() == 32 && told.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if told.format != FORMAT || !hex {
+    if told.format != DESCRIPTION_FORMAT || !hex {
         return Err(Flaw::Description);
     }
     let stored = STANDARD.decode(&told.key).map_err(|_| Flaw::Description)?;
@@ -153,7 +153,7 @@ pub(super) fn form_of(key: &StoreKey, headers: Option<&HashMap<String, String>>)
 
 /// Which upload made an object.
 pub(super) fn upload_of(headers: Option<&HashMap<String, String>>) -> Option<String> {
-    find(headers, UPLOAD).map(str::to_owned)
+    find(headers, UPLOAD_HEADER).map(str::to_owned)
 }
 
 /// Some servers change the case of names.
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(form_of(&key("k"), None), Err(Flaw::Foreign));
         assert_eq!(form_of(&key("k"), Some(&HashMap::new())), Err(Flaw::Foreign));
         for text in ["", "%", "e30=", "bnVsbA=="] {
-            let headers = HashMap::from([(DESCRIPTION.to_owned(), text.to_owned())]);
+            let headers = HashMap::from([(DESCRIPTION_HEADER.to_owned(), text.to_owned())]);
             assert_eq!(
                 form_of(&key("k"), Some(&headers)),
                 Err(Flaw::Description),

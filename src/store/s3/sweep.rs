@@ -12,11 +12,11 @@ use crate::store::RemoteErrorKind;
 use crate::tasks::pause;
 
 /// Between two sweeps.
-const PERIOD: Duration = Duration::from_secs(6 * 3600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 /// Before the next attempt when S3 cannot be used.
-const SOON: Duration = Duration::from_secs(300);
+const RETRY_INTERVAL: Duration = Duration::from_secs(300);
 /// Older uploads are aborted: no body takes that long.
-const AGE: Duration = Duration::from_secs(24 * 3600);
+const MAX_UPLOAD_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Aborts what an earlier run left, as soon as S3 can be used.
 pub(super) async fn abort_noted(core: Arc<Core>, mut left: Vec<MultipartNote>) {
@@ -36,7 +36,7 @@ pub(super) async fn abort_noted(core: Arc<Core>, mut left: Vec<MultipartNote>) {
         }
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = pause(parts::PAUSE) => {}
+            () = pause(parts::ABORT_INTERVAL) => {}
         }
     }
 }
@@ -51,10 +51,10 @@ pub(super) async fn run(core: Arc<Core>) {
             outcome = sweep(&core) => outcome,
         };
         let next = match outcome {
-            Ok(0) => PERIOD,
+            Ok(0) => SWEEP_INTERVAL,
             Ok(aborted) => {
                 tracing::info!(aborted, "aborted multipart uploads that were older than a day");
-                PERIOD
+                SWEEP_INTERVAL
             }
             Err(failure) if is_refused(&failure) => {
                 if !std::mem::replace(&mut refused, true) {
@@ -63,9 +63,9 @@ pub(super) async fn run(core: Arc<Core>) {
                         "S3 does not list multipart uploads for us; let a lifecycle rule remove old ones"
                     );
                 }
-                PERIOD
+                SWEEP_INTERVAL
             }
-            Err(_) => SOON,
+            Err(_) => RETRY_INTERVAL,
         };
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -109,12 +109,12 @@ async fn sweep(core: &Arc<Core>) -> Result<usize, S3Error> {
     }
 }
 
-/// Whether something was begun longer ago than [`AGE`], `began` in seconds since 1970.
+/// Whether something was begun longer ago than [`MAX_UPLOAD_AGE`], `began` in seconds since 1970.
 fn is_old(began: Option<i64>) -> bool {
     let began = began.and_then(|seconds| u64::try_from(seconds).ok());
     let began = began.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     let age = began.and_then(|began| SystemTime::now().duration_since(began).ok());
-    age.is_some_and(|age| age > AGE)
+    age.is_some_and(|age| age > MAX_UPLOAD_AGE)
 }
 
 #[cfg(test)]

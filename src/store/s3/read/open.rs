@@ -19,7 +19,7 @@ use crate::store::trailer::{self, Flaw};
 use crate::store::{Result, StoreKey};
 
 /// Objects with a trailer up to this length are read as a whole to find it, in bytes.
-const WHOLE: u64 = 256 * 1024;
+const MAX_WHOLE_BYTES: u64 = 256 * 1024;
 
 impl Core {
     /// See [`crate::store::source::EntrySource::open`].
@@ -64,7 +64,7 @@ impl Core {
             object::form_of(key, head.headers.as_ref()),
             Ok(ObjectForm::Trailer)
         );
-        if trailed && head.length == length && length <= WHOLE {
+        if trailed && head.length == length && length <= MAX_WHOLE_BYTES {
             let opened = open_short(key, &head, body).await?;
             return Ok(Attempt::Settled(Some(opened)));
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::body::ObjectBody;
-use super::parts::{MOST_PARTS, MultipartUpload, part_length};
+use super::parts::{MAX_PARTS, MultipartUpload, part_length};
 use super::{S3Upload, UploadJob, described, random_id};
 use crate::store::remote::{RemoteParts, RemoteUpload};
 use crate::store::s3::core::Core;
@@ -62,7 +62,7 @@ impl Core {
 impl RemoteParts for EarlyParts {
     async fn part(&self, number: u32, content: Content) -> Result<()> {
         let (length, nth) = (self.core.part_size(), u64::from(number));
-        if nth > MOST_PARTS {
+        if nth > MAX_PARTS {
             return Err(too_large(length, nth.saturating_mul(length)));
         }
         if nth == 0 || content.len() != length {
@@ -88,7 +88,7 @@ impl RemoteParts for EarlyParts {
         let meta = described(draft, sums)?;
         let envelope = Envelope::behind(&this.key, &meta, sums, &this.id)?;
         let source = ObjectBody::new(body, envelope.tail.clone());
-        if source.len() > length.saturating_mul(MOST_PARTS) {
+        if source.len() > length.saturating_mul(MAX_PARTS) {
             return Err(too_large(length, source.len()));
         }
         let sent = Box::pin(this.parts.send_rest(&source, length)).await;
@@ -110,6 +110,6 @@ impl RemoteParts for EarlyParts {
 fn too_large(part: u64, size: u64) -> Error {
     Error::TooLarge {
         size,
-        limit: part.saturating_mul(MOST_PARTS),
+        limit: part.saturating_mul(MAX_PARTS),
     }
 }

@@ -26,13 +26,13 @@ use crate::store::{Content, Draft, Error, Meta, Precondition, RemoteErrorKind, R
 use crate::tasks::pause;
 
 /// Up to this length an object is sent with one request, in bytes; more if parts are longer.
-const SINGLE: u64 = 8 << 20;
+const MAX_SINGLE_BYTES: u64 = 8 << 20;
 /// Up to this length an object is sent before it is looked whether another one is there, in bytes.
-const SMALL: u64 = 64 << 10;
+const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
 /// How often a commit looks again after somebody else changed the object.
-const ATTEMPTS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 /// Before the attempt after a conflict; grows with each.
-const PAUSE: Duration = Duration::from_millis(20);
+const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Everything about one upload.
 struct UploadJob {
@@ -98,7 +98,7 @@ impl Core {
             source: ObjectBody::new(body, envelope.tail.clone()),
             envelope,
         };
-        if job.source.len() <= SINGLE.max(self.config.part_size) {
+        if job.source.len() <= MAX_SINGLE_BYTES.max(self.config.part_size) {
             return Ok(Box::new(S3Upload { job, parts: None }));
         }
         // The futures of the SDK are large.
@@ -144,19 +144,19 @@ impl S3Upload {
         let mut rule = match precondition {
             Precondition::None => WriteCondition::None,
             // A long body is not sent only to be refused.
-            Precondition::Absent if self.job.source.len() <= SMALL => WriteCondition::Absent,
+            Precondition::Absent if self.job.source.len() <= MAX_UNCHECKED_BYTES => WriteCondition::Absent,
             other => match self.weigh(other).await? {
                 Weighed::Ours(entry) => return Ok(entry),
                 Weighed::Condition(rule) => rule,
             },
         };
-        for attempt in 1..=ATTEMPTS {
+        for attempt in 1..=MAX_ATTEMPTS {
             let failure = match self.send(&rule).await {
                 Ok(etag) => return self.entry(etag).await,
                 Err(failure) => failure,
             };
             match failure.kind {
-                S3ErrorKind::Conflict => pause(PAUSE * attempt).await,
+                S3ErrorKind::Conflict => pause(CONFLICT_PAUSE * attempt).await,
                 // With a condition: the object that was there is gone.
                 S3ErrorKind::Precondition | S3ErrorKind::NoUpload | S3ErrorKind::Missing => {}
                 S3ErrorKind::Remote(kind) if kind.leaves_doubt() || !failure.answered => {

@@ -19,26 +19,26 @@ use crate::store::s3::stats::Op;
 use crate::tasks::pause;
 
 /// The most parts that S3 takes.
-pub(super) const MOST_PARTS: u64 = 10_000;
+pub(super) const MAX_PARTS: u64 = 10_000;
 /// Parts are whole MiB.
-const UNIT: u64 = 1 << 20;
+const PART_UNIT_BYTES: u64 = 1 << 20;
 /// Between two attempts to abort an upload, and how many there are.
-pub(in crate::store::s3) const PAUSE: Duration = Duration::from_secs(30);
-const ATTEMPTS: usize = 20;
+pub(in crate::store::s3) const ABORT_INTERVAL: Duration = Duration::from_secs(30);
+const MAX_ABORTS: usize = 20;
 /// How long a stop waits for the name of an upload that is being begun.
-const GRACE: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// S3 refuses shorter parts, except for the last one, in bytes.
-const LEAST_PART: u64 = 5 << 20;
+const MIN_PART_BYTES: u64 = 5 << 20;
 
 /// Length of the parts of an object of `length` bytes: as configured, or longer if they would be too many.
 pub(super) fn part_length(length: u64, configured: u64) -> u64 {
-    let needed = length.div_ceil(MOST_PARTS).div_ceil(UNIT) * UNIT;
-    needed.max(configured).max(LEAST_PART)
+    let needed = length.div_ceil(MAX_PARTS).div_ceil(PART_UNIT_BYTES) * PART_UNIT_BYTES;
+    needed.max(configured).max(MIN_PART_BYTES)
 }
 
 /// The ranges of the parts, in order.
 fn ranges(length: u64, part: u64) -> impl Iterator<Item = (i32, Range<u64>)> {
-    let count = length.div_ceil(part).min(MOST_PARTS);
+    let count = length.div_ceil(part).min(MAX_PARTS);
     (0..count).map(move |nth| {
         let start = nth * part;
         // At most 10,000.
@@ -185,7 +185,7 @@ impl MultipartUpload {
 /// Some time after the server was told to stop: a bucket that does not answer must not keep it.
 async fn given_up(core: &Core) {
     core.tasks.stopping().cancelled().await;
-    pause(GRACE).await;
+    pause(STOP_TIMEOUT).await;
 }
 
 fn stopping() -> S3Error {
@@ -222,13 +222,13 @@ impl Drop for MultipartUpload {
 /// Aborts an upload; tries for a while, or until the server stops: its note is found at the next start.
 async fn abort(core: &Arc<Core>, name: &str, id: &str) {
     let stopping = core.tasks.stopping();
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MAX_ABORTS {
         if settle(core, name, id).await {
             return;
         }
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = pause(PAUSE) => {}
+            () = pause(ABORT_INTERVAL) => {}
         }
     }
 }
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(part_length(50_000 * MIB + 1, 5 * MIB), 6 * MIB);
         for length in [8 * MIB + 1, 50_000 * MIB + 1, 5 << 40] {
             let part = part_length(length, 8 * MIB);
-            assert!(length.div_ceil(part) <= MOST_PARTS && part <= 5 << 30);
+            assert!(length.div_ceil(part) <= MAX_PARTS && part <= 5 << 30);
             assert!(part.is_multiple_of(MIB));
         }
     }
