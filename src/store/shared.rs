@@ -1,5 +1,5 @@
-//! Small objects that the servers of one remote tier share beside the entries: who they are, what they told
-//! each other, the key that they sign with.
+//! Small objects that the servers of one remote tier share beside the entries: their names, their journal, the
+//! key that they sign with.
 //!
 //! A name is relative and made by this server: visible ASCII without `..`. A content that is read is at most
 //! [`MAX_OBJECT_BYTES`] long.

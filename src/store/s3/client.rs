@@ -31,8 +31,8 @@ const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// S3 may need minutes to put a large object together.
 const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Makes the client. Asks neither S3 nor, beyond [`ENVIRONMENT_TIMEOUT`], anybody else: credentials are looked for
-/// when the first request needs them.
+/// Makes the client. It sends S3 nothing, and asks a metadata service for [`ENVIRONMENT_TIMEOUT`] at most:
+/// credentials are looked for when the first request needs them.
 pub(super) async fn connect(config: &S3Config) -> Client {
     let region = region(config).await;
     let shared = environment(config, region).await;

@@ -84,7 +84,7 @@ impl Core {
                 _sending: None,
             }),
             _ => {
-                // Says nothing about the server.
+                // The server is not to blame.
                 self.counters.failure(RemoteErrorKind::Timeout);
                 let text = "all of s3.max_concurrency requests are under way";
                 Err(S3Error::new(RemoteErrorKind::Timeout, text))
@@ -141,7 +141,7 @@ impl Core {
             && failure.remote_kind() == Some(RemoteErrorKind::Denied)
             && matches!(op, Op::Head | Op::Get)
         {
-            // Who may not list the bucket is told this about every object that is not there.
+            // S3 gives this answer for every missing object when the caller may not list the bucket.
             failure.kind = S3ErrorKind::Missing;
         }
         match failure.remote_kind() {

@@ -7,7 +7,7 @@ use super::error::{S3Error, S3ErrorKind};
 use super::stats::Op;
 use crate::store::{Error, Precondition, RemoteErrorKind, Result, StoreKey};
 
-/// How often it is looked again after somebody else changed the object.
+/// How often a delete is tried when another writer has changed the object.
 const MAX_ATTEMPTS: u32 = 8;
 const OPERATION: &str = "deleting an object";
 
@@ -56,7 +56,7 @@ impl Core {
             Err(failure) if failure.kind == S3ErrorKind::Unsupported && conditional => {
                 self.call(Op::Delete, request(None)).await.map(drop)
             }
-            // Somebody else was faster; it is gone all the same.
+            // Another caller has removed it meanwhile.
             Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
             other => other.map(drop),
         }

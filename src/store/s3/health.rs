@@ -1,8 +1,8 @@
 //! Whether the server as a whole can be used, and the rest it is given when it cannot.
 //!
 //! [`MAX_FAILURES`] failures in a row that speak of the whole server (no answer at all, or one of
-//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteErrorKind::Resting`], and one probe every [`PROBE_INTERVAL`] runs in the background
-//! until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
+//! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteErrorKind::Resting`]. One probe
+//! every [`PROBE_INTERVAL`] runs in the background until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
 //! request only. Neither does a server that asks for fewer requests: the SDK slows down by itself.
 //!
 //! A change is logged once, with the remedy; what does not open the circuit at most once in [`LOG_INTERVAL`].
@@ -17,7 +17,7 @@ use crate::store::{RemoteErrorKind, RemoteHealth};
 pub(super) const MAX_FAILURES: u32 = 3;
 /// Between two probes.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(3);
-/// Between two lines in the log about the same fault.
+/// Between two lines in the log about errors of the same kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The state of the circuit. See the module.
@@ -35,7 +35,7 @@ struct CircuitState {
     logged: Vec<(RemoteErrorKind, Instant)>,
 }
 
-/// Whether a fault concerns every request.
+/// Whether an error of this kind concerns every request.
 pub(super) fn speaks_of_the_server(kind: RemoteErrorKind) -> bool {
     use RemoteErrorKind::*;
     match kind {
@@ -57,7 +57,7 @@ impl Health {
         self.has_failures.load(Ordering::Relaxed) && self.lock().down.is_some()
     }
 
-    /// The server did what it was asked for.
+    /// A request was answered as it should be.
     pub(super) fn success(&self) {
         if !self.has_failures.swap(false, Ordering::Relaxed) {
             return;
@@ -72,7 +72,7 @@ impl Health {
         }
     }
 
-    /// It did not, or did not answer at all. `true` if this opens the circuit: then somebody has to probe.
+    /// A request failed, or was not answered at all. `true` if this opens the circuit: the caller has to probe then.
     pub(super) fn failure(&self, kind: RemoteErrorKind, cause: &str, answered: bool) -> bool {
         if answered && !speaks_of_the_server(kind) {
             self.complain(kind, cause);

@@ -1,7 +1,7 @@
-//! The far tier in a bucket of S3, or of a server that speaks its protocol.
+//! The remote tier in a bucket of S3, or of a server that speaks its protocol.
 //!
 //! - One object for each entry ([`object`]): the body from offset 0, its description in user metadata or in
-//!   a trailer. A description that is not the entry's own is a fault, never served.
+//!   a trailer. An object whose description is that of another entry is an error, never served.
 //! - A read is one request for whatever is not longer than a part ([`read`]); more of the same version is
 //!   asked for by its ETag. Every body has its length checked and may not pause for long ([`stream`]).
 //! - A write is sent before it is made visible ([`upload`]), from where its bytes are, so that it can be
@@ -58,7 +58,7 @@ pub enum S3OpenError {
     Stopping,
 }
 
-/// The far tier. See the module.
+/// The remote tier. See the module.
 #[derive(Debug)]
 pub struct S3 {
     core: Arc<Core>,

@@ -47,7 +47,7 @@ struct Description {
     metadata: Metadata,
 }
 
-/// What an upload says about itself.
+/// What an upload sends beside the body of the entry.
 pub(super) struct Envelope {
     /// User metadata.
     pub(super) headers: HashMap<String, String>,
@@ -115,7 +115,7 @@ fn inline(key: &StoreKey, meta: &Meta) -> std::io::Result<Option<String>> {
     Ok(Some(STANDARD.encode(json)).filter(|text| text.len() <= MAX_INLINE_BYTES))
 }
 
-/// What the user metadata of an object says.
+/// Where the user metadata of an object says that the description is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ObjectForm {
     /// Everything; the object is the body.

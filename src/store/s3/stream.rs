@@ -79,7 +79,7 @@ impl Reading {
         if chunk.len() as u64 >= left {
             chunk.truncate(left as usize);
             if self.wanted == self.body.length {
-                // What the SDK checks at the end it says there; and the connection can be used again.
+                // The SDK reports a wrong checksum only at the end; read to it, the connection can be used again.
                 self.expect_end().await?;
             }
         }

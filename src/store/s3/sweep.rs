@@ -1,4 +1,4 @@
-//! Multipart uploads that nobody will end: those of an earlier run, and those older than a day.
+//! Aborts multipart uploads that no server will complete: those of an earlier run, and those older than a day.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

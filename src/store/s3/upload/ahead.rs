@@ -19,7 +19,7 @@ use crate::store::{Content, Draft, Error, Result, StoreKey};
 struct EarlyParts {
     core: Arc<Core>,
     key: StoreKey,
-    /// Tells this upload from every other one.
+    /// The id that no other upload has.
     id: String,
     parts: MultipartUpload,
 }

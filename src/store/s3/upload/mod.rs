@@ -29,7 +29,7 @@ use crate::tasks::pause;
 const MAX_SINGLE_BYTES: u64 = 8 << 20;
 /// Up to this length an object is sent before it is looked whether another one is there, in bytes.
 const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
-/// How often a commit looks again after somebody else changed the object.
+/// How often a commit is tried when another writer has changed the object.
 const MAX_ATTEMPTS: u32 = 8;
 /// Before the attempt after a conflict; grows with each.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
@@ -40,7 +40,7 @@ struct UploadJob {
     key: StoreKey,
     /// Of the object.
     name: String,
-    /// Tells this upload from every other one.
+    /// The id that no other upload has.
     id: String,
     meta: Arc<Meta>,
     envelope: Envelope,
@@ -108,7 +108,7 @@ impl Core {
     }
 }
 
-/// What readers will be told.
+/// The description that readers will get.
 ///
 /// # Errors
 /// [`Error::TooLarge`].
@@ -216,7 +216,7 @@ impl S3Upload {
         }
         match self.weigh(&Precondition::None).await? {
             Weighed::Ours(entry) => Ok(entry),
-            // It was visible; somebody has replaced it since.
+            // It was visible; another writer has replaced it since.
             Weighed::Condition(_) => Ok(self.known("")),
         }
     }

@@ -90,7 +90,8 @@ impl MultipartUpload {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// In a task of its own: whoever leaves meanwhile, the answer is read, and what it names is aborted.
+    /// Runs in a task of its own: when the caller is dropped meanwhile, the answer is still read, and the upload that
+    /// it names is aborted.
     async fn create(core: &Arc<Core>, name: &str, headers: HashMap<String, String>) -> Result<Self, S3Error> {
         let config = &core.config;
         let request = core
@@ -152,7 +153,7 @@ impl MultipartUpload {
         Ok(())
     }
 
-    /// Puts the object together if `rule` holds. Answers the ETag of S3, if it was told.
+    /// Puts the object together if `rule` holds. Answers the ETag of S3, if the answer has one.
     pub(super) async fn complete(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
         let whole = CompletedMultipartUpload::builder()
             .set_parts(Some(self.done().values().cloned().collect()))
@@ -182,7 +183,7 @@ impl MultipartUpload {
     }
 }
 
-/// Some time after the server was told to stop: a bucket that does not answer must not keep it.
+/// Resolves some time after the server began to stop: a bucket that does not answer must not keep it.
 async fn given_up(core: &Core) {
     core.tasks.stopping().cancelled().await;
     pause(STOP_TIMEOUT).await;
@@ -237,7 +238,7 @@ async fn abort(core: &Arc<Core>, name: &str, id: &str) {
 pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str) -> bool {
     match abort_once(core, name, id).await {
         Ok(()) => {}
-        // Whatever the server says about this one now, it will say again.
+        // Another attempt would get the same answer.
         Err(failure) if failure.remote_kind() == Some(RemoteErrorKind::Denied) => {
             tracing::info!(
                 object = name,
