@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::body::ObjectBody;
+use super::commit::S3Upload;
 use super::parts::{MAX_PARTS, MultipartUpload, part_length};
-use super::{S3Upload, UploadJob, described, random_id};
+use super::{UploadJob, described, random_id};
 use crate::store::remote::{RemoteParts, RemoteUpload};
 use crate::store::s3::core::Core;
 use crate::store::s3::object::Envelope;

@@ -1,0 +1,212 @@
+//! Making an uploaded object visible: a condition is held against our own tag, and against races by the ETag of S3.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::parts::MultipartUpload;
+use super::{UploadJob, WriteCondition};
+use crate::store::remote::{RemoteEntry, RemoteUpload};
+use crate::store::s3::error::{S3Error, S3ErrorKind};
+use crate::store::s3::object;
+use crate::store::s3::read::FoundObject;
+use crate::store::{Error, Precondition, RemoteErrorKind, Result};
+use crate::tasks::pause;
+
+/// Up to this length an object is sent before S3 is asked whether another one is there, in bytes.
+const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
+/// How often a commit is tried when another writer has changed the object.
+const MAX_ATTEMPTS: u32 = 8;
+/// Before the attempt after a conflict; grows with each.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
+
+/// See [`RemoteUpload`].
+pub(super) struct S3Upload {
+    pub(super) job: UploadJob,
+    /// `None`: the object is sent when it is made visible.
+    pub(super) parts: Option<MultipartUpload>,
+}
+
+#[async_trait]
+impl RemoteUpload for S3Upload {
+    async fn commit(mut self: Box<Self>, precondition: &Precondition) -> Result<RemoteEntry> {
+        let outcome = self.run(precondition).await;
+        // A failed one is aborted when it is dropped.
+        if outcome.is_ok()
+            && let Some(parts) = self.parts.take()
+        {
+            parts.finish();
+        }
+        outcome
+    }
+}
+
+impl S3Upload {
+    async fn run(&mut self, precondition: &Precondition) -> Result<RemoteEntry> {
+        let mut rule = match precondition {
+            Precondition::None => WriteCondition::None,
+            // A long body is not sent only to be refused.
+            Precondition::Absent if self.job.source.len() <= MAX_UNCHECKED_BYTES => WriteCondition::Absent,
+            other => match self.weigh(other).await? {
+                Weighed::Ours(entry) => return Ok(entry),
+                Weighed::Condition(rule) => rule,
+            },
+        };
+        for attempt in 1..=MAX_ATTEMPTS {
+            let failure = match self.send(&rule).await {
+                Ok(etag) => return self.entry(etag).await,
+                Err(failure) => failure,
+            };
+            match failure.kind {
+                S3ErrorKind::Conflict => pause(CONFLICT_PAUSE * attempt).await,
+                // With a condition: the object that was there is gone.
+                S3ErrorKind::Precondition | S3ErrorKind::NoUpload | S3ErrorKind::Missing => {}
+                S3ErrorKind::Remote(kind) if kind.leaves_doubt() || !failure.answered => {
+                    return self.resolve(precondition, failure).await;
+                }
+                S3ErrorKind::Remote(_) | S3ErrorKind::OutOfRange | S3ErrorKind::Unsupported => {
+                    return Err(failure.at("committing"));
+                }
+            }
+            // An answer may have been lost before this one: then the object there is ours.
+            rule = match self.weigh(precondition).await? {
+                Weighed::Ours(entry) => return Ok(entry),
+                Weighed::Condition(rule) => rule,
+            };
+            if failure.kind == S3ErrorKind::NoUpload {
+                // A conflict ends an upload in parts: all of them have to be sent again.
+                self.parts = None;
+                let again = Box::pin(self.job.send()).await;
+                self.parts = Some(again.map_err(|failure| failure.at("uploading"))?);
+            }
+        }
+        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at("committing"))
+    }
+
+    /// After a request that may have been done, or refused, with an answer that was lost: a server that
+    /// answers before it has read the body, and closes, is often not heard.
+    async fn resolve(&self, precondition: &Precondition, failure: S3Error) -> Result<RemoteEntry> {
+        match self.weigh(precondition).await {
+            Ok(Weighed::Ours(entry)) => Ok(entry),
+            Err(Error::Precondition) => Err(Error::Precondition),
+            _ => Err(failure.at("committing")),
+        }
+    }
+
+    /// Holds the condition against what is there now.
+    async fn weigh(&self, precondition: &Precondition) -> Result<Weighed> {
+        let seen = self.job.core.describe(&self.job.key).await;
+        match seen.map_err(|failure| failure.at("looking at an object"))? {
+            Some(seen) if seen.upload.as_deref() == Some(&self.job.id) => {
+                Ok(Weighed::Ours(self.known(&seen.etag)))
+            }
+            seen => weigh(precondition, seen).map(Weighed::Condition),
+        }
+    }
+
+    async fn send(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
+        match &self.parts {
+            Some(parts) => parts.complete(rule).await,
+            None => self.job.put(rule).await,
+        }
+    }
+
+    /// The entry that is visible now.
+    async fn entry(&self, etag: Option<String>) -> Result<RemoteEntry> {
+        if let Some(etag) = etag {
+            return Ok(self.known(&etag));
+        }
+        match self.weigh(&Precondition::None).await? {
+            Weighed::Ours(entry) => Ok(entry),
+            // It was visible; another writer has replaced it since.
+            Weighed::Condition(_) => Ok(self.known("")),
+        }
+    }
+
+    fn known(&self, etag: &str) -> RemoteEntry {
+        RemoteEntry {
+            meta: Arc::clone(&self.job.meta),
+            version: object::version(etag, self.job.envelope.is_inline()),
+        }
+    }
+}
+
+enum Weighed {
+    /// The object there is the one of this upload.
+    Ours(RemoteEntry),
+    Condition(WriteCondition),
+}
+
+/// What S3 has to make sure of so that `precondition` holds at the change, if it holds now. What is no
+/// entry of ours counts as none, and may be replaced.
+fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<WriteCondition> {
+    let entry = seen.as_ref().and_then(|seen| seen.entry.as_ref().ok());
+    if !precondition.holds(entry.map(|entry| &entry.meta.etag)) {
+        return Err(Error::Precondition);
+    }
+    Ok(match (precondition, seen) {
+        (Precondition::None, _) => WriteCondition::None,
+        (_, Some(seen)) => WriteCondition::Is(seen.etag),
+        (_, None) => WriteCondition::Absent,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::trailer::Flaw;
+    use crate::store::{ETag, Meta, Metadata, Origin};
+
+    fn seen(tag: Result<&str, Flaw>) -> Option<FoundObject> {
+        let entry = tag.map(|tag| RemoteEntry {
+            meta: Arc::new(Meta {
+                size: 0,
+                etag: ETag::new(tag),
+                origin: Origin {
+                    issuer: "i".into(),
+                    subject: "s".into(),
+                    stored: std::time::UNIX_EPOCH,
+                },
+                metadata: Metadata::default(),
+            }),
+            version: "v".into(),
+        });
+        Some(FoundObject {
+            etag: "v".into(),
+            upload: None,
+            entry,
+        })
+    }
+
+    #[test]
+    fn conditions_become_rules_about_the_version_that_was_seen() {
+        use Precondition::{Absent, Matches, MatchesNone, None as Any, Present};
+        let is = |tag| vec![ETag::new(tag)];
+        let version = || WriteCondition::Is("v".into());
+        let refused = |condition: &Precondition, seen| {
+            assert!(matches!(weigh(condition, seen), Err(Error::Precondition)));
+        };
+        assert_eq!(weigh(&Any, seen(Ok("a"))).expect("holds"), WriteCondition::None);
+        assert_eq!(weigh(&Present, seen(Ok("a"))).expect("holds"), version());
+        assert_eq!(weigh(&Matches(is("a")), seen(Ok("a"))).expect("holds"), version());
+        assert_eq!(
+            weigh(&MatchesNone(is("b")), seen(Ok("a"))).expect("holds"),
+            version()
+        );
+        assert_eq!(
+            weigh(&MatchesNone(is("b")), None).expect("holds"),
+            WriteCondition::Absent
+        );
+        refused(&Absent, seen(Ok("a")));
+        refused(&Present, None);
+        refused(&Matches(is("b")), seen(Ok("a")));
+        refused(&MatchesNone(is("a")), seen(Ok("a")));
+        // What is no entry is replaced, but only that.
+        assert_eq!(
+            weigh(&Absent, seen(Err(Flaw::Foreign))).expect("holds"),
+            version()
+        );
+        refused(&Present, seen(Err(Flaw::Foreign)));
+    }
+}
