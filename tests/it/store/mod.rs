@@ -11,6 +11,7 @@ mod damage;
 mod disk;
 mod model;
 mod moto;
+pub(crate) mod remote_alone;
 mod restart;
 mod s3;
 mod staging;

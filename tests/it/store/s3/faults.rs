@@ -14,7 +14,7 @@ use chacha::tasks::Tasks;
 use futures_util::TryStreamExt;
 
 use super::super::support::*;
-use super::BucketAlone;
+use super::RemoteAlone;
 use crate::support::s3::{Action, Kind, Quirk, S3Server, Which};
 
 /// A bucket that misbehaves, and one server on it.
@@ -22,7 +22,7 @@ struct Rig {
     server: S3Server,
     config: S3Config,
     s3: Arc<S3>,
-    store: BucketAlone,
+    store: RemoteAlone,
     _staging: tempfile::TempDir,
 }
 
@@ -42,7 +42,7 @@ impl Rig {
         let staging = tempfile::tempdir().unwrap();
         let s3 = S3::open(&config, None, &tasks).await.unwrap();
         // Large entries do not fit: they are streamed.
-        let store = BucketAlone::open(&s3, staging.path(), 2 * MIB, &tasks).await;
+        let store = RemoteAlone::open(s3.clone(), staging.path(), 2 * MIB, &tasks).await;
         Self {
             server,
             config,

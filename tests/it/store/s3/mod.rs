@@ -11,15 +11,12 @@ mod writers;
 use std::path::Path;
 use std::sync::Arc;
 
-use chacha::config::{S3Config, S3Write};
-use chacha::store::disk::{Disk, DiskRole};
+use chacha::config::S3Config;
 use chacha::store::journal::Journal;
 use chacha::store::s3::S3;
-use chacha::store::spool::SpoolDir;
-use chacha::store::tiered::{Policy, Revalidation, Tiered};
-use chacha::store::{Precondition, Store};
 use chacha::tasks::Tasks;
 
+use super::remote_alone::{self, RemoteAlone};
 use super::suite::Tier;
 use super::support::*;
 use crate::support::s3::S3Server;
@@ -45,58 +42,11 @@ async fn tier(server: S3Server) -> Tier {
     }
 }
 
-/// A bucket alone as a store, as the server composes it.
-#[derive(Clone)]
-pub(super) struct BucketAlone {
-    pub(super) tiered: Tiered,
-    pub(super) disk: Arc<Disk>,
-}
-
-impl BucketAlone {
-    pub(super) async fn open(s3: &Arc<S3>, dir: &Path, limit: usize, tasks: &Tasks) -> Self {
-        let mut config = S3Config::new("named-elsewhere");
-        config.staging_dir = Some(dir.to_owned());
-        config.staging_limit = limit as u64;
-        let disk = Disk::open_as(DiskRole::Staging, &config.staging(), tasks).await;
-        let disk = disk.unwrap();
-        let policy = Policy {
-            write: S3Write::Through,
-            queue_limit: 0,
-            revalidation: Revalidation::Always,
-            redirect: false,
-        };
-        let remote = Arc::clone(s3);
-        let tiered = Tiered::start(Arc::clone(&disk), remote, policy, tasks).await;
-        Self {
-            tiered: tiered.unwrap(),
-            disk,
-        }
-    }
-
-    pub(super) fn spools(&self) -> SpoolDir {
-        self.disk.spools()
-    }
-
-    /// As if the disk had evicted it: what is read next comes from the bucket.
-    pub(super) async fn forget(&self, name: &str) {
-        let gone = self.disk.delete(&key(name), Precondition::None).await;
-        assert!(gone.unwrap(), "{name} was not on the disk");
-    }
-}
-
-impl std::ops::Deref for BucketAlone {
-    type Target = Tiered;
-
-    fn deref(&self) -> &Tiered {
-        &self.tiered
-    }
-}
-
 /// A server of its own on the bucket that `config` names; its files are below `dir`.
-pub(super) async fn open(config: &S3Config, dir: &Path) -> (Arc<S3>, BucketAlone, Tasks) {
+pub(super) async fn open(config: &S3Config, dir: &Path) -> (Arc<S3>, RemoteAlone, Tasks) {
     let tasks = Tasks::new();
     let s3 = S3::open(config, Some(dir.join("records")), &tasks).await.unwrap();
-    let store = BucketAlone::open(&s3, &dir.join("staging"), 64 * MIB, &tasks).await;
+    let store = RemoteAlone::open(s3.clone(), &dir.join("staging"), 64 * MIB, &tasks).await;
     (s3, store, tasks)
 }
 
@@ -112,7 +62,7 @@ struct Far {
     server: S3Server,
     config: S3Config,
     s3: Arc<S3>,
-    store: BucketAlone,
+    store: RemoteAlone,
     tasks: Tasks,
     dir: tempfile::TempDir,
 }

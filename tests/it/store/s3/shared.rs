@@ -7,28 +7,7 @@ use super::*;
 async fn check(server: S3Server) {
     let config = configured(&server);
     let far = Far::with(server, config).await;
-    let s3: &dyn SharedObjects = &*far.s3;
-    assert_eq!(s3.get("servers/a").await.unwrap(), None);
-    assert!(s3.create("servers/a", "one".into()).await.unwrap());
-    assert!(!s3.create("servers/a", "two".into()).await.unwrap());
-    assert_eq!(s3.get("servers/a").await.unwrap().unwrap(), "one");
-    s3.put("servers/a", "three".into()).await.unwrap();
-    assert_eq!(s3.get("servers/a").await.unwrap().unwrap(), "three");
-    s3.put("servers/b.x", "".into()).await.unwrap();
-    assert_eq!(s3.get("servers/b.x").await.unwrap().unwrap(), "");
-    s3.put("other/c", "".into()).await.unwrap();
-
-    let names = |prefix: &'static str, after: Option<&'static str>| async move {
-        let listed = s3.list(prefix, after).await.unwrap();
-        assert!(listed.iter().all(|one| one.written.is_some()));
-        listed.into_iter().map(|one| one.name).collect::<Vec<_>>()
-    };
-    assert_eq!(names("servers/", None).await, ["servers/a", "servers/b.x"]);
-    assert_eq!(names("servers/", Some("servers/a")).await, ["servers/b.x"]);
-    assert_eq!(names("servers/", Some("servers/b.x")).await, [""; 0]);
-    s3.remove("servers/a").await.unwrap();
-    s3.remove("servers/a").await.unwrap();
-    assert_eq!(names("servers/", None).await, ["servers/b.x"]);
+    remote_alone::shared_objects_keep_their_promises(&*far.s3).await;
 }
 
 #[tokio::test]
