@@ -74,16 +74,13 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     if let Some(listener) = ops_listener {
         let closing = server.closing.clone();
-        serve_ops(
-            &server,
-            listener,
-            ops::Ops {
-                metrics,
-                app,
-                tiers,
-                closing,
-            },
-        );
+        let ops = ops::Ops {
+            metrics,
+            app,
+            tiers,
+            closing,
+        };
+        serve_ops(&server, listener, ops);
     }
     announce(&server);
     Ok(server)

@@ -5,6 +5,13 @@ use crate::store::tiered::TieredStats;
 use crate::telemetry::metrics::Metric;
 
 pub(super) fn metrics(stats: &TieredStats) -> Vec<Metric> {
+    let mut all = reads(stats);
+    all.extend(queue(stats));
+    all
+}
+
+/// What was fetched, and what was compared.
+fn reads(stats: &TieredStats) -> Vec<Metric> {
     vec![
         gauge(
             "chacha_fills_running",
@@ -38,6 +45,12 @@ pub(super) fn metrics(stats: &TieredStats) -> Vec<Metric> {
             "Local copies that another server had replaced",
             stats.replaced,
         ),
+    ]
+}
+
+/// The changes that the remote tier does not have yet.
+fn queue(stats: &TieredStats) -> Vec<Metric> {
+    vec![
         gauge(
             "chacha_upload_queue_entries",
             "Changes that S3 has not heard of",
