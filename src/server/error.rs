@@ -3,7 +3,7 @@
 use super::ListenError;
 use crate::auth::{KeyFileError, SetupError};
 use crate::store::RemoteErrorKind;
-use crate::store::disk::{DiskRole, OpenError};
+use crate::store::disk::{DiskOpenError, DiskRole};
 
 /// Why the server cannot start. Every message names the key of the configuration and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// The disk tier.
     #[error(transparent)]
-    Disk(#[from] OpenError),
+    Disk(#[from] DiskOpenError),
     /// An identity provider.
     #[error(transparent)]
     Auth(#[from] SetupError),

@@ -26,7 +26,7 @@ impl Default for UploadSlots {
     }
 }
 
-/// How parts of one entry are sent before its body is whole. Cheap to clone; making one asks nobody.
+/// How parts of one entry are sent before its body is whole. Cheap to clone; making one sends no request.
 #[derive(Debug, Clone)]
 pub struct EarlyUpload {
     remote: Arc<dyn RemoteTier>,

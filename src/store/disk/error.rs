@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Why the directory of the tier cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum DiskOpenError {
     /// The key names something else.
     #[error("{key}: {path} is not a directory; name a directory, it is made if it does not exist")]
     NotADirectory {
@@ -84,7 +84,7 @@ pub enum OpenError {
     Stopping,
 }
 
-impl OpenError {
+impl DiskOpenError {
     /// The same about a directory that another key names.
     pub(super) fn under(mut self, name: &'static str) -> Self {
         match &mut self {

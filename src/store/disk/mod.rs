@@ -43,7 +43,7 @@ mod tier;
 mod tiering;
 mod unlink_retry;
 
-pub use error::OpenError;
+pub use error::DiskOpenError;
 pub use marks::{LeftMark, Mark};
 pub use open::open_files;
 pub use role::DiskRole;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use super::core::{DiskCore, now};
-use super::error::OpenError;
+use super::error::DiskOpenError;
 use super::evict;
 use super::format::VERSION;
 use super::index::Index;
@@ -40,12 +40,12 @@ const KEY: &str = "disk.dir";
 
 /// Adds to an error of the operating system what was tried where.
 trait WithPath<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError>;
+    fn at(self, action: &'static str, path: &Path) -> Result<T, DiskOpenError>;
 }
 
 impl<T> WithPath<T> for io::Result<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T, OpenError> {
-        self.map_err(|source| OpenError::Unusable {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, DiskOpenError> {
+        self.map_err(|source| DiskOpenError::Unusable {
             key: KEY,
             action,
             path: path.to_owned(),
@@ -59,10 +59,10 @@ pub(super) async fn open(
     config: &DiskConfig,
     role: DiskRole,
     tasks: &Tasks,
-) -> Result<Arc<DiskCore>, OpenError> {
+) -> Result<Arc<DiskCore>, DiskOpenError> {
     let (owned, own_tasks) = (config.clone(), tasks.clone());
     let hop = tasks.spawn_blocking(move || prepare(&owned, role, &own_tasks));
-    let prepared = hop.await.map_err(|_| OpenError::Stopping)?;
+    let prepared = hop.await.map_err(|_| DiskOpenError::Stopping)?;
     let core = prepared.map_err(|error| error.under(role.dir_key()))?;
     tasks.spawn(recover::run(Arc::clone(&core)));
     tasks.spawn(evict::run(Arc::clone(&core)));
@@ -70,7 +70,7 @@ pub(super) async fn open(
     Ok(core)
 }
 
-fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<DiskCore>, OpenError> {
+fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<DiskCore>, DiskOpenError> {
     let layout = Layout::new(config.dir.clone());
     let lock = take_directory(&layout, role)?;
     warn_if_too_large(config, role);
@@ -117,17 +117,17 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
 }
 
 /// Makes the directory ours.
-fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, OpenError> {
+fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, DiskOpenError> {
     let root = layout.root();
     if root.exists() && !root.is_dir() {
-        return Err(OpenError::NotADirectory {
+        return Err(DiskOpenError::NotADirectory {
             key: KEY,
             path: root.to_owned(),
         });
     }
     if let Some(target) = dangling(root) {
         let path = root.to_owned();
-        return Err(OpenError::Dangling {
+        return Err(DiskOpenError::Dangling {
             key: KEY,
             path,
             target,
@@ -137,13 +137,13 @@ fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, OpenError>
     // Before anything is written: a wrong path must stay as it is.
     let formatted = check_format(layout, role)?;
     let lock = DirLock::take(&layout.lock()).map_err(|refused| match refused {
-        LockError::Held(pid) => OpenError::InUse {
+        LockError::Held(pid) => DiskOpenError::InUse {
             key: KEY,
             path: root.to_owned(),
             lock: layout.lock(),
             pid,
         },
-        LockError::Io(source) => OpenError::Unusable {
+        LockError::Io(source) => DiskOpenError::Unusable {
             key: KEY,
             action: "write",
             path: layout.lock(),
@@ -168,18 +168,18 @@ fn dangling(path: &Path) -> Option<PathBuf> {
 }
 
 /// Whether the directory is marked as ours. One that is not must be empty.
-fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, OpenError> {
+fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> {
     let path = layout.root().to_owned();
     match fs::read_to_string(layout.format()) {
         Ok(text) if !text.trim().is_empty() => match text.trim().parse() {
             Ok(VERSION) => Ok(true),
-            Ok(found) => Err(OpenError::Newer {
+            Ok(found) => Err(DiskOpenError::Newer {
                 key: KEY,
                 path,
                 found,
                 known: VERSION,
             }),
-            Err(_) => Err(OpenError::Foreign {
+            Err(_) => Err(DiskOpenError::Foreign {
                 key: KEY,
                 path,
                 found: "a file named format that is not of this program".into(),
@@ -187,7 +187,7 @@ fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, OpenError> {
         },
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("read", &layout.format()),
         _ => match role.foreign_name(layout.root()).at("read", layout.root())? {
-            Some(found) => Err(OpenError::Foreign {
+            Some(found) => Err(DiskOpenError::Foreign {
                 key: KEY,
                 path,
                 found: format!("\"{found}\""),
@@ -229,7 +229,7 @@ fn restore(loaded: &LoadedSnapshot, index: &mut Index, shards: &Shards) -> u64 {
 }
 
 /// Bytes of everything beside the entries and their folders, foreign files at the top included.
-fn overhead(layout: &Layout, shards: &Shards) -> Result<u64, OpenError> {
+fn overhead(layout: &Layout, shards: &Shards) -> Result<u64, DiskOpenError> {
     let root = layout.root();
     let measure = || -> io::Result<u64> {
         let mut bytes = sys::block_bytes(&root.metadata()?);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use super::core::DiskCore;
-use super::error::OpenError;
+use super::error::DiskOpenError;
 use super::open;
 use super::role::DiskRole;
 use super::stats::DiskStats;
@@ -27,8 +27,8 @@ impl Disk {
     /// writer of snapshots. Returns before the scan has ended.
     ///
     /// # Errors
-    /// [`OpenError`] names the key of the configuration, the path and the remedy.
-    pub async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Self>, OpenError> {
+    /// [`DiskOpenError`] names the key of the configuration, the path and the remedy.
+    pub async fn open(config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Self>, DiskOpenError> {
         Self::open_as(DiskRole::Tier, config, tasks).await
     }
 
@@ -36,7 +36,11 @@ impl Disk {
     ///
     /// # Errors
     /// As [`Disk::open`].
-    pub async fn open_as(role: DiskRole, config: &DiskConfig, tasks: &Tasks) -> Result<Arc<Self>, OpenError> {
+    pub async fn open_as(
+        role: DiskRole,
+        config: &DiskConfig,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, DiskOpenError> {
         let core = open::open(config, role, tasks).await?;
         Ok(Arc::new(Self { core }))
     }

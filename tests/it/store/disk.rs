@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chacha::store::disk::OpenError;
+use chacha::store::disk::DiskOpenError;
 use chacha::store::{Content, Error, Precondition, Store};
 use futures_util::future::join_all;
 
@@ -41,7 +41,7 @@ conformance!(hot, super::tier);
 conformance!(cold, super::cold_tier);
 conformance!(synced, super::synced_tier);
 
-async fn refused(config: &chacha::config::DiskConfig) -> OpenError {
+async fn refused(config: &chacha::config::DiskConfig) -> DiskOpenError {
     let Err(error) = open(config).await else {
         panic!("opened {}", config.dir.display());
     };
@@ -61,11 +61,11 @@ async fn a_directory_that_cannot_be_used_is_refused_with_key_path_and_remedy() {
     std::fs::create_dir(config.dir.join("tmp")).unwrap();
     std::fs::write(config.dir.join("tmp/precious"), b"data").unwrap();
     let error = refused(&config).await;
-    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert!(matches!(error, DiskOpenError::Foreign { .. }), "{error}");
     assert!(config.dir.join("tmp/precious").exists(), "nothing was touched");
     std::fs::write(config.dir.join("format"), b"7\n").unwrap();
     let error = refused(&config).await;
-    assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{error}");
+    assert!(matches!(error, DiskOpenError::Newer { found: 7, .. }), "{error}");
 }
 
 /// More rights for this user would not help.

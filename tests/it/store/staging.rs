@@ -5,18 +5,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chacha::config::DiskConfig;
-use chacha::store::disk::{Disk, DiskRole, OpenError};
+use chacha::store::disk::{Disk, DiskOpenError, DiskRole};
 use chacha::tasks::Tasks;
 
 use super::support::*;
 
-async fn open(dir: &Path) -> Result<(std::sync::Arc<Disk>, Tasks), OpenError> {
+async fn open(dir: &Path) -> Result<(std::sync::Arc<Disk>, Tasks), DiskOpenError> {
     let (config, tasks) = (DiskConfig::new(dir, 4 << 20), Tasks::new());
     let deadline = std::time::Instant::now() + TEST_TIMEOUT;
     loop {
         // A child process that another test starts holds every lock until it executes its program.
         match Disk::open_as(DiskRole::Staging, &config, &tasks).await {
-            Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
+            Err(DiskOpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
             other => return other.map(|disk| (disk, tasks)),
         }
     }
@@ -48,7 +48,10 @@ async fn the_second_server_is_refused_by_the_key_that_is_configured() {
     let config = DiskConfig::new(dir.path(), 4 << 20);
     let refused = Disk::open_as(DiskRole::Staging, &config, &Tasks::new()).await;
     let error = refused.err().unwrap();
-    assert!(matches!(error, OpenError::InUse { pid: Some(_), .. }), "{error}");
+    assert!(
+        matches!(error, DiskOpenError::InUse { pid: Some(_), .. }),
+        "{error}"
+    );
     assert!(error.to_string().starts_with("s3.staging_dir: "), "{error}");
     disk.close().await;
     tasks.finish().await;
@@ -83,7 +86,7 @@ async fn foreign_folders_where_ours_would_be_are_never_touched() {
     fs::create_dir(dir.path().join("tmp")).unwrap();
     fs::write(dir.path().join("tmp/mine"), "stays").unwrap();
     let error = open(dir.path()).await.err().unwrap();
-    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert!(matches!(error, DiskOpenError::Foreign { .. }), "{error}");
     assert_eq!(
         error.to_string(),
         format!(

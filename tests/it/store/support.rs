@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use chacha::config::{DiskConfig, Durability};
-use chacha::store::disk::{Disk, OpenError};
+use chacha::store::disk::{Disk, DiskOpenError};
 use chacha::store::spool::SpoolDir;
 use chacha::store::{
     Content, Draft, Error, Meta, Metadata, Origin, Precondition, Protocol, Result, Spool, Store, StoreKey,
@@ -113,7 +113,7 @@ impl Rig {
     }
 }
 
-pub(crate) async fn open(config: &DiskConfig) -> Result<(Arc<Disk>, Tasks), OpenError> {
+pub(crate) async fn open(config: &DiskConfig) -> Result<(Arc<Disk>, Tasks), DiskOpenError> {
     let tasks = Tasks::new();
     let disk = Disk::open(config, &tasks).await?;
     Ok((disk, tasks))
@@ -124,7 +124,7 @@ pub(crate) async fn open_when_free(config: &DiskConfig) -> (Arc<Disk>, Tasks) {
     let deadline = std::time::Instant::now() + TEST_TIMEOUT;
     loop {
         match open(config).await {
-            Err(OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
+            Err(DiskOpenError::InUse { .. }) if std::time::Instant::now() < deadline => {}
             other => return other.unwrap(),
         }
     }
