@@ -2,58 +2,27 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::named::named_enum;
 use crate::store::RemoteErrorKind;
 
-/// The kinds of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
-    Head,
-    Get,
-    Put,
-    Delete,
-    CreateUpload,
-    UploadPart,
-    CompleteUpload,
-    AbortUpload,
-    ListUploads,
-    /// To the journal.
-    Append,
-    /// Of the journal.
-    List,
-    Probe,
-}
-
-impl Op {
-    const ALL: [Self; 12] = [
-        Self::Head,
-        Self::Get,
-        Self::Put,
-        Self::Delete,
-        Self::CreateUpload,
-        Self::UploadPart,
-        Self::CompleteUpload,
-        Self::AbortUpload,
-        Self::ListUploads,
-        Self::Append,
-        Self::List,
-        Self::Probe,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Head => "head",
-            Self::Get => "get",
-            Self::Put => "put",
-            Self::Delete => "delete",
-            Self::CreateUpload => "create_upload",
-            Self::UploadPart => "upload_part",
-            Self::CompleteUpload => "complete_upload",
-            Self::AbortUpload => "abort_upload",
-            Self::ListUploads => "list_uploads",
-            Self::Append => "append",
-            Self::List => "list",
-            Self::Probe => "probe",
-        }
+named_enum! {
+    /// The kinds of requests.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Op {
+        Head = "head",
+        Get = "get",
+        Put = "put",
+        Delete = "delete",
+        CreateUpload = "create_upload",
+        UploadPart = "upload_part",
+        CompleteUpload = "complete_upload",
+        AbortUpload = "abort_upload",
+        ListUploads = "list_uploads",
+        /// To the journal.
+        Append = "append",
+        /// Of the journal.
+        List = "list",
+        Probe = "probe",
     }
 }
 
@@ -112,7 +81,7 @@ impl Counters {
         let requests = Op::ALL.iter().zip(&self.requests);
         let failures = RemoteErrorKind::ALL.iter().zip(&self.failures);
         S3Stats {
-            requests: requests.map(|(op, count)| (op.name(), read(count))).collect(),
+            requests: requests.map(|(op, count)| (op.as_str(), read(count))).collect(),
             failures: failures.map(|(kind, count)| (*kind, read(count))).collect(),
             bytes_in: read(&self.bytes_in),
             bytes_out: read(&self.bytes_out),
