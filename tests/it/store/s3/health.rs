@@ -11,25 +11,25 @@ use chacha::tasks::Tasks;
 use futures_util::future::join_all;
 
 use super::super::support::*;
-use super::Far;
+use super::BucketRig;
 use crate::support::s3::S3Server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permits_are_given_back_and_never_exceeded() {
-    let far = Far::changed(|config| config.max_concurrency = 1).await;
-    far.put("one", &body(11 * MIB, 1)).await;
-    far.store.forget("one").await;
+    let rig = BucketRig::changed(|config| config.max_concurrency = 1).await;
+    rig.put("one", &body(11 * MIB, 1)).await;
+    rig.store.forget("one").await;
     let one = key("one");
-    let readers = (0..4).map(|_| get(&*far.store, &one));
+    let readers = (0..4).map(|_| get(&*rig.store, &one));
     for bytes in join_all(readers).await {
         assert!(bytes.unwrap() == body(11 * MIB, 1));
     }
-    let stats = far.s3.stats();
+    let stats = rig.s3.stats();
     assert_eq!((stats.permits_used, stats.permits), (0, 1));
-    let held = far.s3.source(&key("one")).open().await.unwrap().unwrap();
-    assert_eq!(far.s3.stats().permits_used, 1);
+    let held = rig.s3.source(&key("one")).open().await.unwrap().unwrap();
+    assert_eq!(rig.s3.stats().permits_used, 1);
     drop(held);
-    assert_eq!(far.s3.stats().permits_used, 0);
+    assert_eq!(rig.s3.stats().permits_used, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,13 +71,13 @@ async fn a_server_that_is_not_there_is_given_a_rest_until_it_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewed_credentials_count_at_once() {
-    let far = Far::new().await;
-    far.put("k", b"1").await;
-    far.server.write_keys("access-key", "a former one");
-    let denied = far.s3.head(&key("k")).await.err().unwrap();
+    let rig = BucketRig::new().await;
+    rig.put("k", b"1").await;
+    rig.server.write_keys("access-key", "a former one");
+    let denied = rig.s3.head(&key("k")).await.err().unwrap();
     assert_eq!(denied.remote_error_kind(), Some(RemoteErrorKind::Denied));
-    far.server.write_keys("access-key", "secret-key");
-    assert!(far.s3.head(&key("k")).await.unwrap().is_some());
+    rig.server.write_keys("access-key", "secret-key");
+    assert!(rig.s3.head(&key("k")).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,11 +34,11 @@ async fn over_files() -> Tier {
 
 async fn tier(server: S3Server) -> Tier {
     let config = configured(&server);
-    let far = Far::with(server, config).await;
+    let rig = BucketRig::with(server, config).await;
     Tier {
-        store: Arc::new(far.store.tiered.clone()),
-        spools: far.store.spools(),
-        _keep: Box::new(far),
+        store: Arc::new(rig.store.tiered.clone()),
+        spools: rig.store.spools(),
+        _keep: Box::new(rig),
     }
 }
 
@@ -58,7 +58,7 @@ fn configured(server: &S3Server) -> S3Config {
 }
 
 /// A bucket, and one server on it.
-struct Far {
+struct BucketRig {
     server: S3Server,
     config: S3Config,
     s3: Arc<S3>,
@@ -67,7 +67,7 @@ struct Far {
     dir: tempfile::TempDir,
 }
 
-impl Far {
+impl BucketRig {
     async fn new() -> Self {
         Self::changed(|_| {}).await
     }

@@ -9,73 +9,73 @@ use chacha::tasks::Tasks;
 use futures_util::future::join_all;
 
 use super::super::support::*;
-use super::Far;
+use super::BucketRig;
 use crate::support::s3::{Action, Gate, Kind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_that_are_given_up_leave_nothing() {
-    let far = Far::new().await;
+    let rig = BucketRig::new().await;
     let bytes: Bytes = body(12 * MIB, 3).into();
     let sums = Checksums::of(&bytes);
     let upload = async || {
         let content = Content::Memory(bytes.clone());
-        far.s3.upload(&key("gone"), draft(), &sums, content).await
+        rig.s3.upload(&key("gone"), draft(), &sums, content).await
     };
     let sent = upload().await.unwrap();
-    assert!(far.server.uploads().len() == 1 && far.records() == 1);
+    assert!(rig.server.uploads().len() == 1 && rig.records() == 1);
     drop(sent);
     until("nothing is left", || {
-        far.server.uploads().is_empty() && far.records() == 0
+        rig.server.uploads().is_empty() && rig.records() == 0
     })
     .await;
     let refused = upload().await.unwrap().commit(&Precondition::Present).await;
     assert!(matches!(refused, Err(Error::Precondition)));
     until("nothing is left", || {
-        far.server.uploads().is_empty() && far.records() == 0
+        rig.server.uploads().is_empty() && rig.records() == 0
     })
     .await;
-    assert!(far.server.objects().is_empty());
-    assert!(far.s3.head(&key("gone")).await.unwrap().is_none());
+    assert!(rig.server.objects().is_empty());
+    assert!(rig.s3.head(&key("gone")).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_leaves_while_its_upload_is_begun_leaves_nothing() {
-    let far = Far::new().await;
+    let rig = BucketRig::new().await;
     let gate = Gate::new();
-    let faults = far.server.faults();
+    let faults = rig.server.faults();
     faults.once(Kind::Create, Action::HoldAnswer(gate.clone()));
     let bytes: Bytes = body(12 * MIB, 3).into();
     let sums = Checksums::of(&bytes);
     let (name, content) = (key("gone"), Content::Memory(bytes));
     tokio::select! {
-        _ = far.s3.upload(&name, draft(), &sums, content) => panic!("the answer is held"),
+        _ = rig.s3.upload(&name, draft(), &sums, content) => panic!("the answer is held"),
         () = gate.reached(1) => {}
     }
-    assert_eq!(far.server.uploads().len(), 1);
+    assert_eq!(rig.server.uploads().len(), 1);
     gate.open();
-    until("nothing is left", || far.server.uploads().is_empty()).await;
+    until("nothing is left", || rig.server.uploads().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_crash_left_is_aborted_at_the_next_start() {
-    let far = Far::new().await;
+    let rig = BucketRig::new().await;
     let bytes: Bytes = body(12 * MIB, 3).into();
     let sums = Checksums::of(&bytes);
     let content = Content::Memory(bytes);
-    let sent = far
+    let sent = rig
         .s3
         .upload(&key("gone"), draft(), &sums, content)
         .await
         .unwrap();
     // As if the process were killed: nothing of it runs any more.
     std::mem::forget(sent);
-    far.tasks.finish().await;
-    assert_eq!((far.server.uploads().len(), far.records()), (1, 1));
+    rig.tasks.finish().await;
+    assert_eq!((rig.server.uploads().len(), rig.records()), (1, 1));
     let tasks = Tasks::new();
-    let records = far.dir.path().join("records");
-    let _s3 = S3::open(&far.config, Some(records), &tasks).await.unwrap();
+    let records = rig.dir.path().join("records");
+    let _s3 = S3::open(&rig.config, Some(records), &tasks).await.unwrap();
     until("nothing is left", || {
-        far.server.uploads().is_empty() && far.records() == 0
+        rig.server.uploads().is_empty() && rig.records() == 0
     })
     .await;
     tasks.finish().await;
@@ -83,10 +83,10 @@ async fn what_a_crash_left_is_aborted_at_the_next_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_writers_on_two_servers() {
-    let far = Far::new().await;
+    let rig = BucketRig::new().await;
     let dir = tempfile::tempdir().unwrap();
-    let (_, second, tasks) = super::open(&far.config, dir.path()).await;
-    let stores = [far.store.clone(), second];
+    let (_, second, tasks) = super::open(&rig.config, dir.path()).await;
+    let stores = [rig.store.clone(), second];
     for (nth, size) in [10, 100 * KIB, 9 * MIB].into_iter().enumerate() {
         let name = key(&format!("race {nth}"));
         let name = &name;
@@ -102,6 +102,6 @@ async fn first_writers_on_two_servers() {
             assert!(get(&**store, name).await.unwrap() == winners[0]);
         }
     }
-    until("nothing is left", || far.server.uploads().is_empty()).await;
+    until("nothing is left", || rig.server.uploads().is_empty()).await;
     tasks.finish().await;
 }
