@@ -188,21 +188,21 @@ fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
                 }
             }
         };
-        let patience = async {
+        let drained = async {
             late.cancelled().await;
-            tasks::pause(OPS_PATIENCE).await;
+            tasks::pause(OPS_DRAIN_TIMEOUT).await;
         };
         tokio::select! {
             served = serve => if let Err(error) = served {
                 tracing::error!(%error, "the ops listener ended");
             },
-            () = patience => {}
+            () = drained => {}
         }
     });
 }
 
 /// How long an answer of the ops listener may take when everything else has ended.
-const OPS_PATIENCE: Duration = Duration::from_secs(1);
+const OPS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn announce(server: &Server) {
     for address in &server.addresses {

@@ -11,7 +11,7 @@ use crate::config::S3CredentialFiles;
 use crate::sys;
 
 /// Longest accepted file in bytes: session tokens have some 2 KiB.
-const LONGEST: u64 = 64 * 1024;
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ fn read_one(name: &str, path: &Path) -> Result<String, CredentialsError> {
         let text = format!("{name}: cannot read {}: {error}", path.display());
         CredentialsError::not_loaded(text)
     };
-    if path.metadata().map_err(failed)?.len() > LONGEST {
+    if path.metadata().map_err(failed)?.len() > MAX_SECRET_FILE_BYTES {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
