@@ -71,10 +71,19 @@ fn record(nth: u64) -> EntryRecord {
     }
 }
 
+fn entry(namespace: &NamespaceId, version: &Version, nth: u64) -> CommittedEntry {
+    CommittedEntry {
+        namespace: namespace.clone(),
+        version: version.clone(),
+        key: key(nth),
+        record: record(nth),
+    }
+}
+
 static FULL: LazyLock<ActionsIndex> = LazyLock::new(|| {
     let (index, namespace, version) = (ActionsIndex::default(), namespace(), version());
     for nth in 0..ENTRIES {
-        index.insert(&namespace, &version, &key(nth), record(nth));
+        index.insert(&entry(&namespace, &version, nth));
     }
     index
 });
@@ -138,11 +147,11 @@ fn insert_and_remove(bencher: Bencher<'_, '_>) {
     bencher
         .with_inputs(|| {
             let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-            (key(nth), record(nth))
+            entry(&namespace, &version, nth)
         })
-        .bench_local_refs(|(key, record)| {
-            index.insert(&namespace, &version, key, *record);
-            index.remove(&namespace, &version, key, record.id)
+        .bench_local_refs(|entry| {
+            index.insert(entry);
+            index.remove(entry)
         });
 }
 
@@ -172,13 +181,9 @@ fn open(folder: &Path, tasks: &Tasks) -> (Ledger, Arc<ActionsIndex>) {
 async fn add(ledger: &Ledger, index: &ActionsIndex, numbers: std::ops::Range<u64>) {
     let (namespace, version) = (namespace(), version());
     let items = numbers.map(|nth| {
-        index.insert(&namespace, &version, &key(nth), record(nth));
-        LedgerItem::Committed(CommittedEntry {
-            namespace: namespace.clone(),
-            version: version.clone(),
-            key: key(nth),
-            record: record(nth),
-        })
+        let entry = entry(&namespace, &version, nth);
+        index.insert(&entry);
+        LedgerItem::Committed(entry)
     });
     ledger.append(items.collect()).await.unwrap();
 }

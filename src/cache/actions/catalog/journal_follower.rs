@@ -180,10 +180,7 @@ impl JournalFollower {
                 self.warn_of_unreadable(1);
                 continue;
             };
-            if self
-                .index
-                .insert(&entry.namespace, &entry.version, &entry.key, entry.record)
-            {
+            if self.index.insert(&entry) {
                 items.push(LedgerItem::Committed(entry));
             }
         }

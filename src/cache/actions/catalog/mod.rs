@@ -161,7 +161,7 @@ impl Catalog {
     /// Adds an entry that was committed here. Returns when ledger and journal have it. What fails there is logged
     /// and, for the journal, repeated later. Dropping the future does not stop it.
     pub async fn commit(&self, entry: CommittedEntry) {
-        self.insert(&entry);
+        self.shared.index.insert(&entry);
         let this = self.clone();
         let keeping = self.shared.tasks.spawn(async move {
             let (record, stream) = (journal_record::encode(&entry), entry.namespace.stream());
@@ -178,28 +178,16 @@ impl Catalog {
 
     /// Adds an entry that another server committed. `false` if it or a newer one was known.
     pub async fn learn(&self, entry: CommittedEntry) -> bool {
-        let is_new = self.insert(&entry);
+        let is_new = self.shared.index.insert(&entry);
         if is_new {
             self.keep(vec![LedgerItem::Committed(entry)]).await;
         }
         is_new
     }
 
-    /// `false` if nothing changed.
-    fn insert(&self, entry: &CommittedEntry) -> bool {
-        let index = &self.shared.index;
-        index.insert(&entry.namespace, &entry.version, &entry.key, entry.record)
-    }
-
     /// Removes an entry whose bytes are gone, unless it was replaced since.
     pub async fn forget(&self, entry: &CommittedEntry) {
-        let CommittedEntry {
-            namespace,
-            version,
-            key,
-            record,
-        } = entry;
-        if self.shared.index.remove(namespace, version, key, record.id) {
+        if self.shared.index.remove(entry) {
             self.keep(vec![LedgerItem::Removed(entry.clone())]).await;
         }
     }

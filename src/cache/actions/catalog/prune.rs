@@ -58,11 +58,7 @@ impl Catalog {
             let mut gone = Vec::new();
             for entry in slice {
                 let key = entry.namespace.store_key(&entry.version, &entry.key);
-                if liveness.is_gone(&key).await == Some(true)
-                    && shared
-                        .index
-                        .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
-                {
+                if liveness.is_gone(&key).await == Some(true) && shared.index.remove(&entry) {
                     gone.push(LedgerItem::Removed(entry));
                 }
             }

@@ -54,13 +54,8 @@ struct NamespaceTrees {
 
 impl ActionsIndex {
     /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed.
-    pub fn insert(
-        &self,
-        namespace: &NamespaceId,
-        version: &Version,
-        key: &CacheKey,
-        record: EntryRecord,
-    ) -> bool {
+    pub fn insert(&self, entry: &CommittedEntry) -> bool {
+        let namespace = &entry.namespace;
         let mut shard = self.shard(namespace);
         let trees = shard.entry(*namespace.digest()).or_insert_with(|| {
             self.namespaces.fetch_add(1, Ordering::Relaxed);
@@ -69,26 +64,25 @@ impl ActionsIndex {
                 versions: HashMap::new(),
             }
         });
-        let tree = trees
-            .versions
-            .entry(version.clone())
-            .or_insert_with(EntryTree::new);
+        let version = trees.versions.entry(entry.version.clone());
+        let tree = version.or_insert_with(EntryTree::new);
         let before = tree.len();
-        let changed = tree.insert(key, record);
+        let changed = tree.insert(&entry.key, entry.record);
         self.entries.fetch_add(tree.len() - before, Ordering::Relaxed);
         changed
     }
 
-    /// Removes the entry under this key if it is the one that `id` names. `false` if it is not there.
-    pub fn remove(&self, namespace: &NamespaceId, version: &Version, key: &CacheKey, id: Ulid) -> bool {
-        let mut shard = self.shard(namespace);
-        let Entry::Occupied(mut trees) = shard.entry(*namespace.digest()) else {
+    /// Removes an entry, unless another one is under its key. `false` if the entry is not there.
+    pub fn remove(&self, entry: &CommittedEntry) -> bool {
+        let mut shard = self.shard(&entry.namespace);
+        let Entry::Occupied(mut trees) = shard.entry(*entry.namespace.digest()) else {
             return false;
         };
-        let Entry::Occupied(mut tree) = trees.get_mut().versions.entry(version.clone()) else {
+        let Entry::Occupied(mut tree) = trees.get_mut().versions.entry(entry.version.clone()) else {
             return false;
         };
-        if !tree.get_mut().remove(key, |record| record.id == id) {
+        let is_it = |record: &EntryRecord| record.id == entry.record.id;
+        if !tree.get_mut().remove(&entry.key, is_it) {
             return false;
         }
         self.entries.fetch_sub(1, Ordering::Relaxed);

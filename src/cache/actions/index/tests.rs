@@ -62,6 +62,20 @@ fn changes() -> impl Strategy<Value = Vec<(usize, usize, String, Change)>> {
     prop::collection::vec((0..NAMESPACES, 0..VERSIONS, texts(), change), 1..120)
 }
 
+fn committed(
+    namespace: &NamespaceId,
+    version: &Version,
+    key: &CacheKey,
+    record: EntryRecord,
+) -> CommittedEntry {
+    CommittedEntry {
+        namespace: namespace.clone(),
+        version: version.clone(),
+        key: key.clone(),
+        record,
+    }
+}
+
 /// Does the same to both.
 fn apply(changes: Vec<(usize, usize, String, Change)>) -> (ActionsIndex, Model) {
     let (index, mut model, namespaces) = (ActionsIndex::default(), Model::new(), namespaces());
@@ -69,22 +83,23 @@ fn apply(changes: Vec<(usize, usize, String, Change)>) -> (ActionsIndex, Model) 
         let name = (namespace, with, text.clone());
         let (namespace, with, key) = (&namespaces[namespace], &version(with), &key(&text));
         let present = model.get(&name).copied();
-        let wrong = Ulid(u128::MAX);
+        let wrong = record(0, u128::MAX);
+        let committed = |record| committed(namespace, with, key, record);
         match change {
             Change::Insert(created) => {
                 let new = record(created, nth as u128);
                 let expected = present.is_none_or(|present| present < new);
-                assert_eq!(index.insert(namespace, with, key, new), expected);
+                assert_eq!(index.insert(&committed(new)), expected);
                 if expected {
                     model.insert(name, new);
                 }
             }
             Change::Remove => {
-                let id = present.map_or(wrong, |record| record.id);
-                assert_eq!(index.remove(namespace, with, key, id), present.is_some());
+                let gone = present.unwrap_or(wrong);
+                assert_eq!(index.remove(&committed(gone)), present.is_some());
                 model.remove(&name);
             }
-            Change::RemoveAnother => assert!(!index.remove(namespace, with, key, wrong)),
+            Change::RemoveAnother => assert!(!index.remove(&committed(wrong))),
         }
     }
     (index, model)
@@ -214,12 +229,12 @@ fn repeated_keys_are_asked_for_once() {
 fn what_is_empty_is_dropped() {
     let (index, namespace) = (ActionsIndex::default(), &namespaces()[0]);
     for nth in 0..3000_u32 {
-        assert!(index.insert(
+        assert!(index.insert(&committed(
             namespace,
             &version(0),
             &key(&nth.to_string()),
             record(1, nth.into())
-        ));
+        )));
     }
     assert!(index.has(namespace.digest()) && index.len() == 3000);
     assert_eq!(
@@ -227,7 +242,12 @@ fn what_is_empty_is_dropped() {
         Some(SLICE_ENTRIES as usize)
     );
     for nth in 0..3000_u32 {
-        assert!(index.remove(namespace, &version(0), &key(&nth.to_string()), Ulid(nth.into())));
+        assert!(index.remove(&committed(
+            namespace,
+            &version(0),
+            &key(&nth.to_string()),
+            record(1, nth.into())
+        )));
     }
     assert!(!index.has(namespace.digest()) && index.is_empty());
     assert!(index.shards.iter().all(|shard| lock(shard).is_empty()));

@@ -74,8 +74,7 @@ impl Rig {
     }
 
     async fn commit(&self, entry: &CommittedEntry) {
-        self.index
-            .insert(&entry.namespace, &entry.version, &entry.key, entry.record);
+        self.index.insert(entry);
         let added = self
             .ledger
             .append(vec![LedgerItem::Committed(entry.clone())])
@@ -84,10 +83,7 @@ impl Rig {
     }
 
     async fn forget(&self, entry: &CommittedEntry) {
-        assert!(
-            self.index
-                .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id)
-        );
+        assert!(self.index.remove(entry));
         self.ledger
             .append(vec![LedgerItem::Removed(entry.clone())])
             .await
@@ -282,12 +278,10 @@ async fn fill(rig: &Rig) {
     for start in (0..20_000_u64).step_by(500) {
         let items = (start..start + 500).flat_map(|nth| {
             let entry = entry(nth);
-            rig.index
-                .insert(&entry.namespace, &entry.version, &entry.key, entry.record);
+            rig.index.insert(&entry);
             let mut items = vec![LedgerItem::Committed(entry.clone())];
             if nth % 10 != 0 {
-                rig.index
-                    .remove(&entry.namespace, &entry.version, &entry.key, entry.record.id);
+                rig.index.remove(&entry);
                 items.push(LedgerItem::Removed(entry));
             }
             items

@@ -214,10 +214,10 @@ impl LedgerWriter {
 fn apply(index: &ActionsIndex, item: &LedgerItem) {
     match item {
         LedgerItem::Committed(entry) => {
-            _ = index.insert(&entry.namespace, &entry.version, &entry.key, entry.record);
+            _ = index.insert(entry);
         }
         LedgerItem::Removed(entry) => {
-            _ = index.remove(&entry.namespace, &entry.version, &entry.key, entry.record.id);
+            _ = index.remove(entry);
         }
         LedgerItem::Seen(..) => {}
     }
