@@ -65,40 +65,20 @@ struct Unchecked {
 }
 
 impl DiskFile {
-    /// A file whose body of `size` bytes is known to be intact.
-    pub(super) fn intact(file: Arc<File>, metadata: &Metadata, owner: EntryOwner, size: u64) -> Arc<Self> {
-        Self::new(file, metadata, owner, size, None)
-    }
-
-    /// A file whose body is checked block by block when it is read.
-    pub(super) fn unchecked(
-        file: Arc<File>,
-        metadata: &Metadata,
-        owner: EntryOwner,
-        sums: Checksums,
-    ) -> Arc<Self> {
-        let words = sums.blocks().len().div_ceil(64);
-        let size = sums.size();
-        let unchecked = Unchecked {
-            left: AtomicU64::new(sums.blocks().len() as u64),
-            done: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            sums,
-        };
-        Self::new(file, metadata, owner, size, Some(unchecked))
-    }
-
-    fn new(
+    /// A file with a body of `size` bytes. It is checked against `sums` block by block when it is read; without
+    /// them it is known to be intact.
+    pub(super) fn new(
         file: Arc<File>,
         metadata: &Metadata,
         owner: EntryOwner,
         size: u64,
-        unchecked: Option<Unchecked>,
+        sums: Option<Checksums>,
     ) -> Arc<Self> {
         Arc::new(Self {
             file: Some(file),
             identity: FileIdentity::of(metadata),
             owner,
-            unchecked,
+            unchecked: sums.map(Unchecked::new),
             residency: Residency::new(size),
             damaged: AtomicBool::new(false),
         })
@@ -202,6 +182,15 @@ impl EntryFile for DiskFile {
 }
 
 impl Unchecked {
+    fn new(sums: Checksums) -> Self {
+        let words = sums.blocks().len().div_ceil(64);
+        Self {
+            left: AtomicU64::new(sums.blocks().len() as u64),
+            done: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            sums,
+        }
+    }
+
     fn is_done(&self, block: usize) -> bool {
         self.done[block / 64].load(Ordering::Acquire) >> (block % 64) & 1 == 1
     }
@@ -258,7 +247,8 @@ mod tests {
             generation: 1,
         };
         let metadata = file.metadata().expect("metadata");
-        DiskFile::unchecked(Arc::new(file), &metadata, owner, Checksums::of(&body))
+        let (size, sums) = (body.len() as u64, Checksums::of(&body));
+        DiskFile::new(Arc::new(file), &metadata, owner, size, Some(sums))
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl From<io::Error> for EntryOpenError {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Gone,
             io::ErrorKind::UnexpectedEof => Self::Flawed(Flaw::Torn),
+            io::ErrorKind::InvalidData => Self::Flawed(Flaw::Body),
             _ if sys::is_unreadable(&error) => Self::Flawed(Flaw::Unreadable),
             _ => Self::Io(error),
         }

@@ -110,16 +110,13 @@ impl DiskCore {
             }
         }
         let checked = parsed.body.is_some() || trusted && !changed_since(&metadata, generation);
-        let open = if checked {
-            DiskFile::intact(file, &metadata, owner, parsed.meta.size)
-        } else if parsed.meta.size <= MAX_CHECK_FIRST_BYTES {
-            check_whole(&file, &parsed.sums)?;
-            DiskFile::intact(file, &metadata, owner, parsed.meta.size)
-        } else {
-            DiskFile::unchecked(file, &metadata, owner, parsed.sums)
-        };
-        let meta = Arc::new(parsed.meta);
-        Ok(opened_file(open, meta))
+        let size = parsed.meta.size;
+        if !checked && size <= MAX_CHECK_FIRST_BYTES {
+            file::check_all(&file, &parsed.sums)?;
+        }
+        let unchecked = (!checked && size > MAX_CHECK_FIRST_BYTES).then_some(parsed.sums);
+        let open = DiskFile::new(file, &metadata, owner, size, unchecked);
+        Ok(opened_file(open, Arc::new(parsed.meta)))
     }
 
     /// Opens the file; if the process has run out of open files, after closing some of ours.
@@ -167,13 +164,6 @@ pub(super) fn opened_file(file: Arc<DiskFile>, meta: Arc<Meta>) -> Arc<OpenedEnt
         tier: TierName::DISK,
     };
     OpenedEntry::new(entry, Some(file), now())
-}
-
-fn check_whole(file: &File, sums: &Checksums) -> Result<(), EntryOpenError> {
-    file::check_all(file, sums).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Flaw::Body.into(),
-        _ => error.into(),
-    })
 }
 
 /// Whether the file was changed from outside after it was committed.

@@ -216,12 +216,8 @@ impl DiskCommit {
                 opened_in_memory(joined(frames), Arc::clone(&self.meta))
             }
             _ => {
-                let file = DiskFile::intact(
-                    Arc::clone(temp.file()),
-                    metadata,
-                    self.owner.clone(),
-                    self.body.len(),
-                );
+                let (file, owner) = (Arc::clone(temp.file()), self.owner.clone());
+                let file = DiskFile::new(file, metadata, owner, self.body.len(), None);
                 opened_file(file, Arc::clone(&self.meta))
             }
         }
