@@ -14,7 +14,7 @@ use crate::store::Digest;
 use crate::sys;
 
 /// One version of an entry: digest and generation.
-pub(super) type File = (Digest, u64);
+pub(super) type EntryVersion = (Digest, u64);
 
 /// See the module.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Shards {
         layout: &Layout,
         shard: &mut ShardDir,
         from: &Path,
-        to: &File,
+        to: &EntryVersion,
     ) -> io::Result<i64> {
         let path = layout.entry(&to.0, to.1);
         let number = shard_of(&to.0);
@@ -86,7 +86,7 @@ pub(super) fn measure(layout: &Layout, number: usize, shard: &mut ShardDir) -> i
 
 /// Blocking: unlinks a file; it is no error if it is gone. Removes the folder with the last file.
 /// Answers whether there was one, and how many bytes the folders grew: none, or less than none.
-pub(super) fn discard(layout: &Layout, shard: &mut ShardDir, file: &File) -> io::Result<(bool, i64)> {
+pub(super) fn discard(layout: &Layout, shard: &mut ShardDir, file: &EntryVersion) -> io::Result<(bool, i64)> {
     let existed = unlink(layout, file)?;
     shard.files = shard.files.saturating_sub(1);
     // Before the scan the count is 0, and the folder itself knows whether it is empty.
@@ -97,7 +97,7 @@ pub(super) fn discard(layout: &Layout, shard: &mut ShardDir, file: &File) -> io:
 }
 
 /// Blocking: unlinks a file and nothing else. Answers whether there was one.
-pub(super) fn unlink(layout: &Layout, file: &File) -> io::Result<bool> {
+pub(super) fn unlink(layout: &Layout, file: &EntryVersion) -> io::Result<bool> {
     match std::fs::remove_file(layout.entry(&file.0, file.1)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         other => other.map(|()| true),
