@@ -34,7 +34,7 @@ const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
 
 /// Why something is not the entry it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Flaw {
+pub(crate) enum EntryError {
     #[error("the file is torn or cut")]
     Torn,
     #[error("the description is damaged")]
@@ -83,8 +83,8 @@ pub(crate) struct Described {
 /// its body.
 ///
 /// # Errors
-/// [`Flaw::Torn`].
-pub(crate) fn begin(tail: &[u8], length: u64) -> Result<u64, Flaw> {
+/// [`EntryError::Torn`].
+pub(crate) fn begin(tail: &[u8], length: u64) -> Result<u64, EntryError> {
     Ok(Lengths::parse(tail, length)?.body)
 }
 
@@ -92,16 +92,16 @@ pub(crate) fn begin(tail: &[u8], length: u64) -> Result<u64, Flaw> {
 /// everything from [`begin`] on, and holds it against `key`.
 ///
 /// # Errors
-/// [`Flaw`].
-pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Described, Flaw> {
+/// [`EntryError`].
+pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Described, EntryError> {
     let lengths = Lengths::parse(tail, length)?;
     let at = (tail.len() as u64)
         .checked_sub(lengths.trailer())
-        .ok_or(Flaw::Torn)?;
+        .ok_or(EntryError::Torn)?;
     let (table, json) = lengths.check(&tail[at as usize..])?;
     let described = describe(json, key)?;
     let blocks = table.chunks_exact(8).map(number).collect();
-    let sums = Checksums::from_parts(lengths.body, blocks).ok_or(Flaw::Description)?;
+    let sums = Checksums::from_parts(lengths.body, blocks).ok_or(EntryError::Description)?;
     let meta = Meta {
         size: lengths.body,
         etag: sums.etag(),
@@ -114,15 +114,17 @@ pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Describe
 /// The key that stands in the trailer; `None` if it is none of ours. See [`parse`].
 ///
 /// # Errors
-/// [`Flaw`].
-pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, Flaw> {
+/// [`EntryError`].
+pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, EntryError> {
     let lengths = Lengths::parse(tail, length)?;
     let at = (tail.len() as u64)
         .checked_sub(lengths.trailer())
-        .ok_or(Flaw::Torn)?;
+        .ok_or(EntryError::Torn)?;
     let (_, json) = lengths.check(&tail[at as usize..])?;
-    let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
-    let canonical = STANDARD.decode(&description.key).map_err(|_| Flaw::Description)?;
+    let description: Description = serde_json::from_slice(json).map_err(|_| EntryError::Description)?;
+    let canonical = STANDARD
+        .decode(&description.key)
+        .map_err(|_| EntryError::Description)?;
     Ok(StoreKey::from_canonical(&canonical))
 }
 
@@ -139,14 +141,16 @@ pub(crate) fn seal(mut bytes: Vec<u8>, body: u64) -> Vec<u8> {
     bytes
 }
 
-fn describe(json: &[u8], key: &StoreKey) -> Result<Description, Flaw> {
-    let description: Description = serde_json::from_slice(json).map_err(|_| Flaw::Description)?;
+fn describe(json: &[u8], key: &StoreKey) -> Result<Description, EntryError> {
+    let description: Description = serde_json::from_slice(json).map_err(|_| EntryError::Description)?;
     if description.format != VERSION {
-        return Err(Flaw::Description);
+        return Err(EntryError::Description);
     }
-    let stored = STANDARD.decode(&description.key).map_err(|_| Flaw::Description)?;
+    let stored = STANDARD
+        .decode(&description.key)
+        .map_err(|_| EntryError::Description)?;
     if stored != key.canonical() {
-        return Err(Flaw::Foreign);
+        return Err(EntryError::Foreign);
     }
     Ok(description)
 }
@@ -159,10 +163,12 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn parse(tail: &[u8], length: u64) -> Result<Self, Flaw> {
-        let footer = tail.last_chunk::<{ FOOTER_BYTES as usize }>().ok_or(Flaw::Torn)?;
+    fn parse(tail: &[u8], length: u64) -> Result<Self, EntryError> {
+        let footer = tail
+            .last_chunk::<{ FOOTER_BYTES as usize }>()
+            .ok_or(EntryError::Torn)?;
         if &footer[32..] != MAGIC {
-            return Err(Flaw::Torn);
+            return Err(EntryError::Torn);
         }
         let this = Self {
             body: number(&footer[..8]),
@@ -172,7 +178,7 @@ impl Lengths {
         let fits = this.json <= MAX_DESCRIPTION_BYTES
             && this.table == table_of(this.body)
             && this.body.checked_add(this.trailer()) == Some(length);
-        fits.then_some(this).ok_or(Flaw::Torn)
+        fits.then_some(this).ok_or(EntryError::Torn)
     }
 
     fn trailer(&self) -> u64 {
@@ -180,10 +186,10 @@ impl Lengths {
     }
 
     /// Table and description of a whole trailer, checked.
-    fn check<'a>(&self, trailer: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Flaw> {
+    fn check<'a>(&self, trailer: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), EntryError> {
         let (summed, rest) = trailer.split_at(trailer.len() - 16);
         if crc(summed) != number(&rest[..8]) {
-            return Err(Flaw::Description);
+            return Err(EntryError::Description);
         }
         let (table, rest) = summed.split_at(self.table as usize);
         Ok((table, &rest[..self.json as usize]))

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::Condemn;
-use super::format::Flaw;
+use super::format::EntryError;
 use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
@@ -207,7 +207,7 @@ impl DiskCore {
 }
 
 impl Condemn for DiskCore {
-    fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw) {
+    fn condemn(&self, digest: &Digest, generation: u64, flaw: EntryError) {
         // After the close, the directory may be another server's.
         let Ok(_pass) = self.enter() else { return };
         if self.forget(digest, generation) {

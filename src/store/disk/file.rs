@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use super::format::Flaw;
+use super::format::EntryError;
 use crate::store::spool::Checksums;
 use crate::store::{Digest, EntryFile, Residency};
 use crate::sys;
@@ -28,7 +28,7 @@ pub(super) struct DiskFile {
 /// Who removes a version of an entry that turned out to be damaged.
 pub(super) trait Condemn: std::fmt::Debug + Send + Sync {
     /// Blocking: removes it, if it is still there, and says so.
-    fn condemn(&self, digest: &Digest, generation: u64, flaw: Flaw);
+    fn condemn(&self, digest: &Digest, generation: u64, flaw: EntryError);
 }
 
 /// Which version of an entry a file is, and where to report damage.
@@ -128,12 +128,12 @@ impl DiskFile {
 }
 
 /// What an error of a read says about the file; `None` if it may be another time.
-fn flaw_of(error: &io::Error) -> Option<Flaw> {
+fn flaw_of(error: &io::Error) -> Option<EntryError> {
     match error.kind() {
-        io::ErrorKind::InvalidData => Some(Flaw::Body),
-        io::ErrorKind::UnexpectedEof => Some(Flaw::Torn),
+        io::ErrorKind::InvalidData => Some(EntryError::Body),
+        io::ErrorKind::UnexpectedEof => Some(EntryError::Torn),
         // Otherwise every read would be cut until the entry is evicted; so it is a miss from now on.
-        _ if sys::is_unreadable(error) => Some(Flaw::Unreadable),
+        _ if sys::is_unreadable(error) => Some(EntryError::Unreadable),
         _ => None,
     }
 }
@@ -215,7 +215,7 @@ fn check_block(file: &File, sums: &Checksums, block: usize, buffer: &mut Vec<u8>
     buffer.resize(length as usize, 0);
     sys::read_exact_at(file, buffer, start)?;
     if !sums.fits(block, buffer) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, Flaw::Body));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, EntryError::Body));
     }
     Ok(())
 }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_bad_sector_is_a_flaw_of_the_file_and_a_lack_of_memory_is_none() {
         let flaw = |errno: rustix::io::Errno| flaw_of(&errno.into());
-        assert_eq!(flaw(rustix::io::Errno::IO), Some(Flaw::Unreadable));
+        assert_eq!(flaw(rustix::io::Errno::IO), Some(EntryError::Unreadable));
         assert_eq!(flaw(rustix::io::Errno::NOMEM), None);
         assert_eq!(flaw(rustix::io::Errno::INTR), None);
     }

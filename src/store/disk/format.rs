@@ -10,7 +10,7 @@ use crate::store::trailer::{self, TAIL_BYTES};
 use crate::store::{Meta, StoreKey};
 use crate::sys;
 
-pub(super) use crate::store::trailer::{Flaw, write};
+pub(super) use crate::store::trailer::{EntryError, write};
 
 /// Version of the whole directory.
 pub(super) const VERSION: u32 = 1;
@@ -23,7 +23,7 @@ const MAX_WHOLE_READ_BYTES: u64 = MAX_MEMORY_BODY_BYTES + TAIL_BYTES;
 #[derive(Debug)]
 pub(super) enum EntryOpenError {
     Gone,
-    Flawed(Flaw),
+    Damaged(EntryError),
     Io(io::Error),
 }
 
@@ -31,17 +31,17 @@ impl From<io::Error> for EntryOpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Gone,
-            io::ErrorKind::UnexpectedEof => Self::Flawed(Flaw::Torn),
-            io::ErrorKind::InvalidData => Self::Flawed(Flaw::Body),
-            _ if sys::is_unreadable(&error) => Self::Flawed(Flaw::Unreadable),
+            io::ErrorKind::UnexpectedEof => Self::Damaged(EntryError::Torn),
+            io::ErrorKind::InvalidData => Self::Damaged(EntryError::Body),
+            _ if sys::is_unreadable(&error) => Self::Damaged(EntryError::Unreadable),
             _ => Self::Io(error),
         }
     }
 }
 
-impl From<Flaw> for EntryOpenError {
-    fn from(flaw: Flaw) -> Self {
-        Self::Flawed(flaw)
+impl From<EntryError> for EntryOpenError {
+    fn from(flaw: EntryError) -> Self {
+        Self::Damaged(flaw)
     }
 }
 

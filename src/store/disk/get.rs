@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::core::{DiskCore, FoundEntry, now};
 use super::file::{self, Condemn, DiskFile, EntryOwner};
-use super::format::{self, EntryOpenError, Flaw, MAX_MEMORY_BODY_BYTES};
+use super::format::{self, EntryError, EntryOpenError, MAX_MEMORY_BODY_BYTES};
 use super::hot::OpenedEntry;
 use super::index::IndexHit;
 use crate::store::spool::Checksums;
@@ -69,7 +69,7 @@ impl DiskCore {
                 self.index(|index| index.admit(key.digest(), hit, checked));
                 Ok(Some(Arc::clone(opened)))
             }
-            Err(EntryOpenError::Gone | EntryOpenError::Flawed(_)) => Ok(None),
+            Err(EntryOpenError::Gone | EntryOpenError::Damaged(_)) => Ok(None),
             Err(EntryOpenError::Io(error)) => Err(Error::io("opening an entry", error)),
         }
     }
@@ -85,7 +85,7 @@ impl DiskCore {
         match &opened {
             // Evicted a moment ago, or removed from outside.
             Err(EntryOpenError::Gone) => _ = self.forget(key.digest(), generation),
-            Err(EntryOpenError::Flawed(flaw)) => self.condemn(key.digest(), generation, *flaw),
+            Err(EntryOpenError::Damaged(flaw)) => self.condemn(key.digest(), generation, *flaw),
             _ => {}
         }
         opened
@@ -103,7 +103,7 @@ impl DiskCore {
         let owner = self.owner(key, generation);
         if let Some(body) = &parsed.body {
             if Checksums::of(body) != parsed.sums {
-                return Err(Flaw::Body.into());
+                return Err(EntryError::Body.into());
             }
             if self.fits_memory(parsed.meta.size) {
                 return Ok(opened_in_memory(body.clone(), Arc::new(parsed.meta)));

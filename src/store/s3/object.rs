@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::store::spool::Checksums;
-use crate::store::trailer::{self, Flaw};
+use crate::store::trailer::{self, EntryError};
 use crate::store::{ETag, Error, Meta, Metadata, Origin, Result, StoreKey};
 
 /// Longest inline description, in bytes of base64: S3 takes 2 KB of user metadata, names included.
@@ -127,21 +127,24 @@ pub(super) enum ObjectForm {
 /// Reads the user metadata of an object, and holds it against `key`.
 ///
 /// # Errors
-/// [`Flaw`].
-pub(super) fn form_of(key: &StoreKey, headers: Option<&HashMap<String, String>>) -> Result<ObjectForm, Flaw> {
-    let text = find(headers, DESCRIPTION_HEADER).ok_or(Flaw::Foreign)?;
+/// [`EntryError`].
+pub(super) fn form_of(
+    key: &StoreKey,
+    headers: Option<&HashMap<String, String>>,
+) -> Result<ObjectForm, EntryError> {
+    let text = find(headers, DESCRIPTION_HEADER).ok_or(EntryError::Foreign)?;
     if text == TRAILER_DESCRIPTION {
         return Ok(ObjectForm::Trailer);
     }
-    let json = STANDARD.decode(text).map_err(|_| Flaw::Description)?;
-    let told: Description = serde_json::from_slice(&json).map_err(|_| Flaw::Description)?;
+    let json = STANDARD.decode(text).map_err(|_| EntryError::Description)?;
+    let told: Description = serde_json::from_slice(&json).map_err(|_| EntryError::Description)?;
     let hex = told.etag.len() == 32 && told.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
     if told.format != DESCRIPTION_FORMAT || !hex {
-        return Err(Flaw::Description);
+        return Err(EntryError::Description);
     }
-    let stored = STANDARD.decode(&told.key).map_err(|_| Flaw::Description)?;
+    let stored = STANDARD.decode(&told.key).map_err(|_| EntryError::Description)?;
     if stored != key.canonical() {
-        return Err(Flaw::Foreign);
+        return Err(EntryError::Foreign);
     }
     Ok(ObjectForm::Inline(Meta {
         size: told.size,
@@ -251,7 +254,7 @@ mod tests {
         assert_eq!(described.meta, meta(&text));
         assert_eq!(
             trailer::parse(&envelope.tail, length, &key("x")).err(),
-            Some(Flaw::Foreign)
+            Some(EntryError::Foreign)
         );
     }
 
@@ -272,14 +275,17 @@ mod tests {
     #[test]
     fn what_is_not_the_entry_is_refused() {
         let headers = envelope("v").headers;
-        assert_eq!(form_of(&key("other"), Some(&headers)), Err(Flaw::Foreign));
-        assert_eq!(form_of(&key("k"), None), Err(Flaw::Foreign));
-        assert_eq!(form_of(&key("k"), Some(&HashMap::new())), Err(Flaw::Foreign));
+        assert_eq!(form_of(&key("other"), Some(&headers)), Err(EntryError::Foreign));
+        assert_eq!(form_of(&key("k"), None), Err(EntryError::Foreign));
+        assert_eq!(
+            form_of(&key("k"), Some(&HashMap::new())),
+            Err(EntryError::Foreign)
+        );
         for text in ["", "%", "e30=", "bnVsbA=="] {
             let headers = HashMap::from([(DESCRIPTION_HEADER.to_owned(), text.to_owned())]);
             assert_eq!(
                 form_of(&key("k"), Some(&headers)),
-                Err(Flaw::Description),
+                Err(EntryError::Description),
                 "{text}"
             );
         }

@@ -17,7 +17,7 @@ use crate::store::s3::object::{self, ObjectForm};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceStream;
-use crate::store::trailer::{self, Flaw, TAIL_BYTES};
+use crate::store::trailer::{self, EntryError, TAIL_BYTES};
 use crate::store::{Error, Meta, RemoteErrorKind, Result, StoreKey};
 use crate::tasks::pause;
 
@@ -39,7 +39,7 @@ pub(in crate::store::s3) struct FoundObject {
     /// Which upload made it.
     pub(in crate::store::s3) upload: Option<String>,
     /// The entry, or why it is none.
-    pub(in crate::store::s3) entry: Result<RemoteEntry, Flaw>,
+    pub(in crate::store::s3) entry: Result<RemoteEntry, EntryError>,
 }
 
 /// The outside of an object.
@@ -64,10 +64,10 @@ impl Core {
         key: &StoreKey,
         head: &ObjectHead,
         permit: &Arc<Permit>,
-    ) -> Result<Result<RemoteEntry, Flaw>, S3Error> {
+    ) -> Result<Result<RemoteEntry, EntryError>, S3Error> {
         let meta = match object::form_of(key, head.headers.as_ref()) {
             Err(flaw) => return Ok(Err(flaw)),
-            Ok(ObjectForm::Inline(meta)) if meta.size != head.length => return Ok(Err(Flaw::Torn)),
+            Ok(ObjectForm::Inline(meta)) if meta.size != head.length => return Ok(Err(EntryError::Torn)),
             Ok(ObjectForm::Inline(meta)) => return Ok(Ok(entry(meta, &head.etag, true))),
             Ok(ObjectForm::Trailer) => self.read_trailer(key, head, permit).await?,
         };
@@ -79,7 +79,7 @@ impl Core {
         key: &StoreKey,
         head: &ObjectHead,
         permit: &Arc<Permit>,
-    ) -> Result<Result<Meta, Flaw>, S3Error> {
+    ) -> Result<Result<Meta, EntryError>, S3Error> {
         let end = head.length;
         let mut start = end.saturating_sub(TAIL_BYTES);
         let mut tail = self.part(key, head, start..end, permit).await?;
@@ -176,13 +176,13 @@ impl Core {
     }
 
     /// What stands there is not the entry.
-    pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: Flaw) -> S3Error {
+    pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: EntryError) -> S3Error {
         self.counters.was_damaged();
         self.damaged(match flaw {
-            Flaw::Foreign => "the object holds something else than its name says",
-            Flaw::Torn => "the object has another length than its description says",
-            Flaw::Description => "the description of the object is damaged",
-            Flaw::Body | Flaw::Unreadable => "the body of the object is damaged",
+            EntryError::Foreign => "the object holds something else than its name says",
+            EntryError::Torn => "the object has another length than its description says",
+            EntryError::Description => "the description of the object is damaged",
+            EntryError::Body | EntryError::Unreadable => "the body of the object is damaged",
         })
     }
 

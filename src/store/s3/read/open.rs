@@ -15,7 +15,7 @@ use crate::store::s3::object::{self, ObjectForm};
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceOpen;
-use crate::store::trailer::{self, Flaw};
+use crate::store::trailer::{self, EntryError};
 use crate::store::{Result, StoreKey};
 
 /// Objects with a trailer up to this length are read as a whole to find it, in bytes.
@@ -48,7 +48,7 @@ impl Core {
     async fn open_once(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Attempt<Option<Result<SourceOpen, Flaw>>>, S3Error> {
+    ) -> Result<Attempt<Option<Result<SourceOpen, EntryError>>>, S3Error> {
         let permit = Arc::new(self.enter().await?);
         let Some(mut answer) = self.front(key).await? else {
             return Ok(Attempt::Settled(None));
@@ -117,7 +117,7 @@ async fn open_short(
     key: &StoreKey,
     head: &ObjectHead,
     body: Body,
-) -> Result<Result<SourceOpen, Flaw>, S3Error> {
+) -> Result<Result<SourceOpen, EntryError>, S3Error> {
     let bytes = body.collect().await.map_err(of_stream)?;
     Ok(trailer::parse(&bytes, head.length, key).map(|described| {
         let length = described.meta.size;

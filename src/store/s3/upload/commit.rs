@@ -155,10 +155,10 @@ fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<Write
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::trailer::Flaw;
+    use crate::store::trailer::EntryError;
     use crate::store::{ETag, Meta, Metadata, Origin};
 
-    fn seen(tag: Result<&str, Flaw>) -> Option<FoundObject> {
+    fn seen(tag: Result<&str, EntryError>) -> Option<FoundObject> {
         let entry = tag.map(|tag| RemoteEntry {
             meta: Arc::new(Meta {
                 size: 0,
@@ -204,9 +204,9 @@ mod tests {
         refused(&MatchesNone(is("a")), seen(Ok("a")));
         // What is no entry is replaced, but only that.
         assert_eq!(
-            weigh(&Absent, seen(Err(Flaw::Foreign))).expect("holds"),
+            weigh(&Absent, seen(Err(EntryError::Foreign))).expect("holds"),
             version()
         );
-        refused(&Present, seen(Err(Flaw::Foreign)));
+        refused(&Present, seen(Err(EntryError::Foreign)));
     }
 }
