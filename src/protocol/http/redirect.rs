@@ -1,4 +1,4 @@
-//! Sending clients to the far tier for long entries (`s3.redirect: large`).
+//! Sending clients to the remote tier for long entries (`s3.redirect: large`).
 
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
