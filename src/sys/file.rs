@@ -1,10 +1,10 @@
 //! Reading, writing and sending files.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
 
 /// Whether the byte at `offset` can be read without waiting for a disk.
@@ -42,6 +42,17 @@ fn is_in_memory(file: &File) -> bool {
     rustix::fs::fstatfs(file).is_ok_and(|system| matches!(system.f_type as u64 & 0xffff_ffff, TMPFS | RAMFS))
 }
 
+/// `None` if what was asked for is not there.
+///
+/// # Errors
+/// All others.
+pub fn if_exists<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// Whether an error of a read says that the volume has lost these bytes: another attempt gives the same.
 pub fn is_unreadable(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -63,16 +74,11 @@ pub fn read_at_nowait(_file: &File, _buffer: &mut [u8], _offset: u64) -> io::Res
 /// # Errors
 /// Whatever the operating system says.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Whether a file belongs to the user of this process.
-pub fn is_own(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
+pub fn is_own(metadata: &Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
@@ -166,8 +172,7 @@ pub const CAN_SEND_FILE: bool = cfg!(target_os = "linux");
 /// # Errors
 /// `WouldBlock` if the socket takes nothing now; `Unsupported` where there is no such call.
 #[cfg(target_os = "linux")]
-pub fn send_file(socket: impl AsFd, file: &File, offset: u64, length: usize) -> io::Result<usize> {
-    let mut offset = offset;
+pub fn send_file(socket: impl AsFd, file: &File, mut offset: u64, length: usize) -> io::Result<usize> {
     Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), length)?)
 }
 

@@ -1,4 +1,4 @@
-//! Everything that is special to one operating system, each with a portable fallback.
+//! Everything that is special to one operating system, each with a fallback for the others with Unix.
 //!
 //! No `unsafe`: the calls go through `rustix` and the standard library.
 
@@ -7,8 +7,8 @@ mod limits;
 mod socket;
 
 pub use file::{
-    CAN_SEND_FILE, create_private_dir, is_own, is_resident, is_unreadable, punch_hole, read_at_nowait,
-    read_exact_at, read_through, send_file, write_all_vectored_at,
+    CAN_SEND_FILE, create_private_dir, if_exists, is_own, is_resident, is_unreadable, punch_hole,
+    read_at_nowait, read_exact_at, read_through, send_file, write_all_vectored_at,
 };
 pub use limits::{
     PAGE, block_bytes, link_count, open_file_limit, path_block_bytes, raise_open_file_limit, volume_size,

@@ -33,9 +33,8 @@ pub(super) fn all(dir: &BlockDir) -> io::Result<Vec<Blocks>> {
     for file in fs::read_dir(dir.folder())? {
         let path = file?.path();
         let owned = path.with_extension(UploadFile::Log.as_str());
-        let ours = UploadFile::ALL
-            .iter()
-            .any(|file| path.extension().is_some_and(|name| name == file.as_str()));
+        let mut all = UploadFile::ALL.iter();
+        let ours = all.any(|file| path.extension().is_some_and(|name| name == file.as_str()));
         if (!ours || id_of(&owned).is_none_or(|id| !known.contains(&id)))
             && let Err(error) = fs::remove_file(&path)
         {
@@ -72,7 +71,8 @@ fn one(dir: &BlockDir, id: u64) -> io::Result<Option<Blocks>> {
     if !whole || files.bytes > dir.spools().budget().largest() {
         return Ok(None);
     }
-    cut_log(&path, state.log)?;
+    // What was torn must not be taken for a record later.
+    File::options().write(true).open(&path)?.set_len(state.log)?;
     let room = dir.spools().budget().hold(files.bytes.max(state.cost()));
     Ok(Some(Blocks(BlockUpload::new(id, note, dir.clone(), room, state))))
 }
@@ -94,9 +94,8 @@ impl UploadFiles {
             shared: false,
         };
         for &file in UploadFile::ALL {
-            let metadata = match dir.path(id, file).metadata() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other?,
+            let Some(metadata) = sys::if_exists(dir.path(id, file).metadata())? else {
+                continue;
             };
             this.shared |= file == UploadFile::Data && sys::link_count(&metadata) > 1;
             this.bytes += whole_blocks(sys::block_bytes(&metadata));
@@ -131,9 +130,4 @@ fn replay(state: &mut UploadState, record: LogRecord, end: u64) -> bool {
         }
     }
     true
-}
-
-/// What was torn must not be taken for a record later.
-fn cut_log(path: &Path, length: u64) -> io::Result<()> {
-    File::options().write(true).open(path)?.set_len(length)
 }

@@ -175,9 +175,8 @@ impl BlockUpload {
             };
             let path = self.path(extent.file);
             let file = slot.get_or_insert_with(|| File::options().write(true).open(path));
-            let punched = file
-                .as_ref()
-                .is_ok_and(|file| sys::punch_hole(file, extent.range()).is_ok());
+            let punch = |file: &File| sys::punch_hole(file, extent.range()).is_ok();
+            let punched = file.as_ref().is_ok_and(punch);
             self.change(None, |state| {
                 if let Some(usage) = state.usage(extent.file) {
                     usage.release(&extent.range(), punched);
@@ -208,12 +207,9 @@ impl BlockUpload {
         self.state().phase = UploadPhase::Ended;
         let mut stays = 0;
         for &file in UploadFile::ALL {
-            match std::fs::remove_file(self.path(file)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(%error, "a file of an upload cannot be removed; the next start tries again");
-                    stays += 1;
-                }
-                _ => {}
+            if let Err(error) = sys::if_exists(std::fs::remove_file(self.path(file))) {
+                tracing::warn!(%error, "a file of an upload cannot be removed; the next start tries again");
+                stays += 1;
             }
         }
         // The second link may be removed at this moment.

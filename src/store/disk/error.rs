@@ -83,19 +83,3 @@ pub enum DiskOpenError {
     #[error("the server is shutting down")]
     Stopping,
 }
-
-impl DiskOpenError {
-    /// The same about a directory that another key names.
-    pub(super) fn under(mut self, name: &'static str) -> Self {
-        match &mut self {
-            Self::NotADirectory { key, .. }
-            | Self::Dangling { key, .. }
-            | Self::Unusable { key, .. }
-            | Self::InUse { key, .. }
-            | Self::Newer { key, .. }
-            | Self::Foreign { key, .. } => *key = name,
-            Self::Stopping => {}
-        }
-        self
-    }
-}

@@ -56,12 +56,9 @@ impl DiskCore {
         let open = || async {
             let (core, key) = (Arc::clone(self), key.clone());
             let (generation, trusted) = (hit.generation, hit.trusted);
-            let opening = self
-                .tasks
-                .spawn_blocking(move || core.open(&key, generation, trusted));
-            opening
-                .await
-                .map_err(|lost| EntryOpenError::Io(io::Error::other(lost)))?
+            let open = move || core.open(&key, generation, trusted);
+            let opened = self.tasks.spawn_blocking(open).await;
+            opened.map_err(|lost| EntryOpenError::Io(io::Error::other(lost)))?
         };
         match hit.cell.opened.get_or_try_init(open).await {
             Ok(opened) => {
@@ -82,13 +79,12 @@ impl DiskCore {
         trusted: bool,
     ) -> Result<Arc<OpenedEntry>, EntryOpenError> {
         let opened = self.try_open(key, generation, trusted);
-        match &opened {
+        opened.inspect_err(|refused| match refused {
             // Evicted a moment ago, or removed from outside.
-            Err(EntryOpenError::Gone) => _ = self.forget(key.digest(), generation),
-            Err(EntryOpenError::Damaged(flaw)) => self.condemn(key.digest(), generation, *flaw),
-            _ => {}
-        }
-        opened
+            EntryOpenError::Gone => _ = self.forget(key.digest(), generation),
+            EntryOpenError::Damaged(flaw) => self.condemn(key.digest(), generation, *flaw),
+            EntryOpenError::Io(_) => {}
+        })
     }
 
     fn try_open(
@@ -173,13 +169,7 @@ fn changed_since(metadata: &std::fs::Metadata, generation: u64) -> bool {
     metadata.modified().is_ok_and(|modified| modified > committed)
 }
 
-#[cfg(unix)]
 fn is_out_of_files(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-#[cfg(not(unix))]
-fn is_out_of_files(_error: &io::Error) -> bool {
-    false
 }

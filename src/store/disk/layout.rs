@@ -15,10 +15,26 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::named::named_enum;
 use crate::store::Digest;
 
 /// Shard folders: 16 folders of 256 each.
 pub(super) const SHARD_COUNT: usize = 4096;
+
+named_enum! {
+    /// What stands at the top of the directory, besides lock and format.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) enum TopName {
+        Entries = "entries",
+        Tmp = "tmp",
+        Uploads = "uploads",
+        Marks = "marks",
+        Parts = "parts",
+        Actions = "actions",
+        Server = "server",
+        Index = "index",
+    }
+}
 
 /// The paths below one directory.
 #[derive(Debug, Clone)]
@@ -27,11 +43,6 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// What stands at the top of the directory, besides lock and format.
-    pub(super) const NAMES: [&str; 8] = [
-        "entries", "tmp", "uploads", "marks", "parts", "actions", "server", "index",
-    ];
-
     pub(super) fn new(root: PathBuf) -> Self {
         Self { root }
     }
@@ -40,37 +51,8 @@ impl Layout {
         &self.root
     }
 
-    pub(super) fn entries(&self) -> PathBuf {
-        self.root.join("entries")
-    }
-
-    pub(super) fn tmp(&self) -> PathBuf {
-        self.root.join("tmp")
-    }
-
-    pub(super) fn uploads(&self) -> PathBuf {
-        self.root.join("uploads")
-    }
-
-    pub(super) fn marks(&self) -> PathBuf {
-        self.root.join("marks")
-    }
-
-    pub(super) fn parts(&self) -> PathBuf {
-        self.root.join("parts")
-    }
-
-    pub(super) fn actions(&self) -> PathBuf {
-        self.root.join("actions")
-    }
-
-    /// What tells this server from others.
-    pub(super) fn server(&self) -> PathBuf {
-        self.root.join("server")
-    }
-
-    pub(super) fn index(&self) -> PathBuf {
-        self.root.join("index")
+    pub(super) fn path(&self, name: TopName) -> PathBuf {
+        self.root.join(name.as_str())
     }
 
     pub(super) fn lock(&self) -> PathBuf {

@@ -55,24 +55,18 @@ pub(super) struct Marks {
 impl Marks {
     /// `sync`: whether a mark must survive a power loss.
     pub(super) fn new(path: PathBuf, sync: bool) -> Self {
-        let this = Self {
+        Self {
+            bytes: blocks_of(&path).into(),
             path,
             sync,
             made: AtomicUsize::new(0),
-            bytes: AtomicU64::new(0),
-        };
-        this.bytes.store(blocks_of(&this.path), Ordering::Relaxed);
-        this
+        }
     }
 
     /// The marks of earlier runs. Other files in the folder are left alone.
     pub(super) fn load(&self) -> io::Result<Vec<LeftMark>> {
         let mut left = Vec::new();
-        let folder = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(left),
-            other => other?,
-        };
-        for file in folder {
+        for file in sys::if_exists(fs::read_dir(&self.path))?.into_iter().flatten() {
             let file = file?;
             let Some((digest, mark)) = file.file_name().to_str().and_then(parse) else {
                 continue;
@@ -94,14 +88,10 @@ impl Marks {
     pub(super) fn set(&self, digest: &Digest, mark: Mark, note: &[u8]) -> io::Result<i64> {
         let path = self.file(digest, mark);
         let before = blocks_of(&path);
-        let written = match fs::write(&path, note) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.path)?;
-                fs::write(&path, note)
-            }
-            other => other,
-        };
-        written?;
+        if sys::if_exists(fs::write(&path, note))?.is_none() {
+            fs::create_dir_all(&self.path)?;
+            fs::write(&path, note)?;
+        }
         if self.sync {
             File::open(&path)?.sync_all()?;
         }
@@ -113,9 +103,8 @@ impl Marks {
     pub(super) fn clear(&self, digest: &Digest, mark: Mark) -> io::Result<i64> {
         let path = self.file(digest, mark);
         let bytes = blocks_of(&path);
-        match fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            other => other?,
+        if sys::if_exists(fs::remove_file(path))?.is_none() {
+            return Ok(0);
         }
         self.synced()?;
         Ok(bytes as i64)
@@ -123,11 +112,8 @@ impl Marks {
 
     /// What the folder itself has grown, looked at from time to time.
     fn grown(&self) -> i64 {
-        if !self
-            .made
-            .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(MEASURE_INTERVAL)
-        {
+        let made = self.made.fetch_add(1, Ordering::Relaxed);
+        if !made.is_multiple_of(MEASURE_INTERVAL) {
             return 0;
         }
         let now = blocks_of(&self.path);
@@ -153,11 +139,8 @@ fn blocks_of(path: &Path) -> u64 {
 fn parse(name: &str) -> Option<(Digest, Mark)> {
     let (digest, extension) = name.split_once('.')?;
     let digest = Digest::from_hex(digest)?;
-    let mark = Mark::ALL
-        .iter()
-        .copied()
-        .find(|mark| mark.as_str() == extension)?;
-    Some((digest, mark))
+    let mut all = Mark::ALL.iter().copied();
+    Some((digest, all.find(|mark| mark.as_str() == extension)?))
 }
 
 #[cfg(test)]

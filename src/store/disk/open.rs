@@ -14,7 +14,7 @@ use super::error::DiskOpenError;
 use super::evict;
 use super::format::VERSION;
 use super::index::Index;
-use super::layout::{Layout, SHARD_COUNT};
+use super::layout::{Layout, SHARD_COUNT, TopName};
 use super::marks::{Mark, Marks};
 use super::recover;
 use super::role::DiskRole;
@@ -35,22 +35,13 @@ const SCAN_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most files held open unless configured otherwise.
 const DEFAULT_OPEN_FILES: u64 = 4096;
 
-/// Stands in errors until it is known which key names the directory.
-const KEY: &str = "disk.dir";
-
 /// Adds to an error of the operating system what was tried where.
-trait WithPath<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T, DiskOpenError>;
-}
-
-impl<T> WithPath<T> for io::Result<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T, DiskOpenError> {
-        self.map_err(|source| DiskOpenError::Unusable {
-            key: KEY,
-            action,
-            path: path.to_owned(),
-            source,
-        })
+fn unusable(role: DiskRole, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskOpenError {
+    move |source| DiskOpenError::Unusable {
+        key: role.dir_key(),
+        action,
+        path: path.to_owned(),
+        source,
     }
 }
 
@@ -62,8 +53,7 @@ pub(super) async fn open(
 ) -> Result<Arc<DiskCore>, DiskOpenError> {
     let (owned, own_tasks) = (config.clone(), tasks.clone());
     let hop = tasks.spawn_blocking(move || prepare(&owned, role, &own_tasks));
-    let prepared = hop.await.map_err(|_| DiskOpenError::Stopping)?;
-    let core = prepared.map_err(|error| error.under(role.dir_key()))?;
+    let core = hop.await.map_err(|_| DiskOpenError::Stopping)??;
     tasks.spawn(recover::run(Arc::clone(&core)));
     tasks.spawn(evict::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
@@ -74,17 +64,23 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
     let layout = Layout::new(config.dir.clone());
     let lock = take_directory(&layout, role)?;
     warn_if_too_large(config, role);
-    let loaded = snapshot::load(&layout.index()).unwrap_or_default();
+    let loaded = snapshot::load(&layout.path(TopName::Index)).unwrap_or_default();
     let mut index = Index::new(config.memory, open_files(config));
-    let marks = Marks::new(layout.marks(), config.durability == Durability::Fsync);
-    for left in marks.load().at("read", &layout.marks())? {
+    let marks = Marks::new(
+        layout.path(TopName::Marks),
+        config.durability == Durability::Fsync,
+    );
+    let left = marks
+        .load()
+        .map_err(unusable(role, "read", &layout.path(TopName::Marks)))?;
+    for left in left {
         // Before anything can be evicted. The tier that set the mark ends this.
         if left.mark == Mark::Upload {
             index.pin(&left.digest);
         }
     }
     let shards = Shards::new();
-    let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards)?;
+    let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards, role)?;
     let newest = loaded.records.iter().map(|record| record.generation).max();
     let budget = Budget::new(config.limit, used, SCAN_WAIT_TIMEOUT);
     if loaded.clean {
@@ -93,8 +89,8 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
     // What is too much already, if the limit was lowered, goes at once.
     budget.adjust(0);
     Ok(Arc::new(DiskCore {
-        spools: SpoolDir::new(layout.tmp(), Arc::clone(&budget), tasks.clone()),
-        snapshot: Snapshot::new(layout.index(), loaded.clean),
+        spools: SpoolDir::new(layout.path(TopName::Tmp), Arc::clone(&budget), tasks.clone()),
+        snapshot: Snapshot::new(layout.path(TopName::Index), loaded.clean),
         marks,
         layout,
         role,
@@ -118,46 +114,34 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
 
 /// Makes the directory ours.
 fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, DiskOpenError> {
-    let root = layout.root();
+    let (key, root) = (role.dir_key(), layout.root());
+    let path = root.to_owned();
     if root.exists() && !root.is_dir() {
-        return Err(DiskOpenError::NotADirectory {
-            key: KEY,
-            path: root.to_owned(),
-        });
+        return Err(DiskOpenError::NotADirectory { key, path });
     }
     if let Some(target) = dangling(root) {
-        let path = root.to_owned();
-        return Err(DiskOpenError::Dangling {
-            key: KEY,
-            path,
-            target,
-        });
+        return Err(DiskOpenError::Dangling { key, path, target });
     }
-    role.make(root).at("make", root)?;
+    role.make(root).map_err(unusable(role, "make", root))?;
     // Before anything is written: a wrong path must stay as it is.
     let formatted = check_format(layout, role)?;
-    let lock = DirLock::take(&layout.lock()).map_err(|refused| match refused {
-        LockError::Held(pid) => DiskOpenError::InUse {
-            key: KEY,
-            path: root.to_owned(),
-            lock: layout.lock(),
-            pid,
-        },
-        LockError::Io(source) => DiskOpenError::Unusable {
-            key: KEY,
-            action: "write",
-            path: layout.lock(),
-            source,
-        },
+    let lock = layout.lock();
+    let taken = DirLock::take(&lock).map_err(|refused| match refused {
+        LockError::Io(source) => unusable(role, "write", &lock)(source),
+        LockError::Held(pid) => {
+            let lock = lock.clone();
+            DiskOpenError::InUse { key, path, lock, pid }
+        }
     })?;
     if !formatted {
-        role.remove_former(root).at("empty", root)?;
-        write_format(layout).at("write", &layout.format())?;
+        role.remove_former(root).map_err(unusable(role, "empty", root))?;
+        write_format(layout).map_err(unusable(role, "write", &layout.format()))?;
     }
-    let (entries, tmp) = (layout.entries(), layout.tmp());
-    role.make_folder(&entries).at("make", &entries)?;
-    empty(&tmp, role).at("empty", &tmp)?;
-    Ok(lock)
+    let (entries, tmp) = (layout.path(TopName::Entries), layout.path(TopName::Tmp));
+    role.make_folder(&entries)
+        .map_err(unusable(role, "make", &entries))?;
+    empty(&tmp, role).map_err(unusable(role, "empty", &tmp))?;
+    Ok(taken)
 }
 
 /// Where the path leads, if it is a link to something that does not exist.
@@ -169,32 +153,33 @@ fn dangling(path: &Path) -> Option<PathBuf> {
 
 /// Whether the directory is marked as ours. One that is not must be empty.
 fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> {
-    let path = layout.root().to_owned();
-    match fs::read_to_string(layout.format()) {
-        Ok(text) if !text.trim().is_empty() => match text.trim().parse() {
-            Ok(VERSION) => Ok(true),
-            Ok(found) => Err(DiskOpenError::Newer {
-                key: KEY,
-                path,
-                found,
-                known: VERSION,
-            }),
-            Err(_) => Err(DiskOpenError::Foreign {
-                key: KEY,
-                path,
-                found: "a file named format that is not of this program".into(),
-            }),
+    let (key, path, known) = (role.dir_key(), layout.root().to_owned(), VERSION);
+    let format = sys::if_exists(fs::read_to_string(layout.format()));
+    let format = format
+        .map_err(unusable(role, "read", &layout.format()))?
+        .unwrap_or_default();
+    let found = match format.trim() {
+        "" => {
+            let foreign = role.foreign_name(&path).map_err(unusable(role, "read", &path))?;
+            match foreign {
+                Some(found) => format!("\"{found}\""),
+                None => return Ok(false),
+            }
+        }
+        format => match format.parse() {
+            Ok(VERSION) => return Ok(true),
+            Ok(found) => {
+                return Err(DiskOpenError::Newer {
+                    key,
+                    path,
+                    found,
+                    known,
+                });
+            }
+            Err(_) => "a file named format that is not of this program".into(),
         },
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("read", &layout.format()),
-        _ => match role.foreign_name(layout.root()).at("read", layout.root())? {
-            Some(found) => Err(DiskOpenError::Foreign {
-                key: KEY,
-                path,
-                found: format!("\"{found}\""),
-            }),
-            None => Ok(false),
-        },
-    }
+    };
+    Err(DiskOpenError::Foreign { key, path, found })
 }
 
 fn write_format(layout: &Layout) -> io::Result<()> {
@@ -206,10 +191,7 @@ fn write_format(layout: &Layout) -> io::Result<()> {
 
 /// Removes what an earlier run was writing when it ended.
 fn empty(tmp: &Path, role: DiskRole) -> io::Result<()> {
-    match fs::remove_dir_all(tmp) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    sys::if_exists(fs::remove_dir_all(tmp))?;
     role.make_folder(tmp)
 }
 
@@ -229,7 +211,7 @@ fn restore(loaded: &LoadedSnapshot, index: &mut Index, shards: &Shards) -> u64 {
 }
 
 /// Bytes of everything beside the entries and their folders, foreign files at the top included.
-fn overhead(layout: &Layout, shards: &Shards) -> Result<u64, DiskOpenError> {
+fn overhead(layout: &Layout, shards: &Shards, role: DiskRole) -> Result<u64, DiskOpenError> {
     let root = layout.root();
     let measure = || -> io::Result<u64> {
         let mut bytes = sys::block_bytes(&root.metadata()?);
@@ -243,7 +225,7 @@ fn overhead(layout: &Layout, shards: &Shards) -> Result<u64, DiskOpenError> {
         }
         Ok(bytes)
     };
-    measure().at("read", root)
+    measure().map_err(unusable(role, "read", root))
 }
 
 /// How many entries the tier keeps open: `disk.open_files`, or a part of what the process may open.

@@ -13,7 +13,7 @@ use super::format;
 use super::get::{opened_file, opened_in_memory};
 use super::hot::{HotCell, OpenedEntry};
 use super::index::{ExpectedVersion, FileRecord};
-use super::layout::shard_of;
+use super::layout::{TopName, shard_of};
 use super::shards::ShardDir;
 use crate::config::Durability;
 use crate::store::budget::{BLOCK_BYTES, FullVolumeRetry, whole_blocks, write_error};
@@ -203,7 +203,11 @@ impl DiskCommit {
         }
         let shard = shard_of(&self.owner.digest);
         let layout = &self.core.layout;
-        for folder in [layout.shard(shard), layout.parent(shard), layout.entries()] {
+        for folder in [
+            layout.shard(shard),
+            layout.parent(shard),
+            layout.path(TopName::Entries),
+        ] {
             File::open(folder)?.sync_all()?;
         }
         Ok(())

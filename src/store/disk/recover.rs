@@ -55,10 +55,7 @@ impl DiskCore {
         if shard.scanned {
             return Ok(());
         }
-        let folder = match std::fs::read_dir(self.layout.shard(number)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(other?),
-        };
+        let folder = sys::if_exists(std::fs::read_dir(self.layout.shard(number)))?;
         shard.files = 0;
         for file in folder.into_iter().flatten() {
             let file = file?;
@@ -66,10 +63,8 @@ impl DiskCore {
             if let Err(error) = self.scan_file(number, &mut shard, &file) {
                 tracing::error!(path = %file.path().display(), %error, "a file of the cache directory that cannot be handled; remove it");
                 shard.files += 1;
-                self.budget.adjust(
-                    file.metadata()
-                        .map_or(0, |metadata| sys::block_bytes(&metadata) as i64),
-                );
+                let bytes = file.metadata().map_or(0, |metadata| sys::block_bytes(&metadata));
+                self.budget.adjust(bytes as i64);
             }
         }
         shard.scanned = true;
@@ -82,10 +77,9 @@ impl DiskCore {
     }
 
     fn scan_file(&self, number: usize, shard: &mut ShardDir, file: &std::fs::DirEntry) -> io::Result<()> {
-        let metadata = match file.metadata() {
-            // Evicted meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
+        // It may have been evicted meanwhile.
+        let Some(metadata) = sys::if_exists(file.metadata())? else {
+            return Ok(());
         };
         let name = file.file_name();
         let parsed = name.to_str().and_then(|name| parse(number, name));
@@ -134,12 +128,11 @@ impl DiskCore {
     fn list_shards(&self) -> io::Result<Vec<usize>> {
         let mut shards = Vec::new();
         for parent in 0..16 {
-            let folder = match std::fs::read_dir(self.layout.parent(parent << 8)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other?,
+            let Some(folder) = sys::if_exists(std::fs::read_dir(self.layout.parent(parent << 8)))? else {
+                continue;
             };
-            self.budget
-                .adjust(self.shards.measure_parent(&self.layout, parent << 8)?);
+            let grown = self.shards.measure_parent(&self.layout, parent << 8)?;
+            self.budget.adjust(grown);
             for file in folder {
                 let file = file?;
                 let name = file.file_name();
@@ -160,7 +153,9 @@ impl DiskCore {
         let end = self.index(|index| index.slab.end());
         for from in (0..end).step_by(SLICE_SLOTS) {
             for gone in self.index(|index| index.sweep(from, SLICE_SLOTS)) {
-                self.drop_record(&gone);
+                self.index(|index| index.retired(gone.generation));
+                self.budget.freed(gone.bytes());
+                self.scan.removed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -178,10 +173,16 @@ impl DiskCore {
         }
     }
 
-    fn drop_record(&self, gone: &FileRecord) {
-        self.index(|index| index.retired(gone.generation));
-        self.budget.freed(gone.bytes());
-        self.scan.removed.fetch_add(1, Ordering::Relaxed);
+    /// There was no such folder, and only a scan of it could have made way for one.
+    fn know_shard_is_empty(&self, number: usize) {
+        let mut shard = self.shards.lock(number);
+        if !shard.scanned {
+            shard.scanned = true;
+            self.budget.adjust(-(std::mem::take(&mut shard.bytes) as i64));
+        }
+        drop(shard);
+        // Somebody else may have been faster.
+        let _known = self.scan.shards[number].set(());
     }
 }
 
@@ -236,20 +237,6 @@ async fn scan_all(core: &Arc<DiskCore>) -> io::Result<bool> {
     });
     hop.await.map_err(io::Error::other)?;
     Ok(whole)
-}
-
-impl DiskCore {
-    /// There was no such folder, and only a scan of it could have made way for one.
-    fn know_shard_is_empty(&self, number: usize) {
-        let mut shard = self.shards.lock(number);
-        if !shard.scanned {
-            shard.scanned = true;
-            self.budget.adjust(-(std::mem::take(&mut shard.bytes) as i64));
-        }
-        drop(shard);
-        // Somebody else may have been faster.
-        let _known = self.scan.shards[number].set(());
-    }
 }
 
 fn modified(metadata: &std::fs::Metadata) -> u64 {

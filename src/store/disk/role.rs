@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::layout::Layout;
+use super::layout::TopName;
 use crate::sys;
 
 /// Which keys of the configuration speak of a directory, and how it is treated.
@@ -71,7 +71,7 @@ impl DiskRole {
         let foreign = names.into_iter().find(|name| match self {
             Self::Tier => !is_harmless(name),
             // What is foreign stays as it is, unless it stands where we would write.
-            Self::Staging => !is_former(name) && Layout::NAMES.contains(&&**name),
+            Self::Staging => !is_former(name) && is_ours(name),
         });
         Ok(foreign)
     }
@@ -82,13 +82,14 @@ impl DiskRole {
             return Ok(());
         }
         for name in FORMER_BODIES {
-            match fs::remove_dir_all(root.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            sys::if_exists(fs::remove_dir_all(root.join(name)))?;
         }
         Ok(())
     }
+}
+
+fn is_ours(name: &str) -> bool {
+    TopName::ALL.iter().any(|ours| ours.as_str() == name)
 }
 
 fn is_harmless(name: &str) -> bool {
@@ -112,13 +113,13 @@ fn make_private(root: &Path) -> io::Result<()> {
     if !sys::is_own(&metadata) {
         return match metadata.uid() {
             0 => Ok(()),
-            _ => Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "it belongs to another user",
-            )),
+            _ => {
+                let denied = io::ErrorKind::PermissionDenied;
+                Err(io::Error::new(denied, "it belongs to another user"))
+            }
         };
     }
-    let is_ours = |name: &String| is_harmless(name) || is_former(name) || Layout::NAMES.contains(&&**name);
+    let is_ours = |name: &String| is_harmless(name) || is_former(name) || is_ours(name);
     let is_open = metadata.permissions().mode() & 0o077 != 0;
     if is_open && names(root)?.iter().all(is_ours) {
         fs::set_permissions(root, Permissions::from_mode(0o700))?;

@@ -57,13 +57,10 @@ impl Shards {
         let path = layout.entry(&to.0, to.1);
         let number = shard_of(&to.0);
         let mut grown = 0;
-        match std::fs::rename(from, &path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(layout.shard(number))?;
-                grown += self.measure_parent(layout, number)?;
-                std::fs::rename(from, &path)?;
-            }
-            other => other?,
+        if sys::if_exists(std::fs::rename(from, &path))?.is_none() {
+            std::fs::create_dir_all(layout.shard(number))?;
+            grown += self.measure_parent(layout, number)?;
+            std::fs::rename(from, &path)?;
         }
         shard.files += 1;
         Ok(grown + measure(layout, number, shard))
@@ -98,8 +95,6 @@ pub(super) fn discard(layout: &Layout, shard: &mut ShardDir, file: &EntryVersion
 
 /// Blocking: unlinks a file and nothing else. Answers whether there was one.
 pub(super) fn unlink(layout: &Layout, file: &EntryVersion) -> io::Result<bool> {
-    match std::fs::remove_file(layout.entry(&file.0, file.1)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => other.map(|()| true),
-    }
+    let unlinked = std::fs::remove_file(layout.entry(&file.0, file.1));
+    Ok(sys::if_exists(unlinked)?.is_some())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::core::DiskCore;
 use super::format;
+use super::layout::TopName;
 use super::marks::{LeftMark, Mark};
 use super::tier::Disk;
 use crate::config::Durability;
@@ -13,6 +14,7 @@ use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::budget::{Ask, BLOCK_BYTES};
 use crate::store::spool::Checksums;
 use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
+use crate::sys;
 
 /// Bytes for [`Disk::parts_folder`]: a block for each note, and the folder.
 const PARTS_NOTES_BYTES: u64 = 64 * BLOCK_BYTES;
@@ -105,13 +107,13 @@ impl Disk {
         self.core
             .budget
             .adjust(PARTS_NOTES_BYTES.min(self.limit() / 64) as i64);
-        self.core.layout.parts()
+        self.core.layout.path(TopName::Parts)
     }
 
     /// A folder for the ledger of the Actions cache. The ledger, which makes it and writes there, says so with
     /// [`Disk::account`] and [`Disk::claim`].
     pub fn actions_folder(&self) -> PathBuf {
-        self.core.layout.actions()
+        self.core.layout.path(TopName::Actions)
     }
 
     /// Blocking: a folder for two or three small files that tell this server from others. They count as used
@@ -120,7 +122,7 @@ impl Disk {
     /// # Errors
     /// Whatever the operating system says.
     pub fn server_folder(&self) -> io::Result<PathBuf> {
-        let folder = self.core.layout.server();
+        let folder = self.core.layout.path(TopName::Server);
         std::fs::create_dir_all(&folder)?;
         self.core.budget.adjust(4 * BLOCK_BYTES as i64);
         Ok(folder)
@@ -154,7 +156,12 @@ impl Disk {
     /// As [`BlockDir::open`].
     pub async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>)> {
         let core = &self.core;
-        BlockDir::open(core.layout.uploads(), core.spools.clone(), &core.uploads).await
+        BlockDir::open(
+            core.layout.path(TopName::Uploads),
+            core.spools.clone(),
+            &core.uploads,
+        )
+        .await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -170,9 +177,9 @@ impl Disk {
 impl DiskCore {
     /// Blocking: the key and the checksums in the file of an entry.
     fn identify(&self, digest: &Digest, generation: u64) -> io::Result<Option<(StoreKey, Checksums)>> {
-        let file = match std::fs::File::open(self.layout.entry(digest, generation)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
+        let opened = std::fs::File::open(self.layout.entry(digest, generation));
+        let Some(file) = sys::if_exists(opened)? else {
+            return Ok(None);
         };
         let length = file.metadata()?.len();
         let found = format::identify(&file, length).ok().flatten();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::SpoolDir;
 use crate::store::budget::Reservation;
 use crate::store::content::EntryFile;
+use crate::sys;
 
 /// A file in the spool folder. Dropped before [`Temp::keep`], it is unlinked, and only then its room
 /// is given back.
@@ -45,30 +46,19 @@ impl Temp {
                 .create_new(true)
                 .open(&path)
         };
-        let file = match make() {
-            // A cleaner of temporary files has removed the empty folder.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let file = match sys::if_exists(make())? {
+            Some(file) => file,
+            None => {
+                // A cleaner of temporary files has removed the empty folder.
                 dir.make_again()?;
                 make()?
             }
-            other => other?,
         };
-        let this = Self {
-            path,
-            file: Arc::new(file),
-            dir: dir.clone(),
-            room: Arc::clone(room),
-            kept: AtomicBool::new(false),
-            owner: None,
-        };
-        dir.file_made();
-        Ok(this)
+        Ok(Self::made(dir, room, path, file, None))
     }
 
     /// Blocking: a second link to `file`, whose first one is `from`.
-    ///
-    /// # Errors
-    /// Whatever the operating system says, above all where there are no hard links.
+    /// Fails above all where there are no hard links.
     pub(crate) fn linked(
         dir: &SpoolDir,
         room: &Arc<Reservation>,
@@ -77,15 +67,26 @@ impl Temp {
     ) -> io::Result<Self> {
         let path = dir.next_path();
         std::fs::hard_link(from, &path)?;
-        dir.file_made();
-        Ok(Self {
+        Ok(Self::made(dir, room, path, file, Some(owner)))
+    }
+
+    fn made(
+        dir: &SpoolDir,
+        room: &Arc<Reservation>,
+        path: PathBuf,
+        file: File,
+        owner: Option<Arc<dyn LinkOwner>>,
+    ) -> Self {
+        let this = Self {
             path,
             file: Arc::new(file),
             dir: dir.clone(),
             room: Arc::clone(room),
             kept: AtomicBool::new(false),
-            owner: Some(owner),
-        })
+            owner,
+        };
+        dir.file_made();
+        this
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -119,12 +120,8 @@ impl Drop for Temp {
         if self.kept.load(Ordering::Relaxed) {
             return;
         }
-        let (path, room, dir) = (
-            std::mem::take(&mut self.path),
-            Arc::clone(&self.room),
-            self.dir.clone(),
-        );
-        let file = Arc::clone(&self.file);
+        let path = std::mem::take(&mut self.path);
+        let (file, room, dir) = (Arc::clone(&self.file), Arc::clone(&self.room), self.dir.clone());
         let owner = self.owner.take();
         if let Some(owner) = &owner {
             owner.unlinking();
@@ -169,6 +166,6 @@ impl EntryFile for OpenSpool {
     }
 
     fn verify(&self, range: Range<u64>) -> io::Result<()> {
-        crate::sys::read_through(&self.0, range)
+        sys::read_through(&self.0, range)
     }
 }

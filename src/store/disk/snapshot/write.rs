@@ -12,7 +12,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use super::{CLEAN_OFFSET, FOLDER_BYTES, HEADER_BYTES, MAGIC, RECORD_BYTES, encode};
 use crate::store::budget::whole_blocks;
 use crate::store::disk::core::DiskCore;
-use crate::store::disk::layout::SHARD_COUNT;
+use crate::store::disk::layout::{SHARD_COUNT, TopName};
 use crate::sys;
 
 /// Slots of the index that are read under one lock.
@@ -58,10 +58,10 @@ impl DiskCore {
                 None => return Err(io::ErrorKind::StorageFull.into()),
             }
         };
-        let path = self.layout.tmp().join("index");
+        let path = self.layout.path(TopName::Tmp).join("index");
         let written = self.write_records(&path, most, clean).and_then(|()| {
             let bytes = sys::block_bytes(&path.metadata()?);
-            std::fs::rename(&path, self.layout.index())?;
+            std::fs::rename(&path, self.layout.path(TopName::Index))?;
             Ok(bytes)
         });
         let bytes = written.inspect_err(|_| _ = std::fs::remove_file(&path))?;
