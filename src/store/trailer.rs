@@ -81,51 +81,38 @@ pub(crate) struct Described {
 
 /// Where the trailer of an entry begins that takes `length` bytes and ends with `tail`: the length of
 /// its body.
-///
-/// # Errors
-/// [`EntryError::Torn`].
 pub(crate) fn begin(tail: &[u8], length: u64) -> Result<u64, EntryError> {
     Ok(Lengths::parse(tail, length)?.body)
 }
 
 /// Reads the trailer of an entry that takes `length` bytes and ends with `tail`, which holds at least
 /// everything from [`begin`] on, and holds it against `key`.
-///
-/// # Errors
-/// [`EntryError`].
 pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Described, EntryError> {
     let lengths = Lengths::parse(tail, length)?;
-    let at = (tail.len() as u64)
-        .checked_sub(lengths.trailer())
-        .ok_or(EntryError::Torn)?;
-    let (table, json) = lengths.check(&tail[at as usize..])?;
-    let described = describe(json, key)?;
+    let (table, json) = lengths.check(tail)?;
+    let (description, stored) = describe(json)?;
+    if description.format != VERSION {
+        return Err(EntryError::Description);
+    }
+    if stored != key.canonical() {
+        return Err(EntryError::Foreign);
+    }
     let blocks = table.chunks_exact(8).map(number).collect();
     let sums = Checksums::from_parts(lengths.body, blocks).ok_or(EntryError::Description)?;
     let meta = Meta {
         size: lengths.body,
         etag: sums.etag(),
-        origin: described.origin,
-        metadata: described.metadata,
+        origin: description.origin,
+        metadata: description.metadata,
     };
     Ok(Described { meta, sums })
 }
 
 /// The key that stands in the trailer; `None` if it is none of ours. See [`parse`].
-///
-/// # Errors
-/// [`EntryError`].
 pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, EntryError> {
-    let lengths = Lengths::parse(tail, length)?;
-    let at = (tail.len() as u64)
-        .checked_sub(lengths.trailer())
-        .ok_or(EntryError::Torn)?;
-    let (_, json) = lengths.check(&tail[at as usize..])?;
-    let description: Description = serde_json::from_slice(json).map_err(|_| EntryError::Description)?;
-    let canonical = STANDARD
-        .decode(&description.key)
-        .map_err(|_| EntryError::Description)?;
-    Ok(StoreKey::from_canonical(&canonical))
+    let (_, json) = Lengths::parse(tail, length)?.check(tail)?;
+    let (_, stored) = describe(json)?;
+    Ok(StoreKey::from_canonical(&stored))
 }
 
 /// Ends a trailer: the footer for a body of `body` bytes, and table and description in `bytes`.
@@ -141,18 +128,13 @@ pub(crate) fn seal(mut bytes: Vec<u8>, body: u64) -> Vec<u8> {
     bytes
 }
 
-fn describe(json: &[u8], key: &StoreKey) -> Result<Description, EntryError> {
+/// The description, and the canonical form of the key in it.
+fn describe(json: &[u8]) -> Result<(Description, Vec<u8>), EntryError> {
     let description: Description = serde_json::from_slice(json).map_err(|_| EntryError::Description)?;
-    if description.format != VERSION {
-        return Err(EntryError::Description);
-    }
-    let stored = STANDARD
+    let key = STANDARD
         .decode(&description.key)
         .map_err(|_| EntryError::Description)?;
-    if stored != key.canonical() {
-        return Err(EntryError::Foreign);
-    }
-    Ok(description)
+    Ok((description, key))
 }
 
 /// The lengths in a footer.
@@ -185,9 +167,12 @@ impl Lengths {
         self.table.saturating_add(self.json).saturating_add(FOOTER_BYTES)
     }
 
-    /// Table and description of a whole trailer, checked.
-    fn check<'a>(&self, trailer: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), EntryError> {
-        let (summed, rest) = trailer.split_at(trailer.len() - 16);
+    /// Table and description of the trailer at the end of `tail`, checked.
+    fn check<'a>(&self, tail: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), EntryError> {
+        let at = (tail.len() as u64)
+            .checked_sub(self.trailer())
+            .ok_or(EntryError::Torn)?;
+        let (summed, rest) = tail[at as usize..].split_at(self.trailer() as usize - 16);
         if crc(summed) != number(&rest[..8]) {
             return Err(EntryError::Description);
         }

@@ -23,10 +23,8 @@ pub struct WireBody(BodySource);
 
 #[derive(Debug)]
 enum BodySource {
-    /// What the router made, and whether hyper has a chunk of it already.
+    /// What the router made, and whether a chunk may still be all of it and leaves at once.
     Routed(Body, PendingRequest, bool),
-    /// The same on a connection with HTTP/2.
-    Multiplexed(Body, PendingRequest),
     /// A file, not yet handed to the stream.
     File(FileRange, SendQueue, PendingRequest),
     /// A file that the stream sends now.
@@ -38,26 +36,24 @@ impl WireBody {
     pub fn routed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
         Self(BodySource::Routed(
             body,
-            PendingRequest::new(exchange, running),
-            false,
+            PendingRequest { exchange, running },
+            true,
         ))
     }
 
     /// A body that hyper's HTTP/2 sends when the client has room for it.
     pub fn multiplexed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(BodySource::Multiplexed(
+        Self(BodySource::Routed(
             body,
-            PendingRequest::new(exchange, running),
+            PendingRequest { exchange, running },
+            false,
         ))
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
     pub fn file(part: FileRange, send_queue: SendQueue, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(BodySource::File(
-            part,
-            send_queue,
-            PendingRequest::new(exchange, running),
-        ))
+        let request = PendingRequest { exchange, running };
+        Self(BodySource::File(part, send_queue, request))
     }
 }
 
@@ -69,23 +65,15 @@ impl HttpBody for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<WireChunk>, axum::Error>>> {
-        match &mut self.0 {
-            BodySource::Routed(body, request, begun) => {
-                let whole = body.size_hint().exact().filter(|_| !*begun);
-                return poll_routed(body, request, cx, |data, running| {
-                    *begun = true;
-                    match whole == Some(data.len() as u64) {
-                        true => WireChunk::Bytes(data),
-                        false => WireChunk::Held(data, running.clone()),
-                    }
-                });
-            }
-            BodySource::Multiplexed(body, request) => {
-                return poll_routed(body, request, cx, |data, running| {
-                    WireChunk::Held(data, running.clone())
-                });
-            }
-            BodySource::File(..) | BodySource::Sent => {}
+        if let BodySource::Routed(body, request, may_be_whole) = &mut self.0 {
+            let whole = may_be_whole.then(|| body.size_hint().exact()).flatten();
+            return poll_routed(body, request, cx, |data, running| {
+                *may_be_whole = false;
+                match whole == Some(data.len() as u64) {
+                    true => WireChunk::Bytes(data),
+                    false => WireChunk::Held(data, running.clone()),
+                }
+            });
         }
         let BodySource::File(rest, send_queue, request) = std::mem::replace(&mut self.0, BodySource::Sent)
         else {
@@ -99,7 +87,7 @@ impl HttpBody for WireBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            BodySource::Routed(body, ..) | BodySource::Multiplexed(body, _) => body.is_end_stream(),
+            BodySource::Routed(body, ..) => body.is_end_stream(),
             BodySource::File(part, ..) => part.is_empty(),
             BodySource::Sent => true,
         }
@@ -107,7 +95,7 @@ impl HttpBody for WireBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            BodySource::Routed(body, ..) | BodySource::Multiplexed(body, _) => body.size_hint(),
+            BodySource::Routed(body, ..) => body.size_hint(),
             BodySource::File(part, ..) => SizeHint::with_exact(part.len()),
             BodySource::Sent => SizeHint::with_exact(0),
         }

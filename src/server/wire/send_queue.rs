@@ -44,12 +44,6 @@ pub(super) struct PendingRequest {
     pub(super) running: RunningRequest,
 }
 
-impl PendingRequest {
-    pub(super) fn new(exchange: Exchange, running: RunningRequest) -> Self {
-        Self { exchange, running }
-    }
-}
-
 /// Shared by one connection's responses (which fill it) and its stream (which empties it).
 ///
 /// HTTP/1 answers in order, so a queue is enough; it holds more than one file only for pipelined

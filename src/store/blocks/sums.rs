@@ -1,62 +1,13 @@
-//! Checksums of parts of blocks, and those of whole MiB of a body made from them.
+//! The checksums of whole MiB of a body, made from those of parts of blocks.
 
 use std::fs::File;
 use std::io;
-
-use bytes::Bytes;
 
 use crate::store::spool::{Checksums, crc};
 use crate::sys;
 
 pub(super) fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a block is not what arrived")
-}
-
-/// Makes the checksums of a block while its bytes pass.
-#[derive(Debug)]
-pub(super) struct PartSums {
-    /// Offset in the file, as far as the next cut depends on it.
-    at: u64,
-    sums: Vec<u64>,
-    open: crc_fast::Digest,
-    pending: bool,
-}
-
-impl PartSums {
-    /// For a block with this [`super::block::Extent::phase`].
-    pub(super) fn new(phase: u64) -> Self {
-        Self {
-            at: phase,
-            sums: Vec::new(),
-            open: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme),
-            pending: false,
-        }
-    }
-
-    pub(super) fn update(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let left = Checksums::BLOCK_BYTES - self.at % Checksums::BLOCK_BYTES;
-            // At most a MiB.
-            let (part, rest) = bytes.split_at(bytes.len().min(left as usize));
-            self.open.update(part);
-            self.at += part.len() as u64;
-            self.pending = !self.at.is_multiple_of(Checksums::BLOCK_BYTES);
-            if !self.pending {
-                self.sums.push(self.open.finalize_reset());
-            }
-            bytes = rest;
-        }
-    }
-
-    pub(super) fn update_all(&mut self, frames: &[Bytes]) {
-        frames.iter().for_each(|frame| self.update(frame));
-    }
-
-    /// The sums of everything so far.
-    pub(super) fn sums(&self) -> Box<[u64]> {
-        let last = self.pending.then(|| self.open.finalize());
-        self.sums.iter().copied().chain(last).collect()
-    }
 }
 
 /// Puts the checksums of parts together to those of whole MiB.
@@ -94,11 +45,8 @@ impl<'a> JoinedSums<'a> {
             [(_, sum)] => *sum,
             parts => {
                 let mut bytes = vec![0; self.length as usize];
-                sys::read_exact_at(
-                    self.file,
-                    &mut bytes,
-                    self.sums.len() as u64 * Checksums::BLOCK_BYTES,
-                )?;
+                let start = self.sums.len() as u64 * Checksums::BLOCK_BYTES;
+                sys::read_exact_at(self.file, &mut bytes, start)?;
                 let mut rest = bytes.as_slice();
                 for (length, sum) in parts {
                     let (part, behind) = rest.split_at(*length as usize);
@@ -126,6 +74,7 @@ impl<'a> JoinedSums<'a> {
 mod tests {
     use super::super::block::{Extent, UploadFile};
     use super::*;
+    use crate::store::spool::ChecksumBuilder;
 
     #[test]
     fn parts_are_cut_where_the_file_has_whole_mib_and_are_summed_so() {
@@ -137,7 +86,7 @@ mod tests {
                 at: at as u64,
                 length: length as u64,
             };
-            let mut sums = PartSums::new(extent.phase());
+            let mut sums = ChecksumBuilder::from_offset(extent.phase());
             bytes[at..at + length]
                 .chunks(70_001)
                 .for_each(|chunk| sums.update(chunk));

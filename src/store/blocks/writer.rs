@@ -11,11 +11,10 @@ use futures_util::TryStreamExt;
 
 use super::block::UploadFile;
 use super::claim::Claim;
-use super::sums::PartSums;
 use super::upload::{BlockUpload, refused};
 use super::{BlockPlace, BlocksError};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
-use crate::store::spool::SpoolWriter;
+use crate::store::spool::{ChecksumBuilder, SpoolWriter};
 use crate::store::{Error, TierName};
 use crate::sys;
 
@@ -118,7 +117,7 @@ impl SizedWriter {
             extent => extent.at,
         };
         let sink = BlockSink {
-            sums: PartSums::new(claim.extent().phase()),
+            sums: ChecksumBuilder::from_offset(claim.extent().phase()),
             claim,
             place,
             file: None,
@@ -166,7 +165,7 @@ struct BlockSink {
     claim: Claim,
     place: BlockPlace,
     file: Option<File>,
-    sums: PartSums,
+    sums: ChecksumBuilder,
     written: u64,
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::store::spool::Checksums;
-use crate::store::trailer::{self, TAIL_BYTES};
+use crate::store::trailer::{self, Described, TAIL_BYTES};
 use crate::store::{Meta, StoreKey};
 use crate::sys;
 
@@ -56,23 +56,16 @@ pub(super) struct ParsedEntry {
 
 /// Blocking: reads the trailer of a file of `length` bytes and holds it against `key`.
 pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<ParsedEntry, EntryOpenError> {
-    let start = if length <= MAX_WHOLE_READ_BYTES {
-        0
-    } else {
-        length - TAIL_BYTES
-    };
+    let is_whole = length <= MAX_WHOLE_READ_BYTES;
+    let start = if is_whole { 0 } else { length - TAIL_BYTES };
     let mut tail = read_from(file, start, length)?;
     let end = trailer::begin(&tail, length)?;
     if end < start {
         tail = read_from(file, end, length)?;
     }
-    let described = trailer::parse(&tail, length, key)?;
-    let body = (length <= MAX_WHOLE_READ_BYTES).then(|| Bytes::copy_from_slice(&tail[..end as usize]));
-    Ok(ParsedEntry {
-        meta: described.meta,
-        sums: described.sums,
-        body,
-    })
+    let Described { meta, sums } = trailer::parse(&tail, length, key)?;
+    let body = is_whole.then(|| Bytes::copy_from_slice(&tail[..end as usize]));
+    Ok(ParsedEntry { meta, sums, body })
 }
 
 /// Blocking: the key of an entry and the checksums of its body, from its file of `length` bytes.

@@ -3,6 +3,7 @@
 //! CRC is the cheapest check against damaged bytes, and a part of a large body can be checked alone.
 //! The tag is no proof against forgery, and need not be one: only writers of a namespace make tags.
 
+use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::store::ETag;
@@ -63,47 +64,65 @@ pub(crate) fn crc(bytes: &[u8]) -> u64 {
     crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
 }
 
-/// Makes [`Checksums`] of a body that arrives in pieces.
+/// Makes the checksums of bytes that arrive in pieces: of a body, or of a part of one.
 #[derive(Debug)]
 pub(crate) struct ChecksumBuilder {
-    size: u64,
-    blocks: Vec<u64>,
+    /// Offset in the file, as far as the next cut depends on it.
+    at: u64,
+    sums: Vec<u64>,
     open: Digest,
+    pending: bool,
 }
 
 impl Default for ChecksumBuilder {
     fn default() -> Self {
-        Self {
-            size: 0,
-            blocks: Vec::new(),
-            open: Digest::new(CrcAlgorithm::Crc64Nvme),
-        }
+        Self::from_offset(0)
     }
 }
 
 impl ChecksumBuilder {
+    /// For bytes from `at` of a file on: they are cut where it has whole blocks.
+    pub(crate) fn from_offset(at: u64) -> Self {
+        Self {
+            at,
+            sums: Vec::new(),
+            open: Digest::new(CrcAlgorithm::Crc64Nvme),
+            pending: false,
+        }
+    }
+
     /// Adds the next bytes.
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let left = Checksums::BLOCK_BYTES - self.size % Checksums::BLOCK_BYTES;
-            let (part, rest) = bytes.split_at(bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            let left = Checksums::BLOCK_BYTES - self.at % Checksums::BLOCK_BYTES;
+            // At most a MiB.
+            let (part, rest) = bytes.split_at(bytes.len().min(left as usize));
             self.open.update(part);
-            self.size += part.len() as u64;
-            if self.size.is_multiple_of(Checksums::BLOCK_BYTES) {
-                self.blocks.push(self.open.finalize_reset());
+            self.at += part.len() as u64;
+            self.pending = !self.at.is_multiple_of(Checksums::BLOCK_BYTES);
+            if !self.pending {
+                self.sums.push(self.open.finalize_reset());
             }
             bytes = rest;
         }
     }
 
-    /// The checksums of all bytes.
-    pub(crate) fn finish(mut self) -> Checksums {
-        if !self.size.is_multiple_of(Checksums::BLOCK_BYTES) {
-            self.blocks.push(self.open.finalize());
-        }
+    /// Adds the bytes of all frames.
+    pub(crate) fn update_all(&mut self, frames: &[Bytes]) {
+        frames.iter().for_each(|frame| self.update(frame));
+    }
+
+    /// One checksum of each cut part so far.
+    pub(crate) fn sums(&self) -> Box<[u64]> {
+        let last = self.pending.then(|| self.open.finalize());
+        self.sums.iter().copied().chain(last).collect()
+    }
+
+    /// The checksums of a whole body.
+    pub(crate) fn finish(self) -> Checksums {
         Checksums {
-            size: self.size,
-            blocks: self.blocks.into(),
+            size: self.at,
+            blocks: self.sums(),
         }
     }
 }

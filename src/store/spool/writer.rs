@@ -144,7 +144,7 @@ impl BatchSink for SpoolSink {
     type Error = Error;
 
     fn sum(&mut self, frames: &[Bytes]) {
-        frames.iter().for_each(|frame| self.summer.update(frame));
+        self.summer.update_all(frames);
     }
 
     fn write(&mut self, frames: &mut Vec<Bytes>, _last: bool) -> Result<()> {

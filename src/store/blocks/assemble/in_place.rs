@@ -11,10 +11,10 @@ use crate::store::blocks::BlocksError;
 use crate::store::blocks::block::UploadFile;
 use crate::store::blocks::file_usage::max_growth;
 use crate::store::blocks::state::LinkState;
-use crate::store::blocks::sums::{JoinedSums, PartSums};
+use crate::store::blocks::sums::JoinedSums;
 use crate::store::blocks::upload::{BlockUpload, blocking, failed, refused};
 use crate::store::budget::{Ask, Reservation};
-use crate::store::spool::{Checksums, LinkOwner, SpoolBody, Temp};
+use crate::store::spool::{ChecksumBuilder, Checksums, LinkOwner, SpoolBody, Temp};
 use crate::sys;
 
 /// A spool with a link to the data file; `None` if it cannot have one.
@@ -100,11 +100,11 @@ fn bring_in_place(
 /// Blocking: the checksums of the body in `file`, from those of its blocks as far as these tell. The bytes of
 /// all others are read, and held against them.
 fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> io::Result<Checksums> {
-    let mut moved: HashMap<u64, PartSums> = HashMap::new();
+    let mut moved: HashMap<u64, ChecksumBuilder> = HashMap::new();
     plan.read(upload, plan.moved(), |segment, at, bytes| {
         sys::write_all_vectored_at(file, &[bytes], at)?;
         let sums = moved.entry(segment.start);
-        sums.or_insert_with(|| PartSums::new(segment.start % Checksums::BLOCK_BYTES))
+        sums.or_insert_with(|| ChecksumBuilder::from_offset(segment.start % Checksums::BLOCK_BYTES))
             .update(bytes);
         Ok(())
     })?;
