@@ -17,8 +17,8 @@
 //! cache
 //! store::tiered
 //! store::{disk, s3, follow}         auth
-//! store (batch, blocks, budget, content, early, entry, error, error_kind, health, journal, key,
-//!        little_endian, lock, locks, meta, remote, shared, source, spool, trailer, uploaded_parts)
+//! store (batch, blocks, budget, content, early, entry, error, journal, key, little_endian, lock, locks,
+//!        meta, remote, shared, source, spool, trailer)
 //! config, telemetry
 //! sys, tasks, range, error, outbound, named
 //! ```

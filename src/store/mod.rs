@@ -11,9 +11,7 @@ pub mod disk;
 pub(crate) mod early;
 mod entry;
 mod error;
-mod error_kind;
 pub(crate) mod follow;
-mod health;
 pub mod journal;
 pub mod key;
 mod little_endian;
@@ -27,7 +25,6 @@ pub mod source;
 pub mod spool;
 pub mod tiered;
 pub(crate) mod trailer;
-pub(crate) mod uploaded_parts;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -38,13 +35,11 @@ use url::Url;
 pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
 pub use early::EarlyUpload;
 pub use entry::{Draft, Entry, Stored, TierName};
-pub use error::{Error, Result};
-pub use error_kind::RemoteErrorKind;
-pub use health::{MetricValue, RemoteHealth, RemoteMetric};
+pub use error::{Error, RemoteErrorKind, Result};
 pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
+pub use remote::{RemoteHealth, UploadedParts};
 pub use spool::Spool;
-pub use uploaded_parts::UploadedParts;
 
 /// What must hold for a write or a delete to happen, checked in the same step as the change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

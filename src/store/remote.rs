@@ -7,16 +7,19 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use tokio::task::JoinHandle;
+use tokio_util::sync::DropGuard;
 use url::Url;
 
-use super::health::{RemoteHealth, RemoteMetric};
 use super::shared::SharedObjects;
 use super::source::EntrySource;
 use super::spool::Checksums;
-use super::{Content, Draft, Meta, Precondition, Result, StoreKey, TierName};
+use super::{Content, Draft, Meta, Precondition, RemoteErrorKind, Result, StoreKey, TierName};
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metric;
 
 /// One version of an entry in a remote tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,20 @@ pub struct RemoteEntry {
     pub meta: Arc<Meta>,
     /// The tier's own name of this version (the ETag of S3), for reading more of the same.
     pub version: Arc<str>,
+}
+
+/// Whether a remote tier can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteHealth {
+    /// The last requests were answered, or none was made yet.
+    Up,
+    /// Requests are refused for the time being: reads are misses and writes fail.
+    Down {
+        /// Why.
+        kind: RemoteErrorKind,
+        /// Since when.
+        since: SystemTime,
+    },
 }
 
 /// A remote tier, whole: its entries, the small objects that its servers share, and what an operator wants to
@@ -38,7 +55,7 @@ pub trait RemoteTier: SharedObjects {
     fn location_key(&self) -> &'static str;
 
     /// Figures of this moment. Sends no request.
-    fn metrics(&self) -> Vec<RemoteMetric>;
+    fn metrics(&self) -> Vec<Metric>;
 
     /// Whether the tier can be used now. Sends no request.
     fn health(&self) -> RemoteHealth;
@@ -135,6 +152,29 @@ pub trait RemoteParts: Debug + Send + Sync {
         sums: &Checksums,
         body: Content,
     ) -> Result<Box<dyn RemoteUpload>>;
+}
+
+/// Ends with the parts that the remote tier has, or with nothing after a failure.
+pub(crate) type EarlyUploadTask = JoinHandle<Option<Box<dyn RemoteParts>>>;
+
+/// Parts of a body that the remote tier has, or is about to get. Dropped, nothing of them stays.
+#[derive(Debug)]
+pub struct UploadedParts {
+    task: EarlyUploadTask,
+    /// Ends the task, which drops the parts.
+    _stop: DropGuard,
+}
+
+impl UploadedParts {
+    /// `task` begins no further part, and ends at once when `stop` is dropped.
+    pub(crate) fn new(task: EarlyUploadTask, stop: DropGuard) -> Self {
+        Self { task, _stop: stop }
+    }
+
+    /// Waits for the parts that are under way.
+    pub(crate) async fn arrived(mut self) -> Option<Box<dyn RemoteParts>> {
+        (&mut self.task).await.ok().flatten()
+    }
 }
 
 /// A body that the remote tier has, or is about to get, and that is not visible yet.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -20,36 +20,40 @@ const DURATION_BUCKETS: &[f64] = &[0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 1
 
 type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
 
-/// One value that another part of the server keeps and that is read when metrics are asked for.
+/// One number that another part of the server keeps and that is read when metrics are asked for, or one for each
+/// value of a label.
 #[derive(Debug, Clone)]
 pub struct Metric {
     /// Full name without the suffix `_total`.
     pub name: &'static str,
     /// One sentence.
     pub help: &'static str,
-    /// Counter or gauge.
-    pub kind: MetricKind,
-    /// The value now, or one for each value of a label.
-    pub values: MetricValues,
+    /// The number now.
+    pub value: MetricValue,
 }
 
-/// The numbers of a [`Metric`].
+/// The number of a [`Metric`], and how it changes.
 #[derive(Debug, Clone)]
-pub enum MetricValues {
-    /// A single one.
-    One(u64),
-    /// The name of a label from a closed set, and its values with their numbers.
-    By(&'static str, Vec<(&'static str, u64)>),
+pub enum MetricValue {
+    /// Goes up and down.
+    Gauge(u64),
+    /// Only grows.
+    Counter(u64),
+    /// Only grows: the name of a label from a closed set, and its values with their numbers.
+    CounterBy(&'static str, Vec<(&'static str, u64)>),
 }
 
-/// What a [`Metric`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
+/// A list of [`Metric`]s: of each its [`MetricValue`] with the name in front, and one sentence.
+macro_rules! metrics {
+    ($($kind:ident($name:literal, $($value:expr),+): $help:literal,)+) => {
+        vec![$($crate::telemetry::metrics::Metric {
+            name: $name,
+            help: $help,
+            value: $crate::telemetry::metrics::MetricValue::$kind($($value),+),
+        }),+]
+    };
 }
+pub(crate) use metrics;
 
 /// The counters of one server. No globals: two servers in one process count apart.
 #[derive(Debug)]
@@ -198,27 +202,23 @@ impl std::fmt::Debug for MetricCollector {
 impl Collector for MetricCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for metric in (self.0)() {
-            let kind = match metric.kind {
-                MetricKind::Counter => MetricType::Counter,
-                MetricKind::Gauge => MetricType::Gauge,
+            let kind = match metric.value {
+                MetricValue::Gauge(_) => MetricType::Gauge,
+                MetricValue::Counter(_) | MetricValue::CounterBy(..) => MetricType::Counter,
             };
             let mut row = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
-            match metric.values {
-                MetricValues::One(value) => encode(metric.kind, value, row)?,
-                MetricValues::By(label, values) => {
+            match metric.value {
+                MetricValue::Gauge(value) => {
+                    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(row)?;
+                }
+                MetricValue::Counter(value) => ConstCounter::new(value).encode(row)?,
+                MetricValue::CounterBy(label, values) => {
                     for (name, value) in values {
-                        encode(metric.kind, value, row.encode_family(&[(label, name)])?)?;
+                        ConstCounter::new(value).encode(row.encode_family(&[(label, name)])?)?;
                     }
                 }
             }
         }
         Ok(())
-    }
-}
-
-fn encode(kind: MetricKind, value: u64, row: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-    match kind {
-        MetricKind::Counter => ConstCounter::new(value).encode(row),
-        MetricKind::Gauge => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(row),
     }
 }

@@ -1,10 +1,10 @@
 //! Fetching the parts of one entry, several at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use prometheus_client::metrics::counter::Counter;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ pub(crate) struct TransferContext {
     /// Parts are fetched and written here.
     pub(crate) tasks: Tasks,
     /// Counts the bytes that were fetched.
-    pub(crate) fetched_bytes: Arc<AtomicU64>,
+    pub(crate) fetched_bytes: Counter,
 }
 
 /// One large entry on its way into a file.
@@ -192,7 +192,7 @@ impl Transfer {
                 let written = hop.await.map_err(|_| Error::Stopping)?;
                 *summer = written.map_err(|error| Error::io("writing a fetched entry", error))?;
                 *at += length;
-                self.context.fetched_bytes.fetch_add(length, Ordering::Relaxed);
+                self.context.fetched_bytes.inc_by(length);
             }
             match ended {
                 None => {}

@@ -1,5 +1,7 @@
 //! The client of the SDK, set up as the configuration says.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -10,14 +12,17 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
     StalledStreamProtectionConfig,
 };
 
-use super::credentials::Files;
-use crate::config::{S3Checksums, S3Config};
+use crate::config::{S3Checksums, S3Config, S3CredentialFiles};
+use crate::sys;
 
 /// How often the SDK tries, the first time included.
 const MAX_ATTEMPTS: u32 = 3;
@@ -30,6 +35,8 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
 const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// S3 may need minutes to put a large object together.
 const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest accepted file of credentials in bytes: session tokens have some 2 KiB.
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Makes the client. It sends S3 nothing, and asks a metadata service for [`ENVIRONMENT_TIMEOUT`] at most:
 /// credentials are looked for when the first request needs them.
@@ -82,7 +89,7 @@ async fn environment(config: &S3Config, region: Region) -> SdkConfig {
     }
     loader = match &config.credentials {
         Some(files) => loader
-            .credentials_provider(SharedCredentialsProvider::new(Files::new(files.clone())))
+            .credentials_provider(SharedCredentialsProvider::new(CredentialFiles(files.clone())))
             .identity_cache(IdentityCache::no_cache()),
         None => {
             let timeout = CREDENTIALS_TIMEOUT.min(config.read_timeout);
@@ -95,12 +102,8 @@ async fn environment(config: &S3Config, region: Region) -> SdkConfig {
 /// For requests without a long body. Not one of them covers the body of an answer.
 fn for_small(config: &S3Config) -> TimeoutConfig {
     let attempt = config.connect_timeout + config.read_timeout;
-    TimeoutConfig::builder()
-        .connect_timeout(config.connect_timeout)
-        .operation_attempt_timeout(attempt)
-        // A server that does not answer is not asked again: a miss now is better than the entry later.
-        .operation_timeout(attempt)
-        .build()
+    // A server that does not answer is not asked again: a miss now is better than the entry later.
+    timeouts(config, attempt, attempt)
 }
 
 /// For requests that send `bytes`.
@@ -115,10 +118,88 @@ pub(super) fn for_assembly(config: &S3Config) -> Builder {
 }
 
 fn long(config: &S3Config, attempt: Duration) -> Builder {
-    let timeouts = TimeoutConfig::builder()
+    let all = attempt * MAX_ATTEMPTS + config.read_timeout;
+    aws_sdk_s3::Config::builder().timeout_config(timeouts(config, attempt, all))
+}
+
+/// `attempt` for one, `all` for those of an operation together.
+fn timeouts(config: &S3Config, attempt: Duration, all: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(config.connect_timeout)
         .operation_attempt_timeout(attempt)
-        .operation_timeout(attempt * MAX_ATTEMPTS + config.read_timeout)
-        .build();
-    aws_sdk_s3::Config::builder().timeout_config(timeouts)
+        .operation_timeout(all)
+        .build()
+}
+
+/// Credentials in files, read anew for every request, so that a renewal counts at once.
+#[derive(Debug)]
+struct CredentialFiles(S3CredentialFiles);
+
+impl ProvideCredentials for CredentialFiles {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let files = self.0.clone();
+        future::ProvideCredentials::new(async move {
+            let reading = sys::run_blocking(move || read(&files));
+            reading.await.map_err(CredentialsError::unhandled)?
+        })
+    }
+}
+
+/// Blocking: reads all files.
+fn read(files: &S3CredentialFiles) -> Result<Credentials, CredentialsError> {
+    let id = read_one("s3.access_key_id_file", &files.access_key_id)?;
+    let secret = read_one("s3.secret_access_key_file", &files.secret_access_key)?;
+    let token = files.session_token.as_deref();
+    let token = token
+        .map(|path| read_one("s3.session_token_file", path))
+        .transpose()?;
+    Ok(Credentials::new(id, secret, token, None, "chacha files"))
+}
+
+fn read_one(name: &str, path: &Path) -> Result<String, CredentialsError> {
+    let failed = |error: io::Error| {
+        let text = format!("{name}: cannot read {}: {error}", path.display());
+        CredentialsError::not_loaded(text)
+    };
+    if path.metadata().map_err(failed)?.len() > MAX_SECRET_FILE_BYTES {
+        return Err(failed(io::ErrorKind::FileTooLarge.into()));
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    match text.trim() {
+        "" => Err(failed(io::Error::other("it is empty"))),
+        text => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::write;
+
+    #[tokio::test]
+    async fn renewed_files_count_at_once_and_missing_ones_are_named() {
+        let dir = tempfile::tempdir().expect("folder");
+        let files = S3CredentialFiles {
+            access_key_id: dir.path().join("id"),
+            secret_access_key: dir.path().join("secret"),
+            session_token: Some(dir.path().join("token")),
+        };
+        let provider = CredentialFiles(files.clone());
+        write(&files.access_key_id, "one\n").expect("write");
+        write(&files.secret_access_key, " s \n").expect("write");
+        write(dir.path().join("token"), "t\n").expect("write");
+        let first = provider.provide_credentials().await.expect("credentials");
+        assert_eq!((first.access_key_id(), first.secret_access_key()), ("one", "s"));
+        assert_eq!(first.session_token(), Some("t"));
+        write(&files.access_key_id, "two").expect("write");
+        let second = provider.provide_credentials().await.expect("credentials");
+        assert_eq!(second.access_key_id(), "two");
+        write(&files.access_key_id, "\n").expect("write");
+        let error = provider.provide_credentials().await.expect_err("empty");
+        let text = aws_sdk_s3::error::DisplayErrorContext(error).to_string();
+        assert!(text.contains("s3.access_key_id_file"), "{text}");
+    }
 }

@@ -13,16 +13,12 @@
 
 mod client;
 mod core;
-mod credentials;
-mod delete;
 mod error;
 mod health;
-mod metrics;
 mod notes;
 mod object;
 mod read;
 mod shared;
-mod source;
 mod stats;
 mod stream;
 mod sweep;
@@ -94,7 +90,7 @@ impl S3 {
         Ok(Arc::new(Self { core }))
     }
 
-    /// Figures of this moment, for metrics.
+    /// Figures of this moment.
     pub fn stats(&self) -> S3Stats {
         let (used, all) = self.core.permits.figures();
         self.core.counters.snapshot(used, all)

@@ -1,9 +1,10 @@
-//! Counters of the tier.
+//! Counters of the tier, and what metrics say of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::named::named_enum;
 use crate::store::RemoteErrorKind;
+use crate::telemetry::metrics::{Metric, metrics};
 
 named_enum! {
     /// The kinds of requests.
@@ -26,68 +27,72 @@ named_enum! {
     }
 }
 
-/// The bucket at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What only grows. See [`S3Stats`].
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    requests: [Counter; Op::ALL.len()],
+    failures: [Counter; RemoteErrorKind::ALL.len()],
+    pub(super) bytes_in: Counter,
+    pub(super) bytes_out: Counter,
+    pub(super) damaged: Counter,
+}
+
+impl Counters {
+    pub(super) fn request(&self, op: Op) {
+        self.requests[op as usize].inc();
+    }
+
+    pub(super) fn failure(&self, kind: RemoteErrorKind) {
+        self.failures[kind as usize].inc();
+    }
+
+    pub(super) fn snapshot(&self, permits_used: usize, permits: usize) -> S3Stats {
+        let requests = Op::ALL.iter().zip(&self.requests);
+        let failures = RemoteErrorKind::ALL.iter().zip(&self.failures);
+        S3Stats {
+            requests: requests.map(|(op, count)| (op.as_str(), count.get())).collect(),
+            failures: failures
+                .map(|(kind, count)| (kind.as_str(), count.get()))
+                .collect(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            permits_used,
+            permits,
+            damaged: self.damaged.get(),
+        }
+    }
+}
+
+/// The bucket at one moment; counters count from the start on.
+#[derive(Debug)]
 pub struct S3Stats {
-    /// Requests since the start by operation, without the retries of the SDK.
+    /// Requests by operation, without the retries of the SDK.
     pub requests: Vec<(&'static str, u64)>,
-    /// Requests and streams since the start that failed, by kind. A missing object is no failure.
-    pub failures: Vec<(RemoteErrorKind, u64)>,
-    /// Bytes of bodies read since the start.
+    /// Requests and streams that failed, by kind. A missing object is no failure.
+    pub failures: Vec<(&'static str, u64)>,
+    /// Bytes of bodies read.
     pub bytes_in: u64,
-    /// Bytes of bodies sent since the start, without those sent again.
+    /// Bytes of bodies sent, without those sent again.
     pub bytes_out: u64,
     /// Requests and streams under way.
     pub permits_used: usize,
     /// How many there may be (`s3.max_concurrency`).
     pub permits: usize,
-    /// Objects read since the start that are not the entry that their name says.
+    /// Objects read that are not the entry that their name says.
     pub damaged: u64,
 }
 
-/// What only grows.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    requests: [AtomicU64; Op::ALL.len()],
-    failures: [AtomicU64; RemoteErrorKind::ALL.len()],
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
-    damaged: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn request(&self, op: Op) {
-        self.requests[op as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn failure(&self, kind: RemoteErrorKind) {
-        self.failures[kind as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn came_in(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn went_out(&self, bytes: u64) {
-        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn was_damaged(&self) {
-        self.damaged.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn snapshot(&self, permits_used: usize, permits: usize) -> S3Stats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let requests = Op::ALL.iter().zip(&self.requests);
-        let failures = RemoteErrorKind::ALL.iter().zip(&self.failures);
-        S3Stats {
-            requests: requests.map(|(op, count)| (op.as_str(), read(count))).collect(),
-            failures: failures.map(|(kind, count)| (*kind, read(count))).collect(),
-            bytes_in: read(&self.bytes_in),
-            bytes_out: read(&self.bytes_out),
-            permits_used,
-            permits,
-            damaged: read(&self.damaged),
+impl S3Stats {
+    pub(super) fn metrics(self, is_up: bool) -> Vec<Metric> {
+        metrics! {
+            Gauge("chacha_s3_up", is_up.into()): "1 while the bucket can be used",
+            CounterBy("chacha_s3_requests", "operation", self.requests): "Requests to S3, without retries",
+            CounterBy("chacha_s3_failures", "fault", self.failures): "Requests to S3 that failed, by fault",
+            Counter("chacha_s3_read_bytes", self.bytes_in): "Bytes of bodies read from S3",
+            Counter("chacha_s3_written_bytes", self.bytes_out): "Bytes of bodies sent to S3",
+            Gauge("chacha_s3_requests_running", self.permits_used as u64): "Requests to S3 under way",
+            Gauge("chacha_s3_requests_limit", self.permits as u64): "s3.max_concurrency",
+            Counter("chacha_s3_damaged", self.damaged): "Objects that were not what their name says",
         }
     }
 }

@@ -84,7 +84,7 @@ impl Reading {
             }
         }
         self.given += chunk.len() as u64;
-        self.body.core.counters.came_in(chunk.len() as u64);
+        self.body.core.counters.bytes_in.inc_by(chunk.len() as u64);
         Ok(Some(chunk))
     }
 

@@ -1,5 +1,6 @@
-//! The bucket as a remote tier.
+//! The bucket as a remote tier, and its objects as sources.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,17 +8,18 @@ use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
 use url::Url;
 
-use super::error::S3Error;
-use super::source::ObjectSource;
-use super::{S3, metrics, object};
+use super::core::Core;
+use super::error::{S3Error, S3ErrorKind};
+use super::stats::Op;
+use super::{S3, object};
 use crate::store::remote::{RemoteEntry, RemoteParts, RemoteTier, RemoteUpload};
-use crate::store::source::EntrySource;
+use crate::store::source::{EntrySource, ReadPlan, SourceOpen, SourceStream};
 use crate::store::spool::Checksums;
 use crate::store::{
-    Content, Draft, Error, Precondition, RemoteErrorKind, RemoteHealth, RemoteMetric, Result, StoreKey,
-    TierName,
+    Content, Draft, Error, Precondition, RemoteErrorKind, RemoteHealth, Result, StoreKey, TierName,
 };
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metric;
 
 /// What logs and health call the tier.
 const NAME: TierName = TierName::new(&"s3");
@@ -25,6 +27,8 @@ const NAME: TierName = TierName::new(&"s3");
 pub(super) const MAX_BODY_BYTES: u64 = (5 << 40) - (40 << 20) - (2 << 20);
 /// How long a link is valid.
 const LINK_LIFETIME: Duration = Duration::from_secs(600);
+/// How often a delete is tried when another writer has changed the object.
+const MAX_DELETES: u32 = 8;
 
 #[async_trait]
 impl RemoteTier for S3 {
@@ -36,8 +40,8 @@ impl RemoteTier for S3 {
         "s3.bucket"
     }
 
-    fn metrics(&self) -> Vec<RemoteMetric> {
-        metrics::of(&self.stats(), self.health())
+    fn metrics(&self) -> Vec<Metric> {
+        self.stats().metrics(self.health() == RemoteHealth::Up)
     }
 
     fn health(&self) -> RemoteHealth {
@@ -115,5 +119,79 @@ impl RemoteTier for S3 {
 
     fn capacity(&self) -> u64 {
         MAX_BODY_BYTES
+    }
+}
+
+impl Core {
+    /// See [`RemoteTier::delete`]. An object that is not the entry is left alone.
+    async fn delete(self: &Arc<Self>, key: &StoreKey, precondition: &Precondition) -> Result<bool> {
+        const OPERATION: &str = "deleting an object";
+        for _ in 0..MAX_DELETES {
+            let seen = self.describe(key).await;
+            let seen = seen.map_err(|failure| failure.at(OPERATION))?;
+            let found = seen.and_then(|seen| Some((seen.entry.ok()?, seen.etag)));
+            if !precondition.holds(found.as_ref().map(|(entry, _)| &entry.meta.etag)) {
+                return Err(Error::Precondition);
+            }
+            let Some((_, etag)) = found else {
+                return Ok(false);
+            };
+            let expected = (*precondition != Precondition::None).then_some(etag);
+            match self.remove(key, expected).await {
+                Ok(()) => return Ok(true),
+                Err(failure) if matches!(failure.kind, S3ErrorKind::Precondition | S3ErrorKind::Conflict) => {
+                }
+                Err(failure) => return Err(failure.at(OPERATION)),
+            }
+        }
+        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at(OPERATION))
+    }
+
+    /// Removes the object; only the version `expected` where the server knows such a condition.
+    async fn remove(self: &Arc<Self>, key: &StoreKey, expected: Option<String>) -> Result<(), S3Error> {
+        let request = |expected| {
+            self.client
+                .delete_object()
+                .bucket(self.bucket())
+                .key(self.name(key))
+                .set_if_match(expected)
+                .send()
+        };
+        let conditional = expected.is_some();
+        match self.call(Op::Delete, request(expected)).await {
+            Err(failure) if failure.kind == S3ErrorKind::Unsupported && conditional => {
+                self.call(Op::Delete, request(None)).await.map(drop)
+            }
+            // Another caller has removed it meanwhile.
+            Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// The object of one entry.
+#[derive(Debug)]
+struct ObjectSource {
+    core: Arc<Core>,
+    key: StoreKey,
+}
+
+#[async_trait]
+impl EntrySource for ObjectSource {
+    async fn open(&self) -> Result<Option<SourceOpen>> {
+        let opened = self.core.open(&self.key).await;
+        opened.map_err(|failure| failure.at("opening an object"))
+    }
+
+    async fn read(&self, version: &str, range: Range<u64>) -> Result<SourceStream> {
+        let stream = self.core.read(&self.key, version, range).await;
+        stream.map_err(|failure| failure.at("reading an object"))
+    }
+
+    fn plan(&self) -> ReadPlan {
+        ReadPlan {
+            part_size: self.core.config.part_size,
+            parallel: self.core.config.parallel_parts,
+        }
     }
 }

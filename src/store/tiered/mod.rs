@@ -95,7 +95,7 @@ impl Tiered {
             fills: Fills::default(),
             transfers: TransferContext {
                 tasks: tasks.clone(),
-                fetched_bytes: counters.fetched_bytes(),
+                fetched_bytes: counters.fetched_bytes.clone(),
             },
             freshness: Freshness::new(policy.revalidation),
             queue: UploadQueue::default(),

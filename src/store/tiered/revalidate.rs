@@ -48,7 +48,7 @@ impl TieredCore {
             return Ok(self.local_get(key).await.is_some_and(|now| now.meta == *copy));
         }
         let asked = Instant::now();
-        self.counters.revalidated();
+        self.counters.revalidated.inc();
         match self.remote_head(key).await {
             Ok(Some(remote)) if is_same(&remote, copy) => {
                 self.freshness.note(key, asked);
@@ -94,7 +94,7 @@ impl TieredCore {
             return Ok(true);
         }
         let asked = Instant::now();
-        self.counters.revalidated();
+        self.counters.revalidated.inc();
         let same = self
             .remote
             .head(key)
@@ -113,7 +113,7 @@ impl TieredCore {
         if self.queue.is_waiting(key.digest()) {
             return;
         }
-        self.counters.replaced();
+        self.counters.replaced.inc();
         self.fills.outdate(key.digest());
         match self
             .local

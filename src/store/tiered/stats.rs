@@ -1,8 +1,8 @@
 //! Figures for metrics.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+use prometheus_client::metrics::counter::Counter;
 
 use super::TieredCore;
 
@@ -37,64 +37,39 @@ pub struct TieredStats {
     pub failed_uploads: u64,
 }
 
-/// What only grows.
+/// What only grows. See [`TieredStats`].
 #[derive(Debug, Default)]
 pub(super) struct TieredCounters {
-    fills: AtomicU64,
-    joined: AtomicU64,
-    failed_fills: AtomicU64,
-    streamed: AtomicU64,
-    fetched_bytes: Arc<AtomicU64>,
-    revalidated: AtomicU64,
-    replaced: AtomicU64,
-    uploads: AtomicU64,
-    failed_uploads: AtomicU64,
-}
-
-macro_rules! count {
-    ($($name:ident: $field:ident),*) => { $(
-        pub(super) fn $name(&self) {
-            self.$field.fetch_add(1, Ordering::Relaxed);
-        }
-    )* };
-}
-
-impl TieredCounters {
-    count!(
-        filled: fills, joined: joined, fill_failed: failed_fills, streamed: streamed, revalidated: revalidated,
-        replaced: replaced, uploaded: uploads, upload_failed: failed_uploads
-    );
-
-    /// For transfers, which count what they fetch.
-    pub(super) fn fetched_bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.fetched_bytes)
-    }
-
-    pub(super) fn fetched(&self, bytes: u64) {
-        self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
+    pub(super) fills: Counter,
+    pub(super) joined: Counter,
+    pub(super) failed_fills: Counter,
+    pub(super) streamed: Counter,
+    pub(super) fetched_bytes: Counter,
+    pub(super) revalidated: Counter,
+    pub(super) replaced: Counter,
+    pub(super) uploads: Counter,
+    pub(super) failed_uploads: Counter,
 }
 
 impl TieredCore {
     pub(super) fn stats(&self) -> TieredStats {
-        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let counters = &self.counters;
         let (queued, oldest) = self.queue.figures();
         let age = oldest.and_then(|since| SystemTime::now().duration_since(since).ok());
         TieredStats {
             filling: self.fills.len(),
-            fills: read(&counters.fills),
-            joined: read(&counters.joined),
-            failed_fills: read(&counters.failed_fills),
-            streamed: read(&counters.streamed),
-            fetched_bytes: read(&counters.fetched_bytes),
-            revalidated: read(&counters.revalidated),
-            replaced: read(&counters.replaced),
+            fills: counters.fills.get(),
+            joined: counters.joined.get(),
+            failed_fills: counters.failed_fills.get(),
+            streamed: counters.streamed.get(),
+            fetched_bytes: counters.fetched_bytes.get(),
+            revalidated: counters.revalidated.get(),
+            replaced: counters.replaced.get(),
             queued,
             queued_bytes: self.local.stats().pinned,
             queue_age: age.unwrap_or_default(),
-            uploads: read(&counters.uploads),
-            failed_uploads: read(&counters.failed_uploads),
+            uploads: counters.uploads.get(),
+            failed_uploads: counters.failed_uploads.get(),
         }
     }
 }

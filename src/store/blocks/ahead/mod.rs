@@ -21,9 +21,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::progress::{PartProgress, ProgressChange};
 use super::block::Segment;
 use crate::store::content::EntryFile;
-use crate::store::remote::RemoteParts;
+use crate::store::remote::{EarlyUploadTask, RemoteParts};
 use crate::store::spool::fresh;
-use crate::store::uploaded_parts::EarlyUploadTask;
 use crate::store::{Content, EarlyUpload, Error, FileRange, Result, UploadedParts};
 
 /// Parts of one upload that are under way at once.

@@ -1,6 +1,5 @@
-//! Reading: descriptions ([`describe`]), the beginning of an object ([`open`]), and ranges of one version.
+//! Reading: descriptions, with the beginning of an object or without ([`open`]), and ranges of one version.
 
-mod describe;
 mod open;
 
 use std::collections::HashMap;
@@ -26,9 +25,25 @@ use crate::tasks::pause;
 const MAX_ATTEMPTS: u32 = 4;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits before the attempt after the one with this number, which begins at 1.
-async fn before_next(attempt: u32) {
-    pause(ATTEMPT_PAUSE * 3_u32.pow(attempt - 1)).await;
+/// Reads a description until it fits its object, or for the last time. `None`: there is no object.
+async fn until_whole<T, F>(read: impl Fn() -> F, is_whole: fn(&T) -> bool) -> Result<Option<T>, S3Error>
+where
+    F: Future<Output = Result<Option<T>, S3Error>>,
+{
+    // The object was replaced between two requests.
+    let is_changed = |failure: &S3Error| failure.remote_kind() == Some(RemoteErrorKind::Changed);
+    for attempt in 0..MAX_ATTEMPTS - 1 {
+        match read().await {
+            Ok(Some(seen)) if !is_whole(&seen) => {}
+            Err(failure) if is_changed(&failure) => {}
+            other => return other,
+        }
+        pause(ATTEMPT_PAUSE * 3_u32.pow(attempt)).await;
+    }
+    read().await.map_err(|failure| match is_changed(&failure) {
+        true => S3Error::new(RemoteErrorKind::Changed, "the object changed again and again"),
+        false => failure,
+    })
 }
 
 /// An object as it stands under the name of an entry.
@@ -47,14 +62,6 @@ struct ObjectHead {
     etag: String,
     length: u64,
     headers: Option<HashMap<String, String>>,
-}
-
-/// What came of one attempt to read a description.
-enum Attempt<T> {
-    Settled(T),
-    Again(T),
-    /// The object was replaced between two requests.
-    Changed,
 }
 
 impl Core {
@@ -124,22 +131,16 @@ impl Core {
             .key(self.name(key))
             .if_match(etag)
             .range(format!("bytes={}-{}", range.start, range.end - 1));
-        let answer = match self.ask(Op::Get, request.send()).await {
-            Err(failure)
-                if matches!(
-                    failure.kind,
-                    S3ErrorKind::Precondition | S3ErrorKind::Missing | S3ErrorKind::OutOfRange
-                ) =>
-            {
-                return Err(S3Error::new(RemoteErrorKind::Changed, failure.text));
+        let answer = self.ask(Op::Get, request.send()).await;
+        let answer = answer.map_err(|failure| match failure.kind {
+            S3ErrorKind::Precondition | S3ErrorKind::Missing | S3ErrorKind::OutOfRange => {
+                S3Error::new(RemoteErrorKind::Changed, failure.text)
             }
-            other => other?,
-        };
+            _ => failure,
+        })?;
         if answer.e_tag.as_deref() != Some(etag) {
-            return Err(S3Error::new(
-                RemoteErrorKind::Changed,
-                "the answer has another ETag",
-            ));
+            let text = "the answer has another ETag";
+            return Err(S3Error::new(RemoteErrorKind::Changed, text));
         }
         let given = parse_range(answer.content_range.as_deref());
         let length = length_of(answer.content_length)?;
@@ -177,7 +178,7 @@ impl Core {
 
     /// What stands there is not the entry.
     pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: EntryError) -> S3Error {
-        self.counters.was_damaged();
+        self.counters.damaged.inc();
         self.damaged(match flaw {
             EntryError::Foreign => "the object holds something else than its name says",
             EntryError::Torn => "the object has another length than its description says",
@@ -197,14 +198,6 @@ fn entry(meta: Meta, etag: &str, inline: bool) -> RemoteEntry {
         meta: Arc::new(meta),
         version: object::version(etag, inline),
     }
-}
-
-fn is_changed(failure: &S3Error) -> bool {
-    failure.remote_kind() == Some(RemoteErrorKind::Changed)
-}
-
-fn keeps_changing() -> S3Error {
-    S3Error::new(RemoteErrorKind::Changed, "the object changed again and again")
 }
 
 fn no_etag() -> S3Error {

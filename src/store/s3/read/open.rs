@@ -1,14 +1,11 @@
-//! The beginning of an object, with its description.
+//! The description of an object, alone or with the beginning of the body.
 
 use std::sync::Arc;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use futures_util::{FutureExt, StreamExt, stream};
 
-use super::{
-    Attempt, MAX_ATTEMPTS, ObjectHead, before_next, is_changed, keeps_changing, length_of, no_etag,
-    of_stream, parse_range,
-};
+use super::{FoundObject, ObjectHead, length_of, no_etag, of_stream, parse_range, until_whole};
 use crate::store::s3::core::Core;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::object::{self, ObjectForm};
@@ -22,36 +19,53 @@ use crate::store::{Result, StoreKey};
 const MAX_WHOLE_BYTES: u64 = 256 * 1024;
 
 impl Core {
+    /// The object of an entry, without its body.
+    pub(in crate::store::s3) async fn describe(
+        self: &Arc<Self>,
+        key: &StoreKey,
+    ) -> Result<Option<FoundObject>, S3Error> {
+        until_whole(|| self.describe_once(key), |seen| seen.entry.is_ok()).await
+    }
+
+    async fn describe_once(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundObject>, S3Error> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(self.bucket())
+            .key(self.name(key));
+        let permit = Arc::new(self.enter().await?);
+        let head = match self.ask(Op::Head, request.send()).await {
+            Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(None),
+            other => other?,
+        };
+        let head = ObjectHead {
+            etag: head.e_tag.ok_or_else(no_etag)?,
+            length: length_of(head.content_length)?,
+            headers: head.metadata,
+        };
+        Ok(Some(FoundObject {
+            upload: object::upload_of(head.headers.as_ref()),
+            entry: self.entry_of(key, &head, &permit).await?,
+            etag: head.etag,
+        }))
+    }
+
     /// See [`crate::store::source::EntrySource::open`].
     pub(in crate::store::s3) async fn open(
         self: &Arc<Self>,
         key: &StoreKey,
     ) -> Result<Option<SourceOpen>, S3Error> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let flaw = match self.open_once(key).await? {
-                Attempt::Settled(opened) => match opened {
-                    None => return Ok(None),
-                    Some(Ok(open)) => return Ok(Some(open)),
-                    Some(Err(flaw)) => Some(flaw),
-                },
-                Attempt::Again(_) | Attempt::Changed => None,
-            };
-            if attempts >= MAX_ATTEMPTS {
-                return Err(flaw.map_or_else(keeps_changing, |flaw| self.flawed(flaw)));
-            }
-            before_next(attempts).await;
-        }
+        let opened = until_whole(|| self.open_once(key), Result::is_ok).await?;
+        opened.transpose().map_err(|flaw| self.flawed(flaw))
     }
 
     async fn open_once(
         self: &Arc<Self>,
         key: &StoreKey,
-    ) -> Result<Attempt<Option<Result<SourceOpen, EntryError>>>, S3Error> {
+    ) -> Result<Option<Result<SourceOpen, EntryError>>, S3Error> {
         let permit = Arc::new(self.enter().await?);
         let Some(mut answer) = self.front(key).await? else {
-            return Ok(Attempt::Settled(None));
+            return Ok(None);
         };
         let length = length_of(answer.content_length)?;
         let head = ObjectHead {
@@ -60,19 +74,12 @@ impl Core {
             headers: answer.metadata.take(),
         };
         let body = self.body(answer, length, &permit);
-        let trailed = matches!(
-            object::form_of(key, head.headers.as_ref()),
-            Ok(ObjectForm::Trailer)
-        );
-        if trailed && head.length == length && length <= MAX_WHOLE_BYTES {
-            let opened = open_short(key, &head, body).await?;
-            return Ok(Attempt::Settled(Some(opened)));
+        let form = object::form_of(key, head.headers.as_ref());
+        if form == Ok(ObjectForm::Trailer) && head.length == length && length <= MAX_WHOLE_BYTES {
+            return open_short(key, &head, body).await.map(Some);
         }
-        let entry = match self.entry_of(key, &head, &permit).await {
-            Err(failure) if is_changed(&failure) => return Ok(Attempt::Changed),
-            other => other?,
-        };
-        Ok(Attempt::Settled(Some(entry.map(|entry| {
+        let entry = self.entry_of(key, &head, &permit).await?;
+        Ok(Some(entry.map(|entry| {
             let given = entry.meta.size.min(length).min(self.config.part_size);
             SourceOpen {
                 meta: entry.meta,
@@ -80,7 +87,7 @@ impl Core {
                 first: body.stream(given),
                 length: given,
             }
-        }))))
+        })))
     }
 
     /// The length of the object of which `length` bytes from the beginning on were given.

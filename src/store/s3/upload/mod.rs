@@ -142,7 +142,7 @@ impl UploadJob {
             .config_override(client::for_upload(config, length));
         let answer = self.core.ask(Op::Put, request.send()).await?;
         drop(permit);
-        self.core.counters.went_out(length);
+        self.core.counters.bytes_out.inc_by(length);
         Ok(answer.e_tag)
     }
 }

@@ -147,7 +147,7 @@ impl MultipartUpload {
             .config_override(client::for_upload(&self.core.config, length));
         let answer = self.core.ask(Op::UploadPart, request.send()).await?;
         drop(permit);
-        self.core.counters.went_out(length);
+        self.core.counters.bytes_out.inc_by(length);
         let part = completed(number, answer)?;
         self.done().insert(number, part);
         Ok(())

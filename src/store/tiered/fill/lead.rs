@@ -26,7 +26,7 @@ pub(super) async fn run(core: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
         asked = ask(&core, &key, &fill) => asked,
     };
     if let Err(error) = asked {
-        core.counters.fill_failed();
+        core.counters.failed_fills.inc();
         // First of all: a reader that comes now begins a fill of its own.
         core.fills.end(key.digest(), &fill);
         fill.tell(FillState::failed(error));
@@ -63,7 +63,7 @@ async fn ask_remote(core: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) ->
     }
     let meta = Arc::clone(&open.meta);
     let bytes = read_whole(&*source, open, &Judge::by_tag(&meta.etag)).await?;
-    core.counters.fetched(meta.size);
+    core.counters.fetched_bytes.inc_by(meta.size);
     let entry = Entry {
         meta,
         content: Content::Memory(bytes.clone()),
@@ -108,7 +108,7 @@ async fn large(
     match transfer.run(open.first, open.length, &judge).await {
         Ok(body) => publish(core, key, fill, &meta, body).await,
         Err(error) => {
-            core.counters.fill_failed();
+            core.counters.failed_fills.inc();
             if !matches!(error, Error::Stopping) {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -27,11 +27,11 @@ impl TieredCore {
             }
             let (fill, leads) = self.fills.join(key.digest());
             if leads {
-                self.counters.filled();
+                self.counters.fills.inc();
                 let task = lead::run(Arc::clone(self), key.clone(), Arc::clone(&fill));
                 drop(self.tasks.spawn(task));
             } else {
-                self.counters.joined();
+                self.counters.joined.inc();
             }
             match fill.told().await? {
                 FillState::Found(entry) => {
@@ -60,7 +60,7 @@ impl TieredCore {
 
     /// The entry, past the disk.
     async fn stream(&self, key: &StoreKey, first: Option<SourceOpen>) -> Result<Option<Entry>> {
-        self.counters.streamed();
+        self.counters.streamed.inc();
         let source = self.remote.source(key);
         let open = match first {
             Some(open) => Some(open),

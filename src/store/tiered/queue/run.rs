@@ -32,7 +32,7 @@ async fn work(core: Arc<TieredCore>) {
             match send(&core, &digest, &job).await {
                 Ok(()) => pause = RETRY_INTERVAL,
                 Err(error) => {
-                    core.counters.upload_failed();
+                    core.counters.failed_uploads.inc();
                     warn(&error);
                     core.queue.put_back(digest);
                     tasks::pause(pause).await;
@@ -103,7 +103,7 @@ async fn upload(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, fir
             Precondition::None
         };
         match upload.commit(&precondition).await {
-            Ok(_) => core.counters.uploaded(),
+            Ok(_) => drop(core.counters.uploads.inc()),
             // Another server was first; its entry is the one.
             Err(Error::Precondition) => core.drop_local(&key).await,
             Err(error) => return Err(error),

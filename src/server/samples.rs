@@ -1,0 +1,101 @@
+//! The numbers that other parts keep, as metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::tiers::Tiers;
+use crate::auth::AuthStats;
+use crate::cache::actions::ActionsStats;
+use crate::protocol::app::App;
+use crate::store::disk::DiskStats;
+use crate::store::tiered::TieredStats;
+use crate::telemetry::metrics::{Metric, Metrics, metrics};
+
+/// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
+pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
+    let disk = Arc::clone(&tiers.disk);
+    metrics.add_metrics(move || disk_metrics(&disk.stats()));
+    if let Some(remote) = tiers.remote.clone() {
+        metrics.add_metrics(move || remote.metrics());
+    }
+    if let Some(tiered) = tiers.tiered.clone() {
+        metrics.add_metrics(move || tiered_metrics(&tiered.stats()));
+    }
+    let actions = app.actions().clone();
+    metrics.add_metrics(move || actions_metrics(&actions.stats()));
+    let app = app.clone();
+    metrics.add_metrics(move || auth_metrics(app.auth().stats()));
+}
+
+fn disk_metrics(stats: &DiskStats) -> Vec<Metric> {
+    metrics! {
+        Gauge("chacha_disk_limit_bytes", stats.limit): "Configured limit of the disk tier",
+        Gauge("chacha_disk_used_bytes", stats.used): "Bytes that the disk tier takes",
+        Gauge("chacha_disk_reserved_bytes", stats.reserved): "Bytes reserved for uploads that are running",
+        Gauge("chacha_disk_entries", stats.entries as u64): "Entries of the disk tier",
+        Gauge("chacha_disk_pinned_bytes", stats.pinned):
+            "Bytes of entries that wait for their upload and are not evicted",
+        Gauge("chacha_disk_indexing", stats.indexing.into()):
+            "1 while the disk tier is scanned after a start",
+        Gauge("chacha_disk_open_files", stats.open_files as u64): "Entries kept open",
+        Gauge("chacha_disk_stuck_files", stats.stuck_files as u64):
+            "Files that could not be removed and are tried again",
+        Gauge("chacha_disk_memory_bytes", stats.hot_bytes): "Bytes of small bodies kept in memory",
+        Counter("chacha_disk_evictions", stats.evictions): "Entries evicted",
+        Counter("chacha_disk_evicted_bytes", stats.evicted_bytes): "Bytes evicted",
+        Counter("chacha_disk_damaged", stats.corrupt): "Entries found damaged and removed",
+    }
+}
+
+/// What was fetched and compared, and the changes that the remote tier does not have yet.
+fn tiered_metrics(stats: &TieredStats) -> Vec<Metric> {
+    metrics! {
+        Gauge("chacha_fills_running", stats.filling as u64): "Entries that are being fetched from S3",
+        Counter("chacha_fills", stats.fills): "Fetches from S3",
+        Counter("chacha_fills_joined", stats.joined): "Reads that joined a fetch of somebody else",
+        Counter("chacha_fills_failed", stats.failed_fills): "Fetches that failed",
+        Counter("chacha_fills_streamed", stats.streamed):
+            "Entries streamed from S3 because the disk had no room",
+        Counter("chacha_fills_bytes", stats.fetched_bytes): "Bytes fetched from S3 for the disk",
+        Counter("chacha_revalidations", stats.revalidated): "Local copies compared with S3",
+        Counter("chacha_revalidations_replaced", stats.replaced):
+            "Local copies that another server had replaced",
+        Gauge("chacha_upload_queue_entries", stats.queued as u64): "Changes that S3 has not heard of",
+        Gauge("chacha_upload_queue_bytes", stats.queued_bytes): "Bytes that wait for their upload",
+        Gauge("chacha_upload_queue_age_seconds", stats.queue_age.as_secs()):
+            "How long the oldest change has been waiting",
+        Counter("chacha_upload_queue_done", stats.uploads): "Uploads from the queue",
+        Counter("chacha_upload_queue_failed", stats.failed_uploads): "Attempts of the queue that failed",
+    }
+}
+
+fn actions_metrics(stats: &ActionsStats) -> Vec<Metric> {
+    let catalog = &stats.catalog;
+    metrics! {
+        Gauge("chacha_actions_entries", catalog.entries as u64):
+            "Entries of the Actions cache that look-ups can find",
+        Gauge("chacha_actions_namespaces", catalog.namespaces as u64): "Namespaces that have such entries",
+        Gauge("chacha_actions_ledger_bytes", catalog.ledger_bytes):
+            "Length of the file that brings the entries back after a restart",
+        Gauge("chacha_actions_untold_entries", catalog.unsent as u64):
+            "Entries that the other servers of the bucket were not told about yet",
+        Gauge("chacha_actions_uploads", stats.uploads as u64): "Uploads that are running",
+        Gauge("chacha_actions_upload_bytes", stats.upload_bytes): "Bytes that the running uploads hold",
+        Gauge("chacha_actions_other_servers", stats.others as u64):
+            "Other servers of the same bucket that are there",
+    }
+}
+
+fn auth_metrics(stats: &AuthStats) -> Vec<Metric> {
+    let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+    metrics! {
+        Counter("chacha_auth_verified", read(&stats.verified)): "Tokens verified",
+        Counter("chacha_auth_remembered", read(&stats.remembered)): "Requests with a token verified before",
+        Counter("chacha_auth_refused", read(&stats.refused)): "Requests refused for their token",
+        Counter("chacha_auth_unavailable", read(&stats.unavailable)):
+            "Requests whose issuer's keys were not known",
+        Counter("chacha_auth_refreshes", read(&stats.refreshes_ok)): "Key sets fetched",
+        Counter("chacha_auth_refresh_failures", read(&stats.refreshes_failed)):
+            "Key sets that could not be fetched",
+    }
+}
