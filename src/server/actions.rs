@@ -53,7 +53,11 @@ pub(super) async fn open(
         key: server.key.clone(),
         peers,
         notifier,
-        settings: settings(&config.gha),
+        settings: ActionsSettings {
+            link_lifetime: config.gha.link_lifetime,
+            upload_timeout: config.gha.upload_timeout,
+            max_uploads: config.gha.max_uploads,
+        },
     };
     let actions = Actions::open(parts, tasks).await;
     if let (Some(shared), None) = (shared, &config.gha.signing_key_file) {
@@ -64,14 +68,6 @@ pub(super) async fn open(
         }
     }
     Ok(actions)
-}
-
-fn settings(config: &GhaConfig) -> ActionsSettings {
-    ActionsSettings {
-        link_lifetime: config.link_lifetime,
-        upload_timeout: config.upload_timeout,
-        max_uploads: config.max_uploads,
-    }
 }
 
 /// What tells this server from others, the same after a restart.

@@ -11,7 +11,6 @@ mod error;
 mod listener;
 mod ops;
 mod reload;
-mod remote;
 mod samples;
 mod service;
 mod tiers;

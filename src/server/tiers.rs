@@ -1,15 +1,17 @@
 //! The tiers of a configuration: opened, composed, and closed in the right order.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{StartError, remote};
+use super::StartError;
 use crate::config::{Config, DiskConfig, RemoteConfig, S3Write};
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::disk::{Disk, DiskRole};
 use crate::store::remote::RemoteTier;
+use crate::store::s3::S3;
 use crate::store::spool::SpoolDir;
 use crate::store::tiered::{Policy, Revalidation, Tiered};
-use crate::store::{RemoteHealth, Store};
+use crate::store::{RemoteErrorKind, RemoteHealth, Store};
 use crate::tasks::Tasks;
 
 /// The store that serves, and its parts for metrics and health.
@@ -31,16 +33,15 @@ impl Tiers {
     /// # Errors
     /// [`StartError`].
     pub(super) async fn open(config: &Config, background: &Tasks) -> Result<Self, StartError> {
-        let shared = Tasks::new();
         match (&config.disk, config.remote()) {
             (None, None) => Err(StartError::NoTier),
-            (Some(disk), None) => Self::disk_alone(disk, background, shared).await,
-            (None, Some(remote)) => Self::remote_alone(remote, background, shared).await,
-            (Some(disk), Some(remote)) => Self::both(disk, remote, background, shared).await,
+            (Some(disk), None) => Self::disk_alone(disk, background).await,
+            (None, Some(remote)) => Self::remote_alone(remote, background).await,
+            (Some(disk), Some(remote)) => Self::both(disk, remote, background).await,
         }
     }
 
-    async fn disk_alone(disk: &DiskConfig, background: &Tasks, shared: Tasks) -> Result<Self, StartError> {
+    async fn disk_alone(disk: &DiskConfig, background: &Tasks) -> Result<Self, StartError> {
         let disk = Disk::open(disk, background).await?;
         Ok(Self {
             store: Arc::clone(&disk) as Arc<_>,
@@ -48,17 +49,13 @@ impl Tiers {
             disk,
             remote: None,
             tiered: None,
-            shared,
+            shared: Tasks::new(),
         })
     }
 
     /// A small disk before the remote tier, where bodies wait and what was read stays for a while. The remote tier
     /// decides about everything, as if there were no disk.
-    async fn remote_alone(
-        config: RemoteConfig<'_>,
-        background: &Tasks,
-        shared: Tasks,
-    ) -> Result<Self, StartError> {
+    async fn remote_alone(config: RemoteConfig<'_>, background: &Tasks) -> Result<Self, StartError> {
         let tiering = config.tiering();
         let policy = Policy {
             write: S3Write::Through,
@@ -67,8 +64,8 @@ impl Tiers {
             redirect: tiering.redirect,
         };
         let disk = Disk::open_as(DiskRole::Staging, &tiering.staging, background).await?;
-        let (tiers, remote) = Self::compose(disk, config, policy, shared).await?;
-        if let Err(error) = remote::probe(&*remote).await {
+        let (tiers, remote) = Self::compose(disk, config, policy).await?;
+        if let Err(error) = probe(&*remote).await {
             tiers.close().await;
             return Err(error);
         }
@@ -79,7 +76,6 @@ impl Tiers {
         disk: &DiskConfig,
         config: RemoteConfig<'_>,
         background: &Tasks,
-        shared: Tasks,
     ) -> Result<Self, StartError> {
         let tiering = config.tiering();
         let policy = Policy {
@@ -89,9 +85,9 @@ impl Tiers {
             redirect: tiering.redirect,
         };
         let disk = Disk::open(disk, background).await?;
-        let (tiers, remote) = Self::compose(disk, config, policy, shared).await?;
+        let (tiers, remote) = Self::compose(disk, config, policy).await?;
         drop(tiers.shared.spawn(async move {
-            if let Err(error) = remote::probe(&*remote).await {
+            if let Err(error) = probe(&*remote).await {
                 tracing::warn!("{error}; serving from the disk until it can be used");
             }
         }));
@@ -103,9 +99,9 @@ impl Tiers {
         disk: Arc<Disk>,
         config: RemoteConfig<'_>,
         policy: Policy,
-        shared: Tasks,
     ) -> Result<(Self, Arc<dyn RemoteTier>), StartError> {
-        let remote = remote::open(config, disk.parts_folder(), &shared).await?;
+        let shared = Tasks::new();
+        let remote = open_remote(config, disk.parts_folder(), &shared).await?;
         let tiered = Tiered::start(Arc::clone(&disk), Arc::clone(&remote), policy, &shared).await;
         let tiered = tiered.map_err(StartError::directory(disk.role()))?;
         let tiers = Self {
@@ -169,4 +165,41 @@ impl Tiers {
             self.disk.role() == DiskRole::Tier || health == RemoteHealth::Up,
         )
     }
+}
+
+/// Opens the tier: one arm for each kind, and no other place knows their types. `notes` is a folder of this
+/// process alone, for what a tier must find again after a crash.
+///
+/// # Errors
+/// [`StartError::RemoteTier`].
+async fn open_remote(
+    config: RemoteConfig<'_>,
+    notes: PathBuf,
+    tasks: &Tasks,
+) -> Result<Arc<dyn RemoteTier>, StartError> {
+    Ok(match config {
+        RemoteConfig::S3(config) => S3::open(config, Some(notes), tasks)
+            .await
+            .map_err(|error| StartError::RemoteTier(error.into()))?,
+    })
+}
+
+/// Asks the tier once, so that a wrong configuration is told at the start.
+///
+/// # Errors
+/// [`StartError::Remote`] for a reason that will not pass.
+async fn probe(remote: &dyn RemoteTier) -> Result<(), StartError> {
+    let Err(error) = remote.probe().await else {
+        return Ok(());
+    };
+    let kind = error.remote_error_kind().unwrap_or(RemoteErrorKind::Other);
+    let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
+    if kind.may_pass() {
+        // It may come back before the first client does.
+        let name = remote.name().as_str();
+        tracing::warn!("{name}: {kind} ({cause}); reads are misses until it can be used");
+        return Ok(());
+    }
+    let key = remote.location_key();
+    Err(StartError::Remote { key, kind, cause })
 }

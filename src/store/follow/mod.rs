@@ -15,14 +15,12 @@ mod growing;
 mod judge;
 mod part_order;
 mod resume;
-mod small;
 pub(crate) mod stream;
 mod transfer;
 
 pub(crate) use fills::{Fill, FillState, Fills};
 pub(crate) use growing::GrowingFile;
-pub(crate) use judge::Judge;
-pub(crate) use small::read_whole;
+pub(crate) use judge::{Judge, read_whole};
 pub(crate) use transfer::{Transfer, TransferContext};
 
 use self::part_order::PartOrder;

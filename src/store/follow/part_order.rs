@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 /// Parts in order, except those that a reader waits for.
 #[derive(Debug)]
 pub(super) struct PartOrder {
-    count: usize,
     state: Mutex<OrderState>,
     urgent: Notify,
 }
@@ -24,17 +23,12 @@ struct OrderState {
 impl PartOrder {
     /// The first part is taken already: it was opened with the description.
     pub(super) fn new(count: usize) -> Self {
-        let mut taken = vec![false; count];
-        if let Some(first) = taken.first_mut() {
-            *first = true;
-        }
-        let state = OrderState {
-            taken,
-            ..OrderState::default()
-        };
+        let taken = (0..count).map(|part| part == 0).collect();
         Self {
-            count,
-            state: Mutex::new(state),
+            state: Mutex::new(OrderState {
+                taken,
+                ..OrderState::default()
+            }),
             urgent: Notify::new(),
         }
     }
@@ -45,7 +39,7 @@ impl PartOrder {
         if let Some(part) = state.take_wanted() {
             return Some(part);
         }
-        while state.next < self.count {
+        while state.next < state.taken.len() {
             let part = state.next;
             state.next += 1;
             if !std::mem::replace(&mut state.taken[part], true) {
@@ -58,7 +52,7 @@ impl PartOrder {
     /// A reader waits for this part: if it was not begun, it comes next.
     pub(super) fn want(&self, part: usize) {
         let mut state = self.lock();
-        if part < self.count && !state.taken[part] {
+        if state.taken.get(part) == Some(&false) {
             state.wanted.push(part);
             drop(state);
             self.urgent.notify_one();

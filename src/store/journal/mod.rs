@@ -1,11 +1,20 @@
 //! What servers that share a remote tier tell each other through it: small records on shelves, in the order of
 //! time. A record is never changed or taken back; a reader may see one twice.
+//!
+//! Wherever it is short enough, the name of its object alone is the record, so that one listing reads a thousand of
+//! them.
+//!
+//! ```text
+//! journal/<shelf>/<ULID>.<base64url of the record>   an empty object
+//! journal/<shelf>/<ULID>                             the record is the object
+//! ```
 
-mod name;
 mod ulid;
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
 pub use self::ulid::{Ulid, next_ulid, now_millis, parse_ulid};
@@ -52,7 +61,7 @@ impl Journal {
     /// [`Error::Remote`]; the record may be there all the same.
     pub async fn append(&self, shelf: &str, id: Ulid, record: &[u8]) -> Result<()> {
         let longest = self.objects.max_name_bytes();
-        let (name, content) = name::encode(&name::folder(shelf), id, record, longest);
+        let (name, content) = encode(&folder(shelf), id, record, longest);
         let added = self.objects.append(&name, content).await;
         added.map_err(|error| at("adding to the journal", error))
     }
@@ -63,8 +72,9 @@ impl Journal {
     /// # Errors
     /// [`Error::Remote`].
     pub async fn list(&self, shelf: &str, after: Option<Ulid>, page: Option<String>) -> Result<JournalPage> {
-        let folder = name::folder(shelf);
-        let after = page.or_else(|| after.map(|id| name::after(&folder, id)));
+        let folder = folder(shelf);
+        // Behind all names of `after` itself.
+        let after = page.or_else(|| after.map(|id| format!("{folder}{id}~")));
         let listed = self.objects.list_page(&folder, after.as_deref()).await;
         let listed = listed.map_err(|error| at("listing the journal", error))?;
         let mut page = JournalPage {
@@ -72,7 +82,7 @@ impl Journal {
             ..JournalPage::default()
         };
         for object in listed.objects {
-            match object.name.strip_prefix(&folder).and_then(name::decode) {
+            match object.name.strip_prefix(&folder).and_then(decode) {
                 Some(record) => page.records.push(record),
                 None => page.foreign += 1,
             }
@@ -85,7 +95,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Remote`].
     pub async fn read(&self, shelf: &str, id: Ulid) -> Result<Option<Bytes>> {
-        let read = self.objects.get(&name::long_name(&name::folder(shelf), id)).await;
+        let read = self.objects.get(&format!("{}{id}", folder(shelf))).await;
         read.map_err(|error| at("reading the journal", error))
     }
 }
@@ -95,5 +105,70 @@ fn at(operation: &'static str, error: Error) -> Error {
     match error {
         Error::Remote { kind, source, .. } => Error::remote(operation, kind, source),
         other => other,
+    }
+}
+
+/// What the names of all records of a shelf begin with.
+fn folder(shelf: &str) -> String {
+    format!("journal/{shelf}/")
+}
+
+/// The name of the object of a record, and its content.
+fn encode(folder: &str, id: Ulid, record: &[u8], max_name_bytes: usize) -> (String, Bytes) {
+    let name = format!("{folder}{id}.{}", URL_SAFE_NO_PAD.encode(record));
+    if name.len() <= max_name_bytes {
+        return (name, Bytes::new());
+    }
+    (format!("{folder}{id}"), Bytes::copy_from_slice(record))
+}
+
+/// Reads a name within its folder; `None` if no version of this server made it.
+fn decode(name: &str) -> Option<(Ulid, JournalRecord)> {
+    let Some((id, record)) = name.split_once('.') else {
+        return Some((parse_ulid(name)?, JournalRecord::Apart));
+    };
+    let record = URL_SAFE_NO_PAD.decode(record).ok()?;
+    Some((parse_ulid(id)?, JournalRecord::Here(record.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_were_written() {
+        const MAX_NAME_BYTES: usize = 1000;
+        let folder = folder(&"a".repeat(64));
+        for length in [0, 1, 2, 3, 200, 660, 670, 680, 5000] {
+            let record: Vec<u8> = (0..length).map(|n| (n * 31 % 256) as u8).collect();
+            let id = next_ulid();
+            let (name, body) = encode(&folder, id, &record, MAX_NAME_BYTES);
+            assert!(name.len() <= MAX_NAME_BYTES);
+            let expected = match body.is_empty() {
+                true => JournalRecord::Here(record.clone().into()),
+                false => JournalRecord::Apart,
+            };
+            assert!(body.is_empty() || body == record);
+            assert_eq!(name.strip_prefix(&folder).and_then(decode), Some((id, expected)));
+        }
+    }
+
+    #[test]
+    fn names_of_others_are_refused() {
+        let id = next_ulid().to_string();
+        assert!(decode(&id).is_some() && decode(&format!("{id}.AAAA")).is_some());
+        for bad in [
+            "",
+            ".",
+            "x",
+            ".AAAA",
+            &id[1..],
+            &format!("{id}.A=A"),
+            &format!("{id}.A.A"),
+            &format!("{id}/"),
+            &id.to_lowercase(),
+        ] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
     }
 }

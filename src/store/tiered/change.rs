@@ -8,7 +8,9 @@ use super::TieredCore;
 use crate::config::S3Write;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
-use crate::store::{Digest, Draft, Error, Precondition, Result, Spool, Store, StoreKey, Stored, early};
+use crate::store::{
+    Digest, Draft, Error, Precondition, RemoteErrorKind, Result, Spool, Store, StoreKey, Stored, early,
+};
 
 impl TieredCore {
     /// See [`Store::put`].
@@ -25,9 +27,8 @@ impl TieredCore {
             // The queue sends it from the disk.
             drop(body.take_uploaded_parts());
             let (core, key) = (Arc::clone(self), key.clone());
-            return self
-                .unbroken(async move { core.put_back(&key, draft, body, precondition).await })
-                .await;
+            let put = async move { core.put_back(&key, draft, body, precondition).await };
+            return self.unbroken(put).await;
         }
         let upload = early::upload(&self.remote, key, &draft, &mut body).await?;
         let (core, key) = (Arc::clone(self), key.clone());
@@ -71,11 +72,8 @@ impl TieredCore {
                 })
             }
             Err(error) => {
-                if copy
-                    && error
-                        .remote_error_kind()
-                        .is_some_and(|fault| fault.leaves_doubt())
-                {
+                let fault = error.remote_error_kind();
+                if copy && fault.is_some_and(RemoteErrorKind::leaves_doubt) {
                     self.drop_local(key).await;
                 }
                 Err(error)
@@ -114,23 +112,14 @@ impl TieredCore {
         self.hold(key, &precondition).await?;
         self.local.pin(digest);
         let stored = self.local.put(key, draft, body, Precondition::None).await;
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => {
-                if !self.queue.is_upload(digest) {
-                    self.local.unpin(digest);
-                }
-                return Err(error);
-            }
-        };
+        if stored.is_err() && !self.queue.is_upload(digest) {
+            self.local.unpin(digest);
+        }
+        let stored = stored?;
         self.fills.outdate(digest);
         let first = precondition == Precondition::Absent;
-        let note = if first {
-            FIRST_WRITE_NOTE.to_vec()
-        } else {
-            Vec::new()
-        };
-        self.local.set_mark(digest, Mark::Upload, note).await?;
+        let note = if first { FIRST_WRITE_NOTE } else { b"" };
+        self.local.set_mark(digest, Mark::Upload, note.to_vec()).await?;
         if self.queue.is_deleted(digest) {
             self.unmark(digest, Mark::Deleted).await;
         }
@@ -141,8 +130,8 @@ impl TieredCore {
     /// See [`Store::delete`].
     pub(super) async fn delete(self: &Arc<Self>, key: &StoreKey, precondition: Precondition) -> Result<bool> {
         let (core, key) = (Arc::clone(self), key.clone());
-        self.unbroken(async move { core.delete_both(&key, precondition).await })
-            .await
+        let delete = async move { core.delete_both(&key, precondition).await };
+        self.unbroken(delete).await
     }
 
     /// The disk first: an entry whose delete failed later is not served from the disk.

@@ -166,13 +166,9 @@ impl Store for Tiered {
     }
 
     fn early_upload(&self, key: &StoreKey) -> Option<EarlyUpload> {
-        let TieredCore {
-            remote,
-            slots,
-            policy,
-            ..
-        } = &*self.0;
-        (policy.write == S3Write::Through).then(|| EarlyUpload::new(remote, key, slots))
+        let core = &self.0;
+        let through = core.policy.write == S3Write::Through;
+        through.then(|| EarlyUpload::new(&core.remote, key, &core.slots))
     }
 
     fn has_links(&self) -> bool {
@@ -193,10 +189,8 @@ impl TieredCore {
     /// The entry on the disk. A disk that fails is a miss here: the remote tier may have the entry.
     async fn local_get(&self, key: &StoreKey) -> Option<Entry> {
         self.local.get(key).await.unwrap_or_else(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the disk tier could not be read"
-            );
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the disk tier could not be read");
             None
         })
     }

@@ -13,10 +13,6 @@ use crate::store::{Entry, Error, Meta, Precondition, RemoteErrorKind, Result, St
 /// How long a read waits for the comparison: what is on the disk is served, however slow the remote tier is.
 const COMPARISON_TIMEOUT: Duration = Duration::from_secs(2);
 
-fn late() -> Error {
-    Error::remote("comparing a copy", RemoteErrorKind::Timeout, "no answer in time")
-}
-
 fn is_same(remote: &RemoteEntry, copy: &Meta) -> bool {
     remote.meta.etag == copy.etag && remote.meta.metadata == copy.metadata
 }
@@ -72,9 +68,8 @@ impl TieredCore {
         if self.policy.revalidation.is_strict(key) {
             return look.await;
         }
-        timeout(COMPARISON_TIMEOUT, look)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        let late = |_| Error::remote("comparing a copy", RemoteErrorKind::Timeout, "no answer in time");
+        timeout(COMPARISON_TIMEOUT, look).await.map_err(late)?
     }
 
     /// Whether what a fill found may be given to a reader who came at `arrived`. Only a reader who would
@@ -95,11 +90,8 @@ impl TieredCore {
         }
         let asked = Instant::now();
         self.counters.revalidated.inc();
-        let same = self
-            .remote
-            .head(key)
-            .await?
-            .is_some_and(|now| is_same(&now, found));
+        let now = self.remote.head(key).await?;
+        let same = now.is_some_and(|now| is_same(&now, found));
         match same {
             true => *current_at = asked,
             false => self.fills.outdate_one(key.digest(), fill),
@@ -115,11 +107,8 @@ impl TieredCore {
         }
         self.counters.replaced.inc();
         self.fills.outdate(key.digest());
-        match self
-            .local
-            .delete(key, Precondition::Matches(vec![copy.etag.clone()]))
-            .await
-        {
+        let this_one = Precondition::Matches(vec![copy.etag.clone()]);
+        match self.local.delete(key, this_one).await {
             Ok(_) | Err(Error::Precondition) => {}
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,

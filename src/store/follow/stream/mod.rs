@@ -2,10 +2,9 @@
 //!
 //! A task of the server reads the source ([`reader`]) and puts the bytes into a small buffer, from which the
 //! client takes them ([`buffer`]). A client that does not read costs only itself: after [`STALL_TIMEOUT`] the
-//! connection to the source is given back, and taken up again at its byte when the client goes on ([`pump`]).
+//! connection to the source is given back, and taken up again at its byte when the client goes on.
 
 mod buffer;
-mod pump;
 mod reader;
 
 use std::fmt::{self, Debug};
@@ -17,11 +16,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
+use self::buffer::{BufferWriter, ClientLeft, PIECE_BYTES};
 use self::reader::PartReader;
 use super::Judge;
 use crate::store::source::{EntrySource, SourceOpen, SourceStream};
-use crate::store::{Content, RemoteRange, RemoteSource, Result};
+use crate::store::{Content, Error, RemoteRange, RemoteSource, Result};
 use crate::tasks::{self, Tasks};
 
 /// For how long one connection to the source may wait for its client.
@@ -52,7 +54,10 @@ struct StreamedBody(Arc<StreamedEntry>);
 
 impl RemoteSource for StreamedBody {
     fn open(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        pump::start(PartReader::new(Arc::clone(&self.0), range), &self.0.tasks)
+        let (reader, tasks) = (PartReader::new(Arc::clone(&self.0), range), &self.0.tasks);
+        let (buffer, taken) = buffer::new(reader.remaining());
+        drop(tasks.spawn(run(reader, buffer, tasks.stopping())));
+        taken
     }
 }
 
@@ -94,4 +99,59 @@ impl Debug for StreamedEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("StreamedEntry").field(&self.source).finish()
     }
+}
+
+/// The task that moves bytes from a source to the buffer of one client. It ends with the last byte, with its
+/// client, or with the server.
+async fn run(reader: PartReader, buffer: BufferWriter, stop: CancellationToken) {
+    let outcome = tokio::select! {
+        () = stop.cancelled() => Err(Error::Stopping),
+        () = buffer.client_left() => Ok(()),
+        outcome = pump(reader, &buffer) => outcome,
+    };
+    if let Err(error) = outcome {
+        buffer.fail(error);
+    }
+}
+
+async fn pump(mut reader: PartReader, buffer: &BufferWriter) -> Result<()> {
+    let mut patience = STALL_TIMEOUT;
+    loop {
+        if !reader.is_connected() {
+            patience = STALL_TIMEOUT;
+            if reader.is_parked() && buffer.drained().await.is_err() {
+                return Ok(());
+            }
+        }
+        let Some(mut piece) = reader.next().await? else {
+            return Ok(());
+        };
+        while !piece.is_empty() {
+            let next = piece.split_to(piece.len().min(PIECE_BYTES));
+            if give(next, &mut reader, buffer, &mut patience).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Puts a piece into the buffer. When the client has kept the connection waiting for too long, the reader gives
+/// the connection back and the piece waits alone.
+async fn give(
+    piece: Bytes,
+    reader: &mut PartReader,
+    buffer: &BufferWriter,
+    patience: &mut Duration,
+) -> Result<(), ClientLeft> {
+    let began = Instant::now();
+    let room = match timeout(*patience, buffer.room_for(&piece)).await {
+        Ok(room) => room?,
+        Err(_stalled) => {
+            reader.park();
+            buffer.room_for(&piece).await?
+        }
+    };
+    *patience = patience.saturating_sub(began.elapsed());
+    buffer.put(piece, room);
+    Ok(())
 }

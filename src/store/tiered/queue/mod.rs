@@ -165,18 +165,13 @@ pub(super) async fn recover(core: &Arc<TieredCore>) -> Result<()> {
 }
 
 async fn recover_one(core: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
-    let LeftMark {
-        digest,
-        mark,
-        since,
-        note,
-    } = left;
+    let (digest, mark, since) = (left.digest, left.mark, left.since);
     match mark {
         Mark::Upload => {
-            let first = note == FIRST_WRITE_NOTE;
+            let first = left.note == FIRST_WRITE_NOTE;
             core.queue.add(digest, ChangeKind::Upload { first }, since);
         }
-        Mark::Deleted => match StoreKey::from_canonical(&note) {
+        Mark::Deleted => match StoreKey::from_canonical(&left.note) {
             Some(key) if *key.digest() == digest && !core.queue.is_upload(&digest) => {
                 core.queue.add(digest, ChangeKind::Delete(key), since);
             }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ChangeKind, QueuedChange};
-use crate::store::Digest;
 use crate::store::tiered::TieredCore;
-use crate::store::{Draft, Error, Precondition, Result, StoreKey};
+use crate::store::{Digest, Draft, Error, Precondition, RemoteErrorKind, Result, StoreKey};
 use crate::tasks;
 
 /// Uploads at once.
@@ -49,7 +48,7 @@ async fn work(core: Arc<TieredCore>) {
 
 fn warn(error: &Error) {
     // The remote tier's own state is logged once, by itself.
-    let resting = error.remote_error_kind() == Some(crate::store::RemoteErrorKind::Resting);
+    let resting = error.remote_error_kind() == Some(RemoteErrorKind::Resting);
     if !resting && !matches!(error, Error::Stopping) {
         let error = error as &dyn std::error::Error;
         tracing::warn!(
@@ -97,10 +96,9 @@ async fn upload(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, fir
             core.queue.put_back(digest);
             return Ok(());
         }
-        let precondition = if first {
-            Precondition::Absent
-        } else {
-            Precondition::None
+        let precondition = match first {
+            true => Precondition::Absent,
+            false => Precondition::None,
         };
         match upload.commit(&precondition).await {
             Ok(_) => drop(core.counters.uploads.inc()),

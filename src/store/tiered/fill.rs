@@ -1,16 +1,22 @@
-//! The task of one fill.
+//! Fills: what is only in the remote tier, on its way to the disk.
+//!
+//! One fetch per key, however many readers wait ([`crate::store::follow`]). What is decided here: an entry that fits is
+//! published on the disk under the lock of its key, unless it was changed meanwhile; one that finds no room is
+//! streamed past the disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::{Instant, timeout};
 
-use crate::store::follow::{Fill, FillState, GrowingFile, Judge, Transfer, read_whole};
+use super::TieredCore;
+use crate::store::follow::{Fill, FillState, GrowingFile, Judge, Transfer, read_whole, stream};
 use crate::store::source::{EntrySource, SourceOpen};
 use crate::store::spool::{Growth, MAX_MEMORY_SPOOL_BYTES, SpoolDir};
-use crate::store::tiered::TieredCore;
 use crate::store::{
     Content, Draft, Entry, Error, Meta, Precondition, RemoteErrorKind, Result, Spool, Store, StoreKey,
+    TierName,
 };
 
 /// How long a fill waits for room on the disk before its entry is streamed.
@@ -18,8 +24,77 @@ const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a small entry is read anew when it is not what was stored: the server may have been changing it.
 const MAX_ATTEMPTS: usize = 3;
 
+impl TieredCore {
+    /// The entry of the remote tier, on its way to the disk.
+    pub(super) async fn fetch(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Entry>> {
+        let arrived = Instant::now();
+        loop {
+            if self.queue.is_deleted(key.digest()) {
+                return Ok(None);
+            }
+            let (fill, leads) = self.fills.join(key.digest());
+            if leads {
+                self.counters.fills.inc();
+                let task = run(Arc::clone(self), key.clone(), Arc::clone(&fill));
+                drop(self.tasks.spawn(task));
+            } else {
+                self.counters.joined.inc();
+            }
+            match fill.told().await? {
+                FillState::Found(entry) => {
+                    if leads || self.is_current(key, &fill, &entry.meta, arrived).await? {
+                        return Ok(Some(found(entry)));
+                    }
+                }
+                // What was opened is for the reader that asked; the others came later.
+                FillState::Streamed(open) => {
+                    let open = open
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take_if(|_| leads);
+                    return self.stream(key, open).await;
+                }
+                FillState::Failed(operation, kind, text) => {
+                    return Err(Error::remote(operation, kind, text));
+                }
+                FillState::Missing if fill.begun() >= arrived => return Ok(None),
+                // The remote tier was asked before this reader came: the entry may have been stored since.
+                FillState::Missing | FillState::Asking => {}
+                FillState::Stopping => return Err(Error::Stopping),
+            }
+        }
+    }
+
+    /// The entry, past the disk.
+    async fn stream(&self, key: &StoreKey, first: Option<SourceOpen>) -> Result<Option<Entry>> {
+        self.counters.streamed.inc();
+        let source = self.remote.source(key);
+        let open = match first {
+            Some(open) => Some(open),
+            None => source.open().await?,
+        };
+        Ok(open.map(|open| {
+            let meta = Arc::clone(&open.meta);
+            let judge = Judge::by_tag(&meta.etag);
+            Entry {
+                content: stream::content(source, open, judge, &self.tasks),
+                meta,
+                tier: self.remote.name(),
+            }
+        }))
+    }
+}
+
+/// The entry of a fill: once its file is whole, the disk gives the bytes.
+fn found(mut entry: Entry) -> Entry {
+    if matches!(&entry.content, Content::File(file) if !file.is_growing()) {
+        entry.tier = TierName::DISK;
+    }
+    entry
+}
+
 /// Fetches the entry, hands it to all readers, and publishes it on the disk.
-pub(super) async fn run(core: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
+async fn run(core: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
     let stop = core.tasks.stopping();
     let asked = tokio::select! {
         () = stop.cancelled() => Err(Error::Stopping),
@@ -77,7 +152,7 @@ async fn ask_remote(core: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) ->
 }
 
 /// Whether another attempt may find a whole entry.
-pub(in crate::store::tiered) fn is_torn(error: &Error) -> bool {
+pub(super) fn is_torn(error: &Error) -> bool {
     matches!(
         error.remote_error_kind(),
         Some(RemoteErrorKind::Damaged | RemoteErrorKind::Changed)
@@ -110,8 +185,9 @@ async fn large(
         Err(error) => {
             core.counters.failed_fills.inc();
             if !matches!(error, Error::Stopping) {
+                let error = &error as &dyn std::error::Error;
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error,
                     "an entry could not be fetched to its end; its readers are cut"
                 );
             }
@@ -126,16 +202,12 @@ async fn spool(spools: &SpoolDir, bytes: Bytes) -> Option<Spool> {
         writer.write(bytes).await?;
         writer.finish().await
     };
-    tokio::time::timeout(ROOM_TIMEOUT, write).await.ok()?.ok()
+    timeout(ROOM_TIMEOUT, write).await.ok()?.ok()
 }
 
 async fn room(core: &TieredCore, size: u64) -> Option<Growth> {
     let spools = core.local.spools();
-    match tokio::time::timeout(ROOM_TIMEOUT, spools.grow(size)).await {
-        Ok(Ok(growth)) => Some(growth),
-        Ok(Err(_full)) => None,
-        Err(_waiting) => None,
-    }
+    timeout(ROOM_TIMEOUT, spools.grow(size)).await.ok()?.ok()
 }
 
 /// Makes the entry one of the disk, unless it was changed since it was asked for.
@@ -151,9 +223,9 @@ async fn publish(core: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, sp
     match core.local.put(key, draft, spool, Precondition::None).await {
         Ok(_) => core.freshness.note(key, fill.begun()),
         Err(Error::Stopping) => {}
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "an entry that was fetched could not be kept on the disk"
-        ),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "an entry that was fetched could not be kept on the disk");
+        }
     }
 }
