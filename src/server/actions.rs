@@ -48,7 +48,7 @@ pub(super) async fn open(
     };
     let parts = ActionsParts {
         store: Arc::clone(&tiers.store),
-        blocks: tiers.blocks().await?,
+        blocks: disk.blocks().await.map_err(StartError::directory(disk.role()))?,
         catalog: Catalog::open(catalog, tasks),
         key: server.key.clone(),
         peers,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Acceptor;
 use super::connections::Connections;
-use super::listener::{self, ListenError, Listener};
+use super::listener::{self, Listener};
 use super::service::Context;
 use super::tiers::Tiers;
 use super::wire::LargeSendBuffers;
@@ -29,7 +29,11 @@ use crate::telemetry::metrics::Metrics;
 pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Server, StartError> {
     let (requests, background, identity) = (Tasks::new(), Tasks::new(), Tasks::new());
     // Listeners first: a port in use must not leave an opened directory behind.
-    let listeners = bind(&config)?;
+    let listeners = config
+        .listen
+        .iter()
+        .map(|address| Listener::bind(address, "listen"));
+    let listeners: Vec<_> = listeners.collect::<Result<_, _>>()?;
     let ops_address = config.ops_listen.as_ref();
     let ops_listener = ops_address
         .map(|address| Listener::bind(address, "ops_listen"))
@@ -97,7 +101,7 @@ async fn app(
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
     let client = forward_client(config, background)?;
     let notifier = Arc::new(client.clone());
-    let actions = actions::open(config, tiers, notifier, &tiers.tasks()).await?;
+    let actions = actions::open(config, tiers, notifier, &tiers.shared).await?;
     let forwarder = Forwarder::new(client, actions.clone(), config.gha.forward_unknown_to.clone());
     let tasks = requests.clone();
     Ok(App::new(
@@ -161,14 +165,6 @@ fn forward_client(config: &Config, background: &Tasks) -> Result<ForwardClient, 
     let targets = [&config.gha.forward_unknown_to, &config.gha.advertise_url];
     let https = targets.into_iter().flatten().any(|url| url.scheme() == "https");
     ForwardClient::new(background, https).map_err(StartError::Certificates)
-}
-
-fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {
-    config
-        .listen
-        .iter()
-        .map(|address| Listener::bind(address, "listen"))
-        .collect()
 }
 
 /// The listener for operators needs neither the speed nor the limits of the other one. It lives until

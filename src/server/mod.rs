@@ -72,7 +72,7 @@ impl Server {
 
     /// Resolves when the disk tier has finished its scan.
     pub async fn indexed(&self) {
-        self.tiers.indexed().await;
+        self.tiers.disk.indexed().await;
     }
 
     /// Takes no new connections, lets running requests end (at most `limits.drain_timeout`), ends

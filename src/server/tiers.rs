@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{Config, DiskConfig, RemoteConfig, S3Write};
-use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::disk::{Disk, DiskRole};
 use crate::store::remote::RemoteTier;
 use crate::store::s3::S3;
@@ -23,7 +22,7 @@ pub(super) struct Tiers {
     pub(super) remote: Option<Arc<dyn RemoteTier>>,
     pub(super) tiered: Option<Tiered>,
     /// Fills, commits and uploads. They end before the disk is closed.
-    shared: Tasks,
+    pub(super) shared: Tasks,
 }
 
 impl Tiers {
@@ -81,7 +80,9 @@ impl Tiers {
         let policy = Policy {
             write: tiering.write,
             queue_limit: tiering.queue_limit.unwrap_or(disk.limit / 2),
-            revalidation: disk.revalidate_after.into(),
+            revalidation: disk
+                .revalidate_after
+                .map_or(Revalidation::Never, Revalidation::After),
             redirect: tiering.redirect,
         };
         let disk = Disk::open(disk, background).await?;
@@ -113,22 +114,6 @@ impl Tiers {
             shared,
         };
         Ok((tiers, remote))
-    }
-
-    /// Uploads in blocks, and those of an earlier run.
-    pub(super) async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>), StartError> {
-        let opened = self.disk.blocks().await;
-        opened.map_err(StartError::directory(self.disk.role()))
-    }
-
-    /// For what ends after the last request and before the disk is closed.
-    pub(super) fn tasks(&self) -> Tasks {
-        self.shared.clone()
-    }
-
-    /// Resolves when the disk tier has finished its scan.
-    pub(super) async fn indexed(&self) {
-        self.disk.indexed().await;
     }
 
     /// Ends fills and uploads, then saves the index of the disk. What was not uploaded stays marked.

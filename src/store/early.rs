@@ -16,14 +16,9 @@ use crate::tasks::Tasks;
 /// Parts of all uploads of a tier that are under way at once: commits want permits of the remote tier, too.
 const MAX_PARTS_UNDER_WAY: usize = 8;
 
-/// How many parts all uploads of one tier may send at once. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct UploadSlots(Arc<Semaphore>);
-
-impl Default for UploadSlots {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_PARTS_UNDER_WAY)))
-    }
+/// How many parts all uploads of one tier may send at once.
+pub(crate) fn upload_slots() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_PARTS_UNDER_WAY))
 }
 
 /// How parts of one entry are sent before its body is whole. Cheap to clone; making one sends no request.
@@ -31,15 +26,15 @@ impl Default for UploadSlots {
 pub struct EarlyUpload {
     remote: Arc<dyn RemoteTier>,
     key: StoreKey,
-    slots: UploadSlots,
+    slots: Arc<Semaphore>,
 }
 
 impl EarlyUpload {
-    pub(crate) fn new(remote: &Arc<dyn RemoteTier>, key: &StoreKey, slots: &UploadSlots) -> Self {
+    pub(crate) fn new(remote: &Arc<dyn RemoteTier>, key: &StoreKey, slots: &Arc<Semaphore>) -> Self {
         Self {
             remote: Arc::clone(remote),
             key: key.clone(),
-            slots: slots.clone(),
+            slots: Arc::clone(slots),
         }
     }
 
@@ -55,7 +50,7 @@ impl EarlyUpload {
 
     /// Waits for the right to send one part. `None` never happens: the semaphore is never closed.
     pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots.0).acquire_owned().await.ok()
+        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     /// The tasks of the remote tier: whatever sends to it ends with it.

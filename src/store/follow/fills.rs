@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, watch};
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 
 use crate::store::source::SourceOpen;
@@ -21,9 +21,10 @@ pub(crate) struct Fills(Mutex<HashMap<Digest, Arc<Fill>>>);
 #[derive(Debug)]
 pub(crate) struct Fill {
     state: watch::Sender<FillState>,
-    begun: Instant,
-    /// What was found was what the source had then, or later.
-    current_at: AsyncMutex<Instant>,
+    /// The source was asked at this time or later.
+    pub(crate) begun: Instant,
+    /// When what was found was last known to be what the source has.
+    pub(crate) current_at: AsyncMutex<Instant>,
     outdated: AtomicBool,
 }
 
@@ -127,16 +128,6 @@ impl Fill {
         let mut state = self.state.subscribe();
         let known = state.wait_for(|state| !matches!(state, FillState::Asking)).await;
         Ok(known.map_err(|_| Error::Stopping)?.clone())
-    }
-
-    /// The source was asked at this time or later.
-    pub(crate) fn begun(&self) -> Instant {
-        self.begun
-    }
-
-    /// When what was found was last known to be what the source has; one caller at a time.
-    pub(crate) async fn current_at(&self) -> AsyncMutexGuard<'_, Instant> {
-        self.current_at.lock().await
     }
 
     /// Whether the entry was changed since this fill began.

@@ -146,19 +146,15 @@ impl Transfer {
         let mut stream = first.map(|(stream, length)| (stream, length.min(range.end)));
         let mut resumption = Resumption::default();
         while at < range.end {
-            let opened = match stream.take() {
-                Some(opened) => Ok(opened),
-                None => {
-                    let rest = self.source.read(&self.version, at..range.end).await;
-                    rest.map(|rest| (rest, range.end))
-                }
-            };
             let before = at;
-            let outcome = match opened {
-                Ok((stream, end)) => self.drain(part, stream, &mut at, end, &mut summer).await,
-                Err(error) => Err(error),
+            let step = async {
+                let (stream, end) = match stream.take() {
+                    Some(opened) => opened,
+                    None => (self.source.read(&self.version, at..range.end).await?, range.end),
+                };
+                self.drain(part, stream, &mut at, end, &mut summer).await
             };
-            match outcome {
+            match step.await {
                 Ok(()) => resumption.progressed(),
                 Err(error) => resumption.wait_after(error, at > before).await?,
             }

@@ -164,9 +164,11 @@ impl Core {
         self.ask(op, request).await
     }
 
-    /// Counts a failure of an answer.
-    pub(super) fn failed(self: &Arc<Self>, kind: RemoteErrorKind, cause: &str) {
-        self.note(kind, cause, true);
+    /// An answer that is not what it should be, counted.
+    pub(super) fn fail(self: &Arc<Self>, kind: RemoteErrorKind, text: impl Into<String>) -> S3Error {
+        let text = text.into();
+        self.note(kind, &text, true);
+        S3Error::new(kind, text)
     }
 
     /// Counts a failure; if it is one too many, probes from now on.

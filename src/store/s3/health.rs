@@ -2,8 +2,8 @@
 //!
 //! [`MAX_FAILURES`] failures in a row that speak of the whole server (no answer at all, or one of
 //! [`speaks_of_the_server`]) open the circuit: requests fail at once with [`RemoteErrorKind::Resting`]. One probe
-//! every [`PROBE_INTERVAL`] runs in the background until the server answers. A denial does not open it: it is answered at once, and may concern one kind of
-//! request only. Neither does a server that asks for fewer requests: the SDK slows down by itself.
+//! every [`PROBE_INTERVAL`] runs in the background until the server answers. A denial does not open it: it may
+//! concern one kind of request only. Neither does a server that asks for fewer: the SDK slows down by itself.
 //!
 //! A change is logged once, with the remedy; what does not open the circuit at most once in [`LOG_INTERVAL`].
 

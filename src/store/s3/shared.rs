@@ -60,10 +60,6 @@ impl Core {
             Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(None),
             other => other?,
         };
-        let broken = |kind, text: &str| {
-            self.failed(kind, text);
-            S3Error::new(kind, text)
-        };
         let fits = |length| (0..=MAX_OBJECT_BYTES as i64).contains(&length);
         if !answer.content_length.is_some_and(fits) {
             // No version of this server made it.
@@ -71,8 +67,8 @@ impl Core {
         }
         match tokio::time::timeout(self.config.idle_timeout, answer.body.collect()).await {
             Ok(Ok(body)) => Ok(Some(body.into_bytes())),
-            Ok(Err(error)) => Err(broken(RemoteErrorKind::Other, &error.to_string())),
-            Err(_) => Err(broken(RemoteErrorKind::Timeout, "a shared object did not come")),
+            Ok(Err(error)) => Err(self.fail(RemoteErrorKind::Other, error.to_string())),
+            Err(_) => Err(self.fail(RemoteErrorKind::Timeout, "a shared object did not come")),
         }
     }
 

@@ -11,9 +11,6 @@ use super::core::{Core, Permit};
 use crate::store::source::SourceStream;
 use crate::store::{Error, RemoteErrorKind, Result};
 
-/// What is named in errors.
-const READING: &str = "reading an object";
-
 /// A body that is being read.
 pub(super) struct Body {
     pub(super) core: Arc<Core>,
@@ -67,32 +64,22 @@ impl Reading {
         if self.given >= self.wanted {
             return Ok(None);
         }
-        let mut chunk = match self.receive().await? {
-            Some(chunk) => chunk,
-            None => return Err(self.fail(RemoteErrorKind::Other, "the body ended early")),
+        let Some(mut chunk) = self.receive().await? else {
+            return Err(self.fail(RemoteErrorKind::Other, "the body ended early"));
         };
         let left = self.wanted - self.given;
-        let past = self.given + chunk.len() as u64 > self.body.length;
-        if past {
-            return Err(self.fail(RemoteErrorKind::Damaged, "the body is longer than announced"));
-        }
-        if chunk.len() as u64 >= left {
+        let mut is_longer = self.given + chunk.len() as u64 > self.body.length;
+        if chunk.len() as u64 >= left && !is_longer {
             chunk.truncate(left as usize);
-            if self.wanted == self.body.length {
-                // The SDK reports a wrong checksum only at the end; read to it, the connection can be used again.
-                self.expect_end().await?;
-            }
+            // The SDK reports a wrong checksum only at the end; read to it, the connection can be used again.
+            is_longer = self.wanted == self.body.length && self.receive().await?.is_some();
+        }
+        if is_longer {
+            return Err(self.fail(RemoteErrorKind::Damaged, "the body is longer than announced"));
         }
         self.given += chunk.len() as u64;
         self.body.core.counters.bytes_in.inc_by(chunk.len() as u64);
         Ok(Some(chunk))
-    }
-
-    async fn expect_end(&mut self) -> Result<()> {
-        match self.receive().await? {
-            None => Ok(()),
-            Some(_) => Err(self.fail(RemoteErrorKind::Damaged, "the body is longer than announced")),
-        }
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>> {
@@ -111,8 +98,6 @@ impl Reading {
     }
 
     fn fail(&self, kind: RemoteErrorKind, text: impl Into<String>) -> Error {
-        let text = text.into();
-        self.body.core.failed(kind, &text);
-        Error::remote(READING, kind, text)
+        self.body.core.fail(kind, text).at("reading an object")
     }
 }

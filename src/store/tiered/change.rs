@@ -138,9 +138,7 @@ impl TieredCore {
     async fn delete_both(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
-        if precondition != Precondition::None {
-            self.hold(key, &precondition).await?;
-        }
+        self.hold(key, &precondition).await?;
         let known_gone = self.queue.is_deleted(digest);
         let was_local = self.local.delete(key, Precondition::None).await?;
         self.fills.outdate(digest);

@@ -57,7 +57,7 @@ impl TieredCore {
                 FillState::Failed(operation, kind, text) => {
                     return Err(Error::remote(operation, kind, text));
                 }
-                FillState::Missing if fill.begun() >= arrived => return Ok(None),
+                FillState::Missing if fill.begun >= arrived => return Ok(None),
                 // The remote tier was asked before this reader came: the entry may have been stored since.
                 FillState::Missing | FillState::Asking => {}
                 FillState::Stopping => return Err(Error::Stopping),
@@ -221,7 +221,7 @@ async fn publish(core: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, sp
         metadata: meta.metadata.clone(),
     };
     match core.local.put(key, draft, spool, Precondition::None).await {
-        Ok(_) => core.freshness.note(key, fill.begun()),
+        Ok(_) => core.freshness.note(key, fill.begun),
         Err(Error::Stopping) => {}
         Err(error) => {
             let error = &error as &dyn std::error::Error;

@@ -27,13 +27,6 @@ pub enum Revalidation {
     Always,
 }
 
-/// As `disk.revalidate_after` says it.
-impl From<Option<Duration>> for Revalidation {
-    fn from(after: Option<Duration>) -> Self {
-        after.map_or(Self::Never, Self::After)
-    }
-}
-
 impl Revalidation {
     /// How long a comparison counts; `None`: for ever.
     fn interval(self, key: &StoreKey) -> Option<Duration> {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use url::Url;
 
 pub use freshness::Revalidation;
@@ -31,7 +32,7 @@ use self::freshness::Freshness;
 use self::queue::UploadQueue;
 use self::stats::TieredCounters;
 use super::disk::Disk;
-use super::early::{EarlyUpload, UploadSlots};
+use super::early::{EarlyUpload, upload_slots};
 use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
 use super::remote::RemoteTier;
@@ -69,7 +70,8 @@ struct TieredCore {
     transfers: TransferContext,
     freshness: Freshness,
     queue: UploadQueue,
-    slots: UploadSlots,
+    /// Of [`EarlyUpload`]s.
+    slots: Arc<Semaphore>,
     /// Changes of one key, one after the other.
     changes: KeyLocks,
     /// Comparisons of one key, one after the other.
@@ -99,7 +101,7 @@ impl Tiered {
             },
             freshness: Freshness::new(policy.revalidation),
             queue: UploadQueue::default(),
-            slots: UploadSlots::default(),
+            slots: upload_slots(),
             changes: KeyLocks::default(),
             comparisons: KeyLocks::default(),
             counters,

@@ -84,7 +84,7 @@ impl TieredCore {
         if !self.policy.revalidation.is_strict(key) {
             return Ok(true);
         }
-        let mut current_at = fill.current_at().await;
+        let mut current_at = fill.current_at.lock().await;
         if *current_at >= arrived {
             return Ok(true);
         }

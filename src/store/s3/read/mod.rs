@@ -148,7 +148,7 @@ impl Core {
         // Without Content-Range the answer is the whole object.
         let whole = answer.content_range.is_none() && range.start == 0 && length >= range.end;
         if !fits && !whole {
-            return Err(self.damaged("the answer has another range"));
+            return Err(self.fail(RemoteErrorKind::Damaged, "the answer has another range"));
         }
         Ok(self.body(answer, length, permit))
     }
@@ -179,17 +179,13 @@ impl Core {
     /// What stands there is not the entry.
     pub(in crate::store::s3) fn flawed(self: &Arc<Self>, flaw: EntryError) -> S3Error {
         self.counters.damaged.inc();
-        self.damaged(match flaw {
+        let text = match flaw {
             EntryError::Foreign => "the object holds something else than its name says",
             EntryError::Torn => "the object has another length than its description says",
             EntryError::Description => "the description of the object is damaged",
             EntryError::Body | EntryError::Unreadable => "the body of the object is damaged",
-        })
-    }
-
-    fn damaged(self: &Arc<Self>, text: &str) -> S3Error {
-        self.failed(RemoteErrorKind::Damaged, text);
-        S3Error::new(RemoteErrorKind::Damaged, text)
+        };
+        self.fail(RemoteErrorKind::Damaged, text)
     }
 }
 

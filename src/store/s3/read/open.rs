@@ -13,7 +13,7 @@ use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceOpen;
 use crate::store::trailer::{self, EntryError};
-use crate::store::{Result, StoreKey};
+use crate::store::{RemoteErrorKind, Result, StoreKey};
 
 /// Objects with a trailer up to this length are read as a whole to find it, in bytes.
 const MAX_WHOLE_BYTES: u64 = 256 * 1024;
@@ -96,7 +96,7 @@ impl Core {
         match (range, parse_range(range)) {
             (None, _) => Ok(length),
             (_, Some((range, whole))) if range == (0..length) => Ok(whole),
-            _ => Err(self.damaged("the answer has another range")),
+            _ => Err(self.fail(RemoteErrorKind::Damaged, "the answer has another range")),
         }
     }
 

@@ -59,12 +59,12 @@ impl UploadQueue {
 
     /// Whether the last change is a delete that the remote tier does not have yet: reads are misses.
     pub(super) fn is_deleted(&self, digest: &Digest) -> bool {
-        matches!(self.kind(digest), Some(ChangeKind::Delete(_)))
+        self.mark_of(digest) == Some(Mark::Deleted)
     }
 
     /// Whether the last change is a write that the remote tier does not have yet.
     pub(super) fn is_upload(&self, digest: &Digest) -> bool {
-        matches!(self.kind(digest), Some(ChangeKind::Upload { .. }))
+        self.mark_of(digest) == Some(Mark::Upload)
     }
 
     pub(super) fn upload(&self, digest: Digest, first: bool) {
@@ -77,7 +77,8 @@ impl UploadQueue {
 
     /// The mark that stands for what waits about this key.
     pub(super) fn mark_of(&self, digest: &Digest) -> Option<Mark> {
-        Some(match self.kind(digest)? {
+        let state = self.lock();
+        state.jobs.get(digest).map(|job| match job.kind {
             ChangeKind::Upload { .. } => Mark::Upload,
             ChangeKind::Delete(_) => Mark::Deleted,
         })
@@ -93,10 +94,6 @@ impl UploadQueue {
         let state = self.lock();
         let oldest = state.jobs.values().map(|job| job.since).min();
         (state.jobs.len(), oldest)
-    }
-
-    fn kind(&self, digest: &Digest) -> Option<ChangeKind> {
-        self.lock().jobs.get(digest).map(|job| job.kind.clone())
     }
 
     fn add(&self, digest: Digest, kind: ChangeKind, since: SystemTime) {
