@@ -4,21 +4,50 @@
 //! order, and without any every read is a miss. A front-end holds a [`Cache`], never a store.
 
 pub mod actions;
-mod name;
 pub mod peers;
-mod upload;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use url::Url;
 
-pub use name::EntryName;
-pub use upload::EntryUpload;
-
 use crate::auth::{Identity, Namespace, Scope};
-use crate::store::spool::SpoolDir;
-use crate::store::{Entry, Error, Precondition, Result, Store, StoreKey};
+use crate::store::spool::{SpoolDir, SpoolWriter};
+use crate::store::{
+    Draft, Entry, Error, Metadata, Origin, Precondition, Protocol, Result, Store, StoreKey, Stored,
+};
+
+/// The name that a client gives to an entry. Two protocols never share entries, even under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EntryName {
+    protocol: Protocol,
+    key: Arc<[u8]>,
+    version: Option<Arc<str>>,
+}
+
+impl EntryName {
+    /// Longest key in bytes.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// `None` if `key` is empty or longer than [`EntryName::MAX_BYTES`].
+    pub fn new(protocol: Protocol, key: impl Into<Arc<[u8]>>) -> Option<Self> {
+        let key = key.into();
+        (1..=Self::MAX_BYTES).contains(&key.len()).then_some(Self {
+            protocol,
+            key,
+            version: None,
+        })
+    }
+
+    /// The same key under a version of its own: (`a`, `b-c`) and (`a-b`, `c`) are two entries.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<Arc<str>>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+}
 
 /// An entry, and where it was found.
 #[derive(Debug, Clone)]
@@ -146,13 +175,19 @@ impl Cache {
             }
         }
         let writer = self.spools.create(expected).await?;
-        Ok(EntryUpload::new(
-            Arc::clone(&self.store),
+        let origin = Origin {
+            issuer: Arc::clone(&caller.issuer),
+            subject: Arc::clone(&caller.subject),
+            stored: SystemTime::now(),
+        };
+        let metadata = Metadata::default();
+        Ok(EntryUpload {
+            store: Arc::clone(&self.store),
             key,
             writer,
-            caller,
+            draft: Draft { origin, metadata },
             precondition,
-        ))
+        })
     }
 
     /// Removes the entry from the writable namespace; `false` if it is not there, even if a fallback has it.
@@ -182,5 +217,47 @@ fn key(namespace: &Namespace, name: &EntryName) -> StoreKey {
     match &name.version {
         Some(version) => key.with_version(Arc::clone(version)),
         None => key,
+    }
+}
+
+/// A body on its way into an entry. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct EntryUpload {
+    store: Arc<dyn Store>,
+    key: StoreKey,
+    writer: SpoolWriter,
+    draft: Draft,
+    precondition: Precondition,
+}
+
+impl EntryUpload {
+    /// Small strings that are given back with the entry.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.draft.metadata
+    }
+
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::NoSpace`] and errors of the tier. The upload cannot go on then.
+    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        let size = self.writer.written().saturating_add(chunk.len() as u64);
+        let limit = self.store.capacity();
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
+        }
+        self.writer.write(chunk).await
+    }
+
+    /// Makes the entry visible, whole. The caller has checked that the body is complete.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub async fn commit(mut self) -> Result<Stored> {
+        let body = self.writer.finish().await?;
+        self.draft.origin.stored = SystemTime::now();
+        self.store
+            .put(&self.key, self.draft, body, self.precondition)
+            .await
     }
 }

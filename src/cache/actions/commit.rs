@@ -20,10 +20,7 @@ impl Actions {
         self.may_upload(auth, id)?;
         match self.0.uploads.get(id) {
             Some(upload) => self.complete(upload, size).await,
-            None => {
-                let ended = self.0.uploads.ended(id).ok_or(Error::UnknownUpload)?;
-                answer(&ended, size)
-            }
+            None => answer(self.0.uploads.ended(id).ok_or(Error::UnknownUpload)?, size),
         }
     }
 
@@ -51,10 +48,10 @@ impl Actions {
                 let is_it = |note: &UploadNote| note.was_begun_with(token, key, version);
                 match self.0.uploads.find(is_it) {
                     Some(upload) => self.complete_body(upload, size).await,
-                    None => {
-                        let ended = self.0.uploads.find_ended(is_it).ok_or(Error::UnknownUpload)?;
-                        answer(&ended, size)
-                    }
+                    None => answer(
+                        self.0.uploads.find_ended(is_it).ok_or(Error::UnknownUpload)?,
+                        size,
+                    ),
                 }
             }
         }
@@ -83,20 +80,15 @@ impl Actions {
         match upload.blocks.has_body() {
             true => self.complete(upload, size).await,
             // The upload may have been committed a moment ago.
-            false => match self.0.uploads.ended(upload.id) {
-                Some(ended) => answer(&ended, size),
-                None => Err(Error::Incomplete),
-            },
+            false => answer(self.0.uploads.ended(upload.id).ok_or(Error::Incomplete)?, size),
         }
     }
 
     /// Commits in a task that runs to its end whether the client waits or not.
     async fn complete(&self, upload: Arc<ActionsUpload>, size: u64) -> Result<EntryId> {
         let this = self.clone();
-        let task = self
-            .0
-            .tasks
-            .spawn(async move { this.complete_alone(&upload, size).await });
+        let completing = async move { this.complete_alone(&upload, size).await };
+        let task = self.0.tasks.spawn(completing);
         task.await.map_err(|_| store::Error::Stopping)?
     }
 
@@ -104,17 +96,14 @@ impl Actions {
         let note = &upload.note;
         let _change = self.0.changes.lock(note.name.digest()).await;
         if let Some(ended) = self.0.uploads.ended(upload.id) {
-            return answer(&ended, size);
+            return answer(ended, size);
         }
         let body = upload.blocks.assemble(size).await?;
-        let meta = match self.store(note, body).await {
-            Err(Error::Exists) => {
-                self.give_up(upload).await;
-                return Err(Error::Exists);
-            }
-            other => other?,
-        };
-        let entry = EntryId::of(&note.name, &meta.etag);
+        let stored = self.store(note, body).await;
+        if matches!(stored, Err(Error::Exists)) {
+            self.give_up(upload).await;
+        }
+        let entry = EntryId::of(&note.name, &stored?.etag);
         self.0.uploads.end(upload.id, Some((size, entry)));
         upload.blocks.remove().await;
         Ok(entry)
@@ -131,12 +120,8 @@ impl Actions {
             },
             metadata: Metadata::default(),
         };
-        match self
-            .0
-            .store
-            .put(&note.name, draft, body, Precondition::Absent)
-            .await
-        {
+        let putting = self.0.store.put(&note.name, draft, body, Precondition::Absent);
+        match putting.await {
             Err(store::Error::Precondition) => {}
             other => {
                 let meta = other?.meta;
@@ -147,11 +132,7 @@ impl Actions {
         }
         // After a crash between the entry and the answer, or the upload of another job.
         let winner = self.0.store.head(&note.name).await?.ok_or(Error::Exists)?;
-        let known = self
-            .0
-            .catalog
-            .exact(&note.namespace, &note.version, &note.key)
-            .await;
+        let known = self.known(note).await;
         if known.is_none_or(|record| record.etag() != winner.etag) {
             self.publish(note, &winner, winner.origin.stored).await;
         }
@@ -174,29 +155,27 @@ impl Actions {
     /// The entry that a repeated call means, also after a restart or on another server. A client that did not get
     /// the first answer must not fail.
     async fn find_committed(&self, note: &UploadNote, size: u64) -> Result<EntryId> {
-        let found = self
-            .0
-            .catalog
-            .exact(&note.namespace, &note.version, &note.key)
-            .await;
-        match found {
-            Some(record) if record.size == size => Ok(EntryId::of(&note.name, &record.etag())),
-            Some(record) => Err(Error::Size {
-                declared: size,
-                received: record.size,
-            }),
-            None => Err(Error::UnknownUpload),
-        }
+        let record = self.known(note).await.ok_or(Error::UnknownUpload)?;
+        same_size(record.size, EntryId::of(&note.name, &record.etag()), size)
+    }
+
+    /// What the catalog has under the key of an upload.
+    pub(super) async fn known(&self, note: &UploadNote) -> Option<EntryRecord> {
+        let catalog = &self.0.catalog;
+        catalog.exact(&note.namespace, &note.version, &note.key).await
     }
 }
 
-fn answer(ended: &EndedUpload, size: u64) -> Result<EntryId> {
+fn answer(ended: EndedUpload, size: u64) -> Result<EntryId> {
     match ended.entry {
-        Some((stored, entry)) if stored == size => Ok(entry),
-        Some((stored, _)) => Err(Error::Size {
-            declared: size,
-            received: stored,
-        }),
+        Some((stored, entry)) => same_size(stored, entry, size),
         None => Err(Error::Ended),
+    }
+}
+
+fn same_size(received: u64, entry: EntryId, declared: u64) -> Result<EntryId> {
+    match received == declared {
+        true => Ok(entry),
+        false => Err(Error::Size { declared, received }),
     }
 }

@@ -48,29 +48,29 @@ impl Actions {
     /// # Errors
     /// [`Error::ReadDenied`], [`Error::Store`].
     pub async fn find(&self, caller: &Identity, wanted: &LookupQuery) -> Result<Option<FoundEntry>> {
-        let namespaces = readable(caller)?;
+        let (catalog, scope) = (&self.0.catalog, &caller.scope);
+        let namespaces: Vec<_> = scope.readable().map(NamespaceId::of).collect();
+        if namespaces.is_empty() {
+            return Err(Error::ReadDenied);
+        }
         let mut passed = Vec::new();
         for _ in 0..MAX_GONE_ENTRIES {
-            let found = self
-                .0
-                .catalog
-                .find(&namespaces, &wanted.version, &wanted.keys, &passed)
-                .await;
-            let Some(Candidate { entry, position, .. }) = found else {
+            let finding = catalog.find(&namespaces, &wanted.version, &wanted.keys, &passed);
+            let Some(Candidate {
+                mut entry, position, ..
+            }) = finding.await
+            else {
                 return Ok(None);
             };
             let key = entry.namespace.store_key(&entry.version, &entry.key);
             match self.current(&entry, &key).await? {
                 Some(record) => {
-                    let namespace = caller
-                        .scope
-                        .readable()
-                        .nth(position)
-                        .unwrap_or(caller.scope.writable());
-                    return Ok(Some(self.found(entry, record, key, namespace)));
+                    entry.record = record;
+                    let namespace = scope.readable().nth(position).unwrap_or(scope.writable());
+                    return Ok(Some(self.found(entry, key, namespace)));
                 }
                 None if self.may_come(&entry.record) => passed.push(entry.record.id),
-                None => self.0.catalog.forget(&entry).await,
+                None => catalog.forget(&entry).await,
             }
         }
         Ok(None)
@@ -121,10 +121,7 @@ impl Actions {
         catalog.forget(entry).await;
         let record = EntryRecord::at(meta.origin.stored, meta.size, &meta.etag);
         if let Some(record) = record {
-            let entry = CommittedEntry {
-                record,
-                ..entry.clone()
-            };
+            let entry = CommittedEntry::new(&entry.namespace, &entry.version, entry.key.clone(), record);
             catalog.commit(entry).await;
         }
         Ok(record)
@@ -138,33 +135,17 @@ impl Actions {
         self.0.store.is_remote() && age < ARRIVAL_TIMEOUT
     }
 
-    fn found(
-        &self,
-        entry: CommittedEntry,
-        record: EntryRecord,
-        key: StoreKey,
-        namespace: &Namespace,
-    ) -> FoundEntry {
-        let permit = Permission::Read(ReadPermit {
-            key,
-            etag: record.etag(),
-        });
+    fn found(&self, entry: CommittedEntry, key: StoreKey, namespace: &Namespace) -> FoundEntry {
+        let etag = entry.record.etag();
+        let permit = Permission::Read(ReadPermit { key, etag });
         let expires = SystemTime::now() + self.0.settings.link_lifetime;
         FoundEntry {
             key: entry.key,
             version: entry.version,
-            created: record.created(),
-            size: record.size,
+            created: entry.record.created(),
+            size: entry.record.size,
             namespace: namespace.clone(),
             ticket: self.0.keys.seal(&permit.encode(), expires),
         }
-    }
-}
-
-fn readable(caller: &Identity) -> Result<Vec<NamespaceId>> {
-    let namespaces: Vec<_> = caller.scope.readable().map(NamespaceId::of).collect();
-    match namespaces.is_empty() {
-        true => Err(Error::ReadDenied),
-        false => Ok(namespaces),
     }
 }

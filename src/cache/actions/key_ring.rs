@@ -56,11 +56,8 @@ impl KeyRing {
         let (tried, first) = tokio::sync::oneshot::channel::<()>();
         let (this, stopping) = (self.clone(), tasks.stopping());
         drop(tasks.spawn(async move {
-            let keep = this.keep_shared(&*shared, own, tried);
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = keep => {}
-            }
+            let keeping = this.keep_shared(&*shared, own, tried);
+            stopping.run_until_cancelled(keeping).await;
         }));
         async move {
             let _tried = tokio::time::timeout(RETRY_INTERVAL, first).await;
@@ -75,8 +72,7 @@ impl KeyRing {
     ) {
         let mut tried = Some(tried);
         loop {
-            let outcome = agree(shared, &key).await;
-            let pausing = match outcome {
+            let pausing = match agree(shared, &key).await {
                 Ok(common) => {
                     if common.as_bytes() != key.as_bytes() {
                         self.put_first(&common);
@@ -110,19 +106,14 @@ async fn agree(shared: &dyn SharedObjects, own: &SigningKey) -> Result<SigningKe
     if shared.create(SHARED_KEY_NAME, mine).await? {
         return Ok(own.clone());
     }
-    let found = shared
-        .get(SHARED_KEY_NAME)
-        .await?
-        .as_deref()
-        .and_then(SigningKey::from_bytes);
-    let Some(common) = found else {
+    let found = shared.get(SHARED_KEY_NAME).await?;
+    let Some(common) = found.as_deref().and_then(SigningKey::from_bytes) else {
         tracing::warn!(
             "the object signing-key in the bucket is no key; remove it, so that servers can agree on one"
         );
         return Ok(own.clone());
     };
-    shared
-        .put(SHARED_KEY_NAME, Bytes::copy_from_slice(common.as_bytes()))
-        .await?;
+    let bytes = Bytes::copy_from_slice(common.as_bytes());
+    shared.put(SHARED_KEY_NAME, bytes).await?;
     Ok(common)
 }

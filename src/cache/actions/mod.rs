@@ -13,7 +13,6 @@ mod error;
 mod find;
 mod id;
 pub mod index;
-mod janitor;
 mod key_ring;
 pub mod ledger;
 mod notification;
@@ -169,9 +168,8 @@ impl Actions {
         let id = UploadId::new(blocks.id());
         match (id, UploadNote::decode(blocks.note())) {
             (Some(id), Some(note)) if self.0.uploads.of(&note.name).is_none() => {
-                self.0
-                    .uploads
-                    .insert(Arc::new(ActionsUpload { id, note, blocks }));
+                let upload = Arc::new(ActionsUpload { id, note, blocks });
+                self.0.uploads.insert(upload);
             }
             _ => blocks.remove().await,
         }

@@ -1,5 +1,6 @@
 //! Reservations: one caller may upload an entry, and for a while no other caller may.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -46,9 +47,8 @@ impl Actions {
     /// Permission to send the body of an upload and nothing else, for a URL.
     pub fn upload_ticket(&self, id: UploadId) -> Ticket {
         let payload = Permission::Write(id).encode();
-        self.0
-            .keys
-            .seal(&payload, SystemTime::now() + UPLOAD_LINK_LIFETIME)
+        let expires = SystemTime::now() + UPLOAD_LINK_LIFETIME;
+        self.0.keys.seal(&payload, expires)
     }
 
     async fn begin(&self, note: UploadNote) -> Result<UploadId> {
@@ -57,16 +57,14 @@ impl Actions {
         if let Some(upload) = self.0.store.early_upload(&note.name) {
             blocks.send_early(upload);
         }
-        self.0
-            .uploads
-            .insert(Arc::new(ActionsUpload { id, note, blocks }));
+        let upload = Arc::new(ActionsUpload { id, note, blocks });
+        self.0.uploads.insert(upload);
         Ok(id)
     }
 
     /// An entry never changes. What the catalog knows and the store has lost may be saved again.
     async fn refuse_existing(&self, note: &UploadNote) -> Result<()> {
-        let catalog = &self.0.catalog;
-        let Some(record) = catalog.exact(&note.namespace, &note.version, &note.key).await else {
+        let Some(record) = self.known(note).await else {
             return Ok(());
         };
         if self.0.store.head(&note.name).await?.is_some() {
@@ -76,7 +74,7 @@ impl Actions {
             // Saved on another server a moment ago. The first commit in the bucket wins.
             return Ok(());
         }
-        catalog.forget(&note.committed(record)).await;
+        self.0.catalog.forget(&note.committed(record)).await;
         Ok(())
     }
 
@@ -103,13 +101,8 @@ impl Actions {
     fn new_id(&self) -> Result<UploadId> {
         loop {
             let mut bytes = [0; 8];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
-                let source = std::io::Error::other("no random numbers");
-                store::Error::Io {
-                    operation: "naming an upload",
-                    source,
-                }
-            })?;
+            let fault = |_| store::Error::io("naming an upload", io::Error::other("no random numbers"));
+            aws_lc_rs::rand::fill(&mut bytes).map_err(fault)?;
             let id = UploadId::at(self.0.peers.me(), u64::from_le_bytes(bytes));
             if self.0.uploads.get(id).is_none() && self.0.uploads.ended(id).is_none() {
                 return Ok(id);

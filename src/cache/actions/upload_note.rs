@@ -13,9 +13,7 @@ use crate::store::StoreKey;
 pub(super) struct UploadNote {
     /// The namespace of the entry that it will be.
     pub(super) namespace: NamespaceId,
-    /// Its version.
     pub(super) version: Version,
-    /// Its key.
     pub(super) key: CacheKey,
     /// Its key in the tiers, made of namespace, version and key.
     pub(super) name: StoreKey,
@@ -59,12 +57,7 @@ impl UploadNote {
 
     /// The entry as the catalog has it.
     pub(super) fn committed(&self, record: EntryRecord) -> CommittedEntry {
-        CommittedEntry {
-            namespace: self.namespace.clone(),
-            version: self.version.clone(),
-            key: self.key.clone(),
-            record,
-        }
+        CommittedEntry::new(&self.namespace, &self.version, self.key.clone(), record)
     }
 
     /// The bytes that are kept: the format, then every part behind its length (4 bytes, big endian).

@@ -21,13 +21,11 @@ pub(super) struct ActionsUpload {
 /// An upload that ended, and that a client may still ask for.
 #[derive(Debug, Clone)]
 pub(super) struct EndedUpload {
-    /// Its note.
     pub(super) note: UploadNote,
     /// Length and number of the entry; `None` if it became none.
     pub(super) entry: Option<(u64, EntryId)>,
 }
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Uploads(Mutex<UploadTable>);
 
@@ -41,11 +39,12 @@ struct UploadTable {
     order: VecDeque<UploadId>,
 }
 
+/// An upload without traffic for this long is given up when another one needs its space.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// Ended uploads that are kept for repeated calls, some hundred bytes each.
 const MAX_ENDED_UPLOADS: usize = 10_000;
 
 impl Uploads {
-    /// The upload with this number.
     pub(super) fn get(&self, id: UploadId) -> Option<Arc<ActionsUpload>> {
         self.lock().running.get(&id).cloned()
     }
@@ -85,40 +84,33 @@ impl Uploads {
         self.lock().running.len()
     }
 
-    /// The upload that had no traffic for the longest time, `least` or more, of those that `counts` accepts.
-    pub(super) fn most_idle(
-        &self,
-        least: Duration,
-        counts: impl Fn(&ActionsUpload) -> bool,
-    ) -> Option<Arc<ActionsUpload>> {
+    /// The upload that had no traffic for the longest time, [`IDLE_AFTER`] or more, of those that `counts` accepts.
+    pub(super) fn most_idle(&self, counts: impl Fn(&ActionsUpload) -> bool) -> Option<Arc<ActionsUpload>> {
         let state = self.lock();
         let candidates = state.running.values().filter(|upload| counts(upload));
         let idle = candidates.map(|upload| (upload.blocks.last_traffic().elapsed(), upload));
-        let (_, upload) = idle
-            .filter(|(idle, _)| *idle >= least)
-            .max_by_key(|(idle, _)| *idle)?;
-        Some(Arc::clone(upload))
+        let idle = idle.filter(|(idle, _)| *idle >= IDLE_AFTER);
+        idle.max_by_key(|(idle, _)| *idle)
+            .map(|(_, upload)| Arc::clone(upload))
     }
 
     /// Bytes that the other uploads of the same tenant hold.
     pub(super) fn held_beside(&self, upload: &ActionsUpload) -> u64 {
         let state = self.lock();
-        let others = state
-            .running
-            .values()
-            .filter(|other| other.id != upload.id && other.note.label == upload.note.label);
+        let is_other =
+            |other: &&Arc<ActionsUpload>| other.id != upload.id && other.note.label == upload.note.label;
+        let others = state.running.values().filter(is_other);
         others.map(|other| other.blocks.received()).sum()
     }
 
     /// How many are running, and how many bytes they hold.
     pub(super) fn totals(&self) -> (usize, u64) {
         let state = self.lock();
-        let bytes = state
-            .running
-            .values()
-            .map(|upload| upload.blocks.received())
-            .sum();
-        (state.running.len(), bytes)
+        let uploads = state.running.values();
+        (
+            uploads.len(),
+            uploads.map(|upload| upload.blocks.received()).sum(),
+        )
     }
 
     /// Adds an upload; the caller holds the lock of its key and has ended the former one.
@@ -157,10 +149,8 @@ impl Uploads {
     /// The uploads without traffic for `time`.
     pub(super) fn idle(&self, time: Duration) -> Vec<Arc<ActionsUpload>> {
         let state = self.lock();
-        let idle = state
-            .running
-            .values()
-            .filter(|upload| upload.blocks.last_traffic().elapsed() >= time);
+        let uploads = state.running.values();
+        let idle = uploads.filter(|upload| upload.blocks.last_traffic().elapsed() >= time);
         idle.cloned().collect()
     }
 

@@ -118,11 +118,6 @@ impl Heartbeat {
     /// If the bucket cannot be asked, the known servers stay.
     async fn beat(&self) {
         let nth = self.peers.refresh.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        self.beat_once().await;
-        self.peers.refresh.ended.send_replace(nth);
-    }
-
-    async fn beat_once(&self) {
         let written = self.shared.put(&self.name, Bytes::new()).await;
         let listed = match written {
             Ok(()) => self.shared.list(HEARTBEAT_PREFIX, None).await,
@@ -132,14 +127,13 @@ impl Heartbeat {
             Ok(listed) => self.update(&listed).await,
             Err(error) => tracing::debug!("the other servers cannot be seen: {}", chain(&error)),
         }
+        self.peers.refresh.ended.send_replace(nth);
     }
 
     async fn update(&self, listed: &[ListedObject]) {
         // The clock of the bucket, which just wrote our own name.
-        let now = listed
-            .iter()
-            .find(|one| one.name == self.name)
-            .and_then(|one| one.written);
+        let own = listed.iter().find(|one| one.name == self.name);
+        let now = own.and_then(|one| one.written);
         let mut others = Vec::new();
         for one in listed.iter().filter(|one| one.name != self.name) {
             let Some(peer) = name::read(&one.name) else {

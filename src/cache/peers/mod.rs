@@ -107,11 +107,8 @@ impl Peers {
 
     /// The URLs of all others.
     pub fn others(&self) -> Vec<Arc<Url>> {
-        self.others
-            .load()
-            .iter()
-            .map(|peer| Arc::clone(&peer.url))
-            .collect()
+        let others = self.others.load();
+        others.iter().map(|peer| Arc::clone(&peer.url)).collect()
     }
 }
 

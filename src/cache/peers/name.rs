@@ -66,11 +66,8 @@ impl ServerId {
 
 /// The name of a heartbeat holds number and URL, so that one listing shows all servers.
 pub(super) fn write(id: ServerId, url: &Url) -> String {
-    format!(
-        "{HEARTBEAT_PREFIX}{:03x}.{}",
-        id.0,
-        URL_SAFE_NO_PAD.encode(url.as_str())
-    )
+    let url = URL_SAFE_NO_PAD.encode(url.as_str());
+    format!("{HEARTBEAT_PREFIX}{:03x}.{url}", id.0)
 }
 
 /// `None` if the name is not of a heartbeat.

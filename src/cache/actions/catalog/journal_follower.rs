@@ -24,7 +24,6 @@ use crate::tasks::Tasks;
 /// Records too long for a listing are read in parallel, this many at once.
 const MAX_PARALLEL_READS: usize = 4;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct JournalFollower {
     journal: Journal,
@@ -100,20 +99,15 @@ impl JournalFollower {
             namespace: namespace.clone(),
             run: begun.clone(),
         };
-        drop(
-            self.tasks
-                .spawn(async move { guard.follower.run(&guard.namespace).await }),
-        );
+        let running = async move { guard.follower.run(&guard.namespace).await };
+        drop(self.tasks.spawn(running));
         Some(begun)
     }
 
     async fn run(&self, namespace: &NamespaceId) {
         let stopping = self.tasks.stopping();
-        let outcome = tokio::select! {
-            () = stopping.cancelled() => return,
-            outcome = self.read(namespace) => outcome,
-        };
-        if let Err(error) = outcome {
+        let outcome = stopping.run_until_cancelled(self.read(namespace)).await;
+        if let Some(Err(error)) = outcome {
             // The tier logs errors that matter.
             tracing::debug!(cause = chain(&error), "the journal cannot be read");
         }
@@ -121,10 +115,8 @@ impl JournalFollower {
 
     async fn read(&self, namespace: &NamespaceId) -> Result<()> {
         let start = now_millis();
-        let (stream, after) = (
-            namespace.stream(),
-            self.with_state(namespace, |state| state.cursor).map(earliest),
-        );
+        let stream = namespace.stream();
+        let after = self.with_state(namespace, |state| state.cursor).map(earliest);
         let mut next = None;
         loop {
             let page = self.journal.list(&stream, after, next).await?;
@@ -195,10 +187,8 @@ impl JournalFollower {
                 JournalRecord::Apart => self.journal.read(stream, id).await,
             }
         });
-        let records: Vec<_> = stream::iter(reads)
-            .buffer_unordered(MAX_PARALLEL_READS)
-            .try_collect()
-            .await?;
+        let reads = stream::iter(reads).buffer_unordered(MAX_PARALLEL_READS);
+        let records: Vec<_> = reads.try_collect().await?;
         Ok(records.into_iter().flatten().collect())
     }
 

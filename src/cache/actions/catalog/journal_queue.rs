@@ -16,14 +16,8 @@ const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time between two repetitions.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// See the module. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct JournalQueue {
-    shared: Arc<JournalQueueShared>,
-}
-
 #[derive(Debug)]
-struct JournalQueueShared {
+pub(super) struct JournalQueue {
     journal: Journal,
     tasks: Tasks,
     queue: Mutex<QueueState>,
@@ -42,31 +36,26 @@ struct QueuedRecord {
 }
 
 impl JournalQueue {
-    pub(super) fn new(journal: Journal, tasks: &Tasks) -> Self {
-        Self {
-            shared: Arc::new(JournalQueueShared {
-                journal,
-                tasks: tasks.clone(),
-                queue: Mutex::default(),
-            }),
-        }
+    pub(super) fn new(journal: Journal, tasks: &Tasks) -> Arc<Self> {
+        Arc::new(Self {
+            journal,
+            tasks: tasks.clone(),
+            queue: Mutex::default(),
+        })
     }
 
     /// Appends a record now. If that fails, queues it.
-    pub(super) async fn send(&self, stream: String, record: Vec<u8>) {
+    pub(super) async fn send(self: &Arc<Self>, stream: String, record: Vec<u8>) {
         let queued = QueuedRecord { stream, record };
-        if !self.shared.append(&queued).await {
-            self.shared.keep(queued);
+        if !self.append(&queued).await {
+            self.keep(queued);
         }
     }
 
-    /// Length of the queue.
     pub(super) fn len(&self) -> usize {
-        self.shared.lock().records.len()
+        self.lock().records.len()
     }
-}
 
-impl JournalQueueShared {
     async fn append(&self, queued: &QueuedRecord) -> bool {
         // Each attempt has a new name: readers may be past the former one.
         let adding = self.journal.append(&queued.stream, next_ulid(), &queued.record);
@@ -86,8 +75,8 @@ impl JournalQueueShared {
             tracing::warn!(
                 "cannot tell other servers about a cache entry; trying again until they can be told"
             );
-            let shared = Arc::clone(self);
-            drop(self.tasks.spawn(async move { shared.retry().await }));
+            let this = Arc::clone(self);
+            drop(self.tasks.spawn(async move { this.retry().await }));
         }
         if full {
             tracing::warn!(

@@ -51,7 +51,7 @@ struct CatalogShared {
     index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     follower: Option<Arc<JournalFollower>>,
-    journal_queue: Option<JournalQueue>,
+    journal_queue: Option<Arc<JournalQueue>>,
     liveness: Option<Arc<dyn Liveness>>,
     tasks: Tasks,
     ready_by: Instant,
@@ -200,7 +200,7 @@ impl Catalog {
             namespaces: shared.index.count_namespaces(),
             ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
             followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
-            unsent: shared.journal_queue.as_ref().map_or(0, JournalQueue::len),
+            unsent: shared.journal_queue.as_ref().map_or(0, |queue| queue.len()),
         }
     }
 

@@ -31,16 +31,12 @@ impl Liveness for Disk {
 /// Runs until the server stops.
 pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
     let stopping = tasks.stopping();
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = pause(PRUNE_INTERVAL) => {}
-        }
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            pruned = catalog.prune() => tracing::debug!(pruned, "looked for entries that are gone"),
-        }
-    }
+    let round = async || {
+        pause(PRUNE_INTERVAL).await;
+        let pruned = catalog.prune().await;
+        tracing::debug!(pruned, "looked for entries that are gone");
+    };
+    while stopping.run_until_cancelled(round()).await.is_some() {}
 }
 
 impl Catalog {

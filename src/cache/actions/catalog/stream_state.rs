@@ -19,7 +19,6 @@ const FIRST_CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stream is idle if no look-up asked for it in this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
     /// All records before it are known, but for the last [`MAX_CLOCK_SKEW`].

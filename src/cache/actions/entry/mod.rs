@@ -22,3 +22,19 @@ pub struct CommittedEntry {
     /// The facts about it.
     pub record: EntryRecord,
 }
+
+impl CommittedEntry {
+    pub(super) fn new(
+        namespace: &NamespaceId,
+        version: &Version,
+        key: CacheKey,
+        record: EntryRecord,
+    ) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            version: version.clone(),
+            key,
+            record,
+        }
+    }
+}

@@ -50,7 +50,6 @@ impl EntryRecord {
         bytes
     }
 
-    /// Reads what [`EntryRecord::to_bytes`] gave.
     pub(in crate::cache::actions) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|nth| bytes[at + nth]));
         let half = |at: usize| u128::from(number(at));

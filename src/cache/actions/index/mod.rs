@@ -130,12 +130,7 @@ impl ActionsIndex {
             let tree = shard.get(namespace.digest())?.versions.get(version)?;
             let (key, record, exact) = order::find(tree, keys, passed)?;
             drop(shard);
-            let entry = CommittedEntry {
-                namespace: namespace.clone(),
-                version: version.clone(),
-                key,
-                record,
-            };
+            let entry = CommittedEntry::new(namespace, version, key, record);
             Some(Candidate {
                 entry,
                 position,
@@ -151,12 +146,7 @@ impl ActionsIndex {
         let trees = versions.into_iter().flatten();
         let found = trees.flat_map(|(version, tree)| {
             let newest = tree.newest_first(prefix).take(limit);
-            newest.map(move |(key, record)| CommittedEntry {
-                namespace: namespace.clone(),
-                version: version.clone(),
-                key: key.clone(),
-                record,
-            })
+            newest.map(move |(key, record)| CommittedEntry::new(namespace, version, key.clone(), record))
         });
         let mut found: Vec<_> = found.collect();
         drop(shard);
@@ -168,10 +158,8 @@ impl ActionsIndex {
     /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
     pub fn slices(&self) -> impl Iterator<Item = Vec<CommittedEntry>> {
         self.namespaces().into_iter().flat_map(move |namespace| {
-            let versions = self.versions(&namespace);
-            versions
-                .into_iter()
-                .flat_map(move |version| self.slices_of(namespace.clone(), version))
+            let versions = self.versions(&namespace).into_iter();
+            versions.flat_map(move |version| self.slices_of(namespace.clone(), version))
         })
     }
 
@@ -196,15 +184,11 @@ impl ActionsIndex {
     }
 
     fn namespaces(&self) -> Vec<NamespaceId> {
-        let shards = self.shards.iter().map(lock);
-        shards
-            .flat_map(|shard| {
-                shard
-                    .values()
-                    .map(|trees| trees.namespace.clone())
-                    .collect::<Vec<_>>()
-            })
-            .collect()
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(lock(shard).values().map(|trees| trees.namespace.clone()));
+        }
+        all
     }
 
     fn versions(&self, namespace: &NamespaceId) -> Vec<Version> {
@@ -226,13 +210,9 @@ impl ActionsIndex {
                 tree.slice(from?, SLICE_ENTRIES)
             };
             from = next;
-            let entries = entries.into_iter().map(|(key, record)| CommittedEntry {
-                namespace: namespace.clone(),
-                version: version.clone(),
-                key,
-                record,
-            });
-            Some(entries.collect())
+            let entries = entries.into_iter();
+            let entry = |(key, record)| CommittedEntry::new(&namespace, &version, key, record);
+            Some(entries.map(entry).collect())
         })
     }
 

@@ -32,23 +32,11 @@ pub(super) fn find(
 ) -> Option<(CacheKey, EntryRecord, bool)> {
     let wanted = |record: &EntryRecord| !passed.contains(&record.id);
     let found = |step| match step {
-        LookupStep::Exact(key) => {
-            let record = tree.exact(key).filter(wanted)?;
-            Some((key.clone(), record))
-        }
-        LookupStep::Prefix(key) if passed.is_empty() => {
-            let (key, record) = tree.newest(key.as_str())?;
-            Some((key.clone(), record))
-        }
-        LookupStep::Prefix(key) => {
-            let mut all = tree.newest_first(key.as_str());
-            let (key, record) = all.find(|(_, record)| wanted(record))?;
-            Some((key.clone(), record))
-        }
+        LookupStep::Exact(key) => Some((key, tree.exact(key).filter(wanted)?)),
+        LookupStep::Prefix(key) if passed.is_empty() => tree.newest(key.as_str()),
+        LookupStep::Prefix(key) => tree.newest_first(key.as_str()).find(|(_, record)| wanted(record)),
     };
-    let mut hits = lookup_steps(keys)
-        .enumerate()
-        .filter_map(|(nth, step)| Some((nth, found(step)?)));
-    let (nth, (key, record)) = hits.next()?;
-    Some((key, record, nth == 0))
+    let mut steps = lookup_steps(keys).enumerate();
+    let (nth, (key, record)) = steps.find_map(|(nth, step)| Some((nth, found(step)?)))?;
+    Some((key.clone(), record, nth == 0))
 }

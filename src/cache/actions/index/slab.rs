@@ -5,7 +5,6 @@ use std::ops::{Index, IndexMut};
 /// Values of one page, a power of two.
 const PAGE_VALUES: usize = 1024;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     pages: Vec<Vec<T>>,

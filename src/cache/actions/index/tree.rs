@@ -36,7 +36,6 @@ struct TreeNode {
     below: [TreeLink; 2],
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct EntryTree {
     entries: Slab<Option<TreeEntry>>,
@@ -53,7 +52,6 @@ impl EntryTree {
         }
     }
 
-    /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.entries.used()
     }
@@ -81,9 +79,8 @@ impl EntryTree {
             loop {
                 let (_, link) = queue.pop()?;
                 if link & LEAF_BIT != 0 {
-                    return self
-                        .entry(link & !LEAF_BIT)
-                        .map(|entry| (&entry.key, entry.record));
+                    let entry = self.entry(link & !LEAF_BIT)?;
+                    return Some((&entry.key, entry.record));
                 }
                 let below = self.nodes[link].below;
                 below.into_iter().for_each(|link| push(&mut queue, link));
@@ -135,10 +132,8 @@ impl EntryTree {
             link = self.nodes[link].below[side];
         }
         let gone = link & !LEAF_BIT;
-        if !self
-            .entry(gone)
-            .is_some_and(|entry| entry.key == *key && which(&entry.record))
-        {
+        let entry = self.entry(gone);
+        if !entry.is_some_and(|entry| entry.key == *key && which(&entry.record)) {
             return false;
         }
         let Some((node, side)) = path.pop() else {

@@ -59,13 +59,12 @@ impl PlaceTable {
     /// The next number stands for these.
     pub(super) fn add(&mut self, namespace: NamespaceId, version: Version) -> u32 {
         let number = self.list.len() as u32;
-        self.numbers
-            .insert((*namespace.digest(), version.clone()), number);
+        let place = (*namespace.digest(), version.clone());
+        self.numbers.insert(place, number);
         self.list.push((namespace, version));
         number
     }
 
-    /// How many numbers were given.
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
@@ -81,26 +80,25 @@ impl PlaceTable {
     pub(super) fn encode(&mut self, item: &LedgerItem, bytes: &mut Vec<u8>) {
         match item {
             LedgerItem::Committed(listed) => {
-                let place = self.number(listed, bytes);
-                line(bytes, COMMITTED_KIND, |bytes| {
-                    bytes.extend_from_slice(&place.to_le_bytes());
-                    bytes.extend_from_slice(&listed.record.to_bytes());
-                    bytes.extend_from_slice(listed.key.as_str().as_bytes());
-                });
+                self.encode_entry(COMMITTED_KIND, listed, &listed.record.to_bytes(), bytes);
             }
             LedgerItem::Removed(listed) => {
-                let place = self.number(listed, bytes);
-                line(bytes, REMOVED_KIND, |bytes| {
-                    bytes.extend_from_slice(&place.to_le_bytes());
-                    bytes.extend_from_slice(&listed.record.id.0.to_le_bytes());
-                    bytes.extend_from_slice(listed.key.as_str().as_bytes());
-                });
+                self.encode_entry(REMOVED_KIND, listed, &listed.record.id.0.to_le_bytes(), bytes);
             }
             LedgerItem::Seen(namespace, cursor) => line(bytes, SEEN_KIND, |bytes| {
                 bytes.extend_from_slice(namespace.as_bytes());
                 bytes.extend_from_slice(&cursor.0.to_le_bytes());
             }),
         }
+    }
+
+    fn encode_entry(&mut self, kind: u8, listed: &CommittedEntry, facts: &[u8], bytes: &mut Vec<u8>) {
+        let place = self.number(listed, bytes);
+        line(bytes, kind, |bytes| {
+            bytes.extend_from_slice(&place.to_le_bytes());
+            bytes.extend_from_slice(facts);
+            bytes.extend_from_slice(listed.key.as_str().as_bytes());
+        });
     }
 
     fn number(&mut self, listed: &CommittedEntry, bytes: &mut Vec<u8>) -> u32 {
@@ -151,12 +149,8 @@ impl PlaceTable {
 
     fn committed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<CommittedEntry> {
         let (namespace, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
-        Some(CommittedEntry {
-            namespace: namespace.clone(),
-            version: version.clone(),
-            key: CacheKey::new(std::str::from_utf8(key).ok()?).ok()?,
-            record,
-        })
+        let key = CacheKey::new(std::str::from_utf8(key).ok()?).ok()?;
+        Some(CommittedEntry::new(namespace, version, key, record))
     }
 }
 

@@ -18,7 +18,6 @@ pub(super) enum LedgerRead {
     Damaged,
 }
 
-/// See the module.
 pub(super) struct LedgerReader {
     input: BufReader<File>,
     /// Where the next line begins.
@@ -59,12 +58,10 @@ impl LedgerReader {
     pub(super) fn next(&mut self, places: &mut PlaceTable) -> io::Result<LedgerRead> {
         loop {
             let left = self.end - self.at;
-            if left < LINE_HEAD_BYTES as u64 {
-                return Ok(if left == 0 {
-                    LedgerRead::End
-                } else {
-                    LedgerRead::Torn
-                });
+            match left {
+                0 => return Ok(LedgerRead::End),
+                _ if left < LINE_HEAD_BYTES as u64 => return Ok(LedgerRead::Torn),
+                _ => {}
             }
             let (mut length, mut sum) = ([0; 4], [0; 8]);
             self.input.read_exact(&mut length)?;
@@ -79,11 +76,8 @@ impl LedgerReader {
             }
             self.content.resize(length, 0);
             self.input.read_exact(&mut self.content)?;
-            let whole_line = match crc(&self.content) == u64::from_le_bytes(sum) {
-                true => places.decode(&self.content),
-                false => None,
-            };
-            let Some(line) = whole_line else {
+            let is_sound = crc(&self.content) == u64::from_le_bytes(sum);
+            let Some(line) = is_sound.then(|| places.decode(&self.content)).flatten() else {
                 return Ok(if whole == left {
                     LedgerRead::Torn
                 } else {

@@ -82,11 +82,8 @@ impl LedgerShared {
 impl RewrittenLedger {
     /// Blocking: replaces `former`, which stays as it is after an error.
     pub(super) fn replace(mut self, site: &LedgerSite, former: &mut LedgerWriter) -> io::Result<()> {
-        let taken = self
-            .writer
-            .copy_tail(&self.site, former, self.from)
-            .and_then(|()| fs::rename(site.rewritten(), site.ledger()));
-        if let Err(error) = taken {
+        let copied = self.writer.copy_tail(&self.site, former, self.from);
+        if let Err(error) = copied.and_then(|()| fs::rename(site.rewritten(), site.ledger())) {
             self.discard();
             return Err(error);
         }
@@ -102,9 +99,8 @@ impl RewrittenLedger {
     /// Removes the file. If that fails, the next start does it.
     pub(super) fn discard(self) {
         if fs::remove_file(self.site.rewritten()).is_ok() {
-            self.site
-                .account
-                .adjust(-(whole_blocks(self.writer.len()) as i64));
+            let gone = whole_blocks(self.writer.len());
+            self.site.account.adjust(-(gone as i64));
         }
     }
 }

@@ -65,7 +65,7 @@ impl LedgerSite {
     }
 }
 
-/// NamespaceId that was claimed for something: it is taken from first. What is left is given back in the end.
+/// Space that was claimed for something: it is taken from first. What is left is given back in the end.
 #[derive(Debug)]
 pub(super) struct ClaimedSpace {
     left: AtomicI64,

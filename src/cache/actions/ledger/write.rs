@@ -60,9 +60,8 @@ impl LedgerWriter {
             return Ok(None);
         };
         if end == LedgerRead::Damaged {
-            let lost = length - this.len;
             tracing::warn!(
-                lost,
+                lost = length - this.len,
                 "the ledger of the Actions cache is damaged; entries after that are misses"
             );
         }
@@ -110,7 +109,6 @@ impl LedgerWriter {
         }
     }
 
-    /// Length in bytes.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -139,22 +137,18 @@ impl LedgerWriter {
         let end = self.len + bytes.len() as u64;
         let more = whole_blocks(end) as i64 - whole_blocks(self.len) as i64;
         site.account.adjust(more);
-        let written =
-            sys::write_all_vectored_at(&self.file, &[bytes], self.len).and_then(|()| self.sync(site));
-        match written {
-            Ok(()) => self.len = end,
-            Err(error) => {
-                // If this fails, too, the next line is written over the torn one all the same.
-                let _longer = self.file.set_len(self.len);
-                site.account.adjust(-more);
-                return Err(error);
-            }
+        let mut written = sys::write_all_vectored_at(&self.file, &[bytes], self.len);
+        if site.sync {
+            written = written.and_then(|()| self.file.sync_data());
         }
+        if let Err(error) = written {
+            // If this fails, too, the next line is written over the torn one all the same.
+            let _longer = self.file.set_len(self.len);
+            site.account.adjust(-more);
+            return Err(error);
+        }
+        self.len = end;
         Ok(())
-    }
-
-    pub(super) fn sync(&self, site: &LedgerSite) -> io::Result<()> {
-        if site.sync { self.file.sync_data() } else { Ok(()) }
     }
 
     /// Whether more than half of the ledger is about entries that are gone, or repeated later.
@@ -213,32 +207,24 @@ impl LedgerWriter {
 /// Applies an item of the ledger to the index.
 fn apply(index: &ActionsIndex, item: &LedgerItem) {
     match item {
-        LedgerItem::Committed(entry) => {
-            _ = index.insert(entry);
-        }
-        LedgerItem::Removed(entry) => {
-            _ = index.remove(entry);
-        }
+        LedgerItem::Committed(entry) => _ = index.insert(entry),
+        LedgerItem::Removed(entry) => _ = index.remove(entry),
         LedgerItem::Seen(..) => {}
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
 }
 
 /// Makes the folder if it is not there, and removes what a crash left in it.
 fn make_folder(site: &LedgerSite) -> io::Result<()> {
     if !site.folder.is_dir() {
         fs::create_dir_all(&site.folder)?;
-        site.account
-            .adjust(sys::block_bytes(&site.folder.metadata()?) as i64);
+        let bytes = sys::block_bytes(&site.folder.metadata()?);
+        site.account.adjust(bytes as i64);
     }
     match fs::remove_file(site.rewritten()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
