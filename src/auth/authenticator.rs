@@ -33,7 +33,6 @@ impl Authenticator {
     /// network: an issuer that is down delays its own tokens and nothing else. Needs a runtime.
     ///
     /// # Errors
-    ///
     /// If the configuration cannot work: a URL that cannot be an issuer or stands there twice, an
     /// expression that does not compile, no root certificates on this machine.
     pub fn start(providers: Vec<ProviderConfig>, tasks: &Tasks) -> Result<Self, SetupError> {
@@ -43,7 +42,6 @@ impl Authenticator {
     /// [`Authenticator::start`] with other intervals, for tests and `chacha dev`.
     ///
     /// # Errors
-    ///
     /// As [`Authenticator::start`].
     pub fn start_with(
         configs: Vec<ProviderConfig>,
@@ -54,10 +52,12 @@ impl Authenticator {
         let stats = Arc::new(AuthStats::default());
         let mut providers: Vec<Provider> = Vec::with_capacity(configs.len());
         for config in &configs {
-            if providers.iter().any(|provider| **provider.url() == *config.url) {
-                return Err(SetupError::Duplicate {
-                    url: config.url.clone(),
-                });
+            if providers
+                .iter()
+                .any(|provider| **provider.issuer.url() == *config.url)
+            {
+                let url = config.url.clone();
+                return Err(SetupError::Duplicate { url });
             }
             providers.push(Provider::start(config, timing, &stats, tasks)?);
         }
@@ -76,7 +76,6 @@ impl Authenticator {
     /// verified; that waits, at most a few seconds, only if its key is not known yet.
     ///
     /// # Errors
-    ///
     /// Unauthenticated, forbidden or unavailable: see [`Error`].
     pub async fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
         if let Some(identity) = self.shared.tokens.get(credentials, SystemTime::now()) {
@@ -101,13 +100,8 @@ impl Authenticator {
         let verified = provider.verify(&token).await?;
         let granted = provider.grant(&verified)?;
         let identity = Arc::new(provider.identity(&token, &verified, &granted));
-        let tokens = &self.shared.tokens;
-        tokens.insert(
-            credentials,
-            Arc::clone(&identity),
-            verified.key,
-            SystemTime::now(),
-        );
+        let (kept, now) = (Arc::clone(&identity), SystemTime::now());
+        self.shared.tokens.insert(credentials, kept, verified.key, now);
         Ok(identity)
     }
 
@@ -122,15 +116,12 @@ impl Authenticator {
     /// Explains what these credentials grant and why, for an operator that may see claims. Always verifies anew;
     /// changes nothing.
     pub async fn explain(&self, credentials: &Credentials<'_>) -> Explanation {
-        let jwt = match credentials.jwt() {
-            Ok(jwt) => jwt,
-            Err(reason) => return Explanation::unreadable(reason),
-        };
-        let token = match UnverifiedToken::parse(&jwt) {
-            Ok(token) => token,
-            Err(reason) => return Explanation::unreadable(reason),
-        };
-        Explanation::new(&token, self.rights(&token).await)
+        let jwt = credentials.jwt();
+        let token = jwt.as_deref().map_err(|reason| *reason);
+        match token.and_then(UnverifiedToken::parse) {
+            Ok(token) => Explanation::new(Some(&token), self.rights(&token).await),
+            Err(reason) => Explanation::new(None, Err(reason.into())),
+        }
     }
 
     async fn rights(&self, token: &UnverifiedToken<'_>) -> Result<Rights, Error> {
@@ -139,13 +130,12 @@ impl Authenticator {
         let granted = provider.grant(&verified)?;
         let identity = provider.identity(token, &verified, &granted);
         let skipped = granted.skipped.into_iter();
+        let skipped = skipped.map(|(index, reason)| (index, reason.to_string()));
         Ok(Rights {
             key: verified.key.id().map(Into::into),
             identity,
             source: granted.source,
-            skipped: skipped
-                .map(|(index, reason)| (index, reason.to_string()))
-                .collect(),
+            skipped: skipped.collect(),
             write_error: granted.write_error.map(|reason| reason.to_string()),
         })
     }
@@ -153,17 +143,14 @@ impl Authenticator {
     /// Chooses by equality of bytes: no case folding, no trailing slash forgiven.
     fn provider(&self, token: &UnverifiedToken<'_>) -> Result<&Provider, Error> {
         let mut providers = self.shared.providers.iter();
-        providers
-            .find(|provider| **provider.url() == *token.issuer())
-            .ok_or(Error::UnknownIssuer)
+        let named = providers.find(|provider| **provider.issuer.url() == *token.issuer());
+        named.ok_or(Error::UnknownIssuer)
     }
 
     /// The configured issuers, and whether their tokens can be verified now.
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.shared
-            .providers
-            .iter()
-            .map(|provider| (&**provider.url(), provider.has_keys()))
+        let issuers = self.shared.providers.iter().map(|provider| &provider.issuer);
+        issuers.map(|issuer| (&**issuer.url(), issuer.has_keys()))
     }
 
     /// The counters of this layer.
@@ -178,9 +165,8 @@ fn install_crypto() {
     static INSTALL_ONCE: Once = Once::new();
     INSTALL_ONCE.call_once(|| {
         // Fails only if another provider is installed already, which then is in use.
-        jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER
-            .install_default()
-            .ok();
+        let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+        provider.install_default().ok();
     });
 }
 

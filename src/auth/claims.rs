@@ -28,7 +28,6 @@ impl Times {
     /// Reads `iat`, `nbf` and `exp` (RFC 7519 section 4.1). A `NumericDate` may have a fraction.
     ///
     /// # Errors
-    ///
     /// [`TokenError::Claim`] for what is not a number from 0 to the end of the year 9999.
     pub(super) fn read(claims: &Map<String, Value>) -> Result<Self, TokenError> {
         let date = |name: &'static str| match claims.get(name) {
@@ -46,7 +45,6 @@ impl Times {
     /// Returns the end of the token's life, leeway included.
     ///
     /// # Errors
-    ///
     /// The reason why the token is not accepted at the time `now`.
     pub(super) fn check(&self, now: SystemTime, tolerance: Tolerance) -> Result<SystemTime, TokenError> {
         let Tolerance { leeway, max_age } = tolerance;

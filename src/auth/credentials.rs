@@ -11,8 +11,7 @@ use super::error::{CredentialsError, Error};
 /// cloned.
 ///
 /// Nothing is parsed until the secret is asked for: a request whose header was verified a moment ago is recognised
-/// by its digest alone. Other kinds of secrets, such as tokens of our own,
-/// become methods beside [`Credentials::jwt`].
+/// by its digest alone. Other kinds of secrets, such as tokens of our own, become methods beside [`Credentials::jwt`].
 pub struct Credentials<'a> {
     value: &'a [u8],
 }
@@ -25,7 +24,6 @@ impl<'a> Credentials<'a> {
     /// From the values of all `Authorization` headers of one request.
     ///
     /// # Errors
-    ///
     /// [`Error::Missing`] without a header, [`Error::Malformed`] with two, or with one that is too
     /// long.
     pub fn from_header_values(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
@@ -82,15 +80,12 @@ fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, CredentialsError>
     if scheme.eq_ignore_ascii_case(b"basic") {
         let pair = base64_any::decode(rest).ok_or(CredentialsError::BasicEncoding)?;
         // The user cannot hold a colon, the password can (RFC 7617 section 2).
-        let colon = pair
-            .iter()
-            .position(|byte| *byte == b':')
-            .ok_or(CredentialsError::BasicPassword)?;
-        let password = &pair[colon + 1..];
-        if password.is_empty() {
-            return Err(CredentialsError::BasicPassword);
-        }
-        return jwt(password, CredentialsError::Shape);
+        let password = pair.splitn(2, |byte| *byte == b':').nth(1);
+        let password = password.filter(|password| !password.is_empty());
+        return jwt(
+            password.ok_or(CredentialsError::BasicPassword)?,
+            CredentialsError::Shape,
+        );
     }
     Err(CredentialsError::Scheme)
 }

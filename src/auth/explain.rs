@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::claims::Times;
-use super::error::{CredentialsError, Error, KeyLabel, printable};
-use super::identity::{Identity, Namespace};
+use super::error::{Error, KeyLabel, printable};
+use super::identity::Identity;
 use super::scope::NamespaceSource;
 use super::token::UnverifiedToken;
+
+/// Longest value shown, in characters.
+const MAX_SHOWN_CHARS: usize = 300;
 
 /// The explanation of one token. It may hold values of claims, which are for the token's owner and not for logs.
 #[derive(Debug)]
@@ -44,27 +47,13 @@ pub struct Rights {
 }
 
 impl Explanation {
-    /// Longest value shown, in characters.
-    const MAX_SHOWN_CHARS: usize = 300;
-
-    pub(super) fn unreadable(reason: CredentialsError) -> Self {
+    /// `None` for credentials that hold no token.
+    pub(super) fn new(token: Option<&UnverifiedToken<'_>>, outcome: Result<Rights, Error>) -> Self {
+        let times = token.and_then(|token| Times::read(token.claims()).ok());
         Self {
-            issuer: None,
-            algorithm: None,
-            key: KeyLabel::new(None),
-            issued: None,
-            not_before: None,
-            expires: None,
-            outcome: Err(reason.into()),
-        }
-    }
-
-    pub(super) fn new(token: &UnverifiedToken<'_>, outcome: Result<Rights, Error>) -> Self {
-        let times = Times::read(token.claims()).ok();
-        Self {
-            issuer: Some(printable(token.issuer(), Self::MAX_SHOWN_CHARS)),
-            algorithm: Some(printable(token.algorithm(), Self::MAX_SHOWN_CHARS)),
-            key: KeyLabel::new(token.key_id()),
+            issuer: token.map(|token| shown(token.issuer())),
+            algorithm: token.map(|token| shown(token.algorithm())),
+            key: KeyLabel::new(token.and_then(|token| token.key_id())),
             issued: times.and_then(|times| times.issued),
             not_before: times.and_then(|times| times.not_before),
             expires: times.and_then(|times| times.expires),
@@ -100,31 +89,25 @@ impl fmt::Display for Rights {
         if self.source == NamespaceSource::Ac {
             f.write_str("\nscopes: from the claim `ac`")?;
         }
-        let path = |namespace: &Namespace| printable(namespace.path(), Explanation::MAX_SHOWN_CHARS);
         for (index, namespace) in scope.readable().enumerate() {
-            write!(f, "\nnamespace {}: \"{}\"", index + 1, path(namespace))?;
+            write!(f, "\nnamespace {}: \"{}\"", index + 1, shown(namespace.path()))?;
         }
         let written = scope.writable();
         if *may_write && scope.readable().next() != Some(written) {
-            write!(f, "\nwritten, but not read: \"{}\"", path(written))?;
+            write!(f, "\nwritten, but not read: \"{}\"", shown(written.path()))?;
         }
         for (index, reason) in &self.skipped {
-            write!(
-                f,
-                "\nexpression {} skipped: {}",
-                index + 1,
-                printable(reason, Explanation::MAX_SHOWN_CHARS)
-            )?;
+            write!(f, "\nexpression {} skipped: {}", index + 1, shown(reason))?;
         }
         match &self.write_error {
-            Some(reason) => write!(
-                f,
-                "\nwrite_if failed: {}",
-                printable(reason, Explanation::MAX_SHOWN_CHARS)
-            ),
+            Some(reason) => write!(f, "\nwrite_if failed: {}", shown(reason)),
             None => Ok(()),
         }
     }
+}
+
+fn shown(text: &str) -> String {
+    printable(text, MAX_SHOWN_CHARS)
 }
 
 fn rights(read: bool, write: bool) -> &'static str {

@@ -20,7 +20,7 @@ use crate::tasks::Tasks;
 
 /// An entry of `oidc_providers`, ready to judge tokens.
 pub(super) struct Provider {
-    issuer: Arc<Issuer>,
+    pub(super) issuer: Arc<Issuer>,
     /// The accepted algorithms. One `Validation` each: the library refuses every token if a
     /// `Validation` mixes families.
     algorithms: Vec<(Algorithm, Validation)>,
@@ -45,17 +45,13 @@ impl Provider {
     ) -> Result<Self, SetupError> {
         let (allow_if, write_if) = (config.allow_if.as_deref(), config.write_if.as_deref());
         let rules = Rules::compile(&config.cache_key_exprs, config.scopes, allow_if, write_if);
-        let rules = rules.map_err(|source| SetupError::Rules {
-            url: config.url.clone(),
-            source,
-        })?;
+        let url = config.url.clone();
+        let rules = rules.map_err(|source| SetupError::Rules { url, source })?;
         if config.audiences.is_empty() {
             tracing::warn!(issuer = %config.url, "no `audiences`: tokens made for other services are accepted");
         }
-        let algorithms = config
-            .algorithms
-            .iter()
-            .map(|&algorithm| (algorithm, validation(algorithm, config)));
+        let algorithms = config.algorithms.iter();
+        let algorithms = algorithms.map(|&algorithm| (algorithm, validation(algorithm, config)));
         Ok(Self {
             algorithms: algorithms.collect(),
             tolerance: Tolerance {
@@ -67,28 +63,16 @@ impl Provider {
         })
     }
 
-    /// The configured URL.
-    pub(super) fn url(&self) -> &Arc<str> {
-        self.issuer.url()
-    }
-
-    /// Whether tokens can be verified now.
-    pub(super) fn has_keys(&self) -> bool {
-        self.issuer.has_keys()
-    }
-
     /// Checks signature and registered claims. The token names this provider.
     pub(super) async fn verify(&self, token: &UnverifiedToken<'_>) -> Result<VerifiedToken, Error> {
         let reject = |reason| Error::Rejected {
-            issuer: self.url().clone(),
+            issuer: self.issuer.url().clone(),
             key: KeyLabel::new(token.key_id()),
             reason,
         };
         let named = Algorithm::from_header(token.algorithm());
-        let accepted = self
-            .algorithms
-            .iter()
-            .find(|(algorithm, _)| Some(*algorithm) == named);
+        let mut algorithms = self.algorithms.iter();
+        let accepted = algorithms.find(|(algorithm, _)| Some(*algorithm) == named);
         let (algorithm, validation) = accepted.ok_or_else(|| reject(TokenError::Algorithm))?;
         let found = self.issuer.key(token.key_id(), *algorithm).await;
         let key = found.map_err(|error| match error {
@@ -96,7 +80,7 @@ impl Provider {
             KeyError::Lookup(KeyLookupError::Unfit) => reject(TokenError::UnfitKey),
             KeyError::Lookup(KeyLookupError::Ambiguous) => reject(TokenError::AmbiguousKey),
             KeyError::Unavailable(retry_after) => Error::KeysUnavailable {
-                issuer: self.url().clone(),
+                issuer: self.issuer.url().clone(),
                 retry_after,
             },
         })?;
@@ -110,30 +94,24 @@ impl Provider {
 
     /// Applies the rules: which namespaces may the bearer read, and in which does it write?
     pub(super) fn grant(&self, verified: &VerifiedToken) -> Result<Granted, Error> {
-        let issuer = self.url();
-        self.rules
-            .apply(issuer, &verified.claims)
-            .map_err(|source| Error::Forbidden {
-                issuer: issuer.clone(),
-                source,
-            })
+        let issuer = self.issuer.url();
+        let granted = self.rules.apply(issuer, &verified.claims);
+        granted.map_err(|source| Error::Forbidden {
+            issuer: issuer.clone(),
+            source,
+        })
     }
 
-    /// The identity of the token's bearer.
     pub(super) fn identity(
         &self,
         token: &UnverifiedToken<'_>,
         verified: &VerifiedToken,
         granted: &Granted,
     ) -> Identity {
-        let subject = verified
-            .claims
-            .get("sub")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let subject = verified.claims.get("sub").and_then(Value::as_str);
         Identity {
-            issuer: self.url().clone(),
-            subject: subject.into(),
+            issuer: self.issuer.url().clone(),
+            subject: subject.unwrap_or_default().into(),
             scope: granted.scope.clone(),
             may_write: granted.may_write,
             expires: verified.expires,

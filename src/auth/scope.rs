@@ -54,7 +54,6 @@ impl Rules {
     /// Compiles the expressions of one provider.
     ///
     /// # Errors
-    ///
     /// All expressions that are wrong, or that cannot have a result of the right type. Without `scopes`, there
     /// has to be one that gives a namespace.
     pub fn compile(
@@ -88,18 +87,11 @@ impl Rules {
     /// Warnings for the author, for the log at start and for `check`.
     pub fn warnings(&self) -> Vec<(RulePlace, String)> {
         let namespaces = self.namespaces.iter().enumerate();
-        let conditions = [
-            (RulePlace::AllowIf, &self.allow_if),
-            (RulePlace::WriteIf, &self.write_if),
-        ];
-        namespaces
-            .map(|(index, expression)| (RulePlace::Namespace(index), expression))
-            .chain(
-                conditions
-                    .into_iter()
-                    .filter_map(|(place, e)| Some((place, e.as_ref()?))),
-            )
-            .flat_map(|(place, expression)| expression.warnings().into_iter().map(move |text| (place, text)))
+        let namespaces = namespaces.map(|(index, expression)| (RulePlace::Namespace(index), expression));
+        let allow_if = self.allow_if.iter().map(|rule| (RulePlace::AllowIf, rule));
+        let write_if = self.write_if.iter().map(|rule| (RulePlace::WriteIf, rule));
+        let all = namespaces.chain(allow_if).chain(write_if);
+        all.flat_map(|(place, expression)| expression.warnings().into_iter().map(move |text| (place, text)))
             .collect()
     }
 
@@ -109,7 +101,6 @@ impl Rules {
     /// never gives a right that the scopes of the token do not give.
     ///
     /// # Errors
-    ///
     /// `allow_if` does not hold; the first namespace misses a claim; any namespace is empty, longer
     /// than [`Namespace::MAX_BYTES`], or not a text. A missing claim in a later one skips it. With `scopes`:
     /// the claim is malformed, which no expression makes good; or it is missing, and there is no expression.
@@ -169,14 +160,9 @@ impl Rules {
     }
 
     fn allowed(&self, claims: &Map<String, Json>) -> Result<(), RightsError> {
-        let allowed = self
-            .allow_if
-            .as_ref()
-            .map_or(Ok(true), |rule| rule.condition(claims));
-        match allowed {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(RightsError::NotAllowed { error: None }),
-            Err(error) => Err(RightsError::NotAllowed { error: Some(error) }),
+        match self.allow_if.as_ref().map(|rule| rule.condition(claims)) {
+            None | Some(Ok(true)) => Ok(()),
+            Some(outcome) => Err(RightsError::NotAllowed { error: outcome.err() }),
         }
     }
 }

@@ -22,7 +22,6 @@ impl<'a> UnverifiedToken<'a> {
     /// Splits and decodes a token in compact form (RFC 7515 section 7.1).
     ///
     /// # Errors
-    ///
     /// Why the form of the token is wrong. Any `crit` is refused: no extension is implemented
     /// (RFC 7515 section 4.1.11).
     pub(super) fn parse(text: &'a str) -> Result<Self, CredentialsError> {
@@ -59,7 +58,6 @@ impl<'a> UnverifiedToken<'a> {
         })
     }
 
-    /// The whole token.
     pub(super) fn text(&self) -> &'a str {
         self.text
     }
@@ -87,9 +85,8 @@ impl<'a> UnverifiedToken<'a> {
 
 /// Base64url without padding and without stray bits, so that one token has one spelling.
 fn decode(segment: &str) -> Result<Vec<u8>, CredentialsError> {
-    URL_SAFE_NO_PAD
-        .decode(segment)
-        .map_err(|_| CredentialsError::Shape)
+    let bytes = URL_SAFE_NO_PAD.decode(segment);
+    bytes.map_err(|_| CredentialsError::Shape)
 }
 
 fn object(json: &[u8]) -> Option<Map<String, Value>> {

@@ -1,5 +1,7 @@
 //! From a text to a [`Node`]: own checks, evalexpr's parser, then a copy of its tree.
 
+use std::cmp::Ordering;
+
 use evalexpr::{Node as Parsed, Operator, Value as Constant};
 
 use super::error::CompileError;
@@ -61,7 +63,7 @@ impl Lowering {
             (Operator::And, [_, _]) => Ok(Node::All(self.chain("&&", ValueKind::Boolean, parsed, depth)?)),
             (Operator::Or, [_, _]) => Ok(Node::Any(self.chain("||", ValueKind::Boolean, parsed, depth)?)),
             (operator, [a, b]) => match comparison(operator) {
-                Some(how) => self.compare(how, a, b, depth),
+                Some(holds) => self.compare(holds, a, b, depth),
                 None => self.fail(format!("`{operator}` is not allowed")),
             },
             (operator, _) => self.fail(format!("`{operator}` is not allowed here")),
@@ -117,10 +119,9 @@ impl Lowering {
         let node = self.node(parsed, depth)?;
         match node.kind() {
             Some(found) if found != wanted => {
-                let help = if wanted == ValueKind::Text {
-                    "; string(x) makes text of it"
-                } else {
-                    ""
+                let help = match wanted {
+                    ValueKind::Text => "; string(x) makes text of it",
+                    _ => "",
                 };
                 let message = format!("`{user}` needs {wanted}, but this is {found}{help}");
                 Err(CompileError::new(column, message))
@@ -152,7 +153,7 @@ impl Lowering {
 
     fn compare(
         &mut self,
-        how: Comparison,
+        holds: Comparison,
         a: &Parsed,
         b: &Parsed,
         depth: usize,
@@ -162,12 +163,10 @@ impl Lowering {
         if let (Some(a), Some(b)) = (pair[0].kind(), pair[1].kind())
             && a != b
         {
-            return Err(CompileError::new(
-                column,
-                format!("{a} is compared with {b}, which is an error"),
-            ));
+            let message = format!("{a} is compared with {b}, which is an error");
+            return Err(CompileError::new(column, message));
         }
-        Ok(Node::Compare(how, Box::new(pair)))
+        Ok(Node::Compare(holds, Box::new(pair)))
     }
 
     fn function(&mut self, name: &str, arguments: &Parsed, depth: usize) -> Result<Node, CompileError> {
@@ -196,10 +195,9 @@ impl Lowering {
 
 /// The number of arguments in words.
 fn amount(function: &Function) -> String {
-    let least = if function.least < function.most {
-        "at least "
-    } else {
-        ""
+    let least = match function.least < function.most {
+        true => "at least ",
+        false => "",
     };
     let plural = if function.least == 1 { "" } else { "s" };
     format!("{least}{} argument{plural}", function.least)
@@ -216,12 +214,12 @@ fn arguments_of(parsed: &Parsed) -> &[Parsed] {
 
 fn comparison(operator: &Operator) -> Option<Comparison> {
     Some(match operator {
-        Operator::Eq => Comparison::Equal,
-        Operator::Neq => Comparison::NotEqual,
-        Operator::Lt => Comparison::Less,
-        Operator::Leq => Comparison::LessOrEqual,
-        Operator::Gt => Comparison::Greater,
-        Operator::Geq => Comparison::GreaterOrEqual,
+        Operator::Eq => Ordering::is_eq,
+        Operator::Neq => Ordering::is_ne,
+        Operator::Lt => Ordering::is_lt,
+        Operator::Leq => Ordering::is_le,
+        Operator::Gt => Ordering::is_gt,
+        Operator::Geq => Ordering::is_ge,
         _ => return None,
     })
 }

@@ -4,8 +4,6 @@
 //! operator, so an unused branch with a missing claim would fail, its errors print the values of
 //! claims, and it has no limit on the size of a result. The grammar and the tree are evalexpr's.
 
-use std::cmp::Ordering;
-
 use serde_json::{Map, Value as Json};
 
 use super::error::{ClaimErrorKind, EvalError};
@@ -18,7 +16,6 @@ type Claims = Map<String, Json>;
 type Outcome<'c> = Result<Value<'c>, EvalError>;
 
 impl Node {
-    /// The value of this node.
     pub(super) fn value<'c>(&'c self, claims: &'c Claims) -> Outcome<'c> {
         match self {
             Self::Literal(value) => Ok(value.reborrow()),
@@ -30,18 +27,16 @@ impl Node {
                 Ok(value)
             }
             Self::Not(inner) => Ok(Value::Boolean(!inner.boolean("!", claims)?)),
-            Self::Compare(how, pair) => compare(*how, &pair[0].value(claims)?, &pair[1].value(claims)?),
+            Self::Compare(holds, pair) => compare(*holds, &pair[0].value(claims)?, &pair[1].value(claims)?),
             Self::All(parts) => until(parts, "&&", false, claims),
             Self::Any(parts) => until(parts, "||", true, claims),
             Self::Concat(parts) => concat(parts, claims),
             Self::If(parts) => {
                 let [condition, then, otherwise] = &**parts;
-                let taken = if condition.boolean("if()", claims)? {
-                    then
-                } else {
-                    otherwise
-                };
-                taken.value(claims)
+                match condition.boolean("if()", claims)? {
+                    true => then.value(claims),
+                    false => otherwise.value(claims),
+                }
             }
             Self::Default(pair) => match pair[0].value(claims) {
                 Err(EvalError::MissingClaim { reason, .. }) if reason.has_default() => pair[1].value(claims),
@@ -89,7 +84,7 @@ fn concat<'c>(parts: &[Node], claims: &Claims) -> Outcome<'c> {
 
 /// Values of two types are never compared: `claims.ref_protected != true` would always hold where
 /// the issuer sends the text "true".
-fn compare<'c>(how: Comparison, a: &Value<'_>, b: &Value<'_>) -> Outcome<'c> {
+fn compare<'c>(holds: Comparison, a: &Value<'_>, b: &Value<'_>) -> Outcome<'c> {
     let order = match (a, b) {
         (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Number(a), Value::Number(b)) => a.cmp(b),
@@ -99,27 +94,12 @@ fn compare<'c>(how: Comparison, a: &Value<'_>, b: &Value<'_>) -> Outcome<'c> {
             return Err(EvalError::Failed(message));
         }
     };
-    Ok(Value::Boolean(how.holds(order)))
-}
-
-impl Comparison {
-    fn holds(self, order: Ordering) -> bool {
-        match self {
-            Self::Equal => order.is_eq(),
-            Self::NotEqual => order.is_ne(),
-            Self::Less => order.is_lt(),
-            Self::LessOrEqual => order.is_le(),
-            Self::Greater => order.is_gt(),
-            Self::GreaterOrEqual => order.is_ge(),
-        }
-    }
+    Ok(Value::Boolean(holds(order)))
 }
 
 fn invoke<'c>(function: &Function, call: FunctionBody, parts: &'c [Node], claims: &'c Claims) -> Outcome<'c> {
-    let args: Vec<Value<'c>> = parts
-        .iter()
-        .map(|part| part.value(claims))
-        .collect::<Result<_, _>>()?;
+    let args = parts.iter().map(|part| part.value(claims));
+    let args: Vec<Value<'c>> = args.collect::<Result<_, _>>()?;
     call(&args).map_err(|fault| match fault {
         CallError::Missing(reason) => missing(function, parts, &args, reason),
         CallError::Error(EvalError::Failed(message)) => {

@@ -95,19 +95,17 @@ fn default([(column, subject), (_, fallback)]: [Argument; 2]) -> Result<Node, Co
         Node::Literal(Value::Text(name)) => {
             let plain = name.strip_prefix("claims.").unwrap_or(&name);
             let path = ClaimPath::dotted(plain).ok_or_else(|| {
-                let message = format!(
-                    "`{}` has to be written default(claim(\"...\"), ...)",
-                    shown(&name)
-                );
-                CompileError::new(column, message)
+                let name = shown(&name);
+                CompileError::new(
+                    column,
+                    format!("`{name}` has to be written default(claim(\"...\"), ...)"),
+                )
             })?;
             Node::Claim(path)
         }
         Node::Literal(_) => {
-            return Err(CompileError::new(
-                column,
-                "default() takes the name of a claim in quotes",
-            ));
+            let message = "default() takes the name of a claim in quotes";
+            return Err(CompileError::new(column, message));
         }
         other => other,
     };
@@ -118,10 +116,10 @@ fn conditional(
     [(column, condition), (_, then), (_, otherwise)]: [Argument; 3],
 ) -> Result<Node, CompileError> {
     match condition.kind() {
-        Some(found) if found != ValueKind::Boolean => Err(CompileError::new(
-            column,
-            format!("if() needs a boolean, but this is {found}"),
-        )),
+        Some(found) if found != ValueKind::Boolean => {
+            let message = format!("if() needs a boolean, but this is {found}");
+            Err(CompileError::new(column, message))
+        }
         _ => Ok(Node::If(Box::new([condition, then, otherwise]))),
     }
 }
@@ -132,10 +130,8 @@ fn matches([(start, text), (column, pattern)]: [Argument; 2]) -> Result<Node, Co
         return Err(CompileError::new(start, message));
     }
     let Node::Literal(Value::Text(pattern)) = pattern else {
-        return Err(CompileError::new(
-            column,
-            "the pattern of matches() has to be a text in quotes",
-        ));
+        let message = "the pattern of matches() has to be a text in quotes";
+        return Err(CompileError::new(column, message));
     };
     let regex = RegexBuilder::new(&pattern)
         .size_limit(MAX_REGEX_BYTES)

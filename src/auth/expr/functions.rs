@@ -45,7 +45,6 @@ impl From<EvalError> for CallError {
     }
 }
 
-/// One function.
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) name: &'static str,
@@ -64,7 +63,6 @@ pub(super) struct Function {
     pub(super) form: FunctionForm,
 }
 
-/// The function called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)
 }
@@ -92,7 +90,6 @@ const ANY_COUNT: usize = usize::MAX;
 const GIVES_TEXT: Option<ValueKind> = Some(ValueKind::Text);
 const GIVES_BOOLEAN: Option<ValueKind> = Some(ValueKind::Boolean);
 
-/// Every function.
 #[rustfmt::skip]
 pub(super) static ALL: [Function; 18] = [
     row(("claim", r#"("name", "nested", ...)"#), (1, ANY_COUNT), None, FunctionForm::Claim,
@@ -213,12 +210,11 @@ fn split<'c>(args: &[Value<'c>]) -> Result<Value<'c>, CallError> {
     let Value::Number(index) = args[2] else {
         return Err(wrong(2, "a number", args[2].kind()));
     };
-    let from_start = usize::try_from(index);
-    let part = match from_start {
-        Ok(index) => text.split(separator).nth(index),
-        Err(_) => usize::try_from(-(index + 1))
-            .ok()
-            .and_then(|back| text.rsplit(separator).nth(back)),
+    let part = match (usize::try_from(index), usize::try_from(!index)) {
+        (Ok(index), _) => text.split(separator).nth(index),
+        // `!-1` is 0.
+        (_, Ok(back)) => text.rsplit(separator).nth(back),
+        _ => None,
     };
     let part = part.ok_or(CallError::Missing(ClaimErrorKind::NoSuchPart))?;
     Ok(Value::text(part.to_owned())?)
@@ -259,10 +255,9 @@ fn nonempty_text<'a>(args: &'a [Value<'_>], index: usize) -> Result<&'a str, Cal
 }
 
 fn wrong(index: usize, wanted: &str, found: ValueKind) -> CallError {
-    let help = if wanted == "text" {
-        "; string(x) makes text of it"
-    } else {
-        ""
+    let help = match wanted {
+        "text" => "; string(x) makes text of it",
+        _ => "",
     };
     let message = format!("argument {} has to be {wanted}, but is {found}{help}", index + 1);
     CallError::Error(EvalError::Failed(message))

@@ -58,7 +58,6 @@ impl Expression {
     /// Compiles `text`.
     ///
     /// # Errors
-    ///
     /// One line with the column, what is wrong and, for the forms of the Expr language, what to
     /// write instead.
     pub fn compile(text: &str) -> Result<Self, CompileError> {
@@ -69,7 +68,6 @@ impl Expression {
     /// This expression, if it can have a result of this type: a namespace for text, a condition for a boolean.
     ///
     /// # Errors
-    ///
     /// If every token would give another type or, because no claim is used, the same failure.
     pub fn of_kind(self, wanted: ValueKind) -> Result<Self, CompileError> {
         if let Some(found) = self.kind().filter(|found| *found != wanted) {
@@ -102,7 +100,6 @@ impl Expression {
     /// The result as a text of 1 to [`Namespace::MAX_BYTES`] bytes.
     ///
     /// # Errors
-    ///
     /// A missing claim, any other type, an empty or a longer text, a function that fails.
     pub fn text(&self, claims: &Map<String, Json>) -> Result<String, EvalError> {
         match self.root.value(claims)? {
@@ -118,7 +115,6 @@ impl Expression {
     /// The result as a boolean.
     ///
     /// # Errors
-    ///
     /// A missing claim, any other type, a function that fails. The caller takes each as `false`.
     pub fn condition(&self, claims: &Map<String, Json>) -> Result<bool, EvalError> {
         match self.root.value(claims)? {

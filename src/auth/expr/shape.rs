@@ -18,7 +18,6 @@ const OPERATORS: [&str; 9] = ["+", "==", "!=", "<=", ">=", "<", ">", "&&", "||"]
 /// Checks `tokens`. The answer holds the columns of all literals, names and calls in their order.
 ///
 /// # Errors
-///
 /// The first token that cannot stand where it stands.
 pub(super) fn check(tokens: &[Token<'_>]) -> Result<Vec<usize>, CompileError> {
     let mut shape = ShapeCheck {

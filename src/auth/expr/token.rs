@@ -12,7 +12,6 @@ const MAX_TOKENS: usize = 1024;
 /// Signs of more than one character, those of the Expr language included.
 const LONG_SIGNS: [&str; 8] = ["==", "!=", "<=", ">=", "&&", "||", "??", "?."];
 
-/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     /// `"text"`, with its quotes.
@@ -25,7 +24,6 @@ pub(super) enum TokenKind {
     Sign,
 }
 
-/// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token<'t> {
     pub(super) kind: TokenKind,
@@ -38,7 +36,6 @@ pub(super) struct Token<'t> {
 }
 
 impl Token<'_> {
-    /// Whether it is the sign `sign`.
     pub(super) fn is(&self, sign: &str) -> bool {
         self.kind == TokenKind::Sign && self.text == sign
     }
@@ -47,7 +44,6 @@ impl Token<'_> {
 /// Cuts `text` into tokens.
 ///
 /// # Errors
-///
 /// Comments, texts without an end, unknown escapes and more than [`MAX_TOKENS`] tokens.
 pub(super) fn scan(text: &str) -> Result<Vec<Token<'_>>, CompileError> {
     let mut tokens = Vec::new();

@@ -1,5 +1,7 @@
 //! The compiled form of an expression.
 
+use std::cmp::Ordering;
+
 use regex::Regex;
 
 use super::functions::{Function, FunctionBody};
@@ -27,16 +29,8 @@ pub(super) enum Node {
     Call(&'static Function, FunctionBody, Vec<Node>),
 }
 
-/// A comparison of two values of one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
+/// Whether a comparison holds for two values of one type that stand in this order.
+pub(super) type Comparison = fn(Ordering) -> bool;
 
 impl Node {
     /// The type of the result where it is known at load; a claim may have any.
@@ -72,7 +66,6 @@ impl Node {
         }
     }
 
-    /// The first claim in this node.
     pub(super) fn first_claim(&self) -> Option<&ClaimPath> {
         match self {
             Self::Claim(path) => Some(path),

@@ -35,7 +35,6 @@ impl<'c> Value<'c> {
         Ok(Self::Text(text))
     }
 
-    /// The same value, borrowed.
     pub(super) fn reborrow(&self) -> Value<'_> {
         match self {
             Self::Text(text) => Value::Text(Cow::Borrowed(text)),
@@ -70,13 +69,9 @@ impl ClaimPath {
 
     /// The path of `a.b` as written behind `claims.`; `None` if it needs `claim(...)`.
     pub(super) fn dotted(name: &str) -> Option<Self> {
-        let plain = name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
-        if !plain {
-            return None;
-        }
-        Self::new(name.split('.').map(str::to_owned).collect())
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
+        let segments = name.bytes().all(is_plain).then(|| name.split('.'))?;
+        Self::new(segments.map(str::to_owned).collect())
     }
 
     /// The name for messages.
@@ -97,15 +92,13 @@ impl ClaimPath {
     /// The claim's value.
     ///
     /// # Errors
-    ///
     /// [`EvalError::MissingClaim`] if it is not there or has a type without a value here.
     pub(super) fn value<'c>(&self, claims: &'c Map<String, Json>) -> Result<Value<'c>, EvalError> {
-        self.find(claims)
-            .and_then(scalar)
-            .map_err(|reason| EvalError::MissingClaim {
-                name: self.name(),
-                reason,
-            })
+        let found = self.find(claims).and_then(scalar);
+        found.map_err(|reason| EvalError::MissingClaim {
+            name: self.name(),
+            reason,
+        })
     }
 
     fn find<'c>(&self, claims: &'c Map<String, Json>) -> Result<&'c Json, ClaimErrorKind> {

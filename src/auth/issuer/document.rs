@@ -24,24 +24,19 @@ pub(super) enum DocumentError {
 /// The keys must be readable all the same.
 ///
 /// # Errors
-///
 /// The document is malformed, or its issuer differs from `issuer` in any byte (OpenID Connect Discovery 1.0 section
 /// 4.3).
 pub(super) fn discovery(body: &[u8], issuer: &str) -> Result<Vec<u8>, DocumentError> {
     let document = object(body)?;
     let text = |name: &'static str| {
-        document
-            .get(name)
-            .and_then(Value::as_str)
-            .ok_or(DocumentError::Field(name))
+        let text = document.get(name).and_then(Value::as_str);
+        text.ok_or(DocumentError::Field(name))
     };
     let found = text("issuer")?;
     if found != issuer {
-        let slash = found.trim_end_matches('/') == issuer.trim_end_matches('/');
-        let hint = if slash {
-            "; the configured one differs in a trailing slash"
-        } else {
-            ""
+        let hint = match found.trim_end_matches('/') == issuer.trim_end_matches('/') {
+            true => "; the configured one differs in a trailing slash",
+            false => "",
         };
         return Err(DocumentError::Issuer {
             found: printable(found, 200),
@@ -63,7 +58,6 @@ pub(super) fn discovery(body: &[u8], issuer: &str) -> Result<Vec<u8>, DocumentEr
 /// `openidconnect` does not look at.
 ///
 /// # Errors
-///
 /// The body is no key set. Single bad keys are skipped later.
 pub(super) fn key_set(body: &[u8]) -> Result<Vec<u8>, DocumentError> {
     let mut document = object(body)?;

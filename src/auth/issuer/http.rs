@@ -37,7 +37,6 @@ impl IssuerClient {
     /// Loads the machine's root certificates if `https` says that they will be needed.
     ///
     /// # Errors
-    ///
     /// If there are none.
     pub(super) fn new(tasks: &Tasks, https: bool) -> Result<Self, SetupError> {
         let connector = outbound::connector(https, None).map_err(SetupError::Certificates)?;
@@ -50,22 +49,16 @@ impl IssuerClient {
     /// Sends a request without a body. The caller sets the time limit.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, IssuerHttpError> {
         let (mut head, _) = request.into_parts();
-        head.headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("chacha/", env!("CARGO_PKG_VERSION"))),
-        );
-        let answer = self
-            .client
-            .request(http::Request::from_parts(head, Empty::new()))
-            .await?;
+        let agent = HeaderValue::from_static(concat!("chacha/", env!("CARGO_PKG_VERSION")));
+        head.headers.insert(USER_AGENT, agent);
+        let request = http::Request::from_parts(head, Empty::new());
+        let answer = self.client.request(request).await?;
         if answer.status().is_redirection() {
             return Err(IssuerHttpError::Redirect);
         }
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, Self::MAX_BODY_BYTES)
-            .collect()
-            .await
-            .map_err(IssuerHttpError::Body)?;
+        let body = Limited::new(body, Self::MAX_BODY_BYTES).collect().await;
+        let body = body.map_err(IssuerHttpError::Body)?;
         Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
     }
 }
@@ -88,10 +81,8 @@ pub(super) fn is_allowed(url: &Url, allow_insecure_http: bool) -> bool {
 
 /// `max-age` of `Cache-Control` (RFC 9111 section 5.2.2.1).
 pub(super) fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers
-        .get_all(CACHE_CONTROL)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(CACHE_CONTROL).into_iter();
+    let values = values.filter_map(|value| value.to_str().ok());
     let mut directives = values.flat_map(|value| value.split(',')).map(str::trim);
     directives.find_map(|directive| {
         let (name, seconds) = directive.split_once('=')?;

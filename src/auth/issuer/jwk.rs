@@ -46,7 +46,6 @@ impl VerifyingKey {
     /// Takes a key over from a published set.
     ///
     /// # Errors
-    ///
     /// Why it cannot verify signatures: `oct` keys, keys with another `use` than `sig`, RSA keys
     /// below 2048 bits, unknown curves, damaged parameters.
     pub(in crate::auth) fn from_published(published: &CoreJsonWebKey) -> Result<Self, JwkError> {
@@ -132,9 +131,8 @@ impl KeyKind {
 }
 
 fn bytes(parameter: &str) -> Result<Vec<u8>, JwkError> {
-    URL_SAFE_NO_PAD
-        .decode(parameter)
-        .map_err(|_| JwkError::Parameters)
+    let bytes = URL_SAFE_NO_PAD.decode(parameter);
+    bytes.map_err(|_| JwkError::Parameters)
 }
 
 /// Refuses moduli below 2048 bits (RFC 7518 section 3.3) and exponents that sign nothing: 1 and

@@ -51,7 +51,6 @@ impl KeySet {
         Self { keys, fetched }
     }
 
-    /// The same keys, confirmed at another time.
     pub(super) fn confirmed(&self, fetched: Instant) -> Self {
         Self {
             keys: self.keys.clone(),
@@ -59,7 +58,6 @@ impl KeySet {
         }
     }
 
-    /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -67,7 +65,6 @@ impl KeySet {
     /// The key for a token.
     ///
     /// # Errors
-    ///
     /// See [`KeyLookupError`]. Without an id, exactly one key must fit (RFC 7515 section 4.1.4 leaves the id
     /// out when it is not needed).
     pub(super) fn find(
@@ -75,15 +72,11 @@ impl KeySet {
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<VerifyingKey>, KeyLookupError> {
-        let mut named = self
-            .keys
-            .iter()
-            .filter(|key| id.is_none() || key.id() == id)
-            .peekable();
-        let miss = if named.peek().is_some() && id.is_some() {
-            KeyLookupError::Unfit
-        } else {
-            KeyLookupError::Unknown
+        let named = self.keys.iter().filter(|key| id.is_none() || key.id() == id);
+        let mut named = named.peekable();
+        let miss = match named.peek().is_some() && id.is_some() {
+            true => KeyLookupError::Unfit,
+            false => KeyLookupError::Unknown,
         };
         let mut fitting = named.filter(|key| key.fits(algorithm));
         let first = fitting.next().ok_or(miss)?;

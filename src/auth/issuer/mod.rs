@@ -6,7 +6,6 @@
 //!   one in [`KeyTiming::demand`] because of them.
 //! - A key that the issuer withdrew verifies nothing after the next good fetch.
 
-mod discovery;
 mod document;
 mod fetch;
 mod http;
@@ -75,7 +74,6 @@ impl Issuer {
     /// Checks the provider's URL and starts the background task. Does not wait for it.
     ///
     /// # Errors
-    ///
     /// If the URL cannot be an issuer, or the root certificates of the machine cannot be loaded.
     pub(super) fn start(
         provider: &ProviderConfig,
@@ -110,7 +108,6 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// The configured URL.
     pub(super) fn url(&self) -> &Arc<str> {
         &self.url
     }
@@ -121,37 +118,25 @@ impl Issuer {
     }
 
     /// The key for a token. Waits, bounded, only if the key is not known.
-    ///
-    /// # Errors
-    ///
-    /// See [`KeyError`].
     pub(super) async fn key(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<VerifyingKey>, KeyError> {
-        match self.find(id, algorithm) {
+        // `None` if no keys are known, or they are too old to be believed.
+        let find = || self.current().map(|set| set.find(id, algorithm));
+        match find() {
             Some(Err(KeyLookupError::Unknown)) | None => {}
             Some(found) => return found.map_err(KeyError::Lookup),
         }
         self.refreshed().await?;
-        let found = self.find(id, algorithm);
-        found.ok_or_else(|| self.unavailable())?.map_err(KeyError::Lookup)
-    }
-
-    /// `None` if no keys are known, or they are too old to be believed.
-    fn find(
-        &self,
-        id: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Option<Result<Arc<VerifyingKey>, KeyLookupError>> {
-        self.current().map(|set| set.find(id, algorithm))
+        let found = find().ok_or_else(|| self.unavailable())?;
+        found.map_err(KeyError::Lookup)
     }
 
     fn current(&self) -> Option<Arc<KeySet>> {
-        self.keys
-            .load_full()
-            .filter(|set| set.fetched.elapsed() < self.timing.stale)
+        let set = self.keys.load_full();
+        set.filter(|set| set.fetched.elapsed() < self.timing.stale)
     }
 
     /// Waits for a newer key set: shares the attempt that is running, or asks for one unless the last was a moment
@@ -175,10 +160,8 @@ impl Issuer {
 
     fn unavailable(&self) -> KeyError {
         let next = self.progress.borrow().next;
-        KeyError::Unavailable(
-            next.saturating_duration_since(Instant::now())
-                .max(Duration::from_secs(1)),
-        )
+        let wait = next.saturating_duration_since(Instant::now());
+        KeyError::Unavailable(wait.max(Duration::from_secs(1)))
     }
 
     fn begin(&self, started: Instant) {

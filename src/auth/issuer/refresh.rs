@@ -24,7 +24,6 @@ pub(super) struct Refresher {
 }
 
 impl Refresher {
-    /// Runs until `stopping`.
     pub(super) async fn run(mut self, stopping: CancellationToken) {
         stopping.run_until_cancelled_owned(self.refresh_for_ever()).await;
     }
@@ -74,10 +73,9 @@ impl Refresher {
             tracing::info!(issuer = %self.issuer.url, "the keys of the issuer can be fetched again");
         }
         self.failures = 0;
-        if matches!(self.source, KeySource::File(_)) {
-            timing.file
-        } else {
-            timing.refresh(max_age)
+        match self.source {
+            KeySource::File(_) => timing.file,
+            KeySource::Discovery(_) => timing.refresh(max_age),
         }
     }
 

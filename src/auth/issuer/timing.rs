@@ -48,19 +48,15 @@ impl KeyTiming {
 
     /// The pause after the `failures`-th failed fetch in a row (from 1).
     pub(super) fn retry(&self, failures: u32) -> Duration {
-        let doubled = self
-            .first_retry
-            .saturating_mul(1 << (failures.saturating_sub(1)).min(16));
-        jitter(doubled.min(self.longest_retry))
+        let factor = 1 << failures.saturating_sub(1).min(16);
+        jitter(self.first_retry.saturating_mul(factor).min(self.longest_retry))
     }
 
     /// The pause after a good fetch, given the `max-age` of its answer.
     pub(super) fn refresh(&self, max_age: Option<Duration>) -> Duration {
         let wished = max_age.unwrap_or(Self::DEFAULT_REFRESH_INTERVAL);
-        jitter(wished.clamp(
-            self.shortest_refresh,
-            self.longest_refresh.max(self.shortest_refresh),
-        ))
+        let longest = self.longest_refresh.max(self.shortest_refresh);
+        jitter(wished.clamp(self.shortest_refresh, longest))
     }
 }
 

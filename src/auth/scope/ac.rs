@@ -70,14 +70,13 @@ pub(super) fn scope(
     }
     // Stable: equals keep the order of the token.
     namespaces.sort_by_key(|(_, permission)| permission & WRITE_PERMISSION == 0);
-    let may_write = namespaces
-        .first()
-        .is_some_and(|(_, rights)| rights & WRITE_PERMISSION != 0);
+    let first = namespaces.first();
+    let may_write = first.is_some_and(|(_, rights)| rights & WRITE_PERMISSION != 0);
     let readable = |(_, permission): &&(Namespace, u64)| permission & READ_PERMISSION != 0;
     // A caller that may not write is named after what it reads.
     let first = match may_write {
-        true => namespaces.first(),
-        false => namespaces.iter().find(readable).or(namespaces.first()),
+        true => first,
+        false => namespaces.iter().find(readable).or(first),
     };
     let first = first.ok_or(AcError::NoScope)?;
     let others = namespaces.iter().filter(readable);

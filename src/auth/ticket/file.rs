@@ -66,9 +66,8 @@ impl SigningKey {
     /// # Errors
     /// The file cannot be read, or holds something else or less.
     pub fn load(file: &Path) -> Result<Self, KeyFileError> {
-        read(file)
-            .and_then(|content| parse(&content))
-            .map_err(|kind| KeyFileError::new(file, kind))
+        let key = read(file).and_then(|content| parse(&content));
+        key.map_err(|kind| KeyFileError::new(file, kind))
     }
 
     /// Blocking: as [`SigningKey::load`]; if there is no such file, makes it with a new key, for its owner's eyes
@@ -106,11 +105,8 @@ fn parse(content: &[u8]) -> Result<SigningKey, KeyFileErrorKind> {
     if let Some(key) = SigningKey::from_bytes(content) {
         return Ok(key);
     }
-    let text: Vec<u8> = content
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let mut text = content.to_vec();
+    text.retain(|byte| !byte.is_ascii_whitespace());
     if text.len() < SigningKey::BYTES {
         return Err(KeyFileErrorKind::TooShort);
     }

@@ -5,7 +5,6 @@
 //! signed the token is withdrawn, whichever comes first. Failures are not cached: a flood of bad tokens cannot push
 //! out good ones.
 
-mod cached;
 mod per_thread;
 
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use self::cached::CachedIdentity;
+use self::per_thread::CachedIdentity;
 use super::credentials::Credentials;
 use super::identity::Identity;
 use super::issuer::VerifyingKey;
@@ -72,15 +71,15 @@ impl TokenCache {
         now: SystemTime,
     ) {
         let until = identity.expires.min(now + Self::MAX_LIFETIME);
-        self.tokens
-            .insert(credentials.digest(), CachedIdentity { identity, key, until });
+        let cached = CachedIdentity { identity, key, until };
+        self.tokens.insert(credentials.digest(), cached);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::claims::at;
-    use super::cached::tests::identity;
+    use super::per_thread::tests::identity;
     use super::*;
 
     fn credentials(value: &'static str) -> Credentials<'static> {

@@ -5,11 +5,30 @@
 //! what it gets from a slot like what it has itself.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::cached::CachedIdentity;
+use super::super::identity::Identity;
+use super::super::issuer::VerifyingKey;
 
 /// A power of two. A slot holds at most 16 KiB of credentials.
 const SLOT_COUNT: usize = 64;
+
+/// The identity behind credentials that were verified.
+#[derive(Clone)]
+pub(super) struct CachedIdentity {
+    pub(super) identity: Arc<Identity>,
+    /// The key that verified the token.
+    pub(super) key: Arc<VerifyingKey>,
+    /// The end of its time in the cache.
+    pub(super) until: SystemTime,
+}
+
+impl CachedIdentity {
+    pub(super) fn is_good(&self, now: SystemTime) -> bool {
+        now < self.until && !self.key.is_withdrawn()
+    }
+}
 
 struct TokenSlot {
     /// The token cache that owns this slot: there may be several in one process.
@@ -51,19 +70,36 @@ pub(super) fn put(owner: u64, value: &[u8], cached: CachedIdentity) {
 pub(super) fn remove(owner: u64, value: &[u8]) {
     RECENT_SLOTS.with_borrow_mut(|slots| {
         let slot = &mut slots[slot_of(value)];
-        if slot
-            .as_ref()
-            .is_some_and(|slot| slot.owner == owner && *slot.value == *value)
-        {
-            *slot = None;
-        }
+        slot.take_if(|slot| slot.owner == owner && *slot.value == *value);
     });
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::cached::tests::sample;
+pub(super) mod tests {
+    use super::super::super::claims::at;
+    use super::super::super::identity::{Namespace, Scope, TokenDigest};
     use super::*;
+
+    fn sample(expires: u64) -> CachedIdentity {
+        let identity = identity(at(expires));
+        CachedIdentity {
+            until: identity.expires,
+            identity,
+            key: Arc::new(VerifyingKey::sample()),
+        }
+    }
+
+    pub(in super::super) fn identity(expires: SystemTime) -> Arc<Identity> {
+        let issuer: Arc<str> = "https://issuer.example".into();
+        Arc::new(Identity {
+            issuer: issuer.clone(),
+            subject: "".into(),
+            scope: Scope::new(Namespace::new(issuer, "n")).unwrap(),
+            may_write: true,
+            expires,
+            token: TokenDigest::of("a.b.c"),
+        })
+    }
 
     #[test]
     fn only_equal_bytes_of_the_same_owner_are_found() {

@@ -26,7 +26,6 @@ const MAX_REPLACEMENT_BYTES: usize = 1000;
 /// Refuses the first foreign form.
 ///
 /// # Errors
-///
 /// Its column, its name and the replacement.
 pub(super) fn refuse_foreign(tokens: &[Token<'_>]) -> Result<(), CompileError> {
     for (at, token) in tokens.iter().enumerate() {
@@ -97,10 +96,9 @@ impl<'t> HintCursor<'_, 't> {
 
     /// Whether a value ends just before, so that a word here is an operator.
     fn behind_value(self) -> bool {
-        let Some(before) = self.at.checked_sub(1) else {
+        let Some((token, _)) = self.tokens[..self.at].split_last() else {
             return false;
         };
-        let token = self.tokens[before];
         match token.kind {
             TokenKind::Text | TokenKind::ForeignText => true,
             TokenKind::Word => !matches!(token.text, "not" | "and" | "or" | "in"),

@@ -40,10 +40,9 @@ pub(in super::super) fn unknown_name(name: &str) -> String {
     }
     if let Some(claim) = name.strip_prefix("claims") {
         let claim = claim.trim_matches('.');
-        let wanted = if claim.is_empty() {
-            "claims.<name>".to_owned()
-        } else {
-            format!("claim({})", quote(claim))
+        let wanted = match claim {
+            "" => "claims.<name>".to_owned(),
+            claim => format!("claim({})", quote(claim)),
         };
         return format!("`{found}` does not name a claim: write {}", shown(&wanted));
     }

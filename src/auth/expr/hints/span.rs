@@ -103,7 +103,6 @@ pub(super) fn value_after(tokens: &[Token<'_>], at: usize) -> TokenSpan {
     (start, end.min(tokens.len()).max(start))
 }
 
-/// Whether the token is the word `word`.
 pub(super) fn is_word(token: &Token<'_>, word: &str) -> bool {
     token.kind == TokenKind::Word && token.text == word
 }

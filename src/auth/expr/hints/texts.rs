@@ -45,9 +45,7 @@ fn unescaped(inner: &str) -> Option<String> {
     let mut letters = inner.chars();
     while let Some(letter) = letters.next() {
         let letter = match letter {
-            '\\' => letters
-                .next()
-                .filter(|escaped| matches!(escaped, '\\' | '"' | '\''))?,
+            '\\' => letters.next().filter(|escaped| "\\\"'".contains(*escaped))?,
             letter => letter,
         };
         text.push(letter);
