@@ -132,7 +132,11 @@ impl<S: BatchSink> BatchWriter<S> {
                 return Ok(());
             };
             let again = match S::store_error(&error) {
-                Some(refused) => retry.makes_way(&self.budget, refused, job.length()).await,
+                Some(refused) => {
+                    retry
+                        .makes_way(&self.budget, refused, total_length(&job.frames))
+                        .await
+                }
                 None => false,
             };
             if !again {
@@ -145,10 +149,6 @@ impl<S: BatchSink> BatchWriter<S> {
 }
 
 impl<S: BatchSink> BatchJob<S> {
-    fn length(&self) -> u64 {
-        total_length(&self.frames)
-    }
-
     fn run(mut self: Box<Self>) -> BatchOutcome<S> {
         if !std::mem::replace(&mut self.summed, true) {
             self.sink.sum(&self.frames);
@@ -190,17 +190,13 @@ impl Batch {
     fn fill(&mut self, chunk: &mut Bytes) -> bool {
         let fitting = chunk.split_to(self.room.min(chunk.len()));
         self.room -= fitting.len();
-        self.push(fitting);
-        !chunk.is_empty()
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        if chunk.len() < MIN_FRAME_BYTES {
-            self.tail.extend_from_slice(&chunk);
-            return;
+        if fitting.len() < MIN_FRAME_BYTES {
+            self.tail.extend_from_slice(&fitting);
+        } else {
+            self.end_tail();
+            self.frames.push(fitting);
         }
-        self.end_tail();
-        self.frames.push(chunk);
+        !chunk.is_empty()
     }
 
     fn end_tail(&mut self) {

@@ -1,12 +1,8 @@
 //! The identity of an entry: a tuple that cannot be forged by gluing its parts.
 
-mod digest;
-
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-
-pub use digest::Digest;
 
 use crate::named::named_enum;
 
@@ -160,6 +156,52 @@ fn length_prefix(part: &[u8]) -> [u8; 4] {
 impl fmt::Debug for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreKey({})", self.short())
+    }
+}
+
+/// The name of an entry in every tier: BLAKE3 of the canonical form of a [`StoreKey`]. Uniform, and reveals nothing of the key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest with these bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Reads what `Display` writes. Only lower-case digits, so that one digest has one text.
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let hash = lower.then(|| blake3::Hash::from_hex(text).ok())??;
+        Some(Self(*hash.as_bytes()))
+    }
+
+    /// The first 16 hex digits: tells entries apart in logs.
+    pub fn short(&self) -> String {
+        self.to_string()[..16].to_owned()
+    }
+}
+
+/// 64 hex digits.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
     }
 }
 

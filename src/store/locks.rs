@@ -49,10 +49,8 @@ impl KeyLocks {
 impl Drop for Interest {
     fn drop(&mut self) {
         let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
-        if map
-            .get(&self.digest)
-            .is_some_and(|lock| Arc::strong_count(lock) == 1)
-        {
+        let lock = map.get(&self.digest);
+        if lock.is_some_and(|lock| Arc::strong_count(lock) == 1) {
             map.remove(&self.digest);
         }
     }

@@ -1,4 +1,4 @@
-//! Reading, writing and sending files.
+//! Files: reading, writing and sending them, what they take, and how many there may be.
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, IoSlice};
@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Whether the byte at `offset` can be read without waiting for a disk.
 pub fn is_resident(file: &File, offset: u64) -> bool {
@@ -43,9 +45,6 @@ fn is_in_memory(file: &File) -> bool {
 }
 
 /// `None` if what was asked for is not there.
-///
-/// # Errors
-/// All others.
 pub fn if_exists<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -70,9 +69,6 @@ pub fn read_at_nowait(_file: &File, _buffer: &mut [u8], _offset: u64) -> io::Res
 
 /// Blocking: makes a folder that only this user can look into, and what is missing above it. One that is
 /// there already stays as it is.
-///
-/// # Errors
-/// Whatever the operating system says.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -183,6 +179,49 @@ pub fn send_file(socket: impl AsFd, file: &File, mut offset: u64, length: usize)
 #[cfg(not(target_os = "linux"))]
 pub fn send_file(_socket: impl AsFd, _file: &File, _offset: u64, _length: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Size of a page of memory. Only used to place residency probes, so the common value is enough.
+pub const PAGE: u64 = 4096;
+
+/// How many files this process may hold open.
+pub fn open_file_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)
+}
+
+/// Lets this process hold as many files open as the system allows it: a server is often started with
+/// a limit meant for interactive programs. Best effort.
+pub fn raise_open_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current != limit.maximum {
+        // A system that refuses leaves us where we were.
+        setrlimit(Resource::Nofile, raised).ok();
+    }
+}
+
+/// Bytes that a file or directory takes on its volume, as `du` counts them.
+pub fn block_bytes(metadata: &Metadata) -> u64 {
+    metadata.blocks() * 512
+}
+
+/// The same for what is at `path`; 0 if there is nothing.
+pub fn path_block_bytes(path: &Path) -> u64 {
+    path.metadata().map_or(0, |metadata| block_bytes(&metadata))
+}
+
+/// How many names a file has; 0 means that it is unlinked.
+pub fn link_count(metadata: &Metadata) -> u64 {
+    metadata.nlink()
+}
+
+/// Size in bytes of the volume that holds `path`; `None` if it cannot be asked.
+pub fn volume_size(path: &Path) -> Option<u64> {
+    let volume = rustix::fs::statvfs(path).ok()?;
+    Some(volume.f_blocks.saturating_mul(volume.f_frsize))
 }
 
 #[cfg(test)]

@@ -3,15 +3,12 @@
 //! No `unsafe`: the calls go through `rustix` and the standard library.
 
 mod file;
-mod limits;
 mod socket;
 
 pub use file::{
-    CAN_SEND_FILE, create_private_dir, if_exists, is_own, is_resident, is_unreadable, punch_hole,
-    read_at_nowait, read_exact_at, read_through, send_file, write_all_vectored_at,
-};
-pub use limits::{
-    PAGE, block_bytes, link_count, open_file_limit, path_block_bytes, raise_open_file_limit, volume_size,
+    CAN_SEND_FILE, PAGE, block_bytes, create_private_dir, if_exists, is_own, is_resident, is_unreadable,
+    link_count, open_file_limit, path_block_bytes, punch_hole, raise_open_file_limit, read_at_nowait,
+    read_exact_at, read_through, send_file, volume_size, write_all_vectored_at,
 };
 pub use socket::{SendBufferLimits, keep_alive, set_send_buffer};
 

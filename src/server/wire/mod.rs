@@ -10,7 +10,6 @@
 //! for its bytes (`Buf::chunk`), it reads the file and gives the true ones: slower, never wrong.
 
 mod body;
-mod chunk;
 mod coalesce;
 mod readiness;
 mod send_buffer;

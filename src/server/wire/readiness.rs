@@ -83,9 +83,7 @@ impl Readiness {
 
     fn read(&mut self, part: &FileRange, length: u64, reason: ReadReason) {
         let part = part.clone();
-        self.0 = Some(PieceWait::Read(
-            sys::run_blocking(move || part.warm(length)),
-            reason,
-        ));
+        let reading = sys::run_blocking(move || part.warm(length));
+        self.0 = Some(PieceWait::Read(reading, reason));
     }
 }

@@ -48,16 +48,17 @@ impl LargeSendBuffers {
     }
 
     fn within(system: Option<SendBufferLimits>) -> Self {
-        let count = system.map_or(0, |system| {
-            // Asking for less than the kernel gives by itself would make buffers smaller.
-            match system.most.min(Self::LARGE_BYTES) > system.tuned {
-                true => (system.all / Self::MAX_SHARE_DIVISOR / Self::LARGE_BYTES).min(Self::MAX_COUNT),
-                false => 0,
-            }
+        let (length, usual, all) = system.map_or((0, 0, 0), |system| {
+            (system.most.min(Self::LARGE_BYTES), system.tuned, system.all)
         });
+        let count = match length > usual {
+            true => (all / Self::MAX_SHARE_DIVISOR / Self::LARGE_BYTES).min(Self::MAX_COUNT),
+            // Asking for less than the kernel gives by itself would make buffers smaller.
+            false => 0,
+        };
         Self {
-            length: system.map_or(0, |system| system.most.min(Self::LARGE_BYTES)),
-            usual: system.map_or(0, |system| system.tuned),
+            length,
+            usual,
             left: Arc::new(Semaphore::new(count as usize)),
         }
     }
@@ -81,12 +82,8 @@ impl SendBuffer {
         self.right = Arc::clone(&self.buffers.left).try_acquire_owned().ok();
         if self.right.is_some() != self.is_large {
             self.is_large = self.right.is_some();
-            let length = if self.is_large {
-                self.buffers.length
-            } else {
-                self.buffers.usual
-            };
-            sys::set_send_buffer(socket, length);
+            let LargeSendBuffers { length, usual, .. } = self.buffers;
+            sys::set_send_buffer(socket, if self.is_large { length } else { usual });
         }
     }
 

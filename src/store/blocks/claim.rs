@@ -16,20 +16,17 @@ use crate::sys;
 /// See the module. Dropped before [`Claim::settle`], what was written leaves the volume.
 #[derive(Debug)]
 pub(super) struct Claim {
-    upload: Arc<BlockUpload>,
-    extent: Extent,
+    pub(super) upload: Arc<BlockUpload>,
+    pub(super) extent: Extent,
     /// `None` once it is settled.
     room: Option<Reservation>,
     /// So many bytes from the beginning on may have been written.
     written: u64,
-    epoch: u32,
+    pub(super) epoch: u32,
 }
 
 impl Claim {
-    /// Reserves the room, then takes a place.
-    ///
-    /// # Errors
-    /// As [`super::Blocks::writer`].
+    /// Reserves the room, then takes a place. Fails as [`super::Blocks::writer`] does.
     pub(super) async fn new(
         upload: &Arc<BlockUpload>,
         place: &BlockPlace,
@@ -71,18 +68,6 @@ impl Claim {
             written: 0,
             epoch,
         })
-    }
-
-    pub(super) fn upload(&self) -> &Arc<BlockUpload> {
-        &self.upload
-    }
-
-    pub(super) fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
-    pub(super) fn extent(&self) -> &Extent {
-        &self.extent
     }
 
     /// Bytes up to `end`, counted from the beginning of the block, are about to be written.

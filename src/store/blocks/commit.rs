@@ -29,11 +29,11 @@ impl BlockUpload {
         sums: &[u64],
         bytes: &[u8],
     ) -> Result<(), BlocksError> {
-        let mut extent = claim.extent().clone();
+        let mut extent = claim.extent.clone();
         let ordered = self.log();
         let at = {
             let state = self.state();
-            state.check_writer(claim.epoch())?;
+            state.check_writer(claim.epoch)?;
             if state.has(place, &extent, sums) {
                 // The answer to the first one was lost. The claim removes the second one.
                 return Ok(());

@@ -30,7 +30,7 @@ struct BlockDirInner {
 impl BlockDir {
     /// Blocking: uploads in `folder`, which is made if it is not there.
     pub(super) fn new(folder: PathBuf, spools: SpoolDir, tasks: Tasks) -> io::Result<Self> {
-        let before = folder_bytes(&folder);
+        let before = sys::path_block_bytes(&folder);
         sys::create_private_dir(&folder)?;
         let this = Self(Arc::new(BlockDirInner {
             bytes: before.into(),
@@ -53,7 +53,7 @@ impl BlockDir {
 
     /// Blocking: counts what the folder has grown.
     fn measure(&self) {
-        let now = folder_bytes(&self.0.folder);
+        let now = sys::path_block_bytes(&self.0.folder);
         let before = self.0.bytes.swap(now, Ordering::Relaxed);
         self.spools().budget().adjust(now as i64 - before as i64);
     }
@@ -73,9 +73,4 @@ impl BlockDir {
     pub(super) fn path(&self, id: u64, file: UploadFile) -> PathBuf {
         self.0.folder.join(format!("{id:016x}.{}", file.as_str()))
     }
-}
-
-/// Bytes of the folder itself; 0 if there is none.
-fn folder_bytes(path: &Path) -> u64 {
-    sys::path_block_bytes(path).unwrap_or(0)
 }

@@ -128,11 +128,8 @@ fn decode(payload: &[u8], end: u64) -> Option<LogRecord> {
         1 if from.u8()? == VERSION => Some(LogRecord::Begin { note: from.0.into() }),
         2 => {
             let place = decode_place(&mut from)?;
-            let file = UploadFile::ALL
-                .iter()
-                .copied()
-                .find(|file| Some(tag(*file)) == from.0.first().copied())?;
-            from.u8()?;
+            let tagged = from.u8()?;
+            let file = *UploadFile::ALL.iter().find(|file| tag(**file) == tagged)?;
             let (at, length, count) = (from.u64()?, from.u64()?, from.u64()?);
             let sums = from.take(usize::try_from(count.checked_mul(8)?).ok()?)?;
             let sums: Box<[u64]> = sums.chunks_exact(8).map(number).collect();

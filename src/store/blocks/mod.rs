@@ -6,7 +6,7 @@
 //! - `<id>.log` says what arrived ([`mod@log`]). A record follows the bytes it describes, so what was answered
 //!   is there after a crash of this process; after one of the machine, checksums tell. A short body stands in
 //!   the log itself, so that thousands of small entries cost a file each and no more.
-//! - `<id>.data` has each block at its place in the body, if that can be known or guessed ([`hint`]) and is free.
+//! - `<id>.data` has each block at its place in the body, if that can be known or guessed ([`state`]) and is free.
 //!   Then it becomes the entry by a second name for it: nothing is copied ([`assemble`]).
 //! - `<id>.more` has all others. So a block that is sent again never damages the complete one.
 //!
@@ -29,11 +29,8 @@ mod claim;
 mod commit;
 mod dir;
 mod file_usage;
-mod hint;
-mod intervals;
 mod log;
 mod open;
-mod ranges;
 mod recover;
 mod state;
 mod sums;

@@ -110,14 +110,14 @@ struct SizedWriter {
 impl SizedWriter {
     async fn new(upload: &Arc<BlockUpload>, place: BlockPlace, length: u64) -> Result<Self, BlocksError> {
         let claim = Claim::new(upload, &place, length).await?;
-        let epoch = claim.epoch();
-        let offset = match claim.extent() {
+        let epoch = claim.epoch;
+        let offset = match &claim.extent {
             // Shorter than a batch, and written in one piece with its record.
             extent if extent.file == UploadFile::Log => 0,
             extent => extent.at,
         };
         let sink = BlockSink {
-            sums: ChecksumBuilder::from_offset(claim.extent().phase()),
+            sums: ChecksumBuilder::from_offset(claim.extent.phase()),
             claim,
             place,
             file: None,
@@ -175,8 +175,8 @@ impl BlockSink {
         if length == 0 {
             return Ok(());
         }
-        let upload = self.claim.upload();
-        let extent = self.claim.extent();
+        let upload = &self.claim.upload;
+        let extent = &self.claim.extent;
         let (which, start) = (extent.file, extent.at + self.written);
         let file = match &self.file {
             Some(file) => file,
@@ -185,7 +185,7 @@ impl BlockSink {
         self.claim.will_write(self.written + length);
         sys::write_all_vectored_at(file, &*frames, start)
             .map_err(|error| refused("writing a block", error, length))?;
-        self.claim.upload().grew(which, start..start + length);
+        self.claim.upload.grew(which, start..start + length);
         self.written += length;
         frames.clear();
         Ok(())
@@ -200,9 +200,9 @@ impl BatchSink for BlockSink {
     }
 
     fn write(&mut self, frames: &mut Vec<Bytes>, last: bool) -> Result<(), BlocksError> {
-        let upload = Arc::clone(self.claim.upload());
-        let _hop = upload.enter(self.claim.epoch())?;
-        if self.claim.extent().file == UploadFile::Log {
+        let upload = Arc::clone(&self.claim.upload);
+        let _hop = upload.enter(self.claim.epoch)?;
+        if self.claim.extent.file == UploadFile::Log {
             let bytes = frames.concat();
             return upload.commit(&self.place, &mut self.claim, &self.sums.sums(), &bytes);
         }

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{Ask, Budget, BudgetState, all_reserved};
+use super::{Ask, Budget, BudgetState, Waiter, all_reserved};
 
 impl Budget {
     /// Resolves when there may be something to evict.
@@ -15,11 +15,8 @@ impl Budget {
     pub(crate) fn goal(&self) -> u64 {
         let state = self.lock();
         let mut waiting = 0_u64;
-        for waiter in state
-            .waiters
-            .iter()
-            .filter(|waiter| self.can_have(&state, waiter))
-        {
+        let can_have = |waiter: &&Waiter| self.can_have(&state, waiter);
+        for waiter in state.waiters.iter().filter(can_have) {
             let more = waiting.saturating_add(waiter.bytes);
             if waiting > 0 && state.reserved.saturating_add(more) > self.low() {
                 break;
@@ -58,12 +55,12 @@ impl Budget {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let gone = (
+        let (waiters, demands) = (
             std::mem::take(&mut state.waiters),
             std::mem::take(&mut state.demands),
         );
         drop(state);
-        drop(gone);
+        drop((waiters, demands));
     }
 }
 
@@ -71,12 +68,8 @@ impl BudgetState {
     /// Which waiter has to give up when nothing can be evicted. One of known length only when all room is held
     /// by waiters: then no upload can end and help the others.
     fn in_the_way(&self) -> Option<usize> {
-        let waiting = || {
-            self.waiters
-                .iter()
-                .enumerate()
-                .filter(|(_, waiter)| !waiter.answer.is_closed())
-        };
+        let is_there = |(_, waiter): &(usize, &Waiter)| !waiter.answer.is_closed();
+        let waiting = || self.waiters.iter().enumerate().filter(is_there);
         if let Some((at, _)) = waiting().find(|(_, waiter)| waiter.ask == Ask::Growth) {
             return Some(at);
         }

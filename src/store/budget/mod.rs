@@ -10,11 +10,11 @@
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 
 mod evictor;
-mod full_volume;
 mod reservation;
 mod wait;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,13 +22,17 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use full_volume::{FullVolumeRetry, write_error};
 pub(crate) use reservation::Reservation;
 
 use super::{Error, Result};
 
 /// The unit in which volumes hand out room, in bytes.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
+
+/// How often a write is tried again after entries made way.
+const MAX_FULL_VOLUME_ATTEMPTS: usize = 4;
+/// Freed beyond the need.
+const FULL_VOLUME_SPARE_BYTES: u64 = 1 << 20;
 
 /// `bytes` rounded up to whole blocks.
 pub(crate) fn whole_blocks(bytes: u64) -> u64 {
@@ -185,6 +189,34 @@ impl Budget {
 impl BudgetState {
     fn total(&self) -> u64 {
         self.used.saturating_add(self.reserved)
+    }
+}
+
+/// The attempts of one write on a volume that may be full although the account has room.
+#[derive(Debug, Default)]
+pub(crate) struct FullVolumeRetry {
+    attempts: usize,
+}
+
+impl FullVolumeRetry {
+    /// Whether to try again a write of `length` bytes that ended with `error`: the volume is full, and entries
+    /// made way.
+    pub(crate) async fn makes_way(&mut self, budget: &Budget, error: &Error, length: u64) -> bool {
+        self.attempts += 1;
+        self.attempts <= MAX_FULL_VOLUME_ATTEMPTS
+            && matches!(error, Error::NoSpace { .. })
+            && budget.make_room(length + FULL_VOLUME_SPARE_BYTES).await > 0
+    }
+}
+
+/// An error of a write of `length` bytes.
+pub(crate) fn write_error(operation: &'static str, error: io::Error, length: u64) -> Error {
+    match Error::io(operation, error) {
+        Error::NoSpace { reason, .. } => Error::NoSpace {
+            needed: length,
+            reason,
+        },
+        other => other,
     }
 }
 

@@ -26,18 +26,12 @@ impl Reservation {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Makes sure that at least `bytes` are held, in steps of `step` bytes.
-    ///
-    /// # Errors
-    /// As [`Budget::reserve`] for [`Ask::Growth`].
+    /// Makes sure that at least `bytes` are held, in steps of `step` bytes. Fails as [`Budget::reserve`] does.
     pub(crate) async fn ensure(&self, bytes: u64, step: u64) -> Result<()> {
         self.grow(bytes, step, Ask::Growth).await
     }
 
     /// The same for a body that will have `most` bytes with all that belongs to it: never holds more.
-    ///
-    /// # Errors
-    /// As [`Budget::reserve`] for [`Ask::Announced`].
     pub(crate) async fn ensure_of(&self, bytes: u64, step: u64, most: u64) -> Result<()> {
         let held = self.bytes();
         let step = step.min(most.saturating_sub(held));
@@ -89,9 +83,7 @@ impl Reservation {
 
     fn take_out(&self, bytes: u64) -> u64 {
         let left = |held: u64| Some(held.saturating_sub(bytes));
-        let held = self
-            .bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+        let held = (self.bytes).fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
         held.unwrap_or_else(|held| held).min(bytes)
     }
 

@@ -15,10 +15,8 @@ use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
 use super::marks::Marks;
 use super::role::DiskRole;
-use super::scan::StartScan;
-use super::shards::{self, Shards};
+use super::shards::{self, Shards, StartScan};
 use super::snapshot::Snapshot;
-use super::stats::DiskCounters;
 use super::unlink_retry::UnlinkRetry;
 use crate::config::Durability;
 use crate::store::Digest;
@@ -55,6 +53,14 @@ pub(super) struct DiskCore {
     pub(super) passes: TaskTracker,
     pub(super) last_generation: AtomicU64,
     pub(super) index: Mutex<Index>,
+}
+
+/// What only grows.
+#[derive(Debug, Default)]
+pub(super) struct DiskCounters {
+    pub(super) evictions: AtomicU64,
+    pub(super) evicted_bytes: AtomicU64,
+    pub(super) corrupt: AtomicU64,
 }
 
 /// An entry that was looked up.

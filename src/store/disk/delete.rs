@@ -6,14 +6,7 @@ use super::core::DiskCore;
 use super::index::ExpectedVersion;
 use super::layout::shard_of;
 use super::shards;
-use crate::store::Digest;
-use crate::store::{Error, Precondition, Result, StoreKey};
-
-/// What became of a delete under the lock of its shard.
-enum DeleteOutcome {
-    Removed(bool),
-    Changed,
-}
+use crate::store::{Digest, Error, Precondition, Result, StoreKey};
 
 impl DiskCore {
     /// See [`crate::store::Store::delete`].
@@ -31,21 +24,19 @@ impl DiskCore {
                 let _pass = pass;
                 core.delete_now(&digest, expect)
             });
-            match deleting
-                .await?
-                .map_err(|error| Error::io("removing an entry", error))?
-            {
-                DeleteOutcome::Removed(there_was_one) => return Ok(there_was_one),
-                DeleteOutcome::Changed => {}
+            let deleted = deleting.await?;
+            if let Some(there_was_one) = deleted.map_err(|error| Error::io("removing an entry", error))? {
+                return Ok(there_was_one);
             }
         }
     }
 
-    /// Blocking: removes the entry and every file of it, so that no crash can bring it back.
-    fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<DeleteOutcome> {
+    /// Blocking: removes the entry and every file of it, so that no crash can bring it back. Answers whether there
+    /// was one; `None` if there is another version than `expect`.
+    fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<Option<bool>> {
         let mut shard = self.shards.lock(shard_of(digest));
         if !expect.fits(self.index(|index| index.current(digest))) {
-            return Ok(DeleteOutcome::Changed);
+            return Ok(None);
         }
         let (removed, retiring) = self.index(|index| {
             let retiring = index.retiring(digest);
@@ -60,6 +51,6 @@ impl DiskCore {
         for generation in retiring {
             shards::unlink(&self.layout, &(*digest, generation))?;
         }
-        Ok(DeleteOutcome::Removed(existed))
+        Ok(Some(existed))
     }
 }

@@ -56,7 +56,7 @@ impl Marks {
     /// `sync`: whether a mark must survive a power loss.
     pub(super) fn new(path: PathBuf, sync: bool) -> Self {
         Self {
-            bytes: blocks_of(&path).into(),
+            bytes: sys::path_block_bytes(&path).into(),
             path,
             sync,
             made: AtomicUsize::new(0),
@@ -87,26 +87,24 @@ impl Marks {
     /// Sets a mark with a note of a few KiB; answers how many bytes more are in use.
     pub(super) fn set(&self, digest: &Digest, mark: Mark, note: &[u8]) -> io::Result<i64> {
         let path = self.file(digest, mark);
-        let before = blocks_of(&path);
+        let before = sys::path_block_bytes(&path);
         if sys::if_exists(fs::write(&path, note))?.is_none() {
             fs::create_dir_all(&self.path)?;
             fs::write(&path, note)?;
         }
-        if self.sync {
-            File::open(&path)?.sync_all()?;
-        }
-        self.synced()?;
-        Ok(blocks_of(&path) as i64 - before as i64 + self.grown())
+        self.sync(&path)?;
+        self.sync(&self.path)?;
+        Ok(sys::path_block_bytes(&path) as i64 - before as i64 + self.grown())
     }
 
     /// Removes a mark; it is no error if it is not set. Answers how many bytes fewer are in use.
     pub(super) fn clear(&self, digest: &Digest, mark: Mark) -> io::Result<i64> {
         let path = self.file(digest, mark);
-        let bytes = blocks_of(&path);
+        let bytes = sys::path_block_bytes(&path);
         if sys::if_exists(fs::remove_file(path))?.is_none() {
             return Ok(0);
         }
-        self.synced()?;
+        self.sync(&self.path)?;
         Ok(bytes as i64)
     }
 
@@ -116,7 +114,7 @@ impl Marks {
         if !made.is_multiple_of(MEASURE_INTERVAL) {
             return 0;
         }
-        let now = blocks_of(&self.path);
+        let now = sys::path_block_bytes(&self.path);
         now as i64 - self.bytes.swap(now, Ordering::Relaxed) as i64
     }
 
@@ -124,16 +122,12 @@ impl Marks {
         self.path.join(format!("{digest}.{}", mark.as_str()))
     }
 
-    fn synced(&self) -> io::Result<()> {
-        if !self.sync {
-            return Ok(());
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        match self.sync {
+            true => File::open(path)?.sync_all(),
+            false => Ok(()),
         }
-        File::open(&self.path)?.sync_all()
     }
-}
-
-fn blocks_of(path: &Path) -> u64 {
-    sys::path_block_bytes(path).unwrap_or(0)
 }
 
 fn parse(name: &str) -> Option<(Digest, Mark)> {

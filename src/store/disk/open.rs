@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::core::{DiskCore, now};
+use super::core::{DiskCore, DiskCounters, now};
 use super::error::DiskOpenError;
 use super::evict;
 use super::format::VERSION;
@@ -18,10 +18,8 @@ use super::layout::{Layout, SHARD_COUNT, TopName};
 use super::marks::{Mark, Marks};
 use super::recover;
 use super::role::DiskRole;
-use super::scan::StartScan;
-use super::shards::Shards;
+use super::shards::{Shards, StartScan};
 use super::snapshot::{self, LoadedSnapshot, Snapshot};
-use super::stats::DiskCounters;
 use super::unlink_retry::UnlinkRetry;
 use crate::config::{DiskConfig, Durability};
 use crate::store::budget::{BLOCK_BYTES, Budget};

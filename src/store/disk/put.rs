@@ -128,10 +128,8 @@ impl DiskCommit {
         let mut shard = core.shards.lock(shard_of(&self.owner.digest));
         // Other commits and deletes under this digest wait for the shard, so this holds until
         // the slot is swapped. Eviction may take the former version meanwhile, which does no harm.
-        if !self
-            .expect
-            .fits(core.index(|index| index.current(&self.owner.digest)))
-        {
+        let current = core.index(|index| index.current(&self.owner.digest));
+        if !self.expect.fits(current) {
             return Err(CommitError::Changed);
         }
         core.snapshot.soil();

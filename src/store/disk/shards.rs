@@ -6,8 +6,11 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::layout::{Layout, SHARD_COUNT, shard_of};
 use crate::store::Digest;
@@ -77,7 +80,7 @@ impl Shards {
 /// Blocking: measures a shard folder. Answers how many bytes it grew.
 pub(super) fn measure(layout: &Layout, number: usize, shard: &mut ShardDir) -> i64 {
     let before = shard.bytes;
-    shard.bytes = sys::path_block_bytes(&layout.shard(number)).unwrap_or(0);
+    shard.bytes = sys::path_block_bytes(&layout.shard(number));
     shard.bytes as i64 - before as i64
 }
 
@@ -97,4 +100,33 @@ pub(super) fn discard(layout: &Layout, shard: &mut ShardDir, file: &EntryVersion
 pub(super) fn unlink(layout: &Layout, file: &EntryVersion) -> io::Result<bool> {
     let unlinked = std::fs::remove_file(layout.entry(&file.0, file.1));
     Ok(sys::if_exists(unlinked)?.is_some())
+}
+
+/// How far the scan of the start has come.
+#[derive(Debug)]
+pub(super) struct StartScan {
+    pub(super) shards: Box<[OnceCell<()>]>,
+    /// Set when the scan has ended, whatever came of it.
+    pub(super) done: CancellationToken,
+    /// Whether it has seen everything; only then is the index the whole truth.
+    pub(super) complete: AtomicBool,
+    pub(super) added: AtomicU64,
+    pub(super) removed: AtomicU64,
+}
+
+impl StartScan {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..SHARD_COUNT).map(|_| OnceCell::new()).collect(),
+            done: CancellationToken::new(),
+            complete: AtomicBool::new(false),
+            added: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether everything on the disk under this digest is in the index.
+    pub(super) fn knows(&self, digest: &Digest) -> bool {
+        self.shards[shard_of(digest)].initialized()
+    }
 }

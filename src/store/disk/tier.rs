@@ -9,7 +9,6 @@ use super::core::DiskCore;
 use super::error::DiskOpenError;
 use super::open;
 use super::role::DiskRole;
-use super::stats::DiskStats;
 use crate::config::DiskConfig;
 use crate::store::budget::BLOCK_BYTES;
 use crate::store::spool::SpoolDir;
@@ -20,6 +19,37 @@ use crate::tasks::Tasks;
 #[derive(Debug)]
 pub struct Disk {
     pub(super) core: Arc<DiskCore>,
+}
+
+/// The tier at one moment. Bytes are counted as `du` counts them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskStats {
+    /// Bytes in use, with folders and with files that are out of the index but not yet unlinked.
+    pub used: u64,
+    /// Bytes promised to bodies that are being written.
+    pub reserved: u64,
+    /// The configured limit in bytes.
+    pub limit: u64,
+    /// Entries in the index.
+    pub entries: usize,
+    /// Bytes of entries that are not evicted because another tier does not have them yet.
+    pub pinned: u64,
+    /// Entries evicted since the start.
+    pub evictions: u64,
+    /// Bytes evicted since the start.
+    pub evicted_bytes: u64,
+    /// Entries found torn, damaged or foreign since the start, and removed.
+    pub corrupt: u64,
+    /// Whether the scan of the start is still running.
+    pub indexing: bool,
+    /// Entries that can be answered without touching the disk's folders.
+    pub hot_entries: usize,
+    /// Bytes held in memory for them.
+    pub hot_bytes: u64,
+    /// Files held open for them.
+    pub open_files: usize,
+    /// Files that could not be unlinked and are tried again.
+    pub stuck_files: usize,
 }
 
 impl Disk {
@@ -59,19 +89,14 @@ impl Disk {
     pub fn stats(&self) -> DiskStats {
         let core = &self.core;
         let (used, reserved) = core.budget.figures();
-        let (entries, pinned, (hot_entries, hot_bytes, open_files)) = core.index(|index| {
-            (
-                index.len(),
-                index.pinned_blocks() * BLOCK_BYTES,
-                index.hot_figures(),
-            )
-        });
+        let (entries, pinned_blocks, (hot_entries, hot_bytes, open_files)) =
+            core.index(|index| (index.len(), index.pinned_blocks(), index.hot_figures()));
         DiskStats {
             used,
             reserved,
             limit: core.budget.limit(),
             entries,
-            pinned,
+            pinned: pinned_blocks * BLOCK_BYTES,
             evictions: core.counters.evictions.load(Ordering::Relaxed),
             evicted_bytes: core.counters.evicted_bytes.load(Ordering::Relaxed),
             corrupt: core.counters.corrupt.load(Ordering::Relaxed),

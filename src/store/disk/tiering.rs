@@ -104,9 +104,8 @@ impl Disk {
     /// A folder in which a remote tier may note what it has begun. Room for some dozens of notes counts as used
     /// from now on; call it once.
     pub fn parts_folder(&self) -> PathBuf {
-        self.core
-            .budget
-            .adjust(PARTS_NOTES_BYTES.min(self.limit() / 64) as i64);
+        let notes = PARTS_NOTES_BYTES.min(self.limit() / 64);
+        self.core.budget.adjust(notes as i64);
         self.core.layout.path(TopName::Parts)
     }
 
@@ -118,9 +117,6 @@ impl Disk {
 
     /// Blocking: a folder for two or three small files that tell this server from others. They count as used
     /// from now on; call it once.
-    ///
-    /// # Errors
-    /// Whatever the operating system says.
     pub fn server_folder(&self) -> io::Result<PathBuf> {
         let folder = self.core.layout.path(TopName::Server);
         std::fs::create_dir_all(&folder)?;

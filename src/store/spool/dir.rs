@@ -80,14 +80,10 @@ impl SpoolDir {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_micros() as u64);
-        let last = self
-            .0
-            .last_name
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                Some(now.max(last + 1))
-            })
-            .unwrap_or_else(|last| last);
-        self.0.path.join(format!("{:016x}", now.max(last + 1)))
+        let next = |last: u64| now.max(last + 1);
+        let last =
+            (self.0.last_name).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        self.0.path.join(format!("{:016x}", last.map_or(now, next)))
     }
 
     /// Blocking: makes the folder again after it was removed from outside.
@@ -127,5 +123,6 @@ pub(crate) fn room_for(body: u64) -> u64 {
 }
 
 fn folder_bytes(path: &Path) -> u64 {
-    sys::path_block_bytes(path).unwrap_or(BLOCK_BYTES)
+    path.metadata()
+        .map_or(BLOCK_BYTES, |metadata| sys::block_bytes(&metadata))
 }

@@ -8,7 +8,6 @@
 
 mod checksums;
 mod dir;
-mod growth;
 mod temp;
 mod writer;
 
@@ -20,8 +19,8 @@ pub use checksums::Checksums;
 pub(crate) use checksums::{ChecksumBuilder, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDER_BYTES, room_for};
-pub(crate) use growth::Growth;
 pub(crate) use temp::{LinkOwner, Temp, fresh};
+pub(crate) use writer::Growth;
 pub use writer::SpoolWriter;
 
 use super::budget::Reservation;

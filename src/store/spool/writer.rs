@@ -2,12 +2,14 @@
 //!
 //! A body of at most [`MAX_MEMORY_SPOOL_BYTES`] stays in memory. A larger one goes in batches to a temporary file.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::dir::room_for;
-use super::{ChecksumBuilder, MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Temp};
+use super::{ChecksumBuilder, Checksums, MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Temp};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
 use crate::store::budget::{Ask, Reservation, write_error};
 use crate::store::{Error, Result};
@@ -36,6 +38,18 @@ impl SpoolDir {
         };
         let room = self.budget().reserve(room_for(first), Ask::New).await?;
         Ok(SpoolWriter::new(self.clone(), room, expected))
+    }
+
+    /// Begins a body of `size` bytes. Waits for eviction as [`SpoolDir::create`] does; dropping the future
+    /// gives up the place in the queue.
+    pub(crate) async fn grow(&self, size: u64) -> Result<Growth> {
+        self.check_size(size)?;
+        let room = Arc::new(self.budget().reserve(room_for(size), Ask::New).await?);
+        let (dir, held) = (self.clone(), Arc::clone(&room));
+        let hop = self.tasks().spawn_blocking(move || Temp::create(&dir, &held));
+        let made = hop.await.map_err(|_| Error::Stopping)?;
+        let temp = Arc::new(made.map_err(|error| Error::io("making a temporary file", error))?);
+        Ok(Growth { temp, room })
     }
 
     fn unknown_step(&self) -> u64 {
@@ -167,6 +181,32 @@ impl BatchSink for SpoolSink {
     }
 
     fn lost() -> Error {
-        Error::io("writing a temporary file", std::io::ErrorKind::BrokenPipe.into())
+        Error::io("writing a temporary file", io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// A body of known length that arrives in any order: a temporary file with room for all of it. Dropped before [`Growth::finish`], it is
+/// removed when its last reader has closed it.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    temp: Arc<Temp>,
+    room: Arc<Reservation>,
+}
+
+impl Growth {
+    /// The file; bytes once written never change.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        self.temp.file()
+    }
+
+    /// Blocking: writes the next bytes of a part.
+    pub(crate) fn write(&self, frames: &[Bytes], offset: u64) -> io::Result<()> {
+        sys::write_all_vectored_at(self.temp.file(), frames, offset)
+    }
+
+    /// The whole body. `sums` are those of the bytes that were written.
+    pub(crate) fn finish(&self, sums: Checksums) -> Spool {
+        let body = SpoolBody::File(Arc::clone(&self.temp));
+        Spool::new(body, sums, Arc::clone(&self.room))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use crate::store::blocks::block::Segment;
-use crate::store::blocks::intervals::Intervals;
+use crate::store::blocks::file_usage::Intervals;
 
 /// So many parts have to be ready before the first one is sent: a shorter body is one request in the end.
 const MIN_READY_PARTS: usize = 3;

@@ -114,9 +114,8 @@ fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> io::Resul
         let sums = moved.as_ref().unwrap_or(&segment.block.sums);
         let mut at = segment.start;
         for sum in sums {
-            let end = segment
-                .end()
-                .min(at - at % Checksums::BLOCK_BYTES + Checksums::BLOCK_BYTES);
+            let cut = at - at % Checksums::BLOCK_BYTES + Checksums::BLOCK_BYTES;
+            let end = segment.end().min(cut);
             joined.push(end - at, *sum)?;
             at = end;
         }

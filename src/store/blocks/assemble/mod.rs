@@ -30,20 +30,16 @@ pub(super) async fn run(upload: &Arc<BlockUpload>, size: u64) -> Result<Spool, B
     // Its handles of blocks would keep replaced ones on the volume.
     drop(plan);
     let mut state = upload.state();
-    let outcome = match (&made, state.phase) {
-        (_, UploadPhase::Ended) => Err(BlocksError::Ended),
-        (Ok(_), _) => {
-            state.phase = UploadPhase::Done;
-            made
-        }
-        (Err(_), _) => {
-            state.phase = before;
-            made
-        }
-    };
+    let ended = state.phase == UploadPhase::Ended;
+    if !ended {
+        state.phase = if made.is_ok() { UploadPhase::Done } else { before };
+    }
     drop(state);
     upload.changed.notify_waiters();
-    outcome
+    match ended {
+        true => Err(BlocksError::Ended),
+        false => made,
+    }
 }
 
 /// What was sent of the body goes with it.
@@ -137,11 +133,8 @@ async fn copied(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool,
             Ok((temp, summer.finish()))
         };
         let (temp, sums) = copy().map_err(|error| refused("copying an upload", error, plan.size))?;
-        Ok(Spool::new(
-            SpoolBody::File(Arc::new(temp)),
-            sums,
-            Arc::clone(&room),
-        ))
+        let body = SpoolBody::File(Arc::new(temp));
+        Ok(Spool::new(body, sums, Arc::clone(&room)))
     })
     .await
 }

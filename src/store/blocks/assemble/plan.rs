@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 
 use crate::store::blocks::block::{Segment, UploadFile};
-use crate::store::blocks::intervals::Intervals;
+use crate::store::blocks::file_usage::Intervals;
 use crate::store::blocks::upload::BlockUpload;
 
 /// See the module.

@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::body::DecidedBody;
-use super::block::{Block, UploadFile};
+use self::place::UnitLength;
+use super::block::{Block, Ranges, UploadFile};
 use super::file_usage::FileUsage;
-use super::hint::UnitLength;
-use super::ranges::Ranges;
 use super::{BlockPlace, BlocksError, MAX_BLOCKS, MAX_RECORDS};
 use crate::store::Error;
 use crate::store::budget::whole_blocks;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::cell::{HotCell, Weight};
+use super::{HotCell, Weight};
 use crate::store::disk::slab::Slab;
 
 /// One budget and the order in which its cells are weighed.

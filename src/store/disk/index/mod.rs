@@ -19,8 +19,7 @@ use hashbrown::HashTable;
 pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, ScanOutcome};
 
 use super::hot::{HotCell, HotSet};
-use super::lru::List;
-use super::slab::{ListKind, NONE, Slab, Slot};
+use super::slab::{List, ListKind, NONE, Slab, Slot};
 use crate::store::Digest;
 
 /// Look-up tables: a table that grows stops all requests while it does, and a small one is fast.

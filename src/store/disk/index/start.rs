@@ -1,6 +1,7 @@
 //! Start and snapshot: what earlier runs left.
 
-use super::{FileRecord, Index, ListKind, ScanOutcome};
+use super::{FileRecord, Index, ListKind, ScanOutcome, Slot};
+use crate::store::budget::BLOCK_BYTES;
 
 impl Index {
     /// Adds a record of the snapshot as the one used last; records come ordered by last use.
@@ -23,8 +24,7 @@ impl Index {
             return self.found_new(file);
         };
         let slot = self.slab.get_mut(id);
-        let grown =
-            (i64::from(file.blocks) - i64::from(slot.blocks)) * crate::store::budget::BLOCK_BYTES as i64;
+        let grown = (i64::from(file.blocks) - i64::from(slot.blocks)) * BLOCK_BYTES as i64;
         match slot.generation.cmp(&file.generation) {
             std::cmp::Ordering::Greater => ScanOutcome::Older,
             std::cmp::Ordering::Equal => {
@@ -55,7 +55,7 @@ impl Index {
         }
         self.slab.get_mut(id).seen = true;
         self.changes += 1;
-        ScanOutcome::Added(i64::from(file.blocks) * crate::store::budget::BLOCK_BYTES as i64)
+        ScanOutcome::Added(i64::from(file.blocks) * BLOCK_BYTES as i64)
     }
 
     /// Collects stamp and slot of the found entries among the slots `from..from + most`; `false` after
@@ -66,14 +66,11 @@ impl Index {
         most: usize,
         found: &mut Vec<(u64, u32)>,
     ) -> bool {
-        let end = self.slab.end();
-        for id in from..end.min(from + most) {
-            let slot = self.slab.get(id as u32);
-            if slot.generation != 0 && slot.list == ListKind::Found {
-                found.push((slot.stamp, id as u32));
-            }
-        }
-        from + most < end
+        let waiting = self
+            .slots(from, most)
+            .filter(|(_, slot)| slot.list == ListKind::Found);
+        found.extend(waiting.map(|(id, slot)| (slot.stamp, id)));
+        from + most < self.slab.end()
     }
 
     /// Makes these entries the ones of the list of found ones that are evicted last, the last of them
@@ -90,14 +87,9 @@ impl Index {
 
     /// Removes records of the slots `from..from + most` whose files the scan did not meet.
     pub(in crate::store::disk) fn sweep(&mut self, from: usize, most: usize) -> Vec<FileRecord> {
-        let mut gone = Vec::new();
-        for id in from..self.slab.end().min(from + most) {
-            let slot = self.slab.get(id as u32);
-            if slot.generation != 0 && !slot.seen {
-                gone.push(self.take(id as u32));
-            }
-        }
-        gone
+        let unseen = self.slots(from, most).filter(|(_, slot)| !slot.seen);
+        let unseen: Vec<u32> = unseen.map(|(id, _)| id).collect();
+        unseen.into_iter().map(|id| self.take(id)).collect()
     }
 
     /// Visits the records of the slots `from..from + most`; `false` after the last one.
@@ -107,13 +99,14 @@ impl Index {
         most: usize,
         mut visit: impl FnMut(FileRecord),
     ) -> bool {
-        let end = self.slab.end();
-        for id in from..end.min(from + most) {
-            let slot = self.slab.get(id as u32);
-            if slot.generation != 0 {
-                visit(FileRecord::from(slot));
-            }
-        }
-        from + most < end
+        self.slots(from, most).for_each(|(_, slot)| visit(slot.into()));
+        from + most < self.slab.end()
+    }
+
+    /// The entries in the slots `from..from + most`.
+    fn slots(&self, from: usize, most: usize) -> impl Iterator<Item = (u32, &Slot)> {
+        let ids = from..self.slab.end().min(from + most);
+        let slots = ids.map(|id| (id as u32, self.slab.get(id as u32)));
+        slots.filter(|(_, slot)| slot.generation != 0)
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct LoadedSnapshot {
 
 impl Snapshot {
     pub(super) fn new(path: std::path::PathBuf, clean: bool) -> Self {
-        let bytes = sys::path_block_bytes(&path).unwrap_or(0);
+        let bytes = sys::path_block_bytes(&path);
         Self {
             clean: clean.into(),
             path,
@@ -94,29 +94,25 @@ pub(super) fn load(path: &Path) -> Option<LoadedSnapshot> {
 /// The content of a snapshot; `None` if it is damaged.
 pub(super) fn read(bytes: &[u8]) -> Option<LoadedSnapshot> {
     let (summed, sum) = bytes.split_last_chunk::<8>()?;
-    let (header, mut rest) = summed.split_at_checked(HEADER_BYTES)?;
+    let (header, rest) = summed.split_at_checked(HEADER_BYTES)?;
     if &header[..8] != MAGIC || crc(&summed[16..]) != u64::from_le_bytes(*sum) {
         return None;
     }
-    let count = |at: usize| usize::try_from(number(&header[at..at + 8])).ok();
-    let (records, folders) = (count(16)?, count(24)?);
-    let mut loaded = LoadedSnapshot {
-        clean: header[CLEAN_OFFSET as usize] == 1,
-        ..LoadedSnapshot::default()
+    let bytes = |at: usize, each: usize| {
+        usize::try_from(number(&header[at..at + 8]))
+            .ok()?
+            .checked_mul(each)
     };
-    for _ in 0..records {
-        let (record, more) = rest.split_at_checked(RECORD_BYTES)?;
-        loaded.records.push(decode(record));
-        rest = more;
-    }
-    for _ in 0..folders {
-        let (folder, more) = rest.split_at_checked(FOLDER_BYTES)?;
-        let shard = number(&folder[..4]) as usize % SHARD_COUNT;
-        loaded.folders.push((shard, number(&folder[4..])));
-        rest = more;
-    }
-    loaded.records.sort_unstable_by_key(|record| record.stamp);
-    Some(loaded)
+    let (records, rest) = rest.split_at_checked(bytes(16, RECORD_BYTES)?)?;
+    let (folders, _) = rest.split_at_checked(bytes(24, FOLDER_BYTES)?)?;
+    let mut records: Vec<_> = records.chunks_exact(RECORD_BYTES).map(decode).collect();
+    records.sort_unstable_by_key(|record| record.stamp);
+    let folder = |bytes: &[u8]| (number(&bytes[..4]) as usize % SHARD_COUNT, number(&bytes[4..]));
+    Some(LoadedSnapshot {
+        clean: header[CLEAN_OFFSET as usize] == 1,
+        records,
+        folders: folders.chunks_exact(FOLDER_BYTES).map(folder).collect(),
+    })
 }
 
 fn encode(record: &FileRecord, bytes: &mut Vec<u8>) {
