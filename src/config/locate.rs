@@ -142,7 +142,7 @@ impl YamlWalk {
         self.documents += 1;
         if self.documents > 1 {
             let message = "a second document begins here; keep one document in the file and remove the `---`";
-            return Err(syntax_error(line, message));
+            return Err(SyntaxError::new(line, message));
         }
         Ok(())
     }
@@ -156,10 +156,8 @@ impl YamlWalk {
     /// value is the one that is read.
     fn key(&mut self, name: &str, style: ScalarStyle, line: usize) -> Result<(), SyntaxError> {
         if name.len() > MAX_KEY_BYTES {
-            return Err(syntax_error(
-                line,
-                &format!("a key is longer than {MAX_KEY_BYTES} bytes; shorten it"),
-            ));
+            let message = format!("a key is longer than {MAX_KEY_BYTES} bytes; shorten it");
+            return Err(SyntaxError::new(line, message));
         }
         let Some(frame) = self.open.last_mut() else {
             return Ok(());
@@ -187,7 +185,7 @@ impl YamlWalk {
         if self.values > MAX_VALUES {
             let message =
                 format!("the file holds more than {MAX_VALUES} values, aliases counted in full; remove some");
-            return Err(syntax_error(line, &message));
+            return Err(SyntaxError::new(line, message));
         }
         let path = match self.open.last_mut() {
             None => KeyPath::default(),
@@ -209,9 +207,9 @@ impl YamlWalk {
             return Err(not_a_name(line));
         }
         if self.open.len() >= MAX_DEPTH {
-            return Err(syntax_error(
+            return Err(SyntaxError::new(
                 line,
-                &format!(
+                format!(
                     "the file is nested deeper than {MAX_DEPTH} levels; check the brackets and the indentation"
                 ),
             ));
@@ -232,7 +230,7 @@ impl YamlWalk {
             return Err(not_a_name(line));
         }
         let Some(&size) = self.anchors.get(&anchor) else {
-            return Err(syntax_error(
+            return Err(SyntaxError::new(
                 line,
                 "an alias stands inside of what it stands for; write the value out",
             ));
@@ -254,18 +252,10 @@ fn shown_otherwise(name: &str, style: ScalarStyle) -> Option<String> {
 }
 
 fn not_a_name(line: usize) -> SyntaxError {
-    syntax_error(
+    SyntaxError::new(
         line,
         "a key is not a plain name; write `name: value`, and put values with brackets, braces or `*` in front into quotes",
     )
-}
-
-fn syntax_error(line: usize, message: &str) -> SyntaxError {
-    SyntaxError {
-        line,
-        key: KeyPath::default(),
-        message: message.to_owned(),
-    }
 }
 
 #[cfg(test)]

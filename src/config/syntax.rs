@@ -13,6 +13,17 @@ pub(super) struct SyntaxError {
     pub(super) message: String,
 }
 
+impl SyntaxError {
+    /// A fault of a line as a whole.
+    pub(super) fn new(line: usize, message: impl Into<String>) -> Self {
+        Self {
+            line,
+            key: KeyPath::default(),
+            message: message.into(),
+        }
+    }
+}
+
 /// Puts the message of a parser (`info`) and advice together.
 pub(super) fn syntax_error(text: &str, line: Option<usize>, info: &str) -> SyntaxError {
     let line = line.unwrap_or(1).max(1);
@@ -22,37 +33,24 @@ pub(super) fn syntax_error(text: &str, line: Option<usize>, info: &str) -> Synta
         .into_iter()
         .find(|number| has_tab(at(*number)))
     {
-        return SyntaxError {
-            line: tabbed,
-            key: KeyPath::default(),
-            message: "the line is indented with a tab, which YAML does not allow; use spaces".to_owned(),
-        };
+        let message = "the line is indented with a tab, which YAML does not allow; use spaces";
+        return SyntaxError::new(tabbed, message);
     }
-    SyntaxError {
-        line,
-        key: KeyPath::default(),
-        message: format!("not valid YAML: {info}; {}", advice(info, at(line))),
-    }
+    let advice = advice(info, at(line));
+    SyntaxError::new(line, format!("not valid YAML: {info}; {advice}"))
 }
 
 /// The first character that no YAML may contain; parsers do not name its line.
 pub(super) fn control_character(text: &str) -> Option<SyntaxError> {
     let illegal = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}');
     let (at, letter) = text.char_indices().find(|(_, letter)| illegal(*letter))?;
-    Some(SyntaxError {
-        line: 1 + text[..at].matches('\n').count(),
-        key: KeyPath::default(),
-        message: format!(
-            "the line holds the control character U+{:04X}; remove it",
-            u32::from(letter)
-        ),
-    })
+    let (line, code) = (1 + text[..at].matches('\n').count(), u32::from(letter));
+    let message = format!("the line holds the control character U+{code:04X}; remove it");
+    Some(SyntaxError::new(line, message))
 }
 
 fn has_tab(line: &str) -> bool {
-    line.chars()
-        .take_while(|letter| letter.is_whitespace())
-        .any(|letter| letter == '\t')
+    line[..line.len() - line.trim_start().len()].contains('\t')
 }
 
 /// What to do about a line that cannot be read.

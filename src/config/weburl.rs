@@ -14,9 +14,6 @@ pub(super) struct UrlRules {
 }
 
 /// Checks the URL of an issuer and gives it back byte for byte, because `iss` is compared so.
-///
-/// # Errors
-/// When it is no http(s) URL, is `http` to another machine, or can never equal an `iss` claim.
 pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
     let url = parse(text, rules, ANY_URL_FORMS)?;
     if url.path().contains("/.well-known/") {
@@ -36,9 +33,6 @@ pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
 }
 
 /// Checks `base_url`. A slash at the end is removed from a path, so that both forms are the same.
-///
-/// # Errors
-/// When it is no http(s) URL or is `http` to another machine.
 pub(super) fn base(text: &str, rules: UrlRules) -> Result<Url, String> {
     let mut url = parse(text, rules, ANY_URL_FORMS)?;
     let path = url.path().trim_end_matches('/').to_owned();
@@ -47,30 +41,21 @@ pub(super) fn base(text: &str, rules: UrlRules) -> Result<Url, String> {
 }
 
 /// Checks the URL of a server of S3.
-///
-/// # Errors
-/// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
 pub(super) fn endpoint(text: &str, rules: UrlRules) -> Result<Url, String> {
     let url = parse(text, rules, BARE_URL_FORMS)?;
-    if url.path() != "/" {
-        return Err(
-            "has a path; remove it: the bucket belongs into `bucket`, a folder in it into `prefix`"
-                .to_owned(),
-        );
-    }
-    Ok(url)
+    let why = "the bucket belongs into `bucket`, a folder in it into `prefix`";
+    without_path(url, why)
 }
 
 /// Checks the URL under which another server of the same bucket is reached.
-///
-/// # Errors
-/// When it is no http(s) URL, is `http` to another machine, or is more than scheme, host and port.
 pub(super) fn neighbour(text: &str, rules: UrlRules) -> Result<Url, String> {
     let url = parse(text, rules, BARE_URL_FORMS)?;
+    without_path(url, "servers call each other by scheme, host and port alone")
+}
+
+fn without_path(url: Url, why: &str) -> Result<Url, String> {
     if url.path() != "/" {
-        return Err(
-            "has a path; remove it: servers call each other by scheme, host and port alone".to_owned(),
-        );
+        return Err(format!("has a path; remove it: {why}"));
     }
     Ok(url)
 }
@@ -79,10 +64,6 @@ pub(super) fn neighbour(text: &str, rules: UrlRules) -> Result<Url, String> {
 const GITHUB_DOMAINS: &[&str] = &[".actions.githubusercontent.com", ".ghe.com"];
 
 /// Checks the URL of the service that requests are passed on to, with the token in them.
-///
-/// # Errors
-/// When it is no http(s) URL, is no service that GitHub's tokens may be sent to, is `http` to another
-/// machine, or is more than scheme, host and port.
 pub(super) fn results_service(text: &str) -> Result<Url, String> {
     // Its encryption is judged below: no switch makes up for that.
     let rules = UrlRules {
@@ -102,16 +83,11 @@ pub(super) fn results_service(text: &str) -> Result<Url, String> {
     if url.scheme() == "http" && !is_loopback(&url) {
         return Err("is not encrypted; write https://".to_owned());
     }
-    if url.path() != "/" {
-        return Err("has a path; remove it: each request keeps its own".to_owned());
-    }
-    Ok(url)
+    without_path(url, "each request keeps its own")
 }
 
-/// The forms of a URL, for advice.
+/// The forms of a URL, for advice; with a path and without.
 const ANY_URL_FORMS: &str = "write https://host or https://host/path";
-
-/// The forms of a URL without a path, for advice.
 const BARE_URL_FORMS: &str = "write https://host or https://host:port";
 
 fn parse(text: &str, rules: UrlRules, forms: &str) -> Result<Url, String> {
@@ -130,10 +106,9 @@ fn parse(text: &str, rules: UrlRules, forms: &str) -> Result<Url, String> {
         return Err("has a query or a fragment; remove it, beginning with the ? or #".to_owned());
     }
     if url.scheme() == "http" && !rules.insecure_http && !is_loopback(&url) {
-        let place = if rules.at_top {
-            "at the top of the file"
-        } else {
-            "beside it"
+        let place = match rules.at_top {
+            true => "at the top of the file",
+            false => "beside it",
         };
         return Err(format!(
             "is not encrypted; write https://, or add `allow_insecure_http: true` {place} if everybody on the way \
