@@ -45,9 +45,6 @@ impl fmt::Display for ListenAddr {
 }
 
 /// Reads an address; blanks around it are ignored. The fault is a predicate, as in [`super::size`].
-///
-/// # Errors
-/// When it is no address, or names a host.
 pub(super) fn parse(text: &str) -> Result<ListenAddr, String> {
     let text = text.trim();
     if let Some(path) = text.strip_prefix("unix:") {

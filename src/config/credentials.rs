@@ -2,7 +2,6 @@
 
 use super::S3CredentialFiles;
 use super::field::Field;
-use super::reader::ConfigReader;
 use super::section::Section;
 
 /// The key that names a file, the key under which the secret itself may have been written, and the
@@ -18,24 +17,21 @@ const SECRETS: [(&str, &str, &str); 3] = [
 ];
 
 /// Reads the files of credentials, and refuses credentials themselves.
-pub(super) fn files(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Option<S3CredentialFiles> {
+pub(super) fn files(section: &Section<'_>) -> Option<S3CredentialFiles> {
     let mut in_the_open = false;
     for (file, secret, variable) in SECRETS {
         if let Some(field) = section.field(secret) {
             in_the_open = true;
-            reader.error(
-                field.path(),
-                format!(
-                    "credentials do not stand in this file; write it into a file of its own and name that with \
-                     `{file}`, or set {variable} in the environment"
-                ),
-            );
+            field.error(format!(
+                "credentials do not stand in this file; write it into a file of its own and name that with \
+                 `{file}`, or set {variable} in the environment"
+            ));
         }
     }
     let [access_key_id, secret_access_key, session_token] =
-        SECRETS.map(|(file, ..)| section.optional(reader, file, Field::file_path));
+        SECRETS.map(|(file, ..)| section.optional(file, Field::file_path));
     if !in_the_open {
-        complete(reader, section);
+        complete(section);
     }
     Some(S3CredentialFiles {
         access_key_id: access_key_id?,
@@ -45,7 +41,7 @@ pub(super) fn files(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Opt
 }
 
 /// Reports a file of credentials without those that belong to it.
-fn complete(reader: &mut ConfigReader<'_>, section: &Section<'_>) {
+fn complete(section: &Section<'_>) {
     let [id, secret, token] = SECRETS.map(|(file, ..)| section.field(file));
     let (lone, missing) = match (&id, &secret, &token) {
         (Some(id), None, _) => (id, "`secret_access_key_file`"),
@@ -53,8 +49,7 @@ fn complete(reader: &mut ConfigReader<'_>, section: &Section<'_>) {
         (None, None, Some(token)) => (token, "`access_key_id_file` and `secret_access_key_file`"),
         _ => return,
     };
-    reader.error(
-        lone.path(),
-        format!("is of no use alone; add {missing}, or remove it to use the credentials of the environment"),
-    );
+    lone.error(format!(
+        "is of no use alone; add {missing}, or remove it to use the credentials of the environment"
+    ));
 }

@@ -9,9 +9,6 @@ const DURATION_FORMS: &str =
     "write a whole number with a unit: 500ms, 30s, 5m or 1h (a plain number means seconds)";
 
 /// Reads a duration; blanks around it are ignored.
-///
-/// # Errors
-/// When it is not a duration or lies outside of `range`.
 pub(super) fn parse(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let text = text.trim();
     let end = text
@@ -37,9 +34,6 @@ pub(super) fn parse(text: &str, range: &RangeInclusive<Duration>) -> Result<Dura
 }
 
 /// Checks a duration against the values that its key accepts.
-///
-/// # Errors
-/// When it lies outside of `range`.
 pub(super) fn in_range(value: Duration, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     if range.contains(&value) {
         return Ok(value);

@@ -4,7 +4,6 @@ use serde_yaml::Value;
 
 use super::defaults;
 use super::field::Field;
-use super::reader::ConfigReader;
 use super::section::Section;
 
 const EXAMPLE: &str = "'join(\"repo\", claims.repository_id, claims.ref)'";
@@ -33,72 +32,53 @@ pub trait ExpressionCheck {
 
 /// Reads `cache_key_exprs`, which may be absent beside `scopes`. `None` when there is no list or nothing in it;
 /// every fault is reported.
-pub(super) fn namespaces(
-    reader: &mut ConfigReader<'_>,
-    section: &Section<'_>,
-    expressions: &dyn ExpressionCheck,
-) -> Option<Vec<String>> {
+pub(super) fn namespaces(section: &Section<'_>, expressions: &dyn ExpressionCheck) -> Option<Vec<String>> {
     let Some(field) = section.field("cache_key_exprs") else {
         if section.field("scopes").is_some() {
             return Some(Vec::new());
         }
         let example = format!("cache_key_exprs:` with an entry `- {EXAMPLE}");
-        section.missing(reader, "cache_key_exprs", &example);
+        section.missing("cache_key_exprs", &example);
         return None;
     };
-    let entries = field.entries(reader, EXAMPLE)?;
+    let entries = field.entries(EXAMPLE)?;
     if entries.is_empty() {
-        reader.error(
-            field.path(),
-            format!("the list is empty; add an entry `- {EXAMPLE}`"),
-        );
+        field.error(format!("the list is empty; add an entry `- {EXAMPLE}`"));
         return None;
     }
     if entries.len() > defaults::MAX_EXPRESSIONS {
-        reader.error(
-            field.path(),
-            format!(
-                "the list has {} entries, and each is one more look-up for a miss; keep at most {}",
-                entries.len(),
-                defaults::MAX_EXPRESSIONS
-            ),
-        );
+        field.error(format!(
+            "the list has {} entries, and each is one more look-up for a miss; keep at most {}",
+            entries.len(),
+            defaults::MAX_EXPRESSIONS
+        ));
     }
-    let read = entries.iter().enumerate().filter_map(|(index, entry)| {
-        expression(reader, entry, ExpressionKind::Namespace { index }, expressions)
-    });
+    let read = entries
+        .iter()
+        .enumerate()
+        .filter_map(|(index, entry)| expression(entry, ExpressionKind::Namespace { index }, expressions));
     Some(read.collect())
 }
 
 /// Reads `allow_if` or `write_if`.
 pub(super) fn condition(
-    reader: &mut ConfigReader<'_>,
     section: &Section<'_>,
     name: &str,
     expressions: &dyn ExpressionCheck,
 ) -> Option<String> {
     let field = section.field(name)?;
     // `allow_if: true` is a boolean for YAML and a fine expression.
-    if let Value::Bool(value) = field.value() {
+    if let Value::Bool(value) = field.value {
         return Some(value.to_string());
     }
-    expression(reader, &field, ExpressionKind::Condition, expressions)
+    expression(&field, ExpressionKind::Condition, expressions)
 }
 
-fn expression(
-    reader: &mut ConfigReader<'_>,
-    field: &Field<'_>,
-    kind: ExpressionKind,
-    expressions: &dyn ExpressionCheck,
-) -> Option<String> {
-    let text = field.read(reader, Field::text)?;
+fn expression(field: &Field<'_>, kind: ExpressionKind, expressions: &dyn ExpressionCheck) -> Option<String> {
+    let text = field.read(Field::text)?;
     match expressions.check(kind, text) {
-        Ok(warnings) => {
-            for warning in warnings {
-                reader.warn(field.path(), warning);
-            }
-        }
-        Err(error) => reader.error(field.path(), error),
+        Ok(warnings) => warnings.iter().for_each(|warning| field.warn(warning)),
+        Err(error) => field.error(error),
     }
     Some(text.to_owned())
 }

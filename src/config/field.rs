@@ -15,44 +15,53 @@ use super::reader::ConfigReader;
 use super::suggest::quoted;
 use super::{duration, size};
 
+/// How a variable in braces begins, for a shell.
+const SHELL_VARIABLE: &str = "${";
+
 /// The name of a key in messages.
 pub(super) fn key_name(key: &Value) -> String {
     match key {
         Value::String(name) => name.clone(),
-        other => Field::new(KeyPath::default(), other, false).shown(),
+        other => shown(other),
+    }
+}
+
+/// A value that is no secret for a message: short and on one line.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Sequence(_) => "a list".to_owned(),
+        Value::Mapping(_) | Value::Tagged(_) => "a section with keys".to_owned(),
+        Value::Null => "an empty value".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::String(text) => quoted(text),
     }
 }
 
 /// One value, where it stands, and whether it may be shown.
 #[derive(Debug)]
 pub(super) struct Field<'a> {
-    path: KeyPath,
-    value: &'a Value,
-    secret: bool,
+    pub(super) reader: &'a ConfigReader<'a>,
+    pub(super) path: KeyPath,
+    /// The value as YAML has it.
+    pub(super) value: &'a Value,
+    /// Hidden in messages.
+    pub(super) secret: bool,
 }
 
 impl<'a> Field<'a> {
-    /// The value of the key `path`, which is hidden in messages when it is `secret`.
-    pub(super) fn new(path: KeyPath, value: &'a Value, secret: bool) -> Self {
-        Self { path, value, secret }
+    /// Notes an error of this value; as [`ConfigReader::error`].
+    pub(super) fn error(&self, message: impl AsRef<str>) {
+        self.reader.error(&self.path, message);
     }
 
-    /// Where it stands.
-    pub(super) fn path(&self) -> &KeyPath {
-        &self.path
-    }
-
-    /// The value as YAML has it.
-    pub(super) fn value(&self) -> &'a Value {
-        self.value
+    /// Notes a warning.
+    pub(super) fn warn(&self, message: impl AsRef<str>) {
+        self.reader.warn(&self.path, message);
     }
 
     /// Reads the value and reports the fault, if there is one.
-    pub(super) fn read<T>(
-        &self,
-        reader: &mut ConfigReader<'_>,
-        read: impl FnOnce(&Self) -> Result<T, String>,
-    ) -> Option<T> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Self) -> Result<T, String>) -> Option<T> {
         let fault = if self.value.is_null() {
             "has no value; write one or remove the key".to_owned()
         } else {
@@ -61,19 +70,18 @@ impl<'a> Field<'a> {
                 Err(fault) => format!("{} {fault}", self.shown()),
             }
         };
-        reader.error(&self.path, fault);
+        self.error(fault);
         None
     }
 
     /// The entries of a list. `example` is one entry, for the advice when it is no list.
-    pub(super) fn entries(&self, reader: &mut ConfigReader<'_>, example: &str) -> Option<Vec<Field<'a>>> {
-        let path = &self.path;
+    pub(super) fn entries(&self, example: &str) -> Option<Vec<Field<'a>>> {
         let entry = |(index, value)| Field {
-            path: path.index(index),
+            path: self.path.index(index),
             value,
-            secret: self.secret,
+            ..*self
         };
-        self.read(reader, |field| match field.value {
+        self.read(|field| match field.value {
             Value::Sequence(values) => Ok(values.iter().enumerate().map(entry).collect()),
             _ => Err(format!(
                 "is not a list; write each entry on its own line below the key: `- {example}`"
@@ -81,23 +89,21 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Whether it is a list without entries.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.as_sequence().is_some_and(Vec::is_empty)
+    }
+
     /// The value for a message: short, on one line, or hidden.
     pub(super) fn shown(&self) -> String {
         match self.value {
-            Value::Sequence(_) => "a list".to_owned(),
-            Value::Mapping(_) | Value::Tagged(_) => "a section with keys".to_owned(),
+            Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => shown(self.value),
             _ if self.secret => "the value (hidden)".to_owned(),
-            Value::Null => "an empty value".to_owned(),
-            Value::Bool(value) => value.to_string(),
-            Value::Number(value) => value.to_string(),
-            Value::String(text) => quoted(text),
+            value => shown(value),
         }
     }
 
-    /// A text that is not blank.
-    ///
-    /// # Errors
-    /// For anything else, with quotes as the remedy for numbers and booleans.
+    /// A text that is not blank. Quotes are the remedy for numbers and booleans.
     pub(super) fn text(&self) -> Result<&'a str, String> {
         match self.value {
             Value::String(text) if text.trim().is_empty() => Err("is empty; write a text".to_owned()),
@@ -111,12 +117,9 @@ impl<'a> Field<'a> {
     }
 
     /// A path. What a shell would replace is refused, because here nothing is.
-    ///
-    /// # Errors
-    /// For anything else.
     pub(super) fn file_path(&self) -> Result<PathBuf, String> {
         let path = self.text()?;
-        if path.starts_with('~') || path.contains("${") || path.starts_with('$') {
+        if path.starts_with(['~', '$']) || path.contains(SHELL_VARIABLE) {
             return Err(
                 "is taken as it stands (~ and $NAME are not replaced); write the whole path".to_owned(),
             );
@@ -124,30 +127,19 @@ impl<'a> Field<'a> {
         Ok(PathBuf::from(path))
     }
 
-    /// One of the words of an enumeration.
-    ///
-    /// # Errors
-    /// `fault`, for anything else.
+    /// One of the words of an enumeration; `fault` for anything else.
     pub(super) fn word<T: DeserializeOwned>(&self, fault: &str) -> Result<T, String> {
         let word = self.value.as_str().unwrap_or_default();
         serde_yaml::from_value(Value::from(word)).map_err(|_| fault.to_owned())
     }
 
     /// `true` or `false`.
-    ///
-    /// # Errors
-    /// For anything else.
     pub(super) fn flag(&self) -> Result<bool, String> {
-        match self.value {
-            Value::Bool(flag) => Ok(*flag),
-            _ => Err("is not a switch; write true or false, without quotes".to_owned()),
-        }
+        let fault = || "is not a switch; write true or false, without quotes".to_owned();
+        self.value.as_bool().ok_or_else(fault)
     }
 
     /// A whole number in `range`.
-    ///
-    /// # Errors
-    /// For anything else.
     pub(super) fn count(&self, range: &RangeInclusive<u64>) -> Result<usize, String> {
         let count = self.value.as_u64().filter(|count| range.contains(count));
         count
@@ -162,17 +154,11 @@ impl<'a> Field<'a> {
     }
 
     /// A size of at least `min` bytes.
-    ///
-    /// # Errors
-    /// As [`size::parse`].
     pub(super) fn size(&self, min: u64) -> Result<u64, String> {
         size::parse(&self.scalar("size")?, min)
     }
 
     /// A duration in `range`.
-    ///
-    /// # Errors
-    /// As [`duration::parse`].
     pub(super) fn duration(&self, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
         duration::parse(&self.scalar("duration")?, range)
     }

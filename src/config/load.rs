@@ -65,9 +65,9 @@ pub fn parse(
         let message = "the file is empty; start from config.example.yaml, which shows every key";
         return Err(whole(message.to_owned()));
     }
-    let mut reader = ConfigReader::new(file_name, &lines);
-    let config = root::config(&mut reader, &value, expressions);
-    let (mut errors, mut warnings) = (reader.errors, reader.warnings);
+    let reader = ConfigReader::new(file_name, &lines);
+    let config = root::config(&reader, &value, expressions);
+    let (mut errors, mut warnings) = (reader.errors.into_inner(), reader.warnings.into_inner());
     errors.extend(duplicates.iter().map(|key| duplicate_key(file_name, key)));
     warnings.sort_by_key(|warning| warning.line);
     match config {

@@ -27,9 +27,6 @@ const STORAGE_CLASSES: &[&str] = &[
 const ARCHIVE_CLASSES: &[&str] = &["GLACIER", "DEEP_ARCHIVE"];
 
 /// Checks the name of a bucket.
-///
-/// # Errors
-/// When no store could have a bucket of this name.
 pub(super) fn bucket(name: &str) -> Result<&str, String> {
     const BARE: &str = "is not the name of a bucket; write the bare name, without s3:// and without a path";
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
@@ -53,9 +50,6 @@ pub(super) fn bucket(name: &str) -> Result<&str, String> {
 
 /// Checks a prefix, and gives it the form in which it goes in front of names: without slashes in front,
 /// with one at the end. What is empty then stays empty.
-///
-/// # Errors
-/// When names with it would be unusual for S3 or for the tools that browse the bucket.
 pub(super) fn prefix(text: &str) -> Result<String, String> {
     let bare = text.trim_matches('/');
     if bare.is_empty() {
@@ -92,9 +86,6 @@ pub(super) fn prefix(text: &str) -> Result<String, String> {
 }
 
 /// Checks the name of a region; `aws` when it is one of AWS, and not a word of a compatible store.
-///
-/// # Errors
-/// When it cannot be a region.
 pub(super) fn region(text: &str, aws: bool) -> Result<&str, String> {
     let legal = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     if text.len() > 63 || !text.chars().all(legal) || text.starts_with('-') || text.ends_with('-') {
@@ -127,9 +118,6 @@ fn zone(text: &str) -> Option<&str> {
 }
 
 /// Checks a storage class, and says what is odd about it; `aws` when it is one of AWS.
-///
-/// # Errors
-/// When it cannot be sent, or when nothing could be read from it.
 pub(super) fn storage_class(text: &str, aws: bool) -> Result<(&str, Option<String>), String> {
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if !text.chars().all(legal) {

@@ -8,41 +8,35 @@ use serde_yaml::Value;
 use super::expression::{self, ExpressionCheck};
 use super::field::Field;
 use super::keys::PROVIDER;
-use super::reader::ConfigReader;
 use super::section::Section;
 use super::suggest::nearest;
 use super::weburl::{self, UrlRules};
-use super::{Algorithm, ProviderConfig, TokenScopes, defaults};
+use super::{Algorithm, ProviderConfig, defaults};
 
 const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
 
 /// Reads all providers. `None` when one of them has an error; all errors are reported.
 pub(super) fn providers(
-    reader: &mut ConfigReader<'_>,
     root: &Section<'_>,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Vec<ProviderConfig>> {
     const ADVICE: &str = "without a provider nobody could use the cache";
     let Some(list) = root.field("oidc_providers") else {
-        root.missing(
-            reader,
-            "oidc_providers",
-            &format!("oidc_providers:` with an entry `- {EXAMPLE}"),
-        );
+        let example = format!("oidc_providers:` with an entry `- {EXAMPLE}");
+        root.missing("oidc_providers", &example);
         return None;
     };
-    let entries = list.entries(reader, EXAMPLE)?;
+    let entries = list.entries(EXAMPLE)?;
     if entries.is_empty() {
-        reader.error(
-            list.path(),
-            format!("the list is empty, and {ADVICE}; add an entry `- {EXAMPLE}`"),
-        );
+        list.error(format!(
+            "the list is empty, and {ADVICE}; add an entry `- {EXAMPLE}`"
+        ));
         return None;
     }
     let mut urls = HashMap::new();
     let read = entries.iter().map(|entry| {
-        let provider = provider(reader, entry, expressions);
-        refuse_duplicate(reader, entry, &mut urls);
+        let provider = provider(entry, expressions);
+        refuse_duplicate(entry, &mut urls);
         provider
     });
     // Collected in two steps: the first error must not keep the next entry from being read.
@@ -51,16 +45,11 @@ pub(super) fn providers(
 }
 
 /// Two entries with one issuer would leave open whose expressions count.
-fn refuse_duplicate<'a>(
-    reader: &mut ConfigReader<'_>,
-    entry: &Field<'a>,
-    urls: &mut HashMap<&'a str, Option<usize>>,
-) {
-    let Some(url) = entry.value().get("url").and_then(Value::as_str) else {
+fn refuse_duplicate<'a>(entry: &Field<'a>, urls: &mut HashMap<&'a str, Option<usize>>) {
+    let Some(url) = entry.value.get("url").and_then(Value::as_str) else {
         return;
     };
-    let path = entry.path().key("url");
-    let line = reader.line(&path);
+    let (reader, path) = (entry.reader, entry.path.key("url"));
     if let Some(first) = urls.get(url) {
         let place = first.map_or_else(String::new, |line| format!(" on line {line}"));
         reader.error(
@@ -68,110 +57,82 @@ fn refuse_duplicate<'a>(
             format!("this issuer is configured already{place}; merge both entries into one"),
         );
     } else {
-        urls.insert(url, line);
+        urls.insert(url, reader.line(&path));
     }
 }
 
-fn provider(
-    reader: &mut ConfigReader<'_>,
-    entry: &Field<'_>,
-    expressions: &dyn ExpressionCheck,
-) -> Option<ProviderConfig> {
-    let section = Section::open(reader, entry.path().clone(), entry.value(), PROVIDER)?;
-    let section = &section;
-    let allow_insecure_http = section.optional(reader, "allow_insecure_http", Field::flag);
-    let allow_trailing_slash = section.optional(reader, "allow_trailing_slash", Field::flag);
-    let rules = UrlRules {
-        insecure_http: allow_insecure_http.unwrap_or(false),
-        trailing_slash: allow_trailing_slash.unwrap_or(false),
-        ..UrlRules::default()
-    };
-    let url = section.required(reader, "url", EXAMPLE, |field| {
-        weburl::issuer(field.text()?, rules)
+fn provider(entry: &Field<'_>, expressions: &dyn ExpressionCheck) -> Option<ProviderConfig> {
+    let section = &Section::open(entry, PROVIDER)?;
+    let mut rules = UrlRules::default();
+    section.set(&mut rules.insecure_http, "allow_insecure_http", Field::flag);
+    section.set(&mut rules.trailing_slash, "allow_trailing_slash", Field::flag);
+    let url = section.required("url", EXAMPLE, |field| weburl::issuer(field.text()?, rules));
+    let audiences = audiences(section);
+    let algorithms = algorithms(section);
+    let cache_key_exprs = expression::namespaces(section, expressions);
+    let leeway = |field: &Field<'_>| field.duration(&defaults::LEEWAY_RANGE);
+    let max_age = |field: &Field<'_>| field.duration(&defaults::MAX_AGE_RANGE);
+    let complete = url.is_some() && cache_key_exprs.is_some();
+    let mut config = ProviderConfig::new(url.unwrap_or_default(), cache_key_exprs.unwrap_or_default());
+    config.audiences = audiences;
+    config.algorithms = algorithms.unwrap_or(config.algorithms);
+    config.scopes = section.optional("scopes", |field| {
+        field.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
     });
-    let audiences = audiences(reader, section);
-    let algorithms = algorithms(reader, section);
-    let cache_key_exprs = expression::namespaces(reader, section, expressions);
-    let scopes = section.optional(reader, "scopes", scopes);
-    let allow_if = expression::condition(reader, section, "allow_if", expressions);
-    let write_if = expression::condition(reader, section, "write_if", expressions);
-    let leeway = section.optional(reader, "leeway", |field| field.duration(&defaults::LEEWAY_RANGE));
-    let max_age = section.optional(reader, "max_age", |field| {
-        field.duration(&defaults::MAX_AGE_RANGE)
-    });
-    let jwks_file = section.optional(reader, "jwks_file", |field| field.text().map(PathBuf::from));
-    let default = ProviderConfig::new(url?, cache_key_exprs?);
-    Some(ProviderConfig {
-        audiences,
-        algorithms: algorithms.unwrap_or(default.algorithms),
-        scopes,
-        allow_if,
-        write_if,
-        leeway: leeway.unwrap_or(default.leeway),
-        max_age,
-        jwks_file,
-        allow_insecure_http: rules.insecure_http,
-        ..default
-    })
+    config.allow_if = expression::condition(section, "allow_if", expressions);
+    config.write_if = expression::condition(section, "write_if", expressions);
+    section.set(&mut config.leeway, "leeway", leeway);
+    config.max_age = section.optional("max_age", max_age);
+    config.jwks_file = section.optional("jwks_file", |field| field.text().map(PathBuf::from));
+    config.allow_insecure_http = rules.insecure_http;
+    complete.then_some(config)
 }
 
-fn scopes(field: &Field<'_>) -> Result<TokenScopes, String> {
-    field.word("is not accepted; write ac (the scopes in GitHub's runtime token), or remove the key")
-}
-
-/// Reads a list of which every faulty entry is reported.
+/// Reads a list of which every faulty entry is reported; `empty` is the fault of one without entries.
 fn list<'a, T>(
-    reader: &mut ConfigReader<'_>,
     field: &Field<'a>,
+    empty: &str,
     example: &str,
     read: impl Fn(&Field<'a>) -> Result<T, String>,
 ) -> Vec<T> {
-    let entries = field.entries(reader, example).unwrap_or_default();
-    entries
-        .iter()
-        .filter_map(|entry| entry.read(reader, &read))
-        .collect()
+    if field.is_empty_list() {
+        field.error(empty);
+    }
+    let entries = field.entries(example).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry.read(&read)).collect()
 }
 
-fn audiences(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Vec<String> {
+fn audiences(section: &Section<'_>) -> Vec<String> {
     const WARNING: &str = "without `audiences` a token that was made for any other service is accepted; \
         add `audiences: [https://cache.example.com]` and request tokens with that audience";
+    // A template that renders nothing must not open the cache to everybody.
+    const EMPTY: &str =
+        "the list is empty; name an audience, or remove the key to accept tokens for any audience";
     let Some(field) = section.field("audiences") else {
-        reader.warn(section.path(), WARNING);
+        section.warn(WARNING);
         return Vec::new();
     };
-    if field.value().as_sequence().is_some_and(Vec::is_empty) {
-        // A template that renders nothing must not open the cache to everybody.
-        reader.error(
-            field.path(),
-            "the list is empty; name an audience, or remove the key to accept tokens for any audience",
-        );
-    }
-    list(reader, &field, "https://cache.example.com", |entry| {
+    list(&field, EMPTY, "https://cache.example.com", |entry| {
         entry.text().map(str::to_owned)
     })
 }
 
-fn algorithms(reader: &mut ConfigReader<'_>, section: &Section<'_>) -> Option<Vec<Algorithm>> {
+fn algorithms(section: &Section<'_>) -> Option<Vec<Algorithm>> {
+    const EMPTY: &str =
+        "the list is empty, so no token could be accepted; name an algorithm or remove the key";
     let field = section.field("algorithms")?;
-    if field.value().as_sequence().is_some_and(Vec::is_empty) {
-        reader.error(
-            field.path(),
-            "the list is empty, so no token could be accepted; name an algorithm or remove the key",
-        );
-    }
-    let mut names = list(reader, &field, "RS256", |entry| {
+    let names = list(&field, EMPTY, "RS256", |entry| {
         let name = entry.text()?;
         let known = Algorithm::ALL.iter().find(|algorithm| algorithm.as_str() == name);
         known.copied().ok_or_else(|| algorithm_fault(name))
     });
-    let mut seen = Vec::new();
-    names.retain(|name| {
-        let new = !seen.contains(name);
-        seen.push(*name);
-        new
-    });
-    Some(names)
+    let mut unique = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    Some(unique)
 }
 
 fn algorithm_fault(name: &str) -> String {

@@ -1,16 +1,19 @@
 //! What is wrong with a file, collected: one fault does not hide the next.
 
+use std::cell::RefCell;
+
 use super::error::ConfigError;
 use super::keypath::{KeyLines, KeyPath};
 
 /// Collects what is wrong with one file.
+#[derive(Debug)]
 pub(super) struct ConfigReader<'a> {
     file: &'a str,
     lines: &'a KeyLines,
     /// What keeps the file from being used.
-    pub(super) errors: Vec<ConfigError>,
+    pub(super) errors: RefCell<Vec<ConfigError>>,
     /// What its author should know.
-    pub(super) warnings: Vec<ConfigError>,
+    pub(super) warnings: RefCell<Vec<ConfigError>>,
 }
 
 impl<'a> ConfigReader<'a> {
@@ -19,8 +22,8 @@ impl<'a> ConfigReader<'a> {
         Self {
             file,
             lines,
-            errors: Vec::new(),
-            warnings: Vec::new(),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
         }
     }
 
@@ -30,15 +33,17 @@ impl<'a> ConfigReader<'a> {
     }
 
     /// Notes an error. `message` is whole: it names the value, unless that is secret, and the remedy.
-    pub(super) fn error(&mut self, path: &KeyPath, message: impl AsRef<str>) {
-        let finding = self.finding(path, message.as_ref());
-        self.errors.push(finding);
+    pub(super) fn error(&self, path: &KeyPath, message: impl AsRef<str>) {
+        self.errors
+            .borrow_mut()
+            .push(self.finding(path, message.as_ref()));
     }
 
     /// Notes a warning.
-    pub(super) fn warn(&mut self, path: &KeyPath, message: impl AsRef<str>) {
-        let finding = self.finding(path, message.as_ref());
-        self.warnings.push(finding);
+    pub(super) fn warn(&self, path: &KeyPath, message: impl AsRef<str>) {
+        self.warnings
+            .borrow_mut()
+            .push(self.finding(path, message.as_ref()));
     }
 
     fn finding(&self, path: &KeyPath, message: &str) -> ConfigError {

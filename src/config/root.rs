@@ -10,24 +10,31 @@ use super::keys::{LIMITS, ROOT};
 use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
-use super::{Config, LimitsConfig, ListenAddr, address, defaults, gha, provider, tiers};
+use super::{
+    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, provider, tiers,
+};
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
 pub(super) fn config(
-    reader: &mut ConfigReader<'_>,
+    reader: &ConfigReader<'_>,
     value: &Value,
     expressions: &dyn ExpressionCheck,
 ) -> Option<Config> {
-    let root = Section::open(reader, KeyPath::default(), value, ROOT)?;
-    let (listen, ops_listen) = listeners(reader, &root);
-    let insecure_http = root.optional(reader, "allow_insecure_http", Field::flag);
+    let whole = Field {
+        reader,
+        path: KeyPath::default(),
+        value,
+        secret: false,
+    };
+    let root = Section::open(&whole, ROOT)?;
+    let (listen, ops_listen) = listeners(&root);
+    let insecure_http = root.optional("allow_insecure_http", Field::flag);
     let insecure_http = insecure_http.unwrap_or(false);
-    let base_url = base_url(reader, &root, insecure_http);
-    let providers = provider::providers(reader, &root, expressions);
-    let (disk, s3) = tiers::tiers(reader, &root);
-    let limits = limits(reader, &root);
-    tiers::warn_of_entry_size(reader, disk.as_ref(), s3.as_ref(), limits.max_entry_size);
-    let gha = gha::gha(reader, &root, insecure_http);
+    let base_url = base_url(&root, insecure_http);
+    let providers = provider::providers(&root, expressions);
+    let (disk, s3) = tiers::tiers(&root);
+    let limits = limits(&root, disk.as_ref(), s3.as_ref());
+    let gha = gha::gha(&root, insecure_http);
     Some(Config {
         listen,
         ops_listen,
@@ -40,16 +47,15 @@ pub(super) fn config(
     })
 }
 
-fn base_url(reader: &mut ConfigReader<'_>, root: &Section<'_>, insecure_http: bool) -> Option<Url> {
+fn base_url(root: &Section<'_>, insecure_http: bool) -> Option<Url> {
     let field = root.field("base_url")?;
     let rules = UrlRules {
         insecure_http,
         ..UrlRules::default()
     };
-    let url = field.read(reader, |field| weburl::base(field.text()?, rules))?;
+    let url = field.read(|field| weburl::base(field.text()?, rules))?;
     if url.path() != "/" {
-        reader.warn(
-            field.path(),
+        field.warn(
             "has a path, which @actions/cache 4 and later drops from the URL of its requests; clients of GitHub's \
              cache need a base_url without one",
         );
@@ -57,46 +63,38 @@ fn base_url(reader: &mut ConfigReader<'_>, root: &Section<'_>, insecure_http: bo
     Some(url)
 }
 
-fn listeners(reader: &mut ConfigReader<'_>, root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {
-    let listen = match root.field("listen") {
-        Some(field) => listen(reader, &field),
-        None => defaults::listen(),
-    };
+fn listeners(root: &Section<'_>) -> (Vec<ListenAddr>, Option<ListenAddr>) {
+    let listen = root.field("listen").map_or_else(defaults::listen, listen);
     let (name, ops) = match root.field("ops_listen") {
-        Some(field) => ("ops_listen", field.read(reader, ops_listen)),
+        Some(field) => ("ops_listen", field.read(ops_listen)),
         None => ("listen", Some(Some(defaults::ops_listen()))),
     };
     // An address that cannot be read has its own message and clashes with nothing.
     let ops = ops.flatten();
     if let Some(fault) = super::listen_fault(&listen, ops.as_ref()) {
         // The key that is written gets the message: the other one may stand nowhere in the file.
-        reader.error(&root.path().key(name), fault);
+        root.error(name, fault);
     }
     (listen, ops)
 }
 
 /// One address or a list of them.
-fn listen(reader: &mut ConfigReader<'_>, field: &Field<'_>) -> Vec<ListenAddr> {
-    if !field.value().is_sequence() {
-        return field.read(reader, one_address).into_iter().collect();
+fn listen(field: Field<'_>) -> Vec<ListenAddr> {
+    if !field.value.is_sequence() {
+        return field.read(one_address).into_iter().collect();
     }
-    let entries = field.entries(reader, "127.0.0.1:8080").unwrap_or_default();
-    if entries.is_empty() {
-        reader.error(
-            field.path(),
-            "the list is empty; write an address or remove the key",
-        );
+    if field.is_empty_list() {
+        field.error("the list is empty; write an address or remove the key");
     }
     let mut read: Vec<ListenAddr> = Vec::new();
-    for entry in &entries {
-        let Some(address) = entry.read(reader, one_address) else {
+    for entry in field.entries("127.0.0.1:8080").unwrap_or_default() {
+        let Some(address) = entry.read(one_address) else {
             continue;
         };
         if let Some(other) = read.iter().find(|other| address::clash(other, &address)) {
-            reader.error(
-                entry.path(),
-                format!("{address} is taken by {other} in this list; remove one of them"),
-            );
+            entry.error(format!(
+                "{address} is taken by {other} in this list; remove one of them"
+            ));
         }
         read.push(address);
     }
@@ -104,7 +102,7 @@ fn listen(reader: &mut ConfigReader<'_>, field: &Field<'_>) -> Vec<ListenAddr> {
 }
 
 fn one_address(field: &Field<'_>) -> Result<ListenAddr, String> {
-    match field.value() {
+    match field.value {
         // `listen: 8080`
         Value::Number(port) => address::parse(&port.to_string()),
         _ => address::parse(field.text()?),
@@ -112,7 +110,7 @@ fn one_address(field: &Field<'_>) -> Result<ListenAddr, String> {
 }
 
 fn ops_listen(field: &Field<'_>) -> Result<Option<ListenAddr>, String> {
-    match field.value() {
+    match field.value {
         // Whether a bare `off` is a text or a boolean depends on the version of YAML.
         Value::Bool(false) => Ok(None),
         Value::String(text) if text.eq_ignore_ascii_case("off") => Ok(None),
@@ -123,32 +121,30 @@ fn ops_listen(field: &Field<'_>) -> Result<Option<ListenAddr>, String> {
     }
 }
 
-fn limits(reader: &mut ConfigReader<'_>, root: &Section<'_>) -> LimitsConfig {
+fn limits(root: &Section<'_>, disk: Option<&DiskConfig>, s3: Option<&S3Config>) -> LimitsConfig {
     let mut limits = LimitsConfig::default();
-    let section = root
-        .field("limits")
-        .and_then(|field| Section::open(reader, field.path().clone(), field.value(), LIMITS));
-    let Some(section) = section else {
+    let Some(section) = root.section("limits", LIMITS) else {
         return limits;
     };
-    limits.max_entry_size = section.optional(reader, "max_entry_size", |field| field.size(1));
-    if let Some(count) = section.optional(reader, "max_connections", |field| {
-        field.count(&defaults::COUNT_RANGE)
-    }) {
-        limits.max_connections = count;
-    }
-    for (name, range, target) in [
-        (
-            "body_idle_timeout",
-            defaults::IDLE_RANGE,
-            &mut limits.body_idle_timeout,
-        ),
-        ("keep_alive", defaults::IDLE_RANGE, &mut limits.keep_alive),
-        ("drain_timeout", defaults::DRAIN_RANGE, &mut limits.drain_timeout),
-    ] {
-        if let Some(value) = section.optional(reader, name, |field| field.duration(&range)) {
-            *target = value;
-        }
+    let count = |field: &Field<'_>| field.count(&defaults::COUNT_RANGE);
+    let idle = |field: &Field<'_>| field.duration(&defaults::IDLE_RANGE);
+    let drain = |field: &Field<'_>| field.duration(&defaults::DRAIN_RANGE);
+    limits.max_entry_size = section.optional("max_entry_size", |field| field.size(1));
+    section.set(&mut limits.max_connections, "max_connections", count);
+    section.set(&mut limits.body_idle_timeout, "body_idle_timeout", idle);
+    section.set(&mut limits.keep_alive, "keep_alive", idle);
+    section.set(&mut limits.drain_timeout, "drain_timeout", drain);
+    // Nothing may be larger than everything together.
+    let least = match (disk, s3) {
+        (Some(disk), _) => Some(("disk.limit", disk.limit)),
+        (None, s3) => s3.map(|s3| ("s3.staging_limit", s3.staging_limit)),
+    };
+    if let (Some((name, limit)), Some(field)) = (least, section.field("max_entry_size"))
+        && limits.max_entry_size.is_some_and(|max| max > limit)
+    {
+        field.warn(format!(
+            "is larger than {name}, so the largest accepted entries cannot be stored; lower it"
+        ));
     }
     limits
 }

@@ -4,7 +4,7 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::field::{Field, key_name};
+use super::field::{Field, key_name, shown};
 use super::keypath::KeyPath;
 use super::keys::Key;
 use super::reader::ConfigReader;
@@ -12,6 +12,7 @@ use super::suggest::{home, listed, nearest, offered, quoted};
 
 /// One section of the file: a mapping whose keys are all known.
 pub(super) struct Section<'a> {
+    reader: &'a ConfigReader<'a>,
     path: KeyPath,
     values: Option<&'a Mapping>,
     keys: &'static [Key],
@@ -22,37 +23,30 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// Opens a section and reports every key that is not in `keys`. A section without any content
     /// (all of it commented out) counts as one without keys.
-    pub(super) fn open(
-        reader: &mut ConfigReader<'_>,
-        path: KeyPath,
-        value: &'a Value,
-        keys: &'static [Key],
-    ) -> Option<Self> {
-        let values = match value {
+    pub(super) fn open(field: &Field<'a>, keys: &'static [Key]) -> Option<Self> {
+        let values = match field.value {
             Value::Mapping(values) => Some(values),
             Value::Null => None,
             other => {
-                let kind = Field::new(KeyPath::default(), other, false).shown();
-                reader.error(
-                    &path,
-                    format!("{kind} is not a section; write keys below it: {}", listed(keys)),
-                );
+                let (kind, known) = (shown(other), listed(keys));
+                field.error(format!("{kind} is not a section; write keys below it: {known}"));
                 return None;
             }
         };
         let mut section = Self {
-            path,
+            reader: field.reader,
+            path: field.path.clone(),
             values,
             keys,
             guessed: Vec::new(),
         };
         for key in values.into_iter().flat_map(Mapping::keys) {
-            section.know(reader, key);
+            section.know(key);
         }
         Some(section)
     }
 
-    fn know(&mut self, reader: &mut ConfigReader<'_>, key: &Value) {
+    fn know(&mut self, key: &Value) {
         let name = key_name(key);
         if self.keys.iter().any(|key| key.name == name) {
             return;
@@ -67,62 +61,75 @@ impl<'a> Section<'a> {
         } else {
             format!("known here: {}", listed(self.keys))
         };
-        reader.error(
-            &self.path.key(&name),
-            format!("unknown key {}; {advice}", quoted(&name)),
-        );
+        self.error(&name, format!("unknown key {}; {advice}", quoted(&name)));
     }
 
-    /// The path of this section.
-    pub(super) fn path(&self) -> &KeyPath {
-        &self.path
+    /// Notes an error of a key.
+    pub(super) fn error(&self, name: &str, message: impl AsRef<str>) {
+        self.reader.error(&self.path.key(name), message);
+    }
+
+    /// Notes a warning about the section as a whole.
+    pub(super) fn warn(&self, message: impl AsRef<str>) {
+        self.reader.warn(&self.path, message);
     }
 
     /// The value of a key, if the key is there.
     pub(super) fn field(&self, name: &str) -> Option<Field<'a>> {
-        debug_assert!(
-            self.keys.iter().any(|key| key.name == name),
-            "{name} is not listed"
-        );
-        let value = self.values?.get(name)?;
-        let secret = self.keys.iter().any(|key| key.name == name && key.secret);
-        Some(Field::new(self.path.key(name), value, secret))
+        let key = self.keys.iter().find(|key| key.name == name);
+        debug_assert!(key.is_some(), "{name} is not listed");
+        Some(Field {
+            reader: self.reader,
+            path: self.path.key(name),
+            value: self.values?.get(name)?,
+            secret: key.is_some_and(|key| key.secret),
+        })
+    }
+
+    /// Opens the section below a key of this one.
+    pub(super) fn section(&self, name: &str, keys: &'static [Key]) -> Option<Self> {
+        Self::open(&self.field(name)?, keys)
     }
 
     /// Reads a key that may be absent. `None` also when its fault has been reported.
     pub(super) fn optional<T>(
         &self,
-        reader: &mut ConfigReader<'_>,
         name: &str,
         read: impl FnOnce(&Field<'a>) -> Result<T, String>,
     ) -> Option<T> {
-        self.field(name)?.read(reader, read)
+        self.field(name)?.read(read)
+    }
+
+    /// Reads a key into `target`, which keeps its default if the key is absent or wrong.
+    pub(super) fn set<T>(
+        &self,
+        target: &mut T,
+        name: &str,
+        read: impl FnOnce(&Field<'a>) -> Result<T, String>,
+    ) {
+        if let Some(value) = self.optional(name, read) {
+            *target = value;
+        }
     }
 
     /// Reads a key that must be there; `example` completes the advice to add it.
     pub(super) fn required<T>(
         &self,
-        reader: &mut ConfigReader<'_>,
         name: &str,
         example: &str,
         read: impl FnOnce(&Field<'a>) -> Result<T, String>,
     ) -> Option<T> {
-        match self.field(name) {
-            Some(field) => field.read(reader, read),
-            None => {
-                self.missing(reader, name, example);
-                None
-            }
+        let field = self.field(name);
+        if field.is_none() {
+            self.missing(name, example);
         }
+        field?.read(read)
     }
 
     /// Reports that a key is missing, unless a key that was probably meant for it has been reported.
-    pub(super) fn missing(&self, reader: &mut ConfigReader<'_>, name: &str, example: &str) {
+    pub(super) fn missing(&self, name: &str, example: &str) {
         if !self.guessed.contains(&name) {
-            reader.error(
-                &self.path.key(name),
-                format!("the key is missing; add `{example}`"),
-            );
+            self.error(name, format!("the key is missing; add `{example}`"));
         }
     }
 }
@@ -148,13 +155,19 @@ mod tests {
     fn errors(text: &str) -> Vec<String> {
         let value: Value = serde_yaml::from_str(text).unwrap();
         let lines = KeyLines::default();
-        let mut reader = ConfigReader::new("c.yaml", &lines);
-        let section = Section::open(&mut reader, KeyPath::default(), &value, KEYS);
-        if let Some(section) = section {
-            section.optional(&mut reader, "token", Field::flag);
-            section.required(&mut reader, "name", "name: true", Field::flag);
+        let reader = ConfigReader::new("c.yaml", &lines);
+        let root = Field {
+            reader: &reader,
+            path: KeyPath::default(),
+            value: &value,
+            secret: false,
+        };
+        if let Some(section) = Section::open(&root, KEYS) {
+            section.optional("token", Field::flag);
+            section.required("name", "name: true", Field::flag);
         }
-        reader.errors.iter().map(ConfigError::to_string).collect()
+        let errors = reader.errors.take();
+        errors.iter().map(ConfigError::to_string).collect()
     }
 
     #[test]

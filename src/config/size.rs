@@ -14,9 +14,6 @@ const SIZE_FORMS: &str =
     "write a number with a unit, such as 50GB (50 * 10^9 bytes) or 50GiB (50 * 2^30 bytes)";
 
 /// Reads a size with or without a unit; blanks around it are ignored.
-///
-/// # Errors
-/// When it is not a size, is ambiguous, or lies outside of `min..=MAX_BYTES`.
 pub(super) fn parse(text: &str, min: u64) -> Result<u64, String> {
     let text = text.trim();
     if text.starts_with('-') {
@@ -40,9 +37,6 @@ pub(super) fn parse(text: &str, min: u64) -> Result<u64, String> {
 }
 
 /// Checks a size that is known in bytes.
-///
-/// # Errors
-/// When it lies outside of `min..=MAX_BYTES`.
 pub(super) fn in_range(bytes: u64, min: u64) -> Result<u64, String> {
     if bytes > MAX_BYTES {
         return Err("is too large; the largest accepted size is 8EiB (2^63 bytes)".to_owned());
