@@ -6,11 +6,8 @@ use std::process::ExitCode;
 use crate::auth::{SigningKey, key_file_error};
 use crate::config::{ConfigError, LoadedConfig};
 
-pub(super) fn execute(file: &Path) -> ExitCode {
-    let loaded = match super::load(file) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
+pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
+    let loaded = super::load(file)?;
     let faults = key_files(&loaded);
     for warning in &loaded.warnings {
         super::say(&format!("warning: {warning}"));
@@ -19,14 +16,11 @@ pub(super) fn execute(file: &Path) -> ExitCode {
         super::fail(&fault.to_string());
     }
     if !faults.is_empty() {
-        return ExitCode::from(super::USAGE_EXIT_CODE);
+        return Ok(ExitCode::from(super::USAGE_EXIT_CODE));
     }
-    super::say(&format!(
-        "{}: ok, {} warnings",
-        file.display(),
-        loaded.warnings.len()
-    ));
-    ExitCode::SUCCESS
+    let (file, count) = (file.display(), loaded.warnings.len());
+    super::say(&format!("{file}: ok, {count} warnings"));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The key files that cannot be used. Without a key set the server starts, reads the file again and again, and

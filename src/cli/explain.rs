@@ -26,10 +26,7 @@ const AUTH_SCHEME: &str = "Bearer ";
 const MAX_TOKEN_FILE_BYTES: u64 = 64 * 1024;
 
 pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let loaded = match super::load(&args.file) {
-        Ok(loaded) => loaded,
-        Err(code) => return Ok(code),
-    };
+    let loaded = super::load(&args.file)?;
     let token = read_token(&args.token_file)?;
     if let Some(fault) = fault(&args.token_file, token.trim()) {
         return Ok(refused(&fault));

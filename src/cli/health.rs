@@ -26,12 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) fn execute(args: &HealthArgs) -> anyhow::Result<ExitCode> {
     let address = match &args.file {
         None => args.ops,
-        Some(file) => match super::load(file) {
-            Ok(loaded) => match loaded.config.ops_listen {
-                Some(ListenAddr::Tcp(address)) => address,
-                _ => anyhow::bail!("ops_listen: is off or a socket file; there is nothing to ask over TCP"),
-            },
-            Err(code) => return Ok(code),
+        Some(file) => match super::load(file)?.config.ops_listen {
+            Some(ListenAddr::Tcp(address)) => address,
+            _ => anyhow::bail!("ops_listen: is off or a socket file; there is nothing to ask over TCP"),
         },
     };
     let answer =

@@ -63,28 +63,24 @@ struct FileArg {
 
 /// Runs the command and prints what went wrong, one line for each problem.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.execute() {
-        Ok(code) => code,
-        Err(error) => {
-            fail(&error_text(&error));
-            ExitCode::FAILURE
+    Cli::parse().execute().unwrap_or_else(|error| {
+        fail(&error_text(&error));
+        match error.is::<UsageError>() {
+            true => ExitCode::from(USAGE_EXIT_CODE),
+            false => ExitCode::FAILURE,
         }
-    }
+    })
 }
 
 impl Cli {
     fn execute(self) -> anyhow::Result<ExitCode> {
         let log = match log::start(self.log.log_format, &self.log.log_level) {
-            Err(error @ LogError::Level(..)) => {
-                fail(&error.to_string());
-                return Ok(ExitCode::from(USAGE_EXIT_CODE));
-            }
+            Err(error @ LogError::Level(..)) => return Err(UsageError(error.to_string()).into()),
             log => log?,
         };
         match self.command {
             Command::Run(args) => run::execute(&args, log.access.clone()),
-            Command::Check(args) => Ok(check::execute(&args.file)),
+            Command::Check(args) => check::execute(&args.file),
             Command::Explain(args) => explain::execute(&args),
             Command::Health(args) => health::execute(&args),
             Command::S3(args) => s3::execute(&args),
@@ -93,12 +89,13 @@ impl Cli {
     }
 }
 
-/// The configuration, or the exit code after its problems were printed.
-fn load(file: &std::path::Path) -> Result<LoadedConfig, ExitCode> {
-    config::load(file, &crate::auth::Expressions).map_err(|report| {
-        fail(&report.to_string());
-        ExitCode::from(USAGE_EXIT_CODE)
-    })
+/// What is wrong with a configuration or a command line that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(String);
+
+fn load(file: &std::path::Path) -> Result<LoadedConfig, UsageError> {
+    config::load(file, &crate::auth::Expressions).map_err(|report| UsageError(report.to_string()))
 }
 
 /// An error with its causes, without those that its text holds already.
@@ -139,10 +136,7 @@ fn note(text: &str) {
 }
 
 /// What went wrong.
-#[expect(
-    clippy::print_stderr,
-    reason = "the errors of a command, before or beside the log"
-)]
+#[expect(clippy::print_stderr, reason = "the errors of a command, beside the log")]
 fn fail(text: &str) {
     for line in text.lines() {
         eprintln!("chacha: {line}");

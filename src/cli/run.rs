@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{self, SignalKind};
 
+use super::UsageError;
 use crate::config::{KeyPlaces, ListenAddr, LoadedConfig};
 use crate::server::{Server, StartError};
 use crate::telemetry::access::AccessLog;
@@ -22,20 +23,14 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn execute(args: &RunArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
-    match args.load()? {
-        Ok(loaded) => super::block_on(serve(args, loaded, log))?,
-        Err(code) => Ok(code),
-    }
+    let loaded = args.load()?;
+    super::block_on(serve(args, loaded, log))?
 }
 
 impl RunArgs {
-    /// The configuration, with what the command line says; or the exit code after its problems were
-    /// printed.
-    fn load(&self) -> anyhow::Result<Result<LoadedConfig, ExitCode>> {
-        let mut loaded = match super::load(&self.file) {
-            Ok(loaded) => loaded,
-            Err(code) => return Ok(Err(code)),
-        };
+    /// The configuration, with what the command line says.
+    fn load(&self) -> anyhow::Result<LoadedConfig> {
+        let mut loaded = super::load(&self.file)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -43,22 +38,18 @@ impl RunArgs {
             let replaced = loaded.config.override_listen(vec![listen.clone()]);
             replaced.context("--listen")?;
         }
-        Ok(Ok(loaded))
+        Ok(loaded)
     }
 
     /// Why the server cannot use a configuration that can be read, with the place in the file.
     fn located(&self, places: &KeyPlaces, error: StartError) -> anyhow::Error {
-        let from_command_line = self.listen.is_some() && is_about_listen(&error);
+        let is_about_listen = matches!(&error, StartError::Listen(error) if error.key() == "listen");
         let told = super::error_text(&error.into());
-        match from_command_line {
-            true => anyhow::Error::msg(told),
-            false => anyhow::Error::msg(places.located(&told)),
-        }
+        anyhow::Error::msg(match self.listen.is_some() && is_about_listen {
+            true => told,
+            false => places.located(&told),
+        })
     }
-}
-
-fn is_about_listen(error: &StartError) -> bool {
-    matches!(error, StartError::Listen(error) if error.key() == "listen")
 }
 
 async fn serve(args: &RunArgs, loaded: LoadedConfig, log: AccessLog) -> anyhow::Result<ExitCode> {
@@ -76,8 +67,9 @@ async fn serve(args: &RunArgs, loaded: LoadedConfig, log: AccessLog) -> anyhow::
 /// Keeps everything as it is if the file cannot be used.
 async fn reload(args: &RunArgs, server: &mut Server) {
     let LoadedConfig { config, places, .. } = match args.load() {
-        Ok(Ok(loaded)) => loaded,
-        Ok(Err(_)) => {
+        Ok(loaded) => loaded,
+        Err(error) if error.is::<UsageError>() => {
+            super::fail(&error.to_string());
             tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");
             return;
         }

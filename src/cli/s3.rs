@@ -43,10 +43,7 @@ const LIFECYCLE_FILE: &str = "lifecycle.json";
 
 pub(super) fn execute(args: &S3Args) -> anyhow::Result<ExitCode> {
     let S3Command::Lifecycle(args) = &args.command;
-    let loaded = match super::load(&args.file) {
-        Ok(loaded) => loaded,
-        Err(code) => return Ok(code),
-    };
+    let loaded = super::load(&args.file)?;
     let Some(s3) = loaded.config.s3 else {
         anyhow::bail!(
             "s3: {} has no such section, so there is no bucket to print a rule for; add `s3:` with the key `bucket`",

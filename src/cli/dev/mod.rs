@@ -18,7 +18,7 @@ use clap::Args;
 
 use super::run::{Signal, Signals};
 use crate::auth::Expressions;
-use crate::config::{self, Config, ListenAddr};
+use crate::config::{self, ListenAddr};
 use crate::server::Server;
 use crate::tasks::Tasks;
 use crate::telemetry::access::AccessLog;
@@ -63,19 +63,15 @@ async fn serve(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
     let dir = Workspace::open(args.dir)?;
     let tasks = Tasks::new();
     let issuer = Issuer::start(&tasks).await?;
-    let text = guide::configuration(args.listen, issuer.url(), dir.path());
-    let server = Server::start(parse(&text)?, log).await?;
+    let text = guide::configuration(args.listen, issuer.url(), &dir.path);
+    let loaded = config::parse("dev", &text, &Expressions).context("the configuration of dev")?;
+    let server = Server::start(loaded.config, log).await?;
     let Some(ListenAddr::Tcp(address)) = server.addresses().first().cloned() else {
         bail!("--listen: not a TCP address");
     };
     let tokens = keep(&dir, &text, &issuer)?;
-    super::say(&guide::text(
-        address,
-        server.ops_address(),
-        issuer.url(),
-        dir.path(),
-        &tokens,
-    ));
+    let (ops, url) = (server.ops_address(), issuer.url());
+    super::say(&guide::text(address, ops, url, &dir.path, &tokens));
     // There is no file to reload here: any signal is the end but SIGHUP, which means nothing.
     while let Signal::Reload = signals.next().await {}
     server.stop().await;
@@ -83,18 +79,13 @@ async fn serve(args: DevArgs, log: AccessLog) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse(text: &str) -> anyhow::Result<Config> {
-    let loaded = config::parse("dev", text, &Expressions).context("the configuration of dev")?;
-    Ok(loaded.config)
-}
-
 /// Writes tokens and configuration beside the cache, for scripts; readable by the owner only.
 fn keep(dir: &Workspace, text: &str, issuer: &Issuer) -> anyhow::Result<Vec<(&'static str, String)>> {
-    write_private(&dir.path().join("config.yaml"), text)?;
+    write_private(&dir.path.join("config.yaml"), text)?;
     let mut tokens = Vec::new();
     for tenant in TENANTS {
         let token = issuer.token(tenant)?;
-        write_private(&dir.path().join(format!("{}.jwt", tenant.name)), &token)?;
+        write_private(&dir.path.join(format!("{}.jwt", tenant.name)), &token)?;
         tokens.push((tenant.name, token));
     }
     Ok(tokens)
@@ -131,10 +122,6 @@ impl Workspace {
         made.with_context(|| format!("--dir {}: cannot make it", path.display()))?;
         let path = std::path::absolute(path)?;
         Ok(Self { path, temporary })
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
     }
 }
 
