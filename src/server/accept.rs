@@ -33,16 +33,6 @@ struct OpenConnection {
     _permit: OwnedSemaphorePermit,
 }
 
-impl OpenConnection {
-    fn count(metrics: &Arc<Metrics>, permit: OwnedSemaphorePermit) -> Self {
-        metrics.connections().inc();
-        Self {
-            metrics: Arc::clone(metrics),
-            _permit: permit,
-        }
-    }
-}
-
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections().dec();
@@ -78,19 +68,16 @@ impl Acceptor {
         loop {
             // A socket first: a listener without clients must not hold the place of a connection.
             let accepted = async {
-                let socket = match listener.accept().await {
-                    Ok(socket) => socket,
-                    Err(error) => return Some(Err(error)),
-                };
-                let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-                Some(Ok((socket, permit)))
+                let socket = listener.accept().await?;
+                let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+                Ok::<_, std::io::Error>((socket, permit))
             };
             let accepted = tokio::select! {
                 () = closing.cancelled() => return None,
-                accepted = accepted => accepted?,
+                accepted = accepted => accepted,
             };
             match accepted {
-                Ok(accepted) => return Some(accepted),
+                Ok((socket, permit)) => return Some((socket, permit?)),
                 Err(error) => pause(&error).await,
             }
         }
@@ -112,8 +99,12 @@ impl Acceptor {
             activity: activity.clone(),
         };
         let builder = self.builder();
-        let open = OpenConnection::count(&self.metrics, permit);
-        let watched = activity.watched();
+        self.metrics.connections().inc();
+        let open = OpenConnection {
+            metrics: Arc::clone(&self.metrics),
+            _permit: permit,
+        };
+        let watched = activity.clone();
         let task = self.tasks.spawn(async move {
             let mut connection = pin!(builder.serve_connection(stream, service).into_owned());
             let mut ending = false;
@@ -130,7 +121,7 @@ impl Acceptor {
             }
             drop(open);
         });
-        connections.add(watched, task.abort_handle());
+        connections.add(&watched, task.abort_handle());
     }
 
     fn builder(&self) -> auto::Builder<Tasks> {
@@ -158,10 +149,9 @@ impl Acceptor {
 
 /// A request that hyper could not read has no record: it got an empty 400 or 431.
 fn log_unreadable(error: &(dyn std::error::Error + 'static)) {
-    let Some(error) = error.downcast_ref::<hyper::Error>() else {
-        return;
-    };
-    if error.is_parse() {
+    if let Some(error) = error.downcast_ref::<hyper::Error>()
+        && error.is_parse()
+    {
         // What the client sent is not part of this text.
         tracing::info!(cause = %error, "refused what is no HTTP request; a client that speaks TLS, or a head that is too long?");
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Acceptor;
 use super::connections::Connections;
-use super::listener::{self, Listener};
+use super::listener::Listener;
 use super::service::Context;
 use super::tiers::Tiers;
 use super::wire::LargeSendBuffers;
@@ -202,12 +202,9 @@ const OPS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn announce(server: &Server) {
     for address in &server.addresses {
-        tracing::info!(address = listener::display(address), "listening");
+        tracing::info!(address = address.to_string(), "listening");
     }
     if let Some(address) = &server.ops_address {
-        tracing::info!(
-            address = listener::display(address),
-            "health, readiness and metrics"
-        );
+        tracing::info!(address = address.to_string(), "health, readiness and metrics");
     }
 }

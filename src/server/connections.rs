@@ -58,10 +58,6 @@ struct GoAway {
     task: AtomicWaker,
 }
 
-/// A connection that [`Connections::add`] will watch over.
-#[derive(Debug)]
-pub(super) struct WatchedConnection(Weak<ConnectionState>);
-
 /// A request under way.
 #[derive(Debug)]
 pub struct RunningRequest(Activity);
@@ -90,8 +86,8 @@ impl Connections {
     }
 
     /// Watches over the task of a connection from now on.
-    pub(super) fn add(&self, connection: WatchedConnection, task: AbortHandle) {
-        self.list().push((connection.0, task));
+    pub(super) fn add(&self, connection: &Activity, task: AbortHandle) {
+        self.list().push((Arc::downgrade(&connection.0), task));
     }
 
     /// Whether answers must tell their clients to send nothing more on this connection.
@@ -140,14 +136,12 @@ impl Connections {
 
     /// Aborts the connections for which `over` is true, and forgets those that have ended.
     fn end_if(&self, over: impl Fn(&ConnectionState) -> bool) {
-        self.list().retain(|(state, task)| match state.upgrade() {
-            None => false,
-            Some(state) => {
-                if over(&state) {
-                    task.abort();
-                }
-                true
+        self.list().retain(|(state, task)| {
+            let state = state.upgrade();
+            if state.as_deref().is_some_and(&over) {
+                task.abort();
             }
+            state.is_some()
         });
     }
 
@@ -189,11 +183,6 @@ impl Activity {
         if self.0.requests.load(Relaxed) > 0 {
             self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
         }
-    }
-
-    /// What watches over this connection.
-    pub(super) fn watched(&self) -> WatchedConnection {
-        WatchedConnection(Arc::downgrade(&self.0))
     }
 
     /// The connection is HTTP/2: its end begins with a GOAWAY.
@@ -249,7 +238,7 @@ mod tests {
         let connections = Connections::new(Duration::from_secs(10));
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
-        connections.add(activity.watched(), tasks.spawn(std::future::pending::<()>()));
+        connections.add(&activity, tasks.spawn(std::future::pending::<()>()));
         scenario(&connections, &activity);
         tokio::task::yield_now().await;
         assert_eq!(tasks.try_join_next().is_some(), ended);
@@ -315,7 +304,7 @@ mod tests {
         let connections = Connections::new(Duration::from_secs(10));
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
-        connections.add(activity.watched(), tasks.spawn(async {}));
+        connections.add(&activity, tasks.spawn(async {}));
         drop(activity);
         look_at(&connections, 1);
         assert!(connections.list().is_empty());

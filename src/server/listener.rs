@@ -15,57 +15,16 @@ const LISTEN_BACKLOG: u32 = 4096;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// Another program has it.
-    #[error("{key}: {address} is in use by another program; choose another address, or stop that program")]
-    InUse {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The address.
-        address: String,
-    },
-    /// A file that is no socket stands at the path.
-    #[error("{key}: {address} is not a socket; remove the file there, or choose another path")]
-    NotASocket {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The address.
-        address: String,
-    },
-    /// The address belongs to no interface.
-    #[error(
-        "{key}: cannot listen on {address}: {source}; this machine does not have the address; \
-         use one of its own, or 0.0.0.0 or [::] for all of them"
-    )]
-    NotHere {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The address.
-        address: String,
-        /// The answer of the operating system.
-        source: io::Error,
-    },
-    /// Everything else.
-    #[error("{key}: cannot listen on {address}: {source}")]
-    Other {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The address.
-        address: String,
-        /// The answer of the operating system.
-        source: io::Error,
-    },
+#[error("{key}: {text}")]
+pub struct ListenError {
+    key: &'static str,
+    text: String,
 }
 
 impl ListenError {
     /// The key of the configuration.
     pub fn key(&self) -> &'static str {
-        match self {
-            Self::InUse { key, .. }
-            | Self::NotASocket { key, .. }
-            | Self::NotHere { key, .. }
-            | Self::Other { key, .. } => key,
-        }
+        self.key
     }
 }
 
@@ -83,15 +42,22 @@ impl Listener {
             ListenAddr::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             ListenAddr::Unix(path) => bind_unix(path),
         };
-        bound.map_err(|source| {
+        bound.map_err(|error| {
             let foreign = matches!(address, ListenAddr::Unix(path) if is_foreign(path));
-            let address = display(address);
-            match source.kind() {
-                io::ErrorKind::AddrInUse if foreign => ListenError::NotASocket { key, address },
-                io::ErrorKind::AddrNotAvailable => ListenError::NotHere { key, address, source },
-                io::ErrorKind::AddrInUse => ListenError::InUse { key, address },
-                _ => ListenError::Other { key, address, source },
-            }
+            let text = match error.kind() {
+                io::ErrorKind::AddrInUse if foreign => {
+                    format!("{address} is not a socket; remove the file there, or choose another path")
+                }
+                io::ErrorKind::AddrInUse => format!(
+                    "{address} is in use by another program; choose another address, or stop that program"
+                ),
+                io::ErrorKind::AddrNotAvailable => format!(
+                    "cannot listen on {address}: {error}; this machine does not have the address; \
+                     use one of its own, or 0.0.0.0 or [::] for all of them"
+                ),
+                _ => format!("cannot listen on {address}: {error}"),
+            };
+            ListenError { key, text }
         })
     }
 
@@ -117,19 +83,10 @@ impl Listener {
     }
 }
 
-/// The address for messages.
-pub(super) fn display(address: &ListenAddr) -> String {
-    match address {
-        ListenAddr::Tcp(address) => address.to_string(),
-        ListenAddr::Unix(path) => format!("unix:{}", path.display()),
-    }
-}
-
 fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
+    let socket = match address.is_ipv4() {
+        true => TcpSocket::new_v4()?,
+        false => TcpSocket::new_v6()?,
     };
     // A restart must not wait for connections of the former process to time out.
     socket.set_reuseaddr(true)?;
@@ -145,10 +102,8 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     if socket && dead {
         std::fs::remove_file(path)?;
     }
-    Ok(Listener::Unix(
-        UnixListener::bind(path)?,
-        SocketFile(path.to_owned()),
-    ))
+    let listener = UnixListener::bind(path)?;
+    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
 }
 
 /// Whether something that is not a socket has the path.

@@ -38,8 +38,7 @@ impl Server {
         let wanted = config.clone();
         // What needs a restart stays as it is, also for the comparison of the next reload.
         self.config = reloaded(&self.config, config);
-        let fixed = needs_restart(&self.config, &wanted);
-        Ok(fixed)
+        Ok(needs_restart(&self.config, &wanted))
     }
 }
 
@@ -82,81 +81,54 @@ fn reloaded(old: &Config, new: Config) -> Config {
     }
 }
 
-/// The keys in which the configuration that is in use differs from the file. Sections without a list of keys are
-/// compared as wholes, the others field by field: every field is taken apart here, so a new one cannot be forgotten.
+/// The keys of a section in which the configuration that is in use differs from the file. Every field is taken apart, so
+/// a new one cannot be forgotten.
+macro_rules! differing {
+    ($used:expr, $file:expr, $section:ident, $prefix:literal, [$($field:ident),+ $(,)?]) => {{
+        let $section { $($field),+ } = $file;
+        let keys = [$((concat!($prefix, stringify!($field)), $used.$field != *$field)),+];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key)
+    }};
+}
+
+/// The keys in which the configuration that is in use differs from the file: sections without a list of keys as
+/// wholes, the others field by field. A limit that is reloaded never differs here.
 fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
-    let Config {
-        listen,
-        ops_listen,
-        base_url,
-        providers,
-        disk,
-        s3,
-        limits,
-        gha,
-    } = file;
-    let mut keys = differing([
-        ("listen", used.listen != *listen),
-        ("ops_listen", used.ops_listen != *ops_listen),
-        ("base_url", used.base_url != *base_url),
-        ("oidc_providers", used.providers != *providers),
-    ]);
-    keys.extend(match (&used.disk, disk) {
-        (Some(used), Some(file)) => disk_keys(used, file),
-        (used, file) => differing([("disk", used != file)]),
-    });
-    keys.extend(differing([("s3", used.s3 != *s3)]));
-    keys.extend(limits_keys(&used.limits, limits));
-    keys.extend(differing([("gha", used.gha != *gha)]));
+    let wholes = differing!(
+        used,
+        file,
+        Config,
+        "",
+        [listen, ops_listen, base_url, providers, disk, s3, limits, gha]
+    );
+    let mut keys = Vec::new();
+    for whole in wholes {
+        match (whole, &used.disk, &file.disk) {
+            ("providers", ..) => keys.push("oidc_providers"),
+            ("disk", Some(used), Some(file)) => keys.extend(differing!(
+                used,
+                file,
+                DiskConfig,
+                "disk.",
+                [dir, limit, durability, memory, open_files, revalidate_after]
+            )),
+            ("limits", ..) => keys.extend(differing!(
+                used.limits,
+                &file.limits,
+                LimitsConfig,
+                "limits.",
+                [
+                    max_entry_size,
+                    max_connections,
+                    body_idle_timeout,
+                    keep_alive,
+                    drain_timeout
+                ]
+            )),
+            (whole, ..) => keys.push(whole),
+        }
+    }
     keys
-}
-
-fn disk_keys(used: &DiskConfig, file: &DiskConfig) -> Vec<&'static str> {
-    let DiskConfig {
-        dir,
-        limit,
-        durability,
-        memory,
-        open_files,
-        revalidate_after,
-    } = file;
-    differing([
-        ("disk.dir", used.dir != *dir),
-        ("disk.limit", used.limit != *limit),
-        ("disk.durability", used.durability != *durability),
-        ("disk.memory", used.memory != *memory),
-        ("disk.open_files", used.open_files != *open_files),
-        (
-            "disk.revalidate_after",
-            used.revalidate_after != *revalidate_after,
-        ),
-    ])
-}
-
-/// A limit that is reloaded never differs here.
-fn limits_keys(used: &LimitsConfig, file: &LimitsConfig) -> Vec<&'static str> {
-    let LimitsConfig {
-        max_entry_size,
-        max_connections,
-        body_idle_timeout,
-        keep_alive,
-        drain_timeout,
-    } = file;
-    differing([
-        ("limits.max_entry_size", used.max_entry_size != *max_entry_size),
-        ("limits.max_connections", used.max_connections != *max_connections),
-        (
-            "limits.body_idle_timeout",
-            used.body_idle_timeout != *body_idle_timeout,
-        ),
-        ("limits.keep_alive", used.keep_alive != *keep_alive),
-        ("limits.drain_timeout", used.drain_timeout != *drain_timeout),
-    ])
-}
-
-fn differing(keys: impl IntoIterator<Item = (&'static str, bool)>) -> Vec<&'static str> {
-    let differing = keys.into_iter().filter(|(_, differs)| *differs);
-    differing.map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]
