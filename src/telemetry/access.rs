@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::line::{LineValue, name};
 use super::metrics::Metrics;
 
-pub use super::labels::{MethodLabel, Outcome};
 pub use super::line::AccessLog;
+pub use super::metrics::{MethodLabel, Outcome};
 
 /// What a front-end reports about an answer; travels beside the response.
 #[derive(Debug, Clone, Default)]

@@ -7,8 +7,17 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::SystemTime;
 
-use super::format::Format;
 use super::writer::{self, LogGuard, LogQueue};
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
 
 /// The name of a value, with what stands around it: one piece to copy instead of three.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +68,7 @@ impl AccessLog {
         Self(None)
     }
 
-    /// LogQueue to `out`, written by a thread that the guard stops.
+    /// Lines to `out`, written by a thread that the guard stops.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -117,21 +126,19 @@ fn json(line: &mut Vec<u8>, now: SystemTime, fields: &[(LineName, LineValue<'_>)
     for (name, value) in fields {
         line.extend_from_slice(name.json.as_bytes());
         match value {
-            LineValue::Name(value) => {
-                line.push(b'"');
-                line.extend_from_slice(value.as_bytes());
-                line.push(b'"');
-            }
-            LineValue::Ascii(value) => {
-                line.push(b'"');
-                line.extend_from_slice(value);
-                line.push(b'"');
-            }
+            LineValue::Name(value) => quoted(line, value.as_bytes()),
+            LineValue::Ascii(value) => quoted(line, value),
             LineValue::Text(value) => _ = write!(line, "{}", serde_json::Value::from(*value)),
             LineValue::Number(value) => number(line, *value),
         }
     }
     line.extend_from_slice(b"}\n");
+}
+
+fn quoted(line: &mut Vec<u8>, value: &[u8]) {
+    line.push(b'"');
+    line.extend_from_slice(value);
+    line.push(b'"');
 }
 
 /// As the rest of the log has it (RFC 3339, microseconds); the date is made once a second.

@@ -5,8 +5,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::writer::{self, LogQueue};
 
-pub use super::format::Format;
-pub use super::line::AccessLog;
+pub use super::line::{AccessLog, Format};
 pub use super::writer::LogGuard;
 
 /// Why the log cannot start.

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{self, Registry};
 
-use super::labels::{MethodLabel, Outcome};
+use crate::named::named_enum;
 
 /// The label of requests that ended before a front-end took them.
 const NO_PROTOCOL: &str = "none";
@@ -19,6 +19,59 @@ const NO_PROTOCOL: &str = "none";
 const DURATION_BUCKETS: &[f64] = &[0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
 
 type Durations = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+named_enum! {
+    /// How a request ended. Closed, because it is a label.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub enum Outcome {
+        /// The entry was found.
+        Hit = "hit",
+        /// No namespace of the caller has the entry.
+        Miss = "miss",
+        /// The client has the same version already, or asked for a state that is not there.
+        Condition = "condition",
+        /// The entry was stored.
+        Stored = "stored",
+        /// The entry was removed.
+        Deleted = "deleted",
+        /// A control call of a protocol.
+        Control = "control",
+        /// The client is to blame: credentials, rights, syntax, limits.
+        Refused = "refused",
+        /// We are to blame.
+        #[default]
+        Failed = "failed",
+        /// The connection ended before the answer had left.
+        Cut = "cut",
+    }
+}
+
+named_enum! {
+    /// The methods that are counted apart; a label must come from a closed set.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[expect(missing_docs, reason = "the names are those of RFC 9110")]
+    pub enum MethodLabel {
+        Get = "GET",
+        Head = "HEAD",
+        Put = "PUT",
+        Post = "POST",
+        Delete = "DELETE",
+        Other = "other",
+    }
+}
+
+impl MethodLabel {
+    pub(super) fn of(method: &http::Method) -> Self {
+        match *method {
+            http::Method::GET => Self::Get,
+            http::Method::HEAD => Self::Head,
+            http::Method::PUT => Self::Put,
+            http::Method::POST => Self::Post,
+            http::Method::DELETE => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// One number that another part of the server keeps and that is read when metrics are asked for, or one for each
 /// value of a label.

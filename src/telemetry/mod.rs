@@ -3,8 +3,6 @@
 //! Never here: a token, the value of a claim, a raw key, a namespace, a query string.
 
 pub mod access;
-mod format;
-mod labels;
 mod line;
 pub mod log;
 pub mod metrics;

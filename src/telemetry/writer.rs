@@ -45,9 +45,6 @@ pub struct LogGuard {
 }
 
 /// Starts the thread that writes to `out`.
-///
-/// # Errors
-/// If the thread cannot be started.
 pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(LogQueue, LogGuard)> {
     let queue = LogQueue(Arc::default());
     let writer = queue.clone();
