@@ -1,8 +1,8 @@
 //! From the target of a request to a key.
 
-use http::request::Parts;
 use std::borrow::Cow;
 
+use http::request::Parts;
 use http::{Version, header};
 
 use crate::error::Class;

@@ -10,18 +10,12 @@ use crate::error::Class;
 
 /// The value of the first parameter with this name, percent-decoded exactly once. A plus is a plus: block ids
 /// are base64.
-///
-/// # Errors
-/// The value is not text.
 pub(crate) fn parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, HttpError> {
     raw(parts, name).map(decode).transpose()
 }
 
 /// The same where a plus is a blank, as in the query of a form: `url.Values` of Go writes keys so, and every
 /// client that means a plus escapes it.
-///
-/// # Errors
-/// The value is not text.
 pub(crate) fn form_parameter<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, HttpError> {
     match raw(parts, name) {
         Some(value) if value.contains('+') => {

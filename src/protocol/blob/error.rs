@@ -3,7 +3,6 @@
 use http::{HeaderName, StatusCode};
 use quick_xml::escape::escape;
 
-use super::refusal::BlobRefusal;
 use crate::error::Class;
 use crate::protocol::call::Reply;
 use crate::protocol::gha::{Dialect, ErrorCase, GhaError, StatusAndCode};
@@ -20,7 +19,11 @@ pub(super) static DIALECT: Dialect = Dialect {
 #[derive(Debug)]
 pub(super) enum BlobError {
     /// For a reason that only this dialect has.
-    Refused(&'static BlobRefusal),
+    Refused {
+        status: StatusCode,
+        code: &'static str,
+        text: &'static str,
+    },
     /// Everything else.
     Gha(GhaError),
 }
@@ -32,25 +35,97 @@ impl<T: Into<GhaError>> From<T> for BlobError {
 }
 
 impl BlobError {
+    pub(super) const FORGED: Self = Self::refused(
+        StatusCode::FORBIDDEN,
+        "AuthenticationFailed",
+        "the link was not made by this server",
+    );
+    pub(super) const EXPIRED: Self = Self::refused(
+        StatusCode::FORBIDDEN,
+        "AuthenticationFailed",
+        "the link has expired",
+    );
+    pub(super) const OTHER_DIRECTION: Self = Self::refused(
+        StatusCode::FORBIDDEN,
+        "AuthorizationPermissionMismatch",
+        "the link permits to read or to write, and this is the other one",
+    );
+    pub(super) const VERB: Self = Self::refused(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "UnsupportedHttpVerb",
+        "a blob has the methods GET, HEAD and PUT",
+    );
+    pub(super) const NOT_FOUND: Self = Self::refused(
+        StatusCode::NOT_FOUND,
+        "BlobNotFound",
+        "the entry is not there any more",
+    );
+    pub(super) const RANGE: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "InvalidHeaderValue",
+        "x-ms-range must be one range of bytes",
+    );
+    pub(super) const KIND: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "InvalidHeaderValue",
+        "the only known x-ms-blob-type is BlockBlob",
+    );
+    pub(super) const COPY: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "UnsupportedHeader",
+        "a blob cannot be copied from elsewhere",
+    );
+    pub(super) const COMPONENT: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "InvalidQueryParameterValue",
+        "the only known values of comp are block and blocklist",
+    );
+    pub(super) const BLOCK_ID: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "InvalidQueryParameterValue",
+        "blockid must be the base64 of 1 to 64 bytes",
+    );
+    pub(super) const NO_BLOCK_ID: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "MissingRequiredQueryParameter",
+        "a block needs a blockid",
+    );
+    pub(super) const XML: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "InvalidXmlDocument",
+        "the body is not the XML of a block list",
+    );
+    pub(super) const XML_VALUE: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "InvalidXmlNodeValue",
+        "an id in the list is not the base64 of 1 to 64 bytes",
+    );
+    pub(super) const LIST_TOO_LONG: Self = Self::refused(
+        StatusCode::BAD_REQUEST,
+        "BlockListTooLong",
+        "a list has at most 50000 blocks",
+    );
+
+    const fn refused(status: StatusCode, code: &'static str, text: &'static str) -> Self {
+        Self::Refused { status, code, text }
+    }
+
     /// The answer; the record learns how this counts.
     pub(super) fn render(self, record: &mut RequestRecord) -> Reply {
-        match self {
-            Self::Refused(refusal) => refuse(refusal, record),
-            Self::Gha(error) => DIALECT.answer(error, record),
+        let (status, code, text) = match self {
+            Self::Refused { status, code, text } => (status, code, text),
+            Self::Gha(error) => return DIALECT.answer(error, record),
+        };
+        record.outcome = match status {
+            StatusCode::NOT_FOUND => Outcome::Miss,
+            _ => Outcome::Refused,
+        };
+        record.error.get_or_insert_with(|| text.into());
+        let reply = DIALECT.refuse((status, code), text);
+        match status {
+            StatusCode::METHOD_NOT_ALLOWED => reply.method_not_allowed("GET, HEAD, PUT"),
+            _ => reply,
         }
-    }
-}
-
-fn refuse(refusal: &BlobRefusal, record: &mut RequestRecord) -> Reply {
-    record.outcome = match refusal.status {
-        StatusCode::NOT_FOUND => Outcome::Miss,
-        _ => Outcome::Refused,
-    };
-    record.error.get_or_insert_with(|| refusal.text.into());
-    let reply = DIALECT.refuse((refusal.status, refusal.code), refusal.text);
-    match refusal.status {
-        StatusCode::METHOD_NOT_ALLOWED => reply.method_not_allowed("GET, HEAD, PUT"),
-        _ => reply,
     }
 }
 
@@ -130,12 +205,7 @@ mod tests {
         let busy = Error::Busy {
             retry_after: Duration::from_secs(1),
         };
-        check(
-            BlobError::Refused(&BlobRefusal::FORGED),
-            403,
-            "AuthenticationFailed",
-        )
-        .await;
+        check(BlobError::FORGED, 403, "AuthenticationFailed").await;
         check(Error::UnknownUpload, 404, "BlobNotFound").await;
         check(Error::Ended, 409, "BlobAlreadyExists").await;
         check(Error::UnknownBlock, 400, "InvalidBlockList").await;

@@ -8,7 +8,6 @@ mod block_id;
 mod block_list;
 mod error;
 mod read;
-mod refusal;
 mod write;
 
 use http::request::Parts;
@@ -20,7 +19,6 @@ use super::{Frontend, query};
 use crate::auth::{Ticket, TicketError};
 use crate::cache::actions::Permission;
 use error::{BlobError, DIALECT};
-use refusal::BlobRefusal;
 
 pub(crate) use block_list::parse as parse_block_list;
 
@@ -76,23 +74,23 @@ async fn handle(call: &mut Call) -> Result<Reply, BlobError> {
     match (&call.parts.method, permission) {
         (&Method::GET | &Method::HEAD, Permission::Read(permit)) => read::answer(call, &permit).await,
         (&Method::PUT, Permission::Write(id)) => write::answer(call, id).await,
-        (&Method::GET | &Method::HEAD | &Method::PUT, _) => {
-            Err(BlobError::Refused(&BlobRefusal::OTHER_DIRECTION))
-        }
-        _ => Err(BlobError::Refused(&BlobRefusal::VERB)),
+        (&Method::GET | &Method::HEAD | &Method::PUT, _) => Err(BlobError::OTHER_DIRECTION),
+        _ => Err(BlobError::VERB),
     }
 }
 
 /// The permission in the ticket of the URL. Checked before everything else, so that a client without a ticket
 /// learns nothing.
 fn permission(call: &Call) -> Result<Permission, BlobError> {
-    let ticket = ticket(&call.parts).ok_or(BlobError::Refused(&BlobRefusal::FORGED))?;
-    let permission = call.app.actions().permission(&ticket).map_err(|error| {
-        BlobError::Refused(match error {
-            TicketError::Forged => &BlobRefusal::FORGED,
-            TicketError::Expired => &BlobRefusal::EXPIRED,
-        })
-    })?;
+    let ticket = ticket(&call.parts).ok_or(BlobError::FORGED)?;
+    let permission = call
+        .app
+        .actions()
+        .permission(&ticket)
+        .map_err(|error| match error {
+            TicketError::Forged => BlobError::FORGED,
+            TicketError::Expired => BlobError::EXPIRED,
+        })?;
     call.check_target()?;
     Ok(permission)
 }

@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue};
 
 use super::error::{self, BlobError};
 use super::insert_last_modified;
-use super::refusal::BlobRefusal;
 use crate::cache::actions::ReadPermit;
 use crate::error::chain;
 use crate::protocol::call::{Call, Reply};
@@ -27,7 +26,7 @@ pub(super) async fn answer(call: &mut Call, permit: &ReadPermit) -> Result<Reply
         call.record.error = Some(chain(&error).into());
         None
     });
-    let entry = found.ok_or(BlobError::Refused(&BlobRefusal::NOT_FOUND))?;
+    let entry = found.ok_or(BlobError::NOT_FOUND)?;
     call.record.outcome = Outcome::Hit;
     let meta = Arc::clone(&entry.meta);
     call.record.issuer = Some(Arc::clone(&meta.origin.issuer));
@@ -45,7 +44,7 @@ fn prefer_own_range(parts: &mut Parts) -> Result<(), BlobError> {
         return Ok(());
     };
     if own.to_str().ok().and_then(ByteRange::parse).is_none() {
-        return Err(BlobError::Refused(&BlobRefusal::RANGE));
+        return Err(BlobError::RANGE);
     }
     parts.headers.insert(header::RANGE, own);
     Ok(())

@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::block_list::{self, BlockListError};
 use super::error::BlobError;
-use super::refusal::BlobRefusal;
 use super::{BLOB, BLOCK, LIST, block_id, insert_last_modified};
 use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::{Call, Reply};
@@ -56,23 +55,21 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
 fn action(parts: &Parts) -> Result<PutAction, BlobError> {
     if parts.headers.contains_key(COPY_SOURCE) {
         // There would be no body, and an empty entry.
-        return Err(BlobError::Refused(&BlobRefusal::COPY));
+        return Err(BlobError::COPY);
     }
     match query::parameter(parts, "comp")?.as_deref() {
         None => match parts.headers.get(BLOB_TYPE) {
-            Some(kind) if !kind.as_bytes().eq_ignore_ascii_case(b"BlockBlob") => {
-                Err(BlobError::Refused(&BlobRefusal::KIND))
-            }
+            Some(kind) if !kind.as_bytes().eq_ignore_ascii_case(b"BlockBlob") => Err(BlobError::KIND),
             _ => Ok(PutAction::Bytes(BlockPlace::Whole)),
         },
         Some("block") => {
             let text = query::parameter(parts, "blockid")?;
-            let text = text.ok_or(BlobError::Refused(&BlobRefusal::NO_BLOCK_ID))?;
-            let id = block_id::decode(text.as_bytes()).ok_or(BlobError::Refused(&BlobRefusal::BLOCK_ID))?;
+            let text = text.ok_or(BlobError::NO_BLOCK_ID)?;
+            let id = block_id::decode(text.as_bytes()).ok_or(BlobError::BLOCK_ID)?;
             Ok(PutAction::Bytes(BlockPlace::Block(id)))
         }
         Some("blocklist") => Ok(PutAction::List),
-        Some(_) => Err(BlobError::Refused(&BlobRefusal::COMPONENT)),
+        Some(_) => Err(BlobError::COMPONENT),
     }
 }
 
@@ -84,12 +81,10 @@ async fn put_block_list(call: &mut Call, id: UploadId) -> Result<ETag, BlobError
             .await
             .unwrap_or(Err(BlockListError::Syntax)),
     };
-    let blocks = blocks.map_err(|error| {
-        BlobError::Refused(match error {
-            BlockListError::Syntax => &BlobRefusal::XML,
-            BlockListError::Id => &BlobRefusal::XML_VALUE,
-            BlockListError::TooLong => &BlobRefusal::LIST_TOO_LONG,
-        })
+    let blocks = blocks.map_err(|error| match error {
+        BlockListError::Syntax => BlobError::XML,
+        BlockListError::Id => BlobError::XML_VALUE,
+        BlockListError::TooLong => BlobError::LIST_TOO_LONG,
     })?;
     Ok(call.app.actions().put_block_list(id, blocks).await?)
 }
@@ -118,8 +113,7 @@ mod tests {
         let found = match action(&parts) {
             Ok(PutAction::Bytes(place)) => format!("{place:?}"),
             Ok(PutAction::List) => "List".to_owned(),
-            Err(BlobError::Refused(refusal)) => format!("{refusal:?}"),
-            Err(BlobError::Gha(error)) => format!("{error:?}"),
+            Err(error) => format!("{error:?}"),
         };
         assert!(found.contains(expected), "{query}: {found}");
     }

@@ -1,20 +1,27 @@
 //! The body of a request, piece by piece.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::Call;
-use super::discard::{discard, expects_continue};
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::framing;
 use crate::protocol::http_error::HttpError;
+use crate::tasks::Tasks;
 use crate::telemetry::access::{EarlyRecord, RequestRecord};
+
+/// Bytes of a refused body that are read and dropped, so that the client gets to read the answer.
+pub const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a refused body is read and dropped.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The body of a request, as far as it was not read.
 #[derive(Debug)]
@@ -153,4 +160,39 @@ fn too_long(max: usize) -> HttpError {
         Class::TooLarge,
         format!("the body of this request may have {max} bytes at most"),
     )
+}
+
+/// Reads and drops the rest of a body, so that the client can finish sending and then read the answer.
+/// Bounded in bytes and time. What is left after that makes the connection close (lingering, see
+/// [`crate::server`]).
+fn discard(tasks: &Tasks, body: Body) {
+    if body.is_end_stream() {
+        return;
+    }
+    let stopping = tasks.stopping();
+    tasks.spawn(async move {
+        tokio::select! {
+            // Running out of time is an ordinary end: the connection is closed then.
+            _ = tokio::time::timeout(DISCARD_TIMEOUT, read(body)) => {}
+            () = stopping.cancelled() => {}
+        }
+    });
+}
+
+async fn read(mut body: Body) {
+    let mut seen = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if seen > MAX_DISCARDED_BYTES {
+            break;
+        }
+    }
+}
+
+/// Whether the client waits before it sends its body (RFC 9110, section 10.1.1). Such a client has sent
+/// nothing as long as its body was not asked for.
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

@@ -34,24 +34,21 @@ impl Call {
         let Some(url) = forwarder.owner(&self.parts.headers, id).await else {
             return Ok(None);
         };
-        let body = self.forwarded_body(PEER_TIER)?;
-        let sent = forwarder.send_to_peer(&url, &self.parts, body.stream).await;
-        self.end_forwarding(sent, &body.progress).map(Some)
+        let (body, progress) = self.forwarded_body(PEER_TIER)?;
+        let sent = forwarder.send_to_peer(&url, &self.parts, body).await;
+        self.end_forwarding(sent, &progress).map(Some)
     }
 
     /// The answer of the service for the calls that are not of the cache, both bodies as streams. `None` if
     /// there is none.
-    ///
-    /// # Errors
-    /// As [`Call::forward_to_owner`].
     pub(crate) async fn forward_to_foreign(&mut self) -> Result<Option<Reply>, HttpError> {
         let forwarder = self.app.forwarder().clone();
         let Some(url) = forwarder.foreign(&self.parts.headers) else {
             return Ok(None);
         };
-        let body = self.forwarded_body(FOREIGN_TIER)?;
-        let sent = forwarder.send_to_foreign(&url, &self.parts, body.stream).await;
-        self.end_forwarding(sent, &body.progress).map(Some)
+        let (body, progress) = self.forwarded_body(FOREIGN_TIER)?;
+        let sent = forwarder.send_to_foreign(&url, &self.parts, body).await;
+        self.end_forwarding(sent, &progress).map(Some)
     }
 
     /// The answer of the peer where an upload of key and version belongs that `caller` begins; `body` is that of
@@ -84,11 +81,19 @@ impl Call {
     }
 
     /// Takes the body away to send it to another server.
-    fn forwarded_body(&mut self, tier: &'static str) -> Result<ForwardedBody, HttpError> {
+    fn forwarded_body(&mut self, tier: &'static str) -> Result<(Body, Arc<ForwardProgress>), HttpError> {
         self.record.tier = tier;
         // `Transfer-Encoding` belongs to this connection and is not forwarded, so its coding would be lost.
         framing::check(&self.parts.headers)?;
-        Ok(ForwardedBody::new(self.app.clone(), self.body.take()))
+        let (body, progress) = (self.body.take(), Arc::<ForwardProgress>::default());
+        let stream = match body.is_ended() {
+            true => Body::empty(),
+            false => {
+                let begin = (self.app.clone(), body, Arc::clone(&progress));
+                Body::from_stream(stream::unfold(Some(begin), next))
+            }
+        };
+        Ok((stream, progress))
     }
 
     fn end_forwarding(
@@ -119,32 +124,12 @@ impl Call {
     }
 }
 
-/// The body of a request on its way to another server.
-struct ForwardedBody {
-    stream: Body,
-    progress: Arc<ForwardProgress>,
-}
-
 /// What has become of a body that was forwarded.
 #[derive(Debug, Default)]
 struct ForwardProgress {
     bytes: AtomicU64,
     /// Why the client did not send all of it.
     error: Mutex<Option<HttpError>>,
-}
-
-impl ForwardedBody {
-    fn new(app: App, body: RequestBody) -> Self {
-        let progress = Arc::new(ForwardProgress::default());
-        let stream = match body.is_ended() {
-            true => Body::empty(),
-            false => {
-                let begin = (app, body, Arc::clone(&progress));
-                Body::from_stream(stream::unfold(Some(begin), next))
-            }
-        };
-        Self { stream, progress }
-    }
 }
 
 type ForwardState = Option<(App, RequestBody, Arc<ForwardProgress>)>;

@@ -5,8 +5,6 @@
 //! request or the rest of its body.
 
 mod body;
-mod caller;
-mod discard;
 mod forward;
 
 use std::sync::Arc;
@@ -17,11 +15,12 @@ use http::request::Parts;
 use super::app::App;
 use super::http_error::HttpError;
 use super::key;
+use crate::auth::Identity;
+use crate::cache::actions::UploadAuth;
 use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
-pub use body::RequestBody;
-pub use discard::{MAX_DISCARDED_BYTES, expects_continue};
+pub use body::{MAX_DISCARDED_BYTES, RequestBody, expects_continue};
 
 /// A request, and what is known about it so far.
 pub struct Call {
@@ -56,6 +55,45 @@ impl Call {
                 ..RequestRecord::default()
             },
         }
+    }
+
+    /// The caller by its token. Comes before anything else is looked at, so that a client without a token learns
+    /// nothing.
+    ///
+    /// # Errors
+    /// The token is not good, or the request is one that no front-end could understand.
+    pub async fn caller(&mut self) -> Result<Arc<Identity>, HttpError> {
+        let caller = self.app.caller(&self.parts.headers).await?;
+        self.name(&caller);
+        self.note_early();
+        self.check_target()?;
+        Ok(caller)
+    }
+
+    /// [`Call::caller`] for the requests that go on with an upload: a save can outlive its token, so one that
+    /// has expired is let in as far as it has begun the same upload.
+    ///
+    /// # Errors
+    /// As [`Call::caller`].
+    pub async fn upload_auth(&mut self) -> Result<UploadAuth, HttpError> {
+        let auth = match self.app.caller(&self.parts.headers).await {
+            Ok(caller) => {
+                self.name(&caller);
+                UploadAuth::Caller(caller)
+            }
+            Err(error) => match self.app.late_caller(&self.parts.headers, &error) {
+                Some(token) => UploadAuth::Expired(token),
+                None => return Err(error.into()),
+            },
+        };
+        self.note_early();
+        self.check_target()?;
+        Ok(auth)
+    }
+
+    fn name(&mut self, caller: &Identity) {
+        self.record.issuer = Some(Arc::clone(&caller.issuer));
+        self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));
     }
 
     /// Refuses a request that no front-end could understand.

@@ -39,12 +39,12 @@ pub(crate) fn concern(headers: &HeaderMap) -> bool {
 /// ignored: entries carry no `Last-Modified`.
 pub(crate) fn read(headers: &HeaderMap, current: &ETag) -> Verdict {
     if let Some(tags) = tags(headers, &header::IF_MATCH)
-        && !tags.contain_strongly(current)
+        && !tags.contain(current, false)
     {
         return Verdict::Failed;
     }
     match tags(headers, &header::IF_NONE_MATCH) {
-        Some(tags) if tags.contain_weakly(current) => Verdict::NotModified,
+        Some(tags) if tags.contain(current, true) => Verdict::NotModified,
         _ => Verdict::Proceed,
     }
 }
@@ -63,12 +63,10 @@ pub(crate) fn change(headers: &HeaderMap) -> Result<Precondition, HttpError> {
     if let Some(tags) = tags(headers, &header::IF_MATCH) {
         return match tags {
             Tags::Any => Ok(Precondition::Present),
-            Tags::List(list) => Ok(Precondition::Matches(
-                list.into_iter()
-                    .filter(|(_, weak)| !weak)
-                    .map(|(tag, _)| tag)
-                    .collect(),
-            )),
+            Tags::List(list) => {
+                let strong = list.into_iter().filter(|(_, weak)| !weak);
+                Ok(Precondition::Matches(strong.map(|(tag, _)| tag).collect()))
+            }
             Tags::Malformed => Err(malformed("If-Match")),
         };
     }
@@ -86,31 +84,19 @@ pub(crate) fn change(headers: &HeaderMap) -> Result<Precondition, HttpError> {
 /// Whether a `Range` header counts: there is no `If-Range`, or it is the strong tag of the entry. A
 /// date never matches, since entries carry none.
 pub(crate) fn range_applies(headers: &HeaderMap, current: &ETag) -> bool {
-    match headers.get(header::IF_RANGE) {
-        None => true,
-        Some(value) => value.to_str().is_ok_and(|value| {
-            value
-                .trim()
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'))
-                == Some(current.as_str())
-        }),
-    }
+    headers.get(header::IF_RANGE).is_none_or(|value| {
+        let value = value.to_str().unwrap_or_default().trim();
+        let tag = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        tag == Some(current.as_str())
+    })
 }
 
 impl Tags {
-    fn contain_strongly(&self, current: &ETag) -> bool {
+    /// A weak tag counts only where weak ones do.
+    fn contain(&self, current: &ETag, weakly: bool) -> bool {
         match self {
             Self::Any => true,
-            Self::List(list) => list.iter().any(|(tag, weak)| !weak && tag == current),
-            Self::Malformed => false,
-        }
-    }
-
-    fn contain_weakly(&self, current: &ETag) -> bool {
-        match self {
-            Self::Any => true,
-            Self::List(list) => list.iter().any(|(tag, _)| tag == current),
+            Self::List(list) => list.iter().any(|(tag, weak)| (weakly || !weak) && tag == current),
             Self::Malformed => false,
         }
     }

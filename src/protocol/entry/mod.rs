@@ -5,10 +5,9 @@
 
 mod body;
 pub mod conditions;
-mod put_block;
 mod read;
 mod receive;
 
-pub(crate) use put_block::put_block;
 pub use read::{head, insert_etag, read, serve};
+pub(crate) use receive::put_block;
 pub use receive::receive;

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::header;
 
 use crate::auth::Identity;
-use crate::cache::actions::{self, BlockWriter};
+use crate::cache::actions::{self, BlockPlace, BlockWriter, UploadId};
 use crate::cache::{EntryName, EntryUpload};
 use crate::error::Class;
 use crate::protocol::call::Call;
 use crate::protocol::entry::conditions;
 use crate::protocol::framing;
+use crate::protocol::gha::GhaError;
 use crate::protocol::http_error::HttpError;
 use crate::store::{self, Meta, Metadata};
 
@@ -63,8 +64,47 @@ async fn open(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<En
     Ok(cache.begin(caller, name, expected, precondition).await?)
 }
 
+/// Takes the body of a request into an upload, `length` bytes if the client says how many in another
+/// way than by the framing. The caller of this function has checked that the client may.
+///
+/// As for [`receive()`], a body counts when it is complete, and in no other case.
+pub(crate) async fn put_block(
+    call: &mut Call,
+    id: UploadId,
+    place: BlockPlace,
+    length: Option<u64>,
+) -> Result<(), GhaError> {
+    let length = check_block(call, &place, length)?;
+    let mut writer = call.app.actions().stage(id, place, length).await?;
+    copy_body::<_, GhaError>(call, &mut writer).await?;
+    call.record.tier = writer.finish().await?.as_str();
+    Ok(())
+}
+
+/// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
+/// of the body, if that is known.
+fn check_block(call: &Call, place: &BlockPlace, length: Option<u64>) -> Result<Option<u64>, GhaError> {
+    framing::check(&call.parts.headers)?;
+    let framed = call.body.length();
+    if length.is_some() && framed.is_some() && length != framed {
+        return Err(GhaError::invalid(
+            "Content-Length and Content-Range differ in the number of bytes",
+        ));
+    }
+    let length = length.or(framed);
+    let offset = match place {
+        BlockPlace::At(offset) => *offset,
+        BlockPlace::Whole | BlockPlace::Block(_) => 0,
+    };
+    let limit = call.app.max_entry_size();
+    match length.map(|length| offset.saturating_add(length)) {
+        Some(end) if end > limit => Err(HttpError::too_large(end, limit).into()),
+        _ => Ok(length),
+    }
+}
+
 /// Where the bytes of a body go.
-pub(super) trait BodySink {
+trait BodySink {
     /// Why it takes no more.
     type Error;
 
@@ -88,7 +128,7 @@ impl BodySink for BlockWriter {
 }
 
 /// Reads a body to its end, as far as the limits of one request allow.
-pub(super) async fn copy_body<S, E>(call: &mut Call, sink: &mut S) -> Result<(), E>
+async fn copy_body<S, E>(call: &mut Call, sink: &mut S) -> Result<(), E>
 where
     S: BodySink,
     E: From<HttpError> + From<S::Error>,

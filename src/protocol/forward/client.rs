@@ -3,14 +3,17 @@
 use std::io;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use hyper_util::client::legacy::Client;
 use url::Url;
 
 use super::target::{self, HostHeader};
+use crate::cache::actions::PeerNotifier;
 use crate::outbound::{self, Connector};
 use crate::tasks::Tasks;
 
@@ -22,6 +25,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Marks a request that was forwarded once: its receiver answers it. A client that sends it only keeps its own
 /// request from being forwarded.
 const FORWARDED: HeaderName = HeaderName::from_static("x-chacha-passed");
+
+/// Servers take notifications of committed entries on this path.
+pub(crate) const PEER_ENTRIES_PATH: &str = "/_chacha/peer/entries";
 
 /// Why there is no answer to send back.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +65,6 @@ impl ForwardClient {
     }
 
     /// Sends the request with its path and query to `url` and returns the answer as it is.
-    ///
-    /// # Errors
-    /// [`ForwardError`]; the body of the request may be lost then.
     pub(super) async fn send(
         &self,
         url: &Url,
@@ -78,6 +81,20 @@ impl ForwardClient {
         let (mut head, body) = answer.map_err(ForwardError::Unreachable)?.into_parts();
         target::remove_hop_by_hop(&mut head.headers);
         Ok(Response::from_parts(head, Body::new(body)))
+    }
+}
+
+#[async_trait]
+impl PeerNotifier for ForwardClient {
+    async fn notify(&self, url: &Url, message: Bytes) -> io::Result<()> {
+        let request = Request::post(PEER_ENTRIES_PATH)
+            .body(())
+            .map_err(io::Error::other)?;
+        let (parts, ()) = request.into_parts();
+        let sent = self.send(url, &parts, Body::from(message), HostHeader::Target);
+        let status = sent.await.map_err(io::Error::other)?.status();
+        let failed = || io::Error::other(format!("it answered {status}"));
+        status.is_success().then_some(()).ok_or_else(failed)
     }
 }
 

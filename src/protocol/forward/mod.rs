@@ -5,7 +5,6 @@
 //! once is answered where it is.
 
 mod client;
-mod notifier;
 mod target;
 
 use std::sync::Arc;
@@ -23,8 +22,8 @@ use crate::cache::actions::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::cache::peers::Owner;
 use crate::error::chain;
 
+pub(crate) use client::PEER_ENTRIES_PATH;
 pub use client::{ForwardClient, ForwardError};
-pub(crate) use notifier::PEER_ENTRIES_PATH;
 
 use client::was_forwarded;
 use target::HostHeader;
@@ -123,9 +122,6 @@ impl Forwarder {
 
     /// Sends a request to a peer, and waits for the head of the answer as long as the peer shows itself: one
     /// that was frozen must not hold its clients for ever.
-    ///
-    /// # Errors
-    /// The peer cannot be reached.
     pub(crate) async fn send_to_peer(
         &self,
         url: &Url,
@@ -147,9 +143,6 @@ impl Forwarder {
     }
 
     /// Sends a request to [`Forwarder::foreign`].
-    ///
-    /// # Errors
-    /// The service cannot be reached.
     pub(crate) async fn send_to_foreign(
         &self,
         url: &Url,

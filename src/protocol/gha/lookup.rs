@@ -10,38 +10,23 @@ use crate::telemetry::access::Outcome;
 /// The toolkit sends ten at most; the others do not check.
 const MAX_KEYS: usize = 64;
 
-/// What a front-end answers to a list of keys that cannot be looked up.
-pub(crate) struct LookupErrors {
-    /// The list is empty.
-    pub(crate) no_keys: &'static str,
-    /// The list has more than 64 keys.
-    pub(crate) too_many_keys: &'static str,
-}
-
-/// The keys of a look-up, the primary one first; empty ones are skipped.
-///
-/// # Errors
-/// The list is empty or too long, or has a key that no entry can have.
+/// The keys of a look-up, the primary one first; empty ones are skipped. `none` and `too_many` are the faults of
+/// a list without keys and of one with more than 64.
 pub(crate) fn cache_keys<'a>(
     keys: impl IntoIterator<Item = &'a str>,
-    errors: &LookupErrors,
+    none: &'static str,
+    too_many: &'static str,
 ) -> Result<Vec<CacheKey>, GhaError> {
     let keys: Vec<&str> = keys.into_iter().filter(|key| !key.is_empty()).collect();
     match keys.len() {
-        0 => Err(GhaError::invalid(errors.no_keys)),
-        1..=MAX_KEYS => {
-            let keys: Result<_, _> = keys.into_iter().map(CacheKey::new).collect();
-            Ok(keys?)
-        }
-        _ => Err(GhaError::invalid(errors.too_many_keys)),
+        0 => Err(GhaError::invalid(none)),
+        1..=MAX_KEYS => Ok(keys.into_iter().map(CacheKey::new).collect::<Result<_, _>>()?),
+        _ => Err(GhaError::invalid(too_many)),
     }
 }
 
 /// The entry that a look-up finds. A cache must not break a build: a tier that fails is a miss with a note for
 /// the operator.
-///
-/// # Errors
-/// The caller may not read.
 pub(crate) async fn find(
     call: &mut Call,
     caller: &Identity,

@@ -8,7 +8,7 @@ use super::error::RestError;
 use super::messages::{self, FindResponse, ListResponse, ListedEntry};
 use crate::cache::actions::{LookupQuery, Version};
 use crate::protocol::call::{Call, Reply};
-use crate::protocol::gha::{self, GhaError, LookupErrors};
+use crate::protocol::gha::{self, GhaError};
 use crate::protocol::query;
 use crate::telemetry::access::Outcome;
 
@@ -52,10 +52,8 @@ fn lookup_query(parts: &Parts) -> Result<LookupQuery, GhaError> {
     let keys = query::form_parameter(parts, "keys")?.unwrap_or_default();
     let keys = gha::cache_keys(
         keys.split(','),
-        &LookupErrors {
-            no_keys: "the query names no keys",
-            too_many_keys: "the query names more than 64 keys",
-        },
+        "the query names no keys",
+        "the query names more than 64 keys",
     )?;
     let version = query::form_parameter(parts, "version")?.unwrap_or_default();
     Ok(LookupQuery {

@@ -8,7 +8,7 @@ use super::{CallMessage, form, read_message};
 use crate::cache::actions::{CacheKey, EntryId, Error, LookupQuery, UploadAuth, UploadId, Version};
 use crate::protocol::app::App;
 use crate::protocol::call::{Call, Reply};
-use crate::protocol::gha::{self, ErrorCase, GhaError, LookupErrors};
+use crate::protocol::gha::{self, ErrorCase, GhaError};
 use crate::protocol::http_error::HttpError;
 use crate::telemetry::access::{Outcome, RequestRecord};
 
@@ -30,10 +30,8 @@ fn lookup_query(message: &FindRequest) -> Result<LookupQuery, GhaError> {
     let keys = std::iter::once(&message.key).chain(&message.restore_keys);
     let keys = gha::cache_keys(
         keys.map(String::as_str),
-        &LookupErrors {
-            no_keys: "the request names no key",
-            too_many_keys: "the request names more than 64 keys",
-        },
+        "the request names no key",
+        "the request names more than 64 keys",
     )?;
     Ok(LookupQuery {
         keys,

@@ -1,9 +1,10 @@
 //! The messages, for both forms at once. Numbers and names are those of the generated client; `metadata`
 //! (field 1 of every request) is skipped: no client sends it.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-use super::json::{number, or_default, text};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `CreateCacheEntryRequest`.
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
@@ -79,6 +80,51 @@ pub(crate) struct FindResponse {
     pub(crate) signed_download_url: String,
     #[prost(string, tag = "3")]
     pub(crate) matched_key: String,
+}
+
+/// `null` is the default of a field.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The toolkit writes 64-bit numbers as strings, BuildKit as numbers.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_any(NumberVisitor)
+}
+
+/// Writes a 64-bit number as a string, as the generated client does.
+fn text<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
+
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a 64-bit number, also as a string")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<i64, E> {
+        Ok(0)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 #[cfg(test)]

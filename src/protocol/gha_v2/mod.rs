@@ -8,7 +8,6 @@
 mod calls;
 mod error;
 mod form;
-mod json;
 mod messages;
 
 use bytes::Bytes;

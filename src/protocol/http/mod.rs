@@ -1,22 +1,24 @@
 //! The HTTP cache: `GET HEAD PUT POST DELETE /<key>` for Bazel, Gradle, ccache, Maven, moon and
 //! curl, and the few WebDAV verbs that sccache needs.
 
-mod delete;
 mod redirect;
 mod webdav;
-mod write;
 
 use std::pin::Pin;
 
-use http::Method;
+use axum::body::Body;
 use http::request::Parts;
+use http::{Method, StatusCode};
 
 use super::call::{Answered, Call, Reply};
-use super::entry;
+use super::entry::{self, conditions};
 use super::http_error::{self, HttpError};
 use super::{Answering, Frontend};
+use crate::auth::Identity;
 use crate::cache::EntryName;
-use crate::store::Protocol;
+use crate::error::Class;
+use crate::store::{Metadata, Protocol};
+use crate::telemetry::access::Outcome;
 
 /// The front-end: takes every path that no other one claims.
 pub(super) fn frontend() -> Frontend {
@@ -72,13 +74,41 @@ async fn read(call: &mut Call) -> Result<Reply, HttpError> {
 async fn change(call: &mut Call) -> Result<Reply, HttpError> {
     let caller = call.caller().await?;
     match call.parts.method {
-        Method::PUT | Method::POST => write::answer(call, &caller).await,
-        Method::DELETE => delete::answer(call, &caller).await,
+        Method::PUT | Method::POST => write(call, &caller).await,
+        Method::DELETE => delete(call, &caller).await,
         Method::OPTIONS => Ok(webdav::options(call)),
         ref other if other.as_str() == "PROPFIND" => webdav::propfind(call, &caller).await,
         ref other if other.as_str() == "MKCOL" => Ok(webdav::mkcol(call)),
         _ => Ok(http_error::method_not_allowed(&mut call.record, METHODS)),
     }
+}
+
+/// Stores the body, whatever its media type says (curl posts forms).
+async fn write(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let name = entry_name(&call.parts)?;
+    let meta = entry::receive(call, caller, &name, Metadata::default()).await?;
+    call.record.outcome = Outcome::Stored;
+    let mut reply = Reply::new(StatusCode::CREATED, Body::empty());
+    entry::insert_etag(reply.headers_mut(), &meta.etag);
+    Ok(reply)
+}
+
+/// Removes the entry from the caller's first namespace.
+async fn delete(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let name = entry_name(&call.parts)?;
+    if !caller.may_write {
+        return Err(HttpError::new(
+            Class::Forbidden,
+            "this token may read, but not delete",
+        ));
+    }
+    let precondition = conditions::change(&call.parts.headers)?;
+    let cache = call.app.cache();
+    if !cache.delete(&caller.scope, &name, precondition).await? {
+        return Ok(http_error::not_found(&mut call.record));
+    }
+    call.record.outcome = Outcome::Deleted;
+    Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()))
 }
 
 /// The name of the entry that the path means.

@@ -1,10 +1,12 @@
-//! One artifact: `/v8/artifacts/{hash}`.
+//! One artifact (`/v8/artifacts/{hash}`), and which of several there are (`POST /v8/artifacts`).
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::ROOT;
 use crate::auth::Identity;
@@ -45,6 +47,39 @@ pub(super) async fn write(call: &mut Call, caller: &Identity) -> Result<Reply, H
     entry::receive(call, caller, &name, metadata).await?;
     call.record.outcome = Outcome::Stored;
     Ok(Reply::new(StatusCode::ACCEPTED, "{\"urls\":[]}"))
+}
+
+/// A hash has some 16 characters; this is far above the tasks of any repository.
+const MAX_QUERY_BYTES: usize = 1 << 20;
+
+#[derive(Deserialize)]
+struct Query {
+    hashes: Vec<String>,
+}
+
+/// Answers which of some artifacts exist (dry runs of turbo 2.11).
+pub(super) async fn query(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
+    let bytes = call.small_body(MAX_QUERY_BYTES).await?;
+    let query: Query = serde_json::from_slice(&bytes)
+        .map_err(|_| invalid("the body must be {\"hashes\":[...]} of at most 1 MiB"))?;
+    let mut found = Map::new();
+    for hash in query.hashes {
+        let name = name(&call.parts, hash.as_bytes())?;
+        let meta = entry::head(&call.app, caller, &name).await;
+        let value = meta.map_or(Value::Null, |meta| {
+            let duration = meta
+                .metadata
+                .get("x-artifact-duration")
+                .and_then(|text| text.parse::<u64>().ok());
+            json!({
+                "size": meta.size,
+                "taskDurationMs": duration.unwrap_or(0),
+                "tag": meta.metadata.get("x-artifact-tag"),
+            })
+        });
+        found.insert(hash, value);
+    }
+    Ok(super::control(call, Value::Object(found).to_string()))
 }
 
 fn metadata(parts: &Parts) -> Result<Metadata, HttpError> {

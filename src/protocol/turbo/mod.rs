@@ -4,18 +4,17 @@
 //! artifact, but not in its hash.
 
 mod artifacts;
-mod error;
-mod query;
 
 use axum::body::Body;
 use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::json;
 
 use super::Frontend;
 use super::call::{Call, Reply};
 use super::http_error::{self, HttpError};
 use super::path::DecodedPath;
 use crate::error::Class;
-use crate::telemetry::access::Outcome;
+use crate::telemetry::access::{Outcome, RequestRecord};
 
 const ROOT: &[&str] = &["v8", "artifacts"];
 
@@ -33,7 +32,7 @@ pub(super) fn frontend() -> Frontend {
         answer: |mut call| {
             Box::pin(async move {
                 let outcome = handle(&mut call).await;
-                call.finish(outcome, error::render)
+                call.finish(outcome, render)
             })
         },
         fault: http_error::fault,
@@ -46,9 +45,9 @@ async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
     let caller = call.caller().await?;
     match (route, &call.parts.method) {
         (_, &Method::OPTIONS) => Ok(preflight(call)),
-        (STATUS, &Method::GET | &Method::HEAD) => Ok(json(call, r#"{"status":"enabled"}"#)),
-        (EVENTS, &Method::POST) => Ok(json(call, "{}")),
-        (ARTIFACTS, &Method::POST) => Box::pin(query::answer(call, &caller)).await,
+        (STATUS, &Method::GET | &Method::HEAD) => Ok(control(call, r#"{"status":"enabled"}"#)),
+        (EVENTS, &Method::POST) => Ok(control(call, "{}")),
+        (ARTIFACTS, &Method::POST) => Box::pin(artifacts::query(call, &caller)).await,
         (ARTIFACT, &Method::GET | &Method::HEAD) => artifacts::read(call, &caller).await,
         (ARTIFACT, &Method::PUT | &Method::POST) => Box::pin(artifacts::write(call, &caller)).await,
         _ => Ok(method_not_allowed(call, route)),
@@ -79,18 +78,43 @@ fn preflight(call: &mut Call) -> Reply {
 
 fn method_not_allowed(call: &mut Call, route: &str) -> Reply {
     let error = HttpError::new(Class::Invalid, "method not allowed");
-    error::render(error, &mut call.record).method_not_allowed(match route {
+    render(error, &mut call.record).method_not_allowed(match route {
         STATUS => "GET, HEAD, OPTIONS",
         ARTIFACT => "GET, HEAD, PUT, POST, OPTIONS",
         _ => "POST, OPTIONS",
     })
 }
 
-fn json(call: &mut Call, text: impl Into<Body>) -> Reply {
+fn control(call: &mut Call, text: impl Into<Body>) -> Reply {
     call.record.outcome = Outcome::Control;
-    let mut reply = Reply::new(StatusCode::OK, text);
+    as_json(Reply::new(StatusCode::OK, text))
+}
+
+fn as_json(mut reply: Reply) -> Reply {
+    let json = HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(header::CONTENT_TYPE, json);
     reply
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
+}
+
+/// An error in Turborepo's form: `{"error":{"code":"...","message":"..."}}`.
+fn render(error: HttpError, record: &mut RequestRecord) -> Reply {
+    let text = json!({"error": {"code": code(error.class()), "message": error.public()}}).to_string();
+    let mut reply = error.render(record);
+    *reply.response.body_mut() = Body::from(text);
+    as_json(reply)
+}
+
+fn code(class: Class) -> &'static str {
+    match class {
+        Class::Invalid | Class::Truncated | Class::RangeNotSatisfiable => "bad_request",
+        Class::NameTooLong => "name_too_long",
+        Class::Unauthenticated => "unauthorized",
+        Class::Forbidden => "forbidden",
+        Class::PreconditionFailed => "precondition_failed",
+        Class::TooLarge => "too_large",
+        Class::Timeout => "timeout",
+        Class::NoSpace => "no_space",
+        Class::Unavailable => "unavailable",
+        Class::Internal => "internal",
+    }
 }
