@@ -68,7 +68,10 @@ pub fn parse(
     let reader = ConfigReader::new(file_name, &lines);
     let config = root::config(&reader, &value, expressions);
     let (mut errors, mut warnings) = (reader.errors.into_inner(), reader.warnings.into_inner());
-    errors.extend(duplicates.iter().map(|key| duplicate_key(file_name, key)));
+    errors.extend(duplicates.iter().map(|DuplicateKey { path, line, first }| {
+        let message = format!("the key stands on line {first} already; remove one of them");
+        error(file_name, Some(*line), path.to_string(), message)
+    }));
     warnings.sort_by_key(|warning| warning.line);
     match config {
         Some(config) if errors.is_empty() => {
@@ -80,18 +83,6 @@ pub fn parse(
             })
         }
         _ => Err(ConfigErrors::new(errors)),
-    }
-}
-
-fn duplicate_key(file: &str, duplicate: &DuplicateKey) -> ConfigError {
-    ConfigError {
-        file: file.to_owned(),
-        line: Some(duplicate.line),
-        key: duplicate.path.to_string(),
-        message: format!(
-            "the key stands on line {} already; remove one of them",
-            duplicate.first
-        ),
     }
 }
 
@@ -108,12 +99,17 @@ fn printable(file_name: &str) -> String {
 }
 
 fn one(file: &str, line: Option<usize>, key: String, message: String) -> ConfigErrors {
-    ConfigErrors::new(vec![ConfigError {
-        file: file.to_owned(),
+    ConfigErrors::new(vec![error(file, line, key, message)])
+}
+
+fn error(file: &str, line: Option<usize>, key: String, message: String) -> ConfigError {
+    let file = file.to_owned();
+    ConfigError {
+        file,
         line,
         key,
         message,
-    }])
+    }
 }
 
 fn too_large() -> String {

@@ -124,14 +124,12 @@ impl HttpError {
 
     /// Users ask for the numbers when an entry is too large: those go out as JSON.
     fn text(&self) -> String {
+        let public = &self.public;
         match self.sizes {
             Some((size, limit)) => {
-                format!(
-                    "{{\"error\":\"{}\",\"size\":{size},\"limit\":{limit}}}\n",
-                    self.public
-                )
+                format!("{{\"error\":\"{public}\",\"size\":{size},\"limit\":{limit}}}\n")
             }
-            None => format!("{}\n", self.public),
+            None => format!("{public}\n"),
         }
     }
 }

@@ -175,6 +175,8 @@ impl Exchange {
     fn write_line(&self, outcome: Outcome, seconds: f64) {
         let record = &self.record;
         let id = self.id.text();
+        let issuer = record.issuer.as_deref().unwrap_or_default();
+        let namespace = record.namespace.as_deref().unwrap_or_default();
         let error = record.error.as_deref().unwrap_or_default();
         let fields = [
             (name!("id"), LineValue::Ascii(&id)),
@@ -184,25 +186,15 @@ impl Exchange {
             (name!("status"), LineValue::Number(self.status.into())),
             (name!("outcome"), LineValue::Name(outcome.as_str())),
             (name!("tier"), LineValue::Name(record.tier)),
-            (
-                name!("issuer"),
-                LineValue::Name(record.issuer.as_deref().unwrap_or_default()),
-            ),
-            (
-                name!("namespace"),
-                LineValue::Name(record.namespace.as_deref().unwrap_or_default()),
-            ),
+            (name!("issuer"), LineValue::Name(issuer)),
+            (name!("namespace"), LineValue::Name(namespace)),
             (name!("received"), LineValue::Number(record.received)),
             (name!("sent"), LineValue::Number(self.sent)),
             (name!("micros"), LineValue::Number((seconds * 1e6) as u64)),
             (name!("error"), LineValue::Text(error)),
         ];
-        let shown = if error.is_empty() {
-            &fields[..fields.len() - 1]
-        } else {
-            &fields[..]
-        };
-        self.recorder.0.log.write(shown);
+        let shown = fields.len() - usize::from(error.is_empty());
+        self.recorder.0.log.write(&fields[..shown]);
     }
 }
 

@@ -60,51 +60,34 @@ impl BlobError {
         "BlobNotFound",
         "the entry is not there any more",
     );
-    pub(super) const RANGE: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
-        "InvalidHeaderValue",
-        "x-ms-range must be one range of bytes",
-    );
-    pub(super) const KIND: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
-        "InvalidHeaderValue",
-        "the only known x-ms-blob-type is BlockBlob",
-    );
-    pub(super) const COPY: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
-        "UnsupportedHeader",
-        "a blob cannot be copied from elsewhere",
-    );
-    pub(super) const COMPONENT: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
+    pub(super) const RANGE: Self =
+        Self::invalid("InvalidHeaderValue", "x-ms-range must be one range of bytes");
+    pub(super) const KIND: Self =
+        Self::invalid("InvalidHeaderValue", "the only known x-ms-blob-type is BlockBlob");
+    pub(super) const COPY: Self =
+        Self::invalid("UnsupportedHeader", "a blob cannot be copied from elsewhere");
+    pub(super) const COMPONENT: Self = Self::invalid(
         "InvalidQueryParameterValue",
         "the only known values of comp are block and blocklist",
     );
-    pub(super) const BLOCK_ID: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
+    pub(super) const BLOCK_ID: Self = Self::invalid(
         "InvalidQueryParameterValue",
         "blockid must be the base64 of 1 to 64 bytes",
     );
-    pub(super) const NO_BLOCK_ID: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
-        "MissingRequiredQueryParameter",
-        "a block needs a blockid",
-    );
-    pub(super) const XML: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
-        "InvalidXmlDocument",
-        "the body is not the XML of a block list",
-    );
-    pub(super) const XML_VALUE: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
+    pub(super) const NO_BLOCK_ID: Self =
+        Self::invalid("MissingRequiredQueryParameter", "a block needs a blockid");
+    pub(super) const XML: Self =
+        Self::invalid("InvalidXmlDocument", "the body is not the XML of a block list");
+    pub(super) const XML_VALUE: Self = Self::invalid(
         "InvalidXmlNodeValue",
         "an id in the list is not the base64 of 1 to 64 bytes",
     );
-    pub(super) const LIST_TOO_LONG: Self = Self::refused(
-        StatusCode::BAD_REQUEST,
-        "BlockListTooLong",
-        "a list has at most 50000 blocks",
-    );
+    pub(super) const LIST_TOO_LONG: Self =
+        Self::invalid("BlockListTooLong", "a list has at most 50000 blocks");
+
+    const fn invalid(code: &'static str, text: &'static str) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, code, text)
+    }
 
     const fn refused(status: StatusCode, code: &'static str, text: &'static str) -> Self {
         Self::Refused { status, code, text }

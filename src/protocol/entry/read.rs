@@ -131,11 +131,8 @@ fn range(parts: &Parts, current: &ETag) -> Option<ByteRange> {
     let mut values = parts.headers.get_all(header::RANGE).iter();
     let value = values.next()?.to_str().ok()?;
     let one = values.next().is_none() && parts.method == Method::GET;
-    if one && conditions::range_applies(&parts.headers, current) {
-        ByteRange::parse(value)
-    } else {
-        None
-    }
+    let counts = one && conditions::range_applies(&parts.headers, current);
+    counts.then(|| ByteRange::parse(value))?
 }
 
 /// The headers that every successful read has.
