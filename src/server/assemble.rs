@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Acceptor;
 use super::connections::Connections;
-use super::listener::Listener;
+use super::listener::{ListenError, Listener};
 use super::service::Context;
 use super::tiers::Tiers;
 use super::wire::LargeSendBuffers;
@@ -29,11 +29,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Server, StartError> {
     let (requests, background, identity) = (Tasks::new(), Tasks::new(), Tasks::new());
     // Listeners first: a port in use must not leave an opened directory behind.
-    let listeners = config
-        .listen
-        .iter()
-        .map(|address| Listener::bind(address, "listen"));
-    let listeners: Vec<_> = listeners.collect::<Result<_, _>>()?;
+    let listeners = bind(&config)?;
     let ops_address = config.ops_listen.as_ref();
     let ops_listener = ops_address
         .map(|address| Listener::bind(address, "ops_listen"))
@@ -88,6 +84,13 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     announce(&server);
     Ok(server)
+}
+
+fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {
+    let addresses = config.listen.iter();
+    addresses
+        .map(|address| Listener::bind(address, "listen"))
+        .collect()
 }
 
 /// What front-ends use. Requests end before what runs in the background, and with that the way to other servers.
