@@ -83,7 +83,10 @@ fn apply(changes: Vec<(usize, usize, String, Change)>) -> (ActionsIndex, Model) 
         let name = (namespace, with, text.clone());
         let (namespace, with, key) = (&namespaces[namespace], &version(with), &key(&text));
         let present = model.get(&name).copied();
-        let wrong = record(0, u128::MAX);
+        let wrong = EntryRecord {
+            id: Ulid(u128::MAX),
+            ..record(0, 0)
+        };
         let committed = |record| committed(namespace, with, key, record);
         match change {
             Change::Insert(created) => {
