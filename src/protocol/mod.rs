@@ -24,11 +24,9 @@ pub mod reply;
 mod reserved;
 mod turbo;
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use axum::extract::Request;
-use futures_util::FutureExt;
 
 use app::App;
 use call::{Answered, Call, Reply};
@@ -99,15 +97,6 @@ impl Dispatch {
             }
             None => (NO_FRONTEND, http_error::fault as fn() -> Reply, None),
         };
-        async move {
-            let error = match answer {
-                Some(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
-                    Ok(answered) => return answered,
-                    Err(_) => "a request handler panicked; see the message before this line",
-                },
-                None => "no front-end takes this path",
-            };
-            Answered::failed(name, fault(), error)
-        }
+        call::answer_or_fault(name, answer, fault)
     }
 }

@@ -1,17 +1,20 @@
 //! One request on its way through a front-end.
 //!
 //! A front-end handles a [`Call`] in a function that is linear and uses `?`, and hands what came of it to
-//! [`Call::finish`]. Nothing else makes an [`Answered`], so no early return forgets the record of the
+//! [`Call::finish`]. A front-end has no other way to an [`Answered`], so no early return forgets the record of the
 //! request or the rest of its body.
 
 mod body;
 mod forward;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::Request;
+use futures_util::FutureExt;
 use http::request::Parts;
 
+use super::Answering;
 use super::app::App;
 use super::http_error::HttpError;
 use super::key;
@@ -118,7 +121,14 @@ impl Call {
         render: impl FnOnce(E, &mut RequestRecord) -> Reply,
     ) -> Answered {
         let reply = match outcome {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                let succeeded = reply.response.status().is_success();
+                debug_assert!(
+                    !succeeded || self.record.outcome != Outcome::Failed,
+                    "the handler of a request that succeeds sets its outcome"
+                );
+                reply
+            }
             Err(error) => render(error, &mut self.record),
         };
         self.record.received += self.body.received();
@@ -130,9 +140,26 @@ impl Call {
     }
 }
 
+/// The answer that `answering` gives. If it panics, or if no front-end takes the path, `fault` gives the reply.
+/// Only `Dispatch` calls this.
+pub(super) async fn answer_or_fault(
+    protocol: &'static str,
+    answering: Option<Answering>,
+    fault: fn() -> Reply,
+) -> Answered {
+    let error = match answering {
+        Some(answering) => match AssertUnwindSafe(answering).catch_unwind().await {
+            Ok(answered) => return answered,
+            Err(_) => "a request handler panicked; see the message before this line",
+        },
+        None => "no front-end takes this path",
+    };
+    Answered::failed(protocol, fault(), error)
+}
+
 impl Answered {
     /// The answer to a request that our own code failed; `error` is for the operator.
-    pub(super) fn failed(protocol: &'static str, reply: Reply, error: &'static str) -> Self {
+    fn failed(protocol: &'static str, reply: Reply, error: &'static str) -> Self {
         let record = RequestRecord {
             protocol,
             outcome: Outcome::Failed,
