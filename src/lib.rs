@@ -1,7 +1,7 @@
 //! Chacha: a multi-tenant HTTP caching proxy server for CI.
 //!
 //! The library holds everything; the binary parses arguments and prints one error chain.
-//! `ARCHITECTURE.md` draws the map, the request walks and the invariants. Layers, top first; a module
+//! `ARCHITECTURE.md` draws the map and says how to add something; `docs/design` has the walks. Layers, top first; a module
 //! imports only from lines below its own. Only `protocol/mod.rs` looks up, to list the front-ends.
 //! In brackets are the parts of a module that have no line of their own. `tests/it/layering.rs` reads this
 //! table: it fails for an import that points up, and for a part of `protocol` or `store` that is not here.

@@ -5,9 +5,7 @@
 //!
 //! The way of a file: [`load()`] reads it, `locate` walks it once for line numbers, duplicates and
 //! expansion, `value` reads the values, `root` and the modules of the sections take them key by key
-//! through `section`; `reader` collects every [`ConfigError`]. A new key needs a field in `sections`, a line
-//! in `keys`, a line in its section's module and an entry in `config.example.yaml`; tests name what
-//! is forgotten.
+//! through `section`; `reader` collects every [`ConfigError`]. `ARCHITECTURE.md` says what a new key needs.
 
 mod address;
 mod credentials;
@@ -50,7 +48,9 @@ pub use remote::{RemoteConfig, Tiering};
 pub use sections::{
     Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };
-pub use words::{Algorithm, Durability, S3Checksums, S3Redirect, S3Write, ServerSideEncryption, TokenScopes};
+pub use words::{
+    Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WriteMode,
+};
 
 impl Config {
     /// Replaces `listen`, as the command line may.
