@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chacha::config::{DiskConfig, S3Config, S3Write};
+use chacha::config::{DiskConfig, S3Config, WriteMode};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
 use chacha::store::tiered::{Policy, Revalidation, Tiered};
@@ -40,7 +40,7 @@ struct Pair {
     _dir: tempfile::TempDir,
 }
 
-async fn pair(config: S3Config, write: S3Write) -> Pair {
+async fn pair(config: S3Config, write: WriteMode) -> Pair {
     let dir = tempfile::tempdir().unwrap();
     let tasks = Tasks::new();
     let disk = Disk::open(&DiskConfig::new(dir.path().join("cache"), 8 << 30), &tasks)
@@ -118,7 +118,7 @@ fn megabytes(bytes: u64, time: Duration) -> f64 {
 
 /// A cold gigabyte: parallel ranges against a single stream.
 async fn cold(s3: &S3Server) {
-    let writer = pair(s3.config(S3Server::BUCKET), S3Write::Through).await;
+    let writer = pair(s3.config(S3Server::BUCKET), WriteMode::Through).await;
     writer.put("cold", 1024 * MIB).await;
     s3.faults().always(Kind::Get, Action::Rate(RATE));
     let mut times = Vec::new();
@@ -126,7 +126,7 @@ async fn cold(s3: &S3Server) {
         let mut config = s3.config(S3Server::BUCKET);
         config.parallel_parts = parallel;
         config.part_size = part;
-        let reader = pair(config, S3Write::Through).await;
+        let reader = pair(config, WriteMode::Through).await;
         let (first, whole, bytes) = reader.get("cold").await;
         let rate = megabytes(bytes, whole);
         println!("cold 1 GiB, {name}: first byte {first:.1?}, whole {whole:.1?}, {rate:.0} MB/s");
@@ -139,9 +139,9 @@ async fn cold(s3: &S3Server) {
 
 /// A hundred clients that wait for one object.
 async fn crowd(s3: &S3Server) {
-    let writer = pair(s3.config(S3Server::BUCKET), S3Write::Through).await;
+    let writer = pair(s3.config(S3Server::BUCKET), WriteMode::Through).await;
     writer.put("crowd", 64 * MIB).await;
-    let reader = pair(s3.config(S3Server::BUCKET), S3Write::Through).await;
+    let reader = pair(s3.config(S3Server::BUCKET), WriteMode::Through).await;
     s3.forget();
     let began = Instant::now();
     let read = join_all((0..100).map(|_| reader.get("crowd"))).await;
@@ -157,7 +157,7 @@ async fn crowd(s3: &S3Server) {
 
 /// 100 MiB are stored.
 async fn put(s3: &S3Server) {
-    for write in [S3Write::Through, S3Write::Back] {
+    for write in [WriteMode::Through, WriteMode::Back] {
         let writer = pair(s3.config(S3Server::BUCKET), write).await;
         let mut times = Vec::new();
         for nth in 0..5 {

@@ -3,7 +3,9 @@
 use super::expression::{ExpressionCheck, ExpressionKind};
 use super::keys::{ROOT, SECTIONS};
 use super::suggest::offered;
-use super::{Config, DiskConfig, GhaConfig, LimitsConfig, LoadedConfig, S3Config, S3Write, defaults, parse};
+use super::{
+    Config, DiskConfig, GhaConfig, LimitsConfig, LoadedConfig, S3Config, WriteMode, defaults, parse,
+};
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
 
@@ -124,12 +126,12 @@ fn shown_defaults_of_s3_are_the_defaults_of_the_code() {
         credentials: shown.credentials.clone(),
         queue_limit: shown.queue_limit,
         staging_dir: shown.staging_dir.clone(),
-        write: S3Write::Back,
+        write: WriteMode::Back,
         ..default
     };
     assert_eq!(shown, without_default);
     assert!(uncommented().contains("\n  write: through\n"));
-    assert_eq!(S3Write::default(), S3Write::Through);
+    assert_eq!(WriteMode::default(), WriteMode::Through);
 }
 
 #[test]

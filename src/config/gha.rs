@@ -4,6 +4,7 @@ use url::Url;
 
 use super::field::Field;
 use super::keys::GHA;
+use super::remote;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{GhaConfig, defaults};
@@ -30,7 +31,7 @@ pub(super) fn gha(root: &Section<'_>, insecure_http: bool) -> GhaConfig {
 
 fn advertise_url(root: &Section<'_>, section: &Section<'_>, insecure_http: bool) -> Option<Url> {
     let field = section.field("advertise_url")?;
-    if root.field("s3").is_none() {
+    if !remote::has_section(root) {
         field.warn("is not used: without `s3` there are no other servers that share entries; remove it");
     }
     let rules = UrlRules {

@@ -1,6 +1,7 @@
 //! The remote tier of a configuration, whatever its kind.
 
-use super::{Config, DiskConfig, S3Config, S3Redirect, S3Write};
+use super::section::Section;
+use super::{Config, DiskConfig, RedirectMode, S3Config, WriteMode};
 
 /// The section of the remote tier: one variant for each kind.
 #[derive(Debug, Clone, Copy)]
@@ -13,13 +14,21 @@ pub enum RemoteConfig<'c> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tiering {
     /// `write`: when a write is answered.
-    pub write: S3Write,
+    pub write: WriteMode,
     /// `queue_limit`: bytes that may wait for their upload. Default: half of `disk.limit`.
     pub queue_limit: Option<u64>,
     /// `redirect`: whether clients read long entries that are not on the disk from the remote tier themselves.
     pub redirect: bool,
     /// `staging_dir` and `staging_limit`: the small disk in front of the tier without a section `disk`.
     pub staging: DiskConfig,
+}
+
+/// The sections of remote tiers: one for each kind.
+const REMOTE_SECTIONS: &[&str] = &["s3"];
+
+/// Whether a file has a section of a remote tier.
+pub(super) fn has_section(root: &Section<'_>) -> bool {
+    REMOTE_SECTIONS.iter().any(|name| root.field(name).is_some())
 }
 
 impl Config {
@@ -36,7 +45,7 @@ impl RemoteConfig<'_> {
             Self::S3(s3) => Tiering {
                 write: s3.write,
                 queue_limit: s3.queue_limit,
-                redirect: s3.redirect == S3Redirect::Large,
+                redirect: s3.redirect == RedirectMode::Large,
                 staging: s3.staging(),
             },
         }

@@ -6,7 +6,7 @@ use super::keys::S3;
 use super::naming;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
-use super::{DiskConfig, S3Config, S3Write, ServerSideEncryption, defaults};
+use super::{DiskConfig, S3Config, ServerSideEncryption, WriteMode, defaults};
 
 /// What is known of the section `disk` beside this one.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +131,7 @@ fn part_size(field: &Field<'_>) -> Result<u64, String> {
 /// When a write is answered, and where reads may be sent.
 fn writes(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
     let write = section.field("write");
-    let known = write.as_ref().map_or(Some(S3Write::Through), |field| {
+    let known = write.as_ref().map_or(Some(WriteMode::Through), |field| {
         field.read(|field| {
             field.word(
                 "is not accepted; write through (answered when S3 has it) or back (when the disk has it)",
@@ -140,7 +140,7 @@ fn writes(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) 
     });
     config.write = known.unwrap_or_default();
     if let Some(write) = &write
-        && known == Some(S3Write::Back)
+        && known == Some(WriteMode::Back)
         && !siblings.disk
     {
         write.error(
@@ -157,8 +157,8 @@ fn writes(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) 
     });
 }
 
-fn check_queue(field: &Field<'_>, limit: Option<u64>, write: Option<S3Write>, siblings: Siblings<'_>) {
-    if write == Some(S3Write::Through) {
+fn check_queue(field: &Field<'_>, limit: Option<u64>, write: Option<WriteMode>, siblings: Siblings<'_>) {
+    if write == Some(WriteMode::Through) {
         field
             .error("only counts with `write: back`, because otherwise nothing waits; add that, or remove it");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::words::{
-    Algorithm, Durability, S3Checksums, S3Redirect, S3Write, ServerSideEncryption, TokenScopes,
+    Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WriteMode,
 };
 use super::{ListenAddr, defaults};
 
@@ -127,13 +127,13 @@ pub struct S3Config {
     /// `parallel_parts`: parts of one object that are under way at once, 1 to 64. Default 8.
     pub parallel_parts: usize,
     /// `write`: when a write is answered. Default through.
-    pub write: S3Write,
+    pub write: WriteMode,
     /// `queue_limit`: with `write: back`, bytes that may wait for their upload; beyond that a write is
     /// answered when S3 has it. Default: half of `disk.limit`.
     pub queue_limit: Option<u64>,
     /// `redirect`: whether clients are sent to S3 for large entries that are not on the disk. Default
     /// never.
-    pub redirect: S3Redirect,
+    pub redirect: RedirectMode,
     /// `staging_dir`: the small disk in front of the bucket when there is no `disk`. Default: `chacha-staging`
     /// in the folder for temporary files.
     pub staging_dir: Option<PathBuf>,
@@ -273,9 +273,9 @@ impl S3Config {
             max_concurrency: defaults::S3_MAX_CONCURRENCY,
             part_size: defaults::S3_PART_SIZE,
             parallel_parts: defaults::S3_PARALLEL_PARTS,
-            write: S3Write::default(),
+            write: WriteMode::default(),
             queue_limit: None,
-            redirect: S3Redirect::default(),
+            redirect: RedirectMode::default(),
             staging_dir: None,
             staging_limit: defaults::S3_STAGING_LIMIT,
         }

@@ -2,6 +2,7 @@
 
 use super::field::Field;
 use super::keys::DISK;
+use super::remote;
 use super::s3::{self, Siblings};
 use super::section::Section;
 use super::{DiskConfig, S3Config, defaults};
@@ -9,13 +10,12 @@ use super::{DiskConfig, S3Config, defaults};
 /// Reads both tiers and reports when there is none.
 pub(super) fn tiers(root: &Section<'_>) -> (Option<DiskConfig>, Option<S3Config>) {
     let (disk_field, s3_field) = (root.field("disk"), root.field("s3"));
-    if disk_field.is_none() && s3_field.is_none() {
+    let has_remote = remote::has_section(root);
+    if disk_field.is_none() && !has_remote {
         let example = "disk:` with the keys `dir` and `limit`, or `s3:` with the key `bucket";
         root.missing("disk", example);
     }
-    let disk = disk_field
-        .as_ref()
-        .and_then(|field| disk(field, s3_field.is_some()));
+    let disk = disk_field.as_ref().and_then(|field| disk(field, has_remote));
     let siblings = Siblings {
         disk: disk_field.is_some(),
         read: disk.as_ref(),
@@ -24,7 +24,7 @@ pub(super) fn tiers(root: &Section<'_>) -> (Option<DiskConfig>, Option<S3Config>
     (disk, s3)
 }
 
-fn disk(field: &Field<'_>, s3: bool) -> Option<DiskConfig> {
+fn disk(field: &Field<'_>, has_remote: bool) -> Option<DiskConfig> {
     let section = Section::open(field, DISK)?;
     let least = |field: &Field<'_>| field.size(defaults::MIN_DISK_LIMIT);
     let revalidate = |field: &Field<'_>| field.duration(&defaults::REVALIDATE_RANGE);
@@ -37,7 +37,7 @@ fn disk(field: &Field<'_>, s3: bool) -> Option<DiskConfig> {
     section.set(&mut config.memory, "memory", |field| field.size(1));
     config.open_files = section.optional("open_files", |field| field.count(&defaults::COUNT_RANGE));
     config.revalidate_after = section.optional("revalidate_after", revalidate);
-    if let Some(field) = section.field("revalidate_after").filter(|_| !s3) {
+    if let Some(field) = section.field("revalidate_after").filter(|_| !has_remote) {
         field.warn("is not used: without `s3` there is nothing to compare entries with; remove it");
     }
     dir.and(limit).map(|_| config)

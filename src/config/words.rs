@@ -66,7 +66,7 @@ pub enum ServerSideEncryption {
 /// When a write is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum S3Write {
+pub enum WriteMode {
     /// When S3 has the entry.
     #[default]
     Through,
@@ -77,7 +77,7 @@ pub enum S3Write {
 /// Whether clients are sent to S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum S3Redirect {
+pub enum RedirectMode {
     /// Every byte goes through this server.
     #[default]
     Never,

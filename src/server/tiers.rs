@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{Config, DiskConfig, RemoteConfig, S3Write};
+use crate::config::{Config, DiskConfig, RemoteConfig, WriteMode};
 use crate::store::disk::{Disk, DiskRole};
 use crate::store::remote::RemoteTier;
 use crate::store::s3::S3;
@@ -57,7 +57,7 @@ impl Tiers {
     async fn remote_alone(config: RemoteConfig<'_>, background: &Tasks) -> Result<Self, StartError> {
         let tiering = config.tiering();
         let policy = Policy {
-            write: S3Write::Through,
+            write: WriteMode::Through,
             queue_limit: 0,
             revalidation: Revalidation::Always,
             redirect: tiering.redirect,

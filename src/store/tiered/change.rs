@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::TieredCore;
-use crate::config::S3Write;
+use crate::config::WriteMode;
 use crate::store::disk::Mark;
 use crate::store::remote::RemoteUpload;
 use crate::store::{
@@ -23,7 +23,7 @@ impl TieredCore {
     ) -> Result<Stored> {
         let digest = key.digest();
         // What waits already is the truth about its key, so what follows it has to wait, too.
-        if self.queue.is_waiting(digest) || self.policy.write == S3Write::Back && self.has_room_for(&body) {
+        if self.queue.is_waiting(digest) || self.policy.write == WriteMode::Back && self.has_room_for(&body) {
             // The queue sends it from the disk.
             drop(body.take_uploaded_parts());
             let (core, key) = (Arc::clone(self), key.clone());
@@ -150,7 +150,7 @@ impl TieredCore {
                 self.settle(digest).await;
                 Ok(was_local || existed && !known_gone)
             }
-            Err(error) if self.policy.write == S3Write::Back && error.remote_error_kind().is_some() => {
+            Err(error) if self.policy.write == WriteMode::Back && error.remote_error_kind().is_some() => {
                 let note = key.canonical();
                 self.local.set_mark(digest, Mark::Deleted, note).await?;
                 self.unmark(digest, Mark::Upload).await;

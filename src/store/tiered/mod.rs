@@ -37,7 +37,7 @@ use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
 use super::remote::RemoteTier;
 use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey, Stored};
-use crate::config::S3Write;
+use crate::config::WriteMode;
 use crate::tasks::{self, Tasks};
 
 /// How long a stop waits for a change that is being made visible.
@@ -47,8 +47,8 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// When a write is answered.
-    pub write: S3Write,
-    /// With [`S3Write::Back`]: bytes on the disk that may wait for their upload; beyond that a write is
+    pub write: WriteMode,
+    /// With [`WriteMode::Back`]: bytes on the disk that may wait for their upload; beyond that a write is
     /// answered when the remote tier has it.
     pub queue_limit: u64,
     /// When a local copy is compared before it is served.
@@ -169,7 +169,7 @@ impl Store for Tiered {
 
     fn early_upload(&self, key: &StoreKey) -> Option<EarlyUpload> {
         let core = &self.0;
-        let through = core.policy.write == S3Write::Through;
+        let through = core.policy.write == WriteMode::Through;
         through.then(|| EarlyUpload::new(&core.remote, key, &core.slots))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chacha::config::{Config, S3Redirect, S3Write};
+use chacha::config::{Config, RedirectMode, WriteMode};
 use chacha::server::{Server, StartError};
 use chacha::store::RemoteErrorKind;
 use chacha::telemetry::access::AccessLog;
@@ -97,7 +97,7 @@ async fn the_log_says_what_came_from_the_bucket() {
 #[tokio::test]
 async fn a_write_that_waits_for_the_bucket_was_taken_by_the_disk() {
     let s3 = Arc::new(S3Server::memory());
-    let mut one = server(&s3, |config| section(config).write = S3Write::Back).await;
+    let mut one = server(&s3, |config| section(config).write = WriteMode::Back).await;
     assert_eq!(one.acme().put("/small", "bytes").await.status, 201);
     assert_eq!(one.acme().put("/long", bytes(100_000)).await.status, 201);
     assert_eq!(tiers(&mut one, [201, 201]).await, ["disk", "disk"]);
@@ -153,7 +153,7 @@ async fn a_body_that_cannot_be_finished_is_cut() {
 #[tokio::test]
 async fn health_and_metrics_tell_of_the_bucket() {
     let s3 = Arc::new(S3Server::memory());
-    let one = server(&s3, |config| section(config).write = S3Write::Back).await;
+    let one = server(&s3, |config| section(config).write = WriteMode::Back).await;
     s3.stop_listening().await;
     assert_eq!(one.acme().put("/queued", "bytes").await.status, 201);
     for nth in 0..4 {
@@ -183,7 +183,7 @@ fn section(config: &mut Config) -> &mut chacha::config::S3Config {
 #[tokio::test]
 async fn long_entries_are_redirected_where_that_is_wanted() {
     let s3 = Arc::new(S3Server::memory());
-    let mut one = server(&s3, |config| section(config).redirect = S3Redirect::Large).await;
+    let mut one = server(&s3, |config| section(config).redirect = RedirectMode::Large).await;
     let acme = one.acme();
     acme.put("/long", bytes(3 * MIB)).await;
     acme.put("/short", bytes(100_000)).await;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use chacha::config::{DiskConfig, S3Write};
+use chacha::config::{DiskConfig, WriteMode};
 use chacha::store::disk::{Disk, DiskRole};
 use chacha::store::remote::RemoteTier;
 use chacha::store::shared::SharedObjects;
@@ -27,7 +27,7 @@ impl RemoteAlone {
         let disk = Disk::open_as(DiskRole::Staging, &config, tasks).await;
         let disk = disk.unwrap();
         let policy = Policy {
-            write: S3Write::Through,
+            write: WriteMode::Through,
             queue_limit: 0,
             revalidation: Revalidation::Always,
             redirect: false,

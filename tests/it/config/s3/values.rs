@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chacha::config::{S3Checksums, S3Config, S3CredentialFiles, S3Redirect, S3Write, ServerSideEncryption};
+use chacha::config::{
+    RedirectMode, S3Checksums, S3Config, S3CredentialFiles, ServerSideEncryption, WriteMode,
+};
 
 use super::super::{PROVIDER, accepted};
 use super::{alone, check_warning, read, with_disk};
@@ -76,9 +78,9 @@ redirect: large",
         max_concurrency: 1024,
         part_size: 1 << 30,
         parallel_parts: 64,
-        write: S3Write::Back,
+        write: WriteMode::Back,
         queue_limit: Some(1_000_000_000),
-        redirect: S3Redirect::Large,
+        redirect: RedirectMode::Large,
         ..S3Config::new("my-bucket")
     };
     assert_eq!(read(&text), expected);

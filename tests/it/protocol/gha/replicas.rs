@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chacha::config::{Config, S3Write};
+use chacha::config::{Config, WriteMode};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -175,7 +175,7 @@ async fn an_entry_that_is_not_in_the_bucket_yet_is_found_later() {
     const MIB: usize = 1 << 20;
     let pair = Pair::start_with(|config| {
         let s3 = config.s3.as_mut().unwrap();
-        (s3.write, s3.part_size) = (S3Write::Back, MIB as u64);
+        (s3.write, s3.part_size) = (WriteMode::Back, MIB as u64);
     })
     .await;
     let [one, two] = pair.both();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use chacha::config::S3Write;
+use chacha::config::WriteMode;
 use chacha::store::Store;
 use proptest::prelude::*;
 
@@ -111,7 +111,7 @@ async fn apply(pair: Pair, model: &mut Model, step: Step) -> Pair {
             }
             known.insert(None);
         }
-        Step::Evict { name } if pair.plan.policy.write == S3Write::Through => {
+        Step::Evict { name } if pair.plan.policy.write == WriteMode::Through => {
             let key = key(&name.to_string());
             pair.disk
                 .delete(&key, chacha::store::Precondition::None)
@@ -147,7 +147,7 @@ async fn look(pair: &Pair, model: &mut Model, name: u8) {
     );
 }
 
-async fn run(steps: Vec<Step>, write: S3Write) {
+async fn run(steps: Vec<Step>, write: WriteMode) {
     let s3 = Arc::new(S3Server::memory());
     let mut pair = Pair::with(s3, |plan| plan.policy.write = write).await;
     let mut model = Model::new();
@@ -170,7 +170,7 @@ proptest! {
     #[test]
     fn two_tiers_are_a_map(steps in prop::collection::vec(step(), 1..30), back in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let write = if back { S3Write::Back } else { S3Write::Through };
+        let write = if back { WriteMode::Back } else { WriteMode::Through };
         runtime.block_on(run(steps, write));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chacha::config::{DiskConfig, S3Config, S3Write};
+use chacha::config::{DiskConfig, S3Config, WriteMode};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
 use chacha::store::tiered::{Policy, Revalidation, Tiered};
@@ -41,7 +41,7 @@ impl Plan {
             disk: config(dir, 64 * MIB),
             s3,
             policy: Policy {
-                write: S3Write::Through,
+                write: WriteMode::Through,
                 queue_limit: 32 << 20,
                 revalidation: Revalidation::Never,
                 redirect: false,
@@ -83,7 +83,7 @@ pub(crate) struct Pair {
 
 /// Writes are answered when the disk has them.
 pub(crate) fn back(plan: &mut Plan) {
-    plan.policy.write = S3Write::Back;
+    plan.policy.write = WriteMode::Back;
 }
 
 impl Pair {
