@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use super::PartOrder;
+use crate::store::batch::total_length;
 use crate::store::spool::{Checksums, Growth};
 use crate::store::{Content, EntryFile, Error, FileRange, Spool};
 use crate::sys;
@@ -79,7 +80,7 @@ impl GrowingFile {
     /// Blocking: writes the next bytes of a part and tells its readers.
     pub(super) fn write(&self, part: usize, frames: &[Bytes], offset: u64) -> io::Result<()> {
         self.0.growth.write(frames, offset)?;
-        let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
+        let length = total_length(frames);
         let progress = &self.0.progress[part];
         progress.arrived.fetch_add(length, Ordering::Release);
         progress.news.notify_waiters();

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resume::{Resumption, cut};
 use super::{GrowingFile, Judge, damaged};
+use crate::store::batch::total_length;
 use crate::store::source::{EntrySource, SourceOpen, SourceStream};
 use crate::store::spool::{ChecksumBuilder, Checksums};
 use crate::store::{Error, Result, Spool};
@@ -175,7 +176,7 @@ impl Transfer {
     ) -> Result<()> {
         while *at < end {
             let (frames, ended) = batch(&mut stream).await;
-            let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
+            let length = total_length(&frames);
             if length > end - *at {
                 return Err(damaged("the server sent more than it was asked for"));
             }
