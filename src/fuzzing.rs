@@ -12,6 +12,7 @@ use crate::protocol::gha_v2::{self, CreateRequest, FinalizeRequest, FindRequest,
 use crate::protocol::{blob, key, path::DecodedPath};
 use crate::range::{ByteRange, Resolved};
 use crate::store::disk::probe;
+use crate::store::tagged::{RecordKind, Tag, TaggedReader, TaggedWriter};
 use crate::store::{Protocol, StoreKey, trailer};
 
 /// The size of an entry (8 bytes), then the value of a `Range` header.
@@ -122,6 +123,37 @@ fn read_trailer(tail: &[u8], length: u64) {
     }
 }
 
+/// A tagged record: as it is, and fields with a head and a checksum that fit.
+pub fn tagged(data: &[u8]) {
+    const KIND: RecordKind = RecordKind {
+        magic: *b"fuzz",
+        version: 1,
+        tags: &[Tag::new(1), Tag::critical(2)],
+    };
+    let read = |reader: TaggedReader<'_>| {
+        for tag in KIND.tags {
+            assert_eq!(reader.get(*tag), reader.all(*tag).next());
+            assert!(reader.number(*tag).is_none() || reader.get(*tag).is_some());
+            assert!(reader.text(*tag).is_none_or(|text| text.len() <= data.len()));
+        }
+        let mut again = TaggedWriter::new(&KIND);
+        again.unknown(&reader.unknown());
+        let again = again.finish();
+        let kept = TaggedReader::open(&KIND, &again, again.len()).map(|again| again.unknown());
+        assert_eq!(kept, Ok(reader.unknown()), "unknown fields outlive a rewrite");
+    };
+    let opened = TaggedReader::open(&KIND, data, data.len());
+    opened.into_iter().for_each(read);
+    TaggedReader::bare(&KIND, data).into_iter().for_each(read);
+    let mut bare = TaggedWriter::bare(Vec::new());
+    bare.field(KIND.tags[0], data);
+    bare.number(KIND.tags[1], data.len() as u64);
+    let bare = bare.into_bytes();
+    let read =
+        TaggedReader::bare(&KIND, &bare).map(|read| (read.get(KIND.tags[0]), read.number(KIND.tags[1])));
+    assert_eq!(read, Ok((Some(data), Some(data.len() as u64))));
+}
+
 /// The snapshot of the index: as it is, and with a checksum that fits.
 pub fn snapshot(data: &[u8]) {
     probe::read_snapshot(data);
@@ -165,13 +197,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [fn(&[u8]); 11] = [
+    const ALL: [fn(&[u8]); 12] = [
         range,
         credentials,
         expression,
         path,
         configuration,
         trailer,
+        tagged,
         snapshot,
         store_key,
         block_list,
@@ -180,7 +213,7 @@ mod tests {
     ];
 
     /// What gets past the first look of each parser.
-    const SEEDS: [&[u8]; 12] = [
+    const SEEDS: [&[u8]; 13] = [
         b"\x10\0\0\0\0\0\0\0bytes=2-",
         b"Basic eDplLmUuZQ==",
         b"default(claims.ref, \"x\") =~ \"^refs/\"",
@@ -193,6 +226,7 @@ mod tests {
         b"{\"key\":\"k\",\"size_bytes\":\"3\",\"restore_keys\":[\"a\"],\"version\":null}",
         b"\x12\x01k\x18\xac\x02\x22\x02v1",
         b"bytes 0-9/*",
+        b"\x01\0\x02\0\0\0ab\x02\x80\0\0\0\0\x03\0\x01\0\0\0x",
     ];
 
     proptest! {

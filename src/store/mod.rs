@@ -23,6 +23,7 @@ pub mod s3;
 pub mod shared;
 pub mod source;
 pub mod spool;
+pub(crate) mod tagged;
 pub mod tiered;
 pub(crate) mod trailer;
 
