@@ -20,7 +20,9 @@
 //! has bytes, but at least 1 GiB.
 //!
 //! Damage: every MiB of a block has a checksum in the log. What is copied is held against it. What is not
-//! copied takes its checksums from there, so damage is found when the entry is read.
+//! copied takes its checksums from there if this process has seen it arrive, and is read and held against them if it
+//! came before a crash: log and data are two files, and a power loss may have kept the one without the other. A block
+//! that is not what arrived counts as one that never came.
 
 mod ahead;
 mod assemble;
@@ -84,7 +86,7 @@ pub enum BlocksError {
         /// Bytes that came.
         received: u64,
     },
-    /// A range of the body never came.
+    /// A range of the body never came, or a crash of the machine has lost it.
     #[error("the bytes from offset {at} on are missing")]
     Hole {
         /// The first missing byte.

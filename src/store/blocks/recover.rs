@@ -65,6 +65,7 @@ fn one(dir: &BlockDir, id: u64) -> io::Result<Option<Blocks>> {
             break;
         }
     }
+    state.end_recovery();
     let files = UploadFiles::look(dir, id)?;
     state.frozen = files.shared;
     let whole = state.live().all(|block| files.hold(&block.extent));

@@ -6,6 +6,28 @@ use std::io;
 use crate::store::spool::{Checksums, crc};
 use crate::sys;
 
+/// Why blocks do not become a body.
+#[derive(Debug)]
+pub(super) enum SumError {
+    /// The block that gives this byte of the body is not what arrived.
+    Damaged {
+        at: u64,
+    },
+    Io(io::Error),
+}
+
+impl From<io::Error> for SumError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Whether an error of a read says that the bytes are lost: another attempt gives the same.
+pub(super) fn is_lost(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+    kinds.contains(&error.kind()) || sys::is_unreadable(error)
+}
+
 pub(super) fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a block is not what arrived")
 }
@@ -30,7 +52,7 @@ impl<'a> JoinedSums<'a> {
     }
 
     /// A part never goes beyond a whole MiB.
-    pub(super) fn push(&mut self, length: u64, sum: u64) -> io::Result<()> {
+    pub(super) fn push(&mut self, length: u64, sum: u64) -> Result<(), SumError> {
         self.parts.push((length, sum));
         self.length += length;
         match self.length < Checksums::BLOCK_BYTES {
@@ -39,7 +61,7 @@ impl<'a> JoinedSums<'a> {
         }
     }
 
-    fn end_block(&mut self) -> io::Result<()> {
+    fn end_block(&mut self) -> Result<(), SumError> {
         let sum = match self.parts.as_slice() {
             [] => return Ok(()),
             [(_, sum)] => *sum,
@@ -47,13 +69,14 @@ impl<'a> JoinedSums<'a> {
                 let mut bytes = vec![0; self.length as usize];
                 let start = self.sums.len() as u64 * Checksums::BLOCK_BYTES;
                 sys::read_exact_at(self.file, &mut bytes, start)?;
-                let mut rest = bytes.as_slice();
+                let (mut rest, mut at) = (bytes.as_slice(), start);
                 for (length, sum) in parts {
                     let (part, behind) = rest.split_at(*length as usize);
                     if crc(part) != *sum {
-                        return Err(damaged());
+                        return Err(SumError::Damaged { at });
                     }
                     rest = behind;
+                    at += length;
                 }
                 crc(&bytes)
             }
@@ -64,9 +87,9 @@ impl<'a> JoinedSums<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, size: u64) -> io::Result<Checksums> {
+    pub(super) fn finish(mut self, size: u64) -> Result<Checksums, SumError> {
         self.end_block()?;
-        Checksums::from_parts(size, self.sums.into()).ok_or_else(damaged)
+        Ok(Checksums::from_parts(size, self.sums.into()).ok_or_else(damaged)?)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 
 use super::plan::BodyPlan;
@@ -11,8 +10,8 @@ use crate::store::blocks::BlocksError;
 use crate::store::blocks::block::UploadFile;
 use crate::store::blocks::file_usage::max_growth;
 use crate::store::blocks::state::LinkState;
-use crate::store::blocks::sums::JoinedSums;
-use crate::store::blocks::upload::{BlockUpload, blocking, failed, refused};
+use crate::store::blocks::sums::{JoinedSums, SumError};
+use crate::store::blocks::upload::{BlockUpload, blocking, failed};
 use crate::store::budget::{Ask, Reservation};
 use crate::store::spool::{ChecksumBuilder, Checksums, LinkOwner, SpoolBody, Temp};
 use crate::sys;
@@ -75,6 +74,7 @@ fn bring_in_place(
     room: &Reservation,
 ) -> Result<Checksums, BlocksError> {
     let summed = copy_and_sum(upload, plan, file);
+    let summed = summed.map_err(|error| plan.failed(upload, "putting an upload together", error));
     let mut state = upload.state();
     let before = state.cost();
     let outcome = match summed {
@@ -87,7 +87,7 @@ fn bring_in_place(
             // Some of it is there.
             plan.moved()
                 .for_each(|segment| state.data.soil(&(segment.start..segment.end())));
-            Err(refused("putting an upload together", error, plan.size))
+            Err(error)
         }
     };
     match state.cost().checked_sub(before) {
@@ -98,8 +98,9 @@ fn bring_in_place(
 }
 
 /// Blocking: the checksums of the body in `file`, from those of its blocks as far as these tell. The bytes of
-/// all others are read, and held against them.
-fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> io::Result<Checksums> {
+/// all others are read, and held against them, and so are those that came before a crash.
+fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> Result<Checksums, SumError> {
+    plan.read(upload, plan.unsound(upload).iter().copied(), |_, _, _| Ok(()))?;
     let mut moved: HashMap<u64, ChecksumBuilder> = HashMap::new();
     plan.read(upload, plan.moved(), |segment, at, bytes| {
         sys::write_all_vectored_at(file, &[bytes], at)?;

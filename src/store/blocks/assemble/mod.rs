@@ -15,7 +15,7 @@ use self::in_place::in_place;
 use self::plan::BodyPlan;
 use super::BlocksError;
 use super::state::{LinkState, UploadPhase};
-use super::upload::{BlockUpload, blocking, failed, refused};
+use super::upload::{BlockUpload, blocking};
 use crate::store::Spool;
 use crate::store::budget::Ask;
 use crate::store::spool::{ChecksumBuilder, Checksums, MAX_MEMORY_SPOOL_BYTES, SpoolBody, Temp, room_for};
@@ -108,7 +108,7 @@ async fn in_memory(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spo
                     bytes.extend_from_slice(piece);
                     Ok(())
                 });
-                read.map_err(|error| failed("reading an upload", error))?;
+                read.map_err(|error| plan.failed(upload, "reading an upload", error))?;
                 Ok(bytes.freeze())
             })
             .await?
@@ -132,7 +132,7 @@ async fn copied(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool,
             })?;
             Ok((temp, summer.finish()))
         };
-        let (temp, sums) = copy().map_err(|error| refused("copying an upload", error, plan.size))?;
+        let (temp, sums) = copy().map_err(|error| plan.failed(upload, "copying an upload", error))?;
         let body = SpoolBody::File(Arc::new(temp));
         Ok(Spool::new(body, sums, Arc::clone(&room)))
     })

@@ -43,7 +43,23 @@ impl UploadState {
             (BlockPlace::At(offset), _) => self.ranges.at(*offset),
             (BlockPlace::Block(id), _) => self.blocks.get(id),
         };
-        former.is_some_and(|former| former.equals(extent, sums))
+        // Bytes that came again are known to be sound, and those of an earlier run are not.
+        former.is_some_and(|former| self.is_sound(former) && former.equals(extent, sums))
+    }
+
+    /// All blocks so far are from an earlier run.
+    pub(in crate::store::blocks) fn end_recovery(&mut self) {
+        self.recovered = self.numbers;
+    }
+
+    /// Whether this process has seen the bytes of the block arrive.
+    pub(in crate::store::blocks) fn is_sound(&self, block: &Block) -> bool {
+        block.number >= self.recovered && !self.lost.contains(&block.number)
+    }
+
+    /// The bytes of this block are not what arrived.
+    pub(in crate::store::blocks) fn lose(&mut self, block: &Block) {
+        self.lost.insert(block.number);
     }
 
     /// A block is complete, and its record is in the log, which now has `log` bytes. Answers the blocks that
@@ -103,7 +119,9 @@ impl UploadState {
     ) -> Result<(Vec<u32>, u64), BlocksError> {
         let mut size = 0;
         let mut number = |id| -> Result<u32, BlocksError> {
-            let block: &Arc<Block> = self.blocks.get(id).ok_or(BlocksError::UnknownBlock)?;
+            let there = self.blocks.get(id);
+            let there = there.filter(|block| !self.lost.contains(&block.number));
+            let block: &Arc<Block> = there.ok_or(BlocksError::UnknownBlock)?;
             size += block.extent.length;
             Ok(block.number)
         };
@@ -160,6 +178,15 @@ impl UploadState {
     /// # Errors
     /// [`BlocksError::Size`], [`BlocksError::Hole`], [`BlocksError::Incomplete`].
     pub(in crate::store::blocks) fn plan(&self, size: u64) -> Result<Vec<Segment>, BlocksError> {
+        let segments = self.segments(size)?;
+        let is_lost = |segment: &&Segment| self.lost.contains(&segment.block.number);
+        match segments.iter().find(is_lost) {
+            Some(lost) => Err(BlocksError::Hole { at: lost.start }),
+            None => Ok(segments),
+        }
+    }
+
+    fn segments(&self, size: u64) -> Result<Vec<Segment>, BlocksError> {
         let list = match &self.body {
             DecidedBody::Undecided if self.ranges.is_empty() && (size > 0 || !self.blocks.is_empty()) => {
                 return Err(BlocksError::Incomplete);

@@ -3,7 +3,7 @@
 mod body;
 mod place;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use self::body::DecidedBody;
@@ -69,6 +69,11 @@ pub(super) struct UploadState {
     unit: UnitLength,
     records: u32,
     numbers: u32,
+    /// Blocks with smaller numbers came before a crash, which may have lost some of their bytes: they are read
+    /// before they become part of a body.
+    recovered: u32,
+    /// The numbers of blocks whose bytes are lost: as if they had never come.
+    lost: HashSet<u32>,
     body: DecidedBody,
     blocks: HashMap<Box<[u8]>, Arc<Block>>,
     block_bytes: u64,

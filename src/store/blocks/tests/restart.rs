@@ -163,45 +163,92 @@ async fn what_a_tier_took_before_the_crash_is_never_written_again() {
     assert!(std::fs::read(&entry).expect("entry") == whole);
 }
 
+/// What a power loss does to pages of the data file that were not written yet.
+fn lose_pages(rig: &Rig, at: u64) {
+    let data = files(&rig.folder()).remove(0);
+    let file = File::options().write(true).open(&data).expect("open");
+    sys::write_all_vectored_at(&file, &[[0; 64 * KIB]], at).expect("write");
+}
+
+fn is_missing(outcome: Result<crate::store::Spool, BlocksError>, from: usize) {
+    let missing = matches!(outcome, Err(BlocksError::Hole { at }) if at == from as u64);
+    assert!(missing, "{outcome:?}");
+}
+
 #[tokio::test]
-async fn bytes_that_were_lost_under_a_record_are_never_given_out_as_sound() {
+async fn bytes_that_were_lost_under_a_record_are_a_missing_block_and_not_a_body() {
+    let whole = body(2 * MIB, 1);
+    // One order of the blocks is the one in which they stand in the data file, the other one is copied.
+    for order in [[0, 1], [1, 0]] {
+        let rig = Rig::new().await;
+        let upload = rig.upload().await;
+        let named = |nth: usize| BlockPlace::Block(Client::Random.id(nth));
+        let part = |nth: usize| &whole[nth * MIB..][..MIB];
+        for nth in [0, 1] {
+            send(&upload, named(nth), part(nth)).await.expect("sent");
+        }
+        let list = order.map(|nth| Client::Random.id(nth));
+        upload.put_block_list(&list).await.expect("known");
+        drop(upload);
+        lose_pages(&rig, 5000);
+        let (rig, mut found) = rig.crash(256 * MIB).await;
+        let upload = found.remove(0);
+        let at = if order == [0, 1] { 0 } else { MIB };
+        is_missing(upload.assemble(whole.len() as u64).await, at);
+        is_missing(upload.assemble(whole.len() as u64).await, at);
+        assert!(matches!(
+            upload.put_block_list(&list).await,
+            Err(BlocksError::UnknownBlock)
+        ));
+        // It can be completed as if the block had never come.
+        send(&upload, named(0), part(0)).await.expect("sent again");
+        upload.put_block_list(&list).await.expect("known");
+        let body = order.map(part).concat();
+        check(&upload, &body).await;
+        upload.remove().await;
+        drop(upload);
+        rig.tasks.finish().await;
+        assert_eq!(rig.held(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_was_lost_in_a_crash_is_a_hole_until_it_comes_again() {
+    let rig = Rig::new().await;
+    let upload = rig.upload().await;
+    let whole = body(3_000_000, 1);
+    let half = 1_700_000;
+    for range in [0..half, half..whole.len()] {
+        let place = BlockPlace::At(range.start as u64);
+        send(&upload, place, &whole[range]).await.expect("sent");
+    }
+    drop(upload);
+    lose_pages(&rig, 300 * 4096);
+    let (rig, mut found) = rig.crash(256 * MIB).await;
+    let upload = found.remove(0);
+    is_missing(upload.assemble(whole.len() as u64).await, 0);
+    send(&upload, BlockPlace::At(0), &whole[..half])
+        .await
+        .expect("sent again");
+    check(&upload, &whole).await;
+    drop(rig);
+}
+
+#[tokio::test]
+async fn a_block_of_an_earlier_run_that_comes_again_counts_and_not_the_one_that_may_be_damaged() {
     let rig = Rig::new().await;
     let upload = rig.upload().await;
     let whole = body(2 * MIB, 1);
-    for nth in [1, 0] {
-        send(
-            &upload,
-            BlockPlace::Block(Client::Random.id(nth)),
-            &whole[nth * MIB..][..MIB],
-        )
-        .await
-        .expect("sent");
-    }
-    upload
-        .put_block_list(&[0, 1].map(|nth| Client::Random.id(nth)))
-        .await
-        .expect("known");
-    let data = files(&rig.folder()).remove(0);
+    send(&upload, BlockPlace::At(0), &whole).await.expect("sent");
     drop(upload);
-    let file = File::options().write(true).open(&data).expect("open");
-    sys::write_all_vectored_at(&file, &[[0; 4096]], 5000).expect("write");
-    let (rig, mut found) = rig.crash(256 * MIB).await;
+    lose_pages(&rig, 0);
+    let (_rig, mut found) = rig.crash(256 * MIB).await;
     let upload = found.remove(0);
-    let damaged = upload.assemble(whole.len() as u64).await;
-    assert!(matches!(
-        damaged,
-        Err(BlocksError::Store(crate::store::Error::Io { .. }))
-    ));
-    // Without a copy, the checksums are those of what arrived: a reader finds the damage.
-    upload
-        .put_block_list(&[1, 0].map(|nth| Client::Random.id(nth)))
+    // Its answer was lost in the crash, so the client sends it again.
+    send(&upload, BlockPlace::At(0), &whole)
         .await
-        .expect("known");
-    let spool = upload.assemble(whole.len() as u64).await.expect("a body");
-    let arrived = [&whole[MIB..], &whole[..MIB]].concat();
-    assert!(bytes_of(&spool).await != arrived);
-    assert_eq!(spool.checksums(), &Checksums::of(&arrived));
-    drop(rig);
+        .expect("sent again");
+    check(&upload, &whole).await;
 }
 
 use std::fs::File;

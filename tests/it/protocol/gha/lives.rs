@@ -55,6 +55,39 @@ async fn an_upload_goes_on_after_a_restart() {
     }
 }
 
+/// Zeros 16 pages of the only data file of an upload, as a power loss that came before the pages were written.
+fn lose_pages_of_the_upload(server: &TestServer) {
+    use std::os::unix::fs::FileExt;
+    let files = server.dir().join("cache/uploads").read_dir().unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let data = paths.find(|path| path.extension().is_some_and(|name| name == "data"));
+    let file = std::fs::File::options().write(true).open(data.unwrap()).unwrap();
+    file.write_all_at(&[0; 64 << 10], 300 * 4096).unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_that_lost_bytes_in_a_power_loss_is_no_entry_and_can_be_completed() {
+    let mut server = TestServer::start().await;
+    let body = archive(3_000_000, 4);
+    let id = begin(&server.acme(), "deps").await;
+    patch(&server.acme(), id, 0, body.clone()).await;
+    server.stop().await;
+    lose_pages_of_the_upload(&server);
+    server.restart().await;
+    let client = server.acme();
+    assert_eq!(
+        commit(&client, id, 3_000_000).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert!(misses(&client, "deps").await);
+    patch(&client, id, 0, body.clone()).await;
+    assert_eq!(
+        commit(&client, id, 3_000_000).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(client.get(&link(&client, "deps").await).await.body, body);
+}
+
 #[tokio::test]
 async fn a_commit_that_was_not_heard_succeeds_again_after_a_restart() {
     let mut server = TestServer::start().await;
