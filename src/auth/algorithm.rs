@@ -4,6 +4,9 @@ use jsonwebtoken as jwt;
 
 use crate::config::Algorithm;
 
+/// The name that RFC 9864 gives to EdDSA over Ed25519.
+pub(in crate::auth) const ED25519: &str = "Ed25519";
+
 impl Algorithm {
     /// Reads the `alg` of a header (RFC 7515 section 4.1.1). Case-sensitive; `none` and the
     /// symmetric algorithms have no value here, so they cannot be let in by mistake.
@@ -17,7 +20,8 @@ impl Algorithm {
             "PS512" => Self::PS512,
             "ES256" => Self::ES256,
             "ES384" => Self::ES384,
-            "EdDSA" => Self::EdDSA,
+            // The second is its name since RFC 9864. The first could also mean Ed448, of which no key is taken.
+            "EdDSA" | ED25519 => Self::EdDSA,
             _ => return None,
         })
     }

@@ -41,7 +41,7 @@ impl Times {
         })
     }
 
-    /// Makes the checks that the library lacks: `exp` is there, `iat` is not ahead and not too old.
+    /// Checks that `exp` is there, that no time is ahead, and that the token is not too old.
     /// Returns the end of the token's life, leeway included.
     ///
     /// # Errors
@@ -51,6 +51,9 @@ impl Times {
         let expires = at(self.expires.ok_or(TokenError::Claim("exp"))?) + leeway;
         if expires <= now {
             return Err(TokenError::Expired);
+        }
+        if self.not_before.map(at).is_some_and(|start| start > now + leeway) {
+            return Err(TokenError::NotYetValid);
         }
         let issued = self.issued.map(at);
         if issued.is_some_and(|issued| issued > now + leeway) {
@@ -65,6 +68,28 @@ impl Times {
         } else {
             Ok(expires.min(too_old))
         }
+    }
+}
+
+/// Checks `aud` (RFC 7519 section 4.1.3): one of `accepted`, or a list of texts that holds one. Without accepted
+/// ones anything is good.
+///
+/// # Errors
+/// [`TokenError::Audience`], and [`TokenError::Claim`] for what is neither a text nor a list of texts.
+pub(super) fn check_audience(claims: &Map<String, Value>, accepted: &[String]) -> Result<(), TokenError> {
+    if accepted.is_empty() {
+        return Ok(());
+    }
+    let named = match claims.get("aud") {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let texts: Option<Vec<&str>> = named.iter().map(Value::as_str).collect();
+    match texts {
+        Some(texts) if texts.iter().any(|text| accepted.iter().any(|one| one == text)) => Ok(()),
+        Some(_) if claims.contains_key("aud") => Err(TokenError::Audience),
+        _ => Err(TokenError::Claim("aud")),
     }
 }
 
@@ -133,6 +158,33 @@ mod tests {
             Err(TokenError::IssuedAhead)
         );
         assert_eq!(check(json!({}), 500), Err(TokenError::Claim("exp")));
+        assert_eq!(check(json!({"exp": 1000, "nbf": 530}), 500), Ok(at(1030)));
+        assert_eq!(
+            check(json!({"exp": 1000, "nbf": 531}), 500),
+            Err(TokenError::NotYetValid)
+        );
+    }
+
+    #[test]
+    fn the_audience_is_one_text_or_a_list_of_texts() {
+        let check = |aud: Value| {
+            let claims = json!({ "aud": aud });
+            check_audience(claims.as_object().unwrap(), &["a".into(), "b".into()])
+        };
+        for good in [json!("a"), json!(["x", "b"])] {
+            assert_eq!(check(good.clone()), Ok(()), "{good}");
+        }
+        for other in [json!("x"), json!(""), json!([]), json!(["x"]), json!("A")] {
+            assert_eq!(check(other.clone()), Err(TokenError::Audience), "{other}");
+        }
+        for bad in [json!(null), json!(5), json!(["a", 5]), json!({"a": "b"})] {
+            assert_eq!(check(bad.clone()), Err(TokenError::Claim("aud")), "{bad}");
+        }
+        assert_eq!(
+            check_audience(&Map::new(), &["a".into()]),
+            Err(TokenError::Claim("aud"))
+        );
+        assert_eq!(check_audience(&Map::new(), &[]), Ok(()));
     }
 
     #[test]

@@ -154,8 +154,8 @@ pub enum TokenError {
     /// The key that the token names is not for its algorithm.
     #[error("the key of the token does not fit its algorithm")]
     UnfitKey,
-    /// The token names no key, and several would fit.
-    #[error("the token does not name its key")]
+    /// More keys may be meant than are tried, and none of those that were tried signed it.
+    #[error("the token does not name its key, and too many fit")]
     AmbiguousKey,
     /// The signature does not match.
     #[error("the signature of the token is wrong")]

@@ -9,7 +9,7 @@
 //! Invariants:
 //! - Nothing named by a token is ever fetched; `iss` only chooses among configured providers.
 //! - No token, claim or signature reaches a log or an answer.
-//! - A request with a known key never waits for the network.
+//! - A request whose token a known key verifies never waits for the network.
 
 mod algorithm;
 mod authenticator;
@@ -29,6 +29,7 @@ mod ticket;
 mod token;
 mod token_cache;
 mod unique_map;
+mod verify;
 
 pub use authenticator::Authenticator;
 pub use check::Expressions;

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
-use jsonwebtoken::{Validation, decode};
+use jsonwebtoken::Validation;
 use serde_json::{Map, Value};
 
-use super::claims::{Times, Tolerance};
+use super::claims::{self, Times, Tolerance};
 use super::error::{Error, KeyLabel, SetupError, TokenError};
 use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, KeyError, KeyLookupError, KeyTiming, VerifyingKey};
 use super::scope::{Granted, Rules};
 use super::stats::AuthStats;
 use super::token::UnverifiedToken;
-use super::unique_map::UniqueMap;
+use super::verify::{self, Verified};
 use crate::config::{Algorithm, ProviderConfig};
 use crate::tasks::Tasks;
 
@@ -24,6 +23,8 @@ pub(super) struct Provider {
     /// The accepted algorithms. One `Validation` each: the library refuses every token if a
     /// `Validation` mixes families.
     algorithms: Vec<(Algorithm, Validation)>,
+    /// Accepted values of `aud`; none accepts any.
+    audiences: Vec<String>,
     tolerance: Tolerance,
     rules: Rules,
 }
@@ -54,6 +55,7 @@ impl Provider {
         let algorithms = algorithms.map(|&algorithm| (algorithm, validation(algorithm, config)));
         Ok(Self {
             algorithms: algorithms.collect(),
+            audiences: config.audiences.clone(),
             tolerance: Tolerance {
                 leeway: config.leeway,
                 max_age: config.max_age,
@@ -74,21 +76,28 @@ impl Provider {
         let mut algorithms = self.algorithms.iter();
         let accepted = algorithms.find(|(algorithm, _)| Some(*algorithm) == named);
         let (algorithm, validation) = accepted.ok_or_else(|| reject(TokenError::Algorithm))?;
-        let found = self.issuer.key(token.key_id(), *algorithm).await;
-        let key = found.map_err(|error| match error {
+        let found = self.issuer.candidates(token.key_id(), *algorithm).await;
+        let candidates = found.map_err(|error| match error {
             KeyError::Lookup(KeyLookupError::Unknown) => reject(TokenError::UnknownKey),
             KeyError::Lookup(KeyLookupError::Unfit) => reject(TokenError::UnfitKey),
-            KeyError::Lookup(KeyLookupError::Ambiguous) => reject(TokenError::AmbiguousKey),
             KeyError::Unavailable(retry_after) => Error::KeysUnavailable {
                 issuer: self.issuer.url().clone(),
                 retry_after,
             },
         })?;
-        let UniqueMap(claims) = decode(token.text(), key.decoding(), validation)
-            .map_err(|error| reject(rejection(&error)))?
-            .claims;
+        let mut verified = verify::by_one_of(&candidates, token, validation);
+        if let Err(TokenError::Signature | TokenError::AmbiguousKey) = verified {
+            let newer = self
+                .issuer
+                .newer_candidates(token.key_id(), *algorithm, &candidates);
+            if let Some(newer) = newer.await {
+                verified = verify::by_one_of(&newer, token, validation);
+            }
+        }
+        let Verified { key, claims } = verified.map_err(reject)?;
         let times = Times::read(&claims).map_err(reject)?;
         let expires = times.check(SystemTime::now(), self.tolerance).map_err(reject)?;
+        claims::check_audience(&claims, &self.audiences).map_err(reject)?;
         Ok(VerifiedToken { key, claims, expires })
     }
 
@@ -134,22 +143,4 @@ fn validation(algorithm: Algorithm, config: &ProviderConfig) -> Validation {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     }
     validation
-}
-
-fn rejection(error: &JwtError) -> TokenError {
-    const KNOWN_CLAIMS: [&str; 4] = ["exp", "nbf", "aud", "iss"];
-    match error.kind() {
-        ErrorKind::ExpiredSignature => TokenError::Expired,
-        ErrorKind::ImmatureSignature => TokenError::NotYetValid,
-        ErrorKind::InvalidAudience => TokenError::Audience,
-        ErrorKind::InvalidIssuer => TokenError::Claim("iss"),
-        ErrorKind::InvalidAlgorithm => TokenError::UnfitKey,
-        ErrorKind::MissingRequiredClaim(name) | ErrorKind::InvalidClaimFormat(name) => {
-            let known = KNOWN_CLAIMS.into_iter().find(|known| known == name);
-            TokenError::Claim(known.unwrap_or("exp"))
-        }
-        ErrorKind::Json(_) => TokenError::Claims,
-        // Only damage between the header and the signature is left.
-        _ => TokenError::Signature,
-    }
 }

@@ -1,14 +1,21 @@
 //! Makes the documents of issuers readable for the library.
 
+use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet};
 use serde_json::{Map, Value, json};
 
+use super::super::algorithm::ED25519;
 use super::super::error::printable;
+use super::jwk::{JwkError, SkippedKey};
 
 /// Why a published document cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DocumentError {
     #[error("the answer is not a JSON object")]
     NotJson,
+    #[error(
+        "the answer is a web page or XML, not JSON; check the URL, and whether a proxy answers in between"
+    )]
+    Markup,
     #[error("the discovery document has no {0}")]
     Field(&'static str),
     #[error("the discovery document names the issuer \"{found}\"{hint}")]
@@ -54,18 +61,50 @@ pub(super) fn discovery(body: &[u8], issuer: &str) -> Result<Vec<u8>, DocumentEr
     Ok(readable.to_string().into_bytes())
 }
 
-/// Leaves out the keys whose `key_ops` do not allow to verify (RFC 7517 section 4.3), which
-/// `openidconnect` does not look at.
+/// The readable entries of a key set.
+#[derive(Debug)]
+pub(super) struct PublishedKeys {
+    pub(super) set: CoreJsonWebKeySet,
+    /// The other entries.
+    pub(super) skipped: Vec<SkippedKey>,
+}
+
+/// Reads a key set. Single bad entries are left out, with the reason.
 ///
 /// # Errors
-/// The body is no key set. Single bad keys are skipped later.
-pub(super) fn key_set(body: &[u8]) -> Result<Vec<u8>, DocumentError> {
+/// The body is no key set.
+pub(super) fn key_set(body: &[u8]) -> Result<PublishedKeys, DocumentError> {
     let mut document = object(body)?;
-    let Some(Value::Array(mut keys)) = document.remove("keys") else {
+    let Some(Value::Array(entries)) = document.remove("keys") else {
         return Err(DocumentError::NoKeys);
     };
-    keys.retain(may_verify);
-    Ok(json!({ "keys": keys }).to_string().into_bytes())
+    let (mut keys, mut skipped) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let id = entry.get("kid").and_then(Value::as_str).map(str::to_owned);
+        match key(entry) {
+            Ok(key) => keys.push(key),
+            Err(reason) => skipped.push(SkippedKey::new(id.as_deref(), reason)),
+        }
+    }
+    let set = CoreJsonWebKeySet::new(keys);
+    Ok(PublishedKeys { set, skipped })
+}
+
+fn key(mut entry: Value) -> Result<CoreJsonWebKey, JwkError> {
+    const KNOWN_TYPES: [&str; 4] = ["RSA", "EC", "OKP", "oct"];
+    // `openidconnect` does not look at `key_ops` (RFC 7517 section 4.3).
+    if !may_verify(&entry) {
+        return Err(JwkError::Use);
+    }
+    let kind = entry.get("kty").and_then(Value::as_str);
+    if kind.is_some_and(|kind| !KNOWN_TYPES.contains(&kind)) {
+        return Err(JwkError::Type);
+    }
+    // Neither library knows the newer name yet.
+    if let Some(algorithm) = entry.get_mut("alg").filter(|name| *name == ED25519) {
+        *algorithm = "EdDSA".into();
+    }
+    serde_json::from_value(entry).map_err(|_| JwkError::Unreadable)
 }
 
 fn may_verify(key: &Value) -> bool {
@@ -77,12 +116,19 @@ fn may_verify(key: &Value) -> bool {
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, DocumentError> {
-    serde_json::from_slice(body).map_err(|_| DocumentError::NotJson)
+    // A reader may ignore the mark (RFC 8259 section 8.1).
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let markup = text.trim_ascii_start().starts_with(b"<");
+    serde_json::from_slice(text).map_err(|_| match markup {
+        true => DocumentError::Markup,
+        false => DocumentError::NotJson,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openidconnect::JsonWebKey as _;
     use openidconnect::core::CoreProviderMetadata;
 
     #[test]
@@ -114,15 +160,34 @@ mod tests {
     #[test]
     fn keys_that_must_not_verify_are_left_out() {
         let body = json!({"keys": [
-            {"kid": "a"}, {"kid": "b", "key_ops": ["verify"]}, {"kid": "c", "key_ops": ["encrypt"]},
-            {"kid": "d", "key_ops": []}, {"kid": "e", "key_ops": "verify"}, 5,
+            {"kty": "RSA", "kid": "a"}, {"kty": "RSA", "kid": "b", "key_ops": ["verify"]},
+            {"kty": "RSA", "kid": "c", "key_ops": ["encrypt"]}, {"kty": "RSA", "kid": "d", "key_ops": []},
+            {"kty": "RSA", "kid": "e", "key_ops": "verify"}, 5,
         ]});
-        let set: Value = serde_json::from_slice(&key_set(body.to_string().as_bytes()).unwrap()).unwrap();
-        assert_eq!(
-            set,
-            json!({"keys": [{"kid": "a"}, {"kid": "b", "key_ops": ["verify"]}, 5]})
-        );
-        assert_eq!(key_set(br#"{"keys":5}"#), Err(DocumentError::NoKeys));
-        assert_eq!(key_set(b"<html>"), Err(DocumentError::NotJson));
+        let published = key_set(body.to_string().as_bytes()).unwrap();
+        let ids = published
+            .set
+            .keys()
+            .iter()
+            .map(|key| key.key_id().unwrap().as_str());
+        assert_eq!(ids.collect::<Vec<_>>(), ["a", "b"]);
+        let skipped: Vec<_> = published
+            .skipped
+            .iter()
+            .map(|key| (&*key.id, key.reason))
+            .collect();
+        let used_otherwise = ["c", "d", "e"].map(|id| (id, JwkError::Use));
+        assert_eq!(skipped[..3], used_otherwise);
+        assert_eq!(skipped[3..], [("", JwkError::Unreadable)]);
+    }
+
+    #[test]
+    fn what_is_no_key_set_is_told_from_a_web_page() {
+        let fault = |body: &[u8]| key_set(body).unwrap_err();
+        assert_eq!(fault(br#"{"keys":5}"#), DocumentError::NoKeys);
+        assert_eq!(fault(b"keys"), DocumentError::NotJson);
+        assert_eq!(fault(b"\n <!doctype html>"), DocumentError::Markup);
+        assert_eq!(fault(b"\xef\xbb\xbf<?xml?>"), DocumentError::Markup);
+        assert!(key_set(b"\xef\xbb\xbf{\"keys\":[]}").is_ok(), "a byte order mark");
     }
 }

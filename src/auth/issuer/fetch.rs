@@ -4,16 +4,14 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use openidconnect::core::CoreJsonWebKeySet;
-
 use super::super::error::printable;
-use super::document::DocumentError;
+use super::document::{DocumentError, PublishedKeys};
 use super::http::IssuerHttpError;
 
 /// A good outcome.
 pub(super) enum FetchedKeys {
     /// A key set, and the time for which its publisher calls it fresh.
-    New(CoreJsonWebKeySet, Option<Duration>),
+    New(PublishedKeys, Option<Duration>),
     /// The file is the one that was read before.
     Unchanged,
 }

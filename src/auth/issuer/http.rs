@@ -1,7 +1,7 @@
 //! The one HTTP client of the identity layer: GET, small answers, no redirects.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use openidconnect::{HttpRequest, HttpResponse};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::super::error::SetupError;
+use super::encoding::{self, EncodingError};
 use crate::outbound::{self, Connector};
 use crate::tasks::Tasks;
 
@@ -23,6 +24,8 @@ pub(super) enum IssuerHttpError {
     Redirect,
     #[error("the answer is cut off, or larger than 1 MiB")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
 }
 
 /// An HTTP/1.1 client. Keeps no idle connections: it is used every few minutes.
@@ -51,6 +54,8 @@ impl IssuerClient {
         let (mut head, _) = request.into_parts();
         let agent = HeaderValue::from_static(concat!("chacha/", env!("CARGO_PKG_VERSION")));
         head.headers.insert(USER_AGENT, agent);
+        let plain = HeaderValue::from_static("identity");
+        head.headers.insert(ACCEPT_ENCODING, plain);
         let request = http::Request::from_parts(head, Empty::new());
         let answer = self.client.request(request).await?;
         if answer.status().is_redirection() {
@@ -59,7 +64,8 @@ impl IssuerClient {
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, Self::MAX_BODY_BYTES).collect().await;
         let body = body.map_err(IssuerHttpError::Body)?;
-        Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
+        let body = encoding::decoded(&head.headers, body.to_bytes(), Self::MAX_BODY_BYTES)?;
+        Ok(http::Response::from_parts(head, body))
     }
 }
 

@@ -8,6 +8,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use openidconnect::core::CoreJsonWebKey;
 
+use super::super::error::printable;
 use crate::config::Algorithm;
 
 /// A public key that may verify signatures.
@@ -38,8 +39,34 @@ pub(in crate::auth) enum JwkError {
     Type,
     #[error("its parameters are damaged")]
     Parameters,
+    #[error("its coordinates are not as long as its curve demands (RFC 7518, 6.2.1.2)")]
+    Coordinates,
     #[error("it is an RSA key with fewer than 2048 bits")]
     Weak,
+    #[error("it is an RSA key with more than 8192 bits, or an exponent of more than 33")]
+    Long,
+}
+
+impl JwkError {
+    /// Whether the issuer made a mistake. Many publish keys for other purposes in the same set, which is none.
+    pub(super) fn is_fault(self) -> bool {
+        !matches!(self, Self::Use | Self::Type)
+    }
+}
+
+/// A published key that verifies nothing here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SkippedKey {
+    /// Its `kid`, escaped; empty without one.
+    pub(super) id: String,
+    pub(super) reason: JwkError,
+}
+
+impl SkippedKey {
+    pub(super) fn new(id: Option<&str>, reason: JwkError) -> Self {
+        let id = printable(id.unwrap_or_default(), 64);
+        Self { id, reason }
+    }
 }
 
 impl VerifyingKey {
@@ -47,13 +74,15 @@ impl VerifyingKey {
     ///
     /// # Errors
     /// Why it cannot verify signatures: `oct` keys, keys with another `use` than `sig`, RSA keys
-    /// below 2048 bits, unknown curves, damaged parameters.
+    /// below 2048 bits, unknown curves, damaged parameters. Zero octets in front of the numbers of an RSA key are no
+    /// reason: RFC 7518 (6.3.1.1) forbids them to issuers, and some send them all the same.
     pub(in crate::auth) fn from_published(published: &CoreJsonWebKey) -> Result<Self, JwkError> {
         let json = serde_json::to_value(published).map_err(|_| JwkError::Unreadable)?;
-        let jwk: Jwk = serde_json::from_value(json).map_err(|_| JwkError::Unreadable)?;
+        let mut jwk: Jwk = serde_json::from_value(json).map_err(|_| JwkError::Unreadable)?;
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return Err(JwkError::Use);
         }
+        strip_zeros(&mut jwk.algorithm)?;
         let kind = KeyKind::of(&jwk.algorithm)?;
         let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| JwkError::Parameters)?;
         Ok(Self {
@@ -119,7 +148,7 @@ impl KeyKind {
                 };
                 // Coordinates have the full length of the field (RFC 7518 section 6.2.1.2).
                 let whole = bytes(&ec.x)?.len() == length && bytes(&ec.y)?.len() == length;
-                whole.then_some(kind).ok_or(JwkError::Parameters)
+                whole.then_some(kind).ok_or(JwkError::Coordinates)
             }
             AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
                 let whole = bytes(&pair.x)?.len() == 32;
@@ -135,19 +164,43 @@ fn bytes(parameter: &str) -> Result<Vec<u8>, JwkError> {
     bytes.map_err(|_| JwkError::Parameters)
 }
 
-/// Refuses moduli below 2048 bits (RFC 7518 section 3.3) and exponents that sign nothing: 1 and
-/// even ones.
-fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), JwkError> {
-    let significant = |number: &[u8]| number.iter().position(|byte| *byte != 0);
-    let start = significant(modulus).ok_or(JwkError::Parameters)?;
-    let bits = (modulus.len() - start) * 8 - modulus[start].leading_zeros() as usize;
-    if bits < 2048 {
-        return Err(JwkError::Weak);
+/// Writes the numbers of an RSA key without zero octets in front, which make the verifying library refuse every
+/// signature.
+fn strip_zeros(parameters: &mut AlgorithmParameters) -> Result<(), JwkError> {
+    if let AlgorithmParameters::RSA(rsa) = parameters {
+        for number in [&mut rsa.n, &mut rsa.e] {
+            *number = URL_SAFE_NO_PAD.encode(significant(&bytes(number)?));
+        }
     }
-    let start = significant(exponent).ok_or(JwkError::Parameters)?;
-    let odd = exponent.last().is_some_and(|byte| byte % 2 == 1);
-    let sound = odd && exponent[start..] != [1];
-    sound.then_some(()).ok_or(JwkError::Parameters)
+    Ok(())
+}
+
+/// A number without the zero octets in front of it.
+fn significant(number: &[u8]) -> &[u8] {
+    let start = number.iter().position(|byte| *byte != 0);
+    &number[start.unwrap_or(number.len())..]
+}
+
+fn bits(number: &[u8]) -> usize {
+    let number = significant(number);
+    let unused = number.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    number.len() * 8 - unused
+}
+
+/// Refuses moduli below 2048 bits (RFC 7518 section 3.3), numbers for which the verifying library has no room, and
+/// those that sign nothing: even ones, and the exponent 1.
+fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), JwkError> {
+    const MAX_BITS: usize = 8192;
+    const MAX_EXPONENT_BITS: usize = 33;
+    let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+    if !odd(modulus) || !odd(exponent) || bits(exponent) < 2 {
+        return Err(JwkError::Parameters);
+    }
+    match (bits(modulus), bits(exponent)) {
+        (..2048, _) => Err(JwkError::Weak),
+        (2048..=MAX_BITS, ..=MAX_EXPONENT_BITS) => Ok(()),
+        _ => Err(JwkError::Long),
+    }
 }
 
 #[cfg(test)]
@@ -201,7 +254,19 @@ mod tests {
             ),
             (
                 json!({"kty": "EC", "crv": "P-256", "x": encoded(31), "y": encoded(32)}),
-                JwkError::Parameters,
+                JwkError::Coordinates,
+            ),
+            (
+                json!({"kty": "EC", "crv": "P-256", "x": encoded(33), "y": encoded(32)}),
+                JwkError::Coordinates,
+            ),
+            (
+                json!({"kty": "RSA", "n": encoded(1025), "e": "AQAB"}),
+                JwkError::Long,
+            ),
+            (
+                json!({"kty": "RSA", "n": encoded(256), "e": encoded(5)}),
+                JwkError::Long,
             ),
             (
                 json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(31)}),
@@ -233,11 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn zeros_in_front_make_no_other_key() {
+        let rsa = |zeros: usize| {
+            let padded = |number: &[u8]| URL_SAFE_NO_PAD.encode([vec![0; zeros], number.to_vec()].concat());
+            json!({"kty": "RSA", "n": padded(&[0xff; 256]), "e": padded(&[1, 0, 1])})
+        };
+        let plain = key(rsa(0)).ok().unwrap();
+        assert!(plain.is_same(&key(rsa(1)).ok().unwrap()));
+        assert!(plain.is_same(&key(rsa(9)).ok().unwrap()));
+    }
+
+    #[test]
     fn other_material_under_the_same_id_is_another_key() {
         let rsa =
             |byte| json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([byte; 256]), "e": "AQAB", "kid": "k"});
         let first = key(rsa(0xff)).ok().unwrap();
         assert!(first.is_same(&key(rsa(0xff)).ok().unwrap()));
-        assert!(!first.is_same(&key(rsa(0xfe)).ok().unwrap()));
+        assert!(!first.is_same(&key(rsa(0xfd)).ok().unwrap()));
     }
 }

@@ -5,10 +5,9 @@ use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use openidconnect::core::CoreJsonWebKeySet;
 use tokio::time::Instant;
 
-use super::document;
+use super::document::{self, PublishedKeys};
 use super::fetch::{FetchError, FetchedKeys};
 use super::keys::KeySet;
 use crate::sys;
@@ -39,21 +38,17 @@ impl KeyFile {
         let Some((stamp, body)) = read.map_err(io::Error::other)?? else {
             return Ok(FetchedKeys::Unchanged);
         };
-        let set = parse(&body)?;
+        let set = document::key_set(&body)?;
         self.seen = Some(stamp);
         Ok(FetchedKeys::New(set, None))
     }
 }
 
 /// Blocking: the key set in a file.
-fn read(path: &Path) -> Result<CoreJsonWebKeySet, FetchError> {
+fn read(path: &Path) -> Result<PublishedKeys, FetchError> {
     let read = read_if_changed(path, None)?;
-    parse(&read.map(|(_, body)| body).unwrap_or_default())
-}
-
-fn parse(body: &[u8]) -> Result<CoreJsonWebKeySet, FetchError> {
-    let set = document::key_set(body)?;
-    serde_json::from_slice(&set).map_err(|error| FetchError::answer(&error))
+    let body = read.map(|(_, body)| body).unwrap_or_default();
+    Ok(document::key_set(&body)?)
 }
 
 fn read_if_changed(path: &Path, seen: Option<FileStamp>) -> io::Result<Option<(FileStamp, Vec<u8>)>> {
@@ -77,9 +72,10 @@ fn read_if_changed(path: &Path, seen: Option<FileStamp>) -> io::Result<Option<(F
 /// Blocking: the error of a `jwks_file`, with the remedy; `None` if it can be used.
 pub fn key_file_error(path: &Path) -> Option<String> {
     const KEY_SET_REMEDY: &str = "save there what the `jwks_uri` of the issuer answers, {\"keys\": [...]}";
-    let fault = match read(path) {
-        Ok(set) if KeySet::new(&set, None, Instant::now()).len() > 0 => return None,
-        Ok(_) => format!("holds no key that can verify signatures; {KEY_SET_REMEDY}"),
+    let usable = read(path).map(|published| KeySet::new(published, None, Instant::now()).len());
+    let fault = match usable {
+        Ok(1..) => return None,
+        Ok(0) => format!("holds no key that can verify signatures; {KEY_SET_REMEDY}"),
         Err(FetchError::File(error)) if error.kind() == ErrorKind::NotFound => {
             format!("does not exist; correct the path, or {KEY_SET_REMEDY}")
         }

@@ -1,8 +1,8 @@
 //! Where key sets come from: the issuer itself, through OpenID Connect Discovery, or a file.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
+use ::http::header::CONTENT_TYPE;
 use openidconnect::core::CoreProviderMetadata;
 use openidconnect::{DiscoveryError, HttpRequest, HttpResponse, IssuerUrl};
 use url::Url;
@@ -64,6 +64,9 @@ impl KeySource {
     }
 }
 
+/// What the library gets in place of the keys: it would drop the unreadable ones without a reason.
+const EMPTY_KEY_SET: &[u8] = br#"{"keys":[]}"#;
+
 /// Discovery of one issuer (OpenID Connect Discovery 1.0 section 4).
 #[derive(Clone)]
 pub(super) struct Discovery {
@@ -76,11 +79,14 @@ impl Discovery {
     const DOCUMENT_PATH: &str = "/.well-known/openid-configuration";
 
     async fn fetch(&self) -> Result<FetchedKeys, FetchError> {
-        let max_age = Arc::new(OnceLock::new());
+        let keys = Arc::new(Mutex::new(None));
         // Each request owns what it needs: with borrows the compiler cannot see that this is `Send`.
-        let call = |request| Box::pin(self.clone().call(request, max_age.clone()));
+        let call = |request| Box::pin(self.clone().call(request, keys.clone()));
         match CoreProviderMetadata::discover_async(self.issuer.clone(), &call).await {
-            Ok(metadata) => Ok(FetchedKeys::New(metadata.jwks().clone(), max_age.get().copied())),
+            Ok(_) => {
+                let keys = keys.lock().ok().and_then(|mut keys| keys.take());
+                keys.ok_or_else(|| FetchError::answer(&"the key set was not asked for"))
+            }
             Err(DiscoveryError::Request(error)) => Err(error),
             Err(DiscoveryError::Response(_, _, message)) => Err(FetchError::answer(&message)),
             Err(DiscoveryError::Parse(error)) => Err(FetchError::answer(&error)),
@@ -92,7 +98,7 @@ impl Discovery {
     async fn call(
         self,
         request: HttpRequest,
-        max_age: Arc<OnceLock<Duration>>,
+        keys: Arc<Mutex<Option<FetchedKeys>>>,
     ) -> Result<HttpResponse, FetchError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|_| IssuerHttpError::Insecure)?;
         if !http::is_allowed(&url, self.allow_insecure_http) {
@@ -103,11 +109,17 @@ impl Discovery {
         if answer.status() != ::http::StatusCode::OK {
             return Ok(answer);
         }
+        // The content says what it is: issuers behind a file server or a bucket send any type, or none.
+        answer.headers_mut().remove(CONTENT_TYPE);
         if is_document {
             *answer.body_mut() = document::discovery(answer.body(), &self.issuer)?;
         } else {
-            *answer.body_mut() = document::key_set(answer.body())?;
-            http::max_age(answer.headers()).map(|age| max_age.set(age));
+            let published = document::key_set(answer.body())?;
+            *answer.body_mut() = EMPTY_KEY_SET.to_vec();
+            let found = FetchedKeys::New(published, http::max_age(answer.headers()));
+            if let Ok(mut keys) = keys.lock() {
+                *keys = Some(found);
+            }
         }
         Ok(answer)
     }

@@ -7,6 +7,7 @@
 //! - A key that the issuer withdrew verifies nothing after the next good fetch.
 
 mod document;
+mod encoding;
 mod fetch;
 mod http;
 mod jwk;
@@ -33,7 +34,7 @@ use crate::tasks::Tasks;
 
 pub(super) use self::jwk::VerifyingKey;
 pub use self::key_file::key_file_error;
-pub(super) use self::keys::KeyLookupError;
+pub(super) use self::keys::{Candidates, KeyLookupError};
 pub use self::timing::KeyTiming;
 
 /// The state of one issuer that all requests share.
@@ -103,6 +104,7 @@ impl Issuer {
             stats,
             failures: 0,
             reported: None,
+            skipped: Vec::new(),
         };
         drop(tasks.spawn(refresher.run(tasks.stopping())));
         Ok(issuer)
@@ -117,12 +119,12 @@ impl Issuer {
         self.current().is_some_and(|set| set.len() > 0)
     }
 
-    /// The key for a token. Waits, bounded, only if the key is not known.
-    pub(super) async fn key(
+    /// The keys that may have signed a token. Waits, bounded, only if none is known.
+    pub(super) async fn candidates(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<Arc<VerifyingKey>, KeyError> {
+    ) -> Result<Candidates, KeyError> {
         // `None` if no keys are known, or they are too old to be believed.
         let find = || self.current().map(|set| set.find(id, algorithm));
         match find() {
@@ -132,6 +134,23 @@ impl Issuer {
         self.refreshed().await?;
         let found = find().ok_or_else(|| self.unavailable())?;
         found.map_err(KeyError::Lookup)
+    }
+
+    /// Other candidates than those that did not verify a token, after one fetch for all who ask: an issuer may put
+    /// new material under an old id, or give no ids. `None` if there are none, or the issuer does not answer.
+    pub(super) async fn newer_candidates(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+        tried: &Candidates,
+    ) -> Option<Candidates> {
+        let find = || self.current()?.find(id, algorithm).ok();
+        let other = |found: &Candidates| !found.are_same(tried);
+        if let Some(found) = find().filter(other) {
+            return Some(found);
+        }
+        self.refreshed().await.ok()?;
+        find().filter(other)
     }
 
     fn current(&self) -> Option<Arc<KeySet>> {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::stats::{AuthStats, count};
 use super::Issuer;
 use super::fetch::{FetchError, FetchedKeys};
+use super::jwk::SkippedKey;
 use super::key_source::KeySource;
 use super::keys::KeySet;
 
@@ -21,6 +22,8 @@ pub(super) struct Refresher {
     pub(super) failures: u32,
     /// The reason that was last logged, to log a standing failure once.
     pub(super) reported: Option<String>,
+    /// The keys that were last logged as skipped.
+    pub(super) skipped: Vec<SkippedKey>,
 }
 
 impl Refresher {
@@ -59,7 +62,8 @@ impl Refresher {
         let max_age = match (fetched, &current) {
             (FetchedKeys::New(published, max_age), _) => {
                 count(&self.stats.refreshes_ok);
-                let next = KeySet::new(&published, current.as_deref(), now);
+                let next = KeySet::new(published, current.as_deref(), now);
+                self.report_skipped(&next.skipped);
                 self.publish(current.as_deref(), next);
                 max_age
             }
@@ -96,6 +100,26 @@ impl Refresher {
         if changes != Default::default() {
             let (added, withdrawn) = (&changes.added, &changes.withdrawn);
             tracing::info!(%issuer, ?added, ?withdrawn, "the issuer changed its keys");
+        }
+    }
+
+    /// Logs the keys that cannot be used, once for each change of them.
+    fn report_skipped(&mut self, skipped: &[SkippedKey]) {
+        const MAX_NAMED: usize = 8;
+        if skipped == self.skipped {
+            return;
+        }
+        self.skipped = skipped.to_vec();
+        let (issuer, count) = (&self.issuer.url, skipped.len());
+        let named = skipped.iter().take(MAX_NAMED);
+        let reasons: Vec<String> = named
+            .map(|key| format!("\"{}\": {}", key.id, key.reason))
+            .collect();
+        let reasons = reasons.join("; ");
+        if skipped.iter().any(|key| key.reason.is_fault()) {
+            tracing::warn!(%issuer, count, %reasons, "the issuer publishes keys that cannot be used; they are skipped");
+        } else if count > 0 {
+            tracing::info!(%issuer, count, %reasons, "the issuer publishes keys that are not used");
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::World;
 use crate::support::issuer::Issuer;
 use crate::support::signer::{Signer, encode, public_rsa_as_secrets};
+use crate::support::token::{AUDIENCE, Draft, now};
 
 const NOT_ACCEPTED: &str = "algorithm of the token is not accepted";
 
@@ -124,6 +125,74 @@ async fn every_algorithm_that_can_be_configured_works_beside_the_others() {
             t.header("kid", "p256");
         })
         .await;
+}
+
+/// An issuer with one Ed25519 key that is published with this `alg`.
+async fn ed25519(alg: Option<&str>) -> World {
+    let issuer = Issuer::start().await;
+    let mut key = Signer::Ed25519.jwk();
+    if let Some(alg) = alg {
+        key["alg"] = alg.into();
+    }
+    issuer.publish([key, Signer::P256.jwk()]);
+    World::timed(issuer, super::on_demand(), |config| {
+        config.algorithms = vec![Algorithm::EdDSA];
+    })
+}
+
+/// Changes a token into one of that key, under the newer name.
+fn newer_name(token: &mut Draft) {
+    token.signed_by(Signer::Ed25519);
+    token.header("alg", "Ed25519");
+}
+
+#[tokio::test]
+async fn ed25519_is_known_by_both_of_its_names() {
+    for published in [None, Some("EdDSA"), Some("Ed25519")] {
+        let world = ed25519(published).await;
+        world.accepts(newer_name).await;
+        world.accepts(|t| t.signed_by(Signer::Ed25519)).await;
+        world.tasks.finish().await;
+    }
+    let other = ed25519(Some("ES256")).await;
+    other.refuses("does not fit", newer_name).await;
+}
+
+#[tokio::test]
+async fn the_newer_name_of_ed25519_is_checked_like_any_other() {
+    let world = ed25519(Some("Ed25519")).await;
+    world
+        .refuses("signature of the token is wrong", |t| {
+            newer_name(t);
+            t.signer = Signer::Nobody;
+        })
+        .await;
+    world
+        .refuses("does not fit", |t| {
+            newer_name(t);
+            t.header("kid", "p256");
+        })
+        .await;
+    for (text, claim, value) in [
+        ("expired", "exp", json!(now() - 60)),
+        ("claim `exp`", "exp", json!(null)),
+        ("claim `exp`", "exp", json!([now() + 300])),
+        ("not valid yet", "nbf", json!(now() + 90)),
+        ("in the future", "iat", json!(now() + 90)),
+        ("another audience", "aud", json!("https://other.example")),
+        ("another audience", "aud", json!([])),
+        ("claim `aud`", "aud", json!(null)),
+        ("claim `aud`", "aud", json!([AUDIENCE, 5])),
+    ] {
+        world
+            .refuses(text, |t| {
+                newer_name(t);
+                t.claim(claim, value);
+            })
+            .await;
+    }
+    let rsa_only = World::start().await;
+    rsa_only.refuses(NOT_ACCEPTED, newer_name).await;
 }
 
 #[tokio::test]

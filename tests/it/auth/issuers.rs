@@ -57,8 +57,38 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn a_wrong_content_type_is_refused() {
-    recovers_from(Behaviour::WrongType, BOTH).await;
+async fn keys_are_told_by_their_content_whatever_its_type_says() {
+    for content_type in [
+        None,
+        Some("binary/octet-stream"),
+        Some("text/plain; charset=utf-8"),
+        Some("text/json"),
+        Some("text/html"),
+        Some("application/jwk-set+json"),
+        Some("/"),
+    ] {
+        let world = behaving(Page::Keys, Behaviour::Typed(content_type)).await;
+        world
+            .issuer
+            .behave_at(Page::Discovery, Behaviour::Typed(content_type));
+        world.accepts(|_| {}).await;
+        world.tasks.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn answers_are_asked_for_plain_and_understood_compressed() {
+    for page in BOTH {
+        let world = behaving(*page, Behaviour::Gzip).await;
+        world.accepts(|_| {}).await;
+        assert_eq!(world.issuer.requests().plain, 2);
+        world.tasks.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_small_answer_that_stands_for_a_huge_one_is_cut_off() {
+    recovers_from(Behaviour::Bomb, BOTH).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! An OIDC issuer in this process, on a port of its own, with switches for everything that goes
 //! wrong with real ones.
 
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use chacha::config::{Algorithm, ProviderConfig};
-use http::Uri;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,8 +33,12 @@ pub(crate) enum Behaviour {
     Huge,
     /// 302 to a place where the right answer is.
     Redirect,
-    /// The right answer as `text/html`.
-    WrongType,
+    /// The right answer with this content type, or with none.
+    Typed(Option<&'static str>),
+    /// The right answer, compressed with gzip though nobody asked.
+    Gzip,
+    /// 4 MiB of valid JSON, compressed with gzip to some KiB.
+    Bomb,
     /// A discovery document of somebody else.
     WrongIssuer,
     /// Not JSON.
@@ -73,6 +80,8 @@ struct Settings {
 pub(crate) struct Requests {
     pub(crate) discovery: u64,
     pub(crate) keys: u64,
+    /// How many of them asked for an answer that is not compressed.
+    pub(crate) plain: u64,
     /// Anything else: where redirects and headers of tokens point.
     pub(crate) elsewhere: u64,
 }
@@ -204,7 +213,13 @@ impl Drop for Issuer {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
+    if headers
+        .get("accept-encoding")
+        .is_some_and(|coding| coding == "identity")
+    {
+        shared.requests.send_modify(|requests| requests.plain += 1);
+    }
     let page = match uri.path() {
         "/.well-known/openid-configuration" => Page::Discovery,
         "/keys" => Page::Keys,
@@ -247,7 +262,17 @@ impl Shared {
                 answer.headers_mut().insert("location", place.parse().unwrap());
                 return answer;
             }
-            Behaviour::WrongType => return json_answer(&body, "text/html"),
+            Behaviour::Typed(content_type) => {
+                let mut answer = Response::new(Body::from(body.to_string()));
+                let content_type = content_type.map(|name| name.parse().unwrap());
+                content_type.map(|name| answer.headers_mut().insert("content-type", name));
+                return answer;
+            }
+            Behaviour::Gzip => return gzip(&body),
+            Behaviour::Bomb => {
+                body["padding"] = "x".repeat(4 << 20).into();
+                return gzip(&body);
+            }
             Behaviour::WrongIssuer => body["issuer"] = format!("{}/", self.url).into(),
             Behaviour::InsecureKeys => {
                 body["jwks_uri"] = format!("{}/keys", self.url)
@@ -285,6 +310,16 @@ fn json_answer(body: &Value, content_type: &str) -> Response {
     answer
         .headers_mut()
         .insert("content-type", content_type.parse().unwrap());
+    answer
+}
+
+fn gzip(body: &Value) -> Response {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body.to_string().as_bytes()).unwrap();
+    let mut answer = Response::new(Body::from(encoder.finish().unwrap()));
+    let headers = answer.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     answer
 }
 
