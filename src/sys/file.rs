@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -71,6 +71,15 @@ pub fn read_at_nowait(_file: &File, _buffer: &mut [u8], _offset: u64) -> io::Res
 /// there already stays as it is.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Blocking: opens a file that only this user can read, for reading and writing, and makes it if it is not there. A
+/// link is not followed.
+pub fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    options.mode(0o600).custom_flags(no_follow).open(path)
 }
 
 /// Whether a file belongs to the user of this process.

@@ -10,6 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::Condemn;
 use super::format::EntryError;
+use super::health::{self, HealthCheck};
 use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
@@ -41,6 +42,7 @@ pub(super) struct DiskCore {
     pub(super) scan: StartScan,
     pub(super) snapshot: Snapshot,
     pub(super) marks: Marks,
+    pub(super) health: HealthCheck,
     pub(super) counters: DiskCounters,
     pub(super) durability: Durability,
     /// Bytes of bodies that may be held in memory.
@@ -202,7 +204,11 @@ impl DiskCore {
         self.passes.wait().await;
         // Whatever the scan has not seen yet is not in the index.
         let whole = self.scan.complete.load(Ordering::SeqCst);
-        let written = self.blocking(move |core| core.write_snapshot(whole)).await;
+        let save = move |core: &Arc<Self>| {
+            health::stay_ours(core);
+            core.write_snapshot(whole)
+        };
+        let written = self.blocking(save).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "could not write the snapshot of the cache index; the next start scans");
         }

@@ -23,11 +23,13 @@ mod evict;
 mod file;
 mod format;
 mod get;
+mod health;
 mod hot;
 mod index;
 mod layout;
 mod marks;
 mod open;
+mod private;
 #[doc(hidden)]
 pub mod probe;
 mod put;
@@ -41,6 +43,7 @@ mod tiering;
 mod unlink_retry;
 
 pub use error::DiskOpenError;
+pub use health::{DiskFault, DiskHealth};
 pub use marks::{LeftMark, Mark};
 pub use open::open_files;
 pub use role::DiskRole;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -13,9 +14,11 @@ use super::core::{DiskCore, DiskCounters, now};
 use super::error::DiskOpenError;
 use super::evict;
 use super::format::VERSION;
+use super::health::{self, HealthCheck};
 use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT, TopName};
 use super::marks::{Mark, Marks};
+use super::private;
 use super::recover;
 use super::role::DiskRole;
 use super::shards::{Shards, StartScan};
@@ -55,6 +58,7 @@ pub(super) async fn open(
     tasks.spawn(recover::run(Arc::clone(&core)));
     tasks.spawn(evict::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
+    tasks.spawn(health::run(Arc::clone(&core)));
     Ok(core)
 }
 
@@ -79,6 +83,11 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
     }
     let shards = Shards::new();
     let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards, role)?;
+    let volume = layout
+        .root()
+        .metadata()
+        .map_err(unusable(role, "read", layout.root()))?
+        .dev();
     let newest = loaded.records.iter().map(|record| record.generation).max();
     let budget = Budget::new(config.limit, used, SCAN_WAIT_TIMEOUT);
     if loaded.clean {
@@ -89,6 +98,7 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
     Ok(Arc::new(DiskCore {
         spools: SpoolDir::new(layout.path(TopName::Tmp), Arc::clone(&budget), tasks.clone()),
         snapshot: Snapshot::new(layout.path(TopName::Index), loaded.clean),
+        health: HealthCheck::new(volume),
         marks,
         layout,
         role,
@@ -122,6 +132,7 @@ fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, DiskOpenEr
     }
     role.make(root).map_err(unusable(role, "make", root))?;
     // Before anything is written: a wrong path must stay as it is.
+    private::check_names(layout).map_err(unusable(role, "use", root))?;
     let formatted = check_format(layout, role)?;
     let lock = layout.lock();
     let taken = DirLock::take(&lock).map_err(|refused| match refused {
@@ -149,7 +160,8 @@ fn dangling(path: &Path) -> Option<PathBuf> {
     absent.then_some(target)
 }
 
-/// Whether the directory is marked as ours. One that is not must be empty.
+/// Whether the directory is marked as ours. One that is not must be empty, or hold nothing but what only this
+/// program makes: somebody emptied it while a server was stopping.
 fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> {
     let (key, path, known) = (role.dir_key(), layout.root().to_owned(), VERSION);
     let format = sys::if_exists(fs::read_to_string(layout.format()));
@@ -180,8 +192,9 @@ fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> 
     Err(DiskOpenError::Foreign { key, path, found })
 }
 
-fn write_format(layout: &Layout) -> io::Result<()> {
-    let mut file = fs::File::create(layout.format())?;
+pub(super) fn write_format(layout: &Layout) -> io::Result<()> {
+    let mut file = sys::open_private(&layout.format())?;
+    file.set_len(0)?;
     writeln!(file, "{VERSION}")?;
     // The mark has to be there after a power loss if entries are.
     file.sync_all()

@@ -186,6 +186,22 @@ impl DiskCore {
     }
 }
 
+/// Blocking: takes what has no file any more out of the index, in slices.
+pub(super) fn forget_lost(core: &DiskCore) {
+    let (mut from, mut more) = (0, true);
+    while more && !core.stop.is_cancelled() {
+        let mut slice = Vec::new();
+        more = core.index(|index| index.records(from, SLICE_SLOTS, |record| slice.push(record)));
+        from += SLICE_SLOTS;
+        for record in slice {
+            let file = core.layout.entry(&record.digest, record.generation);
+            if matches!(sys::if_exists(file.symlink_metadata()), Ok(None)) {
+                core.forget(&record.digest, record.generation);
+            }
+        }
+    }
+}
+
 /// Scans everything once, unless the tier stops before.
 pub(super) async fn run(core: Arc<DiskCore>) {
     let outcome = tokio::select! {

@@ -2,14 +2,14 @@
 //!
 //! The directory of the section `disk` must be empty or ours: files in it would be removed. The one where bodies
 //! wait before a bucket without a disk may hold foreign files, which stay as they are, and what an older version
-//! left there. It is private.
+//! left there. Both are private ([`private`]).
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::layout::TopName;
+use super::private;
 use crate::sys;
 
 /// Which keys of the configuration speak of a directory, and how it is treated.
@@ -45,24 +45,26 @@ impl DiskRole {
         }
     }
 
-    /// Blocking: makes the directory if it is not there. Nothing in it is touched.
+    /// Blocking: makes the directory if it is not there, and shuts other users out of it. Nothing in it is touched.
     pub(super) fn make(self, root: &Path) -> io::Result<()> {
-        match self {
-            Self::Tier => fs::create_dir_all(root),
-            Self::Staging => {
-                sys::create_private_dir(root)?;
-                make_private(root)
-            }
+        private::check_link(root)?;
+        sys::create_private_dir(root)?;
+        let is_ours = |name: &String| is_harmless(name) || is_former(name) || is_ours(name);
+        let all_ours = names(root)?.iter().all(is_ours);
+        if private::shut(root, all_ours)? {
+            tracing::warn!(
+                "{}: other users may write into {} and change the entries; chown it to the user of this server \
+                 and chmod it to 0700",
+                self.dir_key(),
+                root.display()
+            );
         }
+        Ok(())
     }
 
     /// Blocking: makes a folder of the directory.
     pub(super) fn make_folder(self, folder: &Path) -> io::Result<()> {
-        let mode = match self {
-            Self::Tier => 0o777,
-            Self::Staging => 0o700,
-        };
-        DirBuilder::new().recursive(true).mode(mode).create(folder)
+        sys::create_private_dir(folder)
     }
 
     /// Blocking: a name in a directory that is not marked as ours, if there is one that forbids to use it.
@@ -104,25 +106,4 @@ fn names(root: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(root)?
         .map(|file| Ok(file?.file_name().to_string_lossy().into_owned()))
         .collect()
-}
-
-/// Blocking: shuts other users out of a directory that is ours alone. Who else owns it could change the bodies in
-/// it, so only the administrator may.
-fn make_private(root: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(root)?;
-    if !sys::is_own(&metadata) {
-        return match metadata.uid() {
-            0 => Ok(()),
-            _ => {
-                let denied = io::ErrorKind::PermissionDenied;
-                Err(io::Error::new(denied, "it belongs to another user"))
-            }
-        };
-    }
-    let is_ours = |name: &String| is_harmless(name) || is_former(name) || is_ours(name);
-    let is_open = metadata.permissions().mode() & 0o077 != 0;
-    if is_open && names(root)?.iter().all(is_ours) {
-        fs::set_permissions(root, Permissions::from_mode(0o700))?;
-    }
-    Ok(())
 }

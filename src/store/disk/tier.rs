@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::core::DiskCore;
 use super::error::DiskOpenError;
+use super::health::DiskHealth;
 use super::open;
 use super::role::DiskRole;
 use crate::config::DiskConfig;
@@ -83,6 +84,11 @@ impl Disk {
     /// Where bodies for [`Store::put`] are made.
     pub fn spools(&self) -> SpoolDir {
         self.core.spools.clone()
+    }
+
+    /// Whether the directory could be used at the last look.
+    pub fn health(&self) -> DiskHealth {
+        self.core.health.last()
     }
 
     /// Figures of this moment, for metrics.

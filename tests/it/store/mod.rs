@@ -8,6 +8,7 @@ mod ahead;
 mod blocks;
 mod bound;
 mod damage;
+mod directory;
 mod disk;
 mod model;
 mod moto;
