@@ -7,7 +7,7 @@ use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
 use super::identity::{Identity, TokenDigest};
-use super::issuer::KeyTiming;
+use super::issuer::{KeyTiming, KeysState};
 use super::provider::Provider;
 use super::stats::{AuthStats, count};
 use super::token::UnverifiedToken;
@@ -151,6 +151,12 @@ impl Authenticator {
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
         let issuers = self.shared.providers.iter().map(|provider| &provider.issuer);
         issuers.map(|issuer| (&**issuer.url(), issuer.has_keys()))
+    }
+
+    /// The configured issuers, and how their keys stand.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, KeysState)> {
+        let issuers = self.shared.providers.iter().map(|provider| &provider.issuer);
+        issuers.map(|issuer| (&**issuer.url(), issuer.keys_state()))
     }
 
     /// The counters of this layer.

@@ -65,11 +65,15 @@ struct FileArg {
 pub fn main() -> ExitCode {
     Cli::parse().execute().unwrap_or_else(|error| {
         fail(&error_text(&error));
-        match error.is::<UsageError>() {
-            true => ExitCode::from(USAGE_EXIT_CODE),
-            false => ExitCode::FAILURE,
-        }
+        exit_code(&error)
     })
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.is::<UsageError>() {
+        true => ExitCode::from(USAGE_EXIT_CODE),
+        false => ExitCode::FAILURE,
+    }
 }
 
 impl Cli {
@@ -79,7 +83,17 @@ impl Cli {
             log => log?,
         };
         match self.command {
-            Command::Run(args) => run::execute(&args, log.access.clone()),
+            Command::Run(args) => {
+                let outcome = run::execute(&args, log.access.clone());
+                // Who collects JSON lines gets this one, too.
+                match (outcome, self.log.log_format) {
+                    (Err(error), log::Format::Json) => {
+                        log_failure(&error);
+                        Ok(exit_code(&error))
+                    }
+                    (outcome, _) => outcome,
+                }
+            }
             Command::Check(args) => check::execute(&args.file),
             Command::Explain(args) => explain::execute(&args),
             Command::Health(args) => health::execute(&args),
@@ -133,6 +147,13 @@ fn say(text: &str) {
 #[expect(clippy::print_stderr, reason = "advice of a command")]
 fn note(text: &str) {
     eprintln!("{text}");
+}
+
+/// What went wrong, as lines of the log: one for each problem.
+fn log_failure(error: &anyhow::Error) {
+    for line in error_text(error).lines() {
+        tracing::error!("{line}");
+    }
 }
 
 /// What went wrong.

@@ -69,11 +69,13 @@ async fn reload(args: &RunArgs, server: &mut Server) {
     let LoadedConfig { config, places, .. } = match args.load() {
         Ok(loaded) => loaded,
         Err(error) if error.is::<UsageError>() => {
-            super::fail(&error.to_string());
+            server.reload_failed();
+            super::log_failure(&error);
             tracing::error!("SIGHUP: the configuration was not reloaded; the problems stand above");
             return;
         }
         Err(error) => {
+            server.reload_failed();
             let error = super::error_text(&error);
             tracing::error!(error, "SIGHUP: the configuration was not reloaded");
             return;

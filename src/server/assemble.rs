@@ -7,12 +7,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Acceptor;
+use super::conditions::ReadyFlag;
 use super::connections::Connections;
 use super::listener::{ListenError, Listener};
+use super::reload::ReloadRecord;
 use super::service::Context;
 use super::tiers::Tiers;
 use super::wire::LargeSendBuffers;
-use super::{Server, StartError, actions, ops, samples};
+use super::{Server, StartError, actions, conditions, ops, samples};
 use crate::auth::Authenticator;
 use crate::cache::Cache;
 use crate::config::{Config, ListenAddr};
@@ -41,7 +43,10 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let links = links(&config, &listeners);
     let app = Box::pin(app(&config, &tiers, auth, links, (&requests, &background))).await?;
     let metrics = Arc::new(Metrics::new(protocol::names()));
-    samples::connect(&metrics, &tiers, &app);
+    let (ready, reloads) = (ReadyFlag::default(), ReloadRecord::new());
+    samples::connect(&metrics, &tiers, &app, (&ready, &reloads));
+    let watch = conditions::watch(app.clone(), tiers.clone(), ready, background.stopping());
+    background.spawn(watch);
     let connections = Connections::new(config.limits.keep_alive);
     background.spawn(connections.clone().run(background.stopping()));
     let acceptor = Acceptor {
@@ -67,6 +72,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         app: app.clone(),
         tiers: tiers.clone(),
         config,
+        reloads,
     };
     for listener in listeners {
         let serve = acceptor.clone().run(listener, server.closing.clone());

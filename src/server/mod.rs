@@ -6,6 +6,7 @@
 mod accept;
 mod actions;
 mod assemble;
+mod conditions;
 mod connections;
 mod error;
 mod listener;
@@ -23,6 +24,7 @@ pub use error::StartError;
 pub use listener::ListenError;
 
 use connections::Connections;
+use reload::ReloadRecord;
 use tiers::Tiers;
 
 use crate::config::{Config, ListenAddr};
@@ -48,6 +50,7 @@ pub struct Server {
     app: App,
     tiers: Tiers,
     config: Config,
+    reloads: ReloadRecord,
 }
 
 impl Server {

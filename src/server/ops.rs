@@ -10,6 +10,7 @@ use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
+use super::conditions::{self, Condition};
 use super::tiers::Tiers;
 use crate::protocol::app::App;
 use crate::telemetry::metrics::Metrics;
@@ -39,26 +40,25 @@ pub(super) fn router(ops: Ops) -> Router {
         .with_state(ops)
 }
 
-/// 200 if requests should be sent here. A draining server answers 503. Issuers without keys and a running
-/// index are reported, but the server stays in service: it can serve all other requests. A bucket that cannot
-/// be used takes it out of service only if there is no disk.
+/// 200 if requests should be sent here. A draining server answers 503, and so does one that can store nothing or
+/// verify no token. One of several issuers without keys, a running index, and a bucket behind a disk are reported, but
+/// the server stays in service: it can serve all other requests.
 async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
-    let draining = ops.closing.is_cancelled();
-    let (lines, serving) = ops.tiers.state();
-    let (status, word) = match (draining, serving) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "no tier can be used"),
-        _ => (StatusCode::OK, "ready"),
+    let seen = conditions::look(&ops.app, &ops.tiers);
+    let refusal = match ops.closing.is_cancelled() {
+        true => Some("draining"),
+        false => seen.refusal,
     };
-    let mut text = format!("{word}\n");
-    for line in lines {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    for (issuer, has_keys) in ops.app.auth().issuers() {
-        if !has_keys {
-            text.push_str(&format!("issuer {issuer}: no keys yet, its tokens get 503\n"));
-        }
+    let status = match refusal {
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+        None => StatusCode::OK,
+    };
+    let mut text = format!("{}\n", refusal.unwrap_or("ready"));
+    for Condition {
+        subject, text: what, ..
+    } in seen.conditions
+    {
+        text.push_str(&format!("{subject}: {what}\n"));
     }
     (status, text)
 }

@@ -1,6 +1,8 @@
 //! SIGHUP: a changed configuration without a restart, as far as that is possible.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
@@ -13,6 +15,11 @@ const KEYS_TIMEOUT: Duration = Duration::from_secs(6);
 const KEYS_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Server {
+    /// Notes for metrics that a configuration could not even be read.
+    pub fn reload_failed(&self) {
+        self.reloads.note(false);
+    }
+
     /// Takes over `oidc_providers` and the limits of requests from a configuration that was checked.
     /// Callers that were let in stay in until their request ends; tokens are verified anew. Returns the
     /// keys that have changed and need a restart.
@@ -21,6 +28,12 @@ impl Server {
     /// [`StartError`] if a provider cannot be used, or if the keys of an issuer that are known now cannot be
     /// fetched anew; everything stays as it was then.
     pub async fn reload(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
+        let reloaded = self.take_over(config).await;
+        self.reloads.note(reloaded.is_ok());
+        reloaded
+    }
+
+    async fn take_over(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let identity = Tasks::new();
         let auth = match Authenticator::start(config.providers.clone(), &identity) {
             Ok(auth) => auth,
@@ -40,6 +53,47 @@ impl Server {
         self.config = reloaded(&self.config, config);
         Ok(needs_restart(&self.config, &wanted))
     }
+}
+
+/// How reloads went, for metrics. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct ReloadRecord(Arc<ReloadTimes>);
+
+#[derive(Debug)]
+struct ReloadTimes {
+    was_good: AtomicBool,
+    /// Seconds since 1970.
+    last_good: AtomicU64,
+}
+
+impl ReloadRecord {
+    /// A start counts as a reload that went well.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(ReloadTimes {
+            was_good: AtomicBool::new(true),
+            last_good: AtomicU64::new(now()),
+        }))
+    }
+
+    fn note(&self, good: bool) {
+        self.0.was_good.store(good, Ordering::Relaxed);
+        if good {
+            self.0.last_good.store(now(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn was_good(&self) -> bool {
+        self.0.was_good.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn last_good(&self) -> u64 {
+        self.0.last_good.load(Ordering::Relaxed)
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Waits until the new authenticator has the keys of every issuer whose keys the old one has; a reload

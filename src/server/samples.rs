@@ -3,18 +3,40 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::conditions::ReadyFlag;
+use super::reload::ReloadRecord;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
 use crate::cache::actions::ActionsStats;
 use crate::protocol::app::App;
-use crate::store::disk::DiskStats;
+use crate::store::disk::{DiskHealth, DiskStats};
 use crate::store::tiered::TieredStats;
 use crate::telemetry::metrics::{Metric, Metrics, metrics};
 
 /// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
-pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
+pub(super) fn connect(
+    metrics: &Metrics,
+    tiers: &Tiers,
+    app: &App,
+    (ready, reloads): (&ReadyFlag, &ReloadRecord),
+) {
+    let ready = ready.clone();
+    metrics.add_metrics(move || {
+        metrics! {
+            Gauge("chacha_ready", ready.get().into()): "1 if requests should be sent here, as readiness says",
+        }
+    });
+    let reloads = reloads.clone();
+    metrics.add_metrics(move || {
+        metrics! {
+            Gauge("chacha_config_last_reload_success", reloads.was_good().into()):
+                "1 if the last SIGHUP took the configuration over, or none came yet",
+            Gauge("chacha_config_last_reload_success_timestamp_seconds", reloads.last_good()):
+                "When the configuration was last taken over, at a start or by SIGHUP",
+        }
+    });
     let disk = Arc::clone(&tiers.disk);
-    metrics.add_metrics(move || disk_metrics(&disk.stats()));
+    metrics.add_metrics(move || disk_metrics(&disk.stats(), &disk.health()));
     if let Some(remote) = tiers.remote.clone() {
         metrics.add_metrics(move || remote.metrics());
     }
@@ -27,8 +49,10 @@ pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, app: &App) {
     metrics.add_metrics(move || auth_metrics(app.auth().stats()));
 }
 
-fn disk_metrics(stats: &DiskStats) -> Vec<Metric> {
+fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
     metrics! {
+        Gauge("chacha_disk_up", (*health == DiskHealth::Up).into()):
+            "1 if the directory of the disk tier can be used",
         Gauge("chacha_disk_limit_bytes", stats.limit): "Configured limit of the disk tier",
         Gauge("chacha_disk_used_bytes", stats.used): "Bytes that the disk tier takes",
         Gauge("chacha_disk_reserved_bytes", stats.reserved): "Bytes reserved for uploads that are running",

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::StartError;
+use super::conditions::Condition;
 use crate::config::{Config, DiskConfig, RemoteConfig, WriteMode};
-use crate::store::disk::{Disk, DiskRole};
+use crate::store::disk::{Disk, DiskHealth, DiskRole};
 use crate::store::remote::RemoteTier;
 use crate::store::s3::S3;
 use crate::store::spool::SpoolDir;
@@ -122,34 +124,48 @@ impl Tiers {
         self.disk.close().await;
     }
 
-    /// What the operator should know, a line each; and whether anything can be served.
-    pub(super) fn state(&self) -> (Vec<String>, bool) {
-        let mut lines = Vec::new();
+    /// What the operator should know; and whether anything can be served.
+    pub(super) fn conditions(&self) -> (Vec<Condition>, bool) {
+        let mut conditions = Vec::new();
+        let mut tell = |subject: &str, text: String, is_fault: bool| {
+            let subject = subject.to_owned();
+            conditions.push(Condition {
+                subject,
+                text,
+                is_fault,
+            });
+        };
         if self.disk.stats().indexing {
-            lines.push("disk: indexing, serving meanwhile".to_owned());
+            tell("disk", "indexing, serving meanwhile".to_owned(), false);
+        }
+        let disk = self.disk.health();
+        if let DiskHealth::Down { fault, since } = &disk {
+            let (key, seconds) = (self.disk.role().dir_key(), seconds_since(*since));
+            tell(key, format!("cannot be used since {seconds} s: {fault}"), true);
         }
         let Some(remote) = &self.remote else {
-            return (lines, true);
+            return (conditions, disk == DiskHealth::Up);
         };
         let (name, health) = (remote.name().as_str(), remote.health());
         if let RemoteHealth::Down { kind, since } = health {
-            let seconds = since.elapsed().map_or(0, |time| time.as_secs());
-            lines.push(format!("{name}: cannot be used since {seconds} s: {kind}"));
+            let text = format!("cannot be used since {} s: {kind}", seconds_since(since));
+            tell(name, text, true);
         }
         if let Some(stats) = self.tiered.as_ref().map(Tiered::stats)
             && stats.queued > 0
         {
             let (queued, age) = (stats.queued, stats.queue_age.as_secs());
-            lines.push(format!(
-                "{name}: {queued} changes wait for their upload, the oldest for {age} s"
-            ));
+            let text = format!("{queued} changes wait for their upload, the oldest for {age} s");
+            tell(name, text, false);
         }
         // Nothing is served from a disk that only stages while the remote tier is down.
-        (
-            lines,
-            self.disk.role() == DiskRole::Tier || health == RemoteHealth::Up,
-        )
+        let can_read = self.disk.role() == DiskRole::Tier || health == RemoteHealth::Up;
+        (conditions, can_read && disk == DiskHealth::Up)
     }
+}
+
+fn seconds_since(time: SystemTime) -> u64 {
+    time.elapsed().map_or(0, |time| time.as_secs())
 }
 
 /// Opens the tier: one arm for each kind, and no other place knows their types. `notes` is a folder of this

@@ -14,6 +14,7 @@ mod jwk;
 mod key_file;
 mod key_source;
 mod keys;
+mod keys_state;
 mod refresh;
 mod timing;
 
@@ -35,6 +36,7 @@ use crate::tasks::Tasks;
 pub(super) use self::jwk::VerifyingKey;
 pub use self::key_file::key_file_error;
 pub(super) use self::keys::{Candidates, KeyLookupError};
+pub use self::keys_state::KeysState;
 pub use self::timing::KeyTiming;
 
 /// The state of one issuer that all requests share.
@@ -117,6 +119,18 @@ impl Issuer {
     /// Whether tokens can be verified now.
     pub(super) fn has_keys(&self) -> bool {
         self.current().is_some_and(|set| set.len() > 0)
+    }
+
+    /// How the keys stand now.
+    pub(super) fn keys_state(&self) -> KeysState {
+        let seconds = |set: &Arc<KeySet>| set.fetched.elapsed().as_secs();
+        match (self.keys.load_full(), self.current(), self.progress.borrow().good) {
+            (None, ..) => KeysState::Unknown,
+            (Some(_), Some(set), _) if set.len() == 0 => KeysState::Unusable,
+            (Some(_), Some(_), true) => KeysState::Current,
+            (Some(_), Some(set), false) => KeysState::Kept(seconds(&set)),
+            (Some(set), None, _) => KeysState::TooOld(seconds(&set)),
+        }
     }
 
     /// The keys that may have signed a token. Waits, bounded, only if none is known.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::auth::{Authenticator, KeyTiming};
+use chacha::auth::{Authenticator, KeyTiming, KeysState};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -177,6 +177,8 @@ async fn keys_that_are_too_stale_are_not_believed() {
     );
     unavailable(world.send(|_| {}).await);
     assert!(world.auth.issuers().all(|(_, has_keys)| !has_keys));
+    let (_, state) = world.auth.keys().next().unwrap();
+    assert!(matches!(state, KeysState::TooOld(_)), "{state}");
 }
 
 #[tokio::test]

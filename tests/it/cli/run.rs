@@ -232,12 +232,32 @@ async fn a_broken_file_keeps_the_old_rules() {
         std::fs::write(place.file(), broken).unwrap();
         let line = running.reload().await;
         assert_eq!(line["level"], "ERROR", "{line}");
+        let said = &running.process.err.seen;
         assert!(
-            running.process.err.seen.contains("chacha: config.yaml:"),
-            "the problems stand above"
+            said.contains("\"message\":\"config.yaml:"),
+            "the problems stand above: {said}"
+        );
+        assert!(
+            said.lines().all(|line| line.starts_with('{')),
+            "a collector reads every line: {said}"
         );
         assert_eq!(client.get("/k").await.text(), "x");
         assert_eq!(client.put("/k", "x").await.status, StatusCode::CREATED);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_start_is_json_where_the_log_is() {
+    let place = Place::new().await;
+    place.configure(|text| text + "unknown_key: 1\n");
+    for (arguments, code) in [(["run", "-f", "config.yaml"], 2), (["run", "-f", "none.yaml"], 2)] {
+        let arguments = [arguments.as_slice(), &["--log-format", "json"]].concat();
+        let ended = place.spawn(&arguments).ended().await;
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(
+            !ended.err.is_empty() && ended.err.lines().all(|line| line.starts_with('{')),
+            "{ended:?}"
+        );
     }
 }
 

@@ -23,12 +23,8 @@ async fn metric(server: &TestServer, line: &str) -> u64 {
 async fn health_and_readiness_need_no_token_and_are_no_keys() {
     let server = TestServer::start().await;
     assert_eq!(server.ops().get("/healthz").await.text(), "ok\n");
-    let ready = server.ops().get("/readyz").await;
-    assert!(
-        ready.status == StatusCode::OK && ready.text().starts_with("ready\n"),
-        "{}",
-        ready.text()
-    );
+    let ready = until_ready(&server, StatusCode::OK).await;
+    assert!(ready.starts_with("ready\n"), "{ready}");
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(
             server.acme().get(path).await.status,
@@ -41,6 +37,52 @@ async fn health_and_readiness_need_no_token_and_are_no_keys() {
             "{path}"
         );
     }
+}
+
+/// Waits for this answer of `/readyz`; gives its text.
+async fn until_ready(server: &TestServer, status: StatusCode) -> String {
+    within(async {
+        loop {
+            let ready = server.ops().get("/readyz").await;
+            if ready.status == status {
+                return ready.text().to_owned();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+/// A load balancer would send it requests of which each is answered 503.
+#[tokio::test]
+async fn a_server_that_never_had_a_key_is_not_ready() {
+    let mut server = TestServer::start().await;
+    server.issuer.down();
+    server.restart().await;
+    let refused = until_ready(&server, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(refused.starts_with("no issuer has keys\n"), "{refused}");
+    assert!(refused.contains("no keys yet, its tokens get 503"), "{refused}");
+    server.issuer.up();
+    until_ready(&server, StatusCode::OK).await;
+}
+
+/// Dead disk, same answer: another server should get the requests.
+#[tokio::test]
+async fn a_server_whose_disk_is_dead_is_not_ready() {
+    let server = TestServer::start().await;
+    until_ready(&server, StatusCode::OK).await;
+    let tmp = server.dir().join("cache/tmp");
+    std::fs::remove_dir_all(&tmp).unwrap();
+    std::fs::write(&tmp, "in the way").unwrap();
+    let refused = until_ready(&server, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(
+        refused.starts_with("no tier can be used\ndisk.dir: cannot be used since "),
+        "{refused}"
+    );
+    assert_eq!(metric(&server, "chacha_disk_up").await, 0);
+    std::fs::remove_file(&tmp).unwrap();
+    until_ready(&server, StatusCode::OK).await;
+    assert_eq!(metric(&server, "chacha_disk_up").await, 1);
 }
 
 #[tokio::test]
