@@ -113,6 +113,11 @@ impl TokenDigest {
         Self(bytes)
     }
 
+    /// A digest that was kept.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, to be kept and compared later.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

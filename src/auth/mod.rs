@@ -30,6 +30,7 @@ mod token;
 mod token_cache;
 mod unique_map;
 mod verify;
+mod vouch;
 
 pub use authenticator::Authenticator;
 pub use check::Expressions;
@@ -42,4 +43,5 @@ pub use identity::{Identity, Namespace, Scope, TokenDigest};
 pub use issuer::{KeyTiming, KeysState, key_file_error};
 pub use scope::{AcError, Granted, NamespaceSource, RightsError, RulePlace, Rules, RulesError};
 pub use stats::AuthStats;
-pub use ticket::{KeyFileError, KeyFileErrorKind, Sealer, SigningKey, Ticket, TicketError};
+pub use ticket::{KeyFileError, KeyFileErrorKind, MessageSealer, Sealer, SigningKey, Ticket, TicketError};
+pub use vouch::{vouch, vouched};

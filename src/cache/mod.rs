@@ -4,6 +4,7 @@
 //! order, and without any every read is a miss. A front-end holds a [`Cache`], never a store.
 
 pub mod actions;
+mod key_ring;
 pub mod peers;
 
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use url::Url;
+
+pub use key_ring::KeyRing;
 
 use crate::auth::{Identity, Namespace, Scope};
 use crate::store::spool::{SpoolDir, SpoolWriter};

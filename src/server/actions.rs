@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::StartError;
 use super::tiers::Tiers;
 use crate::auth::SigningKey;
+use crate::cache::KeyRing;
 use crate::cache::actions::catalog::{Catalog, CatalogParts};
 use crate::cache::actions::ledger::LedgerSite;
-use crate::cache::actions::{Actions, ActionsParts, ActionsSettings, PeerNotifier};
-use crate::cache::peers::{HeartbeatTiming, Peers, ServerId};
+use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
+use crate::cache::peers::{HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber};
 use crate::config::{Config, GhaConfig};
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
@@ -20,7 +23,7 @@ use crate::tasks::Tasks;
 pub(super) async fn open(
     config: &Config,
     tiers: &Tiers,
-    notifier: Arc<dyn PeerNotifier>,
+    client: Arc<dyn PeerClient>,
     tasks: &Tasks,
 ) -> Result<Actions, StartError> {
     let disk = &tiers.disk;
@@ -33,46 +36,61 @@ pub(super) async fn open(
         // With a remote tier behind it, what the disk has lost is not gone.
         liveness: shared.is_none().then(|| Arc::clone(disk) as Arc<_>),
     };
+    let keys = keys(config, &server, shared.as_ref(), tasks).await;
     let peers = match (&shared, &config.gha.advertise_url) {
         (Some(shared), Some(url)) => {
-            Peers::join(
-                Arc::clone(shared),
-                server.id,
-                url.clone(),
-                HeartbeatTiming::every(config.gha.heartbeat),
-                tasks,
-            )
-            .await
+            let membership = Membership {
+                shared: Arc::clone(shared),
+                number: server.number.clone(),
+                url: url.clone(),
+                keys: keys.clone(),
+                client,
+            };
+            let timing = HeartbeatTiming::every(config.gha.heartbeat);
+            let peers = Peers::join(membership, timing, tasks).await;
+            server.keep_id(peers.me(), disk, tasks).await?;
+            peers
         }
-        _ => Peers::alone(server.id),
+        _ => Peers::alone(server.number.id),
     };
     let parts = ActionsParts {
         store: Arc::clone(&tiers.store),
         blocks: disk.blocks().await.map_err(StartError::directory(disk.role()))?,
         catalog: Catalog::open(catalog, tasks),
-        key: server.key.clone(),
+        keys,
         peers,
-        notifier,
         settings: ActionsSettings {
             link_lifetime: config.gha.link_lifetime,
             upload_timeout: config.gha.upload_timeout,
             max_uploads: config.gha.max_uploads,
         },
     };
-    let actions = Actions::open(parts, tasks).await;
+    Ok(Actions::open(parts, tasks).await)
+}
+
+/// The keys of tickets and messages. Without a file, all servers of a bucket agree on one.
+async fn keys(
+    config: &Config,
+    server: &ThisServer,
+    shared: Option<&Arc<dyn SharedObjects>>,
+    tasks: &Tasks,
+) -> KeyRing {
+    let keys = KeyRing::new(&server.key);
     if let (Some(shared), None) = (shared, &config.gha.signing_key_file) {
-        let tried = actions.share_key(shared, server.key);
+        let tried = keys.share(Arc::clone(shared), server.key.clone(), tasks);
         // Others are asked at once for what this server has signed.
         if config.gha.advertise_url.is_some() {
             tried.await;
         }
     }
-    Ok(actions)
+    keys
 }
 
 /// What tells this server from others, the same after a restart.
 struct ThisServer {
-    id: ServerId,
+    number: ServerNumber,
+    /// The file that keeps it.
+    id_file: PathBuf,
     key: SigningKey,
 }
 
@@ -89,7 +107,11 @@ impl ThisServer {
     fn read(disk: &Disk, file: Option<PathBuf>) -> Result<Self, StartError> {
         let folder = disk.server_folder();
         let folder = folder.map_err(StartError::directory(disk.role()))?;
-        let id = ServerId::load_or_create(&folder.join("id"));
+        let id_file = folder.join("id");
+        let id = ServerId::load_or_create(&id_file);
+        // Of the same kind: a secret that is made once.
+        let owner = SigningKey::load_or_create(&folder.join("claim"));
+        let owner = owner.map_err(StartError::directory(disk.role()))?;
         let key = match file {
             Some(file) => SigningKey::load(&file)?,
             None => {
@@ -97,7 +119,21 @@ impl ThisServer {
                 kept.map_err(StartError::directory(disk.role()))?
             }
         };
-        let id = id.map_err(StartError::directory(disk.role()))?;
-        Ok(Self { id, key })
+        let number = ServerNumber {
+            id: id.map_err(StartError::directory(disk.role()))?,
+            owner: Bytes::copy_from_slice(&owner.as_bytes()[..16]),
+        };
+        Ok(Self { number, id_file, key })
+    }
+
+    /// Keeps the number, if it is another one than before.
+    async fn keep_id(&self, id: ServerId, disk: &Arc<Disk>, tasks: &Tasks) -> Result<(), StartError> {
+        if id == self.number.id {
+            return Ok(());
+        }
+        let file = self.id_file.clone();
+        let saved = tasks.spawn_blocking(move || id.save(&file)).await;
+        let saved = saved.map_err(std::io::Error::other).and_then(|saved| saved);
+        saved.map_err(StartError::directory(disk.role()))
     }
 }

@@ -109,8 +109,8 @@ async fn app(
 ) -> Result<App, StartError> {
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
     let client = forward_client(config, background)?;
-    let notifier = Arc::new(client.clone());
-    let actions = actions::open(config, tiers, notifier, &tiers.shared).await?;
+    let way = Arc::new(client.clone());
+    let actions = actions::open(config, tiers, way, &tiers.shared).await?;
     let forwarder = Forwarder::new(client, actions.clone(), config.gha.forward_unknown_to.clone());
     let tasks = requests.clone();
     Ok(App::new(

@@ -7,6 +7,7 @@
 
 mod file;
 mod key;
+mod message;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use file::{KeyFileError, KeyFileErrorKind};
 pub use key::SigningKey;
+pub use message::MessageSealer;
 
 /// Names the form. A later form gets another label, and neither opens under the other.
 const TICKET_LABEL: &[u8; 15] = b"chacha ticket 1";

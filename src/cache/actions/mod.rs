@@ -13,7 +13,6 @@ mod error;
 mod find;
 mod id;
 pub mod index;
-mod key_ring;
 pub mod ledger;
 mod notification;
 mod owner;
@@ -32,20 +31,19 @@ pub use entry::{CacheKey, NameError, Version};
 pub use error::{Error, Result};
 pub use find::{FoundEntry, LookupQuery};
 pub use id::{EntryId, UploadId};
-pub use notification::PeerNotifier;
+pub use notification::ENTRIES_PATH;
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockPlace, BlockWriter};
 
 use self::catalog::{Catalog, CatalogStats};
-use self::key_ring::KeyRing;
 use self::upload_note::UploadNote;
 use self::uploads::{ActionsUpload, Uploads};
+use super::KeyRing;
 use super::peers::Peers;
-use crate::auth::{Identity, SigningKey, TokenDigest};
+use crate::auth::{Identity, TokenDigest};
 use crate::store::Store;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::locks::KeyLocks;
-use crate::store::shared::SharedObjects;
 use crate::tasks::Tasks;
 
 /// The right to go on with an upload that an earlier request has begun.
@@ -77,12 +75,10 @@ pub struct ActionsParts {
     pub blocks: (BlockDir, Vec<Blocks>),
     /// The entries that were committed.
     pub catalog: Catalog,
-    /// The key of tickets.
-    pub key: SigningKey,
+    /// The keys of tickets.
+    pub keys: KeyRing,
     /// The servers of the same bucket.
     pub peers: Peers,
-    /// Notifies the other servers of new entries.
-    pub notifier: Arc<dyn PeerNotifier>,
     /// The settings of the operator.
     pub settings: ActionsSettings,
 }
@@ -101,7 +97,6 @@ struct ActionsShared {
     changes: KeyLocks,
     keys: KeyRing,
     peers: Peers,
-    notifier: Arc<dyn PeerNotifier>,
     settings: ActionsSettings,
     tasks: Tasks,
 }
@@ -129,9 +124,8 @@ impl Actions {
             uploads: Uploads::default(),
             catalog: parts.catalog,
             changes: KeyLocks::default(),
-            keys: KeyRing::new(&parts.key),
+            keys: parts.keys,
             peers: parts.peers,
-            notifier: parts.notifier,
             settings: parts.settings,
             tasks: tasks.clone(),
         }));
@@ -140,16 +134,6 @@ impl Actions {
         }
         drop(tasks.spawn(this.clone().give_up_idle()));
         this
-    }
-
-    /// Agrees in the background on the key of tickets with the other servers of a bucket; `own` becomes the
-    /// common key if there is none yet. The returned future resolves after the first attempt.
-    pub fn share_key(
-        &self,
-        shared: Arc<dyn SharedObjects>,
-        own: SigningKey,
-    ) -> impl Future<Output = ()> + use<> {
-        self.0.keys.share(shared, own, &self.0.tasks)
     }
 
     /// Figures of this moment.

@@ -8,14 +8,10 @@
 //! purpose 1, length of the issuer 4, issuer, length of the path 4, path, record of the journal
 //! ```
 
-use std::fmt::Debug;
-use std::io;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use url::Url;
 
 use super::Actions;
 use super::catalog::journal_record;
@@ -31,16 +27,8 @@ const MESSAGE_LIFETIME: Duration = Duration::from_secs(60);
 /// First sealed byte of a message. The permissions in URLs begin with other bytes.
 const MESSAGE_PURPOSE: u8 = b'e';
 
-/// Sends messages to other servers.
-#[async_trait]
-pub trait PeerNotifier: Debug + Send + Sync + 'static {
-    /// Sends a message to the server at `url`, which hands it to [`Actions::on_notification`]. The caller limits
-    /// the time.
-    ///
-    /// # Errors
-    /// The other server cannot be reached, or refused the message.
-    async fn notify(&self, url: &Url, message: Bytes) -> io::Result<()>;
-}
+/// Servers take notifications of committed entries on this path.
+pub const ENTRIES_PATH: &str = "/_chacha/peer/entries";
 
 impl Actions {
     /// Notifies all other servers of a committed entry. A server that is not reached learns of it from the
@@ -53,14 +41,14 @@ impl Actions {
         let expires = SystemTime::now() + MESSAGE_LIFETIME;
         let message = Bytes::from(write(&self.0.keys.seal(&encode(entry), expires)));
         let message = &message;
-        let notifications = others.iter().map(|url| async move {
-            let sending = self.0.notifier.notify(url, message.clone());
+        let notifications = others.iter().map(|peer| async move {
+            let sending = self.0.peers.post(peer, ENTRIES_PATH, b"", message.clone());
             let cause = match tokio::time::timeout(NOTIFY_TIMEOUT, sending).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => chain(&error),
                 Err(late) => late.to_string(),
             };
-            tracing::debug!(%url, cause, "another server was not told of an entry; the journal will");
+            tracing::debug!(url = %peer.url(), cause, "another server was not told of an entry; the journal will");
         });
         join_all(notifications).await;
     }

@@ -1,13 +1,9 @@
 //! Which server has an upload, if several servers share a bucket.
 
-use std::sync::Arc;
-
-use url::Url;
-
 use super::upload_note::UploadNote;
 use super::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::auth::Identity;
-use crate::cache::peers::Owner;
+use crate::cache::peers::{Owner, Peer, Peers};
 
 impl Actions {
     /// The server that has the upload with this number. Looks into the bucket for a server that is not known.
@@ -44,14 +40,14 @@ impl Actions {
         auth: &UploadAuth,
         key: &CacheKey,
         version: &Version,
-    ) -> Option<Vec<Arc<Url>>> {
+    ) -> Option<Vec<Peer>> {
         let uploads = &self.0.uploads;
-        let mut others = self.others();
+        let mut others = Vec::clone(&self.0.peers.others());
         let is_local = match auth {
             UploadAuth::Caller(caller) => {
                 let note = UploadNote::of(caller, key, version).ok()?;
                 if let Owner::Peer(owner) = self.0.peers.owner_of(note.name.digest()) {
-                    others.sort_by_key(|url| *url != owner);
+                    others.sort_by_key(|peer| *peer != owner);
                 }
                 let same = |other: &UploadNote| other.name == note.name;
                 uploads.of(&note.name).is_some()
@@ -67,13 +63,8 @@ impl Actions {
         (!is_local).then_some(others)
     }
 
-    /// Looks for servers that are not known yet.
-    pub async fn refresh_peers(&self) {
-        self.0.peers.refresh().await;
-    }
-
-    /// The URLs of all other servers.
-    pub fn others(&self) -> Vec<Arc<Url>> {
-        self.0.peers.others()
+    /// The servers of the same bucket.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
     }
 }

@@ -1,15 +1,17 @@
-//! Heartbeats: writing this server's name, and listing those of the others.
+//! Heartbeats: writing this server's name, listing those of the others, and greeting them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
-use url::Url;
+use tokio::time::Instant;
 
+use super::claim::{ClaimKeeper, ServerNumber};
 use super::name::{self, HEARTBEAT_PREFIX};
-use super::{Peer, Peers};
+use super::{HELLO_PATH, Peer, PeerLink, Peers};
 use crate::error::chain;
 use crate::store::shared::{ListedObject, SharedObjects};
 use crate::tasks::Tasks;
@@ -36,19 +38,31 @@ impl HeartbeatTiming {
     }
 }
 
+/// Time between two refreshes that requests ask for.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// A request waits this long for a refresh.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a server that is greeted.
+const HELLO_TIMEOUT: Duration = Duration::from_millis(500);
+/// A condition that lasts is told again after this time.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Begins to beat; see [`Peers::join`].
 pub(super) async fn start(
     shared: Arc<dyn SharedObjects>,
-    url: Url,
+    number: ServerNumber,
     timing: HeartbeatTiming,
     tasks: &Tasks,
-    peers: &Peers,
+    (peers, link): (&Peers, &Arc<PeerLink>),
 ) {
-    let heartbeat = Heartbeat {
-        name: name::write(peers.me, &url),
+    let mut heartbeat = Heartbeat {
         shared,
         timing,
         peers: peers.clone(),
+        link: Arc::clone(link),
+        claim: ClaimKeeper::new(number),
+        name: None,
+        warned: None,
     };
     peers.refresh.is_on.store(true, Ordering::Relaxed);
     let stopping = tasks.stopping();
@@ -59,8 +73,9 @@ pub(super) async fn start(
         beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut refreshes = tokio::time::interval(REFRESH_INTERVAL);
         refreshes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let refresh = Arc::clone(&heartbeat.peers.refresh);
         let asked = async |refreshes: &mut tokio::time::Interval| {
-            heartbeat.peers.refresh.asked.notified().await;
+            refresh.asked.notified().await;
             refreshes.tick().await;
         };
         loop {
@@ -76,11 +91,6 @@ pub(super) async fn start(
     // The sender is dropped after the first beat.
     let _known = tokio::time::timeout(timing.join_timeout, first).await;
 }
-
-/// Time between two refreshes that requests ask for.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// A request waits this long for a refresh.
-const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Refreshes that requests ask for between two heartbeats.
 #[derive(Debug, Default)]
@@ -108,62 +118,151 @@ impl PeerRefresh {
 }
 
 struct Heartbeat {
-    name: String,
     shared: Arc<dyn SharedObjects>,
     timing: HeartbeatTiming,
     peers: Peers,
+    link: Arc<PeerLink>,
+    claim: ClaimKeeper,
+    name: Option<SealedName>,
+    /// When the warning about a number in use was given last.
+    warned: Option<Instant>,
+}
+
+/// The name that this server shows now.
+#[derive(Clone)]
+struct SealedName {
+    text: String,
+    /// By the bucket's clock, as far as it was known.
+    sealed: SystemTime,
+    /// How often the key had changed.
+    changes: usize,
 }
 
 impl Heartbeat {
     /// If the bucket cannot be asked, the known servers stay.
-    async fn beat(&self) {
+    async fn beat(&mut self) {
         let nth = self.peers.refresh.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        let written = self.shared.put(&self.name, Bytes::new()).await;
-        let listed = match written {
-            Ok(()) => self.shared.list(HEARTBEAT_PREFIX, None).await,
-            Err(error) => Err(error),
-        };
-        match listed {
-            Ok(listed) => self.update(&listed).await,
-            Err(error) => tracing::debug!("the other servers cannot be seen: {}", chain(&error)),
+        if let Err(error) = self.show_and_look().await {
+            tracing::debug!("the other servers cannot be seen: {}", chain(&error));
         }
         self.peers.refresh.ended.send_replace(nth);
     }
 
-    async fn update(&self, listed: &[ListedObject]) {
+    /// Writes the heartbeat. Returns its name.
+    async fn show(&mut self) -> crate::store::Result<String> {
+        let (name, former) = self.current_name();
+        self.shared.put(&name, Bytes::new()).await?;
+        if let Some(former) = former {
+            self.shared.remove(&former).await?;
+        }
+        Ok(name)
+    }
+
+    async fn show_and_look(&mut self) -> crate::store::Result<()> {
+        let began = Instant::now();
+        let name = self.show().await?;
+        let listed_from = Instant::now();
+        let listed = self.shared.list(HEARTBEAT_PREFIX, None).await?;
         // The clock of the bucket, which just wrote our own name.
-        let own = listed.iter().find(|one| one.name == self.name);
+        let own = listed.iter().find(|one| one.name == name);
         let now = own.and_then(|one| one.written);
-        let mut others = Vec::new();
-        for one in listed.iter().filter(|one| one.name != self.name) {
-            let Some(peer) = name::read(&one.name) else {
-                continue;
-            };
-            if peer.id == self.peers.me {
-                self.warn_of_twin(&peer);
-            } else if age(one.written, now) < self.timing.gone_after {
-                others.push(peer);
-            } else if age(one.written, now) > self.timing.gone_after * 100 {
+        if let Some(now) = now {
+            self.link.clock.observe(now, began);
+            if self.current().is_none() {
+                // It was sealed by a clock that is far off.
+                self.show().await?;
+            }
+        }
+        self.update(&listed, now, listed_from).await;
+        if !self.claim.renew(&*self.shared).await? {
+            self.warn_of_twin("its claim is in the bucket");
+        }
+        Ok(())
+    }
+
+    /// The name, if it need not be sealed anew.
+    fn current(&self) -> Option<&SealedName> {
+        let now = self.link.clock.now();
+        let holds = |name: &&SealedName| {
+            let age = now
+                .duration_since(name.sealed)
+                .unwrap_or_else(|ahead| ahead.duration());
+            name.changes == self.link.keys.changes() && age < name::NAME_PERIOD
+        };
+        self.name.as_ref().filter(holds)
+    }
+
+    /// The name to show, and the one that it takes the place of.
+    fn current_name(&mut self) -> (String, Option<String>) {
+        if let Some(name) = self.current() {
+            return (name.text.clone(), None);
+        }
+        let sealed = self.link.clock.now();
+        let text = name::write(&self.link.keys, &self.link.own, sealed);
+        let fresh = SealedName {
+            text: text.clone(),
+            sealed,
+            changes: self.link.keys.changes(),
+        };
+        (text, self.name.replace(fresh).map(|former| former.text))
+    }
+
+    async fn update(&mut self, listed: &[ListedObject], now: Option<SystemTime>, listed_from: Instant) {
+        let mut found: Vec<(Peer, Option<SystemTime>)> = Vec::new();
+        for one in listed {
+            let age = age(one.written, now);
+            if age > self.timing.gone_after * 100 {
                 // Left by a crash. If this fails, another server removes it.
                 let _gone = self.shared.remove(&one.name).await;
             }
+            let peer = name::read(&self.link.keys, &one.name, self.link.clock.now());
+            let Some(peer) = peer.filter(|_| age < self.timing.gone_after) else {
+                continue;
+            };
+            match found.iter_mut().find(|(known, _)| known.id == peer.id) {
+                _ if peer.id == self.peers.me && *peer.url == *self.link.own.url => {}
+                _ if peer.id == self.peers.me => self.warn_of_twin(peer.url.as_str()),
+                // A server that has moved: its last name counts.
+                Some(known) if known.1 < one.written => *known = (peer, one.written),
+                Some(_) => {}
+                None => found.push((peer, one.written)),
+            }
         }
-        if **self.peers.others.load() != others {
-            tracing::info!(others = others.len(), "the servers that share the bucket changed");
-            self.peers.others.store(Arc::new(others));
-        }
+        let others = found.into_iter().map(|(peer, _)| peer).collect();
+        let new = self.peers.replace(others, listed_from);
+        join_all(new.iter().map(|peer| self.greet(peer))).await;
     }
 
-    fn warn_of_twin(&self, peer: &Peer) {
+    /// Makes a server know this one at once. One that is not reached reads the heartbeat.
+    async fn greet(&self, peer: &Peer) {
+        let url = self.link.own.url.as_str().as_bytes();
+        let greeting = self.link.post(peer, HELLO_PATH, url, Bytes::new());
+        let cause = match tokio::time::timeout(HELLO_TIMEOUT, greeting).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => chain(&error),
+            Err(late) => late.to_string(),
+        };
+        tracing::debug!(url = %peer.url, cause, "another server was not greeted; it will see the heartbeat");
+    }
+
+    fn warn_of_twin(&mut self, other: &str) {
+        if self.warned.is_some_and(|at| at.elapsed() < WARN_INTERVAL) {
+            return;
+        }
+        self.warned = Some(Instant::now());
         tracing::warn!(
-            url = %peer.url,
-            "another server of this bucket has the same number, as after copying a directory: \
-             remove the file actions/server-id from the directory of one of them"
+            number = self.peers.me.number(),
+            other,
+            "another server of this bucket has the same number, as after copying a directory: stop one of them, and \
+             remove the files server/id and server/claim from its directory"
         );
     }
 
     async fn leave(&self) {
-        let leaving = self.shared.remove(&self.name);
+        let Some(name) = &self.name else {
+            return;
+        };
+        let leaving = self.shared.remove(&name.text);
         // If that fails, the others miss the heartbeats.
         let _gone = tokio::time::timeout(self.timing.join_timeout, leaving).await;
     }

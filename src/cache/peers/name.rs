@@ -1,16 +1,23 @@
-//! The number of a server, and the name of its heartbeat.
+//! The number of a server, and the sealed name of its heartbeat.
 
 use std::io;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::Url;
 
 use super::Peer;
+use crate::cache::KeyRing;
 
 /// Names of heartbeats begin with this.
 pub(super) const HEARTBEAT_PREFIX: &str = "servers/";
+const CONTEXT: &[u8] = b"chacha heartbeat 1";
+/// A name counts for this long after it was sealed, so that a copied one is of no use later.
+const NAME_LIFETIME: Duration = Duration::from_secs(4 * 60 * 60);
+/// A server seals its name anew after this time.
+pub(super) const NAME_PERIOD: Duration = Duration::from_secs(60 * 60);
 
 /// Tells the servers of one bucket apart: 1 to 4095. Kept in the directory of the server, because it is part
 /// of the numbers of uploads that survive a restart.
@@ -59,22 +66,41 @@ impl ServerId {
             return Ok(id);
         }
         let id = Self::random()?;
-        std::fs::write(path, format!("{}\n", id.0))?;
+        id.save(path)?;
         Ok(id)
+    }
+
+    /// Blocking: keeps it in the file `path`.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn save(self, path: &Path) -> io::Result<()> {
+        std::fs::write(path, format!("{}\n", self.0))
     }
 }
 
-/// The name of a heartbeat holds number and URL, so that one listing shows all servers.
-pub(super) fn write(id: ServerId, url: &Url) -> String {
-    let url = URL_SAFE_NO_PAD.encode(url.as_str());
-    format!("{HEARTBEAT_PREFIX}{:03x}.{url}", id.0)
+/// The name of a heartbeat holds number and sealed URL, so that one listing shows all servers.
+pub(super) fn write(keys: &KeyRing, peer: &Peer, now: SystemTime) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let payload = [&since.as_secs().to_be_bytes()[..], peer.url.as_str().as_bytes()].concat();
+    let sealed = URL_SAFE_NO_PAD.encode(keys.seal_message(&context(peer.id), &payload));
+    format!("{HEARTBEAT_PREFIX}{:03x}.{sealed}", peer.id.0)
 }
 
-/// `None` if the name is not of a heartbeat.
-pub(super) fn read(name: &str) -> Option<Peer> {
-    let (id, url) = name.strip_prefix(HEARTBEAT_PREFIX)?.split_once('.')?;
+/// `None` unless a server with the same key wrote the name in the last hours.
+pub(super) fn read(keys: &KeyRing, name: &str, now: SystemTime) -> Option<Peer> {
+    let (id, sealed) = name.strip_prefix(HEARTBEAT_PREFIX)?.split_once('.')?;
     let id = ServerId::new(u16::from_str_radix(id, 16).ok()?)?;
-    let url = String::from_utf8(URL_SAFE_NO_PAD.decode(url).ok()?).ok()?;
-    let url = Url::parse(&url).ok().filter(|url| url.has_host())?;
-    Some(Peer { id, url: url.into() })
+    let payload = keys.open_message(&context(id), &URL_SAFE_NO_PAD.decode(sealed).ok()?)?;
+    let (time, url) = payload.split_first_chunk()?;
+    let sealed_at = UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*time)))?;
+    let age = now
+        .duration_since(sealed_at)
+        .unwrap_or_else(|ahead| ahead.duration());
+    let url = Url::parse(std::str::from_utf8(url).ok()?).ok()?;
+    (age < NAME_LIFETIME && url.has_host()).then(|| Peer::new(id, url))
+}
+
+fn context(id: ServerId) -> Vec<u8> {
+    [CONTEXT, &id.0.to_be_bytes()].concat()
 }

@@ -38,7 +38,7 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
         PutAction::List => LIST,
     };
     call.note_early();
-    if let Some(reply) = call.forward_to_owner(id).await? {
+    if let Some(reply) = call.forward_to_owner(id, None).await? {
         return Ok(reply);
     }
     let etag = match action {

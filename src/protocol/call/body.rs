@@ -20,6 +20,12 @@ use crate::telemetry::access::{EarlyRecord, RequestRecord};
 /// Bytes of a refused body that are read and dropped, so that the client gets to read the answer.
 pub const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
 
+/// A body that says what to do has to be there within this time: it is in one piece in memory, and often its sender
+/// is not known yet.
+const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A longer one has as much time again for each of so many bytes.
+const SMALL_BODY_BYTES: usize = 1024 * 1024;
+
 /// How long a refused body is read and dropped.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -141,6 +147,15 @@ impl Call {
         if self.body.length().is_some_and(|length| length > max as u64) {
             return Err(too_long(max));
         }
+        let times = 1 + u32::try_from(max / SMALL_BODY_BYTES).unwrap_or(u32::MAX);
+        let whole = tokio::time::timeout(SMALL_BODY_TIMEOUT.saturating_mul(times), self.whole_body(max));
+        let late = |_| HttpError::new(Class::Timeout, "the body did not arrive in time");
+        let whole = whole.await.map_err(late)??;
+        self.check_stated(&whole)?;
+        Ok(whole)
+    }
+
+    async fn whole_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
         let Some(first) = self.body.next(&self.app).await? else {
             return Ok(Bytes::new());
         };

@@ -13,9 +13,10 @@ use http::StatusCode;
 use super::{Call, Reply, RequestBody};
 use crate::auth::Identity;
 use crate::cache::actions::{CacheKey, UploadAuth, UploadId, Version};
+use crate::cache::peers::{StatedBody, Statement};
 use crate::error::{Class, chain};
 use crate::protocol::app::App;
-use crate::protocol::forward::ForwardError;
+use crate::protocol::forward::{self, ForwardError, Forwarder};
 use crate::protocol::framing;
 use crate::protocol::http_error::HttpError;
 use crate::telemetry::access::Outcome;
@@ -25,17 +26,24 @@ const FOREIGN_TIER: &str = "foreign";
 
 impl Call {
     /// The answer of the peer that has the upload with this number, which gets the body as it arrives. `None`
-    /// if this server answers.
+    /// if this server answers. Without `auth` the ticket in the URL says who calls.
     ///
     /// # Errors
     /// The peer cannot be reached, which passes; or the client did not send the whole body.
-    pub(crate) async fn forward_to_owner(&mut self, id: UploadId) -> Result<Option<Reply>, HttpError> {
+    pub(crate) async fn forward_to_owner(
+        &mut self,
+        id: UploadId,
+        auth: Option<&UploadAuth>,
+    ) -> Result<Option<Reply>, HttpError> {
         let forwarder = self.app.forwarder().clone();
-        let Some(url) = forwarder.owner(&self.parts.headers, id).await else {
+        let Some(peer) = forwarder.owner(&self.parts.headers, id).await else {
             return Ok(None);
         };
+        let stated = forward::length(&self.parts.headers).map_or(StatedBody::Unknown, StatedBody::Length);
         let (body, progress) = self.forwarded_body(PEER_TIER)?;
-        let sent = forwarder.send_to_peer(&url, &self.parts, body).await;
+        let sent = forwarder
+            .send_to_peer(&peer, &self.parts, body, (stated, auth))
+            .await;
         self.end_forwarding(sent, &progress).map(Some)
     }
 
@@ -55,13 +63,14 @@ impl Call {
     /// this call. `None` if this server answers, also because the peer cannot be reached.
     pub(crate) async fn ask_owner_of(
         &mut self,
-        caller: &Identity,
+        caller: &Arc<Identity>,
         (key, version): (&CacheKey, &Version),
         body: &Bytes,
     ) -> Option<Reply> {
         let forwarder = self.app.forwarder();
-        let url = forwarder.owner_of(&self.parts.headers, caller, key, version)?;
-        let response = forwarder.ask_peer(&url, &self.parts, body).await?;
+        let peer = forwarder.owner_of(&self.parts.headers, caller, key, version)?;
+        let auth = UploadAuth::Caller(Arc::clone(caller));
+        let response = forwarder.ask_peer(&peer, &self.parts, body, &auth).await?;
         self.record.tier = PEER_TIER;
         Some(self.forwarded(response))
     }
@@ -78,6 +87,51 @@ impl Call {
         let response = forwarder.ask_candidates(&self.parts, body, auth, name).await?;
         self.record.tier = PEER_TIER;
         Some(self.forwarded(response))
+    }
+
+    /// What the peer states that sent this request; `None` if it is no peer's. Opened before the body is touched.
+    ///
+    /// # Errors
+    /// The statement is not good for this request.
+    pub(crate) fn statement(&mut self) -> Result<Option<&Statement>, HttpError> {
+        if self.statement.is_none() {
+            let opened = self.app.forwarder().statement(&self.parts).transpose();
+            self.statement = opened.map_err(|error| {
+                HttpError::new(
+                    Class::Unauthenticated,
+                    "the statement of the other server is not good",
+                )
+                .because(error.to_string())
+            })?;
+        }
+        Ok(self.statement.as_ref())
+    }
+
+    /// Who calls, if a peer says so in place of a token.
+    ///
+    /// # Errors
+    /// As [`Call::statement`].
+    pub(super) fn stated_auth(&mut self) -> Result<Option<UploadAuth>, HttpError> {
+        let Some(statement) = self.statement()? else {
+            return Ok(None);
+        };
+        let other = || HttpError::new(Class::Unauthenticated, "the other server does not say who calls");
+        Forwarder::stated_auth(statement).ok_or_else(other).map(Some)
+    }
+
+    /// Refuses a body that is not the one that the sending peer has stated.
+    pub(super) fn check_stated(&self, body: &[u8]) -> Result<(), HttpError> {
+        match self
+            .statement
+            .as_ref()
+            .is_none_or(|statement| statement.allows(body))
+        {
+            true => Ok(()),
+            false => Err(HttpError::new(
+                Class::Unauthenticated,
+                "the body is not the one that the other server has stated",
+            )),
+        }
     }
 
     /// Takes the body away to send it to another server.

@@ -20,6 +20,7 @@ use super::http_error::HttpError;
 use super::key;
 use crate::auth::Identity;
 use crate::cache::actions::UploadAuth;
+use crate::cache::peers::Statement;
 use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
@@ -35,6 +36,8 @@ pub struct Call {
     pub body: RequestBody,
     /// What goes into the log and the metrics.
     pub record: RequestRecord,
+    /// Once it was opened: what the peer states that sent the request.
+    statement: Option<Statement>,
 }
 
 /// A request that was answered: what the client gets, and what only this server is to know.
@@ -57,6 +60,7 @@ impl Call {
                 protocol,
                 ..RequestRecord::default()
             },
+            statement: None,
         }
     }
 
@@ -73,22 +77,39 @@ impl Call {
         Ok(caller)
     }
 
+    /// [`Call::caller`] for the requests that begin an upload: the caller by its token, or by what a peer states.
+    ///
+    /// # Errors
+    /// As [`Call::caller`].
+    pub async fn uploader(&mut self) -> Result<Arc<Identity>, HttpError> {
+        let Some(UploadAuth::Caller(caller)) = self.stated_auth()? else {
+            return self.caller().await;
+        };
+        self.name(&caller);
+        self.note_early();
+        self.check_target()?;
+        Ok(caller)
+    }
+
     /// [`Call::caller`] for the requests that go on with an upload: a save can outlive its token, so one that
     /// has expired is let in as far as it has begun the same upload.
     ///
     /// # Errors
     /// As [`Call::caller`].
     pub async fn upload_auth(&mut self) -> Result<UploadAuth, HttpError> {
-        let auth = match self.app.caller(&self.parts.headers).await {
-            Ok(caller) => {
-                self.name(&caller);
-                UploadAuth::Caller(caller)
-            }
-            Err(error) => match self.app.late_caller(&self.parts.headers, &error) {
-                Some(token) => UploadAuth::Expired(token),
-                None => return Err(error.into()),
+        let auth = match self.stated_auth()? {
+            Some(stated) => stated,
+            None => match self.app.caller(&self.parts.headers).await {
+                Ok(caller) => UploadAuth::Caller(caller),
+                Err(error) => match self.app.late_caller(&self.parts.headers, &error) {
+                    Some(token) => UploadAuth::Expired(token),
+                    None => return Err(error.into()),
+                },
             },
         };
+        if let UploadAuth::Caller(caller) = &auth {
+            self.name(caller);
+        }
         self.note_early();
         self.check_target()?;
         Ok(auth)

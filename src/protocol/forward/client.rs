@@ -13,7 +13,7 @@ use hyper_util::client::legacy::Client;
 use url::Url;
 
 use super::target::{self, HostHeader};
-use crate::cache::actions::PeerNotifier;
+use crate::cache::peers::PeerClient;
 use crate::outbound::{self, Connector};
 use crate::tasks::Tasks;
 
@@ -26,8 +26,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// request from being forwarded.
 const FORWARDED: HeaderName = HeaderName::from_static("x-chacha-passed");
 
-/// Servers take notifications of committed entries on this path.
-pub(crate) const PEER_ENTRIES_PATH: &str = "/_chacha/peer/entries";
+/// Holds the statement of a server that sends a request to another one.
+pub(super) const STATEMENT: HeaderName = HeaderName::from_static("x-chacha-peer");
 
 /// Why there is no answer to send back.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum ForwardError {
     /// It does not show itself any more.
     #[error("the other server is gone")]
     Gone,
+    /// It does not take what this server says of the request.
+    #[error(
+        "the other server refuses what this one states: it has another signing key, or its advertise_url leads \
+         elsewhere"
+    )]
+    Refused,
     /// The target makes no URL with this path.
     #[error("the request cannot be passed on")]
     Target,
@@ -76,6 +82,10 @@ impl ForwardClient {
         target::redirect(&mut parts, url, host).ok_or(ForwardError::Target)?;
         if host == HostHeader::Original {
             parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+            target::remove_credentials(&mut parts.headers);
+        }
+        if host == HostHeader::Target {
+            parts.headers.remove(STATEMENT);
         }
         let answer = self.client.request(Request::from_parts(parts, body)).await;
         let (mut head, body) = answer.map_err(ForwardError::Unreachable)?.into_parts();
@@ -85,13 +95,11 @@ impl ForwardClient {
 }
 
 #[async_trait]
-impl PeerNotifier for ForwardClient {
-    async fn notify(&self, url: &Url, message: Bytes) -> io::Result<()> {
-        let request = Request::post(PEER_ENTRIES_PATH)
-            .body(())
-            .map_err(io::Error::other)?;
-        let (parts, ()) = request.into_parts();
-        let sent = self.send(url, &parts, Body::from(message), HostHeader::Target);
+impl PeerClient for ForwardClient {
+    async fn post(&self, url: &Url, path: &str, statement: &str, body: Bytes) -> io::Result<()> {
+        let request = Request::post(path).header(STATEMENT, statement).body(());
+        let (parts, ()) = request.map_err(io::Error::other)?.into_parts();
+        let sent = self.send(url, &parts, Body::from(body), HostHeader::Peer);
         let status = sent.await.map_err(io::Error::other)?.status();
         let failed = || io::Error::other(format!("it answered {status}"));
         status.is_success().then_some(()).ok_or_else(failed)

@@ -4,6 +4,7 @@
 //! The caller is known before anything is forwarded, and a peer checks it again. A request that was forwarded
 //! once is answered where it is.
 
+mod claim;
 mod client;
 mod target;
 
@@ -14,18 +15,17 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
 use crate::auth::Identity;
 use crate::cache::actions::{Actions, CacheKey, UploadAuth, UploadId, Version};
-use crate::cache::peers::Owner;
+use crate::cache::peers::{Owner, Peer, Peers, StatedBody, StatedRequest, Statement, StatementError};
 use crate::error::chain;
 
-pub(crate) use client::PEER_ENTRIES_PATH;
 pub use client::{ForwardClient, ForwardError};
 
-use client::was_forwarded;
+use client::{STATEMENT, was_forwarded};
 use target::HostHeader;
 
 /// A request that waits for a peer checks this often that the peer still shows itself.
@@ -51,12 +51,12 @@ impl Forwarder {
 
     /// The peer that has the upload with this number. `None` if this server answers, also because the peer is
     /// gone and the upload with it.
-    pub(crate) async fn owner(&self, headers: &HeaderMap, id: UploadId) -> Option<Arc<Url>> {
+    pub(crate) async fn owner(&self, headers: &HeaderMap, id: UploadId) -> Option<Peer> {
         if was_forwarded(headers) {
             return None;
         }
         match self.actions.owner(id).await {
-            Owner::Peer(url) => Some(url),
+            Owner::Peer(peer) => Some(peer),
             Owner::Local | Owner::Lost => None,
         }
     }
@@ -68,9 +68,9 @@ impl Forwarder {
         caller: &Identity,
         key: &CacheKey,
         version: &Version,
-    ) -> Option<Arc<Url>> {
+    ) -> Option<Peer> {
         match self.actions.owner_of(caller, key, version) {
-            Owner::Peer(url) if !was_forwarded(headers) => Some(url),
+            Owner::Peer(peer) if !was_forwarded(headers) => Some(peer),
             _ => None,
         }
     }
@@ -96,9 +96,9 @@ impl Forwarder {
         let mut asked = Vec::new();
         for is_last in [false, true] {
             let mut peers = self.actions.upload_candidates(auth, key, version)?;
-            peers.retain(|url| !asked.contains(url));
-            for url in &peers {
-                let response = self.ask_peer(url, parts, body).await;
+            peers.retain(|peer| !asked.contains(peer));
+            for peer in &peers {
+                let response = self.ask_peer(peer, parts, body, auth).await;
                 let knows = |response: &Response| response.status() != StatusCode::NOT_FOUND;
                 if let Some(response) = response.filter(knows) {
                     return Some(response);
@@ -107,39 +107,97 @@ impl Forwarder {
             asked.append(&mut peers);
             if !is_last {
                 // The upload may have been begun on a server that has come a moment ago.
-                self.actions.refresh_peers().await;
+                self.peers().refresh().await;
             }
         }
         None
     }
 
-    /// Sends a request whose body was read already. `None` if the peer cannot be reached.
-    pub(crate) async fn ask_peer(&self, url: &Url, parts: &Parts, body: &Bytes) -> Option<Response> {
-        let sent = self.send_to_peer(url, parts, Body::from(body.clone())).await;
-        sent.inspect_err(|error| tracing::debug!(%url, "a request is not passed on: {}", chain(error)))
-            .ok()
+    /// Sends a request whose body was read already, for the caller that `auth` names. `None` if the peer cannot be
+    /// reached.
+    pub(crate) async fn ask_peer(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: &Bytes,
+        auth: &UploadAuth,
+    ) -> Option<Response> {
+        let sent = self
+            .send_to_peer(
+                peer,
+                parts,
+                Body::from(body.clone()),
+                (StatedBody::of(body), Some(auth)),
+            )
+            .await;
+        sent.inspect_err(
+            |error| tracing::debug!(url = %peer.url(), "a request is not passed on: {}", chain(error)),
+        )
+        .ok()
     }
 
     /// Sends a request to a peer, and waits for the head of the answer as long as the peer shows itself: one
-    /// that was frozen must not hold its clients for ever.
+    /// that was frozen must not hold its clients for ever. Without `auth` the ticket in the URL says who calls.
     pub(crate) async fn send_to_peer(
         &self,
-        url: &Url,
+        peer: &Peer,
         parts: &Parts,
         body: Body,
+        (stated, auth): (StatedBody, Option<&UploadAuth>),
     ) -> Result<Response, ForwardError> {
-        let sending = self.client.send(url, parts, body, HostHeader::Original);
+        let mut parts = parts.clone();
+        parts.headers.remove(STATEMENT);
+        if let Some(auth) = auth {
+            let text = self
+                .peers()
+                .state(peer, stated_request(&parts), stated, &claim::encode(auth));
+            let value = text.and_then(|text| HeaderValue::from_str(&text).ok());
+            parts.headers.insert(STATEMENT, value.ok_or(ForwardError::Gone)?);
+        }
+        let sending = self.client.send(peer.url(), &parts, body, HostHeader::Original);
         let gone = async {
             let mut checks = tokio::time::interval(PEER_CHECK_INTERVAL);
-            while self.actions.others().iter().any(|peer| **peer == *url) {
+            while self.peers().others().contains(peer) {
                 checks.tick().await;
             }
         };
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
-            answer = sending => answer,
-            () = gone => Err(ForwardError::Gone),
+            answer = sending => answer?,
+            () = gone => return Err(ForwardError::Gone),
+        };
+        // With a statement no token was judged there: what was refused is the statement.
+        match auth.is_some() && answer.status() == StatusCode::UNAUTHORIZED {
+            true => Err(ForwardError::Refused),
+            false => Ok(answer),
         }
+    }
+
+    /// The servers of the same bucket.
+    pub(crate) fn peers(&self) -> &Peers {
+        self.actions.peers()
+    }
+
+    /// What a peer states of the request that it sent; `None` if the request is no peer's.
+    ///
+    /// # Errors
+    /// The statement is not good for this request.
+    pub(crate) fn statement(&self, parts: &Parts) -> Option<Result<Statement, StatementError>> {
+        let text = parts.headers.get(STATEMENT).filter(|_| self.peers().is_on())?;
+        let opened = self
+            .peers()
+            .open_statement(stated_request(parts), text.as_bytes());
+        Some(opened.and_then(
+            |statement| match statement.allows_length(length(&parts.headers)) {
+                true => Ok(statement),
+                false => Err(StatementError::Forged),
+            },
+        ))
+    }
+
+    /// Who calls, as a peer states it; `None` if it states something else.
+    pub(crate) fn stated_auth(statement: &Statement) -> Option<UploadAuth> {
+        claim::decode(&statement.content)
     }
 
     /// Sends a request to [`Forwarder::foreign`].
@@ -151,4 +209,16 @@ impl Forwarder {
     ) -> Result<Response, ForwardError> {
         self.client.send(url, parts, body, HostHeader::Target).await
     }
+}
+
+fn stated_request(parts: &Parts) -> StatedRequest<'_> {
+    StatedRequest {
+        method: parts.method.as_str(),
+        target: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
+    }
+}
+
+/// The length of the body that the head announces.
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -10,15 +10,17 @@ use url::Url;
 pub(super) enum HostHeader {
     /// The one that the client asked: for a peer, whose links then begin with it.
     Original,
-    /// The other server.
+    /// The other server, which is no peer.
     Target,
+    /// The other server, for a message of this one.
+    Peer,
 }
 
 /// Turns a request to the server at `url`. `None` if that makes no URL.
 pub(super) fn redirect(parts: &mut Parts, url: &Url, host: HostHeader) -> Option<()> {
     match host {
         HostHeader::Original => name_host(parts),
-        HostHeader::Target => drop(parts.headers.remove(header::HOST)),
+        HostHeader::Target | HostHeader::Peer => drop(parts.headers.remove(header::HOST)),
     }
     parts.uri = retarget(url, &parts.uri)?;
     parts.version = Version::HTTP_11;
@@ -49,6 +51,13 @@ fn retarget(target: &Url, asked: &Uri) -> Option<Uri> {
         .path_and_query(format!("{front}{asked}"))
         .build()
         .ok()
+}
+
+/// A peer is told who calls. It never gets what would let it call in the same name.
+pub(super) fn remove_credentials(headers: &mut HeaderMap) {
+    for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE] {
+        headers.remove(name);
+    }
 }
 
 /// Headers that speak of one connection only (RFC 9110, section 7.6.1).

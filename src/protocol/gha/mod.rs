@@ -26,7 +26,7 @@ pub(crate) async fn reader(call: &mut Call) -> Result<Arc<Identity>, HttpError> 
 
 /// The caller that begins an upload.
 pub(crate) async fn writer(call: &mut Call) -> Result<Arc<Identity>, HttpError> {
-    call.caller().await.map_err(write_denied)
+    call.uploader().await.map_err(write_denied)
 }
 
 /// The caller that goes on with an upload.

@@ -45,7 +45,7 @@ fn reservation(app: &App, body: &Bytes) -> Result<(CacheKey, Version, Option<u64
 pub(super) async fn put_chunk(call: &mut Call, id: Option<UploadId>) -> Result<Reply, RestError> {
     let auth = gha::upload_auth(call).await?;
     let id = known(id)?;
-    if let Some(reply) = call.forward_to_owner(id).await? {
+    if let Some(reply) = call.forward_to_owner(id, Some(&auth)).await? {
         return Ok(reply);
     }
     call.app.actions().may_upload(&auth, id)?;
@@ -57,7 +57,7 @@ pub(super) async fn put_chunk(call: &mut Call, id: Option<UploadId>) -> Result<R
 pub(super) async fn commit(call: &mut Call, id: Option<UploadId>) -> Result<Reply, RestError> {
     let auth = gha::upload_auth(call).await?;
     let id = known(id)?;
-    if let Some(reply) = call.forward_to_owner(id).await? {
+    if let Some(reply) = call.forward_to_owner(id, Some(&auth)).await? {
         return Ok(reply);
     }
     let body = call.small_body(MAX_CALL_BYTES).await?;

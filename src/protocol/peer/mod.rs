@@ -1,27 +1,34 @@
-//! Notifications between the servers of one bucket. The message is its own credential: only a server with the
-//! key of the bucket can write one, and no token is looked at.
+//! What the servers of one bucket say to each other. A statement in the head of a request says which of them sends
+//! it; without a good one nothing is read. No token is looked at.
+//!
+//! A server that has no way to others has nothing here.
 
 use axum::body::Body;
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Frontend;
+use super::app::App;
 use super::call::{Call, Reply};
-use super::forward::PEER_ENTRIES_PATH;
 use super::http_error::{self, HttpError};
 use super::key;
 use super::path::DecodedPath;
 use crate::auth::TicketError;
+use crate::cache::actions::ENTRIES_PATH;
+use crate::cache::peers::{HELLO_PATH, Statement};
 use crate::error::Class;
 use crate::telemetry::access::Outcome;
 
 /// Longest message in bytes: several times what a ticket may have.
 const MAX_BYTES: usize = 64 * 1024;
 
+const ROOT: &[&str] = &["_chacha", "peer"];
+
 /// The front-end.
 pub(super) fn frontend() -> Frontend {
     Frontend {
         name: "peer",
-        claims,
+        claims: |path| path.is_below(ROOT),
         answer: |mut call| {
             Box::pin(async move {
                 let outcome = handle(&mut call).await;
@@ -32,48 +39,78 @@ pub(super) fn frontend() -> Frontend {
     }
 }
 
-/// Exactly this path: what lies beside and below it is reserved.
-fn claims(path: &DecodedPath<'_>) -> bool {
-    matches!(path.after(&["_chacha", "peer", "entries"]), Some(None))
-}
-
 async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
-    call.record.route = PEER_ENTRIES_PATH;
-    if call.parts.method != Method::POST {
-        call.record.outcome = Outcome::Refused;
+    call.record.route = "/_chacha/peer/*";
+    call.record.outcome = Outcome::Refused;
+    if !call.app.forwarder().peers().is_on() {
+        return Ok(nothing());
+    }
+    let statement = call.statement().map_err(not_a_peer)?.cloned();
+    let statement = statement.ok_or_else(|| not_a_peer(HttpError::new(Class::Forbidden, "")))?;
+    key::host(&call.parts)?;
+    let path = DecodedPath::of(&call.parts.uri);
+    let name = path.after(ROOT).flatten().unwrap_or_default();
+    let method = call.parts.method.clone();
+    match name {
+        b"hello" => call.record.route = HELLO_PATH,
+        b"entries" => call.record.route = ENTRIES_PATH,
+        _ => return Ok(nothing()),
+    }
+    if method != Method::POST {
         return Ok(Reply::new(StatusCode::METHOD_NOT_ALLOWED, Body::empty()).method_not_allowed("POST"));
     }
-    let message = call.small_body(MAX_BYTES).await?;
-    key::host(&call.parts)?;
-    call.app
-        .actions()
-        .on_notification(&message)
-        .await
-        .map_err(|error| {
-            let text = match error {
-                TicketError::Forged => "the message was not written by a server with the same key",
-                TicketError::Expired => "the message has expired",
-            };
-            HttpError::new(Class::Forbidden, text)
-        })?;
+    let message = stated_body(call, &statement).await?;
+    match call.record.route {
+        HELLO_PATH => hello(&call.app, &statement)?,
+        _ => entries(&call.app, &message).await?,
+    }
     call.record.outcome = Outcome::Control;
     Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn nothing() -> Reply {
+    let mut reply = Reply::new(StatusCode::NOT_FOUND, "not found\n");
+    let form = HeaderValue::from_static("text/plain; charset=utf-8");
+    reply.headers_mut().insert(header::CONTENT_TYPE, form);
+    reply
+}
 
-    #[test]
-    fn the_path_is_the_one_that_others_call() {
-        let claimed = |path: &str| claims(&DecodedPath::of(&path.parse().expect("uri")));
-        assert!(claimed(PEER_ENTRIES_PATH));
-        for path in [
-            "/_chacha/peer",
-            "/_chacha/peer/entriesx",
-            "/_chacha/peer/entries/x",
-        ] {
-            assert!(!claimed(path), "{path}");
-        }
+/// Whatever was wrong with the statement.
+fn not_a_peer(error: HttpError) -> HttpError {
+    HttpError::new(
+        Class::Forbidden,
+        "only the servers of the same bucket are answered here",
+    )
+    .because(format!(
+        "a request that should be from a peer: {}",
+        error.public()
+    ))
+}
+
+/// The body, which the statement has to name.
+async fn stated_body(call: &mut Call, statement: &Statement) -> Result<Bytes, HttpError> {
+    let body = call.small_body(MAX_BYTES).await?;
+    match statement.names(&body) {
+        true => Ok(body),
+        false => Err(HttpError::new(
+            Class::Forbidden,
+            "the sender does not state the body",
+        )),
     }
+}
+
+fn hello(app: &App, statement: &Statement) -> Result<(), HttpError> {
+    let greeted = app.forwarder().peers().greeted(statement);
+    greeted.ok_or_else(|| HttpError::new(Class::Invalid, "the greeting holds no address of another server"))
+}
+
+async fn entries(app: &App, message: &[u8]) -> Result<(), HttpError> {
+    let taken = app.actions().on_notification(message).await;
+    taken.map_err(|error| {
+        let text = match error {
+            TicketError::Forged => "the message was not written by a server with the same key",
+            TicketError::Expired => "the message has expired",
+        };
+        HttpError::new(Class::Forbidden, text)
+    })
 }

@@ -8,6 +8,7 @@ mod frontends;
 mod gha;
 mod keys;
 mod nx;
+mod peers;
 mod ranges;
 mod read;
 mod reserved;

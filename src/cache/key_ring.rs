@@ -1,4 +1,4 @@
-//! The keys of tickets. All servers of a bucket seal with the same one.
+//! The keys of tickets and of messages between servers. All servers of a bucket seal with the same one.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use crate::auth::{Sealer, SigningKey, Ticket, TicketError};
+use crate::auth::{MessageSealer, Sealer, SigningKey, Ticket, TicketError};
 use crate::error::chain;
 use crate::store::Result;
 use crate::store::shared::SharedObjects;
@@ -21,22 +21,61 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Seals with the newest key, and opens with all keys that were in use since the start. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct KeyRing(Arc<ArcSwap<Vec<Sealer>>>);
+pub struct KeyRing(Arc<ArcSwap<Vec<RingKey>>>);
+
+/// One key for each purpose, all from one secret.
+#[derive(Debug, Clone)]
+struct RingKey {
+    tickets: Sealer,
+    messages: MessageSealer,
+}
+
+impl RingKey {
+    fn new(key: &SigningKey) -> Self {
+        Self {
+            tickets: Sealer::new(key),
+            messages: MessageSealer::new(key),
+        }
+    }
+}
 
 impl KeyRing {
-    pub(super) fn new(key: &SigningKey) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(vec![Sealer::new(key)])))
+    /// A ring with this key.
+    pub fn new(key: &SigningKey) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(vec![RingKey::new(key)])))
     }
 
+    /// How often the key has changed.
+    pub(super) fn changes(&self) -> usize {
+        self.0.load().len() - 1
+    }
+
+    /// See [`MessageSealer::seal`].
+    pub(super) fn seal_message(&self, context: &[u8], payload: &[u8]) -> Vec<u8> {
+        // Never empty.
+        self.0.load()[0].messages.seal(context, payload)
+    }
+
+    /// See [`MessageSealer::open`].
+    pub(super) fn open_message(&self, context: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+        let keys = self.0.load();
+        keys.iter().find_map(|key| key.messages.open(context, message))
+    }
+
+    /// See [`Sealer::seal`].
     pub(super) fn seal(&self, payload: &[u8], expires: SystemTime) -> Ticket {
         // Never empty.
-        self.0.load()[0].seal(payload, expires)
+        self.0.load()[0].tickets.seal(payload, expires)
     }
 
+    /// See [`Sealer::open`].
+    ///
+    /// # Errors
+    /// No key of the ring opens it.
     pub(super) fn open(&self, ticket: &Ticket, now: SystemTime) -> Result<Vec<u8>, TicketError> {
         let mut outcome = Err(TicketError::Forged);
-        for sealer in self.0.load().iter() {
-            outcome = sealer.open(ticket, now);
+        for key in self.0.load().iter() {
+            outcome = key.tickets.open(ticket, now);
             if !matches!(outcome, Err(TicketError::Forged)) {
                 break;
             }
@@ -47,7 +86,7 @@ impl KeyRing {
     /// Agrees on a key with the other servers of the bucket, in the background: the first server's key counts.
     /// Until then URLs are good on this server only. The returned future resolves after the first attempt, and
     /// after [`RETRY_INTERVAL`] at the latest.
-    pub(super) fn share(
+    pub fn share(
         &self,
         shared: Arc<dyn SharedObjects>,
         own: SigningKey,
@@ -92,9 +131,9 @@ impl KeyRing {
     }
 
     fn put_first(&self, key: &SigningKey) {
-        self.0.rcu(|sealers| {
-            let mut all = vec![Sealer::new(key)];
-            all.extend(sealers.iter().cloned());
+        self.0.rcu(|keys| {
+            let mut all = vec![RingKey::new(key)];
+            all.extend(keys.iter().cloned());
             all
         });
     }

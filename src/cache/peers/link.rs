@@ -1,0 +1,124 @@
+//! The way to other servers, and what is taken from them.
+
+use std::fmt::Debug;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+use url::Url;
+
+use super::statement::{self, StatedBody, StatedRequest, Statement, StatementError, Statements};
+use super::{BucketClock, Peer, Peers};
+use crate::cache::KeyRing;
+
+/// Sends small messages to other servers.
+#[async_trait]
+pub trait PeerClient: Debug + Send + Sync + 'static {
+    /// Sends a `POST` of `body` to `path` at `url`, with this statement. The caller limits the time.
+    ///
+    /// # Errors
+    /// The other server cannot be reached, or refused the message.
+    async fn post(&self, url: &Url, path: &str, statement: &str, body: Bytes) -> io::Result<()>;
+}
+
+/// What only a server has that knows others.
+#[derive(Debug)]
+pub(super) struct PeerLink {
+    pub(super) own: Peer,
+    pub(super) keys: KeyRing,
+    pub(super) clock: BucketClock,
+    client: Arc<dyn PeerClient>,
+    statements: Statements,
+    /// Servers that said hello, and when: a listing that began before does not show them.
+    greeted: Mutex<Vec<(Peer, Instant)>>,
+}
+
+impl PeerLink {
+    pub(super) fn new(own: Peer, keys: KeyRing, client: Arc<dyn PeerClient>) -> Self {
+        Self {
+            own,
+            keys,
+            clock: BucketClock::default(),
+            client,
+            statements: Statements::default(),
+            greeted: Mutex::default(),
+        }
+    }
+
+    /// Those who said hello. Held while the list of others changes.
+    pub(super) fn greeted(&self) -> MutexGuard<'_, Vec<(Peer, Instant)>> {
+        self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self, peer: &Peer, request: StatedRequest<'_>, body: StatedBody, content: &[u8]) -> String {
+        let parties = (self.own.id, peer);
+        statement::seal(&self.keys, parties, self.clock.now(), request, body, content)
+    }
+
+    /// Sends `body` to another server, with `content` in the statement.
+    pub(super) async fn post(&self, peer: &Peer, path: &str, content: &[u8], body: Bytes) -> io::Result<()> {
+        let method = "POST";
+        let request = StatedRequest { method, target: path };
+        let statement = self.state(peer, request, StatedBody::of(&body), content);
+        self.client.post(&peer.url, path, &statement, body).await
+    }
+}
+
+impl Peers {
+    /// Sends `body` to `path` at another server, with `content` in the statement. The caller limits the time.
+    ///
+    /// # Errors
+    /// The other server cannot be reached, or refused the message.
+    pub async fn post(&self, peer: &Peer, path: &str, content: &[u8], body: Bytes) -> io::Result<()> {
+        let none = || io::Error::other("this server has no way to others");
+        let link = self.link.as_ref().ok_or_else(none)?;
+        link.post(peer, path, content, body).await
+    }
+
+    /// A statement for `peer`, with `content` for it; `None` without a way to others.
+    pub fn state(
+        &self,
+        peer: &Peer,
+        request: StatedRequest<'_>,
+        body: StatedBody,
+        content: &[u8],
+    ) -> Option<String> {
+        let link = self.link.as_ref()?;
+        Some(link.state(peer, request, body, content))
+    }
+
+    /// Opens a statement that came with `request`. Each can be opened once.
+    ///
+    /// # Errors
+    /// It was not made for this request by a server with the same key, not now, or was opened before.
+    pub fn open_statement(
+        &self,
+        request: StatedRequest<'_>,
+        text: &[u8],
+    ) -> Result<Statement, StatementError> {
+        let link = self.link.as_ref().ok_or(StatementError::Forged)?;
+        let (keys, now) = (&link.keys, link.clock.now());
+        link.statements.open(keys, &link.own, now, request, text)
+    }
+
+    /// Another server says hello from the address that its statement holds. `None` if that is no address.
+    pub fn greeted(&self, statement: &Statement) -> Option<()> {
+        let link = self.link.as_ref()?;
+        let url = Url::parse(std::str::from_utf8(&statement.content).ok()?).ok()?;
+        if !url.has_host() || statement.sender == self.me {
+            return None;
+        }
+        let peer = Peer::new(statement.sender, url);
+        let mut greeted = link.greeted();
+        greeted.push((peer.clone(), Instant::now()));
+        let mut others = Vec::clone(&self.others.load());
+        if !others.contains(&peer) {
+            others.retain(|other| other.id != peer.id);
+            others.push(peer);
+            self.store(others);
+        }
+        Some(())
+    }
+}
