@@ -135,6 +135,12 @@ fn warnings() {
         "without `s3`",
     );
     check(
+        &(gha("advertise_url: https://cache-1.internal") + "s3: {bucket: my-bucket}\n"),
+        6,
+        "gha",
+        "signing_key_file",
+    );
+    check(
         &format!("{PROVIDER}{DISK}base_url: https://a.example/cache/\n"),
         6,
         "base_url",
