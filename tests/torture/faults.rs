@@ -1,0 +1,267 @@
+//! What is done to servers, their files and their bucket while clients work.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::damage;
+use crate::inspect;
+use crate::plan::Tiers;
+use crate::process::{Server, Started};
+use crate::rng::Rng;
+use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
+use crate::world::{DISK_LIMIT, World};
+
+/// Calls before which the stepper may kill; a second of work is some hundreds.
+const MAX_CALLS: u64 = 4000;
+/// The server's own bound for files that are unlinked but open: 5 % of the limit.
+const UNLINKED_BYTES: u64 = DISK_LIMIT / 20;
+/// A burst of small folders that `du` counts before the server does.
+const STARTS: usize = 20;
+
+/// All faults by their names, for `TORTURE_WITHOUT`, and how often each comes.
+const FAULTS: [(&str, u64); 11] = [
+    ("look", 30),
+    ("kill", 12),
+    ("step", 14),
+    ("power", 8),
+    ("term", 6),
+    ("stop", 6),
+    ("away", 10),
+    ("refuse", 6),
+    ("slow", 6),
+    ("lose", 8),
+    ("throttle", 6),
+];
+
+/// Does one thing after another until the time is over.
+pub(crate) struct Tormentor {
+    pub(crate) world: Arc<World>,
+    pub(crate) rng: Rng,
+    pub(crate) stepper: Option<std::path::PathBuf>,
+    pub(crate) without: Vec<String>,
+}
+
+impl Tormentor {
+    pub(crate) async fn work(&mut self, time: Duration) {
+        let begin = Instant::now();
+        while begin.elapsed() < time {
+            let pause = self.rng.spread(20, 900);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            self.revive().await;
+            let fault = self.pick();
+            let server = self.rng.pick(&self.world.servers).clone();
+            self.act(fault, &server).await;
+        }
+    }
+
+    fn pick(&mut self) -> &'static str {
+        let usable = |name: &str| {
+            let needs_bucket = ["away", "refuse", "slow", "lose", "throttle"].contains(&name);
+            (self.world.bucket.is_some() || !needs_bucket)
+                && !self.without.iter().any(|other| other == name)
+                && (name != "step" || self.stepper.is_some())
+                && (name != "power" || !self.world.durable)
+        };
+        let usable: Vec<_> = FAULTS.iter().filter(|(name, _)| usable(name)).collect();
+        let mut at = self.rng.below(usable.iter().map(|(_, weight)| weight).sum());
+        for (name, weight) in usable {
+            if at < *weight {
+                return name;
+            }
+            at -= weight;
+        }
+        "look"
+    }
+
+    async fn act(&mut self, fault: &'static str, server: &Arc<Server>) {
+        self.note(fault, json!({"server": server.index}));
+        match fault {
+            "look" => measure(&self.world, server),
+            "kill" | "step" | "power" | "term" => self.end(fault, server).await,
+            "stop" => {
+                server.signal(Signal::STOP);
+                tokio::time::sleep(Duration::from_millis(self.rng.spread(50, 2500))).await;
+                server.signal(Signal::CONT);
+            }
+            _ => self.trouble_bucket(fault).await,
+        }
+    }
+
+    fn note(&self, what: &str, details: serde_json::Value) {
+        self.world.report.note(self.world.history.now(), what, details);
+        self.world.report.count(format!("[{what}]"));
+    }
+
+    /// Ends a server in one of the ways, and starts it again.
+    async fn end(&mut self, fault: &str, server: &Arc<Server>) {
+        let begin = self.world.history.now();
+        match fault {
+            "term" => {
+                if let Err(why) = server.terminate().await {
+                    self.world
+                        .report
+                        .fault(format!("stop: server {}: {why}", server.index));
+                }
+            }
+            _ => server.kill(),
+        }
+        if fault == "power" {
+            let done = damage::power_loss(&server.dir(), &mut self.rng);
+            self.world
+                .report
+                .note(self.world.history.now(), "damaged", json!({"files": done}));
+        }
+        let step = fault == "step" || self.rng.chance(30);
+        self.start(server, step).await;
+        let forgets = fault == "power" && self.world.mode.tiers == Tiers::Back;
+        let now = self.world.history.now();
+        if forgets {
+            *self.world.power_loss.lock().unwrap() = now;
+        }
+        self.world
+            .history
+            .mark(|marks, now| marks.troubles.push((begin, now)));
+    }
+
+    /// Starts again what the stepper has ended meanwhile, and complains about what ended by itself.
+    async fn revive(&mut self) {
+        for server in self.world.servers.clone() {
+            let Some(status) = server.has_ended() else {
+                continue;
+            };
+            let begin = self.world.history.now();
+            if std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
+                let words = server.last_words();
+                self.world.report.fault(format!(
+                    "ended: server {} by itself: {status}: {words}",
+                    server.index
+                ));
+            }
+            let place = std::fs::read_to_string(server.home.join("stepper")).unwrap_or_default();
+            self.note("stepped", json!({"server": server.index, "place": place.trim()}));
+            let again = self.rng.chance(40);
+            self.start(&server, again).await;
+            self.world
+                .history
+                .mark(|marks, now| marks.troubles.push((begin, now)));
+        }
+    }
+
+    /// Starts a server until it is ready; the stepper may kill starts, too.
+    async fn start(&mut self, server: &Arc<Server>, mut step: bool) {
+        for _ in 0..STARTS {
+            let calls = self.rng.spread(1, MAX_CALLS);
+            let stepper = self
+                .stepper
+                .as_ref()
+                .filter(|_| step)
+                .map(|program| (program, calls));
+            let details = json!({"server": server.index, "calls": stepper.is_some().then_some(calls)});
+            self.world.report.note(self.world.history.now(), "start", details);
+            if start(&self.world, server, stepper).await {
+                return;
+            }
+            step &= self.rng.chance(50);
+        }
+    }
+
+    async fn trouble_bucket(&mut self, fault: &str) {
+        let begin = self.world.history.now();
+        let time = Duration::from_millis(self.rng.spread(100, 4000));
+        let bucket = self.world.bucket.as_ref().expect("a fault of a bucket");
+        trouble(bucket, fault, time, &mut self.rng).await;
+        self.world
+            .history
+            .mark(|marks, now| marks.troubles.push((begin, now)));
+    }
+}
+
+/// One fault of a bucket for some time.
+async fn trouble(bucket: &S3Server, fault: &str, time: Duration, rng: &mut Rng) {
+    let faults = bucket.faults();
+    let writes = [
+        Kind::Put,
+        Kind::Complete,
+        Kind::Delete,
+        Kind::UploadPart,
+        Kind::Create,
+    ];
+    let gate = Gate::new();
+    match fault {
+        "away" => bucket.stop_listening().await,
+        "refuse" => faults.always(Which::any(), Action::internal_error()),
+        "slow" if rng.chance(50) => faults.always(Which::any(), Action::Hold(gate.clone())),
+        "slow" => faults.always(Which::any(), Action::HoldAnswer(gate.clone())),
+        "lose" if rng.chance(50) => faults.times(writes, rng.between(1, 8), Action::LoseAnswer),
+        "lose" => faults.times(writes, rng.between(1, 8), Action::late_internal_error()),
+        _ => faults.times(Which::any(), rng.between(3, 60), Action::slow_down()),
+    }
+    // What is lost or throttled ends by its number, so only others are waited for.
+    if !["lose", "throttle"].contains(&fault) {
+        tokio::time::sleep(time).await;
+        gate.open();
+        faults.clear();
+        bucket.resume();
+    }
+}
+
+/// Starts a server; true if it is ready. What is wrong with the start is noted.
+pub(crate) async fn start(
+    world: &World,
+    server: &Server,
+    stepper: Option<(&std::path::PathBuf, u64)>,
+) -> bool {
+    match server.start(stepper).await {
+        Started::Ready => {
+            let index = server.index;
+            world.history.mark(|marks, now| marks.ready.push((index, now)));
+            true
+        }
+        Started::Killed => {
+            let place = std::fs::read_to_string(server.home.join("stepper")).unwrap_or_default();
+            world.report.note(
+                world.history.now(),
+                "start stepped",
+                json!({"place": place.trim()}),
+            );
+            false
+        }
+        Started::Failed(why) => {
+            world
+                .report
+                .fault(format!("start: server {}: {why}", server.index));
+            server.kill();
+            false
+        }
+    }
+}
+
+/// Holds a server still and measures what it takes.
+pub(crate) fn measure(world: &World, server: &Server) {
+    let Some(pid) = server.pid() else { return };
+    server.signal(Signal::STOP);
+    let taken = inspect::du(&server.dir());
+    let unlinked = inspect::unlinked(pid, &server.dir());
+    let held = inspect::held(pid);
+    server.signal(Signal::CONT);
+    world.report.figure("du", taken);
+    world.report.figure("du and unlinked", taken + unlinked);
+    world.report.figure("descriptors", held.descriptors as u64);
+    world.report.figure("memory", held.peak_memory);
+    let at = world.history.now();
+    if taken > DISK_LIMIT {
+        world.report.fault(format!(
+            "bound: server {} at {at}: du {taken}, limit {DISK_LIMIT}",
+            server.index
+        ));
+    }
+    if taken + unlinked > DISK_LIMIT + UNLINKED_BYTES {
+        let index = server.index;
+        world.report.fault(format!(
+            "unlinked: server {index} at {at}: du {taken}, {unlinked} unlinked and open, limit {DISK_LIMIT}"
+        ));
+    }
+}

@@ -1,0 +1,276 @@
+//! One round: a world, clients and faults at once; then rest, and everything is looked at.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::actions;
+use crate::client::{self, Client};
+use crate::faults::{self, Tormentor};
+use crate::history::{Slot, WITNESS};
+use crate::inspect;
+use crate::oracle::{self, Rules};
+use crate::plan::{Mode, Plan, Tiers};
+use crate::process::Server;
+use crate::report::Report;
+use crate::rng::Rng;
+use crate::world::{OPEN_FILES, World};
+
+const CLIENTS: u64 = 10;
+/// A bucket counts as back, the queue is empty, the others have heard.
+const REST_TIMEOUT: Duration = Duration::from_secs(60);
+const REST_PAUSE: Duration = Duration::from_millis(100);
+/// What replicas promise is 1 s; a busy machine adds to it.
+const LAG: Duration = Duration::from_secs(3);
+/// A debug build with all its threads.
+const MAX_MEMORY_BYTES: u64 = 400 << 20;
+/// Besides entries: sockets, logs, locks.
+const MAX_OTHER_DESCRIPTORS: usize = 80;
+/// What the account may hold besides files: room for files that are rewritten (index, ledger).
+const MISCOUNT_BYTES: u64 = 512 << 10;
+/// What may be written between the two looks.
+const UNCOUNTED_BYTES: u64 = 64 << 10;
+/// Hundredths of a second in one second of rest.
+const MAX_IDLE_PROCESSOR: u64 = 30;
+
+/// Runs a round; true if nothing was wrong.
+pub(crate) async fn run(plan: &Plan, seed: u64, mode: Mode, stepper: Option<PathBuf>) -> bool {
+    let begin = Instant::now();
+    let mut rng = Rng::new(seed ^ (mode.to_string().len() as u64) << 32);
+    let report = Report::new(seed, mode, &plan.reports);
+    let world = Arc::new(World::new(plan, mode, &mut rng, report).await);
+    for server in &world.servers {
+        faults::start(&world, server, None).await;
+    }
+    torment(&world, plan, &mut rng, stepper).await;
+    if rest(&world).await {
+        look_at_all(&world).await;
+        for server in &world.servers {
+            quiet(&world, server).await;
+        }
+    }
+    stop(&world).await;
+    judge(&world);
+    let summary = world.report.summary(begin.elapsed().as_secs_f64());
+    if world.report.has_failed() {
+        world
+            .report
+            .save(world.path())
+            .expect("the folder for reports can be written");
+    }
+    print(&summary);
+    !world.report.has_failed()
+}
+
+#[allow(clippy::print_stdout, reason = "the report is what this program is for")]
+pub(crate) fn print(text: &str) {
+    println!("{text}");
+}
+
+/// Clients and faults at once.
+async fn torment(world: &Arc<World>, plan: &Plan, rng: &mut Rng, stepper: Option<PathBuf>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (1..=CLIENTS)
+        .map(|name| {
+            let client = Client {
+                world: world.clone(),
+                rng: rng.fork(name),
+                name,
+            };
+            tokio::spawn(client.work(stop.clone()))
+        })
+        .collect();
+    let mut tormentor = Tormentor {
+        world: world.clone(),
+        rng: rng.fork(0),
+        stepper,
+        without: plan.without.clone(),
+    };
+    tormentor.work(plan.work).await;
+    if let Some(bucket) = &world.bucket {
+        bucket.faults().clear();
+        bucket.resume();
+    }
+    // Half of the rounds end with a crash, the others with a stop, so that nothing of the stepper is left.
+    for server in &world.servers {
+        end(world, server, rng).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.expect("a client does not panic");
+    }
+}
+
+async fn end(world: &World, server: &Server, rng: &mut Rng) {
+    let began = world.history.now();
+    if rng.chance(50) {
+        server.kill();
+    } else if let Err(why) = server.terminate().await {
+        world
+            .report
+            .fault(format!("stop: server {}: {why}", server.index));
+    }
+    faults::start(world, server, None).await;
+    world.history.mark(|marks, now| marks.troubles.push((began, now)));
+}
+
+/// Waits until nothing is under way; false if that never comes.
+async fn rest(world: &World) -> bool {
+    let begin = Instant::now();
+    for server in &world.servers {
+        while let Some(why) = restless(world, server).await {
+            if begin.elapsed() > REST_TIMEOUT {
+                let words = server.last_words();
+                world.report.fault(format!(
+                    "rest: server {} after {REST_TIMEOUT:?}: {why}: {words}",
+                    server.index
+                ));
+                return false;
+            }
+            tokio::time::sleep(REST_PAUSE).await;
+        }
+    }
+    world
+        .report
+        .figure("ms to rest", begin.elapsed().as_millis() as u64);
+    if world.mode.servers > 1 {
+        tokio::time::sleep(LAG).await;
+    }
+    world.history.mark(|marks, now| marks.settled.push(now));
+    true
+}
+
+/// Why a server is not at rest.
+async fn restless(world: &World, server: &Server) -> Option<String> {
+    let Some(page) = server.page("/metrics").await else {
+        return Some("no metrics".into());
+    };
+    let value = |name| inspect::metric(&page, name).unwrap_or_default();
+    let mut zero = vec!["chacha_disk_indexing", "chacha_upload_queue_entries"];
+    if world.bucket.is_some() {
+        zero.extend(["chacha_s3_requests_running", "chacha_actions_untold_entries"]);
+        if value("chacha_s3_up") == 0.0 {
+            return Some("the bucket counts as down".into());
+        }
+    }
+    let others = world.mode.servers as f64 - 1.0;
+    if others > 0.0 && value("chacha_actions_other_servers") < others {
+        return Some("it does not know the other server".into());
+    }
+    zero.into_iter()
+        .find(|name| value(name) != 0.0)
+        .map(|name| format!("{name} {}", value(name)))
+}
+
+/// Looks at every slot through every server, and through one that has only the bucket.
+async fn look_at_all(world: &Arc<World>) {
+    let slots = world.history.slots();
+    let mut views: Vec<usize> = world.servers.iter().map(|server| server.index).collect();
+    let witness = world.bucket.is_some().then(|| world.witness());
+    if let Some(witness) = &witness
+        && faults::start(world, witness, None).await
+    {
+        views.push(WITNESS);
+    }
+    for view in views {
+        for slot in &slots {
+            if !look(world, slot, view).await {
+                world.report.fault(format!(
+                    "look: server {view} has no usable answer for {slot:?} at rest"
+                ));
+            }
+        }
+    }
+}
+
+async fn look(world: &World, slot: &Slot, view: usize) -> bool {
+    match slot.actions {
+        true => actions::look(world, slot, view, true).await,
+        false => client::look(world, slot, view, true).await,
+    }
+}
+
+/// What a server holds when nobody asks anything of it.
+async fn quiet(world: &World, server: &Server) {
+    let Some(pid) = server.pid() else { return };
+    faults::measure(world, server);
+    let before = inspect::held(pid);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = inspect::held(pid);
+    let index = server.index;
+    let spent = after.processor - before.processor;
+    world.report.figure("processor at rest, %", spent);
+    if spent > MAX_IDLE_PROCESSOR {
+        world.report.fault(format!(
+            "busy: server {index} at rest takes {spent} % of a processor"
+        ));
+    }
+    if after.descriptors > OPEN_FILES + MAX_OTHER_DESCRIPTORS {
+        world.report.fault(format!(
+            "leak: server {index} at rest holds {} descriptors",
+            after.descriptors
+        ));
+    }
+    if after.peak_memory > MAX_MEMORY_BYTES {
+        world
+            .report
+            .fault(format!("memory: server {index} took {} bytes", after.peak_memory));
+    }
+    let taken = inspect::du(&server.dir());
+    let used = server.metric("chacha_disk_used_bytes").await.unwrap_or_default() as u64;
+    world
+        .report
+        .figure("bytes counted too many", used.saturating_sub(taken));
+    if taken > used + UNCOUNTED_BYTES || used > taken + MISCOUNT_BYTES {
+        world.report.fault(format!(
+            "account: server {index} at rest: chacha_disk_used_bytes {used}, du {taken}"
+        ));
+    }
+}
+
+/// Stops all servers; nothing temporary may be left.
+async fn stop(world: &World) {
+    for server in &world.servers {
+        if let Err(why) = server.terminate().await {
+            world
+                .report
+                .fault(format!("stop: server {}: {why}", server.index));
+        }
+        for file in inspect::files(&server.dir().join("tmp")) {
+            world
+                .report
+                .fault(format!("left: server {}: {}", server.index, file.display()));
+        }
+        for panic in server.panics() {
+            world
+                .report
+                .fault(format!("panic: server {}: {panic}", server.index));
+        }
+    }
+}
+
+fn judge(world: &World) {
+    let (tracks, marks) = world.history.tracks();
+    let since = *world.power_loss.lock().unwrap();
+    for (slot, track) in tracks {
+        // Of two servers that both queued a first write the bucket chooses, so order says nothing there.
+        if slot.actions && world.mode.servers > 1 {
+            continue;
+        }
+        let rules = Rules {
+            lag: LAG.as_micros() as u64,
+            keeps: world.mode.tiers != Tiers::Disk,
+            since,
+        };
+        let kind = if slot.actions { "actions" } else { "key" };
+        for fault in oracle::judge(&track, &marks, rules) {
+            let (name, rest) = fault.split_once(": ").unwrap_or(("fault", &fault));
+            let name = if name.starts_with("server") { "order" } else { name };
+            world.report.fault(format!(
+                "{name}: {kind} {} of tenant {}: {rest}",
+                slot.key, slot.tenant
+            ));
+        }
+    }
+}
