@@ -33,6 +33,7 @@ impl Client {
             let slot = self.slot();
             let server = self.server();
             match self.rng.below(100) {
+                70..74 if self.world.narrow => self.delete(&slot, server).await,
                 0..34 => self.get(&slot, server).await,
                 34..42 => self.range(&slot, server).await,
                 42..46 => self.head(&slot, server).await,
@@ -46,7 +47,7 @@ impl Client {
     }
 
     fn slot(&mut self) -> Slot {
-        let key = match self.rng.chance(60) {
+        let key = match self.world.narrow || self.rng.chance(60) {
             true => format!("hot-{}", self.rng.below(HOT_KEYS)),
             false => format!("key-{}", self.rng.below(KEYS)),
         };
@@ -67,6 +68,9 @@ impl Client {
 
     /// Many small bodies, few large ones, some empty.
     pub(crate) fn size(&mut self) -> u64 {
+        if self.world.narrow {
+            return self.rng.spread(MIN_BYTES, 30_000);
+        }
         match self.rng.below(100) {
             0..4 => 0,
             4..40 => self.rng.between(MIN_BYTES, 5000),
@@ -263,6 +267,14 @@ fn told(
     let mut details = json!({
         "client": client, "server": server, "tenant": slot.tenant, "key": slot.key, "outcome": short,
     });
+    if let Outcome::Answer(answer) = outcome
+        && answer.status == StatusCode::INTERNAL_SERVER_ERROR
+    {
+        world.report.fault(format!(
+            "status: {what} of {slot:?}, server {server}: 500 {}",
+            String::from_utf8_lossy(&answer.body)
+        ));
+    }
     if let Outcome::Broken(why) = outcome {
         details["why"] = why.as_str().into();
     }

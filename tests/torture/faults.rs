@@ -1,5 +1,6 @@
 //! What is done to servers, their files and their bucket while clients work.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,17 +9,17 @@ use serde_json::json;
 
 use crate::damage;
 use crate::inspect;
+use crate::outage::{OUTAGES, Outage};
 use crate::plan::Tiers;
 use crate::process::{Server, Started};
 use crate::rng::Rng;
-use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 use crate::world::{DISK_LIMIT, World};
 
 /// Calls before which the stepper may kill; a second of work is some hundreds.
 const MAX_CALLS: u64 = 4000;
 /// The server's own bound for files that are unlinked but open: 5 % of the limit.
 const UNLINKED_BYTES: u64 = DISK_LIMIT / 20;
-/// A burst of small folders that `du` counts before the server does.
+/// Starts that the stepper may kill one after the other.
 const STARTS: usize = 20;
 
 /// All faults by their names, for `TORTURE_WITHOUT`, and how often each comes.
@@ -38,30 +39,47 @@ const FAULTS: [(&str, u64); 11] = [
 
 /// Does one thing after another until the time is over.
 pub(crate) struct Tormentor {
-    pub(crate) world: Arc<World>,
-    pub(crate) rng: Rng,
-    pub(crate) stepper: Option<std::path::PathBuf>,
-    pub(crate) without: Vec<String>,
+    world: Arc<World>,
+    rng: Rng,
+    stepper: Option<PathBuf>,
+    without: Vec<String>,
+    outage: Option<Outage>,
+    /// Whether there was an outage in this round.
+    has_been_away: bool,
 }
 
 impl Tormentor {
+    pub(crate) fn new(world: Arc<World>, rng: Rng, stepper: Option<PathBuf>, without: Vec<String>) -> Self {
+        Self {
+            world,
+            rng,
+            stepper,
+            without,
+            outage: None,
+            has_been_away: false,
+        }
+    }
+
     pub(crate) async fn work(&mut self, time: Duration) {
         let begin = Instant::now();
         while begin.elapsed() < time {
             let pause = self.rng.spread(20, 900);
             tokio::time::sleep(Duration::from_millis(pause)).await;
+            if self.outage.as_ref().is_some_and(Outage::is_over) {
+                self.end_outage();
+            }
             self.revive().await;
             let fault = self.pick();
             let server = self.rng.pick(&self.world.servers).clone();
             self.act(fault, &server).await;
         }
+        self.end_outage();
     }
 
     fn pick(&mut self) -> &'static str {
         let usable = |name: &str| {
-            let needs_bucket = ["away", "refuse", "slow", "lose", "throttle"].contains(&name);
-            (self.world.bucket.is_some() || !needs_bucket)
-                && !self.without.iter().any(|other| other == name)
+            let fits = !OUTAGES.contains(&name) || self.world.bucket.is_some() && self.outage.is_none();
+            fits && !self.without.iter().any(|other| other == name)
                 && (name != "step" || self.stepper.is_some())
                 && (name != "power" || !self.world.durable)
         };
@@ -77,16 +95,18 @@ impl Tormentor {
     }
 
     async fn act(&mut self, fault: &'static str, server: &Arc<Server>) {
+        if OUTAGES.contains(&fault) {
+            return self.begin_outage(fault).await;
+        }
         self.note(fault, json!({"server": server.index}));
         match fault {
             "look" => measure(&self.world, server),
             "kill" | "step" | "power" | "term" => self.end(fault, server).await,
-            "stop" => {
+            _ => {
                 server.signal(Signal::STOP);
                 tokio::time::sleep(Duration::from_millis(self.rng.spread(50, 2500))).await;
                 server.signal(Signal::CONT);
             }
-            _ => self.trouble_bucket(fault).await,
         }
     }
 
@@ -116,7 +136,9 @@ impl Tormentor {
         }
         let step = fault == "step" || self.rng.chance(30);
         self.start(server, step).await;
-        let forgets = fault == "power" && self.world.mode.tiers == Tiers::Back;
+        // What waits for its upload is nowhere else.
+        let may_wait = self.world.mode.tiers == Tiers::Back || self.has_been_away;
+        let forgets = fault == "power" && self.world.bucket.is_some() && may_wait;
         let now = self.world.history.now();
         if forgets {
             *self.world.power_loss.lock().unwrap() = now;
@@ -152,6 +174,10 @@ impl Tormentor {
 
     /// Starts a server until it is ready; the stepper may kill starts, too.
     async fn start(&mut self, server: &Arc<Server>, mut step: bool) {
+        if self.world.mode.tiers == Tiers::Bucket {
+            // Without a disk a start needs the bucket.
+            self.end_outage();
+        }
         for _ in 0..STARTS {
             let calls = self.rng.spread(1, MAX_CALLS);
             let stepper = self
@@ -168,52 +194,30 @@ impl Tormentor {
         }
     }
 
-    async fn trouble_bucket(&mut self, fault: &str) {
-        let begin = self.world.history.now();
-        let time = Duration::from_millis(self.rng.spread(100, 4000));
-        let bucket = self.world.bucket.as_ref().expect("a fault of a bucket");
-        trouble(bucket, fault, time, &mut self.rng).await;
-        self.world
-            .history
-            .mark(|marks, now| marks.troubles.push((begin, now)));
+    /// Begins an outage of the bucket, unless one is there; other faults go on meanwhile.
+    async fn begin_outage(&mut self, name: &str) {
+        let world = self.world.clone();
+        if let (Some(bucket), None) = (&world.bucket, &self.outage) {
+            self.note(name, json!({}));
+            self.outage = Some(Outage::begin(bucket, name, world.history.now(), &mut self.rng).await);
+            self.has_been_away = true;
+        }
     }
-}
 
-/// One fault of a bucket for some time.
-async fn trouble(bucket: &S3Server, fault: &str, time: Duration, rng: &mut Rng) {
-    let faults = bucket.faults();
-    let writes = [
-        Kind::Put,
-        Kind::Complete,
-        Kind::Delete,
-        Kind::UploadPart,
-        Kind::Create,
-    ];
-    let gate = Gate::new();
-    match fault {
-        "away" => bucket.stop_listening().await,
-        "refuse" => faults.always(Which::any(), Action::internal_error()),
-        "slow" if rng.chance(50) => faults.always(Which::any(), Action::Hold(gate.clone())),
-        "slow" => faults.always(Which::any(), Action::HoldAnswer(gate.clone())),
-        "lose" if rng.chance(50) => faults.times(writes, rng.between(1, 8), Action::LoseAnswer),
-        "lose" => faults.times(writes, rng.between(1, 8), Action::late_internal_error()),
-        _ => faults.times(Which::any(), rng.between(3, 60), Action::slow_down()),
-    }
-    // What is lost or throttled ends by its number, so only others are waited for.
-    if !["lose", "throttle"].contains(&fault) {
-        tokio::time::sleep(time).await;
-        gate.open();
-        faults.clear();
-        bucket.resume();
+    fn end_outage(&mut self) {
+        if let (Some(bucket), Some(outage)) = (&self.world.bucket, self.outage.take()) {
+            outage.end(bucket);
+            let begin = outage.begin;
+            self.world
+                .history
+                .mark(|marks, now| marks.troubles.push((begin, now)));
+            self.note("outage ends", json!({}));
+        }
     }
 }
 
 /// Starts a server; true if it is ready. What is wrong with the start is noted.
-pub(crate) async fn start(
-    world: &World,
-    server: &Server,
-    stepper: Option<(&std::path::PathBuf, u64)>,
-) -> bool {
+pub(crate) async fn start(world: &World, server: &Server, stepper: Option<(&PathBuf, u64)>) -> bool {
     match server.start(stepper).await {
         Started::Ready => {
             let index = server.index;

@@ -21,6 +21,7 @@ mod inspect;
 mod oracle;
 #[cfg(test)]
 mod oracle_tests;
+mod outage;
 mod plan;
 mod process;
 mod report;

@@ -93,7 +93,8 @@ impl Server {
             .args(["run", "-f", "config.yaml", "--log-format", "json"])
             .current_dir(&self.home);
         command
-            .env("RUST_BACKTRACE", "1")
+            // Back traces take so long that the line of the request is not written any more.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

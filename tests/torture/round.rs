@@ -81,16 +81,11 @@ async fn torment(world: &Arc<World>, plan: &Plan, rng: &mut Rng, stepper: Option
             tokio::spawn(client.work(stop.clone()))
         })
         .collect();
-    let mut tormentor = Tormentor {
-        world: world.clone(),
-        rng: rng.fork(0),
-        stepper,
-        without: plan.without.clone(),
-    };
+    let mut tormentor = Tormentor::new(world.clone(), rng.fork(0), stepper, plan.without.clone());
     tormentor.work(plan.work).await;
     if let Some(bucket) = &world.bucket {
+        // Answers that were still to be lost.
         bucket.faults().clear();
-        bucket.resume();
     }
     // Half of the rounds end with a crash, the others with a stop, so that nothing of the stepper is left.
     for server in &world.servers {

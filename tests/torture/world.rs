@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) etags: Etags,
     witness: OnceLock<SocketAddr>,
     pub(crate) durable: bool,
+    /// Whether clients use few keys and small bodies: more happens to each key.
+    pub(crate) narrow: bool,
     /// When a power loss was played for the last time.
     pub(crate) power_loss: Mutex<u64>,
     binary: PathBuf,
@@ -58,6 +60,7 @@ impl World {
             bucket: mode.has_bucket().then(S3Server::memory),
             servers: Vec::new(),
             durable: rng.chance(25),
+            narrow: rng.chance(40),
             power_loss: Mutex::default(),
             binary: plan.binary.clone(),
             dir: tempfile::tempdir().unwrap(),
