@@ -200,6 +200,7 @@ impl Tormentor {
         if let (Some(bucket), None) = (&world.bucket, &self.outage) {
             self.note(name, json!({}));
             self.outage = Some(Outage::begin(bucket, name, world.history.now(), &mut self.rng).await);
+            world.history.mark(|marks, _| marks.outages += 1);
             self.has_been_away = true;
         }
     }

@@ -82,6 +82,8 @@ pub(crate) struct Marks {
     pub(crate) settled: Vec<Micros>,
     /// Times in which servers could not tell each other anything.
     pub(crate) troubles: Vec<(Micros, Micros)>,
+    /// Outages of the bucket that began.
+    pub(crate) outages: usize,
 }
 
 /// The book of one round.

@@ -17,6 +17,9 @@ pub(crate) struct Rules {
     pub(crate) lag: Micros,
     /// Whether an answered write must be found when all is at rest.
     pub(crate) keeps: bool,
+    /// Whether several servers may each hold writes that wait for their upload. Then the bucket takes changes of
+    /// different servers in the order of their uploads, so only changes of the same server have an order.
+    pub(crate) queues: bool,
     /// Only what happened from here on counts: before, a power loss may have taken anything.
     pub(crate) since: Micros,
 }
@@ -47,6 +50,7 @@ impl Zone {
 /// What is wrong with a slot, as texts.
 pub(crate) fn judge(track: &Track, marks: &Marks, rules: Rules) -> Vec<String> {
     let mut faults = never_allowed(track);
+    faults.extend(split(track));
     let mut views: Vec<usize> = track.sights.iter().map(|sight| sight.server).collect();
     views.sort_unstable();
     views.dedup();
@@ -96,6 +100,18 @@ fn never_allowed(track: &Track) -> Vec<String> {
     faults
 }
 
+/// At rest all servers see the same.
+fn split(track: &Track) -> Option<String> {
+    let mut at_rest = track.sights.iter().filter(|sight| sight.settled);
+    let first = at_rest.next()?;
+    let other = at_rest.find(|sight| sight.seen != first.seen)?;
+    let tell = |sight: &Sight| match sight.seen {
+        Some(id) => format!("server {} serves write {id}", sight.server),
+        None => format!("server {} misses", sight.server),
+    };
+    Some(format!("split: at rest {}, but {}", tell(first), tell(other)))
+}
+
 /// The track with reads moved back in time by what a server may lag behind the others.
 fn shifted(track: &Track, marks: &Marks, lag: Micros, view: usize) -> Track {
     let is_alone = track.mutations.iter().all(|mutation| mutation.server == view);
@@ -122,7 +138,10 @@ fn shifted(track: &Track, marks: &Marks, lag: Micros, view: usize) -> Track {
 }
 
 /// When a change is certainly decided, as one server sees it: with a lag of 0 at its own time.
-fn decided(mutation: &Mutation, marks: &Marks, lag: Micros, view: usize) -> Micros {
+fn decided(mutation: &Mutation, marks: &Marks, rules: Rules, view: usize) -> Micros {
+    if rules.queues && view != mutation.server {
+        return NEVER;
+    }
     let rest = |after| {
         marks
             .settled
@@ -142,10 +161,10 @@ fn decided(mutation: &Mutation, marks: &Marks, lag: Micros, view: usize) -> Micr
             ready.unwrap_or(NEVER).min(rest(mutation.end))
         }
     };
-    if lag == 0 || view == mutation.server || known == NEVER {
+    if rules.lag == 0 || view == mutation.server || known == NEVER {
         return known;
     }
-    let told = known + lag;
+    let told = known + rules.lag;
     let disturbed = |(from, to): &(Micros, Micros)| *from <= told && *to >= mutation.begin;
     match marks.troubles.iter().any(disturbed) {
         true => rest(known),
@@ -157,7 +176,7 @@ fn zones_of(track: &Track, marks: &Marks, rules: Rules, view: usize) -> Vec<Zone
     let mut zones = BTreeMap::new();
     for mutation in &track.mutations {
         let delete = mutation.len.is_none();
-        let decided = decided(mutation, marks, rules.lag, view);
+        let decided = decided(mutation, marks, rules, view);
         let counts = mutation.begin >= rules.since;
         let zone = match mutation.fate {
             Fate::Done if counts => Zone {
@@ -180,7 +199,9 @@ fn zones_of(track: &Track, marks: &Marks, rules: Rules, view: usize) -> Vec<Zone
                 delete,
             },
         };
-        zones.insert(mutation.id, (zone, mutation.fate == Fate::Done && counts));
+        // What waits elsewhere may still be replaced unseen.
+        let is_certain = mutation.fate == Fate::Done && counts && decided != NEVER;
+        zones.insert(mutation.id, (zone, is_certain));
     }
     for Sight { begin, end, seen, .. } in track.sights.iter().filter(|sight| counts(sight, rules, view)) {
         if let Some((zone, is_certain)) = seen.and_then(|id| zones.get_mut(&id)) {
@@ -226,7 +247,7 @@ fn lost(track: &Track, marks: &Marks, rules: Rules, zones: &[Zone], view: usize)
     let may_delete = |zone: &Zone| {
         let deletes = track.mutations.iter().filter(|mutation| mutation.len.is_none());
         let mut open = deletes.filter(|delete| delete.fate == Fate::Done || delete.fate == Fate::Unknown);
-        open.any(|delete| decided(delete, marks, rules.lag, view) >= zone.last_begin)
+        open.any(|delete| decided(delete, marks, rules, view) >= zone.last_begin)
     };
     let misses = track.sights.iter().filter(|sight| counts(sight, rules, view));
     let misses = misses.filter(|sight| sight.settled && sight.seen.is_none());

@@ -6,6 +6,7 @@ use crate::oracle::{Rules, judge};
 const RULES: Rules = Rules {
     lag: 100,
     keeps: true,
+    queues: false,
     since: 0,
 };
 
@@ -188,4 +189,24 @@ fn a_power_loss_forgives_what_was_before_it() {
     track.sights.pop();
     assert_eq!(judge(&track, &marks, rules), Vec::<String>::new());
     assert_eq!(NEVER, Micros::MAX);
+}
+
+#[test]
+fn of_two_servers_with_queues_the_later_upload_wins() {
+    let rules = Rules {
+        queues: true,
+        ..RULES
+    };
+    let faults = |story: Story| judge(&story.0, &story.1, rules);
+    let deleted = || Story::default().write(0, 10).change(1, 20, 30, None, Fate::Done);
+    let right = deleted().on(0, 50, Some(1), true).on(1, 50, Some(1), true);
+    assert_eq!(faults(right), Vec::<String>::new());
+    let right = deleted().on(0, 50, None, true).on(1, 50, None, true);
+    assert_eq!(faults(right), Vec::<String>::new());
+    let wrong = faults(deleted().on(0, 50, Some(1), true).on(1, 50, None, true));
+    assert!(wrong[0].starts_with("split"), "{wrong:?}");
+    let wrong = faults(Story::default().write(0, 10).write(20, 30).read(40, 1));
+    assert!(wrong[0].contains("stale"), "{wrong:?}");
+    let wrong = faults(Story::default().write(0, 10).on(0, 50, None, true));
+    assert!(wrong[0].contains("lost"), "{wrong:?}");
 }

@@ -249,13 +249,10 @@ fn judge(world: &World) {
     let (tracks, marks) = world.history.tracks();
     let since = *world.power_loss.lock().unwrap();
     for (slot, track) in tracks {
-        // Of two servers that both queued a first write the bucket chooses, so order says nothing there.
-        if slot.actions && world.mode.servers > 1 {
-            continue;
-        }
         let rules = Rules {
             lag: LAG.as_micros() as u64,
             keeps: world.mode.tiers != Tiers::Disk,
+            queues: world.mode.servers > 1 && (world.mode.tiers == Tiers::Back || marks.outages > 0),
             since,
         };
         let kind = if slot.actions { "actions" } else { "key" };
