@@ -17,7 +17,7 @@
 //! cache
 //! store::tiered
 //! store::{disk, s3, follow}         auth
-//! store (batch, blocks, budget, content, early, entry, error, journal, key, little_endian, lock, locks,
+//! store (batch, blocks, budget, content, description, early, entry, error, journal, key, little_endian, lock, locks,
 //!        meta, remote, shared, source, spool, tagged, trailer)
 //! config, telemetry
 //! sys, tasks, range, error, outbound, named

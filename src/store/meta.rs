@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use super::tagged::UnknownFields;
 
 /// A strong entity tag, made from the content: equal bytes have equal tags on every server.
 ///
@@ -31,7 +33,7 @@ impl ETag {
 }
 
 /// Who stored an entry, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Origin {
     /// The configured URL of the issuer.
     pub issuer: Arc<str>,
@@ -42,9 +44,12 @@ pub struct Origin {
 }
 
 /// A small map of strings stored with an entry (Turborepo's headers, provenance).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Metadata(BTreeMap<String, String>);
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata {
+    pairs: BTreeMap<String, String>,
+    /// What a later version of this program stored beside them. It goes from tier to tier with the entry.
+    unknown: UnknownFields,
+}
 
 /// The metadata of an entry has a bound, so that it can always be held in memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,13 +60,22 @@ impl Metadata {
     /// Names and values together, in bytes.
     pub const MAX_BYTES: usize = 8 * 1024;
 
+    /// As a tier has it.
+    pub(super) fn stored(pairs: BTreeMap<String, String>, unknown: UnknownFields) -> Self {
+        Self { pairs, unknown }
+    }
+
+    pub(super) fn unknown(&self) -> &UnknownFields {
+        &self.unknown
+    }
+
     /// Adds or replaces a value.
     ///
     /// # Errors
     /// [`MetadataError`] if the whole map would exceed [`Metadata::MAX_BYTES`]; it is unchanged then.
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
         let held: usize = self
-            .0
+            .pairs
             .iter()
             .filter(|(other, _)| *other != name)
             .map(|(name, value)| name.len() + value.len())
@@ -69,18 +83,20 @@ impl Metadata {
         if held + name.len() + value.len() > Self::MAX_BYTES {
             return Err(MetadataError);
         }
-        self.0.insert(name.to_owned(), value.to_owned());
+        self.pairs.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
 
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.pairs.get(name).map(String::as_str)
     }
 
     /// All pairs, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 

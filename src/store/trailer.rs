@@ -3,7 +3,7 @@
 //! ```text
 //! body                         from offset 0, so that it can be sent as it is
 //! table                        CRC-64/NVME of every MiB of the body, 8 bytes each
-//! description                  JSON: format, key (canonical form, base64), origin, metadata
+//! description                  see `store::description`
 //! footer                       length of the body, table and description (8 bytes each);
 //!                              CRC-64/NVME of table, description and the lengths; magic
 //! ```
@@ -11,26 +11,19 @@
 //! All numbers are little endian. The footer comes last: what was torn has none, or one whose lengths or
 //! checksum do not fit.
 
-use std::io;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
+use super::description::{self, Description};
 use super::little_endian::number;
 use super::spool::{Checksums, crc};
-use super::{Meta, Metadata, Origin, StoreKey};
+use super::tagged::TaggedError;
+use super::{Meta, StoreKey};
 
-/// Version of the trailer.
-pub(crate) const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"chacha\x001";
 const FOOTER_BYTES: u64 = 40;
 /// Bytes to read at once from the end of something whose length is not known to be small: they hold
 /// every usual trailer.
 pub(crate) const TAIL_BYTES: u64 = 16 * 1024;
-/// Longest accepted description in bytes: the longest key and metadata, escaped, are far below.
-const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
 
 /// Why something is not the entry it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,31 +38,29 @@ pub(crate) enum EntryError {
     Unreadable,
     #[error("the file holds another entry than its name says")]
     Foreign,
+    #[error("a newer version of this program wrote it, in a form that this one does not know")]
+    Newer,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Description {
-    format: u32,
-    key: String,
-    origin: Origin,
-    metadata: Metadata,
+impl From<TaggedError> for EntryError {
+    fn from(error: TaggedError) -> Self {
+        match error {
+            TaggedError::Newer => Self::Newer,
+            TaggedError::Foreign | TaggedError::Damaged => Self::Description,
+        }
+    }
 }
 
 /// What follows the body of an entry.
-pub(crate) fn write(key: &StoreKey, meta: &Meta, sums: &Checksums) -> io::Result<Bytes> {
-    let json = serde_json::to_vec(&Description {
-        format: VERSION,
-        key: STANDARD.encode(key.canonical()),
-        origin: meta.origin.clone(),
-        metadata: meta.metadata.clone(),
-    })?;
+pub(crate) fn write(key: &StoreKey, meta: &Meta, sums: &Checksums) -> Bytes {
+    let text = description::write(key, meta, false);
     let table = sums.blocks().len() * 8;
-    let mut bytes = Vec::with_capacity(table + json.len() + FOOTER_BYTES as usize);
+    let mut bytes = Vec::with_capacity(table + text.len() + FOOTER_BYTES as usize);
     for block in sums.blocks() {
         bytes.extend_from_slice(&block.to_le_bytes());
     }
-    bytes.extend_from_slice(&json);
-    Ok(seal(bytes, sums.size()).into())
+    bytes.extend_from_slice(&text);
+    seal(bytes, sums.size()).into()
 }
 
 /// An entry as its trailer describes it.
@@ -89,11 +80,13 @@ pub(crate) fn begin(tail: &[u8], length: u64) -> Result<u64, EntryError> {
 /// everything from [`begin`] on, and holds it against `key`.
 pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Described, EntryError> {
     let lengths = Lengths::parse(tail, length)?;
-    let (table, json) = lengths.check(tail)?;
-    let (description, stored) = describe(json)?;
-    if description.format != VERSION {
-        return Err(EntryError::Description);
-    }
+    let (table, text) = lengths.check(tail)?;
+    let Description {
+        key: stored,
+        origin,
+        metadata,
+        ..
+    } = description::read(text)?;
     if stored != key.canonical() {
         return Err(EntryError::Foreign);
     }
@@ -102,16 +95,16 @@ pub(crate) fn parse(tail: &[u8], length: u64, key: &StoreKey) -> Result<Describe
     let meta = Meta {
         size: lengths.body,
         etag: sums.etag(),
-        origin: description.origin,
-        metadata: description.metadata,
+        origin,
+        metadata,
     };
     Ok(Described { meta, sums })
 }
 
 /// The key that stands in the trailer; `None` if it is none of ours. See [`parse`].
 pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, EntryError> {
-    let (_, json) = Lengths::parse(tail, length)?.check(tail)?;
-    let (_, stored) = describe(json)?;
+    let (_, text) = Lengths::parse(tail, length)?.check(tail)?;
+    let stored = description::read(text)?.key;
     Ok(StoreKey::from_canonical(&stored))
 }
 
@@ -126,15 +119,6 @@ pub(crate) fn seal(mut bytes: Vec<u8>, body: u64) -> Vec<u8> {
     bytes.extend_from_slice(&sum.to_le_bytes());
     bytes.extend_from_slice(MAGIC);
     bytes
-}
-
-/// The description, and the canonical form of the key in it.
-fn describe(json: &[u8]) -> Result<(Description, Vec<u8>), EntryError> {
-    let description: Description = serde_json::from_slice(json).map_err(|_| EntryError::Description)?;
-    let key = STANDARD
-        .decode(&description.key)
-        .map_err(|_| EntryError::Description)?;
-    Ok((description, key))
 }
 
 /// The lengths in a footer.
@@ -157,7 +141,7 @@ impl Lengths {
             table: number(&footer[8..16]),
             json: number(&footer[16..24]),
         };
-        let fits = this.json <= MAX_DESCRIPTION_BYTES
+        let fits = this.json <= description::MAX_BYTES as u64
             && this.table == table_of(this.body)
             && this.body.checked_add(this.trailer()) == Some(length);
         fits.then_some(this).ok_or(EntryError::Torn)
@@ -183,4 +167,23 @@ impl Lengths {
 
 fn table_of(body: u64) -> u64 {
     body.div_ceil(Checksums::BLOCK_BYTES).saturating_mul(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Protocol;
+
+    #[test]
+    fn the_trailer_of_a_former_version_is_read() {
+        let tail = include_bytes!("../../tests/former/0.1.0/trailer");
+        let length = 3 + tail.len() as u64;
+        let key = StoreKey::new("i".into(), "n".into(), Protocol::Http, &b"k"[..]);
+        assert_eq!(begin(tail, length), Ok(3));
+        assert_eq!(super::key(tail, length), Ok(Some(key.clone())));
+        let read = parse(tail, length, &key).expect("trailer");
+        assert_eq!(read.sums, Checksums::of(b"abc"));
+        assert_eq!(read.meta.metadata.get("k"), Some("v"));
+        assert_eq!(&*read.meta.origin.subject, "s\u{fc}");
+    }
 }

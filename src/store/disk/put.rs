@@ -38,8 +38,7 @@ impl DiskCore {
             origin: draft.origin,
             metadata: draft.metadata,
         });
-        let trailer = format::write(key, &meta, body.checksums())
-            .map_err(|error| Error::io("describing an entry", error))?;
+        let trailer = format::write(key, &meta, body.checksums());
         // Usually held already: the trailer would have to be longer than any usual one.
         let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDER_BYTES;
         body.room().ensure(exact.max(room_for(body.len())), 0).await?;

@@ -11,16 +11,14 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
+use crate::store::description;
 use crate::store::spool::Checksums;
 use crate::store::trailer::{self, EntryError};
-use crate::store::{ETag, Error, Meta, Metadata, Origin, Result, StoreKey};
+use crate::store::{Meta, Result, StoreKey};
 
 /// Longest inline description, in bytes of base64: S3 takes 2 KB of user metadata, names included.
 const MAX_INLINE_BYTES: usize = 1400;
-/// Version of the inline description.
-const DESCRIPTION_FORMAT: u32 = 1;
 /// The header with the description.
 const DESCRIPTION_HEADER: &str = "chacha";
 /// The header with the name of the upload.
@@ -37,16 +35,6 @@ pub(super) fn name(prefix: &str, key: &StoreKey) -> String {
     format!("{prefix}{folder}/{rest}")
 }
 
-#[derive(Serialize, Deserialize)]
-struct Description {
-    format: u32,
-    key: String,
-    size: u64,
-    etag: String,
-    origin: Origin,
-    metadata: Metadata,
-}
-
 /// What an upload sends beside the body of the entry.
 pub(super) struct Envelope {
     /// User metadata.
@@ -57,28 +45,22 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// Describes an entry for the upload `upload`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the description cannot be written down.
-    pub(super) fn new(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Result<Self> {
-        match inline(key, meta).map_err(undescribed)? {
-            Some(text) => Ok(Self {
+    pub(super) fn new(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Self {
+        match inline(key, meta) {
+            Some(text) => Self {
                 headers: headers(text, upload),
                 tail: Bytes::new(),
-            }),
+            },
             None => Self::behind(key, meta, sums, upload),
         }
     }
 
     /// The same with a trailer, however short the description is: its headers are [`Envelope::headers_behind`].
-    ///
-    /// # Errors
-    /// As [`Envelope::new`].
-    pub(super) fn behind(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn behind(key: &StoreKey, meta: &Meta, sums: &Checksums, upload: &str) -> Self {
+        Self {
             headers: Self::headers_behind(upload),
-            tail: trailer::write(key, meta, sums).map_err(undescribed)?,
-        })
+            tail: trailer::write(key, meta, sums),
+        }
     }
 
     /// The user metadata of an object whose description will follow its body.
@@ -98,21 +80,10 @@ fn headers(description: String, upload: &str) -> HashMap<String, String> {
     ])
 }
 
-fn undescribed(error: std::io::Error) -> Error {
-    Error::io("describing an entry", error)
-}
-
 /// The description in base64, if it is short enough.
-fn inline(key: &StoreKey, meta: &Meta) -> std::io::Result<Option<String>> {
-    let json = serde_json::to_vec(&Description {
-        format: DESCRIPTION_FORMAT,
-        key: STANDARD.encode(key.canonical()),
-        size: meta.size,
-        etag: meta.etag.as_str().to_owned(),
-        origin: meta.origin.clone(),
-        metadata: meta.metadata.clone(),
-    })?;
-    Ok(Some(STANDARD.encode(json)).filter(|text| text.len() <= MAX_INLINE_BYTES))
+fn inline(key: &StoreKey, meta: &Meta) -> Option<String> {
+    let text = STANDARD.encode(description::write(key, meta, true));
+    (text.len() <= MAX_INLINE_BYTES).then_some(text)
 }
 
 /// Where the user metadata of an object says that the description is.
@@ -136,19 +107,15 @@ pub(super) fn form_of(
     if text == TRAILER_DESCRIPTION {
         return Ok(ObjectForm::Trailer);
     }
-    let json = STANDARD.decode(text).map_err(|_| EntryError::Description)?;
-    let told: Description = serde_json::from_slice(&json).map_err(|_| EntryError::Description)?;
-    let hex = told.etag.len() == 32 && told.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if told.format != DESCRIPTION_FORMAT || !hex {
-        return Err(EntryError::Description);
-    }
-    let stored = STANDARD.decode(&told.key).map_err(|_| EntryError::Description)?;
-    if stored != key.canonical() {
+    let text = STANDARD.decode(text).map_err(|_| EntryError::Description)?;
+    let told = description::read(&text)?;
+    let (size, etag) = told.body.ok_or(EntryError::Description)?;
+    if told.key != key.canonical() {
         return Err(EntryError::Foreign);
     }
     Ok(ObjectForm::Inline(Meta {
-        size: told.size,
-        etag: ETag::new(&told.etag),
+        size,
+        etag,
         origin: told.origin,
         metadata: told.metadata,
     }))
@@ -186,7 +153,7 @@ pub(super) fn etag_of(version: &str) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Protocol;
+    use crate::store::{Metadata, Origin, Protocol};
     use std::time::{Duration, UNIX_EPOCH};
 
     fn key(name: &str) -> StoreKey {
@@ -209,7 +176,7 @@ mod tests {
     }
 
     fn envelope(metadata: &str) -> Envelope {
-        Envelope::new(&key("k"), &meta(metadata), &Checksums::of(b"abc"), "u1").expect("described")
+        Envelope::new(&key("k"), &meta(metadata), &Checksums::of(b"abc"), "u1")
     }
 
     #[test]
@@ -240,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn the_header_of_a_former_version_is_read() {
+        let text = include_str!("../../../tests/former/0.1.0/inline").to_owned();
+        let told = form_of(&key("k"), Some(&headers(text, "u1")));
+        assert!(
+            matches!(&told, Ok(ObjectForm::Inline(told)) if told.etag == meta("v").etag && told.metadata == meta("v").metadata),
+            "{told:?}"
+        );
+    }
+
+    #[test]
     fn a_long_description_is_a_trailer() {
         let text = "\u{1}".repeat(8000);
         let envelope = envelope(&text);
@@ -261,7 +238,7 @@ mod tests {
     #[test]
     fn a_short_description_may_follow_the_body_too() {
         let sums = Checksums::of(b"abc");
-        let envelope = Envelope::behind(&key("k"), &meta("v"), &sums, "u1").expect("described");
+        let envelope = Envelope::behind(&key("k"), &meta("v"), &sums, "u1");
         assert!(!envelope.is_inline());
         assert_eq!(envelope.headers, Envelope::headers_behind("u1"));
         assert_eq!(

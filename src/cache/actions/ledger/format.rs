@@ -3,32 +3,61 @@
 //! ```text
 //! magic      8 bytes
 //! line       length of the content 4, CRC-64/NVME of the content 8, content
-//! content    kind 1, then
-//!   place      issuer, path, version: each its length 4 and its bytes. Numbered from 0 in the file
-//!   committed  number of the place 4, created 8, id 16, size 8, tag 16, key
-//!   removed    number of the place 4, id 16, key
-//!   seen       digest of the namespace 32, cursor 16
+//! content    kind 1, then tagged fields without a head:
+//!   place      issuer, path, version. Numbered from 0 in the file
+//!   committed  number of the place, record, key
+//!   removed    number of the place, id of the record, key
+//!   seen       digest of the namespace, cursor
 //! ```
+//!
+//! Lines of kinds that are not known are skipped, unless the high bit is set. A line with a critical field that is
+//! not known is skipped, too: its entry is a miss. What was skipped is gone after a rewrite; the entries have it in
+//! their own descriptions. [`super::former`] reads the lines of 0.1.0, also where newer ones follow them.
 //!
 //! Numbers are little endian.
 
 use std::collections::HashMap;
 
+use super::former;
 use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use crate::store::Digest;
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
+use crate::store::tagged::{RecordKind, Tag, TaggedError, TaggedReader, TaggedWriter};
 
-pub(super) const MAGIC: &[u8; 8] = b"chachaA1";
+pub(super) const MAGIC: &[u8; 8] = b"chachaA2";
 /// Length and checksum in front of a line, in bytes.
 pub(super) const LINE_HEAD_BYTES: usize = 12;
 /// Longest content of a line: far more than keys, versions and namespaces may have.
 pub(super) const MAX_CONTENT_BYTES: usize = 1 << 20;
 
-const PLACE_KIND: u8 = 1;
-const COMMITTED_KIND: u8 = 2;
-const REMOVED_KIND: u8 = 3;
-const SEEN_KIND: u8 = 4;
+const PLACE_KIND: u8 = 5;
+const COMMITTED_KIND: u8 = 6;
+const REMOVED_KIND: u8 = 7;
+const SEEN_KIND: u8 = 8;
+/// Kinds that must be known have it.
+const CRITICAL_BIT: u8 = 1 << 7;
+
+const ISSUER: Tag = Tag::new(1);
+const PATH: Tag = Tag::new(2);
+const VERSION: Tag = Tag::new(3);
+/// 4 bytes.
+const PLACE: Tag = Tag::new(4);
+/// [`EntryRecord::to_bytes`].
+const RECORD: Tag = Tag::new(5);
+const KEY: Tag = Tag::new(6);
+/// 16 bytes, as the cursor.
+const ID: Tag = Tag::new(7);
+/// 32 bytes.
+const NAMESPACE: Tag = Tag::new(8);
+const CURSOR: Tag = Tag::new(9);
+
+/// The lines have no heads of their own: those of the file are enough.
+const LINE: RecordKind = RecordKind {
+    magic: *b"CHAl",
+    version: 1,
+    tags: &[ISSUER, PATH, VERSION, PLACE, RECORD, KEY, ID, NAMESPACE, CURSOR],
+};
 
 /// A fact that the ledger keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +75,8 @@ pub enum LedgerItem {
 pub(super) enum LedgerLine {
     Place(NamespaceId, Version),
     LedgerItem(LedgerItem),
+    /// Of a later version of this program.
+    Skipped,
 }
 
 /// Namespaces and versions. Lines name them by number.
@@ -80,25 +111,27 @@ impl PlaceTable {
     pub(super) fn encode(&mut self, item: &LedgerItem, bytes: &mut Vec<u8>) {
         match item {
             LedgerItem::Committed(listed) => {
-                self.encode_entry(COMMITTED_KIND, listed, &listed.record.to_bytes(), bytes);
+                self.encode_entry(COMMITTED_KIND, listed, (RECORD, &listed.record.to_bytes()), bytes);
             }
             LedgerItem::Removed(listed) => {
-                self.encode_entry(REMOVED_KIND, listed, &listed.record.id.0.to_le_bytes(), bytes);
+                let id = listed.record.id.0.to_le_bytes();
+                self.encode_entry(REMOVED_KIND, listed, (ID, &id), bytes);
             }
-            LedgerItem::Seen(namespace, cursor) => line(bytes, SEEN_KIND, |bytes| {
-                bytes.extend_from_slice(namespace.as_bytes());
-                bytes.extend_from_slice(&cursor.0.to_le_bytes());
-            }),
+            LedgerItem::Seen(namespace, cursor) => {
+                let cursor = cursor.0.to_le_bytes();
+                line(
+                    bytes,
+                    SEEN_KIND,
+                    &[(NAMESPACE, namespace.as_bytes()), (CURSOR, &cursor)],
+                );
+            }
         }
     }
 
-    fn encode_entry(&mut self, kind: u8, listed: &CommittedEntry, facts: &[u8], bytes: &mut Vec<u8>) {
-        let place = self.number(listed, bytes);
-        line(bytes, kind, |bytes| {
-            bytes.extend_from_slice(&place.to_le_bytes());
-            bytes.extend_from_slice(facts);
-            bytes.extend_from_slice(listed.key.as_str().as_bytes());
-        });
+    fn encode_entry(&mut self, kind: u8, listed: &CommittedEntry, facts: (Tag, &[u8]), bytes: &mut Vec<u8>) {
+        let place = self.number(listed, bytes).to_le_bytes();
+        let key = listed.key.as_str().as_bytes();
+        line(bytes, kind, &[(PLACE, &place), facts, (KEY, key)]);
     }
 
     fn number(&mut self, listed: &CommittedEntry, bytes: &mut Vec<u8>) -> u32 {
@@ -107,72 +140,85 @@ impl PlaceTable {
         if let Some(number) = self.numbers.get(&(*namespace.digest(), version.clone())) {
             return *number;
         }
-        line(bytes, PLACE_KIND, |bytes| {
-            for part in [namespace.issuer(), namespace.path(), version.text()] {
-                bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-                bytes.extend_from_slice(part.as_bytes());
-            }
-        });
+        let texts = [
+            (ISSUER, namespace.issuer().as_bytes()),
+            (PATH, namespace.path().as_bytes()),
+            (VERSION, version.as_str().as_bytes()),
+        ];
+        line(bytes, PLACE_KIND, &texts);
         self.add(namespace.clone(), version.clone())
     }
 
     /// Reads the content of a line; `None` if it is none.
     pub(super) fn decode(&self, content: &[u8]) -> Option<LedgerLine> {
         let (kind, rest) = content.split_first()?;
-        let item = match *kind {
-            PLACE_KIND => return place(rest),
-            COMMITTED_KIND => {
-                let (number, rest) = rest.split_first_chunk()?;
-                let (record, key) = rest.split_first_chunk()?;
-                LedgerItem::Committed(self.committed(*number, EntryRecord::from_bytes(record), key)?)
+        match *kind {
+            former::PLACE_KIND..=former::SEEN_KIND => return former::decode(self, *kind, rest),
+            PLACE_KIND..=SEEN_KIND => {}
+            kind => return (kind & CRITICAL_BIT == 0).then_some(LedgerLine::Skipped),
+        }
+        match TaggedReader::bare(&LINE, rest) {
+            Ok(line) => self.decode_fields(*kind, &line),
+            // A place has a number, so that none can be skipped.
+            Err(TaggedError::Newer) if *kind != PLACE_KIND => Some(LedgerLine::Skipped),
+            Err(_) => None,
+        }
+    }
+
+    fn decode_fields(&self, kind: u8, line: &TaggedReader<'_>) -> Option<LedgerLine> {
+        let id = |tag| Some(Ulid(u128::from_le_bytes(*line.get(tag)?.as_array()?)));
+        if kind == PLACE_KIND {
+            return place(line.text(ISSUER)?, line.text(PATH)?, line.text(VERSION)?);
+        }
+        let item = if kind == SEEN_KIND {
+            LedgerItem::Seen(Digest::new(*line.get(NAMESPACE)?.as_array()?), id(CURSOR)?)
+        } else {
+            let (number, key) = (*line.get(PLACE)?.as_array()?, line.get(KEY)?);
+            match kind {
+                COMMITTED_KIND => {
+                    let record = EntryRecord::from_bytes(line.get(RECORD)?.as_array()?);
+                    LedgerItem::Committed(self.entry(number, record, key)?)
+                }
+                _ => LedgerItem::Removed(self.entry(number, removed(id(ID)?), key)?),
             }
-            REMOVED_KIND => {
-                let (number, rest) = rest.split_first_chunk()?;
-                let (id, key) = rest.split_first_chunk()?;
-                let record = EntryRecord {
-                    created: 0,
-                    id: Ulid(u128::from_le_bytes(*id)),
-                    size: 0,
-                    tag: [0; 16],
-                };
-                LedgerItem::Removed(self.committed(*number, record, key)?)
-            }
-            SEEN_KIND => {
-                let (namespace, rest) = rest.split_first_chunk()?;
-                let cursor = Ulid(u128::from_le_bytes(*rest.as_array()?));
-                LedgerItem::Seen(Digest::new(*namespace), cursor)
-            }
-            _ => return None,
         };
         Some(LedgerLine::LedgerItem(item))
     }
 
-    fn committed(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<CommittedEntry> {
+    /// The entry of a line that names its place by number.
+    pub(super) fn entry(&self, number: [u8; 4], record: EntryRecord, key: &[u8]) -> Option<CommittedEntry> {
         let (namespace, version) = self.list.get(u32::from_le_bytes(number) as usize)?;
         let key = CacheKey::new(std::str::from_utf8(key).ok()?).ok()?;
         Some(CommittedEntry::new(namespace, version, key, record))
     }
 }
 
-fn line(bytes: &mut Vec<u8>, kind: u8, content: impl FnOnce(&mut Vec<u8>)) {
+/// The record of an entry that is gone, of which only the id is known.
+pub(super) fn removed(id: Ulid) -> EntryRecord {
+    EntryRecord {
+        created: 0,
+        id,
+        size: 0,
+        tag: [0; 16],
+    }
+}
+
+/// The line of a place.
+pub(super) fn place(issuer: &str, path: &str, version: &str) -> Option<LedgerLine> {
+    let namespace = NamespaceId::new(issuer.into(), path.into());
+    Some(LedgerLine::Place(namespace, Version::new(version).ok()?))
+}
+
+fn line(bytes: &mut Vec<u8>, kind: u8, fields: &[(Tag, &[u8])]) {
     let start = bytes.len();
     bytes.extend_from_slice(&[0; LINE_HEAD_BYTES]);
     bytes.push(kind);
-    content(bytes);
+    let mut writer = TaggedWriter::bare(std::mem::take(bytes));
+    for (tag, value) in fields {
+        writer.field(*tag, value);
+    }
+    *bytes = writer.into_bytes();
     let (head, content) = bytes[start..].split_at_mut(LINE_HEAD_BYTES);
     head[..4].copy_from_slice(&(content.len() as u32).to_le_bytes());
     head[4..].copy_from_slice(&crc(content).to_le_bytes());
-}
-
-fn place(mut rest: &[u8]) -> Option<LedgerLine> {
-    let mut text = || {
-        let (length, more) = rest.split_first_chunk()?;
-        let (text, more) = more.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        rest = more;
-        std::str::from_utf8(text).ok()
-    };
-    let (issuer, path, version) = (text()?, text()?, text()?);
-    let namespace = NamespaceId::new(issuer.into(), path.into());
-    let version = Version::new(version).ok()?;
-    rest.is_empty().then_some(LedgerLine::Place(namespace, version))
 }

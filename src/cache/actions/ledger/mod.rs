@@ -11,6 +11,7 @@
 //! the index, and later ones are copied.
 
 mod format;
+mod former;
 mod read;
 mod rewrite;
 mod site;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::format::{LINE_HEAD_BYTES, LedgerItem, LedgerLine, MAGIC, MAX_CONTENT_BYTES, PlaceTable};
+use super::former;
 use crate::store::spool::crc;
 
 /// The next thing in a ledger.
@@ -46,7 +47,7 @@ impl LedgerReader {
         }
         self.input.read_exact(&mut magic)?;
         self.at = magic.len() as u64;
-        Ok((&magic == MAGIC).then_some(self.at))
+        Ok([MAGIC, former::MAGIC].contains(&&magic).then_some(self.at))
     }
 
     /// The end of the last whole line.
@@ -87,6 +88,7 @@ impl LedgerReader {
             self.at += whole;
             match line {
                 LedgerLine::Place(namespace, version) => _ = places.add(namespace, version),
+                LedgerLine::Skipped => {}
                 LedgerLine::LedgerItem(item) => return Ok(LedgerRead::LedgerItem(item)),
             }
         }

@@ -350,3 +350,56 @@ async fn a_folder_that_cannot_be_used_loses_only_the_ledger() {
     let refused = rig.ledger.append(vec![LedgerItem::Committed(entry(1))]).await;
     assert!(matches!(refused, Err(Error::Stopping)), "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_ledger_of_a_former_version_is_read_and_goes_on() {
+    let rig = Rig::new().await;
+    let former = include_bytes!("../../../../tests/former/0.1.0/ledger");
+    let rig = rig
+        .restart(|path| std::fs::write(path, former).expect("written"))
+        .await;
+    let namespace = NamespaceId::new("https://issuer".into(), "tenant".into());
+    let former = CommittedEntry {
+        version: Version::new("v1").expect("version"),
+        key: CacheKey::new("b").expect("key"),
+        record: EntryRecord {
+            created: 1_700_000_000_002,
+            id: Ulid(2),
+            size: 20,
+            tag: [2; 16],
+        },
+        namespace,
+    };
+    assert_eq!(rig.holds(), std::slice::from_ref(&former));
+    assert_eq!(rig.ledger.seen(former.namespace.digest()), Some(Ulid(77)));
+    rig.commit(&entry(1)).await;
+    let rig = rig.restart(|_| {}).await;
+    let mut both = vec![entry(1), former];
+    both.sort_unstable_by_key(|entry| entry.record);
+    assert_eq!(rig.holds(), both);
+}
+
+#[tokio::test]
+async fn what_a_later_version_adds_to_the_ledger_is_skipped() {
+    let rig = Rig::new().await;
+    rig.commit(&entry(1)).await;
+    let line = |content: &[u8]| {
+        let length = content.len() as u32;
+        [
+            length.to_le_bytes().as_slice(),
+            &crate::store::spool::crc(content).to_le_bytes(),
+            content,
+        ]
+        .concat()
+    };
+    let critical = [6, 0x01, 0xc0, 0, 0, 0, 0];
+    let later = [line(&[0x7f, 1, 2, 3]), line(&critical)].concat();
+    let rig = rig
+        .restart(|path| {
+            std::fs::write(path, [std::fs::read(path).expect("ledger"), later].concat()).expect("written")
+        })
+        .await;
+    rig.commit(&entry(2)).await;
+    let rig = rig.restart(|_| {}).await;
+    same(&rig.holds(), [1, 2]);
+}

@@ -181,6 +181,9 @@ impl Core {
         self.counters.damaged.inc();
         let text = match flaw {
             EntryError::Foreign => "the object holds something else than its name says",
+            EntryError::Newer => {
+                "a newer version of this program wrote the object, in a form that this one does not know"
+            }
             EntryError::Torn => "the object has another length than its description says",
             EntryError::Description => "the description of the object is damaged",
             EntryError::Body | EntryError::Unreadable => "the body of the object is damaged",

@@ -87,7 +87,7 @@ impl RemoteParts for EarlyParts {
         let this = *self;
         let length = this.core.part_size();
         let meta = described(draft, sums)?;
-        let envelope = Envelope::behind(&this.key, &meta, sums, &this.id)?;
+        let envelope = Envelope::behind(&this.key, &meta, sums, &this.id);
         let source = ObjectBody::new(body, envelope.tail.clone());
         if source.len() > length.saturating_mul(MAX_PARTS) {
             return Err(too_large(length, source.len()));

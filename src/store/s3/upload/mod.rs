@@ -73,7 +73,7 @@ impl Core {
     ) -> Result<Box<dyn RemoteUpload>> {
         let id = random_id()?;
         let meta = described(draft, sums)?;
-        let envelope = Envelope::new(key, &meta, sums, &id)?;
+        let envelope = Envelope::new(key, &meta, sums, &id);
         let job = UploadJob {
             core: Arc::clone(self),
             key: key.clone(),
