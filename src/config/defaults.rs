@@ -51,6 +51,12 @@ pub const S3_READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// `s3.idle_timeout`.
 pub const S3_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// `s3.lookup_timeout`: a build waits for a miss no longer.
+pub const S3_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `s3.write_timeout`: S3 may need minutes to put a large object together.
+pub const S3_WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// `s3.max_concurrency`.
 pub const S3_MAX_CONCURRENCY: usize = 64;
 
@@ -114,6 +120,12 @@ pub(super) const S3_CONNECT_RANGE: RangeInclusive<Duration> =
 
 /// Accepted values of `read_timeout` and `idle_timeout`.
 pub(super) const S3_WAIT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// Accepted values of `lookup_timeout`.
+pub(super) const S3_LOOKUP_RANGE: RangeInclusive<Duration> = S3_CONNECT_RANGE;
+
+/// Accepted values of `write_timeout`.
+pub(super) const S3_WRITE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;
 
 /// Accepted values of `max_concurrency`.
 pub(super) const S3_CONCURRENCY_RANGE: RangeInclusive<u64> = 1..=1024;

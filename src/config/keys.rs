@@ -79,6 +79,8 @@ pub(super) const S3: &[Key] = &[
     plain("connect_timeout"),
     plain("read_timeout"),
     plain("idle_timeout"),
+    plain("lookup_timeout"),
+    plain("write_timeout"),
     plain("max_concurrency"),
     plain("part_size"),
     plain("parallel_parts"),

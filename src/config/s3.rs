@@ -104,12 +104,16 @@ fn key_id(field: &Field<'_>) -> Result<String, String> {
 fn requests(section: &Section<'_>, config: &mut S3Config) {
     let connect = |field: &Field<'_>| field.duration(&defaults::S3_CONNECT_RANGE);
     let wait = |field: &Field<'_>| field.duration(&defaults::S3_WAIT_RANGE);
+    let lookup = |field: &Field<'_>| field.duration(&defaults::S3_LOOKUP_RANGE);
+    let write = |field: &Field<'_>| field.duration(&defaults::S3_WRITE_RANGE);
     let concurrency = |field: &Field<'_>| field.count(&defaults::S3_CONCURRENCY_RANGE);
     let parallel = |field: &Field<'_>| field.count(&defaults::S3_PARALLEL_RANGE);
     section.set(&mut config.denied_is_missing, "denied_is_missing", Field::flag);
     section.set(&mut config.connect_timeout, "connect_timeout", connect);
     section.set(&mut config.read_timeout, "read_timeout", wait);
     section.set(&mut config.idle_timeout, "idle_timeout", wait);
+    section.set(&mut config.lookup_timeout, "lookup_timeout", lookup);
+    section.set(&mut config.write_timeout, "write_timeout", write);
     section.set(&mut config.max_concurrency, "max_concurrency", concurrency);
     section.set(&mut config.parallel_parts, "parallel_parts", parallel);
     section.set(&mut config.part_size, "part_size", part_size);

@@ -119,6 +119,12 @@ pub struct S3Config {
     pub read_timeout: Duration,
     /// `idle_timeout`: longest pause inside of a body, 1 s to 5 min. Default 20 s.
     pub idle_timeout: Duration,
+    /// `lookup_timeout`: how long a read may look for an entry, over all retries and the wait for a permit, 100 ms
+    /// to 1 min; then it is a miss. Default 2 s.
+    pub lookup_timeout: Duration,
+    /// `write_timeout`: how long one request that writes may take over all retries and the wait for a permit, and a
+    /// commit as a whole, 1 s to 1 h; a body gets more by its length. Default 5 min.
+    pub write_timeout: Duration,
     /// `max_concurrency`: requests to S3 at once, 1 to 1024. Default 64.
     pub max_concurrency: usize,
     /// `part_size`: bytes of a part of a large object, both ways. A multiple of 1 MiB, 5 MiB to 1 GiB.
@@ -270,6 +276,8 @@ impl S3Config {
             connect_timeout: defaults::S3_CONNECT_TIMEOUT,
             read_timeout: defaults::S3_READ_TIMEOUT,
             idle_timeout: defaults::S3_IDLE_TIMEOUT,
+            lookup_timeout: defaults::S3_LOOKUP_TIMEOUT,
+            write_timeout: defaults::S3_WRITE_TIMEOUT,
             max_concurrency: defaults::S3_MAX_CONCURRENCY,
             part_size: defaults::S3_PART_SIZE,
             parallel_parts: defaults::S3_PARALLEL_PARTS,

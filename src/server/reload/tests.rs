@@ -46,6 +46,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("s3.connect_timeout", "7s"),
     ("s3.read_timeout", "7s"),
     ("s3.idle_timeout", "7s"),
+    ("s3.lookup_timeout", "7s"),
+    ("s3.write_timeout", "7m"),
     ("s3.max_concurrency", "7"),
     ("s3.part_size", "7MiB"),
     ("s3.parallel_parts", "7"),

@@ -185,6 +185,8 @@ fn ranges() {
         ("connect_timeout: 61s", ".. from 100ms to 1m"),
         ("read_timeout: 0", ".. from 1s to 5m"),
         ("idle_timeout: 6m", ".. from 1s to 5m"),
+        ("lookup_timeout: 99ms", ".. from 100ms to 1m"),
+        ("write_timeout: 2h", ".. from 1s to 1h"),
         ("max_concurrency: 0", ".. from 1 to 1024"),
         ("max_concurrency: 1025", ".. from 1 to 1024"),
         ("parallel_parts: 65", ".. from 1 to 64"),

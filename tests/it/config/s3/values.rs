@@ -53,6 +53,8 @@ denied_is_missing: true
 connect_timeout: 100ms
 read_timeout: 5m
 idle_timeout: 1
+lookup_timeout: 100ms
+write_timeout: 1h
 max_concurrency: 1024
 part_size: 1GiB
 parallel_parts: 64
@@ -75,6 +77,8 @@ redirect: large",
         connect_timeout: Duration::from_millis(100),
         read_timeout: Duration::from_secs(300),
         idle_timeout: Duration::from_secs(1),
+        lookup_timeout: Duration::from_millis(100),
+        write_timeout: Duration::from_secs(3600),
         max_concurrency: 1024,
         part_size: 1 << 30,
         parallel_parts: 64,
