@@ -129,6 +129,12 @@ named_enum! {
         /// There is no such bucket.
         #[error("there is no such bucket; check s3.bucket and s3.endpoint_url")]
         NoBucket = "no_bucket",
+        /// Something else than S3 answers there.
+        #[error(
+            "s3.endpoint_url answers, but not as S3 does; check its scheme, host, port and path (a console or a web \
+             page has another address than the store)"
+        )]
+        NotS3 = "not_s3",
         /// The bucket is in another region.
         #[error("the bucket is in another region; set s3.region")]
         WrongRegion = "wrong_region",
@@ -141,6 +147,9 @@ named_enum! {
         /// It asks for fewer requests.
         #[error("the server asks for fewer requests; lower s3.max_concurrency if this lasts")]
         Throttled = "throttled",
+        /// It fails by itself.
+        #[error("the server answers with errors of its own (5xx); look at its log")]
+        ServerError = "server_error",
         /// It took too long.
         #[error("no answer in time")]
         Timeout = "timeout",
@@ -163,13 +172,13 @@ impl RemoteErrorKind {
     /// Whether a change that ended so may have happened all the same.
     pub fn leaves_doubt(self) -> bool {
         use RemoteErrorKind::*;
-        matches!(self, Timeout | Other | Throttled | Damaged)
+        matches!(self, Timeout | Other | Throttled | Damaged | ServerError | NotS3)
     }
 
     /// Whether the tier may be usable again before anybody has changed anything.
     pub fn may_pass(self) -> bool {
         use RemoteErrorKind::*;
-        matches!(self, Unreachable | Timeout | Throttled | Resting)
+        matches!(self, Unreachable | Timeout | Throttled | ServerError | Resting)
     }
 }
 

@@ -66,4 +66,9 @@ pub trait EntrySource: Debug + Send + Sync + 'static {
 
     /// How a large entry is best read.
     fn plan(&self) -> ReadPlan;
+
+    /// Whether others wait for what a stream of this source keeps while it is not read.
+    fn is_contended(&self) -> bool {
+        false
+    }
 }

@@ -83,10 +83,12 @@ fn is_lasting_remotely(fault: RemoteErrorKind) -> bool {
         | RemoteErrorKind::Expired
         | RemoteErrorKind::Denied
         | RemoteErrorKind::NoBucket
+        | RemoteErrorKind::NotS3
         | RemoteErrorKind::WrongRegion
         | RemoteErrorKind::ClockSkew => true,
         RemoteErrorKind::Unreachable
         | RemoteErrorKind::Throttled
+        | RemoteErrorKind::ServerError
         | RemoteErrorKind::Timeout
         | RemoteErrorKind::Changed
         | RemoteErrorKind::Damaged

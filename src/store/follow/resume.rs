@@ -43,6 +43,7 @@ fn is_final(error: &Error) -> bool {
         Some(
             RemoteErrorKind::Unreachable
                 | RemoteErrorKind::Throttled
+                | RemoteErrorKind::ServerError
                 | RemoteErrorKind::Timeout
                 | RemoteErrorKind::Expired
                 | RemoteErrorKind::Resting

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -16,16 +17,27 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_s3::config::{
     Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
     StalledStreamProtectionConfig,
 };
+use aws_smithy_types::retry::RetrySpec;
 
+use super::attempts::AttemptWatch;
+use super::health::Health;
+use super::retry::StatusClassifier;
 use crate::config::{S3Checksums, S3Config, S3CredentialFiles};
 use crate::sys;
 
-/// How often the SDK tries, the first time included.
-const MAX_ATTEMPTS: u32 = 3;
+/// How often a read is tried, the first time included.
+const MAX_READS: u32 = 3;
+/// The same for a write: some stores take one a second for each object.
+const MAX_WRITES: u32 = 6;
+/// The longest pause between two attempts, unless the server asks for a longer one.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// How long an attempt to write may wait for its answer, at least: a server that is slow is not asked twice.
+const WRITE_ATTEMPT: Duration = Duration::from_secs(30);
 /// How long the start waits for what the environment says; a machine without a metadata service lets
 /// packets vanish.
 const ENVIRONMENT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,14 +45,13 @@ const ENVIRONMENT_TIMEOUT: Duration = Duration::from_secs(1);
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The slowest upload that is waited for, in bytes a second.
 const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// S3 may need minutes to put a large object together.
-const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest accepted file of credentials in bytes: session tokens have some 2 KiB.
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Makes the client. It sends S3 nothing, and asks a metadata service for [`ENVIRONMENT_TIMEOUT`] at most:
 /// credentials are looked for when the first request needs them.
-pub(super) async fn connect(config: &S3Config) -> Client {
+/// `health` hears of every answer.
+pub(super) async fn connect(config: &S3Config, health: &Arc<Health>) -> Client {
     let region = region(config).await;
     let shared = environment(config, region).await;
     let (request, response) = match config.checksums {
@@ -58,7 +69,16 @@ pub(super) async fn connect(config: &S3Config) -> Client {
         .request_checksum_calculation(request)
         .response_checksum_validation(response)
         .timeout_config(for_small(config))
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .retry_config(retries(MAX_READS))
+        .retry_classifier(StatusClassifier)
+        // The SDK's own account of retries would leave none for a while after an outage. Ours are bounded by the
+        // permits and the health.
+        .retry_partition(
+            RetryPartition::custom("chacha")
+                .token_bucket(TokenBucket::unlimited())
+                .build(),
+        )
+        .interceptor(AttemptWatch(Arc::clone(health)))
         // Streams have an idle timeout of their own, and the reader of a client may pause.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(settings.build())
@@ -106,20 +126,46 @@ fn for_small(config: &S3Config) -> TimeoutConfig {
     timeouts(config, attempt, attempt)
 }
 
-/// For requests that send `bytes`.
-pub(super) fn for_upload(config: &S3Config, bytes: u64) -> Builder {
-    let grown = Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
-    long(config, config.connect_timeout + config.read_timeout + grown)
+/// For requests that write, of which those of one object take `bytes`.
+pub(super) fn for_write(config: &S3Config, bytes: u64) -> Builder {
+    let all = write_time(config, bytes);
+    let attempt = config.connect_timeout + config.read_timeout.max(WRITE_ATTEMPT) + grown(bytes);
+    write(config, attempt.min(all), all)
 }
 
-/// For requests that put an object together.
+/// For requests that put an object together: the store may need minutes, and to ask twice would not help.
 pub(super) fn for_assembly(config: &S3Config) -> Builder {
-    long(config, ASSEMBLY_TIMEOUT.max(config.read_timeout))
+    write(config, config.write_timeout, config.write_timeout)
 }
 
-fn long(config: &S3Config, attempt: Duration) -> Builder {
-    let all = attempt * MAX_ATTEMPTS + config.read_timeout;
-    aws_sdk_s3::Config::builder().timeout_config(timeouts(config, attempt, all))
+/// How long a request may take that sends so many bytes, over all attempts.
+pub(super) fn write_time(config: &S3Config, bytes: u64) -> Duration {
+    config.write_timeout + grown(bytes)
+}
+
+fn grown(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / MIN_BYTES_PER_SECOND)
+}
+
+fn write(config: &S3Config, attempt: Duration, all: Duration) -> Builder {
+    aws_sdk_s3::Config::builder()
+        .timeout_config(timeouts(config, attempt, all))
+        .retry_config(retries(MAX_WRITES))
+}
+
+/// For a request that is made once, to see whether there is an answer.
+pub(super) fn for_probe(config: &S3Config, patience: Duration) -> Builder {
+    aws_sdk_s3::Config::builder()
+        .timeout_config(timeouts(config, patience, patience))
+        .retry_config(retries(1))
+}
+
+fn retries(attempts: u32) -> RetryConfig {
+    // Of the two ways of the SDK, that with short pauses after faults that pass.
+    RetryConfig::standard()
+        .with_retry_spec(RetrySpec::v2_1())
+        .with_max_attempts(attempts)
+        .with_max_backoff(MAX_BACKOFF)
 }
 
 /// `attempt` for one, `all` for those of an operation together.

@@ -6,49 +6,19 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 
+use super::abilities::{Abilities, Lack};
+use super::attempts::Attempts;
 use super::error::{S3Error, S3ErrorKind};
-use super::health::{self, Health};
+use super::health::{Health, SUSPICION_TIME, Suspicion, Verdict};
 use super::notes::MultipartNotes;
 use super::object;
+use super::permits::{ALL_TAKEN, Permits};
 use super::stats::{Counters, Op};
 use crate::config::S3Config;
 use crate::store::{RemoteErrorKind, StoreKey};
-use crate::tasks::{Tasks, pause};
-
-/// The right to one request, and to the stream of its answer.
-#[derive(Debug)]
-pub(super) struct Permit {
-    _one: OwnedSemaphorePermit,
-    /// Of those that bodies may have on their way out.
-    _sending: Option<OwnedSemaphorePermit>,
-}
-
-/// The permits of `s3.max_concurrency`.
-#[derive(Debug)]
-pub(super) struct Permits {
-    all: Arc<Semaphore>,
-    /// Three quarters: many parts on their way out must not keep readers waiting.
-    sending: Arc<Semaphore>,
-    count: usize,
-}
-
-impl Permits {
-    pub(super) fn new(count: usize) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(count)),
-            sending: Arc::new(Semaphore::new((count - count / 4).max(1))),
-            count,
-        }
-    }
-
-    /// How many are taken, and how many there are.
-    pub(super) fn figures(&self) -> (usize, usize) {
-        let used = self.count.saturating_sub(self.all.available_permits());
-        (used, self.count)
-    }
-}
+use crate::tasks::Tasks;
 
 /// See the module.
 #[derive(Debug)]
@@ -56,7 +26,8 @@ pub(super) struct Core {
     pub(super) client: Client,
     pub(super) config: S3Config,
     pub(super) permits: Permits,
-    pub(super) health: Health,
+    pub(super) health: Arc<Health>,
+    pub(super) abilities: Abilities,
     pub(super) counters: Counters,
     pub(super) notes: Option<MultipartNotes>,
     pub(super) tasks: Tasks,
@@ -71,55 +42,7 @@ impl Core {
         &self.config.bucket
     }
 
-    /// Waits for a permit, unless the server is given a rest.
-    ///
-    /// # Errors
-    /// [`RemoteErrorKind::Resting`] at once; [`RemoteErrorKind::Timeout`] if all permits stay taken.
-    pub(super) async fn enter(&self) -> Result<Permit, S3Error> {
-        self.refuse_at_rest()?;
-        let waiting = Arc::clone(&self.permits.all).acquire_owned();
-        match tokio::time::timeout(self.config.idle_timeout, waiting).await {
-            Ok(Ok(one)) => Ok(Permit {
-                _one: one,
-                _sending: None,
-            }),
-            _ => {
-                // The server is not to blame.
-                self.counters.failure(RemoteErrorKind::Timeout);
-                let text = "all of s3.max_concurrency requests are under way";
-                Err(S3Error::new(RemoteErrorKind::Timeout, text))
-            }
-        }
-    }
-
-    /// The same for a body on its way out, which waits as long as others before it are being sent.
-    ///
-    /// # Errors
-    /// [`RemoteErrorKind::Resting`].
-    pub(super) async fn enter_to_send(&self) -> Result<Permit, S3Error> {
-        self.refuse_at_rest()?;
-        let closed = |_| S3Error::new(RemoteErrorKind::Other, "the server is shutting down");
-        let sending = Arc::clone(&self.permits.sending).acquire_owned();
-        let sending = sending.await.map_err(closed)?;
-        let one = Arc::clone(&self.permits.all).acquire_owned();
-        let one = one.await.map_err(closed)?;
-        // That took a while.
-        self.refuse_at_rest()?;
-        Ok(Permit {
-            _one: one,
-            _sending: Some(sending),
-        })
-    }
-
-    fn refuse_at_rest(&self) -> Result<(), S3Error> {
-        if !self.health.is_resting() {
-            return Ok(());
-        }
-        self.counters.failure(RemoteErrorKind::Resting);
-        Err(S3Error::new(RemoteErrorKind::Resting, "not asked"))
-    }
-
-    /// Makes a request for which there is a permit.
+    /// Makes a request for which there is a permit. Found down meanwhile, the server is not waited for.
     pub(super) async fn ask<T, E>(
         self: &Arc<Self>,
         op: Op,
@@ -129,26 +52,123 @@ impl Core {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         self.counters.request(op);
-        // The futures of the SDK are several KiB.
-        let mut failure = match Box::pin(request).await {
+        let attempts = Arc::default();
+        let outcome = tokio::select! {
+            biased;
+            // The futures of the SDK are several KiB.
+            outcome = Attempts::count(&attempts, Box::pin(request)) => outcome,
+            () = self.health.found_down() => return Err(self.given_up(op, &attempts)),
+            // Never resolves.
+            () = self.suspect_silence() => return Err(self.resting()),
+        };
+        self.judge(op, &attempts, outcome)
+    }
+
+    /// The same without regard to the health, which it decides; `head` is that the answer has no body.
+    pub(super) async fn ask_as_probe<T, E>(
+        self: &Arc<Self>,
+        head: bool,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> (Result<T, S3Error>, Arc<Attempts>)
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.counters.request(Op::Probe);
+        let attempts = Arc::default();
+        let outcome = Attempts::count(&attempts, Box::pin(request)).await;
+        (outcome.map_err(|error| S3Error::of(&error, head)), attempts)
+    }
+
+    /// What the outcome of a request means for it and for the health.
+    fn judge<T, E>(
+        self: &Arc<Self>,
+        op: Op,
+        attempts: &Attempts,
+        outcome: Result<T, SdkError<E, HttpResponse>>,
+    ) -> Result<T, S3Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let mut failure = match outcome {
+            Ok(_) if op.stores() && self.abilities.sends_ids() && !attempts.has_ids() => {
+                let text = "a success without the headers that the store gives to every answer";
+                S3Error::new(RemoteErrorKind::NotS3, text)
+            }
             Ok(answer) => {
                 self.health.success();
                 return Ok(answer);
             }
-            Err(error) => S3Error::of(&error),
+            Err(error) => S3Error::of(&error, op == Op::Head),
         };
-        if self.config.denied_is_missing
-            && failure.remote_kind() == Some(RemoteErrorKind::Denied)
-            && matches!(op, Op::Head | Op::Get)
-        {
-            // S3 gives this answer for every missing object when the caller may not list the bucket.
-            failure.kind = S3ErrorKind::Missing;
-        }
+        failure.kind = self.in_context(op, attempts, failure.kind);
         match failure.remote_kind() {
             Some(kind) => self.note(kind, &failure.text, failure.answered),
             None => self.health.success(),
         }
+        if let Some(kind) = failure.remote_kind()
+            && op.changes()
+            && attempts.leave_doubt()
+            && !kind.leaves_doubt()
+        {
+            failure.kind = S3ErrorKind::Remote(RemoteErrorKind::Timeout);
+            failure
+                .text
+                .push_str("; an attempt before was not answered, and may have been done");
+        }
         Err(failure)
+    }
+
+    /// What an answer means in view of what is known of the store.
+    fn in_context(&self, op: Op, attempts: &Attempts, kind: S3ErrorKind) -> S3ErrorKind {
+        use RemoteErrorKind::{Denied, NotS3};
+        match kind {
+            // S3 gives this answer for every missing object when the caller may not list the bucket.
+            S3ErrorKind::Remote(Denied)
+                if self.config.denied_is_missing && matches!(op, Op::Head | Op::Get) =>
+            {
+                S3ErrorKind::Missing
+            }
+            S3ErrorKind::Remote(NotS3) if op == Op::Get && self.abilities.lacks(Lack::Codes) => {
+                S3ErrorKind::Missing
+            }
+            // The answer to a HEAD has no document that could tell.
+            S3ErrorKind::Missing if op == Op::Head && self.abilities.sends_ids() && !attempts.has_ids() => {
+                S3ErrorKind::Remote(NotS3)
+            }
+            kind => kind,
+        }
+    }
+
+    /// The server is down, and is not asked.
+    pub(super) fn resting(&self) -> S3Error {
+        self.counters.failure(RemoteErrorKind::Resting);
+        S3Error::new(RemoteErrorKind::Resting, "not asked")
+    }
+
+    /// The server was found down while a request was under way.
+    fn given_up(&self, op: Op, attempts: &Attempts) -> S3Error {
+        if !op.changes() || !attempts.leave_doubt() {
+            return self.resting();
+        }
+        self.counters.failure(RemoteErrorKind::Timeout);
+        let text =
+            "the server was found to be down before it answered; what it was asked for may have been done";
+        let mut failure = S3Error::new(RemoteErrorKind::Timeout, text);
+        failure.answered = false;
+        failure
+    }
+
+    /// Has the server probed as often as a request waits while nothing else is answered.
+    async fn suspect_silence(self: &Arc<Self>) {
+        let began = Instant::now();
+        loop {
+            let since = self.health.last_heard().max(began);
+            sleep_until(since + SUSPICION_TIME).await;
+            if self.health.last_heard() <= since {
+                self.suspect(Suspicion::Silent(since));
+                sleep_until(Instant::now() + SUSPICION_TIME).await;
+            }
+        }
     }
 
     /// Waits for a permit, and makes a request with it.
@@ -160,8 +180,28 @@ impl Core {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let _permit = self.enter().await?;
+        let _permit = match op.changes() {
+            true => self.enter_to_write().await?,
+            false => self.enter().await?,
+        };
         self.ask(op, request).await
+    }
+
+    /// Bounds a look-up, with all its requests, retries and waits, by `s3.lookup_timeout`.
+    pub(super) async fn look_up<T>(
+        self: &Arc<Self>,
+        look: impl Future<Output = Result<T, S3Error>>,
+    ) -> Result<T, S3Error> {
+        let Ok(found) = tokio::time::timeout(self.config.lookup_timeout, look).await else {
+            let (used, all) = self.permits.figures();
+            let text = if used < all {
+                "s3.lookup_timeout is over"
+            } else {
+                ALL_TAKEN
+            };
+            return Err(self.fail(RemoteErrorKind::Timeout, text));
+        };
+        found
     }
 
     /// An answer that is not what it should be, counted.
@@ -171,55 +211,13 @@ impl Core {
         S3Error::new(kind, text)
     }
 
-    /// Counts a failure; if it is one too many, probes from now on.
-    fn note(self: &Arc<Self>, kind: RemoteErrorKind, cause: &str, answered: bool) {
+    /// Counts a failure, and probes if it says something of the whole server.
+    pub(super) fn note(self: &Arc<Self>, kind: RemoteErrorKind, cause: &str, answered: bool) {
         self.counters.failure(kind);
-        if self.health.failure(kind, cause, answered) {
-            let core = Arc::clone(self);
-            drop(self.tasks.spawn(async move { core.probe_until_up().await }));
-        }
-    }
-
-    /// A small request that tells whether the server can be used: for an object that is never there, with
-    /// GET, because the answer to a HEAD has no code.
-    pub(super) async fn probe(self: &Arc<Self>) -> Result<(), S3Error> {
-        let request = self
-            .client
-            .get_object()
-            .bucket(self.bucket())
-            .key(format!("{}probe", self.config.object_prefix()))
-            .range("bytes=0-0");
-        match self.ask(Op::Probe, request.send()).await {
-            Ok(_) => Ok(()),
-            Err(failure) => match failure.remote_kind() {
-                None => Ok(()),
-                Some(RemoteErrorKind::Denied) if self.config.denied_is_missing => Ok(()),
-                Some(_) => Err(failure),
-            },
-        }
-    }
-
-    async fn probe_until_up(self: Arc<Self>) {
-        let stopping = self.tasks.stopping();
-        while self.health.is_resting() {
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = pause(health::PROBE_INTERVAL) => {}
-            }
-            let outcome = tokio::select! {
-                () = stopping.cancelled() => return,
-                outcome = self.probe() => outcome,
-            };
-            // An answer that concerns this object only comes from a server that works.
-            let answered = match &outcome {
-                Ok(()) => true,
-                Err(failure) => {
-                    failure.answered && !failure.remote_kind().is_some_and(health::speaks_of_the_server)
-                }
-            };
-            if answered {
-                self.health.success();
-            }
+        match self.health.failure(kind, cause, answered) {
+            Verdict::Single => {}
+            Verdict::Suspicious => self.suspect(Suspicion::Strange),
+            Verdict::Down => self.probe_in_background(),
         }
     }
 }

@@ -50,18 +50,20 @@ impl S3Error {
         }
     }
 
-    /// What an error of the SDK means.
-    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    /// What an error of the SDK means; `head` is that the answer to the request has no body.
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, head: bool) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let status = error.raw_response().map(|raw| raw.status().as_u16());
+        let raw = error.raw_response();
+        let status = raw.map(|raw| raw.status().as_u16());
         let kind = match error {
             SdkError::TimeoutError(_) => S3ErrorKind::Remote(RemoteErrorKind::Timeout),
             SdkError::DispatchFailure(failure) => S3ErrorKind::Remote(undispatched(failure, error)),
-            SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
-                classify(error.code(), status.unwrap_or(0))
+            SdkError::ServiceError(_) => {
+                classify(code(error, head), status.unwrap_or(0), head || is_moved(raw))
             }
+            SdkError::ResponseError(_) => S3ErrorKind::Remote(RemoteErrorKind::Other),
             other if find::<CredentialsError>(other).is_some() => {
                 S3ErrorKind::Remote(RemoteErrorKind::NoCredentials)
             }
@@ -98,6 +100,22 @@ impl S3Error {
     }
 }
 
+/// The code that the server gave. The SDK makes one up for a 404 without a body, which no server of S3 sends but to a
+/// HEAD.
+fn code<E>(error: &SdkError<E, HttpResponse>, head: bool) -> Option<&str>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let body = error.raw_response().and_then(|raw| raw.body().bytes());
+    let made_up = !head && body.is_some_and(<[u8]>::is_empty);
+    error.code().filter(|_| !made_up)
+}
+
+/// Whether the server has named another region.
+fn is_moved(response: Option<&HttpResponse>) -> bool {
+    response.is_some_and(|response| response.headers().get("x-amz-bucket-region").is_some())
+}
+
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
@@ -109,19 +127,23 @@ fn cut(text: &str) -> &str {
 /// Why a request got no answer. Only what never had a connection is [`RemoteErrorKind::Unreachable`]: anything
 /// else may have been done all the same.
 fn undispatched(failure: &DispatchFailure, error: &(dyn std::error::Error + 'static)) -> RemoteErrorKind {
-    // The SDK has no type that can be named for these two.
-    let text = chain(error);
-    let is_connect = |error: &legacy::Error| error.is_connect();
-    if find::<CredentialsError>(error).is_some() || text.contains("identity resolver timed out") {
+    if find::<CredentialsError>(error).is_some() || chain(error).contains("identity resolver timed out") {
         return RemoteErrorKind::NoCredentials;
     }
-    if find(error).is_some_and(is_connect) || text.contains("connect timeout") {
+    if is_unconnected(error) {
         return RemoteErrorKind::Unreachable;
     }
     match failure.is_timeout() {
         true => RemoteErrorKind::Timeout,
         false => RemoteErrorKind::Other,
     }
+}
+
+/// Whether a request never had a connection: nobody has got it.
+pub(super) fn is_unconnected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_connect = |error: &legacy::Error| error.is_connect();
+    // The SDK has no type that can be named for the second.
+    find(error).is_some_and(is_connect) || chain(error).contains("connect timeout")
 }
 
 /// The first error of a type among the causes of another one.
@@ -136,9 +158,12 @@ fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 
     None
 }
 
-/// What a code and a status mean. The answer to a HEAD has no code.
-pub(super) fn classify(code: Option<&str>, status: u16) -> S3ErrorKind {
+/// What a code and a status mean. Where `silent`, the answer may come from S3 though it has no code: S3 gives every
+/// other refusal one.
+pub(super) fn classify(code: Option<&str>, status: u16, silent: bool) -> S3ErrorKind {
     let kind = match (code.unwrap_or_default(), status) {
+        (_, 429) => RemoteErrorKind::Throttled,
+        (code, _) if code.starts_with("SlowDown") => RemoteErrorKind::Throttled,
         ("NoSuchKey" | "NotFound", _) => return S3ErrorKind::Missing,
         ("NoSuchUpload", _) => return S3ErrorKind::NoUpload,
         ("PreconditionFailed", _) => return S3ErrorKind::Precondition,
@@ -150,24 +175,36 @@ pub(super) fn classify(code: Option<&str>, status: u16) -> S3ErrorKind {
         | ("IllegalLocationConstraintException", _) => RemoteErrorKind::WrongRegion,
         ("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture", _) => RemoteErrorKind::ClockSkew,
         ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => RemoteErrorKind::Expired,
-        ("SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded", _)
-        | ("Throttling" | "ThrottlingException", _) => RemoteErrorKind::Throttled,
+        ("TooManyRequests" | "RequestLimitExceeded" | "Throttling" | "ThrottlingException", _) => {
+            RemoteErrorKind::Throttled
+        }
         ("AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _)
         | ("AllAccessDisabled" | "AccountProblem", _) => RemoteErrorKind::Denied,
         ("RequestTimeout", _) => RemoteErrorKind::Timeout,
+        ("InternalError" | "ServiceUnavailable", _) => RemoteErrorKind::ServerError,
         ("BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch", _) => RemoteErrorKind::Damaged,
-        (_, 404) => return S3ErrorKind::Missing,
-        (_, 409) => return S3ErrorKind::Conflict,
-        (_, 412) => return S3ErrorKind::Precondition,
-        (_, 416) => return S3ErrorKind::OutOfRange,
-        (_, 405 | 501) => return S3ErrorKind::Unsupported,
-        (_, 301 | 307 | 308) => RemoteErrorKind::WrongRegion,
-        (_, 401 | 403) => RemoteErrorKind::Denied,
-        (_, 408 | 504) => RemoteErrorKind::Timeout,
-        (_, 429 | 503) => RemoteErrorKind::Throttled,
-        _ => RemoteErrorKind::Other,
+        (code, status) => return by_status(status, silent || !code.is_empty()),
     };
     S3ErrorKind::Remote(kind)
+}
+
+/// What a status means whose code says nothing more; `ours` is that a server of S3 may have given it.
+fn by_status(status: u16, ours: bool) -> S3ErrorKind {
+    S3ErrorKind::Remote(match status {
+        // A success that cannot be read, a page, a way to another page, a port that speaks TLS.
+        302 | 303 => RemoteErrorKind::NotS3,
+        200..=299 | 301 | 307 | 308 | 400 | 404 if !ours => RemoteErrorKind::NotS3,
+        404 => return S3ErrorKind::Missing,
+        409 => return S3ErrorKind::Conflict,
+        412 => return S3ErrorKind::Precondition,
+        416 => return S3ErrorKind::OutOfRange,
+        405 | 501 => return S3ErrorKind::Unsupported,
+        301 | 307 | 308 => RemoteErrorKind::WrongRegion,
+        401 | 403 => RemoteErrorKind::Denied,
+        408 => RemoteErrorKind::Timeout,
+        500..=599 => RemoteErrorKind::ServerError,
+        _ => RemoteErrorKind::Other,
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +213,7 @@ mod tests {
 
     #[test]
     fn codes_go_before_statuses() {
-        let kind = |code, status| match classify(code, status) {
+        let kind = |code, status| match classify(code, status, code.is_none()) {
             S3ErrorKind::Remote(kind) => kind,
             other => panic!("{code:?} {status}: {other:?}"),
         };
@@ -187,28 +224,45 @@ mod tests {
         assert_eq!(kind(Some("AuthorizationHeaderMalformed"), 400), WrongRegion);
         assert_eq!(kind(Some("SignatureDoesNotMatch"), 403), Denied);
         assert_eq!(kind(Some("SlowDown"), 503), Throttled);
-        assert_eq!(kind(Some("InternalError"), 500), Other);
+        assert_eq!(kind(Some("SlowDownWrite"), 503), Throttled);
+        assert_eq!(kind(Some("AccessDenied"), 429), Throttled);
+        assert_eq!(kind(Some("InternalError"), 500), ServerError);
+        assert_eq!(kind(Some("XMinioServerNotInitialized"), 503), ServerError);
+        assert_eq!(kind(Some("InvalidArgument"), 400), Other);
         assert_eq!(kind(None, 301), WrongRegion);
         assert_eq!(kind(None, 403), Denied);
         assert_eq!(kind(None, 429), Throttled);
-        assert_eq!(kind(None, 500), Other);
+        assert_eq!(kind(None, 500), ServerError);
+    }
+
+    #[test]
+    fn a_refusal_without_a_code_is_none_of_s3_unless_it_can_have_none() {
+        let not_s3 = S3ErrorKind::Remote(RemoteErrorKind::NotS3);
+        for status in [200, 302, 307, 400, 404] {
+            assert_eq!(classify(None, status, false), not_s3, "{status}");
+        }
+        assert_eq!(classify(None, 404, true), S3ErrorKind::Missing);
+        assert_eq!(
+            classify(Some("TemporaryRedirect"), 307, false),
+            S3ErrorKind::Remote(RemoteErrorKind::WrongRegion)
+        );
+        // S3 says of some failures only in the body that they are none.
+        assert_eq!(
+            classify(Some("InternalError"), 200, false),
+            S3ErrorKind::Remote(RemoteErrorKind::ServerError)
+        );
     }
 
     #[test]
     fn answers_of_the_normal_course_are_no_faults() {
-        assert_eq!(classify(Some("NoSuchKey"), 404), S3ErrorKind::Missing);
-        assert_eq!(classify(None, 404), S3ErrorKind::Missing);
-        assert_eq!(classify(Some("NoSuchUpload"), 404), S3ErrorKind::NoUpload);
-        assert_eq!(
-            classify(Some("PreconditionFailed"), 412),
-            S3ErrorKind::Precondition
-        );
-        assert_eq!(
-            classify(Some("ConditionalRequestConflict"), 409),
-            S3ErrorKind::Conflict
-        );
-        assert_eq!(classify(Some("InvalidRange"), 416), S3ErrorKind::OutOfRange);
-        assert_eq!(classify(Some("NotImplemented"), 501), S3ErrorKind::Unsupported);
+        let kind = |code, status| classify(Some(code), status, false);
+        assert_eq!(kind("NoSuchKey", 404), S3ErrorKind::Missing);
+        assert_eq!(kind("NoSuchUpload", 404), S3ErrorKind::NoUpload);
+        assert_eq!(kind("PreconditionFailed", 412), S3ErrorKind::Precondition);
+        assert_eq!(kind("ConditionalRequestConflict", 409), S3ErrorKind::Conflict);
+        assert_eq!(kind("ConcurrentModification", 409), S3ErrorKind::Conflict);
+        assert_eq!(kind("InvalidRange", 416), S3ErrorKind::OutOfRange);
+        assert_eq!(kind("NotImplemented", 501), S3ErrorKind::Unsupported);
     }
 
     #[test]

@@ -8,16 +8,24 @@
 //!   sent again. A condition is held against our tag, and a race is decided by S3.
 //! - What a crash leaves in the bucket is found again ([`notes`], [`sweep`]).
 //! - What servers share beside the entries are small objects ([`shared`]).
-//! - Every request needs a permit of `s3.max_concurrency`, and a server that fails again and again is
-//!   given a rest ([`health`]).
+//! - Every request needs a permit of `s3.max_concurrency` ([`permits`]), and a server that cannot be used is
+//!   given a rest ([`health`]) until a probe finds it back ([`probe`]).
+//! - Stores that can do less than S3 are made do with ([`abilities`]).
 
+mod abilities;
+mod attempts;
 mod client;
 mod core;
+mod enter;
 mod error;
+mod examine;
 mod health;
 mod notes;
 mod object;
+mod permits;
+mod probe;
 mod read;
+mod retry;
 mod shared;
 mod stats;
 mod stream;
@@ -31,9 +39,11 @@ use std::sync::Arc;
 
 pub use stats::S3Stats;
 
-use self::core::{Core, Permits};
+use self::abilities::Abilities;
+use self::core::Core;
 use self::health::Health;
 use self::notes::{MultipartNote, MultipartNotes};
+use self::permits::Permits;
 use self::stats::Counters;
 use crate::config::S3Config;
 use crate::tasks::Tasks;
@@ -76,11 +86,13 @@ impl S3 {
             Some(folder) => open_notes(folder, tasks).await?,
             None => (None, Vec::new()),
         };
+        let health = Arc::<Health>::default();
         let core = Arc::new(Core {
-            client: client::connect(config).await,
+            client: client::connect(config, &health).await,
             permits: Permits::new(config.max_concurrency),
             config: config.clone(),
-            health: Health::default(),
+            health,
+            abilities: Abilities::default(),
             counters: Counters::default(),
             notes,
             tasks: tasks.clone(),

@@ -27,6 +27,8 @@ const UPLOAD_HEADER: &str = "chacha-upload";
 const TRAILER_DESCRIPTION: &str = "trailer";
 /// In front of the versions of such objects; an ETag begins with a quote.
 const TRAILER_MARK: char = 'T';
+/// In front of the name of an upload that stands in the place of an ETag.
+const UPLOAD_MARK: char = 'U';
 
 /// The name of the object of an entry; `prefix` is [`crate::config::S3Config::object_prefix`].
 pub(super) fn name(prefix: &str, key: &StoreKey) -> String {
@@ -134,18 +136,41 @@ fn find<'a>(headers: Option<&'a HashMap<String, String>>, name: &str) -> Option<
         .map(|(_, value)| value.as_str())
 }
 
-/// The name of a version: the ETag of S3, and the form of the object.
-pub(super) fn version(etag: &str, inline: bool) -> Arc<str> {
-    match inline {
-        true => etag.into(),
-        false => format!("{TRAILER_MARK}{etag}").into(),
+/// Whether an ETag stands for bytes. One without quotes, as some servers send, cannot be told from other tags.
+pub(super) fn is_strong(etag: &str) -> bool {
+    etag.len() > 2 && etag.starts_with('"')
+}
+
+/// What tells this state of an object from all others: the ETag of S3, or else the upload that made it.
+pub(super) fn tag(etag: Option<&str>, headers: Option<&HashMap<String, String>>) -> Option<String> {
+    match etag.filter(|etag| is_strong(etag)) {
+        Some(etag) => Some(etag.to_owned()),
+        None => Some(upload_tag(&upload_of(headers)?)),
     }
 }
 
-/// The ETag of S3 in a [`version`], and whether the object is inline.
-pub(super) fn etag_of(version: &str) -> (&str, bool) {
+/// The [`tag`] of what an upload has made, for a store without ETags.
+pub(super) fn upload_tag(upload: &str) -> String {
+    format!("{UPLOAD_MARK}{upload}")
+}
+
+/// The tag as S3 can hold it against an object.
+pub(super) fn condition(tag: &str) -> Option<String> {
+    is_strong(tag).then(|| tag.to_owned())
+}
+
+/// The name of a version: its tag, and the form of the object.
+pub(super) fn version(tag: &str, inline: bool) -> Arc<str> {
+    match inline {
+        true => tag.into(),
+        false => format!("{TRAILER_MARK}{tag}").into(),
+    }
+}
+
+/// The tag in a [`version`], and whether the object is inline.
+pub(super) fn tag_of(version: &str) -> (&str, bool) {
     match version.strip_prefix(TRAILER_MARK) {
-        Some(etag) => (etag, false),
+        Some(tag) => (tag, false),
         None => (version, true),
     }
 }
@@ -270,7 +295,22 @@ mod tests {
 
     #[test]
     fn versions_tell_the_form() {
-        assert_eq!(etag_of(&version("\"a\"", true)), ("\"a\"", true));
-        assert_eq!(etag_of(&version("\"a\"", false)), ("\"a\"", false));
+        for tag in ["\"a\"", "Uu1"] {
+            for inline in [true, false] {
+                assert_eq!(tag_of(&version(tag, inline)), (tag, inline));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_strong_etag_is_told_by_its_upload() {
+        let headers = Envelope::headers_behind("u1");
+        assert_eq!(tag(Some("\"a\""), Some(&headers)).as_deref(), Some("\"a\""));
+        for weak in [None, Some("W/\"a\""), Some("a"), Some("\"\"")] {
+            assert_eq!(tag(weak, Some(&headers)).as_deref(), Some("Uu1"));
+            assert_eq!(tag(weak, None), None);
+        }
+        assert_eq!(condition("\"a\"").as_deref(), Some("\"a\""));
+        assert_eq!(condition("Uu1"), None);
     }
 }

@@ -8,6 +8,8 @@ use aws_sdk_s3::primitives::DateTime;
 use bytes::Bytes;
 
 use super::S3;
+use super::abilities::Lack;
+use super::client;
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
 use super::stats::Op;
@@ -43,7 +45,9 @@ impl Core {
             .set_server_side_encryption(encryption(&self.config))
             .set_ssekms_key_id(self.config.sse_kms_key_id.clone())
             .content_length(content.len() as i64)
-            .body(content.into());
+            .body(content.into())
+            .customize()
+            .config_override(client::for_write(&self.config, 0));
         // The futures of the SDK are large.
         Box::pin(self.call(op, request.send())).await.map(drop)
     }
@@ -95,6 +99,16 @@ impl Core {
     }
 }
 
+impl S3 {
+    /// For a store without conditions: two writers at the same moment may both win.
+    async fn create_unconditionally(&self, name: &str, content: Bytes) -> Result<bool> {
+        if SharedObjects::get(self, name).await?.is_some() {
+            return Ok(false);
+        }
+        self.put(name, content).await.map(|()| true)
+    }
+}
+
 fn system_time(time: DateTime) -> Option<SystemTime> {
     SystemTime::try_from(time).ok()
 }
@@ -122,18 +136,18 @@ impl SharedObjects for S3 {
 
     async fn create(&self, name: &str, content: Bytes) -> Result<bool> {
         const OPERATION: &str = "creating a shared object";
+        if self.core.abilities.lacks(Lack::WriteConditions) {
+            return self.create_unconditionally(name, content).await;
+        }
         let mut conflict = None;
         for _ in 0..MAX_ATTEMPTS {
             match self.core.write_shared(Op::Put, name, content.clone(), true).await {
                 Ok(()) => return Ok(true),
                 Err(failure) if failure.kind == S3ErrorKind::Precondition => return Ok(false),
                 Err(failure) if failure.kind == S3ErrorKind::Conflict => conflict = Some(failure),
-                // A store without conditions: two writers at the same moment may both win.
                 Err(failure) if failure.kind == S3ErrorKind::Unsupported => {
-                    if self.get(name).await?.is_some() {
-                        return Ok(false);
-                    }
-                    return self.put(name, content).await.map(|()| true);
+                    self.core.abilities.miss(Lack::WriteConditions);
+                    return self.create_unconditionally(name, content).await;
                 }
                 Err(failure) => return Err(failure.at(OPERATION)),
             }

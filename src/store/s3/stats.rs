@@ -27,6 +27,27 @@ named_enum! {
     }
 }
 
+impl Op {
+    /// Whether it changes something in the bucket, which may have happened without an answer.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::Head | Self::Get | Self::ListUploads | Self::List | Self::Probe => false,
+            Self::Put
+            | Self::Delete
+            | Self::CreateUpload
+            | Self::UploadPart
+            | Self::CompleteUpload
+            | Self::AbortUpload
+            | Self::Append => true,
+        }
+    }
+
+    /// Whether a success means that there is an object now.
+    pub(super) fn stores(self) -> bool {
+        matches!(self, Self::Put | Self::CompleteUpload | Self::Append)
+    }
+}
+
 /// What only grows. See [`S3Stats`].
 #[derive(Debug, Default)]
 pub(super) struct Counters {

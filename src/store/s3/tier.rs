@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
 use url::Url;
 
+use super::abilities::Lack;
+use super::client;
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
 use super::stats::Op;
@@ -25,6 +27,8 @@ use crate::telemetry::metrics::Metric;
 const NAME: TierName = TierName::new(&"s3");
 /// The largest body: 5 TiB is the largest object, less a trailer's table, description and footer.
 pub(super) const MAX_BODY_BYTES: u64 = (5 << 40) - (40 << 20) - (2 << 20);
+/// The part of an object that cannot be read in parts, in bytes: longer than any.
+const UNDIVIDED_BYTES: u64 = 1 << 50;
 /// How long a link is valid.
 const LINK_LIFETIME: Duration = Duration::from_secs(600);
 /// How often a delete is tried when another writer has changed the object.
@@ -49,16 +53,20 @@ impl RemoteTier for S3 {
     }
 
     async fn probe(&self) -> Result<()> {
-        const OPERATION: &str = "probing";
-        let _permit = self.core.enter().await.map_err(|failure| failure.at(OPERATION))?;
-        self.core.probe().await.map_err(|failure| failure.at(OPERATION))?;
+        let stopping = self.core.tasks.stopping();
+        let examined = tokio::select! {
+            // Nobody wants to know any more.
+            () = stopping.cancelled() => return Ok(()),
+            examined = Box::pin(self.core.examine()) => examined,
+        };
+        examined.map_err(|failure| failure.at("probing"))?;
         tracing::info!("the bucket of s3.bucket can be used");
         Ok(())
     }
 
     async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
         const OPERATION: &str = "looking at an object";
-        let seen = self.core.describe(key).await;
+        let seen = self.core.look_up(self.core.describe(key)).await;
         let Some(seen) = seen.map_err(|failure| failure.at(OPERATION))? else {
             return Ok(None);
         };
@@ -102,7 +110,7 @@ impl RemoteTier for S3 {
     /// Valid for 10 minutes, for whatever version is there then.
     async fn link(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Option<Url>> {
         const OPERATION: &str = "making a link";
-        if !object::etag_of(&entry.version).1 {
+        if !object::tag_of(&entry.version).1 {
             // The object holds more than the body.
             return Ok(None);
         }
@@ -112,7 +120,7 @@ impl RemoteTier for S3 {
         let core = &self.core;
         let request = core.client.get_object().bucket(core.bucket()).key(core.name(key));
         let signed = Box::pin(request.presigned(valid)).await;
-        let link = signed.map_err(|error| S3Error::of(&error).at(OPERATION))?;
+        let link = signed.map_err(|error| S3Error::of(&error, false).at(OPERATION))?;
         let url = Url::parse(link.uri()).map_err(|error| refused(error.to_string()))?;
         Ok(Some(url))
     }
@@ -127,16 +135,17 @@ impl Core {
     async fn delete(self: &Arc<Self>, key: &StoreKey, precondition: &Precondition) -> Result<bool> {
         const OPERATION: &str = "deleting an object";
         for _ in 0..MAX_DELETES {
-            let seen = self.describe(key).await;
+            let seen = self.describe_to_write(key).await;
             let seen = seen.map_err(|failure| failure.at(OPERATION))?;
-            let found = seen.and_then(|seen| Some((seen.entry.ok()?, seen.etag)));
+            let found = seen.and_then(|seen| Some((seen.entry.ok()?, seen.tag)));
             if !precondition.holds(found.as_ref().map(|(entry, _)| &entry.meta.etag)) {
                 return Err(Error::Precondition);
             }
-            let Some((_, etag)) = found else {
+            let Some((_, tag)) = found else {
                 return Ok(false);
             };
-            let expected = (*precondition != Precondition::None).then_some(etag);
+            let condition = object::condition(&tag);
+            let expected = condition.filter(|_| *precondition != Precondition::None);
             match self.remove(key, expected).await {
                 Ok(()) => return Ok(true),
                 Err(failure) if matches!(failure.kind, S3ErrorKind::Precondition | S3ErrorKind::Conflict) => {
@@ -155,6 +164,8 @@ impl Core {
                 .bucket(self.bucket())
                 .key(self.name(key))
                 .set_if_match(expected)
+                .customize()
+                .config_override(client::for_write(&self.config, 0))
                 .send()
         };
         let conditional = expected.is_some();
@@ -179,7 +190,7 @@ struct ObjectSource {
 #[async_trait]
 impl EntrySource for ObjectSource {
     async fn open(&self) -> Result<Option<SourceOpen>> {
-        let opened = self.core.open(&self.key).await;
+        let opened = self.core.look_up(self.core.open(&self.key)).await;
         opened.map_err(|failure| failure.at("opening an object"))
     }
 
@@ -189,9 +200,19 @@ impl EntrySource for ObjectSource {
     }
 
     fn plan(&self) -> ReadPlan {
+        if self.core.abilities.lacks(Lack::Ranges) {
+            return ReadPlan {
+                part_size: UNDIVIDED_BYTES,
+                parallel: 1,
+            };
+        }
         ReadPlan {
             part_size: self.core.config.part_size,
             parallel: self.core.config.parallel_parts,
         }
+    }
+
+    fn is_contended(&self) -> bool {
+        self.core.permits.are_wanted()
     }
 }

@@ -1,8 +1,9 @@
 //! The body of a large entry, streamed from its source to one reader.
 //!
 //! A task of the server reads the source ([`reader`]) and puts the bytes into a small buffer, from which the
-//! client takes them ([`buffer`]). A client that does not read costs only itself: after [`STALL_TIMEOUT`] the
-//! connection to the source is given back, and taken up again at its byte when the client goes on.
+//! client takes them ([`buffer`]). A client that does not read costs only itself: after [`STALL_TIMEOUT`], or as soon
+//! as others wait for it, the connection to the source is given back, and taken up again at its byte when the client
+//! goes on.
 
 mod buffer;
 mod reader;
@@ -28,6 +29,8 @@ use crate::tasks::{self, Tasks};
 
 /// For how long one connection to the source may wait for its client.
 const STALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a stalled connection is looked at: whether others wait for it.
+const STALL_TICK: Duration = Duration::from_millis(100);
 
 /// The content of an entry that was just opened. What reads the source runs in `tasks`.
 pub(crate) fn content(
@@ -86,9 +89,15 @@ impl StreamedEntry {
     fn close_unread(self: &Arc<Self>) {
         let (entry, stop) = (Arc::downgrade(self), self.tasks.stopping());
         drop(self.tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tasks::pause(STALL_TIMEOUT) => {}
+            let began = Instant::now();
+            while began.elapsed() < STALL_TIMEOUT && !stop.is_cancelled() {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tasks::pause(STALL_TICK) => {}
+                }
+                if entry.upgrade().is_none_or(|entry| entry.source.is_contended()) {
+                    break;
+                }
             }
             drop(entry.upgrade().and_then(|entry| entry.take_first()));
         }));
@@ -144,11 +153,14 @@ async fn give(
     patience: &mut Duration,
 ) -> Result<(), ClientLeft> {
     let began = Instant::now();
-    let room = match timeout(*patience, buffer.room_for(&piece)).await {
-        Ok(room) => room?,
-        Err(_stalled) => {
+    let room = loop {
+        let left = patience.saturating_sub(began.elapsed());
+        if let Ok(room) = timeout(left.min(STALL_TICK), buffer.room_for(&piece)).await {
+            break room?;
+        }
+        if left <= STALL_TICK || reader.is_contended() {
             reader.park();
-            buffer.room_for(&piece).await?
+            break buffer.room_for(&piece).await?;
         }
     };
     *patience = patience.saturating_sub(began.elapsed());

@@ -75,6 +75,11 @@ impl PartReader {
         self.parked
     }
 
+    /// Whether others wait for the connection.
+    pub(super) fn is_contended(&self) -> bool {
+        self.entry.source.is_contended()
+    }
+
     /// Gives the connections back; the next byte is asked for when it is wanted.
     pub(super) fn park(&mut self) {
         (self.part, self.next_part) = (None, None);

@@ -10,9 +10,12 @@ use std::time::Duration;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 
 use crate::store::remote::RemoteEntry;
-use crate::store::s3::core::{Core, Permit};
+use crate::store::s3::abilities::Lack;
+use crate::store::s3::core::Core;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
+use crate::store::s3::health::Suspicion;
 use crate::store::s3::object::{self, ObjectForm};
+use crate::store::s3::permits::Permit;
 use crate::store::s3::stats::Op;
 use crate::store::s3::stream::Body;
 use crate::store::source::SourceStream;
@@ -24,6 +27,9 @@ use crate::tasks::pause;
 /// again so often, after a pause that grows.
 const MAX_ATTEMPTS: u32 = 4;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
+/// From a store that does not know ranges, a range that begins further on is not read, in bytes: every one costs all
+/// that is before it.
+const MAX_SKIPPED_BYTES: u64 = 64 << 20;
 
 /// Reads a description until it fits its object, or for the last time. `None`: there is no object.
 async fn until_whole<T, F>(read: impl Fn() -> F, is_whole: fn(&T) -> bool) -> Result<Option<T>, S3Error>
@@ -49,8 +55,8 @@ where
 /// An object as it stands under the name of an entry.
 #[derive(Debug)]
 pub(in crate::store::s3) struct FoundObject {
-    /// The ETag of S3.
-    pub(in crate::store::s3) etag: String,
+    /// Tells this state of it from all others. See [`object::tag`].
+    pub(in crate::store::s3) tag: String,
     /// Which upload made it.
     pub(in crate::store::s3) upload: Option<String>,
     /// The entry, or why it is none.
@@ -59,7 +65,7 @@ pub(in crate::store::s3) struct FoundObject {
 
 /// The outside of an object.
 struct ObjectHead {
-    etag: String,
+    tag: String,
     length: u64,
     headers: Option<HashMap<String, String>>,
 }
@@ -75,10 +81,10 @@ impl Core {
         let meta = match object::form_of(key, head.headers.as_ref()) {
             Err(flaw) => return Ok(Err(flaw)),
             Ok(ObjectForm::Inline(meta)) if meta.size != head.length => return Ok(Err(EntryError::Torn)),
-            Ok(ObjectForm::Inline(meta)) => return Ok(Ok(entry(meta, &head.etag, true))),
+            Ok(ObjectForm::Inline(meta)) => return Ok(Ok(entry(meta, &head.tag, true))),
             Ok(ObjectForm::Trailer) => self.read_trailer(key, head, permit).await?,
         };
-        Ok(meta.map(|meta| entry(meta, &head.etag, false)))
+        Ok(meta.map(|meta| entry(meta, &head.tag, false)))
     }
 
     async fn read_trailer(
@@ -112,7 +118,7 @@ impl Core {
         if range.is_empty() {
             return Ok(bytes::Bytes::new());
         }
-        let body = self.range(key, &head.etag, range, permit).await?;
+        let body = self.range(key, &head.tag, range, permit).await?;
         body.collect().await.map_err(of_stream)
     }
 
@@ -120,43 +126,96 @@ impl Core {
     async fn range(
         self: &Arc<Self>,
         key: &StoreKey,
-        etag: &str,
+        tag: &str,
         range: Range<u64>,
         permit: &Arc<Permit>,
     ) -> Result<Body, S3Error> {
-        let request = self
-            .client
-            .get_object()
-            .bucket(self.bucket())
-            .key(self.name(key))
-            .if_match(etag)
-            .range(format!("bytes={}-{}", range.start, range.end - 1));
-        let answer = self.ask(Op::Get, request.send()).await;
+        let answer = self.get(key, object::condition(tag), Some(range.clone())).await;
         let answer = answer.map_err(|failure| match failure.kind {
             S3ErrorKind::Precondition | S3ErrorKind::Missing | S3ErrorKind::OutOfRange => {
                 S3Error::new(RemoteErrorKind::Changed, failure.text)
             }
             _ => failure,
         })?;
-        if answer.e_tag.as_deref() != Some(etag) {
-            let text = "the answer has another ETag";
+        if object::tag(answer.e_tag.as_deref(), answer.metadata.as_ref()).as_deref() != Some(tag) {
+            let text = "the answer is of another version";
             return Err(S3Error::new(RemoteErrorKind::Changed, text));
         }
         let given = parse_range(answer.content_range.as_deref());
         let length = length_of(answer.content_length)?;
-        let fits = given.is_some_and(|(given, _)| given == range) && length == range.end - range.start;
+        if given.is_some_and(|(given, _)| given == range) && length == range.end - range.start {
+            return Ok(self.body(answer, length, permit));
+        }
         // Without Content-Range the answer is the whole object.
-        let whole = answer.content_range.is_none() && range.start == 0 && length >= range.end;
-        if !fits && !whole {
+        if answer.content_range.is_some() || length < range.end {
             return Err(self.fail(RemoteErrorKind::Damaged, "the answer has another range"));
         }
-        Ok(self.body(answer, length, permit))
+        if length > range.end - range.start {
+            self.abilities.miss(Lack::Ranges);
+        }
+        if range.start > MAX_SKIPPED_BYTES {
+            let text = "the store does not answer ranges, and the range is too far from the beginning";
+            return Err(self.fail(RemoteErrorKind::Damaged, text));
+        }
+        let mut body = self.body(answer, length, permit);
+        body.skipped = range.start;
+        Ok(body)
+    }
+
+    /// Asks for an object, if it is the one of `etag`. What the store does not know of this request is left out: the
+    /// caller looks at what the answer is.
+    async fn get(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        etag: Option<String>,
+        range: Option<Range<u64>>,
+    ) -> Result<GetObjectOutput, S3Error> {
+        let abilities = &self.abilities;
+        let etag = etag.filter(|_| !abilities.lacks(Lack::ReadConditions));
+        let range = range.filter(|_| !abilities.lacks(Lack::Ranges));
+        let refused = match self.get_once(key, etag.clone(), range.clone()).await {
+            Err(failure) if failure.kind == S3ErrorKind::Unsupported => failure,
+            other => return other,
+        };
+        if etag.is_some() {
+            match self.get_once(key, None, range.clone()).await {
+                Err(failure) if failure.kind == S3ErrorKind::Unsupported => {}
+                other => {
+                    abilities.set(Lack::ReadConditions, other.is_ok());
+                    return other;
+                }
+            }
+        }
+        if range.is_none() {
+            return Err(refused);
+        }
+        let whole = self.get_once(key, None, None).await?;
+        abilities.miss(Lack::Ranges);
+        Ok(whole)
+    }
+
+    async fn get_once(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        etag: Option<String>,
+        range: Option<Range<u64>>,
+    ) -> Result<GetObjectOutput, S3Error> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(self.bucket())
+            .key(self.name(key))
+            .set_if_match(etag)
+            .set_range(range.map(|range| format!("bytes={}-{}", range.start, range.end - 1)));
+        self.ask(Op::Get, request.send()).await
     }
 
     fn body(self: &Arc<Self>, answer: GetObjectOutput, length: u64, permit: &Arc<Permit>) -> Body {
         Body {
             core: Arc::clone(self),
             bytes: answer.body,
+            begun: None,
+            skipped: 0,
             length,
             _permit: Arc::clone(permit),
         }
@@ -169,10 +228,10 @@ impl Core {
         version: &str,
         range: Range<u64>,
     ) -> Result<SourceStream, S3Error> {
-        let (etag, _) = object::etag_of(version);
+        let (tag, _) = object::tag_of(version);
         let permit = Arc::new(self.enter().await?);
         let wanted = range.end - range.start;
-        let body = self.range(key, etag, range, &permit).await?;
+        let body = self.range(key, tag, range, &permit).await?;
         Ok(body.stream(wanted))
     }
 
@@ -188,19 +247,25 @@ impl Core {
             EntryError::Description => "the description of the object is damaged",
             EntryError::Body | EntryError::Unreadable => "the body of the object is damaged",
         };
+        if flaw == EntryError::Foreign {
+            // A page has ETags, too.
+            self.suspect(Suspicion::Strange);
+        }
         self.fail(RemoteErrorKind::Damaged, text)
     }
 }
 
-fn entry(meta: Meta, etag: &str, inline: bool) -> RemoteEntry {
+fn entry(meta: Meta, tag: &str, inline: bool) -> RemoteEntry {
     RemoteEntry {
         meta: Arc::new(meta),
-        version: object::version(etag, inline),
+        version: object::version(tag, inline),
     }
 }
 
-fn no_etag() -> S3Error {
-    S3Error::new(RemoteErrorKind::Damaged, "the answer has no ETag")
+/// A success that tells nothing of an object.
+fn untold(core: &Arc<Core>) -> S3Error {
+    let text = "the answer has neither a strong ETag nor the headers that an entry was stored with";
+    core.fail(RemoteErrorKind::NotS3, text)
 }
 
 fn of_stream(error: Error) -> S3Error {

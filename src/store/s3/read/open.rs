@@ -5,7 +5,9 @@ use std::sync::Arc;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use futures_util::{FutureExt, StreamExt, stream};
 
-use super::{FoundObject, ObjectHead, length_of, no_etag, of_stream, parse_range, until_whole};
+use super::{FoundObject, ObjectHead, length_of, of_stream, parse_range, until_whole, untold};
+use crate::store::s3::abilities::Lack;
+use crate::store::s3::client;
 use crate::store::s3::core::Core;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::object::{self, ObjectForm};
@@ -19,34 +21,57 @@ use crate::store::{RemoteErrorKind, Result, StoreKey};
 const MAX_WHOLE_BYTES: u64 = 256 * 1024;
 
 impl Core {
-    /// The object of an entry, without its body.
+    /// The object of an entry, without its body, for a reader.
     pub(in crate::store::s3) async fn describe(
         self: &Arc<Self>,
         key: &StoreKey,
     ) -> Result<Option<FoundObject>, S3Error> {
-        until_whole(|| self.describe_once(key), |seen| seen.entry.is_ok()).await
+        until_whole(|| self.describe_once(key, false), |seen| seen.entry.is_ok()).await
     }
 
-    async fn describe_once(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundObject>, S3Error> {
+    /// The same for a writer, who waits for it as for everything else of the write.
+    pub(in crate::store::s3) async fn describe_to_write(
+        self: &Arc<Self>,
+        key: &StoreKey,
+    ) -> Result<Option<FoundObject>, S3Error> {
+        until_whole(|| self.describe_once(key, true), |seen| seen.entry.is_ok()).await
+    }
+
+    async fn describe_once(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        to_write: bool,
+    ) -> Result<Option<FoundObject>, S3Error> {
         let request = self
             .client
             .head_object()
             .bucket(self.bucket())
             .key(self.name(key));
-        let permit = Arc::new(self.enter().await?);
-        let head = match self.ask(Op::Head, request.send()).await {
+        let (permit, answer) = match to_write {
+            true => {
+                let permit = self.enter_to_write().await?;
+                let request = request
+                    .customize()
+                    .config_override(client::for_write(&self.config, 0));
+                (permit, self.ask(Op::Head, request.send()).await)
+            }
+            false => (self.enter().await?, self.ask(Op::Head, request.send()).await),
+        };
+        let permit = Arc::new(permit);
+        let head = match answer {
             Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(None),
             other => other?,
         };
+        let tag = object::tag(head.e_tag.as_deref(), head.metadata.as_ref());
         let head = ObjectHead {
-            etag: head.e_tag.ok_or_else(no_etag)?,
+            tag: tag.ok_or_else(|| untold(self))?,
             length: length_of(head.content_length)?,
             headers: head.metadata,
         };
         Ok(Some(FoundObject {
             upload: object::upload_of(head.headers.as_ref()),
             entry: self.entry_of(key, &head, &permit).await?,
-            etag: head.etag,
+            tag: head.tag,
         }))
     }
 
@@ -55,7 +80,13 @@ impl Core {
         self: &Arc<Self>,
         key: &StoreKey,
     ) -> Result<Option<SourceOpen>, S3Error> {
-        let opened = until_whole(|| self.open_once(key), Result::is_ok).await?;
+        let opened = match until_whole(|| self.open_once(key), Result::is_ok).await {
+            // The connection broke before the first byte.
+            Err(failure) if failure.remote_kind() == Some(RemoteErrorKind::Other) => {
+                until_whole(|| self.open_once(key), Result::is_ok).await?
+            }
+            other => other?,
+        };
         opened.transpose().map_err(|flaw| self.flawed(flaw))
     }
 
@@ -68,19 +99,22 @@ impl Core {
             return Ok(None);
         };
         let length = length_of(answer.content_length)?;
+        let tag = object::tag(answer.e_tag.as_deref(), answer.metadata.as_ref());
         let head = ObjectHead {
-            etag: answer.e_tag.take().ok_or_else(no_etag)?,
+            tag: tag.ok_or_else(|| untold(self))?,
             length: self.whole_of(&answer, length)?,
             headers: answer.metadata.take(),
         };
-        let body = self.body(answer, length, &permit);
+        let mut body = self.body(answer, length, &permit);
+        body.begin().await.map_err(of_stream)?;
         let form = object::form_of(key, head.headers.as_ref());
         if form == Ok(ObjectForm::Trailer) && head.length == length && length <= MAX_WHOLE_BYTES {
             return open_short(key, &head, body).await.map(Some);
         }
         let entry = self.entry_of(key, &head, &permit).await?;
         Ok(Some(entry.map(|entry| {
-            let given = entry.meta.size.min(length).min(self.config.part_size);
+            // All of it from a store that does not know ranges.
+            let given = entry.meta.size.min(length);
             SourceOpen {
                 meta: entry.meta,
                 version: entry.version,
@@ -102,17 +136,26 @@ impl Core {
 
     /// The first part of an object.
     async fn front(self: &Arc<Self>, key: &StoreKey) -> Result<Option<GetObjectOutput>, S3Error> {
-        let request = || self.client.get_object().bucket(self.bucket()).key(self.name(key));
-        let first = request().range(format!("bytes=0-{}", self.config.part_size - 1));
-        let answer = match self.ask(Op::Get, first.send()).await {
+        let part = self.config.part_size;
+        let answer = match self.get(key, None, Some(0..part)).await {
             // An empty object has no first byte.
             Err(failure) if failure.kind == S3ErrorKind::OutOfRange => {
-                self.ask(Op::Get, request().send()).await
+                let whole = self.get(key, None, None).await;
+                if matches!(&whole, Ok(answer) if answer.content_length.is_some_and(|length| length > 0)) {
+                    self.abilities.miss(Lack::Ranges);
+                }
+                whole
             }
             other => other,
         };
         match answer {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(answer) => {
+                let is_whole = answer.content_range.is_none();
+                if is_whole && answer.content_length.is_some_and(|length| length > part as i64) {
+                    self.abilities.miss(Lack::Ranges);
+                }
+                Ok(Some(answer))
+            }
             Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -131,7 +174,7 @@ async fn open_short(
         let bytes = bytes.slice(..length as usize);
         SourceOpen {
             meta: Arc::new(described.meta),
-            version: object::version(&head.etag, false),
+            version: object::version(&head.tag, false),
             first: stream::once(std::future::ready(Ok(bytes)).boxed()).boxed(),
             length,
         }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use super::parts::MultipartUpload;
 use super::{UploadJob, WriteCondition};
 use crate::store::remote::{RemoteEntry, RemoteUpload};
+use crate::store::s3::abilities::Lack;
+use crate::store::s3::client;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::object;
 use crate::store::s3::read::FoundObject;
@@ -31,7 +34,16 @@ pub(super) struct S3Upload {
 #[async_trait]
 impl RemoteUpload for S3Upload {
     async fn commit(mut self: Box<Self>, precondition: &Precondition) -> Result<RemoteEntry> {
-        let outcome = self.run(precondition).await;
+        let bytes = self.parts.is_none().then(|| self.job.source.len());
+        let limit = client::write_time(&self.job.core.config, bytes.unwrap_or(0));
+        let outcome = match timeout(limit, self.run(precondition)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let text = "s3.write_timeout is over";
+                let late = self.job.core.fail(RemoteErrorKind::Timeout, text);
+                Err(late.at("committing"))
+            }
+        };
         // A failed one is aborted when it is dropped.
         if outcome.is_ok()
             && let Some(parts) = self.parts.take()
@@ -44,30 +56,41 @@ impl RemoteUpload for S3Upload {
 
 impl S3Upload {
     async fn run(&mut self, precondition: &Precondition) -> Result<RemoteEntry> {
+        let abilities = &self.job.core.abilities;
+        let is_short = self.job.source.len() <= MAX_UNCHECKED_BYTES;
         let mut rule = match precondition {
             Precondition::None => WriteCondition::None,
             // A long body is not sent only to be refused.
-            Precondition::Absent if self.job.source.len() <= MAX_UNCHECKED_BYTES => WriteCondition::Absent,
+            Precondition::Absent if is_short && !abilities.lacks(Lack::WriteConditions) => {
+                WriteCondition::Absent
+            }
             other => match self.weigh(other).await? {
                 Weighed::Ours(entry) => return Ok(entry),
                 Weighed::Condition(rule) => rule,
             },
         };
+        let mut last = String::new();
         for attempt in 1..=MAX_ATTEMPTS {
             let failure = match self.send(&rule).await {
                 Ok(etag) => return self.entry(etag).await,
                 Err(failure) => failure,
             };
+            let is_conditional = rule != WriteCondition::None;
             match failure.kind {
                 S3ErrorKind::Conflict => pause(CONFLICT_PAUSE * attempt).await,
-                // With a condition: the object that was there is gone.
-                S3ErrorKind::Precondition | S3ErrorKind::NoUpload | S3ErrorKind::Missing => {}
+                S3ErrorKind::Precondition | S3ErrorKind::NoUpload => {}
+                // The object that was there is gone.
+                S3ErrorKind::Missing if is_conditional => {}
+                S3ErrorKind::Unsupported if is_conditional => {
+                    self.job.core.abilities.miss(Lack::WriteConditions);
+                }
                 S3ErrorKind::Remote(kind) if kind.leaves_doubt() || !failure.answered => {
                     return self.resolve(precondition, failure).await;
                 }
-                S3ErrorKind::Remote(_) | S3ErrorKind::OutOfRange | S3ErrorKind::Unsupported => {
-                    return Err(failure.at("committing"));
-                }
+                S3ErrorKind::Remote(_)
+                | S3ErrorKind::Missing
+                | S3ErrorKind::OutOfRange
+                | S3ErrorKind::Unsupported => return Err(failure.at("committing")),
             }
             // An answer may have been lost before this one: then the object there is ours.
             rule = match self.weigh(precondition).await? {
@@ -80,8 +103,10 @@ impl S3Upload {
                 let again = Box::pin(self.job.send()).await;
                 self.parts = Some(again.map_err(|failure| failure.at("uploading"))?);
             }
+            last = failure.text;
         }
-        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at("committing"))
+        let text = format!("the object changed again and again; the last answer was: {last}");
+        Err(S3Error::new(RemoteErrorKind::Other, text).at("committing"))
     }
 
     /// After a request that may have been done, or refused, with an answer that was lost: a server that
@@ -96,13 +121,29 @@ impl S3Upload {
 
     /// Holds the condition against what is there now.
     async fn weigh(&self, precondition: &Precondition) -> Result<Weighed> {
-        let seen = self.job.core.describe(&self.job.key).await;
-        match seen.map_err(|failure| failure.at("looking at an object"))? {
-            Some(seen) if seen.upload.as_deref() == Some(&self.job.id) => {
-                Ok(Weighed::Ours(self.known(&seen.etag)))
+        let core = &self.job.core;
+        match self.look().await? {
+            Some(seen) if self.is_ours(&seen) => Ok(Weighed::Ours(self.known(&seen.tag))),
+            seen => {
+                let rule = weigh(precondition, seen)?;
+                // The best that can be done is done: it held a moment ago.
+                let lacking = core.abilities.lacks(Lack::WriteConditions);
+                Ok(Weighed::Condition(if lacking {
+                    WriteCondition::None
+                } else {
+                    rule
+                }))
             }
-            seen => weigh(precondition, seen).map(Weighed::Condition),
         }
+    }
+
+    async fn look(&self) -> Result<Option<FoundObject>> {
+        let seen = self.job.core.describe_to_write(&self.job.key).await;
+        seen.map_err(|failure| failure.at("looking at an object"))
+    }
+
+    fn is_ours(&self, seen: &FoundObject) -> bool {
+        seen.upload.as_deref() == Some(&self.job.id)
     }
 
     async fn send(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
@@ -112,22 +153,26 @@ impl S3Upload {
         }
     }
 
-    /// The entry that is visible now.
+    /// The entry that is visible now. A success that does not name it is not believed before it was seen.
     async fn entry(&self, etag: Option<String>) -> Result<RemoteEntry> {
-        if let Some(etag) = etag {
+        if let Some(etag) = etag.filter(|etag| object::is_strong(etag)) {
             return Ok(self.known(&etag));
         }
-        match self.weigh(&Precondition::None).await? {
-            Weighed::Ours(entry) => Ok(entry),
+        match self.look().await? {
+            Some(seen) if self.is_ours(&seen) => Ok(self.known(&seen.tag)),
             // It was visible; another writer has replaced it since.
-            Weighed::Condition(_) => Ok(self.known("")),
+            Some(seen) if seen.upload.is_some() => Ok(self.known(&object::upload_tag(&self.job.id))),
+            _ => {
+                let text = "the store says that it has the object, and does not have it";
+                Err(self.job.core.fail(RemoteErrorKind::NotS3, text).at("committing"))
+            }
         }
     }
 
-    fn known(&self, etag: &str) -> RemoteEntry {
+    fn known(&self, tag: &str) -> RemoteEntry {
         RemoteEntry {
             meta: Arc::clone(&self.job.meta),
-            version: object::version(etag, self.job.envelope.is_inline()),
+            version: object::version(tag, self.job.envelope.is_inline()),
         }
     }
 }
@@ -147,7 +192,11 @@ fn weigh(precondition: &Precondition, seen: Option<FoundObject>) -> Result<Write
     }
     Ok(match (precondition, seen) {
         (Precondition::None, _) => WriteCondition::None,
-        (_, Some(seen)) => WriteCondition::Is(seen.etag),
+        (_, Some(seen)) => match object::condition(&seen.tag) {
+            Some(etag) => WriteCondition::Is(etag),
+            // Without a strong ETag there is nothing that the store could compare.
+            None => WriteCondition::None,
+        },
         (_, None) => WriteCondition::Absent,
     })
 }
@@ -173,7 +222,7 @@ mod tests {
             version: "v".into(),
         });
         Some(FoundObject {
-            etag: "v".into(),
+            tag: "\"v\"".into(),
             upload: None,
             entry,
         })
@@ -183,7 +232,7 @@ mod tests {
     fn conditions_become_rules_about_the_version_that_was_seen() {
         use Precondition::{Absent, Matches, MatchesNone, None as Any, Present};
         let is = |tag| vec![ETag::new(tag)];
-        let version = || WriteCondition::Is("v".into());
+        let version = || WriteCondition::Is("\"v\"".into());
         let refused = |condition: &Precondition, seen| {
             assert!(matches!(weigh(condition, seen), Err(Error::Precondition)));
         };

@@ -139,7 +139,7 @@ impl UploadJob {
             .content_length(length as i64)
             .body(self.source.request(0..length))
             .customize()
-            .config_override(client::for_upload(config, length));
+            .config_override(client::for_write(config, length));
         let answer = self.core.ask(Op::Put, request.send()).await?;
         drop(permit);
         self.core.counters.bytes_out.inc_by(length);

@@ -102,7 +102,9 @@ impl MultipartUpload {
             .set_metadata(Some(headers))
             .set_storage_class(super::storage_class(config))
             .set_server_side_encryption(super::encryption(config))
-            .set_ssekms_key_id(config.sse_kms_key_id.clone());
+            .set_ssekms_key_id(config.sse_kms_key_id.clone())
+            .customize()
+            .config_override(client::for_write(config, 0));
         let (core, name) = (Arc::clone(core), name.to_owned());
         let tasks = core.tasks.clone();
         let begun = tasks.spawn(async move {
@@ -144,11 +146,11 @@ impl MultipartUpload {
             .content_length(length as i64)
             .body(source.request(range))
             .customize()
-            .config_override(client::for_upload(&self.core.config, length));
+            .config_override(client::for_write(&self.core.config, length));
         let answer = self.core.ask(Op::UploadPart, request.send()).await?;
         drop(permit);
         self.core.counters.bytes_out.inc_by(length);
-        let part = completed(number, answer)?;
+        let part = completed(&self.core, number, answer)?;
         self.done().insert(number, part);
         Ok(())
     }
@@ -195,8 +197,12 @@ fn stopping() -> S3Error {
 
 /// A part as the last request names it. An upload that was begun with checksums wants those of its parts
 /// back.
-fn completed(number: i32, answer: UploadPartOutput) -> Result<CompletedPart, S3Error> {
-    let no_etag = || S3Error::new(RemoteErrorKind::Damaged, "the answer has no ETag");
+fn completed(core: &Arc<Core>, number: i32, answer: UploadPartOutput) -> Result<CompletedPart, S3Error> {
+    let no_etag = || {
+        let text =
+            "the answer to a part of an upload has no ETag: the store takes no body that goes in parts";
+        core.fail(RemoteErrorKind::Damaged, text)
+    };
     Ok(CompletedPart::builder()
         .part_number(number)
         .e_tag(answer.e_tag.ok_or_else(no_etag)?)
@@ -224,7 +230,11 @@ impl Drop for MultipartUpload {
 async fn abort(core: &Arc<Core>, name: &str, id: &str) {
     let stopping = core.tasks.stopping();
     for _ in 0..MAX_ABORTS {
-        if settle(core, name, id).await {
+        let settled = tokio::select! {
+            settled = settle(core, name, id) => settled,
+            () = given_up(core) => return,
+        };
+        if settled {
             return;
         }
         tokio::select! {
@@ -261,7 +271,9 @@ pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &
         .abort_multipart_upload()
         .bucket(core.bucket())
         .key(name)
-        .upload_id(id);
+        .upload_id(id)
+        .customize()
+        .config_override(client::for_write(&core.config, 0));
     match core.call(Op::AbortUpload, request.send()).await {
         Ok(_) => Ok(()),
         Err(failure) if matches!(failure.kind, S3ErrorKind::NoUpload | S3ErrorKind::Missing) => Ok(()),

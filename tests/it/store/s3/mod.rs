@@ -4,8 +4,11 @@ mod ahead;
 mod faults;
 mod health;
 mod journal;
+mod kinds;
 mod objects;
+mod others;
 mod shared;
+mod slow;
 mod writers;
 
 use std::path::Path;

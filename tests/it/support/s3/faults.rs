@@ -1,10 +1,13 @@
 //! What goes wrong, and when.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::watch;
+
+use super::others::{Foreign, WriteTimes};
 
 use super::request::{Asked, Kind};
 use crate::support::wait::TEST_TIMEOUT;
@@ -52,6 +55,24 @@ pub(crate) enum Action {
     Quirk(Quirk),
     /// 403 in the place of 404, as for a caller who may not list.
     DenyMissing,
+    /// The change is made, the connection is reset.
+    ResetAnswer,
+    /// This answer, from whoever sits there. Nothing is changed.
+    Foreign(Foreign),
+    /// This status with this code for requests with this header. Nothing is changed.
+    RefuseHeader(&'static str, StatusCode, &'static str),
+    /// The answer does not have this header.
+    Without(&'static str),
+    /// 404 has neither code nor document.
+    BareMissing,
+    /// The answer has a weak ETag.
+    WeakEtag,
+    /// A slow server: the answer begins so much later.
+    Delay(Duration),
+    /// 429 for another write of the same object within this time.
+    OneWritePer(Duration, WriteTimes),
+    /// Several of these at once, those of requests in their order.
+    All(Vec<Action>),
 }
 
 /// What some stores do otherwise.
@@ -61,6 +82,8 @@ pub(crate) enum Quirk {
     IgnoreRange,
     /// `If-Match` is not understood.
     IgnoreIfMatch,
+    /// `If-None-Match` and `If-Match` of writes are not understood.
+    IgnoreWriteConditions,
     /// A conflict at the completion of an upload ends the upload.
     EndUpload,
 }
@@ -223,6 +246,10 @@ impl Faults {
     pub(super) fn take(&self, asked: &Asked) -> Option<Action> {
         let mut rules = self.0.lock().unwrap();
         for rule in rules.iter_mut().filter(|rule| rule.which.fits(asked)) {
+            // What is to happen a few times is not for those who look whether the store is there.
+            if rule.times < u64::MAX / 2 && asked.is_probe() {
+                continue;
+            }
             if rule.skip > 0 {
                 rule.skip -= 1;
             } else if rule.times > 0 {

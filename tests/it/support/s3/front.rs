@@ -13,6 +13,7 @@ use s3s::service::S3Service;
 use super::answer::{Answer, End, Flow};
 use super::faults::{Action, Faults};
 use super::line::Line;
+use super::others::Foreign;
 use super::request::{Asked, Book};
 
 /// What all connections share.
@@ -22,7 +23,7 @@ pub(super) struct Front {
     pub(super) book: Book,
 }
 
-type Answered = Response<s3s::Body>;
+pub(super) type Answered = Response<s3s::Body>;
 
 pub(super) async fn answer(
     front: Arc<Front>,
@@ -30,10 +31,13 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, HttpError> {
     let asked = Asked::new(&request);
-    let action = front.faults.take(&asked);
+    let actions = match front.faults.take(&asked) {
+        Some(Action::All(actions)) => actions,
+        one => Vec::from_iter(one),
+    };
     let running = front.book.begin(asked, request.headers());
-    let response = before(&front.s3, &line, request, action.as_ref()).await?;
-    let (response, flow) = after(&line, response, action).await;
+    let response = before(&front.s3, &line, request, &actions).await?;
+    let (response, flow) = after(&line, response, actions).await;
     Ok(response.map(|body| Answer::new(body, running, line, flow)))
 }
 
@@ -42,17 +46,45 @@ async fn before(
     s3: &S3Service,
     line: &Line,
     request: Request<Incoming>,
-    action: Option<&Action>,
+    actions: &[Action],
 ) -> Result<Answered, HttpError> {
-    match action {
-        Some(Action::Status(status, code)) => {
-            // Read first: an answer in the middle of an upload may be lost with the connection.
-            let _ = request.into_body().collect().await;
-            Ok(refusal(*status, code))
+    let mut request = Some(request);
+    let mut quirk = None;
+    for action in actions {
+        if let Some(answered) = stopped(line, &mut request, action).await {
+            return Ok(answered);
         }
-        Some(Action::Refuse) => cut(line, false).await,
-        Some(Action::ResetRequest(bytes)) => {
-            let mut body = request.into_body();
+        if let Action::Quirk(one) = action {
+            quirk = Some(*one);
+        }
+    }
+    let request = request.expect("a request that nothing has stopped");
+    let mut request = request.map(s3s::Body::from);
+    if let Some(quirk) = quirk {
+        request.extensions_mut().insert(quirk);
+    }
+    let mut answer = s3.call(request).await?;
+    // As S3 does.
+    answer
+        .headers_mut()
+        .insert("x-amz-request-id", HeaderValue::from_static("0123456789ABCDEF"));
+    Ok(answer)
+}
+
+/// The answer to a request that never comes to S3.
+async fn stopped(line: &Line, request: &mut Option<Request<Incoming>>, action: &Action) -> Option<Answered> {
+    let answer = match action {
+        Action::Status(status, code) => refusal(*status, code),
+        Action::Foreign(foreign) => foreign.answer(),
+        Action::RefuseHeader(header, status, code) if request.as_ref()?.headers().contains_key(*header) => {
+            refusal(*status, code)
+        }
+        Action::OneWritePer(pause, times) if times.is_too_soon(request.as_ref()?, *pause) => {
+            Foreign::throttled_by_r2().answer()
+        }
+        Action::Refuse => cut(line, false).await,
+        Action::ResetRequest(bytes) => {
+            let mut body = request.take()?.into_body();
             let mut read = 0;
             while read < *bytes {
                 let Some(Ok(frame)) = body.frame().await else {
@@ -62,56 +94,78 @@ async fn before(
             }
             cut(line, true).await
         }
-        Some(Action::Hold(gate)) => {
+        Action::Hold(gate) => {
             gate.pass().await;
-            s3.call(request.map(s3s::Body::from)).await
+            return None;
         }
-        Some(Action::Quirk(quirk)) => {
-            let mut request = request.map(s3s::Body::from);
-            request.extensions_mut().insert(*quirk);
-            s3.call(request).await
+        Action::Delay(time) => {
+            tokio::time::sleep(*time).await;
+            return None;
         }
-        _ => s3.call(request.map(s3s::Body::from)).await,
-    }
+        _ => return None,
+    };
+    // Read first: an answer in the middle of an upload may be lost with the connection.
+    let _ = request.take()?.into_body().collect().await;
+    Some(answer)
 }
 
 /// The faults of answers: the changed answer, and how its body leaves.
-async fn after(line: &Line, mut response: Answered, action: Option<Action>) -> (Answered, Flow) {
+async fn after(line: &Line, mut response: Answered, actions: Vec<Action>) -> (Answered, Flow) {
     let mut flow = Flow::default();
+    for action in actions {
+        change(line, &mut response, &mut flow, action).await;
+    }
+    (response, flow)
+}
+
+async fn change(line: &Line, response: &mut Answered, flow: &mut Flow, action: Action) {
     match action {
-        Some(Action::LoseAnswer) => cut(line, false).await,
-        Some(Action::Deny(status, code)) => response = refusal(status, code),
-        Some(Action::Flip) => flip(&mut response).await,
-        Some(Action::WrongRange) => shift_range(&mut response),
-        Some(Action::HoldAnswer(gate)) => gate.pass().await,
-        Some(Action::Reset(bytes)) => flow.end = End::Reset(bytes),
-        Some(Action::Cut(bytes)) => flow.end = End::Cut(bytes),
-        Some(Action::Stall(bytes)) => flow.end = End::Stall(bytes),
-        Some(Action::Rate(bytes)) => flow.rate = Some(bytes),
-        Some(Action::Pause(bytes, gate)) => flow.pause = Some((bytes, gate)),
-        Some(Action::Truncate(bytes)) => {
+        Action::LoseAnswer => cut(line, false).await,
+        Action::ResetAnswer => cut(line, true).await,
+        Action::Deny(status, code) => *response = refusal(status, code),
+        Action::Flip => flip(response).await,
+        Action::WrongRange => shift_range(response),
+        Action::HoldAnswer(gate) => gate.pass().await,
+        Action::Reset(bytes) => flow.end = End::Reset(bytes),
+        Action::Cut(bytes) => flow.end = End::Cut(bytes),
+        Action::Stall(bytes) => flow.end = End::Stall(bytes),
+        Action::Rate(bytes) => flow.rate = Some(bytes),
+        Action::Pause(bytes, gate) => flow.pause = Some((bytes, gate)),
+        Action::Truncate(bytes) => {
             response.headers_mut().remove(CONTENT_LENGTH);
             flow.end = End::Clean(bytes);
         }
-        Some(Action::Overstate(bytes)) => {
-            overstate(&mut response, bytes);
+        Action::Overstate(bytes) => {
+            overstate(response, bytes);
             flow.end = End::Clean(u64::MAX);
         }
-        Some(Action::Etag(etag)) => {
+        Action::Etag(etag) => {
             response
                 .headers_mut()
                 .insert(ETAG, HeaderValue::from_static(etag));
         }
-        Some(Action::Swap(body)) => {
+        Action::Without(header) => drop(response.headers_mut().remove(header)),
+        Action::WeakEtag => weaken(response),
+        Action::BareMissing if response.status() == StatusCode::NOT_FOUND => {
+            *response = Foreign::new(404, &[], "").answer();
+        }
+        Action::Swap(body) => {
             response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
             *response.body_mut() = s3s::Body::http_body(Full::new(body));
         }
-        Some(Action::DenyMissing) if response.status() == StatusCode::NOT_FOUND => {
-            response = refusal(StatusCode::FORBIDDEN, "AccessDenied");
+        Action::DenyMissing if response.status() == StatusCode::NOT_FOUND => {
+            *response = refusal(StatusCode::FORBIDDEN, "AccessDenied");
         }
         _ => {}
     }
-    (response, flow)
+}
+
+/// Makes the ETag a weak one.
+fn weaken(response: &mut Answered) {
+    if let Some(etag) = response.headers().get(ETAG) {
+        let weak = format!("W/{}", etag.to_str().unwrap());
+        response.headers_mut().insert(ETAG, weak.parse().unwrap());
+    }
 }
 
 /// Changes the last byte of the body.
@@ -165,6 +219,7 @@ fn refusal(status: StatusCode, code: &str) -> Answered {
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/xml"),
     );
+    headers.insert("x-amz-request-id", HeaderValue::from_static("0123456789ABCDEF"));
     if status == StatusCode::MOVED_PERMANENTLY {
         headers.insert("x-amz-bucket-region", HeaderValue::from_static("eu-west-1"));
     }

@@ -35,6 +35,7 @@ impl S3Server {
         work(memory.lock().bucket(&name).unwrap())
     }
 
+    /// All but the one that tells what the store can do.
     pub(crate) fn objects(&self) -> BTreeMap<String, Listed> {
         let list = |object: &Object| Listed {
             size: object.bytes.len() as u64,
@@ -44,6 +45,7 @@ impl S3Server {
         self.in_bucket(|bucket| {
             let objects = bucket.objects.iter();
             objects
+                .filter(|(name, _)| !name.ends_with("v1/probe"))
                 .map(|(name, object)| (name.clone(), list(object)))
                 .collect()
         })
@@ -103,6 +105,11 @@ impl S3Server {
     /// All requests in the order in which they came.
     pub(crate) fn log(&self) -> Vec<Asked> {
         self.front.book.read(|pages| pages.log.clone())
+    }
+
+    /// How many requests looked only at what the store is; nothing else counts them.
+    pub(crate) fn probes(&self) -> usize {
+        self.front.book.read(|pages| pages.probes)
     }
 
     /// The headers of all requests of a kind.

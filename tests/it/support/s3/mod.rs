@@ -7,6 +7,7 @@ mod front;
 mod line;
 mod look;
 mod memory;
+mod others;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use faults::{Action, Faults, Gate, Quirk, Which};
 pub(crate) use look::{Listed, Unfinished};
+pub(crate) use others::Foreign;
 pub(crate) use request::{Asked, Kind};
 
 use front::Front;

@@ -38,6 +38,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// Whether it only looks at what the store is, of which tests need not know.
+    pub(super) fn is_probe(&self) -> bool {
+        self.object.contains("v1/probe")
+    }
+
     pub(super) fn new<B>(request: &Request<B>) -> Self {
         let path = request.uri().path().trim_start_matches('/');
         let object = path.split_once('/').map_or("", |(_bucket, object)| object);
@@ -91,6 +96,8 @@ pub(super) struct Pages {
     pub(super) log: Vec<Asked>,
     /// Of the same requests.
     pub(super) headers: Vec<HeaderMap>,
+    /// Requests that only look at what the store is.
+    pub(super) probes: usize,
     pub(super) in_flight: usize,
     pub(super) most_in_flight: usize,
     pub(super) response_bytes: u64,
@@ -99,7 +106,10 @@ pub(super) struct Pages {
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
-pub(super) struct Running(Book);
+pub(super) struct Running {
+    book: Book,
+    is_probe: bool,
+}
 
 impl Book {
     pub(super) fn read<T>(&self, look: impl FnOnce(&Pages) -> T) -> T {
@@ -112,11 +122,17 @@ impl Book {
 
     pub(super) fn begin(&self, asked: Asked, headers: &HeaderMap) -> Running {
         let mut pages = self.0.lock().unwrap();
-        pages.log.push(asked);
-        pages.headers.push(headers.clone());
+        let is_probe = asked.is_probe();
+        if is_probe {
+            pages.probes += 1;
+        } else {
+            pages.log.push(asked);
+            pages.headers.push(headers.clone());
+        }
         pages.in_flight += 1;
         pages.most_in_flight = pages.most_in_flight.max(pages.in_flight);
-        Running(self.clone())
+        let book = self.clone();
+        Running { book, is_probe }
     }
 
     /// Begins anew; what is under way still counts as that.
@@ -133,12 +149,14 @@ impl Book {
 
 impl Running {
     pub(super) fn sent(&self, bytes: usize) {
-        self.0.0.lock().unwrap().response_bytes += bytes as u64;
+        if !self.is_probe {
+            self.book.0.lock().unwrap().response_bytes += bytes as u64;
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap().in_flight -= 1;
+        self.book.0.lock().unwrap().in_flight -= 1;
     }
 }
