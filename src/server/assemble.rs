@@ -10,7 +10,7 @@ use super::accept::Acceptor;
 use super::conditions::ReadyFlag;
 use super::connections::Connections;
 use super::listener::{ListenError, Listener};
-use super::reload::ReloadRecord;
+use super::reload_record::ReloadRecord;
 use super::service::Context;
 use super::tiers::Tiers;
 use super::wire::LargeSendBuffers;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::condition::Condition;
 use super::tiers::Tiers;
 use crate::auth::KeysState;
 use crate::protocol::app::App;
@@ -19,17 +20,6 @@ use crate::protocol::app::App;
 const PERIOD: Duration = Duration::from_secs(5);
 /// Between two lines about a condition that lasts.
 const REPEAT: Duration = Duration::from_secs(60);
-
-/// One thing that is not as it should be, or not yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Condition {
-    /// Stays the same while it lasts: a tier, or an issuer.
-    pub(super) subject: String,
-    /// What is wrong, and the remedy where there is one.
-    pub(super) text: String,
-    /// Whether it is logged; what passes by itself is not.
-    pub(super) is_fault: bool,
-}
 
 /// The server at one moment.
 #[derive(Debug)]

@@ -6,12 +6,14 @@
 mod accept;
 mod actions;
 mod assemble;
+mod condition;
 mod conditions;
 mod connections;
 mod error;
 mod listener;
 mod ops;
 mod reload;
+mod reload_record;
 mod samples;
 mod service;
 mod tiers;
@@ -24,7 +26,7 @@ pub use error::StartError;
 pub use listener::ListenError;
 
 use connections::Connections;
-use reload::ReloadRecord;
+use reload_record::ReloadRecord;
 use tiers::Tiers;
 
 use crate::config::{Config, ListenAddr};

@@ -10,7 +10,8 @@ use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
-use super::conditions::{self, Condition};
+use super::condition::Condition;
+use super::conditions;
 use super::tiers::Tiers;
 use crate::protocol::app::App;
 use crate::telemetry::metrics::Metrics;

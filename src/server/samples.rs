@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::conditions::ReadyFlag;
-use super::reload::ReloadRecord;
+use super::reload_record::ReloadRecord;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
 use crate::cache::actions::ActionsStats;

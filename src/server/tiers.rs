@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::StartError;
-use super::conditions::Condition;
+use super::condition::Condition;
 use crate::config::{Config, DiskConfig, RemoteConfig, WriteMode};
 use crate::store::disk::{Disk, DiskHealth, DiskRole};
 use crate::store::remote::RemoteTier;

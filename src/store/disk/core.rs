@@ -10,7 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::Condemn;
 use super::format::EntryError;
-use super::health::{self, HealthCheck};
+use super::health::HealthCheck;
 use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
@@ -205,7 +205,7 @@ impl DiskCore {
         // Whatever the scan has not seen yet is not in the index.
         let whole = self.scan.complete.load(Ordering::SeqCst);
         let save = move |core: &Arc<Self>| {
-            health::stay_ours(core);
+            core.stay_ours();
             core.write_snapshot(whole)
         };
         let written = self.blocking(save).await;

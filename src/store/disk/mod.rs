@@ -27,6 +27,7 @@ mod health;
 mod hot;
 mod index;
 mod layout;
+mod look;
 mod marks;
 mod open;
 mod private;

@@ -1,7 +1,7 @@
 //! Start: check the directory, take the lock, read the snapshot, start the tasks.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -14,9 +14,10 @@ use super::core::{DiskCore, DiskCounters, now};
 use super::error::DiskOpenError;
 use super::evict;
 use super::format::VERSION;
-use super::health::{self, HealthCheck};
+use super::health::HealthCheck;
 use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT, TopName};
+use super::look;
 use super::marks::{Mark, Marks};
 use super::private;
 use super::recover;
@@ -58,7 +59,7 @@ pub(super) async fn open(
     tasks.spawn(recover::run(Arc::clone(&core)));
     tasks.spawn(evict::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
-    tasks.spawn(health::run(Arc::clone(&core)));
+    tasks.spawn(look::run(Arc::clone(&core)));
     Ok(core)
 }
 
@@ -144,7 +145,7 @@ fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, DiskOpenEr
     })?;
     if !formatted {
         role.remove_former(root).map_err(unusable(role, "empty", root))?;
-        write_format(layout).map_err(unusable(role, "write", &layout.format()))?;
+        private::write_format(layout).map_err(unusable(role, "write", &layout.format()))?;
     }
     let (entries, tmp) = (layout.path(TopName::Entries), layout.path(TopName::Tmp));
     role.make_folder(&entries)
@@ -190,14 +191,6 @@ fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> 
         },
     };
     Err(DiskOpenError::Foreign { key, path, found })
-}
-
-pub(super) fn write_format(layout: &Layout) -> io::Result<()> {
-    let mut file = sys::open_private(&layout.format())?;
-    file.set_len(0)?;
-    writeln!(file, "{VERSION}")?;
-    // The mark has to be there after a power loss if entries are.
-    file.sync_all()
 }
 
 /// Removes what an earlier run was writing when it ended.

@@ -5,10 +5,11 @@
 //! as volumes of containers are made; then our folders in it are shut instead.
 
 use std::fs::{self, File, Metadata, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::format::VERSION;
 use super::layout::{Layout, TopName};
 use crate::sys;
 
@@ -63,6 +64,15 @@ pub(super) fn check_names(layout: &Layout) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Blocking: marks the directory as ours.
+pub(super) fn write_format(layout: &Layout) -> io::Result<()> {
+    let mut file = sys::open_private(&layout.format())?;
+    file.set_len(0)?;
+    writeln!(file, "{VERSION}")?;
+    // The mark has to be there after a power loss if entries are.
+    file.sync_all()
 }
 
 /// Whether a file belongs to the administrator or to us. Some network volumes give all files one owner: then ours
