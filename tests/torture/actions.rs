@@ -18,6 +18,7 @@ const KEYS: u64 = 30;
 const TRIES: usize = 8;
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 const MAX_BLOCKS: u64 = 8;
+const MAX_PAUSE_MILLIS: u64 = 400;
 
 /// Which generation of the protocol an entry is saved and restored with.
 fn is_first(slot: &Slot) -> bool {
@@ -84,6 +85,13 @@ async fn step(client: &mut Client, what: &str, slot: &Slot, asking: &Asking) -> 
     }
 }
 
+/// Clients take their time between blocks, so that a crash finds uploads that have begun.
+async fn dawdle(client: &mut Client) {
+    if client.rng.chance(40) {
+        tokio::time::sleep(Duration::from_millis(client.rng.spread(5, MAX_PAUSE_MILLIS))).await;
+    }
+}
+
 /// Saves an entry.
 pub(crate) async fn save(client: &mut Client) {
     let slot = slot(client);
@@ -131,6 +139,7 @@ async fn first_generation(client: &mut Client, slot: &Slot, id: u64, len: u64) -
     let mut blocks = blocks(client, len);
     shuffle(client, &mut blocks);
     for (from, to) in blocks {
+        dawdle(client).await;
         let form = if client.rng.chance(50) {
             Form::Length
         } else {
@@ -202,6 +211,7 @@ async fn in_blocks(client: &mut Client, slot: &Slot, url: &str, id: u64, len: u6
     let mut order: Vec<usize> = (0..ranges.len()).collect();
     shuffle(client, &mut order);
     for nth in order {
+        dawdle(client).await;
         let (from, to) = ranges[nth];
         let escaped: String = url::form_urlencoded::byte_serialize(name(nth).as_bytes()).collect();
         let put =

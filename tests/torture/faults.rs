@@ -16,7 +16,7 @@ use crate::rng::Rng;
 use crate::world::{DISK_LIMIT, World};
 
 /// Calls before which the stepper may kill; a second of work is some hundreds.
-const MAX_CALLS: u64 = 4000;
+const MAX_CALLS: u64 = 1500;
 /// The server's own bound for files that are unlinked but open: 5 % of the limit.
 const UNLINKED_BYTES: u64 = DISK_LIMIT / 20;
 /// Starts that the stepper may kill one after the other.
@@ -100,7 +100,10 @@ impl Tormentor {
         }
         self.note(fault, json!({"server": server.index}));
         match fault {
-            "look" => measure(&self.world, server),
+            "look" => {
+                check_queue(&self.world, server).await;
+                measure(&self.world, server);
+            }
             "kill" | "step" | "power" | "term" => self.end(fault, server).await,
             _ => {
                 server.signal(Signal::STOP);
@@ -179,7 +182,12 @@ impl Tormentor {
             self.end_outage();
         }
         for _ in 0..STARTS {
-            let calls = self.rng.spread(1, MAX_CALLS);
+            // Some in the start itself, most in the work after it.
+            let calls = if self.rng.chance(30) {
+                self.rng.spread(1, 100)
+            } else {
+                self.rng.spread(40, MAX_CALLS)
+            };
             let stepper = self
                 .stepper
                 .as_ref()
@@ -196,18 +204,19 @@ impl Tormentor {
 
     /// Begins an outage of the bucket, unless one is there; other faults go on meanwhile.
     async fn begin_outage(&mut self, name: &str) {
-        let world = self.world.clone();
-        if let (Some(bucket), None) = (&world.bucket, &self.outage) {
-            self.note(name, json!({}));
-            self.outage = Some(Outage::begin(bucket, name, world.history.now(), &mut self.rng).await);
-            world.history.mark(|marks, _| marks.outages += 1);
-            self.has_been_away = true;
-        }
+        let now = self.world.history.now();
+        let Some(bucket) = self.world.bucket.clone().filter(|_| self.outage.is_none()) else {
+            return;
+        };
+        self.note(name, json!({}));
+        self.world.history.mark(|marks, _| marks.outages += 1);
+        self.outage = Some(Outage::begin(bucket, name, now, &mut self.rng).await);
+        self.has_been_away = true;
     }
 
     fn end_outage(&mut self) {
-        if let (Some(bucket), Some(outage)) = (&self.world.bucket, self.outage.take()) {
-            outage.end(bucket);
+        if let Some(outage) = self.outage.take() {
+            outage.end();
             let begin = outage.begin;
             self.world
                 .history
@@ -267,6 +276,23 @@ pub(crate) fn measure(world: &World, server: &Server) {
         let index = server.index;
         world.report.fault(format!(
             "unlinked: server {index} at {at}: du {taken}, {unlinked} unlinked and open, limit {DISK_LIMIT}"
+        ));
+    }
+}
+
+/// What waits for its upload has a bound of its own.
+async fn check_queue(world: &World, server: &Server) {
+    let waiting = server
+        .metric("chacha_upload_queue_bytes")
+        .await
+        .unwrap_or_default() as u64;
+    world.report.figure("bytes waiting", waiting);
+    let limit = world.queue_limit();
+    if waiting > limit {
+        world.report.fault(format!(
+            "queue: server {} at {}: {waiting} bytes wait, queue_limit is {limit}",
+            server.index,
+            world.history.now()
         ));
     }
 }

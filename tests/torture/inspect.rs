@@ -27,6 +27,16 @@ pub(crate) fn du(dir: &Path) -> u64 {
     total
 }
 
+/// The same for each thing in it, as a text.
+pub(crate) fn du_of_parts(dir: &Path) -> String {
+    let parts = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut parts: Vec<String> = parts
+        .map(|part| format!("{} {}", part.file_name().display(), du(&part.path())))
+        .collect();
+    parts.sort();
+    parts.join(", ")
+}
+
 /// All files below a directory.
 pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -1,6 +1,9 @@
 //! What is wrong with a bucket for some time.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
 
 use crate::history::Micros;
 use crate::rng::Rng;
@@ -10,16 +13,29 @@ use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 pub(crate) const OUTAGES: [&str; 5] = ["away", "refuse", "slow", "lose", "throttle"];
 const MAX_MILLIS: u64 = 8000;
 
-/// An outage that runs until it is ended.
+/// An outage that ends by itself, or sooner.
 pub(crate) struct Outage {
     pub(crate) begin: Micros,
-    over: Instant,
+    end: Arc<End>,
+    timer: JoinHandle<()>,
+}
+
+struct End {
+    bucket: Arc<S3Server>,
     /// What slow requests wait at.
     gate: Gate,
 }
 
+impl End {
+    fn come(&self) {
+        self.gate.open();
+        self.bucket.faults().clear();
+        self.bucket.resume();
+    }
+}
+
 impl Outage {
-    pub(crate) async fn begin(bucket: &S3Server, name: &str, now: Micros, rng: &mut Rng) -> Self {
+    pub(crate) async fn begin(bucket: Arc<S3Server>, name: &str, now: Micros, rng: &mut Rng) -> Self {
         let faults = bucket.faults();
         let writes = [
             Kind::Put,
@@ -43,20 +59,27 @@ impl Outage {
             "lose" => faults.times(writes, rng.between(1, 8), Action::late_internal_error()),
             _ => faults.times(Which::any(), rng.between(3, 60), Action::slow_down()),
         }
+        let end = Arc::new(End { bucket, gate });
+        let timer = tokio::spawn({
+            let end = end.clone();
+            async move {
+                tokio::time::sleep(time).await;
+                end.come();
+            }
+        });
         Self {
             begin: now,
-            over: Instant::now() + time,
-            gate,
+            end,
+            timer,
         }
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.over
+        self.timer.is_finished()
     }
 
-    pub(crate) fn end(&self, bucket: &S3Server) {
-        self.gate.open();
-        bucket.faults().clear();
-        bucket.resume();
+    pub(crate) fn end(&self) {
+        self.timer.abort();
+        self.end.come();
     }
 }

@@ -218,8 +218,13 @@ async fn quiet(world: &World, server: &Server) {
         .report
         .figure("bytes counted too many", used.saturating_sub(taken));
     if taken > used + UNCOUNTED_BYTES || used > taken + MISCOUNT_BYTES {
+        let uploads = server
+            .metric("chacha_actions_upload_bytes")
+            .await
+            .unwrap_or_default();
+        let parts = inspect::du_of_parts(&server.dir());
         world.report.fault(format!(
-            "account: server {index} at rest: chacha_disk_used_bytes {used}, du {taken}"
+            "account: server {index} at rest: chacha_disk_used_bytes {used}, du {taken} ({parts}), uploads hold {uploads}"
         ));
     }
 }

@@ -20,6 +20,8 @@ use crate::support::token::AUDIENCE;
 pub(crate) const TENANTS: usize = 3;
 /// Bodies of up to 20 MB fit twice.
 pub(crate) const DISK_LIMIT: u64 = 48 << 20;
+/// `s3.queue_limit` with `write: back`; half of the disk's is the default.
+const QUEUE_LIMIT: u64 = 16 << 20;
 pub(crate) const MAX_BODY_BYTES: u64 = 20_000_000;
 /// `disk.open_files`: with it the descriptors of a process have a bound.
 pub(crate) const OPEN_FILES: usize = 64;
@@ -29,7 +31,7 @@ pub(crate) struct World {
     pub(crate) history: History,
     pub(crate) report: Report,
     pub(crate) issuer: Issuer,
-    pub(crate) bucket: Option<S3Server>,
+    pub(crate) bucket: Option<Arc<S3Server>>,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) tokens: Vec<String>,
     pub(crate) etags: Etags,
@@ -57,7 +59,7 @@ impl World {
             etags: Etags::default(),
             witness: OnceLock::new(),
             issuer,
-            bucket: mode.has_bucket().then(S3Server::memory),
+            bucket: mode.has_bucket().then(|| Arc::new(S3Server::memory())),
             servers: Vec::new(),
             durable: rng.chance(25),
             narrow: rng.chance(40),
@@ -84,6 +86,15 @@ impl World {
         let server = self.server(WITNESS);
         self.witness.set(server.address).expect("one witness in a round");
         server
+    }
+
+    /// Bytes that may wait for their upload.
+    pub(crate) fn queue_limit(&self) -> u64 {
+        if self.mode.tiers == Tiers::Back {
+            QUEUE_LIMIT
+        } else {
+            DISK_LIMIT / 2
+        }
     }
 
     pub(crate) fn address(&self, server: usize) -> SocketAddr {
@@ -137,6 +148,9 @@ impl World {
             keys.access_key_id.display(),
             keys.secret_access_key.display()
         );
+        if self.mode.tiers == Tiers::Back {
+            text += &format!("  queue_limit: {QUEUE_LIMIT}\n");
+        }
         if self.mode.tiers == Tiers::Bucket {
             text += &format!("  staging_dir: cache\n  staging_limit: {DISK_LIMIT}\n");
         }
