@@ -5,6 +5,7 @@
 
 pub mod actions;
 mod key_ring;
+pub mod notes;
 pub mod peers;
 
 use std::sync::Arc;

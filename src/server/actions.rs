@@ -12,7 +12,10 @@ use crate::cache::KeyRing;
 use crate::cache::actions::catalog::{Catalog, CatalogParts};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
-use crate::cache::peers::{HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber};
+use crate::cache::notes::{NoteLog, NoteLogParts};
+use crate::cache::peers::{
+    BucketClock, HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber,
+};
 use crate::config::{Config, GhaConfig};
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
@@ -30,12 +33,7 @@ pub(super) async fn open(
     let server = ThisServer::load(&config.gha, tiers, tasks).await?;
     let remote = tiers.remote.clone();
     let shared = remote.map(|remote| remote as Arc<dyn SharedObjects>);
-    let catalog = CatalogParts {
-        ledger: Some(LedgerSite::on(disk)),
-        journal: shared.clone().map(Journal::new),
-        // With a remote tier behind it, what the disk has lost is not gone.
-        liveness: shared.is_none().then(|| Arc::clone(disk) as Arc<_>),
-    };
+    let clock = Arc::<BucketClock>::default();
     let keys = keys(config, &server, shared.as_ref(), tasks).await;
     let peers = match (&shared, &config.gha.advertise_url) {
         (Some(shared), Some(url)) => {
@@ -44,6 +42,7 @@ pub(super) async fn open(
                 number: server.number.clone(),
                 url: url.clone(),
                 keys: keys.clone(),
+                clock: Arc::clone(&clock),
                 client,
             };
             let timing = HeartbeatTiming::every(config.gha.heartbeat);
@@ -53,12 +52,33 @@ pub(super) async fn open(
         }
         _ => Peers::alone(server.number.id),
     };
+    let notes = shared.clone().map(|objects| {
+        let parts = NoteLogParts {
+            objects,
+            keys: keys.clone(),
+            peers: peers.clone(),
+            clock: Arc::clone(&clock),
+        };
+        NoteLog::new(parts, tasks)
+    });
+    let catalog = CatalogParts {
+        ledger: Some(LedgerSite::on(disk)),
+        journal: shared.clone().map(Journal::new),
+        notes: notes.clone(),
+        // With a remote tier behind it, what the disk has lost is not gone.
+        liveness: shared.is_none().then(|| Arc::clone(disk) as Arc<_>),
+    };
+    let catalog = Catalog::open(catalog, tasks);
+    if let Some(notes) = &notes {
+        notes.follow(vec![Arc::new(catalog.clone())], clock.now());
+    }
     let parts = ActionsParts {
         store: Arc::clone(&tiers.store),
         blocks: disk.blocks().await.map_err(StartError::directory(disk.role()))?,
-        catalog: Catalog::open(catalog, tasks),
+        catalog,
         keys,
         peers,
+        notes,
         settings: ActionsSettings {
             link_lifetime: config.gha.link_lifetime,
             upload_timeout: config.gha.upload_timeout,

@@ -8,6 +8,7 @@ use super::reload_record::ReloadRecord;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
 use crate::cache::actions::ActionsStats;
+use crate::cache::notes::NoteStats;
 use crate::protocol::app::App;
 use crate::store::disk::{DiskHealth, DiskStats};
 use crate::store::tiered::TieredStats;
@@ -95,7 +96,8 @@ fn tiered_metrics(stats: &TieredStats) -> Vec<Metric> {
 
 fn actions_metrics(stats: &ActionsStats) -> Vec<Metric> {
     let catalog = &stats.catalog;
-    metrics! {
+    let mut all = note_metrics(stats.notes.as_ref());
+    all.extend(metrics! {
         Gauge("chacha_actions_entries", catalog.entries as u64):
             "Entries of the Actions cache that look-ups can find",
         Gauge("chacha_actions_namespaces", catalog.namespaces as u64): "Namespaces that have such entries",
@@ -107,6 +109,18 @@ fn actions_metrics(stats: &ActionsStats) -> Vec<Metric> {
         Gauge("chacha_actions_upload_bytes", stats.upload_bytes): "Bytes that the running uploads hold",
         Gauge("chacha_actions_other_servers", stats.others as u64):
             "Other servers of the same bucket that are there",
+    });
+    all
+}
+
+fn note_metrics(stats: Option<&NoteStats>) -> Vec<Metric> {
+    let Some(stats) = stats else {
+        return Vec::new();
+    };
+    metrics! {
+        Gauge("chacha_notes_age_seconds", stats.age.as_secs()):
+            "How long ago the notes of the other servers were read",
+        Gauge("chacha_notes_unsent", stats.unsent as u64): "Notes that are not in the bucket yet",
     }
 }
 

@@ -148,8 +148,7 @@ impl Actions {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
         };
-        let entry = note.committed(record);
-        tokio::join!(self.0.catalog.commit(entry.clone()), self.notify_peers(&entry));
+        self.0.catalog.commit(note.committed(record)).await;
     }
 
     /// The entry that a repeated call means, also after a restart or on another server. A client that did not get

@@ -14,7 +14,6 @@ mod find;
 mod id;
 pub mod index;
 pub mod ledger;
-mod notification;
 mod owner;
 mod parts;
 mod permit;
@@ -31,7 +30,6 @@ pub use entry::{CacheKey, NameError, Version};
 pub use error::{Error, Result};
 pub use find::{FoundEntry, LookupQuery};
 pub use id::{EntryId, UploadId};
-pub use notification::ENTRIES_PATH;
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockPlace, BlockWriter};
 
@@ -39,6 +37,7 @@ use self::catalog::{Catalog, CatalogStats};
 use self::upload_note::UploadNote;
 use self::uploads::{ActionsUpload, Uploads};
 use super::KeyRing;
+use super::notes::{NoteLog, NoteStats};
 use super::peers::Peers;
 use crate::auth::{Identity, TokenDigest};
 use crate::store::Store;
@@ -79,6 +78,8 @@ pub struct ActionsParts {
     pub keys: KeyRing,
     /// The servers of the same bucket.
     pub peers: Peers,
+    /// What they tell each other.
+    pub notes: Option<NoteLog>,
     /// The settings of the operator.
     pub settings: ActionsSettings,
 }
@@ -97,6 +98,7 @@ struct ActionsShared {
     changes: KeyLocks,
     keys: KeyRing,
     peers: Peers,
+    notes: Option<NoteLog>,
     settings: ActionsSettings,
     tasks: Tasks,
 }
@@ -112,6 +114,8 @@ pub struct ActionsStats {
     pub upload_bytes: u64,
     /// Other servers of the same bucket.
     pub others: usize,
+    /// Figures of the notes, with a bucket.
+    pub notes: Option<NoteStats>,
 }
 
 impl Actions {
@@ -126,6 +130,7 @@ impl Actions {
             changes: KeyLocks::default(),
             keys: parts.keys,
             peers: parts.peers,
+            notes: parts.notes,
             settings: parts.settings,
             tasks: tasks.clone(),
         }));
@@ -144,6 +149,7 @@ impl Actions {
             uploads,
             upload_bytes,
             others: self.0.peers.others().len(),
+            notes: self.0.notes.as_ref().map(NoteLog::stats),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::upload_note::UploadNote;
 use super::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::auth::Identity;
+use crate::cache::notes::NoteLog;
 use crate::cache::peers::{Owner, Peer, Peers};
 
 impl Actions {
@@ -61,6 +62,11 @@ impl Actions {
             }
         };
         (!is_local).then_some(others)
+    }
+
+    /// What the servers of the same bucket tell each other.
+    pub fn notes(&self) -> Option<&NoteLog> {
+        self.0.notes.as_ref()
     }
 
     /// The servers of the same bucket.

@@ -28,7 +28,7 @@ pub trait PeerClient: Debug + Send + Sync + 'static {
 pub(super) struct PeerLink {
     pub(super) own: Peer,
     pub(super) keys: KeyRing,
-    pub(super) clock: BucketClock,
+    pub(super) clock: Arc<BucketClock>,
     client: Arc<dyn PeerClient>,
     statements: Statements,
     /// Servers that said hello, and when: a listing that began before does not show them.
@@ -36,11 +36,16 @@ pub(super) struct PeerLink {
 }
 
 impl PeerLink {
-    pub(super) fn new(own: Peer, keys: KeyRing, client: Arc<dyn PeerClient>) -> Self {
+    pub(super) fn new(
+        own: Peer,
+        keys: KeyRing,
+        clock: Arc<BucketClock>,
+        client: Arc<dyn PeerClient>,
+    ) -> Self {
         Self {
             own,
             keys,
-            clock: BucketClock::default(),
+            clock,
             client,
             statements: Statements::default(),
             greeted: Mutex::default(),

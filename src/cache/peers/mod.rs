@@ -84,6 +84,8 @@ pub struct Membership {
     pub url: Url,
     /// The keys that all servers share.
     pub keys: KeyRing,
+    /// The clock of the bucket, which this sets.
+    pub clock: Arc<BucketClock>,
     /// The way to the others.
     pub client: Arc<dyn PeerClient>,
 }
@@ -116,10 +118,11 @@ impl Peers {
             mut number,
             url,
             keys,
+            clock,
             client,
         } = membership;
         number.claim(&*shared).await;
-        let link = Arc::new(PeerLink::new(Peer::new(number.id, url), keys, client));
+        let link = Arc::new(PeerLink::new(Peer::new(number.id, url), keys, clock, client));
         let this = Self {
             link: Some(Arc::clone(&link)),
             ..Self::alone(number.id)

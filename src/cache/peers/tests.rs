@@ -108,6 +108,7 @@ fn membership(bucket: &Arc<Bucket>, number: u16) -> Membership {
         },
         url: url(number),
         keys: keys(),
+        clock: Arc::default(),
         client: Arc::new(Nobody),
     }
 }

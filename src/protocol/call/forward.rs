@@ -164,6 +164,15 @@ impl Call {
 
     /// The answer of another server is ours. It has counted what it stored, so here the request is a plain call.
     fn forwarded(&mut self, response: Response) -> Reply {
+        if let Some(notes) = self
+            .app
+            .actions()
+            .notes()
+            .filter(|_| response.status().is_success())
+        {
+            // It may have been a commit. Its note is in the log before it is answered.
+            notes.expect();
+        }
         self.record.outcome = match response.status() {
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Outcome::Condition,
             status if status.is_server_error() => Outcome::Failed,

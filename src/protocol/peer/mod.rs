@@ -13,8 +13,7 @@ use super::call::{Call, Reply};
 use super::http_error::{self, HttpError};
 use super::key;
 use super::path::DecodedPath;
-use crate::auth::TicketError;
-use crate::cache::actions::ENTRIES_PATH;
+use crate::cache::notes::NOTES_PATH;
 use crate::cache::peers::{HELLO_PATH, Statement};
 use crate::error::Class;
 use crate::telemetry::access::Outcome;
@@ -53,7 +52,7 @@ async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
     let method = call.parts.method.clone();
     match name {
         b"hello" => call.record.route = HELLO_PATH,
-        b"entries" => call.record.route = ENTRIES_PATH,
+        b"notes" => call.record.route = NOTES_PATH,
         _ => return Ok(nothing()),
     }
     if method != Method::POST {
@@ -62,7 +61,7 @@ async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
     let message = stated_body(call, &statement).await?;
     match call.record.route {
         HELLO_PATH => hello(&call.app, &statement)?,
-        _ => entries(&call.app, &message).await?,
+        _ => notes(&call.app, &statement, &message).await?,
     }
     call.record.outcome = Outcome::Control;
     Ok(Reply::new(StatusCode::NO_CONTENT, Body::empty()))
@@ -104,13 +103,11 @@ fn hello(app: &App, statement: &Statement) -> Result<(), HttpError> {
     greeted.ok_or_else(|| HttpError::new(Class::Invalid, "the greeting holds no address of another server"))
 }
 
-async fn entries(app: &App, message: &[u8]) -> Result<(), HttpError> {
-    let taken = app.actions().on_notification(message).await;
-    taken.map_err(|error| {
-        let text = match error {
-            TicketError::Forged => "the message was not written by a server with the same key",
-            TicketError::Expired => "the message has expired",
-        };
-        HttpError::new(Class::Forbidden, text)
-    })
+async fn notes(app: &App, statement: &Statement, message: &[u8]) -> Result<(), HttpError> {
+    let refused = || HttpError::new(Class::Forbidden, "the message holds no notes of its sender");
+    let notes = app.actions().notes().ok_or_else(refused)?;
+    notes
+        .on_message(statement.sender, message)
+        .await
+        .ok_or_else(refused)
 }

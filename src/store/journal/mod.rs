@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
-pub use self::ulid::{Ulid, next_ulid, now_millis, parse_ulid};
+pub use self::ulid::{Ulid, next_ulid, next_ulid_at, now_millis, parse_ulid};
 
 use super::shared::SharedObjects;
 use super::{Error, Result};

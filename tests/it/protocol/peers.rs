@@ -64,6 +64,7 @@ impl Fake {
             },
             url: format!("http://{address}/").parse().unwrap(),
             keys: KeyRing::new(&key),
+            clock: Arc::default(),
             client: Arc::new(Silent),
         };
         let timing = HeartbeatTiming::every(Duration::from_secs(1));

@@ -1,12 +1,13 @@
 //! Catching up with the commits of other servers.
 //!
 //! A look-up that misses reads the journal of its namespace, from a cursor less the skew of clocks on. All
-//! look-ups together do so at most once a second, and wait for a bounded time ([`super::stream_state`]). The names
+//! look-ups together do so at most once in an interval, and wait for a bounded time ([`super::stream_state`]). The names
 //! of records that were read are kept, so that none is taken twice.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -27,6 +28,8 @@ const MAX_PARALLEL_READS: usize = 4;
 #[derive(Debug)]
 pub(super) struct JournalFollower {
     journal: Journal,
+    /// Between two catch-ups of a namespace.
+    interval: Duration,
     index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     tasks: Tasks,
@@ -52,14 +55,15 @@ impl Drop for CatchUpGuard {
 impl JournalFollower {
     pub(super) fn new(
         journal: Journal,
-        index: Arc<ActionsIndex>,
-        ledger: Option<Ledger>,
+        interval: Duration,
+        (index, ledger): (&Arc<ActionsIndex>, Option<&Ledger>),
         tasks: &Tasks,
     ) -> Arc<Self> {
         Arc::new(Self {
             journal,
-            index,
-            ledger,
+            interval,
+            index: Arc::clone(index),
+            ledger: ledger.cloned(),
             tasks: tasks.clone(),
             streams: Mutex::default(),
             warned: AtomicBool::new(false),
@@ -89,7 +93,7 @@ impl JournalFollower {
     }
 
     fn join(self: &Arc<Self>, namespace: &NamespaceId) -> Option<CatchUp> {
-        let begun = match self.with_state(namespace, StreamState::join) {
+        let begun = match self.with_state(namespace, |state| state.join(self.interval)) {
             Join::Begin(begun) => begun,
             Join::Wait(running) => return Some(running),
             Join::Skip => return None,

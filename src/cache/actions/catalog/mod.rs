@@ -4,6 +4,7 @@
 //! It knows what was committed, not whether the bytes are still there. A caller that finds them gone calls
 //! [`Catalog::forget`] and asks again.
 
+mod commit_note;
 mod journal_follower;
 mod journal_queue;
 pub(super) mod journal_record;
@@ -23,11 +24,16 @@ use self::journal_queue::JournalQueue;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{ActionsIndex, Candidate};
 use super::ledger::{Ledger, LedgerItem, LedgerSite};
+use crate::cache::notes::NoteLog;
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::Tasks;
 
 /// After the start, look-ups wait this long until the ledger is read.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A miss reads the journal of its namespace again after this time: servers of an earlier version write nothing else.
+const JOURNAL_INTERVAL: Duration = Duration::from_secs(60);
+/// The same without notes.
+const JOURNAL_ALONE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The parts of a catalog; each may be absent.
 #[derive(Debug, Default)]
@@ -36,6 +42,9 @@ pub struct CatalogParts {
     pub ledger: Option<LedgerSite>,
     /// The journal of the servers that share a bucket.
     pub journal: Option<Journal>,
+    /// What these servers tell each other of new entries. With it the journal is for servers that are new to a
+    /// namespace.
+    pub notes: Option<NoteLog>,
     /// Asked from time to time which entries are gone.
     pub liveness: Option<Arc<dyn Liveness>>,
 }
@@ -52,6 +61,7 @@ struct CatalogShared {
     ledger: Option<Ledger>,
     follower: Option<Arc<JournalFollower>>,
     journal_queue: Option<Arc<JournalQueue>>,
+    notes: Option<NoteLog>,
     liveness: Option<Arc<dyn Liveness>>,
     tasks: Tasks,
     ready_by: Instant,
@@ -78,11 +88,16 @@ impl Catalog {
         let index = Arc::new(ActionsIndex::default());
         let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
         let ledger = parts.ledger.map(open);
-        let follow = |journal| JournalFollower::new(journal, Arc::clone(&index), ledger.clone(), tasks);
+        let interval = match &parts.notes {
+            Some(_) => JOURNAL_INTERVAL,
+            None => JOURNAL_ALONE_INTERVAL,
+        };
+        let follow = |journal| JournalFollower::new(journal, interval, (&index, ledger.as_ref()), tasks);
         let this = Self {
             shared: Arc::new(CatalogShared {
                 follower: parts.journal.clone().map(follow),
                 journal_queue: parts.journal.map(|journal| JournalQueue::new(journal, tasks)),
+                notes: parts.notes,
                 liveness: parts.liveness,
                 tasks: tasks.clone(),
                 ready_by: Instant::now() + LEDGER_TIMEOUT,
@@ -158,8 +173,8 @@ impl Catalog {
         all
     }
 
-    /// Adds an entry that was committed here. Returns when ledger and journal have it. What fails there is logged
-    /// and, for the journal, repeated later. Dropping the future does not stop it.
+    /// Adds an entry that was committed here. Returns when ledger, journal and notes have it, and the other servers
+    /// that can be reached. What fails there is logged and, for journal and notes, repeated later. Dropping the future does not stop it.
     pub async fn commit(&self, entry: CommittedEntry) {
         self.shared.index.insert(&entry);
         let this = self.clone();
@@ -170,7 +185,13 @@ impl Catalog {
                     journal_queue.send(stream, record).await;
                 }
             };
-            tokio::join!(announce, this.keep(vec![LedgerItem::Committed(entry)]));
+            let note = commit_note::note(&entry);
+            let tell = async {
+                if let Some(notes) = &this.shared.notes {
+                    tokio::join!(notes.tell(&note), notes.append(note.clone()));
+                }
+            };
+            tokio::join!(announce, tell, this.keep(vec![LedgerItem::Committed(entry)]));
         });
         // Fails only when the process ends.
         let _ended = keeping.await;
@@ -200,7 +221,8 @@ impl Catalog {
             namespaces: shared.index.count_namespaces(),
             ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
             followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
-            unsent: shared.journal_queue.as_ref().map_or(0, |queue| queue.len()),
+            unsent: shared.journal_queue.as_ref().map_or(0, |queue| queue.len())
+                + shared.notes.as_ref().map_or(0, |notes| notes.stats().unsent),
         }
     }
 
@@ -213,13 +235,20 @@ impl Catalog {
         }
     }
 
-    /// Reads the journals of some namespaces. `false` if there was nothing to wait for.
+    /// Reads the notes, and the journals of some namespaces. `false` if there was nothing to wait for.
     async fn catch_up(&self, namespaces: &[NamespaceId]) -> bool {
         let Some(follower) = self.shared.follower.as_ref().filter(|_| !namespaces.is_empty()) else {
             return false;
         };
-        let looks = join_all(namespaces.iter().map(|namespace| follower.catch_up(namespace))).await;
-        looks.contains(&true)
+        let notes = async {
+            match &self.shared.notes {
+                Some(notes) => notes.catch_up().await,
+                None => false,
+            }
+        };
+        let journals = join_all(namespaces.iter().map(|namespace| follower.catch_up(namespace)));
+        let (notes, journals) = tokio::join!(notes, journals);
+        notes || journals.contains(&true)
     }
 
     /// Appends to the ledger, which logs its own errors. An entry that it cannot keep is found until the next

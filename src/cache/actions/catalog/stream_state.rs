@@ -10,8 +10,6 @@ use crate::store::journal::Ulid;
 
 /// The clocks of two servers may differ by this much, and a record may be on its way for as long.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// Time from the end of a catch-up to the next one.
-const CATCH_UP_INTERVAL: Duration = Duration::from_secs(1);
 /// Look-ups wait this long for a catch-up, from its begin on.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Look-ups wait this long for the first catch-up of a namespace.
@@ -55,15 +53,15 @@ impl StreamState {
         }
     }
 
-    /// Joins the running catch-up, or begins one if it is time.
-    pub(super) fn join(&mut self) -> Join {
+    /// Joins the running catch-up, or begins one if the last one ended `interval` ago.
+    pub(super) fn join(&mut self, interval: Duration) -> Join {
         let now = Instant::now();
         match &self.running {
             Some(running) if running.deadline > now => return Join::Wait(running.clone()),
             Some(_) => return Join::Skip,
             None => {}
         }
-        if self.ended.is_some_and(|ended| now - ended < CATCH_UP_INTERVAL) {
+        if self.ended.is_some_and(|ended| now - ended < interval) {
             return Join::Skip;
         }
         let limit = match self.cursor {

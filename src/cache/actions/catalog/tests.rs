@@ -150,6 +150,7 @@ fn with(journal: &Arc<Memory>, folder: Option<&Path>, tasks: &Tasks) -> Catalog 
         ledger: site,
         journal: Some(Journal::new(Arc::clone(journal) as Arc<_>)),
         liveness: None,
+        notes: None,
     };
     Catalog::open(parts, tasks)
 }
@@ -432,6 +433,7 @@ async fn what_is_known_to_be_gone_is_pruned_for_good() {
             ledger: Some(site),
             journal: None,
             liveness: Some(Arc::new(Evicted(gone.clone()))),
+            notes: None,
         };
         Catalog::open(parts, tasks)
     };
