@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -21,6 +22,9 @@ use crate::store::disk::Disk;
 use crate::store::journal::Journal;
 use crate::store::shared::SharedObjects;
 use crate::tasks::Tasks;
+
+/// A start waits this long for the bucket's time.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens it. `tasks` end when the last request has.
 pub(super) async fn open(
@@ -52,6 +56,11 @@ pub(super) async fn open(
         }
         _ => Peers::alone(server.number.id),
     };
+    if let Some(shared) = &shared {
+        // Heartbeats have asked already, if there are any. Without an answer, the clock of this machine counts.
+        let asking = clock.learn(&**shared, peers.me());
+        let _unknown = tokio::time::timeout(CLOCK_TIMEOUT, asking).await;
+    }
     let notes = shared.clone().map(|objects| {
         let parts = NoteLogParts {
             objects,

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::{Note, NoteKind};
 use crate::cache::KeyRing;
 use crate::cache::peers::ServerId;
-use crate::store::journal::{Ulid, next_ulid_at, parse_ulid};
+use crate::store::journal::{Ulid, parse_ulid, ulid_at};
 use crate::store::shared::MAX_OBJECT_BYTES;
 use crate::store::tagged::{RecordKind, Tag, TaggedReader, TaggedWriter};
 
@@ -77,7 +77,7 @@ pub(super) fn object(
     notes: &[Note],
     max_name_bytes: usize,
 ) -> (String, Bytes) {
-    let id = next_ulid_at(millis(now));
+    let id = ulid_at(millis(now));
     let message = seal(keys, &context(id), sender, notes);
     let name = format!("{PREFIX}{id}.{}", URL_SAFE_NO_PAD.encode(&message));
     match name.len() <= max_name_bytes {
@@ -116,7 +116,8 @@ fn context(id: Ulid) -> Vec<u8> {
     [LOGGED, &id.0.to_be_bytes()].concat()
 }
 
-fn millis(time: SystemTime) -> u64 {
+/// Milliseconds since 1970.
+pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -177,6 +177,11 @@ impl NoteLog {
         self.0.clock.now().checked_sub(age)
     }
 
+    /// The bucket's time in milliseconds since 1970.
+    pub fn now_millis(&self) -> u64 {
+        codec::millis(self.0.clock.now())
+    }
+
     /// Figures of this moment.
     pub fn stats(&self) -> NoteStats {
         NoteStats {

@@ -1,5 +1,5 @@
 //! What servers that share a remote tier tell each other through it: small records on shelves, in the order of
-//! time. A record is never changed or taken back; a reader may see one twice.
+//! time. A record is never changed, and goes only when what it is about is gone; a reader may see one twice.
 //!
 //! Wherever it is short enough, the name of its object alone is the record, so that one listing reads a thousand of
 //! them.
@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
-pub use self::ulid::{Ulid, next_ulid, next_ulid_at, now_millis, parse_ulid};
+pub use self::ulid::{Ulid, next_ulid, now_millis, parse_ulid, ulid_at};
 
 use super::shared::SharedObjects;
 use super::{Error, Result};
@@ -64,6 +64,16 @@ impl Journal {
         let (name, content) = encode(&folder(shelf), id, record, longest);
         let added = self.objects.append(&name, content).await;
         added.map_err(|error| at("adding to the journal", error))
+    }
+
+    /// Removes a record that [`Journal::append`] has added, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Remote`].
+    pub async fn remove(&self, shelf: &str, id: Ulid, record: &[u8]) -> Result<()> {
+        let (name, _) = encode(&folder(shelf), id, record, self.objects.max_name_bytes());
+        let removed = self.objects.remove(&name).await;
+        removed.map_err(|error| at("removing from the journal", error))
     }
 
     /// The records of `shelf` whose names are greater than `after`, some hundreds at once. `page` is

@@ -11,23 +11,18 @@ const RANDOM_BITS: usize = 80;
 /// A name that is greater than all that this process made before, and that no other process makes.
 pub fn next_ulid() -> Ulid {
     static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
-    next(&LAST, now_millis())
-}
-
-/// The same by another clock than that of this machine: `millis` since 1970.
-pub fn next_ulid_at(millis: u64) -> Ulid {
-    static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
-    next(&LAST, millis)
-}
-
-fn next(last: &Mutex<Ulid>, millis: u64) -> Ulid {
-    let mut bits = [0; 16];
-    // Without random numbers it still grows, and nothing that talks to a remote tier would work anyway.
-    let _unlikely = aws_lc_rs::rand::fill(&mut bits[..RANDOM_BITS / 8]);
-    let fresh = Ulid::from_parts(millis, u128::from_le_bytes(bits));
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let fresh = ulid_at(now_millis());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     *last = after(*last, fresh);
     *last
+}
+
+/// A name of this time, in milliseconds since 1970, that nobody else makes.
+pub fn ulid_at(millis: u64) -> Ulid {
+    let mut bits = [0; 16];
+    // Without random numbers nothing that talks to a remote tier would work.
+    let _unlikely = aws_lc_rs::rand::fill(&mut bits[..RANDOM_BITS / 8]);
+    Ulid::from_parts(millis, u128::from_le_bytes(bits))
 }
 
 /// `fresh`, or the next one after `last` if the clock stands still or goes back.

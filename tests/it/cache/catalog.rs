@@ -243,3 +243,29 @@ async fn evicted_entries_are_forgotten() {
     drop(catalog);
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_leaves_the_journal() {
+    let bucket = S3Server::memory();
+    let one = Server::on(&bucket).await;
+    let (kept, gone) = (
+        committed("kept", record("kept")),
+        committed("gone", record("gone")),
+    );
+    for entry in [&kept, &gone] {
+        one.catalog.commit(entry.clone()).await;
+    }
+    one.catalog.forget(&gone).await;
+    let records = || {
+        bucket
+            .objects()
+            .into_keys()
+            .filter(|name| name.starts_with("v1/journal/"))
+            .count()
+    };
+    until("its record is removed", || records() == 1).await;
+    // A server that is new does not hear of it.
+    let new = Server::on(&bucket).await;
+    new.finds("kept").await;
+    assert_eq!(new.catalog.stats().entries, 1);
+}

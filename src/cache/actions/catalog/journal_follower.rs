@@ -17,6 +17,7 @@ use super::stream_state::{CatchUp, Join, StreamState, earliest};
 use crate::cache::actions::entry::NamespaceId;
 use crate::cache::actions::index::ActionsIndex;
 use crate::cache::actions::ledger::{Ledger, LedgerItem};
+use crate::cache::notes::NoteLog;
 use crate::error::chain;
 use crate::store::journal::{Journal, JournalPage, JournalRecord, Ulid, now_millis};
 use crate::store::{Digest, Result};
@@ -30,6 +31,8 @@ pub(super) struct JournalFollower {
     journal: Journal,
     /// Between two catch-ups of a namespace.
     interval: Duration,
+    /// Knows the bucket's time.
+    notes: Option<NoteLog>,
     index: Arc<ActionsIndex>,
     ledger: Option<Ledger>,
     tasks: Tasks,
@@ -55,13 +58,14 @@ impl Drop for CatchUpGuard {
 impl JournalFollower {
     pub(super) fn new(
         journal: Journal,
-        interval: Duration,
+        (interval, notes): (Duration, Option<NoteLog>),
         (index, ledger): (&Arc<ActionsIndex>, Option<&Ledger>),
         tasks: &Tasks,
     ) -> Arc<Self> {
         Arc::new(Self {
             journal,
             interval,
+            notes,
             index: Arc::clone(index),
             ledger: ledger.cloned(),
             tasks: tasks.clone(),
@@ -118,7 +122,7 @@ impl JournalFollower {
     }
 
     async fn read(&self, namespace: &NamespaceId) -> Result<()> {
-        let start = now_millis();
+        let start = self.notes.as_ref().map_or_else(now_millis, NoteLog::now_millis);
         let stream = namespace.stream();
         let after = self.with_state(namespace, |state| state.cursor).map(earliest);
         let mut next = None;

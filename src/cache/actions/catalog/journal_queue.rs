@@ -4,7 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::store::journal::{Journal, next_ulid};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::chain;
+use crate::store::journal::{Journal, Ulid};
 use crate::tasks::{Tasks, pause};
 
 /// Longest wait for the journal. Readers go back by a minute only, so a name must not arrive late.
@@ -15,12 +19,15 @@ const MAX_QUEUED_RECORDS: usize = 4096;
 const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time between two repetitions.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+/// Records whose removal may wait.
+const MAX_REMOVALS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct JournalQueue {
     journal: Journal,
     tasks: Tasks,
     queue: Mutex<QueueState>,
+    removals: mpsc::Sender<QueuedRecord>,
 }
 
 #[derive(Debug, Default)]
@@ -30,35 +37,44 @@ struct QueueState {
 }
 
 #[derive(Debug)]
-struct QueuedRecord {
-    stream: String,
-    record: Vec<u8>,
+pub(super) struct QueuedRecord {
+    pub(super) stream: String,
+    /// Names the object of the record.
+    pub(super) id: Ulid,
+    pub(super) record: Vec<u8>,
 }
 
 impl JournalQueue {
     pub(super) fn new(journal: Journal, tasks: &Tasks) -> Arc<Self> {
+        let (removals, gone) = mpsc::channel(MAX_REMOVALS);
+        drop(tasks.spawn(remove_all(journal.clone(), gone, tasks.stopping())));
         Arc::new(Self {
             journal,
             tasks: tasks.clone(),
             queue: Mutex::default(),
+            removals,
         })
     }
 
+    /// Removes a record later, because its entry is gone. One that stays costs its readers a look.
+    pub(super) fn remove(&self, gone: QueuedRecord) {
+        let _too_many = self.removals.try_send(gone);
+    }
+
     /// Appends a record now. If that fails, queues it.
-    pub(super) async fn send(self: &Arc<Self>, stream: String, record: Vec<u8>) {
-        let queued = QueuedRecord { stream, record };
+    pub(super) async fn send(self: &Arc<Self>, queued: QueuedRecord) {
         if !self.append(&queued).await {
             self.keep(queued);
         }
     }
 
+    /// How many records wait.
     pub(super) fn len(&self) -> usize {
         self.lock().records.len()
     }
 
     async fn append(&self, queued: &QueuedRecord) -> bool {
-        // Each attempt has a new name: readers may be past the former one.
-        let adding = self.journal.append(&queued.stream, next_ulid(), &queued.record);
+        let adding = self.journal.append(&queued.stream, queued.id, &queued.record);
         matches!(tokio::time::timeout(APPEND_TIMEOUT, adding).await, Ok(Ok(())))
     }
 
@@ -125,4 +141,18 @@ impl JournalQueue {
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn remove_all(journal: Journal, mut gone: mpsc::Receiver<QueuedRecord>, stopping: CancellationToken) {
+    let removing = async {
+        while let Some(one) = gone.recv().await {
+            if let Err(error) = journal.remove(&one.stream, one.id, &one.record).await {
+                tracing::debug!(
+                    cause = chain(&error),
+                    "a record of the journal could not be removed"
+                );
+            }
+        }
+    };
+    stopping.run_until_cancelled(removing).await;
 }

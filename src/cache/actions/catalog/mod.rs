@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use prune::Liveness;
 
 use self::journal_follower::JournalFollower;
-use self::journal_queue::JournalQueue;
+use self::journal_queue::{JournalQueue, QueuedRecord};
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{ActionsIndex, Candidate};
 use super::ledger::{Ledger, LedgerItem, LedgerSite};
@@ -92,7 +92,10 @@ impl Catalog {
             Some(_) => JOURNAL_INTERVAL,
             None => JOURNAL_ALONE_INTERVAL,
         };
-        let follow = |journal| JournalFollower::new(journal, interval, (&index, ledger.as_ref()), tasks);
+        let follow = |journal| {
+            let notes = parts.notes.clone();
+            JournalFollower::new(journal, (interval, notes), (&index, ledger.as_ref()), tasks)
+        };
         let this = Self {
             shared: Arc::new(CatalogShared {
                 follower: parts.journal.clone().map(follow),
@@ -179,10 +182,10 @@ impl Catalog {
         self.shared.index.insert(&entry);
         let this = self.clone();
         let keeping = self.shared.tasks.spawn(async move {
-            let (record, stream) = (journal_record::encode(&entry), entry.namespace.stream());
+            let record = queued(&entry);
             let announce = async {
                 if let Some(journal_queue) = &this.shared.journal_queue {
-                    journal_queue.send(stream, record).await;
+                    journal_queue.send(record).await;
                 }
             };
             let note = commit_note::note(&entry);
@@ -206,9 +209,12 @@ impl Catalog {
         is_new
     }
 
-    /// Removes an entry whose bytes are gone, unless it was replaced since.
+    /// Removes an entry whose bytes are gone, unless it was replaced since: here, and for servers that are new.
     pub async fn forget(&self, entry: &CommittedEntry) {
         if self.shared.index.remove(entry) {
+            if let Some(journal_queue) = &self.shared.journal_queue {
+                journal_queue.remove(queued(entry));
+            }
             self.keep(vec![LedgerItem::Removed(entry.clone())]).await;
         }
     }
@@ -257,6 +263,15 @@ impl Catalog {
         if let Some(ledger) = self.shared.ledger.as_ref().filter(|_| !items.is_empty()) {
             let _kept = ledger.append(items).await;
         }
+    }
+}
+
+/// The record of an entry in the journal of its namespace. The entry names it, so that it is found again.
+fn queued(entry: &CommittedEntry) -> QueuedRecord {
+    QueuedRecord {
+        stream: entry.namespace.stream(),
+        id: entry.record.id,
+        record: journal_record::encode(entry),
     }
 }
 

@@ -95,8 +95,9 @@ impl SharedObjects for Memory {
         unreachable!("a journal creates nothing");
     }
 
-    async fn remove(&self, _name: &str) -> Result<()> {
-        unreachable!("a journal removes nothing");
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.objects.lock().unwrap().remove(name);
+        Ok(())
     }
 
     async fn list_page(&self, prefix: &str, after: Option<&str>) -> Result<ObjectPage> {
