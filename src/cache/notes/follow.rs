@@ -132,7 +132,7 @@ pub(super) async fn catch_up(log: &Arc<LogShared>) -> bool {
     let arrived = Instant::now();
     let (deadline, mut waited) = (arrived + MISS_TIMEOUT, false);
     loop {
-        let fresh = log.follower.is_expecting();
+        let fresh = log.follower.is_expecting() || log.peers.changed_within(EXPECT_TIME);
         let interval = if fresh { Duration::ZERO } else { MISS_INTERVAL };
         let Some((reading, is_new)) = log.follower.join(interval) else {
             return waited;

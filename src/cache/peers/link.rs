@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub(super) struct PeerLink {
     statements: Statements,
     /// Servers that said hello, and when: a listing that began before does not show them.
     greeted: Mutex<Vec<(Peer, Instant)>>,
+    /// When one came or went last.
+    changed: Mutex<Option<Instant>>,
 }
 
 impl PeerLink {
@@ -49,12 +52,18 @@ impl PeerLink {
             client,
             statements: Statements::default(),
             greeted: Mutex::default(),
+            changed: Mutex::default(),
         }
     }
 
     /// Those who said hello. Held while the list of others changes.
     pub(super) fn greeted(&self) -> MutexGuard<'_, Vec<(Peer, Instant)>> {
         self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A server came or went.
+    pub(super) fn note_change(&self) {
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn state(&self, peer: &Peer, request: StatedRequest<'_>, body: StatedBody, content: &[u8]) -> String {
@@ -80,6 +89,15 @@ impl Peers {
         let none = || io::Error::other("this server has no way to others");
         let link = self.link.as_ref().ok_or_else(none)?;
         link.post(peer, path, content, body).await
+    }
+
+    /// Whether a server came or went in this time: not all may have been told of everything.
+    pub fn changed_within(&self, time: Duration) -> bool {
+        let changed = self
+            .link
+            .as_ref()
+            .map(|link| *link.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.flatten().is_some_and(|at| at.elapsed() < time)
     }
 
     /// A statement for `peer`, with `content` for it; `None` without a way to others.

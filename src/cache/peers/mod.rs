@@ -204,6 +204,9 @@ impl Peers {
             "the servers that share the bucket changed"
         );
         self.others.store(Arc::new(others));
+        if let Some(link) = &self.link {
+            link.note_change();
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::gha::{VERSION, create, reserve};
+use super::gha::{VERSION, create, misses, reserve, save};
 use crate::support::client::within;
 use crate::support::pair::{member, sees};
 use crate::support::s3::S3Server;
@@ -284,6 +284,27 @@ async fn who_comes_is_known_before_its_first_answer() {
     for server in [&one, &two] {
         let metrics = server.ops().get("/metrics").await;
         assert!(metrics.text().contains("chacha_actions_other_servers 1\n"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_saved_while_a_server_comes_is_found_through_it_at_once() {
+    let s3 = S3Server::memory();
+    // The older one looks by itself only once.
+    let slow = |config: &mut chacha::config::Config| config.gha.heartbeat = Duration::from_secs(600);
+    let one = member(&s3, slow).await;
+    let providers = one.config().providers.clone();
+    let client = one.acme();
+    save(&client, "before", "x").await;
+    let two = member(&s3, |config| config.providers = providers).await;
+    let other = two.anonymous().with_token(&one.token("acme/app"));
+    assert!(!misses(&other, "before").await);
+    for nth in 0..20 {
+        let key = format!("k{nth}");
+        // The other server has looked for it a moment ago.
+        assert!(misses(&other, &key).await);
+        save(&client, &key, key.clone()).await;
+        assert!(!misses(&other, &key).await, "{key}");
     }
 }
 
