@@ -116,9 +116,10 @@ async fn rest(world: &World) -> bool {
     for server in &world.servers {
         while let Some(why) = restless(world, server).await {
             if begin.elapsed() > REST_TIMEOUT {
+                let spent = idle_processor(server).await;
                 let words = server.last_words();
                 world.report.fault(format!(
-                    "rest: server {} after {REST_TIMEOUT:?}: {why}: {words}",
+                    "rest: server {} after {REST_TIMEOUT:?}: {why}, takes {spent} % of a processor: {words}",
                     server.index
                 ));
                 return false;
@@ -186,15 +187,21 @@ async fn look(world: &World, slot: &Slot, view: usize) -> bool {
     }
 }
 
+/// Hundredths of a processor that a server takes now.
+async fn idle_processor(server: &Server) -> u64 {
+    let spent = || server.pid().map_or(0, |pid| inspect::held(pid).processor);
+    let before = spent();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    spent().saturating_sub(before)
+}
+
 /// What a server holds when nobody asks anything of it.
 async fn quiet(world: &World, server: &Server) {
     let Some(pid) = server.pid() else { return };
     faults::measure(world, server);
-    let before = inspect::held(pid);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let spent = idle_processor(server).await;
     let after = inspect::held(pid);
     let index = server.index;
-    let spent = after.processor - before.processor;
     world.report.figure("processor at rest, %", spent);
     if spent > MAX_IDLE_PROCESSOR {
         world.report.fault(format!(
@@ -212,19 +219,26 @@ async fn quiet(world: &World, server: &Server) {
             .report
             .fault(format!("memory: server {index} took {} bytes", after.peak_memory));
     }
+    account(world, server).await;
+}
+
+/// Whether the server counts what `du` counts.
+async fn account(world: &World, server: &Server) {
+    let Some(page) = server.page("/metrics").await else {
+        return;
+    };
+    let bytes = |name| inspect::metric(&page, name).unwrap_or_default() as u64;
+    let used = bytes("chacha_disk_used_bytes");
+    // Uploads that have begun hold what they reserved.
+    let reserved = bytes("chacha_disk_reserved_bytes");
     let taken = inspect::du(&server.dir());
-    let used = server.metric("chacha_disk_used_bytes").await.unwrap_or_default() as u64;
-    world
-        .report
-        .figure("bytes counted too many", used.saturating_sub(taken));
-    if taken > used + UNCOUNTED_BYTES || used > taken + MISCOUNT_BYTES {
-        let uploads = server
-            .metric("chacha_actions_upload_bytes")
-            .await
-            .unwrap_or_default();
+    let over = used.saturating_sub(taken);
+    world.report.figure("bytes counted too many", over);
+    if taken > used + reserved + UNCOUNTED_BYTES || over > MISCOUNT_BYTES {
         let parts = inspect::du_of_parts(&server.dir());
+        let index = server.index;
         world.report.fault(format!(
-            "account: server {index} at rest: chacha_disk_used_bytes {used}, du {taken} ({parts}), uploads hold {uploads}"
+            "account: server {index} at rest: {used} bytes used, {reserved} reserved, du {taken} ({parts})"
         ));
     }
 }
