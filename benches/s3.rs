@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chacha::config::{DiskConfig, S3Config, WriteMode};
+use chacha::config::{DiskConfig, S3Config, WhenDown, WriteMode};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
 use chacha::store::tiered::{Policy, Revalidation, Tiered};
@@ -50,6 +50,7 @@ async fn pair(config: S3Config, write: WriteMode) -> Pair {
     let far = S3::open(&config, None, &tasks).await.unwrap();
     let policy = Policy {
         write,
+        when_down: WhenDown::Refuse,
         queue_limit: 4 << 30,
         revalidation: Revalidation::Never,
         redirect: false,

@@ -173,9 +173,12 @@ impl Cache {
         }
         let key = key(caller.scope.writable(), name);
         if precondition != Precondition::None {
-            let current = self.store.head(&key).await?;
-            if !precondition.holds(current.as_deref().map(|meta| &meta.etag)) {
-                return Err(Error::Precondition);
+            match self.store.head(&key).await {
+                Ok(current) if precondition.holds(current.as_deref().map(|meta| &meta.etag)) => {}
+                Ok(_) => return Err(Error::Precondition),
+                // The commit decides, perhaps without a tier that cannot be asked.
+                Err(Error::Remote { .. }) if precondition == Precondition::Absent => {}
+                Err(error) => return Err(error),
             }
         }
         let writer = self.spools.create(expected).await?;

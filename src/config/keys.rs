@@ -85,6 +85,7 @@ pub(super) const S3: &[Key] = &[
     plain("part_size"),
     plain("parallel_parts"),
     plain("write"),
+    plain("when_down"),
     plain("queue_limit"),
     plain("redirect"),
     plain("staging_dir"),

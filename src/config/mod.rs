@@ -32,6 +32,7 @@ mod s3;
 mod section;
 mod sections;
 mod size;
+mod staging;
 mod suggest;
 mod syntax;
 mod tiers;
@@ -49,7 +50,7 @@ pub use sections::{
     Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };
 pub use words::{
-    Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WriteMode,
+    Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WhenDown, WriteMode,
 };
 
 impl Config {

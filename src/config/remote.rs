@@ -1,7 +1,7 @@
 //! The remote tier of a configuration, whatever its kind.
 
 use super::section::Section;
-use super::{Config, DiskConfig, RedirectMode, S3Config, WriteMode};
+use super::{Config, DiskConfig, RedirectMode, S3Config, WhenDown, WriteMode};
 
 /// The section of the remote tier: one variant for each kind.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,11 @@ pub enum RemoteConfig<'c> {
 pub struct Tiering {
     /// `write`: when a write is answered.
     pub write: WriteMode,
-    /// `queue_limit`: bytes that may wait for their upload. Default: half of `disk.limit`.
+    /// `when_down`: what becomes of a write while the tier cannot be used.
+    pub when_down: WhenDown,
+    /// The same without a section `disk`: what waits must be where the operator wants it.
+    pub when_down_alone: WhenDown,
+    /// `queue_limit`: bytes that may wait for their upload. Default: half of what the disk may take.
     pub queue_limit: Option<u64>,
     /// `redirect`: whether clients read long entries that are not on the disk from the remote tier themselves.
     pub redirect: bool,
@@ -44,6 +48,11 @@ impl RemoteConfig<'_> {
         match self {
             Self::S3(s3) => Tiering {
                 write: s3.write,
+                when_down: s3.when_down,
+                when_down_alone: match s3.staging_dir {
+                    Some(_) => s3.when_down,
+                    None => WhenDown::Refuse,
+                },
                 queue_limit: s3.queue_limit,
                 redirect: s3.redirect == RedirectMode::Large,
                 staging: s3.staging(),

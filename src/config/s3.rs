@@ -5,8 +5,9 @@ use super::field::Field;
 use super::keys::S3;
 use super::naming;
 use super::section::Section;
+use super::staging;
 use super::weburl::{self, UrlRules};
-use super::{DiskConfig, S3Config, ServerSideEncryption, WriteMode, defaults};
+use super::{DiskConfig, S3Config, ServerSideEncryption, WhenDown, WriteMode, defaults};
 
 /// What is known of the section `disk` beside this one.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +30,9 @@ pub(super) fn s3(field: &Field<'_>, siblings: Siblings<'_>) -> Option<S3Config> 
     config.credentials = credentials::files(section);
     requests(section, &mut config);
     writes(section, &mut config, siblings);
-    staging(section, &mut config, siblings);
+    staging::staging(section, &mut config, siblings.disk);
+    when_down(section, &mut config, siblings);
+    queue(section, &mut config, siblings);
     bucket.map(|_| config)
 }
 
@@ -152,51 +155,52 @@ fn writes(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) 
              `limit`, or write through",
         );
     }
-    config.queue_limit = section.optional("queue_limit", |field| field.size(1));
-    if let Some(field) = section.field("queue_limit") {
-        check_queue(&field, config.queue_limit, known, siblings);
-    }
     section.set(&mut config.redirect, "redirect", |field| {
         field.word("is not accepted; write never, or large (large entries that are not on the disk)")
     });
 }
 
-fn check_queue(field: &Field<'_>, limit: Option<u64>, write: Option<WriteMode>, siblings: Siblings<'_>) {
-    if write == Some(WriteMode::Through) {
-        field
-            .error("only counts with `write: back`, because otherwise nothing waits; add that, or remove it");
+/// What becomes of writes while S3 cannot be used.
+fn when_down(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
+    let Some(field) = section.field("when_down") else {
+        return;
+    };
+    let word = field.read(|field| {
+        field.word("is not accepted; write queue (the disk takes writes until S3 is back) or refuse")
+    });
+    config.when_down = word.unwrap_or_default();
+    if word == Some(WhenDown::Queue) && !siblings.disk && section.field("staging_dir").is_none() {
+        field.error(
+            "queue needs a place that is kept, where entries wait for S3; add `disk:`, or set `staging_dir`, or write \
+             refuse",
+        );
     }
-    if let (Some(limit), Some(disk)) = (limit, siblings.read)
+}
+
+/// How much may wait.
+fn queue(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
+    config.queue_limit = section.optional("queue_limit", |field| field.size(1));
+    let Some(field) = section.field("queue_limit") else {
+        return;
+    };
+    // A word that cannot be read has its own message.
+    if config.write == WriteMode::Through
+        && config.when_down == WhenDown::Refuse
+        && section
+            .field("write")
+            .is_none_or(|field| field.value.as_str() == Some("through"))
+    {
+        field.error(
+            "only counts with `write: back` or `when_down: queue`, because otherwise nothing waits; add one of them, or \
+             remove it",
+        );
+    }
+    if let (Some(limit), Some(disk)) = (config.queue_limit, siblings.read)
         && limit > disk.limit
     {
         field.error(format!(
             "{} is more than disk.limit, and what waits is on the disk; write at most that",
             field.shown()
         ));
-    }
-}
-
-impl S3Config {
-    /// The small disk before a bucket without a section `disk`: `staging_dir` and `staging_limit`; all else is
-    /// default.
-    pub fn staging(&self) -> DiskConfig {
-        let default = || std::env::temp_dir().join(STAGING_FOLDER);
-        let dir = self.staging_dir.clone().unwrap_or_else(default);
-        DiskConfig::new(dir, self.staging_limit)
-    }
-}
-
-/// The default of `staging_dir`, in the folder for temporary files.
-const STAGING_FOLDER: &str = "chacha-staging";
-
-/// The small disk before the bucket, if there is no section `disk`.
-fn staging(section: &Section<'_>, config: &mut S3Config, siblings: Siblings<'_>) {
-    let least = |field: &Field<'_>| field.size(defaults::MIN_DISK_LIMIT);
-    config.staging_dir = section.optional("staging_dir", Field::file_path);
-    section.set(&mut config.staging_limit, "staging_limit", least);
-    for name in ["staging_dir", "staging_limit"] {
-        if let Some(field) = section.field(name).filter(|_| siblings.disk) {
-            field.warn("is not used: with `disk`, bodies wait there; remove it");
-        }
     }
 }

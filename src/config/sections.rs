@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::words::{
-    Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WriteMode,
+    Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WhenDown, WriteMode,
 };
 use super::{ListenAddr, defaults};
 
@@ -134,14 +134,17 @@ pub struct S3Config {
     pub parallel_parts: usize,
     /// `write`: when a write is answered. Default through.
     pub write: WriteMode,
-    /// `queue_limit`: with `write: back`, bytes that may wait for their upload; beyond that a write is
-    /// answered when S3 has it. Default: half of `disk.limit`.
+    /// `when_down`: what becomes of a write while S3 cannot be used. Default queue; without a disk it is always refuse,
+    /// unless `staging_dir` is set.
+    pub when_down: WhenDown,
+    /// `queue_limit`: bytes that may wait for their upload; beyond that a write is answered when S3 has it. Default:
+    /// half of `disk.limit` or `staging_limit`.
     pub queue_limit: Option<u64>,
     /// `redirect`: whether clients are sent to S3 for large entries that are not on the disk. Default
     /// never.
     pub redirect: RedirectMode,
-    /// `staging_dir`: the small disk in front of the bucket when there is no `disk`. Default: `chacha-staging`
-    /// in the folder for temporary files.
+    /// `staging_dir`: the small disk in front of the bucket when there is no `disk`. Default: a private
+    /// folder below the state directory of the service or of the user.
     pub staging_dir: Option<PathBuf>,
     /// `staging_limit`: upper bound of everything below `staging_dir`, in bytes. At least 1 MiB. Default
     /// 10 GB.
@@ -282,6 +285,7 @@ impl S3Config {
             part_size: defaults::S3_PART_SIZE,
             parallel_parts: defaults::S3_PARALLEL_PARTS,
             write: WriteMode::default(),
+            when_down: WhenDown::default(),
             queue_limit: None,
             redirect: RedirectMode::default(),
             staging_dir: None,

@@ -74,6 +74,17 @@ pub enum WriteMode {
     Back,
 }
 
+/// What becomes of a write while S3 cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenDown {
+    /// The disk takes it, and a queue that survives a crash uploads it.
+    #[default]
+    Queue,
+    /// It is refused.
+    Refuse,
+}
+
 /// Whether clients are sent to S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

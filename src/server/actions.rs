@@ -137,19 +137,32 @@ impl ThisServer {
         let folder = disk.server_folder();
         let folder = folder.map_err(StartError::directory(disk.role()))?;
         let id_file = folder.join("id");
+        let unusable = |name: &str, loss: &'static str| {
+            let (key, path) = (disk.role().dir_key(), folder.join(name));
+            move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::ServerFile {
+                key,
+                path,
+                cause,
+                loss,
+            }
+        };
         let id = ServerId::load_or_create(&id_file);
+        let no_id = unusable("id", "uploads of the Actions cache that are running end");
+        let id = id.map_err(|error| no_id(error.into()))?;
         // Of the same kind: a secret that is made once.
         let owner = SigningKey::load_or_create(&folder.join("claim"));
-        let owner = owner.map_err(StartError::directory(disk.role()))?;
+        let no_owner = unusable("claim", "this server takes another number");
+        let owner = owner.map_err(|error| no_owner(error.into()))?;
         let key = match file {
             Some(file) => SigningKey::load(&file)?,
             None => {
                 let kept = SigningKey::load_or_create(&folder.join("signing-key"));
-                kept.map_err(StartError::directory(disk.role()))?
+                let no_key = unusable("signing-key", "links that were given out are refused");
+                kept.map_err(|error| no_key(error.into()))?
             }
         };
         let number = ServerNumber {
-            id: id.map_err(StartError::directory(disk.role()))?,
+            id,
             owner: Bytes::copy_from_slice(&owner.as_bytes()[..16]),
         };
         Ok(Self { number, id_file, key })

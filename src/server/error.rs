@@ -1,5 +1,7 @@
 //! Why the server cannot start.
 
+use std::path::PathBuf;
+
 use super::ListenError;
 use crate::auth::{KeyFileError, SetupError};
 use crate::store::RemoteErrorKind;
@@ -36,6 +38,18 @@ pub enum StartError {
         key: &'static str,
         /// What is wrong.
         cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file that tells this server from others cannot be used.
+    #[error("{key}: {} cannot be used: {cause}; remove this file, and a new one is made; {loss}", path.display())]
+    ServerFile {
+        /// The key of the configuration that names the directory.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+        /// What is lost with it.
+        loss: &'static str,
     },
     /// The key for URLs cannot be used.
     #[error("gha.signing_key_file: {0}")]

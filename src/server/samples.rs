@@ -91,6 +91,8 @@ fn tiered_metrics(stats: &TieredStats) -> Vec<Metric> {
             "How long the oldest change has been waiting",
         Counter("chacha_upload_queue_done", stats.uploads): "Uploads from the queue",
         Counter("chacha_upload_queue_failed", stats.failed_uploads): "Attempts of the queue that failed",
+        Counter("chacha_upload_queue_conflicts", stats.conflicts):
+            "Entries that waited and were dropped because another server had stored one first",
     }
 }
 

@@ -60,7 +60,8 @@ impl Tiers {
         let tiering = config.tiering();
         let policy = Policy {
             write: WriteMode::Through,
-            queue_limit: 0,
+            when_down: tiering.when_down_alone,
+            queue_limit: tiering.queue_limit.unwrap_or(tiering.staging.limit / 2),
             revalidation: Revalidation::Always,
             redirect: tiering.redirect,
         };
@@ -81,6 +82,7 @@ impl Tiers {
         let tiering = config.tiering();
         let policy = Policy {
             write: tiering.write,
+            when_down: tiering.when_down,
             queue_limit: tiering.queue_limit.unwrap_or(disk.limit / 2),
             revalidation: disk
                 .revalidate_after
@@ -118,7 +120,7 @@ impl Tiers {
         Ok((tiers, remote))
     }
 
-    /// Ends fills and uploads, then saves the index of the disk. What was not uploaded stays marked.
+    /// Ends fills and uploads, then saves the index of the disk. What was not uploaded has its record.
     pub(super) async fn close(&self) {
         self.shared.finish().await;
         self.disk.close().await;

@@ -87,6 +87,24 @@ pub fn is_own(metadata: &Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
+/// What tells this boot of the machine from others; `None` where nothing does.
+#[cfg(target_os = "linux")]
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Nothing does here.
+#[cfg(not(target_os = "linux"))]
+pub fn boot_id() -> Option<String> {
+    None
+}
+
+/// Whether this process may do everything.
+pub fn is_superuser() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Blocking: gives the room of these bytes back to the volume; they read as zeros afterwards, and the file
 /// keeps its length.
 ///

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A bucket that cannot be reached, and one that does not answer: the disk serves on, misses are quick, writes are
-# refused in words; when it is back, everything works again.
+# A bucket that cannot be reached, and one that does not answer: the disk serves on, misses are quick, writes
+# wait on the disk; when it is back, everything works again, and what waited is there.
 . "$(dirname "$0")/s3.sh"
 bucket_ready
 serve_dev
@@ -14,6 +14,7 @@ put() { status_as "$ACME" --max-time 30 -T "$WORK/$1" "$URL/$2"; }
 # took COMMAND...: sets ANSWER and MS.
 took() { local begin; begin=$(now_ms); ANSWER=$("$@"); MS=$(($(now_ms) - begin)); }
 ask() { status_as "$ACME" --max-time 30 "$URL/$1"; }
+drained() { readyz >/dev/null && ! grep -q 'changes wait' "$WORK/ready"; }
 # A miss that asks the bucket, so that it is found to be down.
 missed_until_down() { ask "none-$RANDOM" >/dev/null; says_down; }
 cached() {
@@ -38,12 +39,15 @@ while_down() {
     done
     most "$what: ms of a miss" "$longest" 1000
     for name in body-a body-b; do
-        took put $name refused
-        [[ $ANSWER == 5?? ]] || fail "$what: PUT is answered with $ANSWER"
+        took put $name waits
+        equal "$what: PUT" "$ANSWER" 201
         most "$what: ms of a PUT" "$MS" 5000
-        say "$what: PUT of $(stat -c %s "$WORK/$name") bytes is answered with $ANSWER after $MS ms: $(head -n 1 "$WORK/body" | cut -c1-100)"
+        say "$what: PUT of $(stat -c %s "$WORK/$name") bytes is answered with $ANSWER after $MS ms"
+        equal "$what: GET of it" "$(ask waits)" 200
+        cmp -s "$WORK/$name" "$WORK/body" || fail "$what: the bytes differ"
     done
-    equal "$what: DELETE" "$(status_as "$ACME" -X DELETE --max-time 30 "$URL/none" | cut -c1)" 5
+    equal "$what: DELETE" "$(status_as "$ACME" -X DELETE --max-time 30 "$URL/waits-not")" 204
+    grep -q 'changes wait' <(readyz; cat "$WORK/ready") || fail "$what: /readyz does not say what waits"
     cached "$what"
     say "$what: a miss took at most $longest ms; /readyz: $(sed -n 2p "$WORK/ready")"
 }
@@ -56,7 +60,9 @@ while_up() {
     alive "$PID" || fail "$1: the server is gone"
     equal "$1: GET of what only the bucket has" "$(ask only-in-bucket)" 200
     cmp -s "$WORK/body-b" "$WORK/body" || fail "$1: the bytes differ"
-    equal "$1: GET of a write that was refused" "$(ask refused)" 404
+    equal "$1: GET of a write that waited" "$(ask waits)" 200
+    cmp -s "$WORK/body-b" "$WORK/body" || fail "$1: the bytes differ"
+    wait_until 30 "$1: nothing waits any more" drained
     for name in body-a body-b; do equal "$1: PUT" "$(put $name "$1/$name")" 201; done
     cached "$1"
 }
@@ -69,11 +75,11 @@ way first
 serve_s3 down "$WORK/disk" "$WAY" "${FAST[@]}"
 equal "PUT" "$(put body-a on-disk)" 201
 kill_server "$WAY_PID"
-while_down refused
+while_down away
 way again --listen "$WAY"
-while_up refused
+while_up away
 equal "DELETE of what the bucket had" "$(status_as "$ACME" -X DELETE "$URL/only-in-bucket")" 204
-equal "PUT" "$(put body-b refused/only)" 201
+equal "PUT" "$(put body-b away/only)" 201
 
 kill -STOP "$MOTO_PID"
 what="no answer"
@@ -85,7 +91,7 @@ took ask another
 equal "$what: a miss" "$ANSWER" 404
 most "$what: ms of a miss" "$MS" 1000
 took put body-a another
-[[ $ANSWER == 5?? ]] || fail "$what: PUT is answered with $ANSWER"
+equal "$what: PUT" "$ANSWER" 201
 say "$what: PUT is answered with $ANSWER after $MS ms"
 cached "$what"
 kill -CONT "$MOTO_PID"
@@ -103,9 +109,12 @@ equal "alone: /readyz without a disk" "$(readyz)" 503
 took ask alone
 equal "alone: GET" "$ANSWER" 404
 most "alone: ms of a GET" "$MS" 1000
+equal "alone: PUT meanwhile" "$(put body-b meanwhile)" 201
 way last --listen "$WAY"
 wait_until 30 "alone: /readyz says no more" says_up
 equal "alone: /readyz afterwards" "$(readyz)" 200
 equal "alone: GET afterwards" "$(ask alone)" 200
+wait_until 30 "alone: nothing waits any more" drained
+equal "alone: GET of what waited" "$(ask meanwhile)" 200
 stop_server "$PID"
 say "alone: 503 from /readyz, misses after $MS ms, and back"

@@ -52,6 +52,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("s3.part_size", "7MiB"),
     ("s3.parallel_parts", "7"),
     ("s3.write", "through"),
+    ("s3.when_down", "refuse"),
     ("s3.queue_limit", "7GB"),
     ("s3.redirect", "large"),
     ("s3.staging_dir", "other"),

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::boot::BootNote;
 use super::file::Condemn;
 use super::format::EntryError;
 use super::health::HealthCheck;
 use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
-use super::marks::Marks;
+use super::records::Records;
 use super::role::DiskRole;
 use super::shards::{self, Shards, StartScan};
 use super::snapshot::Snapshot;
@@ -41,7 +42,8 @@ pub(super) struct DiskCore {
     pub(super) uploads: Tasks,
     pub(super) scan: StartScan,
     pub(super) snapshot: Snapshot,
-    pub(super) marks: Marks,
+    pub(super) records: Records,
+    pub(super) boot: BootNote,
     pub(super) health: HealthCheck,
     pub(super) counters: DiskCounters,
     pub(super) durability: Durability,
@@ -211,6 +213,9 @@ impl DiskCore {
         let written = self.blocking(save).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "could not write the snapshot of the cache index; the next start scans");
+        }
+        if let Ok(Err(error)) = self.blocking(|core| core.boot.stopped()).await {
+            tracing::warn!(%error, "could not note the stop; after a power loss entries are compared once more");
         }
         self.stop.cancel();
         self.budget.close();

@@ -31,6 +31,21 @@ impl DiskCore {
         }
     }
 
+    /// The same for whatever is under a digest.
+    pub(super) async fn delete_any(self: &Arc<Self>, digest: &Digest) -> Result<bool> {
+        let pass = self.enter()?;
+        self.know(digest).await?;
+        let digest = *digest;
+        let deleting = self.blocking(move |core| {
+            let _pass = pass;
+            core.delete_now(&digest, ExpectedVersion::Any)
+        });
+        let deleted = deleting
+            .await?
+            .map_err(|error| Error::io("removing an entry", error))?;
+        Ok(deleted.unwrap_or(false))
+    }
+
     /// Blocking: removes the entry and every file of it, so that no crash can bring it back. Answers whether there
     /// was one; `None` if there is another version than `expect`.
     fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<Option<bool>> {

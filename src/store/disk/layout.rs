@@ -4,10 +4,11 @@
 //! entries/<h>/<hh>/<61 hex>.<16 hex>   one version of an entry: digest, generation
 //! tmp/                                 bodies under construction; emptied at start
 //! uploads/                             bodies that arrive in blocks; kept over a restart
-//! marks/                               what another tier has not heard of yet
+//! marks/                               a record for each key whose tiers may differ
 //! parts/                               what another tier was sent in part
 //! actions/ledger                       what the Actions cache has; its own module says how
 //! server/                              the number of this server and the key of its URLs
+//! boot                                 whether the machine lost its power
 //! index                                snapshot of the index
 //! lock                                 held by the running server; holds its pid
 //! format                               version of this layout
@@ -32,6 +33,7 @@ named_enum! {
         Parts = "parts",
         Actions = "actions",
         Server = "server",
+        Boot = "boot",
         Index = "index",
     }
 }

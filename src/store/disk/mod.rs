@@ -16,6 +16,7 @@
 //! A body held in memory is answered even if its file was removed from outside; it is noticed when the
 //! body leaves memory. Files held open are looked at once a second.
 
+mod boot;
 mod core;
 mod delete;
 mod error;
@@ -28,12 +29,12 @@ mod hot;
 mod index;
 mod layout;
 mod look;
-mod marks;
 mod open;
 mod private;
 #[doc(hidden)]
 pub mod probe;
 mod put;
+mod records;
 mod recover;
 mod role;
 mod shards;
@@ -45,7 +46,7 @@ mod unlink_retry;
 
 pub use error::DiskOpenError;
 pub use health::{DiskFault, DiskHealth};
-pub use marks::{LeftMark, Mark};
 pub use open::open_files;
+pub use records::{LeftRecord, Mark};
 pub use role::DiskRole;
 pub use tier::{Disk, DiskStats};

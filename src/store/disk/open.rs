@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
+use super::boot::BootNote;
 use super::core::{DiskCore, DiskCounters, now};
 use super::error::DiskOpenError;
 use super::evict;
@@ -18,8 +19,8 @@ use super::health::HealthCheck;
 use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT, TopName};
 use super::look;
-use super::marks::{Mark, Marks};
 use super::private;
+use super::records::Records;
 use super::recover;
 use super::role::DiskRole;
 use super::shards::{Shards, StartScan};
@@ -69,21 +70,21 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
     warn_if_too_large(config, role);
     let loaded = snapshot::load(&layout.path(TopName::Index)).unwrap_or_default();
     let mut index = Index::new(config.memory, open_files(config));
-    let marks = Marks::new(
-        layout.path(TopName::Marks),
-        config.durability == Durability::Fsync,
-    );
-    let left = marks
-        .load()
-        .map_err(unusable(role, "read", &layout.path(TopName::Marks)))?;
-    for left in left {
-        // Before anything can be evicted. The tier that set the mark ends this.
-        if left.mark == Mark::Upload {
-            index.pin(&left.digest);
-        }
+    let records = records(&layout, config);
+    let (digests, record_bytes) =
+        records
+            .survey()
+            .map_err(unusable(role, "read", &layout.path(TopName::Marks)))?;
+    for digest in &digests {
+        // Before anything can be evicted. The tier that wrote the record ends this.
+        index.pin(digest);
     }
+    let note = layout.path(TopName::Boot);
+    let durable = config.durability == Durability::Fsync;
+    let boot = BootNote::begin(note.clone(), sys::boot_id(), now(), durable);
+    let boot = boot.map_err(unusable(role, "write", &note))?;
     let shards = Shards::new();
-    let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards, role)?;
+    let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards, role)? + record_bytes;
     let volume = layout
         .root()
         .metadata()
@@ -100,7 +101,8 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
         spools: SpoolDir::new(layout.path(TopName::Tmp), Arc::clone(&budget), tasks.clone()),
         snapshot: Snapshot::new(layout.path(TopName::Index), loaded.clean),
         health: HealthCheck::new(volume),
-        marks,
+        records,
+        boot,
         layout,
         role,
         shards,
@@ -119,6 +121,14 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
         last_generation: AtomicU64::new(newest.unwrap_or(0).max(now())),
         index: Mutex::new(index),
     }))
+}
+
+fn records(layout: &Layout, config: &DiskConfig) -> Records {
+    Records::new(
+        layout.path(TopName::Marks),
+        layout.path(TopName::Tmp),
+        config.durability == Durability::Fsync,
+    )
 }
 
 /// Makes the directory ours.

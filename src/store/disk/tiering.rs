@@ -1,17 +1,18 @@
-//! What a composition needs of this tier beyond [`Store`]: pins, marks, and entries by digest alone.
+//! What a composition needs of this tier beyond [`Store`]: pins, records of keys, and entries by digest alone.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::core::DiskCore;
-use super::format;
+use super::file::Condemn;
+use super::format::{self, EntryError, EntryOpenError};
 use super::layout::TopName;
-use super::marks::{LeftMark, Mark};
+use super::records::{LeftRecord, Mark};
 use super::tier::Disk;
 use crate::config::Durability;
 use crate::store::blocks::{BlockDir, Blocks};
-use crate::store::budget::{Ask, BLOCK_BYTES};
+use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, whole_blocks};
 use crate::store::spool::Checksums;
 use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
 use crate::sys;
@@ -27,6 +28,44 @@ impl Disk {
     pub async fn contains(&self, digest: &Digest) -> Result<bool> {
         self.core.know(digest).await?;
         Ok(self.core.index(|index| index.current(digest)).is_some())
+    }
+
+    /// The generation of the entry under this digest: greater than those of all versions before. 0 if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if its folder cannot be read.
+    pub async fn generation(&self, digest: &Digest) -> Result<u64> {
+        self.core.know(digest).await?;
+        Ok(self.core.index(|index| index.current(digest)).unwrap_or(0))
+    }
+
+    /// Whether a power loss may have brought back this version of the entry under this digest in the place of a later
+    /// one. Without one it costs nothing.
+    pub fn is_suspect(&self, digest: &Digest) -> bool {
+        let suspect = self.core.boot.suspect();
+        let current = || self.core.index(|index| index.current(digest));
+        suspect > 0 && current().is_some_and(|generation| generation <= suspect)
+    }
+
+    /// Removes whatever is under this digest; `true` if there was something.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Stopping`].
+    pub async fn discard(&self, digest: &Digest) -> Result<bool> {
+        self.core.delete_any(digest).await
+    }
+
+    /// Removes this version of the entry under this digest, if it is still there, because it cannot be read.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`].
+    pub async fn condemn(&self, digest: &Digest, generation: u64) -> Result<()> {
+        let digest = *digest;
+        let condemn = move |core: &Arc<DiskCore>| {
+            core.condemn(&digest, generation, EntryError::Unreadable);
+            Ok(())
+        };
+        self.blocking("removing a damaged entry", condemn).await
     }
 
     /// The entry under this digest, with the key that stands in its file and the checksums of its body.
@@ -67,35 +106,66 @@ impl Disk {
         self.core.budget.limit()
     }
 
-    /// Marks that earlier runs left, oldest first.
+    /// Records that earlier runs left, oldest first. What has one is pinned from the start on.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub async fn marks(&self) -> Result<Vec<LeftMark>> {
-        self.blocking("reading marks", |core| core.marks.load()).await
+    pub async fn records(&self) -> Result<Vec<LeftRecord>> {
+        self.blocking("reading the records of keys", |core| core.records.load())
+            .await
     }
 
-    /// Sets a mark that survives a crash, with a note of a few KiB.
+    /// Writes the record of a key, a few KiB that survive a crash, in place of the former one. After an error the
+    /// former one is still there.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Io`].
-    pub async fn set_mark(&self, digest: &Digest, mark: Mark, note: Vec<u8>) -> Result<()> {
+    pub async fn set_record(&self, digest: &Digest, content: Vec<u8>) -> Result<()> {
         let digest = *digest;
+        let room = self.record_room(whole_blocks(content.len() as u64)).await?;
+        // After the close, the directory may be another server's.
+        let pass = self.core.enter()?;
         let set = move |core: &Arc<DiskCore>| {
-            core.budget.adjust(core.marks.set(&digest, mark, &note)?);
+            let _pass = pass;
+            let usage = core.records.set(&digest, &content)?;
+            room.settle(usage.written);
+            core.budget.adjust(usage.grown);
             Ok(())
         };
-        self.blocking("setting a mark", set).await
+        self.blocking("writing the record of a key", set).await
     }
 
-    /// Removes a mark, if it is set.
+    /// Room for a record: what is left, or what evictions give.
+    async fn record_room(&self, bytes: u64) -> Result<Reservation> {
+        match self.core.budget.take(bytes) {
+            Some(room) => Ok(room),
+            None => self.core.budget.reserve(bytes, Ask::Growth).await,
+        }
+    }
+
+    /// Removes the record of a key, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn clear_record(&self, digest: &Digest) -> Result<()> {
+        let digest = *digest;
+        let pass = self.core.enter()?;
+        let clear = move |core: &Arc<DiskCore>| {
+            let _pass = pass;
+            core.budget.adjust(-core.records.clear(&digest)?);
+            Ok(())
+        };
+        self.blocking("removing the record of a key", clear).await
+    }
+
+    /// Removes a mark of an older version, if there is one.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub async fn clear_mark(&self, digest: &Digest, mark: Mark) -> Result<()> {
         let digest = *digest;
         let clear = move |core: &Arc<DiskCore>| {
-            core.budget.adjust(-core.marks.clear(&digest, mark)?);
+            core.budget.adjust(-core.records.clear_mark(&digest, mark)?);
             Ok(())
         };
         self.blocking("removing a mark", clear).await
@@ -178,7 +248,11 @@ impl DiskCore {
             return Ok(None);
         };
         let length = file.metadata()?.len();
-        let found = format::identify(&file, length).ok().flatten();
+        let found = match format::identify(&file, length) {
+            // Another time it may be read.
+            Err(EntryOpenError::Io(error)) => return Err(error),
+            found => found.ok().flatten(),
+        };
         Ok(found.filter(|(key, _)| key.digest() == digest))
     }
 }

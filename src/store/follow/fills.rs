@@ -93,6 +93,15 @@ impl Fills {
         }
     }
 
+    /// For the task that fetches: the fill ends with the guard, and whoever waits still is told.
+    pub(crate) fn lead(&self, digest: &Digest, fill: &Arc<Fill>) -> FillLead<'_> {
+        FillLead {
+            fills: self,
+            digest: *digest,
+            fill: Arc::clone(fill),
+        }
+    }
+
     /// The entry was changed: what is being fetched may be the former version.
     pub(crate) fn outdate(&self, digest: &Digest) {
         if let Some(fill) = self.lock().remove(digest) {
@@ -108,6 +117,24 @@ impl Fills {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Fill>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Fills::lead`].
+#[derive(Debug)]
+pub(crate) struct FillLead<'f> {
+    fills: &'f Fills,
+    digest: Digest,
+    fill: Arc<Fill>,
+}
+
+impl Drop for FillLead<'_> {
+    fn drop(&mut self) {
+        self.fills.end(&self.digest, &self.fill);
+        // Counts only if nothing was told before.
+        let text = "the fetch has ended without an answer".to_owned();
+        let kind = RemoteErrorKind::Other;
+        self.fill.tell(FillState::Failed("fetching an entry", kind, text));
     }
 }
 
@@ -133,5 +160,27 @@ impl Fill {
     /// Whether the entry was changed since this fill began.
     pub(crate) fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fetch_that_ends_by_a_panic_leaves_no_reader_waiting() {
+        let fills = Fills::default();
+        let digest = Digest::new([1; 32]);
+        let (fill, leads) = fills.join(&digest);
+        let (joined, joins) = fills.join(&digest);
+        assert!(leads && !joins);
+        let fetching = std::panic::AssertUnwindSafe(|| {
+            let _lead = fills.lead(&digest, &fill);
+            panic!("a fault in the fetch");
+        });
+        std::panic::catch_unwind(fetching).expect_err("a panic");
+        let told = joined.told().await.expect("told");
+        assert!(matches!(told, FillState::Failed(..)));
+        assert_eq!(fills.len(), 0);
     }
 }

@@ -1,15 +1,17 @@
-//! Writes and deletes, in an order that cannot bring old bytes back.
+//! Writes and deletes, in an order that cannot bring old bytes back. Those that wait are in [`super::waiting`].
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::TieredCore;
-use crate::config::WriteMode;
-use crate::store::disk::Mark;
+use super::queue::{ChangeKind, Claim};
+use super::record::{KeyRecord, KeyState};
+use super::waiting::Queued;
+use super::{Change, TieredCore};
+use crate::config::{WhenDown, WriteMode};
 use crate::store::remote::RemoteUpload;
 use crate::store::{
-    Digest, Draft, Error, Precondition, RemoteErrorKind, Result, Spool, Store, StoreKey, Stored, early,
+    Draft, Error, Precondition, RemoteErrorKind, RemoteHealth, Result, Spool, Store, StoreKey, Stored, early,
 };
 
 impl TieredCore {
@@ -18,27 +20,51 @@ impl TieredCore {
         self: &Arc<Self>,
         key: &StoreKey,
         draft: Draft,
-        mut body: Spool,
+        body: Spool,
         precondition: Precondition,
     ) -> Result<Stored> {
-        let digest = key.digest();
+        let (mut draft, mut body) = (draft, body);
         // What waits already is the truth about its key, so what follows it has to wait, too.
-        if self.queue.is_waiting(digest) || self.policy.write == WriteMode::Back && self.has_room_for(&body) {
-            // The queue sends it from the disk.
-            drop(body.take_uploaded_parts());
-            let (core, key) = (Arc::clone(self), key.clone());
-            let put = async move { core.put_back(&key, draft, body, precondition).await };
-            return self.unbroken(put).await;
+        if self.queues_now() || self.queue.is_waiting(key.digest()) {
+            match self.put_queued(key, draft, body, &precondition).await? {
+                Queued::Done(stored) => return Ok(stored),
+                Queued::NoRoom(former) => (draft, body) = *former,
+            }
         }
-        let upload = early::upload(&self.remote, key, &draft, &mut body).await?;
+        let upload = match early::upload(&self.remote, key, &draft, &mut body).await {
+            Ok(upload) => upload,
+            Err(error) if self.may_queue() && self.is_away(&error) => {
+                return match self.put_queued(key, draft, body, &precondition).await? {
+                    Queued::Done(stored) => Ok(stored),
+                    Queued::NoRoom(_) => Err(error),
+                };
+            }
+            Err(error) => return Err(error),
+        };
         let (core, key) = (Arc::clone(self), key.clone());
         let put = async move { core.put_through(&key, draft, body, upload, precondition).await };
         self.unbroken(put).await
     }
 
-    /// Whether one more body may wait for its upload.
-    fn has_room_for(&self, body: &Spool) -> bool {
-        self.local.stats().pinned.saturating_add(body.len()) <= self.policy.queue_limit
+    /// Whether changes are answered when the disk has them.
+    pub(super) fn queues_now(&self) -> bool {
+        self.policy.write == WriteMode::Back
+            || self.policy.when_down == WhenDown::Queue && self.remote.health() != RemoteHealth::Up
+    }
+
+    /// Whether a change that the remote tier does not take now may wait.
+    pub(super) fn may_queue(&self) -> bool {
+        self.policy.write == WriteMode::Back || self.policy.when_down == WhenDown::Queue
+    }
+
+    /// Whether an error says that the remote tier cannot be used at the moment, whatever is asked of it.
+    pub(super) fn is_away(&self, error: &Error) -> bool {
+        use RemoteErrorKind::{Resting, Timeout, Unreachable};
+        match error.remote_error_kind() {
+            Some(Unreachable | Timeout | Resting) => true,
+            Some(_) => self.remote.health() != RemoteHealth::Up,
+            None => false,
+        }
     }
 
     /// The remote tier first.
@@ -52,79 +78,96 @@ impl TieredCore {
     ) -> Result<Stored> {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
+        self.resolve(digest).await?;
+        let (mut draft, mut body) = (draft, body);
+        if self.queue.is_waiting(digest) {
+            match self.put_back(key, draft, body, &precondition).await? {
+                Queued::Done(stored) => return Ok(stored),
+                Queued::NoRoom(former) => (draft, body) = *former,
+            }
+            self.flush_all(key).await?;
+        }
         // After a crash between the two commits the local copy would be the former version.
         let copy = self.local.contains(digest).await?;
-        if copy {
-            self.local.set_mark(digest, Mark::Doubt, Vec::new()).await?;
-        }
+        let recorded = self.announce(key, copy).await?;
         let began = Instant::now();
-        let committed = upload.commit(&precondition).await;
-        // A fill that began before may have read the former version.
-        self.fills.outdate(digest);
-        let outcome = match committed {
+        match upload.commit(&precondition).await {
             Ok(entry) => {
-                self.put_local(key, draft, body, began).await;
-                self.settle(digest).await;
+                self.changed(key, Change::Written).await;
+                self.put_local(key, draft, body, (began, recorded)).await;
                 let tier = self.remote.name();
                 Ok(Stored {
                     meta: entry.meta,
                     tier,
                 })
             }
-            Err(error) => {
-                let fault = error.remote_error_kind();
-                if copy && fault.is_some_and(RemoteErrorKind::leaves_doubt) {
-                    self.drop_local(key).await;
+            Err(error) if self.may_queue() && self.is_away(&error) => {
+                match self.put_back(key, draft, body, &precondition).await {
+                    Ok(Queued::Done(stored)) => Ok(stored),
+                    Ok(Queued::NoRoom(_)) => Err(self.give_up(key, copy, error).await),
+                    Err(refused) => {
+                        self.give_up(key, copy, error).await;
+                        Err(refused)
+                    }
                 }
-                Err(error)
             }
-        };
-        if copy {
-            self.unmark(digest, Mark::Doubt).await;
+            Err(error) => Err(self.give_up(key, copy, error).await),
         }
-        outcome
+    }
+
+    /// Sends what waits about a key, until nothing does. Under the lock of the key.
+    async fn flush_all(&self, key: &StoreKey) -> Result<()> {
+        match self.queue.job(key.digest()) {
+            Some(job) if self.queue.is_waiting(key.digest()) => self.flush(&job).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Says on the disk that the remote tier is about to change. Without a local copy nothing can be in doubt, but a
+    /// record that could not be removed must not stand for this change. Answers whether there is a record now.
+    async fn announce(&self, key: &StoreKey, copy: bool) -> Result<bool> {
+        let recorded = copy || self.queue.job(key.digest()).is_some();
+        if recorded {
+            let record = KeyRecord::new(key, KeyState::Committing);
+            self.local.set_record(key.digest(), record.encode()).await?;
+        }
+        Ok(recorded)
+    }
+
+    /// The remote tier did not take a change that was announced. Gives the error back.
+    async fn give_up(&self, key: &StoreKey, copy: bool, error: Error) -> Error {
+        // A fill that began before may have read what is no longer there.
+        self.fills.outdate(key.digest());
+        if matches!(error, Error::Stopping) {
+            // As a crash here: the record stays.
+            return error;
+        }
+        let fault = error.remote_error_kind();
+        if copy && fault.is_some_and(RemoteErrorKind::leaves_doubt) {
+            self.drop_doubtful(key).await;
+        } else {
+            self.finish_if_recorded(key, copy).await;
+        }
+        error
     }
 
     /// The disk after the remote tier: if it cannot keep the entry, it must not keep the former one.
-    async fn put_local(&self, key: &StoreKey, draft: Draft, body: Spool, began: Instant) {
+    async fn put_local(&self, key: &StoreKey, draft: Draft, body: Spool, (began, recorded): (Instant, bool)) {
         match self.local.put(key, draft, body, Precondition::None).await {
-            Ok(_) => self.freshness.note(key, began),
+            Ok(_) => {
+                self.freshness.note(key, began);
+                self.finish_if_recorded(key, recorded).await;
+            }
+            // As a crash here: the record stays.
+            Err(Error::Stopping) => {}
             Err(error) => {
-                if !matches!(error, Error::Stopping) {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "an entry could not be kept on the disk");
-                }
-                self.drop_local(key).await;
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an entry could not be kept on the disk"
+                );
+                self.drop_doubtful(key).await;
             }
         }
-    }
-
-    /// The disk first; the queue sends the change to the remote tier.
-    async fn put_back(
-        &self,
-        key: &StoreKey,
-        draft: Draft,
-        body: Spool,
-        precondition: Precondition,
-    ) -> Result<Stored> {
-        let digest = key.digest();
-        let _change = self.changes.lock(digest).await;
-        self.hold(key, &precondition).await?;
-        self.local.pin(digest);
-        let stored = self.local.put(key, draft, body, Precondition::None).await;
-        if stored.is_err() && !self.queue.is_upload(digest) {
-            self.local.unpin(digest);
-        }
-        let stored = stored?;
-        self.fills.outdate(digest);
-        let first = precondition == Precondition::Absent;
-        let note = if first { FIRST_WRITE_NOTE } else { b"" };
-        self.local.set_mark(digest, Mark::Upload, note.to_vec()).await?;
-        if self.queue.is_deleted(digest) {
-            self.unmark(digest, Mark::Deleted).await;
-        }
-        self.queue.upload(*digest, first);
-        Ok(stored)
     }
 
     /// See [`Store::delete`].
@@ -134,77 +177,53 @@ impl TieredCore {
         self.unbroken(delete).await
     }
 
-    /// The disk first: an entry whose delete failed later is not served from the disk.
     async fn delete_both(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
         let digest = key.digest();
         let _change = self.changes.lock(digest).await;
+        self.resolve(digest).await?;
         self.hold(key, &precondition).await?;
-        let known_gone = self.queue.is_deleted(digest);
-        let was_local = self.local.delete(key, Precondition::None).await?;
-        self.fills.outdate(digest);
-        let outcome = self.remote.delete(key, &Precondition::None).await;
-        // Again: a fill may have asked in between.
-        self.fills.outdate(digest);
-        match outcome {
+        let copy = self.local.contains(digest).await?;
+        if self.queue.is_waiting(digest) || copy && self.queues_now() {
+            let room = self.queue.reserve(digest, &ChangeKind::Delete, Claim::Known);
+            if let Some(room) = room {
+                return self.delete_waiting(key, copy, room).await;
+            }
+        }
+        self.delete_through(key, copy).await
+    }
+
+    /// The remote tier first.
+    async fn delete_through(&self, key: &StoreKey, copy: bool) -> Result<bool> {
+        self.announce(key, copy).await?;
+        match self.remote.delete(key, &Precondition::None).await {
             Ok(existed) => {
-                self.settle(digest).await;
-                Ok(was_local || existed && !known_gone)
+                self.changed(key, Change::Deleted).await;
+                match copy {
+                    true => self.drop_doubtful(key).await,
+                    false => self.finish_if_recorded(key, false).await,
+                }
+                Ok(copy || existed)
             }
-            Err(error) if self.policy.write == WriteMode::Back && error.remote_error_kind().is_some() => {
-                let note = key.canonical();
-                self.local.set_mark(digest, Mark::Deleted, note).await?;
-                self.unmark(digest, Mark::Upload).await;
-                self.local.unpin(digest);
-                self.queue.delete(key.clone());
-                Ok(!known_gone)
+            Err(error) if self.delete_may_wait(&error) => {
+                let claim = if copy { Claim::Known } else { Claim::Unknown };
+                let room = self.queue.reserve(key.digest(), &ChangeKind::Delete, claim);
+                match room {
+                    Some(room) => match self.begin_delete(key, room).await {
+                        Ok(()) => Ok(true),
+                        Err(refused) => {
+                            self.give_up(key, copy, error).await;
+                            Err(refused)
+                        }
+                    },
+                    None => Err(self.give_up(key, copy, error).await),
+                }
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.give_up(key, copy, error).await),
         }
     }
 
-    /// Whether `precondition` holds for what a reader would get. Under the lock of the key.
-    async fn hold(&self, key: &StoreKey, precondition: &Precondition) -> Result<()> {
-        if *precondition == Precondition::None {
-            return Ok(());
-        }
-        let digest = key.digest();
-        let current = if self.queue.is_deleted(digest) {
-            None
-        } else if self.queue.is_upload(digest) {
-            self.local.head(key).await?
-        } else {
-            self.remote.head(key).await?.map(|entry| entry.meta)
-        };
-        match precondition.holds(current.as_deref().map(|meta| &meta.etag)) {
-            true => Ok(()),
-            false => Err(Error::Precondition),
-        }
-    }
-
-    /// The remote tier knows what the disk knows: nothing waits any more.
-    pub(super) async fn settle(&self, digest: &Digest) {
-        if let Some(mark) = self.queue.mark_of(digest) {
-            self.unmark(digest, mark).await;
-            self.local.unpin(digest);
-            self.queue.settle(digest);
-        }
-    }
-
-    /// A mark that stays costs a look at the next start, no more.
-    pub(super) async fn unmark(&self, digest: &Digest, mark: Mark) {
-        if let Err(error) = self.local.clear_mark(digest, mark).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "a mark of the cache directory could not be removed");
-        }
-    }
-
-    pub(super) async fn drop_local(&self, key: &StoreKey) {
-        if let Err(error) = self.local.delete(key, Precondition::None).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "an outdated entry could not be removed from the disk");
-        }
+    fn delete_may_wait(&self, error: &Error) -> bool {
+        let back = self.policy.write == WriteMode::Back && error.remote_error_kind().is_some();
+        back || self.may_queue() && self.is_away(error)
     }
 }
-
-/// The note of an upload that must not replace anything.
-pub(super) const FIRST_WRITE_NOTE: &[u8] = b"first";

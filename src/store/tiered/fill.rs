@@ -29,8 +29,9 @@ impl TieredCore {
     pub(super) async fn fetch(self: &Arc<Self>, key: &StoreKey) -> Result<Option<Entry>> {
         let arrived = Instant::now();
         loop {
-            if self.queue.is_deleted(key.digest()) {
-                return Ok(None);
+            if self.queue.is_waiting(key.digest()) {
+                // What the remote tier has is older. The entry may have come to the disk a moment ago.
+                return Box::pin(self.copy(key)).await;
             }
             let (fill, leads) = self.fills.join(key.digest());
             if leads {
@@ -95,6 +96,8 @@ fn found(mut entry: Entry) -> Entry {
 
 /// Fetches the entry, hands it to all readers, and publishes it on the disk.
 async fn run(core: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
+    // Whatever becomes of the task, nobody waits for it for ever.
+    let _lead = core.fills.lead(key.digest(), &fill);
     let stop = core.tasks.stopping();
     let asked = tokio::select! {
         () = stop.cancelled() => Err(Error::Stopping),
@@ -106,7 +109,6 @@ async fn run(core: Arc<TieredCore>, key: StoreKey, fill: Arc<Fill>) {
         core.fills.end(key.digest(), &fill);
         fill.tell(FillState::failed(error));
     }
-    core.fills.end(key.digest(), &fill);
 }
 
 async fn ask(core: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) -> Result<()> {
@@ -213,7 +215,7 @@ async fn room(core: &TieredCore, size: u64) -> Option<Growth> {
 /// Makes the entry one of the disk, unless it was changed since it was asked for.
 async fn publish(core: &TieredCore, key: &StoreKey, fill: &Fill, meta: &Meta, spool: Spool) {
     let _change = core.changes.lock(key.digest()).await;
-    if fill.is_outdated() {
+    if fill.is_outdated() || core.queue.is_waiting(key.digest()) {
         return;
     }
     let draft = Draft {

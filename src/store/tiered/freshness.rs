@@ -58,6 +58,8 @@ impl Revalidation {
 pub(super) struct Freshness {
     revalidation: Revalidation,
     seen: Cache<Digest, Instant>,
+    /// Suspect copies that were compared in this run.
+    cleared: Cache<Digest, ()>,
 }
 
 impl Freshness {
@@ -66,7 +68,23 @@ impl Freshness {
             .max_capacity(MAX_COPIES)
             .time_to_live(revalidation.longest())
             .build();
-        Self { revalidation, seen }
+        let cleared = Cache::new(MAX_COPIES);
+        Self {
+            revalidation,
+            seen,
+            cleared,
+        }
+    }
+
+    /// Whether a copy that a power loss made suspect was not compared since. Entries of the Actions cache are never
+    /// overwritten, so they cannot be older ones.
+    pub(super) fn is_unclear(&self, key: &StoreKey) -> bool {
+        key.protocol() != Protocol::Gha && !self.cleared.contains_key(key.digest())
+    }
+
+    /// The copy is what the remote tier has.
+    pub(super) fn clear(&self, key: &StoreKey) {
+        self.cleared.insert(*key.digest(), ());
     }
 
     /// Since when a copy must have been compared to be served now; `None` if that does not matter.

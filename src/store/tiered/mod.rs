@@ -8,15 +8,19 @@
 //!
 //! Invariants. The short step of a change that makes it visible runs under the lock of its key, in a task
 //! that goes on when its caller leaves. A fill that began before a change was complete publishes nothing.
-//! A change that the remote tier does not have yet is marked on the disk before the client is answered. A remote
-//! tier that fails costs misses and refused writes, never wrong bytes, and never what is on the disk.
+//! What a change is about to do stands in the record of its key before the first step ([`record`]). A key that waits
+//! for the remote tier is served from the disk or not at all. A remote tier that fails costs misses and, where nothing
+//! may wait, refused writes; never wrong bytes, and never what is on the disk.
 
 mod change;
 mod fill;
 mod freshness;
 mod queue;
+mod record;
+mod recover;
 mod revalidate;
 mod stats;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,19 +41,27 @@ use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
 use super::remote::RemoteTier;
 use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey, Stored};
-use crate::config::WriteMode;
+use crate::config::{WhenDown, WriteMode};
 use crate::tasks::{self, Tasks};
 
 /// How long a stop waits for a change that is being made visible.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A change of an entry that others may see from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Written,
+    Deleted,
+}
 
 /// How both tiers work together.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// When a write is answered.
     pub write: WriteMode,
-    /// With [`WriteMode::Back`]: bytes on the disk that may wait for their upload; beyond that a write is
-    /// answered when the remote tier has it.
+    /// What becomes of a write that the remote tier cannot take now.
+    pub when_down: WhenDown,
+    /// Bytes on the disk that may wait for the remote tier; beyond that a write is answered when it has it.
     pub queue_limit: u64,
     /// When a local copy is compared before it is served.
     pub revalidation: Revalidation,
@@ -85,7 +97,7 @@ impl Tiered {
     /// for the remote tier. Fills, commits and uploads run in `tasks`, which must end before `local` is closed.
     ///
     /// # Errors
-    /// [`Error::Io`] if the marks on the disk cannot be read.
+    /// [`Error::Io`] if the records on the disk cannot be read.
     pub async fn start(
         local: Arc<Disk>,
         remote: Arc<dyn RemoteTier>,
@@ -100,7 +112,7 @@ impl Tiered {
                 fetched_bytes: counters.fetched_bytes.clone(),
             },
             freshness: Freshness::new(policy.revalidation),
-            queue: UploadQueue::default(),
+            queue: UploadQueue::new(policy.queue_limit),
             slots: upload_slots(),
             changes: KeyLocks::default(),
             comparisons: KeyLocks::default(),
@@ -110,7 +122,7 @@ impl Tiered {
             remote,
             policy,
         }));
-        queue::recover(&this.0).await?;
+        recover::recover(&this.0).await?;
         queue::start(&this.0);
         Ok(this)
     }
@@ -136,7 +148,7 @@ impl Store for Tiered {
         let core = &self.0;
         match core.copy(key).await {
             Ok(Some(entry)) => return Ok(Some(entry.meta)),
-            Ok(None) if core.queue.is_deleted(key.digest()) => return Ok(None),
+            Ok(None) if core.queue.is_waiting(key.digest()) => return Ok(None),
             Ok(None) => {}
             Err(error) => return core.damaged_is_missing(key, Err(error)),
         }
@@ -169,7 +181,7 @@ impl Store for Tiered {
 
     fn early_upload(&self, key: &StoreKey) -> Option<EarlyUpload> {
         let core = &self.0;
-        let through = core.policy.write == WriteMode::Through;
+        let through = !core.queues_now() && !core.queue.is_waiting(key.digest());
         through.then(|| EarlyUpload::new(&core.remote, key, &core.slots))
     }
 
@@ -212,8 +224,14 @@ impl TieredCore {
         }
     }
 
+    /// Every change that others may see passes here before it is answered, under the lock of its key: what was being
+    /// fetched may be the former version.
+    async fn changed(&self, key: &StoreKey, _change: Change) {
+        self.fills.outdate(key.digest());
+    }
+
     /// Runs a step to its end, whether or not its caller stays. A server that stops gives it up after a
-    /// while, as a crash would: the next start finds the marks.
+    /// while, as a crash would: the next start finds the records.
     async fn unbroken<T: Send + 'static>(
         &self,
         step: impl Future<Output = Result<T>> + Send + 'static,

@@ -23,9 +23,16 @@ impl TieredCore {
     /// # Errors
     /// [`Error::Remote`] only where a copy that cannot be compared is not served.
     pub(super) async fn copy(&self, key: &StoreKey) -> Result<Option<Entry>> {
+        if self.queue.hides(key.digest()) {
+            return Ok(None);
+        }
         let Some(entry) = self.local_get(key).await else {
             return Ok(None);
         };
+        if self.local.is_suspect(key.digest()) && self.freshness.is_unclear(key) {
+            let holds = Box::pin(self.is_cleared(key, &entry.meta)).await;
+            return Ok(holds.then_some(entry));
+        }
         let since = self.freshness.needed_since(key);
         let holds = match since.filter(|since| self.freshness.is_due(key, *since)) {
             // Boxed to keep the future of a hit small.
@@ -59,6 +66,29 @@ impl TieredCore {
                 self.freshness.postpone(key);
                 Ok(true)
             }
+        }
+    }
+
+    /// Whether a copy that a power loss made suspect is what the remote tier has. One that cannot be compared is not
+    /// served.
+    async fn is_cleared(&self, key: &StoreKey, copy: &Arc<Meta>) -> bool {
+        let _turn = self.comparisons.lock(key.digest()).await;
+        if self.queue.is_waiting(key.digest()) || !self.freshness.is_unclear(key) {
+            return self.local_get(key).await.is_some_and(|now| now.meta == *copy);
+        }
+        let asked = Instant::now();
+        self.counters.revalidated.inc();
+        match self.remote_head(key).await {
+            Ok(Some(remote)) if is_same(&remote, copy) => {
+                self.freshness.note(key, asked);
+                self.freshness.clear(key);
+                true
+            }
+            Ok(_other) => {
+                self.drop_copy(key, copy).await;
+                false
+            }
+            Err(_unknown) => false,
         }
     }
 

@@ -1,10 +1,12 @@
 //! Figures for metrics.
 
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 
 use super::TieredCore;
+use crate::store::{Error, StoreKey};
 
 /// Both tiers together at one moment; counters count from the start on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct TieredStats {
     pub uploads: u64,
     /// Attempts of the queue that failed.
     pub failed_uploads: u64,
+    /// Entries that waited and were dropped, because another server had stored one under their key first.
+    pub conflicts: u64,
 }
 
 /// What only grows. See [`TieredStats`].
@@ -49,9 +53,39 @@ pub(super) struct TieredCounters {
     pub(super) replaced: Counter,
     pub(super) uploads: Counter,
     pub(super) failed_uploads: Counter,
+    pub(super) conflicts: Counter,
+    /// When the queue has complained last, in seconds since 1970.
+    pub(super) complained: AtomicU64,
 }
 
+/// How often the queue complains at most.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
 impl TieredCore {
+    /// Says that a change in the queue could not be done, once a minute at most.
+    pub(super) fn complain(&self, entry: &StoreKey, error: &Error) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let last = &self.counters.complained;
+        let before = last.load(Ordering::Relaxed);
+        let is_time = before == 0 || now.as_secs().saturating_sub(before) >= COMPLAINT_INTERVAL.as_secs();
+        let now = now.as_secs();
+        if !is_time
+            || last
+                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        let (waiting, _) = self.queue.figures();
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            entry = entry.short(),
+            waiting,
+            "a change that waits could not be sent to the shared tier; it is tried again, and so are the others"
+        );
+    }
+
     pub(super) fn stats(&self) -> TieredStats {
         let counters = &self.counters;
         let (queued, oldest) = self.queue.figures();
@@ -70,6 +104,7 @@ impl TieredCore {
             queue_age: age.unwrap_or_default(),
             uploads: counters.uploads.get(),
             failed_uploads: counters.failed_uploads.get(),
+            conflicts: counters.conflicts.get(),
         }
     }
 }

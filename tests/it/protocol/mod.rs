@@ -5,7 +5,7 @@ mod connection;
 mod credentials;
 mod framing;
 mod frontends;
-mod gha;
+pub(crate) mod gha;
 mod keys;
 mod nx;
 mod peers;

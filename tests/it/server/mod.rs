@@ -1,5 +1,6 @@
 //! The server around the front-ends.
 
+mod away;
 mod endpoint;
 mod goaway;
 mod log;

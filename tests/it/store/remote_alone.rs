@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use chacha::config::{DiskConfig, WriteMode};
+use chacha::config::{DiskConfig, WhenDown, WriteMode};
 use chacha::store::disk::{Disk, DiskRole};
 use chacha::store::remote::RemoteTier;
 use chacha::store::shared::SharedObjects;
@@ -28,6 +28,7 @@ impl RemoteAlone {
         let disk = disk.unwrap();
         let policy = Policy {
             write: WriteMode::Through,
+            when_down: WhenDown::Refuse,
             queue_limit: 0,
             revalidation: Revalidation::Always,
             redirect: false,

@@ -1,186 +1,282 @@
-//! Changes that the remote tier does not have yet.
+//! Keys whose tiers do not agree yet, and what has to be done about each.
 //!
-//! Each is marked on the disk before its client is answered, so it survives a crash; an entry that waits
-//! is pinned. The queue is in memory, rebuilt from the marks. There is one job per key: a later change
-//! takes the place of the former one.
+//! Each has a record on the disk ([`super::record`]), so it survives a crash. The queue is in memory, rebuilt from the
+//! records. There is one job for a key: a later change takes the place of the former one. What waits for the remote
+//! tier takes room in an account of its own, of bytes and of keys: room is taken before the change begins.
 
+mod line;
+mod room;
 mod run;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
+pub(super) use room::{Claim, QueueRoom};
 pub(super) use run::start;
 
-use super::TieredCore;
-use super::change::FIRST_WRITE_NOTE;
-use crate::store::disk::{LeftMark, Mark};
-use crate::store::{Digest, Result, StoreKey};
+use self::line::Line;
+use self::room::Usage;
+use super::record::{Former, Intent};
+use crate::store::{Digest, StoreKey};
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct UploadQueue {
     state: Mutex<QueueState>,
-    work: Notify,
+    /// Bytes that may wait.
+    limit: u64,
+    to_remote: Notify,
+    to_disk: Notify,
+    /// How many keys have a local copy that must not be served. A hit looks at nothing else while it is 0.
+    hidden: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
     jobs: HashMap<Digest, QueuedChange>,
-    order: VecDeque<Digest>,
+    /// Jobs for the remote tier, and those for the disk alone.
+    remote: Line,
+    disk: Line,
     last: u64,
+    usage: Usage,
 }
 
-/// The change of one key that the remote tier must get.
+/// What has to be done about one key.
 #[derive(Debug, Clone)]
-struct QueuedChange {
-    kind: ChangeKind,
-    since: SystemTime,
+pub(super) struct QueuedChange {
+    pub(super) key: StoreKey,
+    pub(super) kind: ChangeKind,
+    pub(super) since: SystemTime,
+    /// Whether it may have been done before: by an earlier run, or by an attempt whose answer was lost.
+    pub(super) repeated: bool,
     /// Tells a job from a later one of the same key.
     number: u64,
+    tries: u32,
+    /// What it takes of the account; 0 if it does not wait for the remote tier.
+    room: u64,
 }
 
-#[derive(Debug, Clone)]
-enum ChangeKind {
-    /// The version on the disk; `first` if it must not replace another server's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    /// The version on the disk goes to the remote tier.
     Upload {
+        /// Whether it must not replace another server's.
         first: bool,
+        /// Length of the body in bytes.
+        size: u64,
     },
-    Delete(StoreKey),
+    /// An earlier run was about to put a version on the disk. Whether it did was not looked at yet.
+    Unresolved(Intent),
+    /// The entry goes from both tiers.
+    Delete,
+    /// The local copy must go: the remote tier may have another version.
+    Drop,
+    /// Both tiers agree, only the record is still there.
+    Clear,
+}
+
+impl ChangeKind {
+    /// Whether the remote tier does not have the last change of the key.
+    fn waits(&self) -> bool {
+        matches!(self, Self::Upload { .. } | Self::Unresolved(_) | Self::Delete)
+    }
+
+    /// Whether the local copy must not be served.
+    fn hides(&self) -> bool {
+        matches!(self, Self::Delete | Self::Drop)
+    }
+
+    /// Whether it is done without the remote tier.
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Unresolved(_) | Self::Drop | Self::Clear)
+    }
 }
 
 impl UploadQueue {
+    /// A queue in which `limit` bytes may wait.
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            state: Mutex::default(),
+            limit,
+            to_remote: Notify::new(),
+            to_disk: Notify::new(),
+            hidden: AtomicUsize::new(0),
+        }
+    }
+
     /// Whether the remote tier does not have the last change of this key yet.
     pub(super) fn is_waiting(&self, digest: &Digest) -> bool {
-        self.lock().jobs.contains_key(digest)
+        self.lock().jobs.get(digest).is_some_and(|job| job.kind.waits())
     }
 
-    /// Whether the last change is a delete that the remote tier does not have yet: reads are misses.
-    pub(super) fn is_deleted(&self, digest: &Digest) -> bool {
-        self.mark_of(digest) == Some(Mark::Deleted)
+    /// Whether the local copy of this key must not be served.
+    pub(super) fn hides(&self, digest: &Digest) -> bool {
+        self.hidden.load(Ordering::Acquire) > 0
+            && self.lock().jobs.get(digest).is_some_and(|job| job.kind.hides())
     }
 
-    /// Whether the last change is a write that the remote tier does not have yet.
-    pub(super) fn is_upload(&self, digest: &Digest) -> bool {
-        self.mark_of(digest) == Some(Mark::Upload)
+    /// What has to be done about this key. Without a job it has no record.
+    pub(super) fn job(&self, digest: &Digest) -> Option<QueuedChange> {
+        self.lock().jobs.get(digest).cloned()
     }
 
-    pub(super) fn upload(&self, digest: Digest, first: bool) {
-        self.add(digest, ChangeKind::Upload { first }, SystemTime::now());
+    /// What waits about this key. [`ChangeKind::Unresolved`] must be resolved before.
+    pub(super) fn former(&self, digest: &Digest) -> Former {
+        match self.lock().jobs.get(digest).map(|job| &job.kind) {
+            Some(ChangeKind::Upload { first, size }) => Former::Upload {
+                first: *first,
+                size: *size,
+            },
+            Some(ChangeKind::Delete) => Former::Delete,
+            _ => Former::Nothing,
+        }
     }
 
-    pub(super) fn delete(&self, key: StoreKey) {
-        self.add(*key.digest(), ChangeKind::Delete(key), SystemTime::now());
+    /// Adds a change that was answered, or is about to be, in the room that was taken for it.
+    pub(super) fn add(&self, key: &StoreKey, kind: ChangeKind, room: QueueRoom<'_>) {
+        let bytes = room.keep();
+        self.insert(key, kind, SystemTime::now(), bytes, false);
     }
 
-    /// The mark that stands for what waits about this key.
-    pub(super) fn mark_of(&self, digest: &Digest) -> Option<Mark> {
-        let state = self.lock();
-        state.jobs.get(digest).map(|job| match job.kind {
-            ChangeKind::Upload { .. } => Mark::Upload,
-            ChangeKind::Delete(_) => Mark::Deleted,
-        })
+    /// Adds what an earlier run left, whether or not there is room.
+    pub(super) fn add_left(&self, key: &StoreKey, kind: ChangeKind, since: SystemTime) {
+        let bytes = room::bytes_of(&kind);
+        self.lock().usage.force(bytes);
+        self.insert(key, kind, since, bytes, true);
     }
 
-    /// The remote tier has the last change of this key.
+    /// It is known now what an earlier run meant.
+    pub(super) fn resolve(&self, job: &QueuedChange, kind: ChangeKind) {
+        self.add_left(&job.key, kind, job.since);
+    }
+
+    /// Adds work for the disk alone.
+    pub(super) fn add_local(&self, key: &StoreKey, kind: ChangeKind) {
+        self.insert(key, kind, SystemTime::now(), 0, false);
+    }
+
+    /// `room` bytes are in the account already, with what the former job of the key takes.
+    fn insert(&self, key: &StoreKey, kind: ChangeKind, since: SystemTime, room: u64, repeated: bool) {
+        let digest = *key.digest();
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        let is_local = kind.is_local();
+        self.hidden.fetch_add(kind.hides().into(), Ordering::Release);
+        let job = QueuedChange {
+            key: key.clone(),
+            kind,
+            since,
+            repeated,
+            number,
+            tries: 0,
+            room,
+        };
+        let former = state.jobs.insert(digest, job);
+        self.forget(&mut state, former);
+        let line = if is_local {
+            &mut state.disk
+        } else {
+            &mut state.remote
+        };
+        line.push((digest, number));
+        drop(state);
+        self.notify(is_local);
+    }
+
+    /// Both tiers agree, and there is no record any more.
     pub(super) fn settle(&self, digest: &Digest) {
-        self.lock().jobs.remove(digest);
+        let mut state = self.lock();
+        let former = state.jobs.remove(digest);
+        self.forget(&mut state, former);
+    }
+
+    fn forget(&self, state: &mut QueueState, former: Option<QueuedChange>) {
+        let Some(former) = former else { return };
+        self.hidden
+            .fetch_sub(former.kind.hides().into(), Ordering::Release);
+        state.usage.give_back(former.room);
     }
 
     /// How many changes wait, and since when the oldest does.
     pub(super) fn figures(&self) -> (usize, Option<SystemTime>) {
         let state = self.lock();
-        let oldest = state.jobs.values().map(|job| job.since).min();
-        (state.jobs.len(), oldest)
+        let waiting = || state.jobs.values().filter(|job| job.kind.waits());
+        (waiting().count(), waiting().map(|job| job.since).min())
     }
 
-    fn add(&self, digest: Digest, kind: ChangeKind, since: SystemTime) {
-        let mut state = self.lock();
-        state.last += 1;
-        let number = state.last;
-        let job = QueuedChange { kind, since, number };
-        if state.jobs.insert(digest, job).is_none() {
-            state.order.push_back(digest);
-        }
-        drop(state);
-        self.work.notify_one();
-    }
-
-    /// Takes the next job out of the order, not out of the queue.
-    async fn next(&self) -> (Digest, QueuedChange) {
+    /// Takes the next job out of its line, not out of the queue.
+    async fn next(&self, is_local: bool) -> QueuedChange {
         loop {
-            {
+            let due = {
                 let mut state = self.lock();
-                while let Some(digest) = state.order.pop_front() {
-                    if let Some(job) = state.jobs.get(&digest).cloned() {
-                        // One wake-up may stand for several jobs.
-                        self.work.notify_one();
-                        return (digest, job);
+                let QueueState {
+                    remote, disk, jobs, ..
+                } = &mut *state;
+                let line = if is_local { disk } else { remote };
+                let mut found = None;
+                while let Some((digest, number)) = line.pop(Instant::now()) {
+                    if let Some(job) = jobs.get(&digest).filter(|job| job.number == number) {
+                        found = Some(job.clone());
+                        break;
                     }
                 }
+                if let Some(job) = found {
+                    // One wake-up may stand for several jobs.
+                    self.notify(is_local);
+                    return job;
+                }
+                line.due()
+            };
+            let news = self.news(is_local).notified();
+            match due {
+                Some(due) => _ = timeout_at(due, news).await,
+                None => news.await,
             }
-            self.work.notified().await;
         }
     }
 
-    /// A job that could not be done, or was replaced meanwhile, goes to the end.
-    fn put_back(&self, digest: Digest) {
+    /// A job that could not be done is tried again after `pause`, unless a later change has taken its place.
+    fn retry(&self, failed: &QueuedChange, pause: impl FnOnce(u32) -> Duration, in_doubt: bool) {
         let mut state = self.lock();
-        if state.jobs.contains_key(&digest) {
-            state.order.push_back(digest);
-            drop(state);
-            self.work.notify_one();
-        }
+        let QueueState {
+            remote, disk, jobs, ..
+        } = &mut *state;
+        let digest = *failed.key.digest();
+        let Some(job) = jobs.get_mut(&digest).filter(|job| job.number == failed.number) else {
+            return;
+        };
+        let due = Instant::now() + pause(job.tries);
+        job.tries = job.tries.saturating_add(1);
+        job.repeated |= in_doubt;
+        let is_local = job.kind.is_local();
+        let line = if is_local { disk } else { remote };
+        line.push_later((digest, failed.number), due);
+        drop(state);
+        self.notify(is_local);
     }
 
-    /// Whether `job` is still the last change of this key.
-    fn is_current(&self, digest: &Digest, job: &QueuedChange) -> bool {
+    /// Whether `job` is still the last change of its key.
+    fn is_current(&self, job: &QueuedChange) -> bool {
         let state = self.lock();
-        state.jobs.get(digest).is_some_and(|now| now.number == job.number)
+        let now = state.jobs.get(job.key.digest());
+        now.is_some_and(|now| now.number == job.number)
+    }
+
+    fn news(&self, is_local: bool) -> &Notify {
+        if is_local { &self.to_disk } else { &self.to_remote }
+    }
+
+    fn notify(&self, is_local: bool) {
+        self.news(is_local).notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Settles what an earlier run left, before anything is served.
-pub(super) async fn recover(core: &Arc<TieredCore>) -> Result<()> {
-    let marks = core.local.marks().await?;
-    if !marks.is_empty() {
-        tracing::info!(
-            changes = marks.len(),
-            "the shared tier has not heard of some changes of the last run; telling it now"
-        );
-    }
-    for left in marks {
-        recover_one(core, left).await?;
-    }
-    Ok(())
-}
-
-async fn recover_one(core: &Arc<TieredCore>, left: LeftMark) -> Result<()> {
-    let (digest, mark, since) = (left.digest, left.mark, left.since);
-    match mark {
-        Mark::Upload => {
-            let first = left.note == FIRST_WRITE_NOTE;
-            core.queue.add(digest, ChangeKind::Upload { first }, since);
-        }
-        Mark::Deleted => match StoreKey::from_canonical(&left.note) {
-            Some(key) if *key.digest() == digest && !core.queue.is_upload(&digest) => {
-                core.queue.add(digest, ChangeKind::Delete(key), since);
-            }
-            // A write came after it, or the mark is damaged.
-            _ => core.unmark(&digest, mark).await,
-        },
-        Mark::Doubt => {
-            if let Some((key, _, _)) = core.local.entry(&digest).await? {
-                core.drop_local(&key).await;
-            }
-            core.unmark(&digest, mark).await;
-        }
-    }
-    Ok(())
 }

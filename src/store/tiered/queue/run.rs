@@ -4,39 +4,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ChangeKind, QueuedChange};
-use crate::store::tiered::TieredCore;
-use crate::store::{Digest, Draft, Error, Precondition, RemoteErrorKind, Result, StoreKey};
+use crate::store::remote::RemoteUpload;
+use crate::store::tiered::{Change, TieredCore};
+use crate::store::{Draft, Entry, Error, Precondition, RemoteErrorKind, RemoteHealth, Result};
 use crate::tasks;
 
-/// Uploads at once.
+/// Jobs for the remote tier at once.
 const MAX_UPLOADS: usize = 4;
-/// The pause after the first failure; each further one is twice as long, up to [`MAX_RETRY_INTERVAL`].
+/// The pause of a job after its first failure; each further one is twice as long.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// The longest pause of a worker.
-const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest pause of a job that failed for a reason that may pass by itself: the remote tier is used again within
+/// two seconds.
+const MAX_SHORT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause of a job that failed for another reason.
+const MAX_LONG_PAUSE: Duration = Duration::from_secs(60);
+/// How often a worker looks whether the remote tier is back. A look sends no request.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Starts the workers. They end with the server; what is not done then stays marked.
+/// Starts the workers. They end with the server; what is not done then is in the records.
 pub(in crate::store::tiered) fn start(core: &Arc<TieredCore>) {
+    drop(core.tasks.spawn(work(Arc::clone(core), true)));
     for _ in 0..MAX_UPLOADS {
-        drop(core.tasks.spawn(work(Arc::clone(core))));
+        drop(core.tasks.spawn(work(Arc::clone(core), false)));
     }
 }
 
-async fn work(core: Arc<TieredCore>) {
+async fn work(core: Arc<TieredCore>, is_local: bool) {
     let stop = core.tasks.stopping();
-    let mut pause = RETRY_INTERVAL;
     loop {
         let step = async {
-            let (digest, job) = core.queue.next().await;
-            match send(&core, &digest, &job).await {
-                Ok(()) => pause = RETRY_INTERVAL,
-                Err(error) => {
-                    core.counters.failed_uploads.inc();
-                    warn(&error);
-                    core.queue.put_back(digest);
-                    tasks::pause(pause).await;
-                    pause = MAX_RETRY_INTERVAL.min(pause * 2);
-                }
+            while !is_local && core.remote.health() != RemoteHealth::Up {
+                tasks::pause(HEALTH_INTERVAL).await;
+            }
+            let job = core.queue.next(is_local).await;
+            if let Err(error) = send(&core, &job).await {
+                failed(&core, &job, &error);
             }
         };
         tokio::select! {
@@ -46,81 +48,209 @@ async fn work(core: Arc<TieredCore>) {
     }
 }
 
-fn warn(error: &Error) {
-    // The remote tier's own state is logged once, by itself.
-    let resting = error.remote_error_kind() == Some(RemoteErrorKind::Resting);
-    if !resting && !matches!(error, Error::Stopping) {
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            "an upload from the queue has failed and is tried again later"
-        );
+/// Puts the job back for later.
+fn failed(core: &TieredCore, job: &QueuedChange, error: &Error) {
+    let kind = error.remote_error_kind();
+    if !matches!(error, Error::Stopping) {
+        core.counters.failed_uploads.inc();
     }
+    // The remote tier's own state is logged by itself.
+    if kind != Some(RemoteErrorKind::Resting) && !matches!(error, Error::Stopping) {
+        core.complain(&job.key, error);
+    }
+    let longest = match kind.is_some_and(RemoteErrorKind::may_pass) {
+        true => MAX_SHORT_PAUSE,
+        false => MAX_LONG_PAUSE,
+    };
+    let pause = |tries: u32| longest.min(RETRY_INTERVAL * 2_u32.saturating_pow(tries.min(16)));
+    let in_doubt = kind.is_some_and(RemoteErrorKind::leaves_doubt);
+    core.queue.retry(job, pause, in_doubt);
 }
 
 /// Does one job, unless a later change takes its place meanwhile.
-async fn send(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
-    match &job.kind {
-        ChangeKind::Delete(key) => delete(core, key, job).await,
-        ChangeKind::Upload { first } => upload(core, digest, job, *first).await,
+async fn send(core: &Arc<TieredCore>, job: &QueuedChange) -> Result<()> {
+    if let ChangeKind::Upload { first, .. } = &job.kind {
+        return upload(core, job, *first).await;
     }
-}
-
-async fn delete(core: &Arc<TieredCore>, key: &StoreKey, job: &QueuedChange) -> Result<()> {
-    let _change = core.changes.lock(key.digest()).await;
-    if core.queue.is_current(key.digest(), job) {
-        core.remote.delete(key, &Precondition::None).await?;
-        core.fills.outdate(key.digest());
-        core.settle(key.digest()).await;
-    } else {
-        core.queue.put_back(*key.digest());
-    }
-    Ok(())
-}
-
-async fn upload(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange, first: bool) -> Result<()> {
-    let Some((key, sums, entry)) = core.local.entry(digest).await? else {
-        return lost(core, digest, job).await;
-    };
-    let draft = Draft {
-        origin: entry.meta.origin.clone(),
-        metadata: entry.meta.metadata.clone(),
-    };
-    let upload = core.remote.upload(&key, draft, &sums, entry.content).await?;
-    // A task of its own, which a stopping worker does not interrupt: the entry and its mark belong together.
-    let (owned, digest, job) = (Arc::clone(core), *digest, job.clone());
-    let commit = async move {
+    // A task of its own, which a stopping worker does not interrupt: the change and its record belong together.
+    let (owned, job) = (Arc::clone(core), job.clone());
+    let short = async move {
         let core = owned;
-        let _change = core.changes.lock(&digest).await;
-        if !core.queue.is_current(&digest, &job) {
-            core.queue.put_back(digest);
-            return Ok(());
+        let _change = core.changes.lock(job.key.digest()).await;
+        match core.queue.is_current(&job) {
+            true => core.settle_job(&job).await,
+            false => Ok(()),
         }
+    };
+    core.unbroken(short).await
+}
+
+impl TieredCore {
+    /// Does a job that sends no body. Under the lock of the key.
+    async fn settle_job(&self, job: &QueuedChange) -> Result<()> {
+        match job.kind {
+            ChangeKind::Unresolved(_) | ChangeKind::Drop => self.resolve(job.key.digest()).await,
+            ChangeKind::Clear => {
+                self.local.clear_record(job.key.digest()).await?;
+                self.queue.settle(job.key.digest());
+                Ok(())
+            }
+            ChangeKind::Delete => self.send_delete(job).await,
+            ChangeKind::Upload { .. } => Ok(()),
+        }
+    }
+
+    async fn send_delete(&self, job: &QueuedChange) -> Result<()> {
+        self.local.discard(job.key.digest()).await?;
+        self.remote.delete(&job.key, &Precondition::None).await?;
+        self.changed(&job.key, Change::Deleted).await;
+        self.finish(&job.key).await;
+        Ok(())
+    }
+
+    /// Sends what waits about a key now, because a change that cannot wait follows it. Under the lock of the key.
+    pub(in crate::store::tiered) async fn flush(&self, job: &QueuedChange) -> Result<()> {
+        let ChangeKind::Upload { first, .. } = job.kind else {
+            return self.settle_job(job).await;
+        };
+        match self.begin_upload(job, first).await? {
+            Step::Commit(upload, entry) => self.commit_upload(job, first, upload, &entry).await,
+            Step::Done => self.finish_upload(job).await,
+            Step::Superseded => self.give_way(job).await,
+            Step::Lost => self.lose(job).await,
+        }
+    }
+
+    async fn begin_upload(&self, job: &QueuedChange, first: bool) -> Result<Step> {
+        let Some((key, sums, entry)) = self.local.entry(job.key.digest()).await? else {
+            return Ok(Step::Lost);
+        };
+        if job.repeated
+            && let Some(step) = self.repeated(job, &entry, first).await?
+        {
+            return Ok(step);
+        }
+        let draft = Draft {
+            origin: entry.meta.origin.clone(),
+            metadata: entry.meta.metadata.clone(),
+        };
+        let upload = self.remote.upload(&key, draft, &sums, entry.content.clone());
+        Ok(Step::Commit(upload.await?, entry))
+    }
+
+    /// An upload that may have been done before must not replace what another server has stored since.
+    async fn repeated(&self, job: &QueuedChange, entry: &Entry, first: bool) -> Result<Option<Step>> {
+        let Some(there) = self.remote.head(&job.key).await? else {
+            return Ok(None);
+        };
+        let (ours, theirs) = (&entry.meta, &there.meta);
+        if theirs.etag == ours.etag && theirs.metadata == ours.metadata {
+            return Ok(Some(Step::Done));
+        }
+        let is_newer = theirs.origin.stored > ours.origin.stored;
+        Ok((first || is_newer).then_some(Step::Superseded))
+    }
+
+    async fn commit_upload(
+        &self,
+        job: &QueuedChange,
+        first: bool,
+        upload: Box<dyn RemoteUpload>,
+        entry: &Entry,
+    ) -> Result<()> {
         let precondition = match first {
             true => Precondition::Absent,
             false => Precondition::None,
         };
         match upload.commit(&precondition).await {
-            Ok(_) => drop(core.counters.uploads.inc()),
-            // Another server was first; its entry is the one.
-            Err(Error::Precondition) => core.drop_local(&key).await,
-            Err(error) => return Err(error),
+            Ok(_) => self.finish_upload(job).await,
+            Err(Error::Precondition) => match self.repeated(job, entry, true).await? {
+                Some(Step::Done) => self.finish_upload(job).await,
+                _ => self.give_way(job).await,
+            },
+            Err(error) => Err(error),
         }
-        core.fills.outdate(&digest);
-        core.settle(&digest).await;
+    }
+
+    async fn finish_upload(&self, job: &QueuedChange) -> Result<()> {
+        self.counters.uploads.inc();
+        self.changed(&job.key, Change::Written).await;
+        self.finish(&job.key).await;
         Ok(())
-    };
-    core.unbroken(commit).await
+    }
+
+    /// Another server was first; its entry is the one. Readers get it, or a miss, and never a mixture.
+    async fn give_way(&self, job: &QueuedChange) -> Result<()> {
+        self.counters.conflicts.inc();
+        tracing::warn!(
+            entry = job.key.short(),
+            "another server has stored an entry first; the one that waited here is dropped"
+        );
+        self.fills.outdate(job.key.digest());
+        match self.drop_local(&job.key).await {
+            true => self.finish(&job.key).await,
+            false => self.queue.add_local(&job.key, ChangeKind::Drop),
+        }
+        Ok(())
+    }
+
+    /// The entry that waits is damaged or gone. Nobody may get an older one in its place, so that one goes, too.
+    async fn lose(&self, job: &QueuedChange) -> Result<()> {
+        let digest = job.key.digest();
+        if self.local.entry(digest).await?.is_some() {
+            // There is one by now.
+            let again = "an entry was put back while it was looked for";
+            return Err(Error::io("uploading an entry", std::io::Error::other(again)));
+        }
+        let generation = self.local.generation(digest).await?;
+        if generation > 0 {
+            self.local.condemn(digest, generation).await?;
+        }
+        if let Some(there) = self.remote.head(&job.key).await?
+            && there.meta.origin.stored <= job.since
+        {
+            let this_one = Precondition::Matches(vec![there.meta.etag.clone()]);
+            match self.remote.delete(&job.key, &this_one).await {
+                Ok(_) | Err(Error::Precondition) => self.changed(&job.key, Change::Deleted).await,
+                Err(error) => return Err(error),
+            }
+        }
+        tracing::warn!(
+            entry = job.key.short(),
+            "an entry was damaged or lost on the disk before the shared tier had it; it is a miss now"
+        );
+        self.finish(&job.key).await;
+        Ok(())
+    }
 }
 
-/// The entry is not on the disk, or damaged: there is nothing to upload.
-async fn lost(core: &Arc<TieredCore>, digest: &Digest, job: &QueuedChange) -> Result<()> {
-    let _change = core.changes.lock(digest).await;
-    if core.queue.is_current(digest, job) && !core.local.contains(digest).await? {
-        tracing::warn!("an entry was lost from the disk before the shared tier had it");
-        core.settle(digest).await;
-    } else {
-        core.queue.put_back(*digest);
-    }
-    Ok(())
+/// How an upload goes on.
+enum Step {
+    Commit(Box<dyn RemoteUpload>, Entry),
+    /// The remote tier has it.
+    Done,
+    /// The remote tier has one that counts more.
+    Superseded,
+    /// There is nothing to send.
+    Lost,
+}
+
+/// The body goes without the lock of the key, the rest under it.
+async fn upload(core: &Arc<TieredCore>, job: &QueuedChange, first: bool) -> Result<()> {
+    let step = core.begin_upload(job, first).await?;
+    let (owned, job) = (Arc::clone(core), job.clone());
+    let commit = async move {
+        let core = owned;
+        let _change = core.changes.lock(job.key.digest()).await;
+        if !core.queue.is_current(&job) {
+            return Ok(());
+        }
+        match step {
+            Step::Commit(upload, entry) => core.commit_upload(&job, first, upload, &entry).await,
+            Step::Done => core.finish_upload(&job).await,
+            Step::Superseded => core.give_way(&job).await,
+            Step::Lost => core.lose(&job).await,
+        }
+    };
+    core.unbroken(commit).await
 }

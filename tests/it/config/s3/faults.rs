@@ -219,12 +219,20 @@ fn writes() {
         "write: back needs a disk .. add `disk:` .. or write through",
     );
     check(
+        "when_down: queue",
+        "when_down: queue needs a place that is kept .. set `staging_dir`, or write refuse",
+    );
+    check(
+        "when_down: fail",
+        "when_down: \"fail\" is not accepted; write queue .. or refuse",
+    );
+    check(
         "redirect: false",
         "redirect: false is not accepted; write never, or large",
     );
     check_refused(
-        &with_disk("queue_limit: 1MB"),
-        &["c.yaml:7: s3.queue_limit: only counts with `write: back`"],
+        &with_disk("queue_limit: 1MB\nwhen_down: refuse"),
+        &["c.yaml:7: s3.queue_limit: only counts with `write: back` or `when_down: queue`"],
     );
     check_refused(
         &with_disk("queue_limit: 2GB\nwrite: back"),

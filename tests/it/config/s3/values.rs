@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chacha::config::{
-    RedirectMode, S3Checksums, S3Config, S3CredentialFiles, ServerSideEncryption, WriteMode,
+    RedirectMode, S3Checksums, S3Config, S3CredentialFiles, ServerSideEncryption, WhenDown, WriteMode,
 };
 
 use super::super::{PROVIDER, accepted};
@@ -59,6 +59,7 @@ max_concurrency: 1024
 part_size: 1GiB
 parallel_parts: 64
 write: back
+when_down: refuse
 queue_limit: 1GB
 redirect: large",
     );
@@ -83,6 +84,7 @@ redirect: large",
         part_size: 1 << 30,
         parallel_parts: 64,
         write: WriteMode::Back,
+        when_down: WhenDown::Refuse,
         queue_limit: Some(1_000_000_000),
         redirect: RedirectMode::Large,
         ..S3Config::new("my-bucket")

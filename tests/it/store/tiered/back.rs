@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chacha::store::{Precondition, Store};
 
 use super::super::support::*;
-use super::rig::{Pair, back};
+use super::rig::{Pair, back, records};
 use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 
 async fn pair() -> Pair {
@@ -44,8 +44,7 @@ async fn the_queue_survives_a_crash() {
     for nth in 0..20 {
         assert!(other.get(&nth.to_string()).await.unwrap() == body(1000 * nth, nth as u64));
     }
-    let marks = std::fs::read_dir(after.plan.disk.dir.join("marks")).unwrap();
-    assert_eq!(marks.count(), 0);
+    assert_eq!(records(&after.plan.disk.dir), 0);
 }
 
 #[tokio::test]

@@ -2,13 +2,16 @@
 
 mod back;
 mod change;
+mod crash;
 mod fill;
 mod model;
+mod power;
 mod replicas;
 pub(super) mod rig;
 mod staged;
 mod stalled;
 mod troubles;
+mod waiting;
 
 use std::sync::Arc;
 

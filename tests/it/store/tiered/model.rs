@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use chacha::config::WriteMode;
+use chacha::config::{WhenDown, WriteMode};
 use chacha::store::Store;
 use proptest::prelude::*;
 
 use super::super::support::*;
-use super::rig::Pair;
+use super::rig::{Pair, records};
 use crate::support::s3::{Action, Kind, S3Server};
 
 #[derive(Debug, Clone)]
@@ -35,6 +35,9 @@ enum Step {
         kind: usize,
         action: usize,
     },
+    /// The bucket goes, or comes back.
+    Away,
+    Back,
     Crash,
     Restart,
 }
@@ -74,6 +77,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => name.clone().prop_map(|name| Step::Delete { name }),
         4 => name.prop_map(|name| Step::Evict { name }),
         4 => (0..KINDS.len(), 0..5_usize).prop_map(|(kind, action)| Step::Fault { kind, action }),
+        1 => Just(Step::Away),
+        1 => Just(Step::Back),
         1 => Just(Step::Crash),
         1 => Just(Step::Restart),
     ]
@@ -111,7 +116,8 @@ async fn apply(pair: Pair, model: &mut Model, step: Step) -> Pair {
             }
             known.insert(None);
         }
-        Step::Evict { name } if pair.plan.policy.write == WriteMode::Through => {
+        // What waits is never evicted.
+        Step::Evict { name } if pair.tiered.stats().queued == 0 => {
             let key = key(&name.to_string());
             pair.disk
                 .delete(&key, chacha::store::Precondition::None)
@@ -122,6 +128,8 @@ async fn apply(pair: Pair, model: &mut Model, step: Step) -> Pair {
         // An upload whose beginning was never answered has no name here; the sweep of a day later finds it.
         Step::Fault { kind, action: 2 } if KINDS[kind] == Kind::Create => {}
         Step::Fault { kind, action: nth } => pair.s3.faults().once(KINDS[kind], action(nth)),
+        Step::Away => pair.s3.stop_listening().await,
+        Step::Back => pair.s3.resume(),
         Step::Crash => return pair.crash().await,
         Step::Restart => return pair.restart().await,
     }
@@ -147,14 +155,18 @@ async fn look(pair: &Pair, model: &mut Model, name: u8) {
     );
 }
 
-async fn run(steps: Vec<Step>, write: WriteMode) {
+async fn run(steps: Vec<Step>, write: WriteMode, when_down: WhenDown) {
     let s3 = Arc::new(S3Server::memory());
-    let mut pair = Pair::with(s3, |plan| plan.policy.write = write).await;
+    let mut pair = Pair::with(s3, |plan| {
+        (plan.policy.write, plan.policy.when_down) = (write, when_down);
+    })
+    .await;
     let mut model = Model::new();
     for step in steps {
         pair = Box::pin(apply(pair, &mut model, step)).await;
     }
     pair.s3.faults().clear();
+    pair.s3.resume();
     pair.drained().await;
     for name in 0..5 {
         look(&pair, &mut model, name).await;
@@ -162,15 +174,17 @@ async fn run(steps: Vec<Step>, write: WriteMode) {
     until("everything is given back", || pair.disk.stats().reserved == 0).await;
     until("no upload is left", || pair.s3.uploads().is_empty()).await;
     assert_eq!(pair.disk.stats().pinned, 0);
+    until("no record is left", || records(&pair.plan.disk.dir) == 0).await;
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn two_tiers_are_a_map(steps in prop::collection::vec(step(), 1..30), back in any::<bool>()) {
+    fn two_tiers_are_a_map(steps in prop::collection::vec(step(), 1..30), back in any::<bool>(), queue in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let write = if back { WriteMode::Back } else { WriteMode::Through };
-        runtime.block_on(run(steps, write));
+        let when_down = if queue { WhenDown::Queue } else { WhenDown::Refuse };
+        runtime.block_on(run(steps, write, when_down));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chacha::config::{DiskConfig, S3Config, WriteMode};
+use chacha::config::{DiskConfig, S3Config, WhenDown, WriteMode};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
 use chacha::store::tiered::{Policy, Revalidation, Tiered};
@@ -42,6 +42,7 @@ impl Plan {
             s3,
             policy: Policy {
                 write: WriteMode::Through,
+                when_down: WhenDown::Refuse,
                 queue_limit: 32 << 20,
                 revalidation: Revalidation::Never,
                 redirect: false,
@@ -194,6 +195,11 @@ impl Pair {
         assert!(self.local(name).await.is_some(), "{name} is not on the disk");
     }
 
+    /// Bytes that the account says are in use, without the room for notes of uploads that are not there.
+    pub(crate) fn counted(&self) -> u64 {
+        self.disk.stats().used - 64 * 4096
+    }
+
     /// Waits until S3 has heard of everything.
     pub(crate) async fn drained(&self) {
         until("the queue is empty", || self.tiered.stats().queued == 0).await;
@@ -221,7 +227,17 @@ impl Pair {
 /// Takes a copy of a cache directory, as a killed process would leave it.
 pub(crate) struct CopyLater(std::path::PathBuf);
 
+/// How many keys have a record in a cache directory.
+pub(crate) fn records(dir: &Path) -> usize {
+    std::fs::read_dir(dir.join("marks")).map_or(0, |files| files.count())
+}
+
 impl CopyLater {
+    /// Of such a copy.
+    pub(crate) fn of(copy: &tempfile::TempDir) -> Self {
+        Self(copy.path().join("cache"))
+    }
+
     pub(crate) fn take(&self) -> tempfile::TempDir {
         let to = tempfile::tempdir().unwrap();
         copy_tree(&self.0, &to.path().join("cache"));
