@@ -83,6 +83,12 @@ impl Abilities {
         }
     }
 
+    /// The names of what the store was found not to do.
+    pub(super) fn lacking(&self) -> Vec<&'static str> {
+        let lacking = Lack::ALL.iter().filter(|what| self.lacks(**what));
+        lacking.map(|what| what.as_str()).collect()
+    }
+
     /// Whether the store was examined.
     pub(super) fn are_known(&self) -> bool {
         self.known.load(Ordering::Relaxed)
@@ -112,8 +118,7 @@ mod tests {
             assert_eq!(*what as usize, nth);
             let abilities = Abilities::default();
             abilities.miss(*what);
-            let lacking = Lack::ALL.iter().filter(|other| abilities.lacks(**other));
-            assert_eq!(lacking.count(), 1);
+            assert_eq!(abilities.lacking(), [what.as_str()]);
             abilities.set(*what, false);
             assert!(!abilities.lacks(*what));
         }

@@ -11,8 +11,7 @@
 //! While the circuit is open, requests fail at once with [`RemoteErrorKind::Resting`], also those that were waiting.
 //! A probe every [`PROBE_INTERVAL`] finds out when the server is back ([`super::probe`]).
 //!
-//! A change is logged once, with the remedy, and again every [`LOG_INTERVAL`] while it lasts; what does not open the
-//! circuit at most once in that time.
+//! A change is logged once, with the remedy; what does not open the circuit at most once in [`LOG_INTERVAL`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,7 +33,7 @@ pub(super) const SUSPICION_TIME: Duration = Duration::from_secs(1);
 /// Between two probes.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines in the log about errors of the same kind.
-pub(super) const LOG_INTERVAL: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The state of the circuit. See the module.
 #[derive(Debug)]
@@ -212,15 +211,6 @@ impl Health {
             tracing::warn!(fault = %kind, cause, "S3 cannot be used; reads are misses until it can");
         }
         former.is_none()
-    }
-
-    /// Says again what is wrong for as long as it lasts.
-    pub(super) fn remind(&self) {
-        let Some((kind, since)) = self.lock().down else {
-            return;
-        };
-        let seconds = since.elapsed().map_or(0, |time| time.as_secs());
-        tracing::warn!(fault = %kind, seconds, "S3 still cannot be used; reads are misses until it can");
     }
 
     fn complain(&self, kind: RemoteErrorKind, cause: &str) {

@@ -104,8 +104,9 @@ impl S3 {
 
     /// Figures of this moment.
     pub fn stats(&self) -> S3Stats {
-        let (used, all) = self.core.permits.figures();
-        self.core.counters.snapshot(used, all)
+        let core = &self.core;
+        core.counters
+            .snapshot(core.permits.figures(), core.abilities.lacking())
     }
 }
 

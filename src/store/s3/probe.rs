@@ -17,7 +17,7 @@ use super::abilities::Lack;
 use super::client;
 use super::core::Core;
 use super::error::{S3Error, S3ErrorKind};
-use super::health::{self, LOG_INTERVAL, MAX_PATIENCE, PROBE_INTERVAL, SUSPICION_TIME, Suspicion};
+use super::health::{self, MAX_PATIENCE, PROBE_INTERVAL, SUSPICION_TIME, Suspicion};
 use super::object;
 use crate::store::{RemoteErrorKind, RemoteHealth};
 use crate::tasks::pause;
@@ -174,18 +174,13 @@ impl Core {
         self.probe_while_down().await;
         if !self.abilities.are_known() {
             // The start could not.
-            let _logged = self.examine().await;
+            let _logged = self.examine(MAX_PATIENCE).await;
         }
     }
 
     async fn probe_while_down(self: &Arc<Self>) {
         let mut probes = FuturesUnordered::new();
-        let mut reminded = Instant::now();
         while matches!(self.health.now(), RemoteHealth::Down { .. }) {
-            if reminded.elapsed() >= LOG_INTERVAL {
-                self.health.remind();
-                reminded = Instant::now();
-            }
             tokio::select! {
                 Some((began, outcome)) = probes.next() => {
                     let _still_down = self.settle_probe(began, outcome);

@@ -67,7 +67,11 @@ impl Counters {
         self.failures[kind as usize].inc();
     }
 
-    pub(super) fn snapshot(&self, permits_used: usize, permits: usize) -> S3Stats {
+    pub(super) fn snapshot(
+        &self,
+        (permits_used, permits): (usize, usize),
+        lacking: Vec<&'static str>,
+    ) -> S3Stats {
         let requests = Op::ALL.iter().zip(&self.requests);
         let failures = RemoteErrorKind::ALL.iter().zip(&self.failures);
         S3Stats {
@@ -80,6 +84,7 @@ impl Counters {
             permits_used,
             permits,
             damaged: self.damaged.get(),
+            lacking,
         }
     }
 }
@@ -101,6 +106,8 @@ pub struct S3Stats {
     pub permits: usize,
     /// Objects read that are not the entry that their name says.
     pub damaged: u64,
+    /// What the store was found not to do as S3 does it.
+    pub lacking: Vec<&'static str>,
 }
 
 impl S3Stats {

@@ -54,10 +54,11 @@ impl RemoteTier for S3 {
 
     async fn probe(&self) -> Result<()> {
         let stopping = self.core.tasks.stopping();
+        let patience = self.core.config.connect_timeout + self.core.config.read_timeout;
         let examined = tokio::select! {
             // Nobody wants to know any more.
             () = stopping.cancelled() => return Ok(()),
-            examined = Box::pin(self.core.examine()) => examined,
+            examined = Box::pin(self.core.examine(patience)) => examined,
         };
         examined.map_err(|failure| failure.at("probing"))?;
         tracing::info!("the bucket of s3.bucket can be used");

@@ -10,6 +10,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use chacha::config::{S3Config, S3CredentialFiles};
 use chacha::store::journal::{Journal, JournalRecord, next_ulid};
+use chacha::store::remote::RemoteTier;
+use chacha::store::{RemoteErrorKind, RemoteHealth};
 
 use super::suite::Tier;
 use super::support::*;
@@ -58,6 +60,26 @@ fn bucket() -> String {
 async fn required() -> External {
     let external = external().await;
     external.expect("set CHACHA_TEST_S3 to the URL of an S3 server, or run `.ci/run s3`")
+}
+
+#[tokio::test]
+#[ignore = "needs CHACHA_TEST_S3"]
+async fn the_probe_finds_that_the_store_does_everything() {
+    let server = required().await;
+    let (s3, _store, tasks) = super::s3::open(&server.config, server.dir.path()).await;
+    for _ in 0..2 {
+        s3.probe().await.unwrap();
+        assert_eq!(s3.stats().lacking, [""; 0]);
+        assert!(s3.head(&key("missing")).await.unwrap().is_none());
+        assert_eq!(s3.health(), RemoteHealth::Up);
+    }
+    let mut elsewhere = server.config.clone();
+    elsewhere.bucket = bucket();
+    let (s3, _store, others) = super::s3::open(&elsewhere, &server.dir.path().join("elsewhere")).await;
+    let error = s3.probe().await.expect_err("there is no such bucket");
+    assert_eq!(error.remote_error_kind(), Some(RemoteErrorKind::NoBucket));
+    tasks.finish().await;
+    others.finish().await;
 }
 
 conformance!(alone, super::alone, #[ignore = "needs CHACHA_TEST_S3"]);

@@ -110,7 +110,12 @@ async fn a_store_with_nothing_of_all_that() {
     let rig = Rig::new().await;
     rig.server.faults().like_a_file_server();
     rig.s3.probe().await.unwrap();
+    assert_eq!(rig.s3.stats().lacking, ["ETag", "Range", "conditional writes"]);
     everything_is_whole(&rig).await;
+    // Mended, it is a store like others after the next look.
+    rig.server.faults().clear();
+    rig.s3.probe().await.unwrap();
+    assert_eq!(rig.s3.stats().lacking, [""; 0]);
 }
 
 #[tokio::test]

@@ -171,3 +171,26 @@ async fn a_server_that_is_back_is_used_within_two_seconds() {
         assert!(rig.s3.head(&key("k")).await.unwrap().is_some());
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_slower_than_silence_may_last_is_used_once_it_was_heard() {
+    let rig = impatient().await;
+    let late = Action::Delay(Duration::from_secs(7));
+    rig.server.faults().always(Which::any(), late);
+    let began = Instant::now();
+    assert!(rig.s3.head(&key("k")).await.is_err());
+    until("it was taken for dead", || rig.s3.health() != RemoteHealth::Up).await;
+    until("it was heard", || rig.s3.health() == RemoteHealth::Up).await;
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    // The examination that the start could not make, look-ups, a write: none of them is silence now.
+    let write = async { rig.put(b"late", Precondition::None).await };
+    let look = async {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(16) {
+            assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteErrorKind::Timeout);
+            assert_eq!(rig.s3.health(), RemoteHealth::Up);
+        }
+    };
+    let (written, ()) = tokio::join!(write, look);
+    written.unwrap();
+}
