@@ -105,17 +105,7 @@ impl Core {
             Some(kind) => self.note(kind, &failure.text, failure.answered),
             None => self.health.success(),
         }
-        if let Some(kind) = failure.remote_kind()
-            && op.changes()
-            && attempts.leave_doubt()
-            && !kind.leaves_doubt()
-        {
-            failure.kind = S3ErrorKind::Remote(RemoteErrorKind::Timeout);
-            failure
-                .text
-                .push_str("; an attempt before was not answered, and may have been done");
-        }
-        Err(failure)
+        Err(in_doubt(failure, op, attempts))
     }
 
     /// What an answer means in view of what is known of the store.
@@ -192,7 +182,11 @@ impl Core {
         self: &Arc<Self>,
         look: impl Future<Output = Result<T, S3Error>>,
     ) -> Result<T, S3Error> {
+        let began = Instant::now();
         let Ok(found) = tokio::time::timeout(self.config.lookup_timeout, look).await else {
+            if self.health.last_heard() <= began {
+                self.suspect(Suspicion::Silent(began));
+            }
             let (used, all) = self.permits.figures();
             let text = if used < all {
                 "s3.lookup_timeout is over"
@@ -220,4 +214,16 @@ impl Core {
             Verdict::Down => self.probe_in_background(),
         }
     }
+}
+
+/// A change of which an attempt was not answered may have been done, whatever the last answer says.
+fn in_doubt(mut failure: S3Error, op: Op, attempts: &Attempts) -> S3Error {
+    let is_certain = |kind: RemoteErrorKind| !kind.leaves_doubt();
+    if op.changes() && attempts.leave_doubt() && failure.remote_kind().is_some_and(is_certain) {
+        failure.kind = S3ErrorKind::Remote(RemoteErrorKind::Timeout);
+        failure
+            .text
+            .push_str("; an attempt before was not answered, and may have been done");
+    }
+    failure
 }

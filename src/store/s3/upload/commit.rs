@@ -56,48 +56,28 @@ impl RemoteUpload for S3Upload {
 
 impl S3Upload {
     async fn run(&mut self, precondition: &Precondition) -> Result<RemoteEntry> {
-        let abilities = &self.job.core.abilities;
-        let is_short = self.job.source.len() <= MAX_UNCHECKED_BYTES;
-        let mut rule = match precondition {
-            Precondition::None => WriteCondition::None,
-            // A long body is not sent only to be refused.
-            Precondition::Absent if is_short && !abilities.lacks(Lack::WriteConditions) => {
-                WriteCondition::Absent
-            }
-            other => match self.weigh(other).await? {
-                Weighed::Ours(entry) => return Ok(entry),
-                Weighed::Condition(rule) => rule,
-            },
-        };
+        let mut weighed = self.weigh_first(precondition).await?;
         let mut last = String::new();
         for attempt in 1..=MAX_ATTEMPTS {
+            let rule = match weighed {
+                Weighed::Ours(entry) => return Ok(entry),
+                Weighed::Condition(rule) => rule,
+            };
             let failure = match self.send(&rule).await {
                 Ok(etag) => return self.entry(etag).await,
                 Err(failure) => failure,
             };
-            let is_conditional = rule != WriteCondition::None;
             match failure.kind {
                 S3ErrorKind::Conflict => pause(CONFLICT_PAUSE * attempt).await,
-                S3ErrorKind::Precondition | S3ErrorKind::NoUpload => {}
-                // The object that was there is gone.
-                S3ErrorKind::Missing if is_conditional => {}
-                S3ErrorKind::Unsupported if is_conditional => {
-                    self.job.core.abilities.miss(Lack::WriteConditions);
-                }
                 S3ErrorKind::Remote(kind) if kind.leaves_doubt() || !failure.answered => {
                     return self.resolve(precondition, failure).await;
                 }
-                S3ErrorKind::Remote(_)
-                | S3ErrorKind::Missing
-                | S3ErrorKind::OutOfRange
-                | S3ErrorKind::Unsupported => return Err(failure.at("committing")),
+                kind if !self.may_be_tried_again(kind, &rule) => return Err(failure.at("committing")),
+                _ => {}
             }
             // An answer may have been lost before this one: then the object there is ours.
-            rule = match self.weigh(precondition).await? {
-                Weighed::Ours(entry) => return Ok(entry),
-                Weighed::Condition(rule) => rule,
-            };
-            if failure.kind == S3ErrorKind::NoUpload {
+            weighed = self.weigh(precondition).await?;
+            if failure.kind == S3ErrorKind::NoUpload && matches!(weighed, Weighed::Condition(_)) {
                 // A conflict ends an upload in parts: all of them have to be sent again.
                 self.parts = None;
                 let again = Box::pin(self.job.send()).await;
@@ -107,6 +87,32 @@ impl S3Upload {
         }
         let text = format!("the object changed again and again; the last answer was: {last}");
         Err(S3Error::new(RemoteErrorKind::Other, text).at("committing"))
+    }
+
+    /// What is asked of S3 at first. A long body is not sent only to be refused.
+    async fn weigh_first(&self, precondition: &Precondition) -> Result<Weighed> {
+        let is_short = self.job.source.len() <= MAX_UNCHECKED_BYTES;
+        let unchecked = is_short && !self.job.core.abilities.lacks(Lack::WriteConditions);
+        match precondition {
+            Precondition::None => Ok(Weighed::Condition(WriteCondition::None)),
+            Precondition::Absent if unchecked => Ok(Weighed::Condition(WriteCondition::Absent)),
+            other => self.weigh(other).await,
+        }
+    }
+
+    /// Whether a refusal was of the condition, or of an upload that is gone, and not of the body.
+    fn may_be_tried_again(&self, kind: S3ErrorKind, rule: &WriteCondition) -> bool {
+        let is_conditional = *rule != WriteCondition::None;
+        match kind {
+            S3ErrorKind::Precondition | S3ErrorKind::Conflict | S3ErrorKind::NoUpload => true,
+            // The object that was there is gone.
+            S3ErrorKind::Missing => is_conditional,
+            S3ErrorKind::Unsupported if is_conditional => {
+                self.job.core.abilities.miss(Lack::WriteConditions);
+                true
+            }
+            S3ErrorKind::Unsupported | S3ErrorKind::OutOfRange | S3ErrorKind::Remote(_) => false,
+        }
     }
 
     /// After a request that may have been done, or refused, with an answer that was lost: a server that
