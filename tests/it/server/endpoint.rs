@@ -39,12 +39,29 @@ async fn a_wrong_endpoint_is_told_by_readiness_and_metrics() {
         assert_eq!(one.ops().get("/readyz").await.status, 200);
         assert!(metric(&one, "chacha_s3_up 0").await);
         assert_eq!(one.acme().get("/any").await.status, 404);
+        assert_eq!(one.acme().put("/queued", "bytes").await.status, 201);
         // Mended, it is used without a restart.
         s3.faults().clear();
         until_ready_says(&one, "cannot be used", false).await;
         assert_eq!(one.acme().put("/any", "bytes").await.status, 201);
-        until("it is in the bucket", || s3.objects().len() == 1).await;
+        until("both are in the bucket", || s3.objects().len() == 2).await;
     }
+}
+
+#[tokio::test]
+async fn a_write_waits_when_all_the_server_says_is_that_it_has_failed() {
+    let s3 = Arc::new(S3Server::memory());
+    let one = server(&s3).await;
+    until("the start has looked", || s3.probes() >= 7).await;
+    for status in [502, 503, 404] {
+        s3.faults()
+            .always(Which::any(), Action::Foreign(Foreign::page(status)));
+        let path = format!("/{status}");
+        assert_eq!(one.acme().put(&path, "bytes").await.status, 201);
+        s3.faults().clear();
+        until_ready_says(&one, "changes wait", false).await;
+    }
+    until("all are in the bucket", || s3.objects().len() == 3).await;
 }
 
 #[tokio::test]
