@@ -83,6 +83,10 @@ impl Rig {
             leeway: Duration::from_secs(30),
             max_age: None,
             jwks_file: Some(file),
+            jwks_url: None,
+            jwks_token_file: None,
+            ca_file: None,
+            outbound_proxy_file: None,
             allow_insecure_http: false,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -244,9 +244,17 @@ pub enum SetupError {
         /// Which expression, and why.
         source: RulesError,
     },
-    /// The certificates of the machine cannot be loaded.
-    #[error("cannot load the root certificates of this machine (SSL_CERT_FILE names another file)")]
-    Certificates(#[source] std::io::Error),
+    /// The certificates of the machine, or those of `ca_file`, cannot be used.
+    #[error("provider {url}: ca_file: {cause}")]
+    Certificates {
+        /// The configured URL.
+        url: String,
+        /// The fault, with the remedy.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The proxy cannot be used.
+    #[error("outbound_proxy_file: {0}")]
+    Proxy(Box<dyn std::error::Error + Send + Sync>),
 }
 
 #[cfg(test)]

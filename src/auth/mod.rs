@@ -40,7 +40,7 @@ pub use error::{CredentialsError, Error, KeyLabel, SetupError, TokenError};
 pub use explain::{Explanation, Rights};
 pub use expr::{ClaimErrorKind, CompileError, EvalError, Expression, ValueKind};
 pub use identity::{Identity, Namespace, Scope, TokenDigest};
-pub use issuer::{KeyTiming, KeysState, key_file_error};
+pub use issuer::{KeyTiming, KeysState, key_file_error, key_token_error};
 pub use scope::{AcError, Granted, NamespaceSource, RightsError, RulePlace, Rules, RulesError};
 pub use stats::AuthStats;
 pub use ticket::{KeyFileError, KeyFileErrorKind, MessageSealer, Sealer, SigningKey, Ticket, TicketError};

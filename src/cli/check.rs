@@ -1,10 +1,11 @@
 //! `chacha check`: the checks of `run`, without opening a port, a directory or a connection.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::auth::{SigningKey, key_file_error};
+use crate::auth::{SigningKey, key_file_error, key_token_error};
 use crate::config::{ConfigError, LoadedConfig};
+use crate::outbound::{CaFile, Proxies};
 
 pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     let loaded = super::load(file)?;
@@ -23,20 +24,38 @@ pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The key files that cannot be used. Without a key set the server starts, reads the file again and again, and
-/// refuses all tokens of that issuer meanwhile. Without the signing key that is named it does not start.
+/// The files that cannot be used. Without a key set, or the token to ask for one, the server starts, tries again and
+/// again, and refuses all tokens of that issuer meanwhile. Without any other it does not start.
 fn key_files(loaded: &LoadedConfig) -> Vec<ConfigError> {
-    let providers = loaded.config.providers.iter().enumerate();
-    let faults = providers.filter_map(|(nth, provider)| {
-        let fault = key_file_error(provider.jwks_file.as_ref()?)?;
-        let key = format!("oidc_providers[{nth}].jwks_file");
-        Some(loaded.places.error(&key, fault))
-    });
-    faults.chain(signing_key(loaded)).collect()
-}
-
-fn signing_key(loaded: &LoadedConfig) -> Option<ConfigError> {
-    let file = loaded.config.gha.signing_key_file.as_ref()?;
-    let fault = SigningKey::load(file).err()?;
-    Some(loaded.places.error("gha.signing_key_file", fault.to_string()))
+    let config = &loaded.config;
+    let mut faults = Vec::new();
+    let mut note = |key: &str, path: Option<&PathBuf>, fault: fn(&Path) -> Option<String>| {
+        if let Some(fault) = path.and_then(|path| fault(path)) {
+            faults.push(loaded.places.error(key, fault));
+        }
+    };
+    note(
+        "outbound_proxy_file",
+        config.outbound_proxy_file.as_ref(),
+        |path| Proxies::load(Some(path)).err().map(|fault| fault.to_string()),
+    );
+    let ca_file = |path: &Path| CaFile::load(path).err().map(|fault| fault.to_string());
+    for (nth, provider) in config.providers.iter().enumerate() {
+        let key = |name| format!("oidc_providers[{nth}].{name}");
+        note(&key("jwks_file"), provider.jwks_file.as_ref(), key_file_error);
+        note(
+            &key("jwks_token_file"),
+            provider.jwks_token_file.as_ref(),
+            key_token_error,
+        );
+        note(&key("ca_file"), provider.ca_file.as_ref(), ca_file);
+    }
+    let s3 = config.s3.as_ref();
+    note("s3.ca_file", s3.and_then(|s3| s3.ca_file.as_ref()), ca_file);
+    note(
+        "gha.signing_key_file",
+        config.gha.signing_key_file.as_ref(),
+        |path| SigningKey::load(path).err().map(|fault| fault.to_string()),
+    );
+    faults
 }

@@ -76,7 +76,14 @@ fn shown_defaults_are_the_defaults_of_the_code() {
     let LoadedConfig { config, warnings, .. } = everything();
     // Some settings only count without others; the example shows them all.
     let odd: Vec<_> = warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(odd, ["s3.staging_dir", "s3.staging_limit"], "{warnings:?}");
+    let expected = [
+        "oidc_providers[0].jwks_url",
+        "oidc_providers[0].jwks_token_file",
+        "oidc_providers[0].ca_file",
+        "s3.staging_dir",
+        "s3.staging_limit",
+    ];
+    assert_eq!(odd, expected, "{warnings:?}");
     let absent = read(EXAMPLE).config;
 
     assert_eq!(config.listen, absent.listen);
@@ -90,6 +97,9 @@ fn shown_defaults_are_the_defaults_of_the_code() {
     assert_eq!(shown.allow_insecure_http, default.allow_insecure_http);
     assert_eq!(default.max_age, None);
     assert_eq!(default.jwks_file, None);
+    let elsewhere = (&default.jwks_url, &default.jwks_token_file, &default.ca_file);
+    assert_eq!(elsewhere, (&None, &None, &None));
+    assert_eq!(absent.outbound_proxy_file, None);
     assert_eq!(default.scopes, None);
 
     // Whole structs, so that a new key has to be shown with its default.
@@ -120,6 +130,7 @@ fn shown_defaults_of_s3_are_the_defaults_of_the_code() {
     let without_default = S3Config {
         region: shown.region.clone(),
         endpoint_url: shown.endpoint_url.clone(),
+        ca_file: shown.ca_file.clone(),
         storage_class: shown.storage_class.clone(),
         server_side_encryption: shown.server_side_encryption,
         sse_kms_key_id: shown.sse_kms_key_id.clone(),

@@ -83,9 +83,29 @@ fn provider(entry: &Field<'_>, expressions: &dyn ExpressionCheck) -> Option<Prov
     config.write_if = expression::condition(section, "write_if", expressions);
     section.set(&mut config.leeway, "leeway", leeway);
     config.max_age = section.optional("max_age", max_age);
-    config.jwks_file = section.optional("jwks_file", |field| field.text().map(PathBuf::from));
+    key_set(section, &mut config, rules);
     config.allow_insecure_http = rules.insecure_http;
     complete.then_some(config)
+}
+
+/// Where the keys come from, and how they are asked for.
+fn key_set(section: &Section<'_>, config: &mut ProviderConfig, rules: UrlRules) {
+    config.jwks_file = section.optional("jwks_file", |field| field.text().map(PathBuf::from));
+    config.jwks_url = section.optional("jwks_url", |field| weburl::key_set(field.text()?, rules));
+    config.jwks_token_file = section.optional("jwks_token_file", Field::file_path);
+    config.ca_file = section.optional("ca_file", Field::file_path);
+    if section.field("jwks_file").is_some() {
+        for name in ["jwks_url", "jwks_token_file", "ca_file"] {
+            if let Some(field) = section.field(name) {
+                field.warn("is not used: the keys come from `jwks_file`; remove one of both");
+            }
+        }
+    } else if let Some(field) = section.field("jwks_token_file").filter(|_| rules.insecure_http) {
+        field.warn(
+            "is sent over https and to loopback addresses only, whatever `allow_insecure_http` says; the keys of an \
+             http:// issuer elsewhere cannot be fetched with it",
+        );
+    }
 }
 
 /// Reads a list of which every faulty entry is reported; `empty` is the fault of one without entries.

@@ -31,7 +31,11 @@ pub(super) fn config(
     let insecure_http = root.optional("allow_insecure_http", Field::flag);
     let insecure_http = insecure_http.unwrap_or(false);
     let base_url = base_url(&root, insecure_http);
-    let providers = provider::providers(&root, expressions);
+    let outbound_proxy_file = root.optional("outbound_proxy_file", Field::file_path);
+    let mut providers = provider::providers(&root, expressions);
+    for provider in providers.iter_mut().flatten() {
+        provider.outbound_proxy_file.clone_from(&outbound_proxy_file);
+    }
     let (disk, s3) = tiers::tiers(&root);
     let limits = limits(&root, disk.as_ref(), s3.as_ref());
     let gha = gha::gha(&root, insecure_http);
@@ -39,6 +43,7 @@ pub(super) fn config(
         listen,
         ops_listen,
         base_url,
+        outbound_proxy_file,
         providers: providers?,
         disk,
         s3,

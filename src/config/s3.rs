@@ -44,6 +44,7 @@ fn server(section: &Section<'_>, config: &mut S3Config) {
     if let Some(url) = endpoint {
         *config = config.clone().at(url);
     }
+    config.ca_file = section.optional("ca_file", Field::file_path);
     let aws = is_aws(section);
     config.region = section.optional("region", |field| {
         naming::region(field.text()?, aws).map(str::to_owned)

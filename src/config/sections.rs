@@ -21,6 +21,9 @@ pub struct Config {
     /// no slash at its end. `http` only for loopback hosts, or with `allow_insecure_http: true` beside it.
     /// Default: derived from the first listener.
     pub base_url: Option<Url>,
+    /// `outbound_proxy_file`: a file with the URL of the proxy, and its credentials, through which issuers and S3 are
+    /// reached. Default: what the environment says.
+    pub outbound_proxy_file: Option<PathBuf>,
     /// `oidc_providers`: the issuers whose tokens are accepted. At least one.
     pub providers: Vec<ProviderConfig>,
     /// `disk`: the local tier.
@@ -59,6 +62,15 @@ pub struct ProviderConfig {
     pub max_age: Option<Duration>,
     /// `jwks_file`: a key set on disk instead of discovery, for issuers that cannot be reached.
     pub jwks_file: Option<PathBuf>,
+    /// `jwks_url`: where the key set is, in place of discovery. `url` stays the name of the issuer.
+    pub jwks_url: Option<Url>,
+    /// `jwks_token_file`: a file with a token that is sent as `Bearer` with requests for the discovery document and
+    /// the key set, over https or to loopback addresses only. Read anew for each fetch.
+    pub jwks_token_file: Option<PathBuf>,
+    /// `ca_file`: certificates of authorities (PEM) that are trusted for this issuer beside those of the machine.
+    pub ca_file: Option<PathBuf>,
+    /// `outbound_proxy_file` at the top of the file.
+    pub outbound_proxy_file: Option<PathBuf>,
     /// `allow_insecure_http`: accept an `http://` issuer that is not on a loopback address.
     pub allow_insecure_http: bool,
 }
@@ -95,6 +107,8 @@ pub struct S3Config {
     /// `endpoint_url`: the server to ask instead of AWS. `http` only for loopback hosts, or with
     /// `allow_insecure_http: true` beside it.
     pub endpoint_url: Option<Url>,
+    /// `ca_file`: certificates of authorities (PEM) that are trusted for S3 beside those of the machine.
+    pub ca_file: Option<PathBuf>,
     /// `force_path_style`: the bucket in the path, not in the host name. Default: true with an
     /// `endpoint_url`, else false.
     pub force_path_style: bool,
@@ -242,6 +256,10 @@ impl ProviderConfig {
             leeway: defaults::LEEWAY,
             max_age: None,
             jwks_file: None,
+            jwks_url: None,
+            jwks_token_file: None,
+            ca_file: None,
+            outbound_proxy_file: None,
             allow_insecure_http: false,
         }
     }
@@ -269,6 +287,7 @@ impl S3Config {
             prefix: String::new(),
             region: None,
             endpoint_url: None,
+            ca_file: None,
             force_path_style: false,
             checksums: S3Checksums::WhenSupported,
             storage_class: None,

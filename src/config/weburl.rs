@@ -32,6 +32,20 @@ pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Checks the URL of a key set.
+pub(super) fn key_set(text: &str, rules: UrlRules) -> Result<Url, String> {
+    // Some have a query, which decides what is answered.
+    let (bare, query) = text.split_once('?').unwrap_or((text, ""));
+    let mut url = parse(bare, rules, "write https://host/path of a key set")?;
+    if query.contains(|letter: char| "?#".contains(letter) || letter.is_whitespace() || letter.is_control()) {
+        return Err("has a query that is not one; copy the `jwks_uri` of the issuer".to_owned());
+    }
+    if !query.is_empty() {
+        url.set_query(Some(query));
+    }
+    Ok(url)
+}
+
 /// Checks `base_url`. A slash at the end is removed from a path, so that both forms are the same.
 pub(super) fn base(text: &str, rules: UrlRules) -> Result<Url, String> {
     let mut url = parse(text, rules, ANY_URL_FORMS)?;
@@ -194,6 +208,27 @@ mod tests {
         let check = |text| assert_eq!(issuer(text, all), Ok(text.to_owned()));
         check("http://issuer.internal");
         check("https://tenant.example.com/");
+    }
+
+    #[test]
+    fn key_sets_may_have_a_query() {
+        for text in [
+            "https://a.example/keys",
+            "https://a.example/keys?p=one%20two&x",
+            "http://127.0.0.1:9000/",
+        ] {
+            assert_eq!(key_set(text, NOTHING).unwrap().as_str(), text);
+        }
+        for text in [
+            "http://a.example/keys",
+            "https://me:secret@a.example/keys",
+            "https://a.example/keys#a",
+            "https://a.example/keys?a#b",
+            "https://a.example/keys?a b",
+            "keys.json",
+        ] {
+            assert!(key_set(text, NOTHING).is_err(), "{text}");
+        }
     }
 
     #[test]

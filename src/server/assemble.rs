@@ -18,6 +18,7 @@ use super::{Server, StartError, actions, conditions, ops, samples};
 use crate::auth::Authenticator;
 use crate::cache::Cache;
 use crate::config::{Config, ListenAddr};
+use crate::outbound::Proxies;
 use crate::protocol::app::{App, Limits};
 use crate::protocol::forward::{ForwardClient, Forwarder};
 use crate::protocol::links::Links;
@@ -36,6 +37,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let ops_listener = ops_address
         .map(|address| Listener::bind(address, "ops_listen"))
         .transpose()?;
+    let proxies = Proxies::load(config.outbound_proxy_file.as_deref());
+    proxies.map_err(StartError::proxy)?.log();
     let auth = Authenticator::start(config.providers.clone(), &identity)?;
     // Boxed: a remote tier may set up its client in a large future.
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;

@@ -27,6 +27,9 @@ pub enum StartError {
         /// The configured URL.
         issuer: String,
     },
+    /// The proxy for issuers and the remote tier.
+    #[error("outbound_proxy_file: {0}")]
+    Proxy(Box<dyn std::error::Error + Send + Sync>),
     /// The remote tier.
     #[error(transparent)]
     RemoteTier(Box<dyn std::error::Error + Send + Sync>),
@@ -75,6 +78,10 @@ pub enum StartError {
 }
 
 impl StartError {
+    pub(super) fn proxy(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Proxy(error.into())
+    }
+
     /// Adds the key of the configuration to an error about a directory.
     pub(super) fn directory<E>(role: DiskRole) -> impl FnOnce(E) -> Self
     where

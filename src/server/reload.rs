@@ -110,7 +110,17 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
         file,
         Config,
         "",
-        [listen, ops_listen, base_url, providers, disk, s3, limits, gha]
+        [
+            listen,
+            ops_listen,
+            base_url,
+            outbound_proxy_file,
+            providers,
+            disk,
+            s3,
+            limits,
+            gha
+        ]
     );
     let mut keys = Vec::new();
     for whole in wholes {

@@ -37,8 +37,8 @@ impl Tiers {
         match (&config.disk, config.remote()) {
             (None, None) => Err(StartError::NoTier),
             (Some(disk), None) => Self::disk_alone(disk, background).await,
-            (None, Some(remote)) => Self::remote_alone(remote, background).await,
-            (Some(disk), Some(remote)) => Self::both(disk, remote, background).await,
+            (None, Some(remote)) => Self::remote_alone(config, remote, background).await,
+            (Some(disk), Some(remote)) => Self::both(config, disk, remote, background).await,
         }
     }
 
@@ -56,8 +56,12 @@ impl Tiers {
 
     /// A small disk before the remote tier, where bodies wait and what was read stays for a while. The remote tier
     /// decides about everything, as if there were no disk.
-    async fn remote_alone(config: RemoteConfig<'_>, background: &Tasks) -> Result<Self, StartError> {
-        let tiering = config.tiering();
+    async fn remote_alone(
+        config: &Config,
+        remote: RemoteConfig<'_>,
+        background: &Tasks,
+    ) -> Result<Self, StartError> {
+        let tiering = remote.tiering();
         let policy = Policy {
             write: WriteMode::Through,
             when_down: tiering.when_down_alone,
@@ -66,7 +70,7 @@ impl Tiers {
             redirect: tiering.redirect,
         };
         let disk = Disk::open_as(DiskRole::Staging, &tiering.staging, background).await?;
-        let (tiers, remote) = Self::compose(disk, config, policy).await?;
+        let (tiers, remote) = Self::compose(disk, config, remote, policy).await?;
         if let Err(error) = probe(&*remote).await {
             tiers.close().await;
             return Err(error);
@@ -75,11 +79,12 @@ impl Tiers {
     }
 
     async fn both(
+        config: &Config,
         disk: &DiskConfig,
-        config: RemoteConfig<'_>,
+        remote: RemoteConfig<'_>,
         background: &Tasks,
     ) -> Result<Self, StartError> {
-        let tiering = config.tiering();
+        let tiering = remote.tiering();
         let policy = Policy {
             write: tiering.write,
             when_down: tiering.when_down,
@@ -90,7 +95,7 @@ impl Tiers {
             redirect: tiering.redirect,
         };
         let disk = Disk::open(disk, background).await?;
-        let (tiers, remote) = Self::compose(disk, config, policy).await?;
+        let (tiers, remote) = Self::compose(disk, config, remote, policy).await?;
         drop(tiers.shared.spawn(async move {
             if let Err(error) = probe(&*remote).await {
                 tracing::warn!("{error}; serving from the disk until it can be used");
@@ -102,11 +107,12 @@ impl Tiers {
     /// The disk, whose lock is held, in front of the remote tier.
     async fn compose(
         disk: Arc<Disk>,
-        config: RemoteConfig<'_>,
+        config: &Config,
+        remote: RemoteConfig<'_>,
         policy: Policy,
     ) -> Result<(Self, Arc<dyn RemoteTier>), StartError> {
         let shared = Tasks::new();
-        let remote = open_remote(config, disk.parts_folder(), &shared).await?;
+        let remote = open_remote(config, remote, disk.parts_folder(), &shared).await?;
         let tiered = Tiered::start(Arc::clone(&disk), Arc::clone(&remote), policy, &shared).await;
         let tiered = tiered.map_err(StartError::directory(disk.role()))?;
         let tiers = Self {
@@ -176,12 +182,14 @@ fn seconds_since(time: SystemTime) -> u64 {
 /// # Errors
 /// [`StartError::RemoteTier`].
 async fn open_remote(
-    config: RemoteConfig<'_>,
+    config: &Config,
+    remote: RemoteConfig<'_>,
     notes: PathBuf,
     tasks: &Tasks,
 ) -> Result<Arc<dyn RemoteTier>, StartError> {
-    Ok(match config {
-        RemoteConfig::S3(config) => S3::open(config, Some(notes), tasks)
+    let proxy_file = config.outbound_proxy_file.as_deref();
+    Ok(match remote {
+        RemoteConfig::S3(s3) => S3::open_through(proxy_file, s3, Some(notes), tasks)
             .await
             .map_err(|error| StartError::RemoteTier(error.into()))?,
     })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::error::printable;
 use super::document::{DocumentError, PublishedKeys};
 use super::http::IssuerHttpError;
+use super::token_file::TokenFileError;
 
 /// A good outcome.
 pub(super) enum FetchedKeys {
@@ -28,6 +29,8 @@ pub(super) enum FetchError {
     Answer(String),
     #[error("the file with the key set: {0}")]
     File(#[from] io::Error),
+    #[error("jwks_token_file: {0}")]
+    TokenFile(#[from] TokenFileError),
     #[error("the issuer did not answer in time")]
     Timeout,
 }

@@ -1,16 +1,15 @@
 //! The one HTTP client of the identity layer: GET, small answers, no redirects.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, HeaderMap, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use openidconnect::{HttpRequest, HttpResponse};
 use std::time::Duration;
 use url::{Host, Url};
 
-use super::super::error::SetupError;
 use super::encoding::{self, EncodingError};
-use crate::outbound::{self, Connector};
+use crate::outbound::{self, Connector, Proxies, RootsError, Route};
 use crate::tasks::Tasks;
 
 /// Why there is no answer.
@@ -32,21 +31,23 @@ pub(super) enum IssuerHttpError {
 #[derive(Clone)]
 pub(super) struct IssuerClient {
     client: Client<Connector, Empty<Bytes>>,
+    proxies: Proxies,
 }
 
 impl IssuerClient {
     const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-    /// Loads the machine's root certificates if `https` says that they will be needed.
+    /// A client that goes this way.
     ///
     /// # Errors
-    /// If there are none.
-    pub(super) fn new(tasks: &Tasks, https: bool) -> Result<Self, SetupError> {
-        let connector = outbound::connector(https, None).map_err(SetupError::Certificates)?;
+    /// Root certificates are needed, and there are none.
+    pub(super) fn new(tasks: &Tasks, route: Route<'_>) -> Result<Self, RootsError> {
+        let connector = outbound::connector(&route)?;
         let client = Client::builder(tasks.clone())
             .pool_max_idle_per_host(0)
             .build(connector);
-        Ok(Self { client })
+        let proxies = route.proxies;
+        Ok(Self { client, proxies })
     }
 
     /// Sends a request without a body. The caller sets the time limit.
@@ -56,6 +57,9 @@ impl IssuerClient {
         head.headers.insert(USER_AGENT, agent);
         let plain = HeaderValue::from_static("identity");
         head.headers.insert(ACCEPT_ENCODING, plain);
+        if let Some(secret) = self.proxies.authorization(&head.uri) {
+            head.headers.insert(PROXY_AUTHORIZATION, secret);
+        }
         let request = http::Request::from_parts(head, Empty::new());
         let answer = self.client.request(request).await?;
         if answer.status().is_redirection() {

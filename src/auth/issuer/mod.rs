@@ -6,6 +6,7 @@
 //!   one in [`KeyTiming::demand`] because of them.
 //! - A key that the issuer withdrew verifies nothing after the next good fetch.
 
+mod discovery;
 mod document;
 mod encoding;
 mod fetch;
@@ -17,6 +18,7 @@ mod keys;
 mod keys_state;
 mod refresh;
 mod timing;
+mod token_file;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub use self::key_file::key_file_error;
 pub(super) use self::keys::{Candidates, KeyLookupError};
 pub use self::keys_state::KeysState;
 pub use self::timing::KeyTiming;
+pub use self::token_file::key_token_error;
 
 /// The state of one issuer that all requests share.
 pub(super) struct Issuer {

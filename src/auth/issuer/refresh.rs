@@ -77,10 +77,7 @@ impl Refresher {
             tracing::info!(issuer = %self.issuer.url, "the keys of the issuer can be fetched again");
         }
         self.failures = 0;
-        match self.source {
-            KeySource::File(_) => timing.file,
-            KeySource::Discovery(_) => timing.refresh(max_age),
-        }
+        self.source.pause(timing, max_age)
     }
 
     /// Puts a key set in place, and withdraws the former keys only then: a request in between verifies with the new

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::target::{self, HostHeader};
 use crate::cache::peers::PeerClient;
-use crate::outbound::{self, Connector};
+use crate::outbound::{self, Connector, Route};
 use crate::tasks::Tasks;
 
 /// The other server is near, or a large service.
@@ -62,7 +62,12 @@ impl ForwardClient {
     /// # Errors
     /// The machine has no root certificates.
     pub fn new(tasks: &Tasks, https: bool) -> io::Result<Self> {
-        let connector = outbound::connector(https, Some(CONNECT_TIMEOUT))?;
+        let route = Route {
+            https,
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            ..Route::default()
+        };
+        let connector = outbound::connector(&route).map_err(io::Error::other)?;
         let client = Client::builder(ConnectionTasks(tasks.clone()))
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(hyper_util::rt::TokioTimer::new())

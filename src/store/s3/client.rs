@@ -22,6 +22,7 @@ use aws_sdk_s3::config::{
     Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
     StalledStreamProtectionConfig,
 };
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetrySpec;
 
 use super::attempts::AttemptWatch;
@@ -51,9 +52,9 @@ const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 /// Makes the client. It sends S3 nothing, and asks a metadata service for [`ENVIRONMENT_TIMEOUT`] at most:
 /// credentials are looked for when the first request needs them.
 /// `health` hears of every answer.
-pub(super) async fn connect(config: &S3Config, health: &Arc<Health>) -> Client {
+pub(super) async fn connect(config: &S3Config, http: SharedHttpClient, health: &Arc<Health>) -> Client {
     let region = region(config).await;
-    let shared = environment(config, region).await;
+    let shared = environment(config, region, http).await;
     let (request, response) = match config.checksums {
         S3Checksums::WhenSupported => (
             RequestChecksumCalculation::WhenSupported,
@@ -102,8 +103,9 @@ async fn region(config: &S3Config) -> Region {
 }
 
 /// Region, credentials and endpoint.
-async fn environment(config: &S3Config, region: Region) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region);
+async fn environment(config: &S3Config, region: Region, http: SharedHttpClient) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    let mut loader = loader.region(region).http_client(http);
     if let Some(url) = &config.endpoint_url {
         loader = loader.endpoint_url(url.as_str());
     }

@@ -20,6 +20,7 @@ mod enter;
 mod error;
 mod examine;
 mod health;
+mod http;
 mod notes;
 mod object;
 mod permits;
@@ -34,7 +35,7 @@ mod tier;
 mod upload;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use stats::S3Stats;
@@ -59,6 +60,12 @@ pub enum S3OpenError {
         /// The answer of the operating system.
         source: io::Error,
     },
+    /// `s3.ca_file` cannot be used.
+    #[error("s3.ca_file: {0}")]
+    CaFile(Box<dyn std::error::Error + Send + Sync>),
+    /// `outbound_proxy_file` cannot be used.
+    #[error("outbound_proxy_file: {0}")]
+    Proxy(Box<dyn std::error::Error + Send + Sync>),
     /// The server stops before it has begun.
     #[error("the server is shutting down")]
     Stopping,
@@ -82,13 +89,27 @@ impl S3 {
         notes: Option<PathBuf>,
         tasks: &Tasks,
     ) -> Result<Arc<Self>, S3OpenError> {
+        Self::open_through(None, config, notes, tasks).await
+    }
+
+    /// The same through the proxy that a file names (`outbound_proxy_file`).
+    ///
+    /// # Errors
+    /// As [`S3::open`].
+    pub async fn open_through(
+        proxy_file: Option<&Path>,
+        config: &S3Config,
+        notes: Option<PathBuf>,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, S3OpenError> {
+        let http = http::client(proxy_file, config).await?;
         let (notes, left) = match notes {
             Some(folder) => open_notes(folder, tasks).await?,
             None => (None, Vec::new()),
         };
         let health = Arc::<Health>::default();
         let core = Arc::new(Core {
-            client: client::connect(config, &health).await,
+            client: client::connect(config, http, &health).await,
             permits: Permits::new(config.max_concurrency),
             config: config.clone(),
             health,

@@ -8,6 +8,7 @@ mod headers;
 mod issuers;
 mod keys;
 mod late;
+mod reach;
 mod rotation;
 mod scopes;
 mod token_cache;

@@ -86,6 +86,36 @@ async fn a_signing_key_that_cannot_be_used_is_not_ok() {
 }
 
 #[tokio::test]
+async fn files_for_the_way_to_others_that_cannot_be_used_are_not_ok() {
+    let place = Place::new().await;
+    place.configure(|text| {
+        let keys = "    ca_file: ca.pem\n    jwks_token_file: token\n    audiences";
+        text.replace("    audiences", keys) + "outbound_proxy_file: proxy\n"
+    });
+    let check = async || place.spawn(&["check", "-f", "config.yaml"]).ended().await;
+    let ended = check().await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    ended.mentions(&[
+        "chacha: config.yaml:14: outbound_proxy_file: \"proxy\" does not exist",
+        "chacha: config.yaml:5: oidc_providers[0].ca_file: \"ca.pem\" does not exist",
+        "chacha: config.yaml:6: oidc_providers[0].jwks_token_file: \"token\" does not exist",
+    ]);
+    let started = place.spawn(&["run", "-f", "config.yaml"]).ended().await;
+    assert_eq!(started.code, Some(1), "{started:?}");
+    started.mentions(&["config.yaml:14: outbound_proxy_file: \"proxy\" does not exist"]);
+    place.write("proxy", "socks5://me:secret@proxy\n");
+    place.write("ca.pem", "nothing");
+    place.write("token", "");
+    let ended = check().await;
+    ended.mentions(&[
+        "\"proxy\" does not begin with the URL of a proxy; write http://host:port",
+        "\"ca.pem\" holds no certificate; save there the certificate of the authority",
+        "\"token\" is empty",
+    ]);
+    assert!(!ended.err.contains("secret"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn every_problem_of_a_broken_file_is_one_line() {
     let place = Place::new().await;
     place.configure(|text| {

@@ -97,9 +97,21 @@ impl Process {
         Self::spawn_with(dir, arguments, "")
     }
 
+    /// Starts the binary with these variables in its environment.
+    fn spawn_in(dir: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chacha"));
+        command.envs(environment.iter().copied());
+        Self::start(&mut command, dir, arguments, "")
+    }
+
     /// Starts the binary in the directory `dir` with a text on its standard input.
     fn spawn_with(dir: &Path, arguments: &[&str], input: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chacha"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chacha"));
+        Self::start(&mut command, dir, arguments, input)
+    }
+
+    fn start(command: &mut Command, dir: &Path, arguments: &[&str], input: &str) -> Self {
+        let mut child = command
             .args(arguments)
             .current_dir(dir)
             .stdin(Stdio::piped())

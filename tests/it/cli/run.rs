@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::{Place, Process, Running};
 use crate::protocol::bytes;
+use crate::support::proxy::Proxy;
+use crate::support::tls::{Authority, TlsFront};
 
 #[tokio::test]
 async fn it_serves_and_drains_an_upload_on_sigterm() {
@@ -315,4 +317,45 @@ async fn the_example_starts() {
     assert_eq!(anonymous.get("/k").await.status, StatusCode::UNAUTHORIZED);
     assert!(dir.path().join("chacha-cache").is_dir());
     assert_eq!(running.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn issuers_and_s3_follow_the_same_variables_of_the_environment() {
+    let Place { issuer, dir } = Place::new().await;
+    let place = Place {
+        issuer: issuer.named("https://issuer.test"),
+        dir,
+    };
+    let authority = Authority::new();
+    authority.write(&place.dir.path().join("ca.pem"));
+    let front = TlsFront::start(&authority, &["issuer.test", "s3.test"], place.issuer.address()).await;
+    let proxy = Proxy::start(front.address(), Some("Basic bWU6c2VjcmV0")).await;
+    place.configure(|text| {
+        let trusted = text.replace("    audiences", "    ca_file: ca.pem\n    audiences");
+        trusted + "s3: {bucket: bucket, region: r, endpoint_url: 'https://s3.test', ca_file: ca.pem}\n"
+    });
+    let url = format!("http://me:secret@{}", proxy.address());
+    let environment = [
+        ("HTTPS_PROXY", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+    ];
+    let arguments = ["run", "-f", "config.yaml", "--log-format", "json"];
+    let process = Process::spawn_in(place.dir.path(), &environment, &arguments);
+    let running = Running::new(process).await;
+    let token = place.issuer.token(json!({}));
+    let missed = running.client(&token).get("/k").await;
+    assert_eq!(
+        missed.status,
+        StatusCode::NOT_FOUND,
+        "the token is good, the bucket is not there"
+    );
+    let ended = running.terminate().await;
+    let requests = proxy.requests();
+    for host in ["issuer.test", "s3.test"] {
+        let tunnel = format!("CONNECT {host}:443");
+        assert!(requests.contains(&tunnel), "{requests:?}");
+    }
+    ended.mentions(&[&format!("http://{} (HTTPS_PROXY)", proxy.address())]);
+    assert!(!ended.err.contains("secret"), "{ended:?}");
 }

@@ -2,6 +2,7 @@
 //! wrong with real ones.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,12 +58,13 @@ pub(crate) enum Page {
 /// A running issuer; ends when it is dropped.
 pub(crate) struct Issuer {
     url: String,
+    address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
 
 struct Shared {
-    url: String,
+    url: Mutex<String>,
     state: Mutex<Settings>,
     requests: watch::Sender<Requests>,
 }
@@ -72,6 +74,8 @@ struct Settings {
     keys: Behaviour,
     published: Vec<Value>,
     cache_control: Option<String>,
+    /// What `Authorization` must be.
+    authorization: Option<String>,
     signer: Signer,
 }
 
@@ -90,22 +94,46 @@ impl Issuer {
     /// An issuer that publishes one RSA key.
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}");
         let state = Mutex::new(Settings {
             discovery: Behaviour::Good,
             keys: Behaviour::Good,
             published: vec![Signer::Rsa.jwk()],
             cache_control: None,
+            authorization: None,
             signer: Signer::Rsa,
         });
         let shared = Arc::new(Shared {
-            url: url.clone(),
+            url: Mutex::new(url.clone()),
             state,
             requests: watch::Sender::default(),
         });
         let router = Router::new().fallback(answer).with_state(shared.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, shared, server }
+        Self {
+            url,
+            address,
+            shared,
+            server,
+        }
+    }
+
+    /// The same under another name, which leads to [`Issuer::address`] on some way.
+    pub(crate) fn named(mut self, url: &str) -> Self {
+        self.url = url.to_owned();
+        self.shared.url.lock().unwrap().clone_from(&self.url);
+        self
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers 401 from now on unless `Authorization` is this.
+    pub(crate) fn demand(&self, authorization: &str) {
+        self.shared.state.lock().unwrap().authorization = Some(authorization.to_owned());
     }
 
     /// The issuer's URL, which is the `iss` of its tokens.
@@ -126,6 +154,10 @@ impl Issuer {
             leeway: Duration::from_secs(30),
             max_age: None,
             jwks_file: None,
+            jwks_url: None,
+            jwks_token_file: None,
+            ca_file: None,
+            outbound_proxy_file: None,
             allow_insecure_http: false,
         }
     }
@@ -220,6 +252,11 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap)
     {
         shared.requests.send_modify(|requests| requests.plain += 1);
     }
+    let demanded = shared.state.lock().unwrap().authorization.clone();
+    let sent = headers.get("authorization").map(|value| value.to_str().unwrap());
+    if demanded.is_some() && demanded.as_deref() != sent {
+        return status(401);
+    }
     let page = match uri.path() {
         "/.well-known/openid-configuration" => Page::Discovery,
         "/keys" => Page::Keys,
@@ -251,6 +288,7 @@ impl Shared {
             (behaviour, state.cache_control.clone())
         };
         let mut body = self.good(page);
+        let url = self.url.lock().unwrap().clone();
         match behaviour {
             Behaviour::Good => {}
             Behaviour::Down => return status(503),
@@ -258,7 +296,7 @@ impl Shared {
             Behaviour::Huge => body["padding"] = "x".repeat(2 * 1024 * 1024).into(),
             Behaviour::Redirect => {
                 let mut answer = status(302);
-                let place = format!("{}/elsewhere/{page:?}", self.url);
+                let place = format!("{url}/elsewhere/{page:?}");
                 answer.headers_mut().insert("location", place.parse().unwrap());
                 return answer;
             }
@@ -273,11 +311,9 @@ impl Shared {
                 body["padding"] = "x".repeat(4 << 20).into();
                 return gzip(&body);
             }
-            Behaviour::WrongIssuer => body["issuer"] = format!("{}/", self.url).into(),
+            Behaviour::WrongIssuer => body["issuer"] = format!("{url}/").into(),
             Behaviour::InsecureKeys => {
-                body["jwks_uri"] = format!("{}/keys", self.url)
-                    .replace("127.0.0.1", "0.0.0.0")
-                    .into();
+                body["jwks_uri"] = format!("{url}/keys").replace("127.0.0.1", "0.0.0.0").into();
             }
             Behaviour::Junk => return Response::new(Body::from("<html>")),
         }
@@ -292,10 +328,11 @@ impl Shared {
 
     /// Like GitHub's: no `authorization_endpoint`.
     fn good(&self, page: Page) -> Value {
+        let url = self.url.lock().unwrap();
         match page {
             Page::Discovery => json!({
-                "issuer": self.url,
-                "jwks_uri": format!("{}/keys", self.url),
+                "issuer": *url,
+                "jwks_uri": format!("{url}/keys"),
                 "response_types_supported": ["id_token"],
                 "subject_types_supported": ["public", "pairwise"],
                 "id_token_signing_alg_values_supported": ["RS256"],

@@ -4,8 +4,10 @@
 pub(crate) mod client;
 pub(crate) mod issuer;
 pub(crate) mod pair;
+pub(crate) mod proxy;
 pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod signer;
+pub(crate) mod tls;
 pub(crate) mod token;
 pub(crate) mod wait;

@@ -194,6 +194,7 @@ fn config(provider: ProviderConfig, dir: &Path) -> Config {
         listen: vec![free.clone()],
         ops_listen: Some(free),
         base_url: None,
+        outbound_proxy_file: None,
         providers: vec![provider],
         disk: Some(DiskConfig::new(dir.join("cache"), LIMIT)),
         s3: None,

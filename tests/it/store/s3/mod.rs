@@ -7,6 +7,7 @@ mod journal;
 mod kinds;
 mod objects;
 mod others;
+mod reach;
 mod shared;
 mod slow;
 mod writers;
