@@ -10,6 +10,10 @@ use std::borrow::Cow;
 pub enum Class {
     /// The request itself is malformed; sending it again cannot help.
     Invalid,
+    /// A write without the length of its body.
+    LengthRequired,
+    /// The request is meant for another server.
+    Misdirected,
     /// The name of the entry is longer than any tier can hold.
     NameTooLong,
     /// Who is asking is not known: credentials are missing, damaged or expired.

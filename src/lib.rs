@@ -12,7 +12,7 @@
 //! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, peer, reserved}
 //! protocol::entry
 //! protocol::gha
-//! protocol (app, call, framing, http_error, key, links, path, query, reply)
+//! protocol (app, authorities, call, framing, http_error, key, links, path, query, reply)
 //! protocol::forward
 //! cache
 //! store::tiered

@@ -59,10 +59,13 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    /// SHA-256 over the whole value: equal only for equal credentials, whatever the claims say.
+    /// SHA-256 over the token: equal only for equal tokens, whatever the claims say. Scheme, user name and spelling of
+    /// the header do not count, so that one token is one entry of the token cache. Without a token, over the value.
     pub(super) fn digest(&self) -> [u8; 32] {
+        let token = self.jwt();
+        let hashed = token.as_deref().map_or(self.value, str::as_bytes);
         let mut digest = [0; 32];
-        digest.copy_from_slice(digest::digest(&digest::SHA256, self.value).as_ref());
+        digest.copy_from_slice(digest::digest(&digest::SHA256, hashed).as_ref());
         digest
     }
 }
@@ -182,6 +185,26 @@ mod tests {
         assert_eq!(malformed("abc"), CredentialsError::Scheme);
         assert_eq!(malformed("Bearer"), CredentialsError::Scheme);
         assert_eq!(malformed("Bearer ä.b.c"), CredentialsError::Shape);
+    }
+
+    #[test]
+    fn one_token_has_one_digest_in_every_spelling() {
+        let digest = |value: &str| {
+            let credentials = Credentials::from_header_values([value.as_bytes()].into_iter());
+            credentials.unwrap().digest()
+        };
+        let basic = |user: &str| format!("Basic {}", base64_of::STANDARD.encode(format!("{user}:a.b.c")));
+        for value in [
+            "Bearer a.b.c",
+            "bearer  a.b.c",
+            &basic(""),
+            &basic("one"),
+            &basic("two"),
+        ] {
+            assert_eq!(digest(value), digest("a.b.c"), "{value}");
+        }
+        assert_ne!(digest("Bearer a.b.d"), digest("a.b.c"));
+        assert_ne!(digest("Basic %"), digest("Basic %%"));
     }
 
     #[test]

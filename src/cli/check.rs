@@ -8,7 +8,8 @@ use crate::config::{ConfigError, LoadedConfig};
 use crate::outbound::{CaFile, Proxies};
 
 pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
-    let loaded = super::load(file)?;
+    let mut loaded = super::load(file)?;
+    loaded.warnings.extend(super::open_modes::warnings(&loaded));
     let faults = key_files(&loaded);
     for warning in &loaded.warnings {
         super::say(&format!("warning: {warning}"));

@@ -4,6 +4,7 @@ mod check;
 mod dev;
 mod explain;
 mod health;
+mod open_modes;
 mod run;
 mod s3;
 

@@ -31,6 +31,7 @@ impl RunArgs {
     /// The configuration, with what the command line says.
     fn load(&self) -> anyhow::Result<LoadedConfig> {
         let mut loaded = super::load(&self.file)?;
+        loaded.warnings.extend(super::open_modes::warnings(&loaded));
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

@@ -63,6 +63,8 @@ impl HttpError {
     pub fn status(&self) -> StatusCode {
         match self.class {
             Class::Invalid | Class::Truncated => StatusCode::BAD_REQUEST,
+            Class::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Class::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Class::NameTooLong => StatusCode::URI_TOO_LONG,
             Class::Unauthenticated => StatusCode::UNAUTHORIZED,
             Class::Forbidden => StatusCode::FORBIDDEN,

@@ -39,10 +39,16 @@ pub(crate) fn decode(parts: &Parts) -> Result<Cow<'_, [u8]>, HttpError> {
 }
 
 /// The path without its first slash, still encoded. Refuses every other form of a target (RFC 9112,
-/// section 3.2): `*`, and a whole URL, which means a client that takes us for a proxy. HTTP/2 always
-/// carries an authority.
+/// section 3.2): `*`, and a URL of another server; those of this one are paths by now
+/// ([`Authorities`](super::authorities)). HTTP/2 always carries an authority.
 pub(super) fn path(parts: &Parts) -> Result<&str, HttpError> {
     let proxied = parts.version < Version::HTTP_2 && parts.uri.authority().is_some();
+    if proxied && parts.uri.scheme().is_some() {
+        return Err(HttpError::new(
+            Class::Misdirected,
+            "the target of the request is a URL of another server than this one, which is no proxy",
+        ));
+    }
     let path = parts.uri.path().strip_prefix('/').filter(|_| !proxied);
     path.ok_or_else(|| invalid("the target of the request must be a path"))
 }
@@ -131,10 +137,10 @@ mod tests {
             "/a/%2E%2e",
             "/a%2f..%2fb",
             "/a%5c..%5cb",
-            "http://other/a",
             "*",
         ] {
             check(target, Err(StatusCode::BAD_REQUEST));
         }
+        check("http://other/a", Err(StatusCode::MISDIRECTED_REQUEST));
     }
 }

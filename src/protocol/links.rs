@@ -1,10 +1,13 @@
 //! The absolute URLs that answers of the Actions cache hold.
 
+use std::net::SocketAddr;
+
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, header};
 use url::Url;
 
+use super::authorities::Authorities;
 use crate::auth::Ticket;
 
 /// Where clients find this server again.
@@ -12,14 +15,32 @@ use crate::auth::Ticket;
 pub struct Links {
     base: Option<String>,
     listener: String,
+    authorities: Authorities,
 }
 
 impl Links {
     /// Links below `base_url`, if there is one: it is right behind a proxy, too. Else they lead to the host
     /// that the client asked for, and to `listener` (`host:port`) if it named none.
     pub fn new(base_url: Option<&Url>, listener: String) -> Self {
+        let authorities = Authorities::new(base_url, Vec::new());
         let base = base_url.map(|url| url.as_str().trim_end_matches('/').to_owned());
-        Self { base, listener }
+        Self {
+            base,
+            listener,
+            authorities,
+        }
+    }
+
+    /// The same for a server that listens at these addresses.
+    #[must_use]
+    pub fn at(mut self, base_url: Option<&Url>, listeners: Vec<SocketAddr>) -> Self {
+        self.authorities = Authorities::new(base_url, listeners);
+        self
+    }
+
+    /// The names of this server.
+    pub(super) fn authorities(&self) -> &Authorities {
+        &self.authorities
     }
 
     /// The URL of a blob for the client that sent this request.

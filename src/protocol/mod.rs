@@ -4,6 +4,7 @@
 //! segments: `/twirpy` is an ordinary key, and `/%74wirp/...` is not a way around.
 
 pub mod app;
+mod authorities;
 pub(crate) mod blob;
 pub mod call;
 pub mod entry;

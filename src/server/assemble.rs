@@ -1,10 +1,12 @@
 //! From a configuration to a running server: the only place that knows every type.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::accept::Acceptor;
 use super::conditions::ReadyFlag;
@@ -111,10 +113,10 @@ async fn app(
     (requests, background): (&Tasks, &Tasks),
 ) -> Result<App, StartError> {
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
-    let client = forward_client(config, background)?;
+    let client = peer_client(config, background)?;
     let way = Arc::new(client.clone());
     let actions = actions::open(config, tiers, way, &tiers.shared).await?;
-    let forwarder = Forwarder::new(client, actions.clone(), config.gha.forward_unknown_to.clone());
+    let forwarder = Forwarder::new(client, actions.clone(), foreign(config, background)?);
     let tasks = requests.clone();
     Ok(App::new(
         cache,
@@ -163,20 +165,38 @@ pub(super) fn limits(config: &Config) -> Limits {
 
 /// What links in answers begin with. A Unix socket has no URL: its clients name a host.
 fn links(config: &Config, listeners: &[Listener]) -> Links {
-    let addresses = listeners.iter().map(Listener::address);
-    let mut tcp = addresses.filter_map(|address| match address {
-        ListenAddr::Tcp(address) => Some(address.to_string()),
-        ListenAddr::Unix(_) => None,
-    });
-    let first = tcp.next().unwrap_or_else(|| "localhost".to_owned());
-    Links::new(config.base_url.as_ref(), first)
+    let mut tcp = listeners.iter().filter_map(tcp_address);
+    let first = tcp
+        .next()
+        .map_or_else(|| "localhost".to_owned(), |address| address.to_string());
+    let all = listeners.iter().filter_map(tcp_address).collect();
+    let base_url = config.base_url.as_ref();
+    Links::new(base_url, first).at(base_url, all)
 }
 
-/// The client for other servers. Most need no certificates, and a machine without any must still start.
-fn forward_client(config: &Config, background: &Tasks) -> Result<ForwardClient, StartError> {
-    let targets = [&config.gha.forward_unknown_to, &config.gha.advertise_url];
-    let https = targets.into_iter().flatten().any(|url| url.scheme() == "https");
+fn tcp_address(listener: &Listener) -> Option<SocketAddr> {
+    match listener.address() {
+        ListenAddr::Tcp(address) => Some(address),
+        ListenAddr::Unix(_) => None,
+    }
+}
+
+/// The client for peers. Most need no certificates, and a machine without any must still start.
+fn peer_client(config: &Config, background: &Tasks) -> Result<ForwardClient, StartError> {
+    let url = config.gha.advertise_url.as_ref();
+    let https = url.is_some_and(|url| url.scheme() == "https");
     ForwardClient::new(background, https).map_err(StartError::Certificates)
+}
+
+/// GitHub's other services, and the client for them, which goes through the proxy as the one for issuers does.
+fn foreign(config: &Config, background: &Tasks) -> Result<Option<(Url, ForwardClient)>, StartError> {
+    let Some(url) = &config.gha.forward_unknown_to else {
+        return Ok(None);
+    };
+    let proxies = Proxies::load(config.outbound_proxy_file.as_deref()).map_err(StartError::proxy)?;
+    let client = ForwardClient::through(proxies, background, url.scheme() == "https");
+    let client = client.map_err(StartError::Certificates)?;
+    Ok(Some((url.clone(), client)))
 }
 
 /// The listener for operators needs neither the speed nor the limits of the other one. It lives until

@@ -145,6 +145,10 @@ fn table(case: ErrorCase) -> StatusAndCode {
         ErrorCase::Other(Class::Invalid | Class::Truncated | Class::NameTooLong) => {
             (StatusCode::BAD_REQUEST, "InvalidInput")
         }
+        ErrorCase::Other(Class::LengthRequired) => {
+            (StatusCode::LENGTH_REQUIRED, "MissingContentLengthHeader")
+        }
+        ErrorCase::Other(Class::Misdirected) => (StatusCode::MISDIRECTED_REQUEST, "InvalidUri"),
         ErrorCase::Other(Class::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLarge"),
         ErrorCase::Other(Class::Unauthenticated | Class::Forbidden) => {
             (StatusCode::FORBIDDEN, "AuthorizationFailure")

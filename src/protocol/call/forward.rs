@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 
 use super::{Call, Reply, RequestBody};
 use crate::auth::Identity;
@@ -39,8 +39,8 @@ impl Call {
         let Some(peer) = forwarder.owner(&self.parts.headers, id).await else {
             return Ok(None);
         };
-        let stated = forward::length(&self.parts.headers).map_or(StatedBody::Unknown, StatedBody::Length);
         let (body, progress) = self.forwarded_body(PEER_TIER)?;
+        let stated = forward::length(&self.parts.headers).map_or(StatedBody::Unknown, StatedBody::Length);
         let sent = forwarder
             .send_to_peer(&peer, &self.parts, body, (stated, auth))
             .await;
@@ -48,14 +48,14 @@ impl Call {
     }
 
     /// The answer of the service for the calls that are not of the cache, both bodies as streams. `None` if
-    /// there is none.
-    pub(crate) async fn forward_to_foreign(&mut self) -> Result<Option<Reply>, HttpError> {
+    /// there is none for this caller.
+    pub(crate) async fn forward_to_foreign(&mut self, caller: &Identity) -> Result<Option<Reply>, HttpError> {
         let forwarder = self.app.forwarder().clone();
-        let Some(url) = forwarder.foreign(&self.parts.headers) else {
+        if !forwarder.is_foreign(&self.parts, caller) {
             return Ok(None);
-        };
+        }
         let (body, progress) = self.forwarded_body(FOREIGN_TIER)?;
-        let sent = forwarder.send_to_foreign(&url, &self.parts, body).await;
+        let sent = forwarder.send_to_foreign(&self.parts, body).await;
         self.end_forwarding(sent, &progress).map(Some)
     }
 
@@ -141,7 +141,12 @@ impl Call {
         framing::check(&self.parts.headers)?;
         let (body, progress) = (self.body.take(), Arc::<ForwardProgress>::default());
         let stream = match body.is_ended() {
-            true => Body::empty(),
+            true => {
+                // Said for every version of HTTP: the client for other servers does not.
+                let none = HeaderValue::from_static("0");
+                self.parts.headers.insert(header::CONTENT_LENGTH, none);
+                Body::empty()
+            }
             false => {
                 let begin = (self.app.clone(), body, Arc::clone(&progress));
                 Body::from_stream(stream::unfold(Some(begin), next))

@@ -51,6 +51,9 @@ impl Call {
     /// The request of a client, for the front-end with this name.
     pub(super) fn begin(app: App, request: Request, protocol: &'static str) -> Self {
         let (mut parts, body) = request.into_parts();
+        if parts.uri.authority().is_some() {
+            app.links().authorities().localize(&mut parts);
+        }
         let early = parts.extensions.remove::<Arc<EarlyRecord>>();
         Self {
             app,

@@ -40,6 +40,12 @@ pub(super) fn respond(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
+    // Links to bodies are URLs that a browser can open, and what is there came from a client. Together with the type
+    // this leaves a browser nothing but to save it, so no Content-Disposition is needed.
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     reply
 }
 

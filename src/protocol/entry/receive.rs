@@ -53,7 +53,7 @@ async fn open(call: &mut Call, caller: &Identity, name: &EntryName) -> Result<En
             "Content-Range is not allowed on a write",
         ));
     }
-    framing::check(headers)?;
+    framing::check_stored(&call.parts)?;
     let expected = call.body.length();
     let limit = call.app.max_entry_size();
     if let Some(size) = expected.filter(|size| *size > limit) {
@@ -84,7 +84,7 @@ pub(crate) async fn put_block(
 /// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
 /// of the body, if that is known.
 fn check_block(call: &Call, place: &BlockPlace, length: Option<u64>) -> Result<Option<u64>, GhaError> {
-    framing::check(&call.parts.headers)?;
+    framing::check_stored(&call.parts)?;
     let framed = call.body.length();
     if length.is_some() && framed.is_some() && length != framed {
         return Err(GhaError::invalid(

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::target::{self, HostHeader};
 use crate::cache::peers::PeerClient;
-use crate::outbound::{self, Connector, Route};
+use crate::outbound::{self, Connector, Proxies, Route};
 use crate::tasks::Tasks;
 
 /// The other server is near, or a large service.
@@ -56,14 +56,23 @@ pub struct ForwardClient {
 }
 
 impl ForwardClient {
-    /// `tasks` must outlive the last request: connections that are kept end with them. Loads the machine's root
-    /// certificates if `https` says that they will be needed.
+    /// A client for peers, which are reached directly. `tasks` must outlive the last request: connections that are
+    /// kept end with them. Loads the machine's root certificates if `https` says that they will be needed.
     ///
     /// # Errors
     /// The machine has no root certificates.
     pub fn new(tasks: &Tasks, https: bool) -> io::Result<Self> {
+        Self::through(Proxies::default(), tasks, https)
+    }
+
+    /// The same through proxies.
+    ///
+    /// # Errors
+    /// As [`ForwardClient::new`].
+    pub(crate) fn through(proxies: Proxies, tasks: &Tasks, https: bool) -> io::Result<Self> {
         let route = Route {
             https,
+            proxies,
             connect_timeout: Some(CONNECT_TIMEOUT),
             ..Route::default()
         };

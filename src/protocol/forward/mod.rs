@@ -6,6 +6,7 @@
 
 mod claim;
 mod client;
+mod foreign;
 mod target;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::error::chain;
 pub use client::{ForwardClient, ForwardError};
 
 use client::{STATEMENT, was_forwarded};
+use foreign::ForeignService;
 use target::HostHeader;
 
 /// A request that waits for a peer checks this often that the peer still shows itself.
@@ -36,16 +38,21 @@ const PEER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Forwarder {
     client: ForwardClient,
     actions: Actions,
-    foreign: Option<Arc<Url>>,
+    foreign: Option<ForeignService>,
 }
 
 impl Forwarder {
-    /// `foreign` is the service that answers the calls that are not of the cache; without one they are refused.
-    pub fn new(client: ForwardClient, actions: Actions, foreign: Option<Url>) -> Self {
+    /// `foreign` is the service that answers the calls that are not of the cache, and the client for it; without one
+    /// they are refused.
+    pub fn new(client: ForwardClient, actions: Actions, foreign: Option<(Url, ForwardClient)>) -> Self {
+        let foreign = foreign.map(|(url, client)| ForeignService {
+            url: Arc::new(url),
+            client,
+        });
         Self {
             client,
             actions,
-            foreign: foreign.map(Arc::new),
+            foreign,
         }
     }
 
@@ -75,10 +82,13 @@ impl Forwarder {
         }
     }
 
-    /// The service that answers the calls that are not of the cache. `None` if there is none, or a peer has
-    /// forwarded the call already. The caller must be known: this is no open relay.
-    pub(crate) fn foreign(&self, headers: &HeaderMap) -> Option<Arc<Url>> {
-        self.foreign.clone().filter(|_| !was_forwarded(headers))
+    /// Whether another service answers this call of a caller, who must be known: this is no open relay. No if there
+    /// is none, if a peer has forwarded the call already, or if the token must not go there ([`foreign::may_leave`]).
+    pub(crate) fn is_foreign(&self, parts: &Parts, caller: &Identity) -> bool {
+        let mut service = self.foreign.iter();
+        service.any(|service| {
+            !was_forwarded(&parts.headers) && foreign::may_leave(&parts.method, &caller.issuer, &service.url)
+        })
     }
 
     /// Asks the peers for the upload of key and version that `auth` ends, one after the other, as long as they
@@ -200,14 +210,14 @@ impl Forwarder {
         claim::decode(&statement.content)
     }
 
-    /// Sends a request to [`Forwarder::foreign`].
-    pub(crate) async fn send_to_foreign(
-        &self,
-        url: &Url,
-        parts: &Parts,
-        body: Body,
-    ) -> Result<Response, ForwardError> {
-        self.client.send(url, parts, body, HostHeader::Target).await
+    /// Sends a request for which [`Forwarder::is_foreign`] holds.
+    pub(crate) async fn send_to_foreign(&self, parts: &Parts, body: Body) -> Result<Response, ForwardError> {
+        let ForeignService { url, client } = self.foreign.as_ref().ok_or(ForwardError::Target)?;
+        let mut parts = parts.clone();
+        foreign::keep_request_headers(&mut parts.headers);
+        let mut answer = client.send(url, &parts, body, HostHeader::Target).await?;
+        foreign::keep_answer_headers(answer.headers_mut());
+        Ok(answer)
     }
 }
 

@@ -90,6 +90,8 @@ fn table(case: ErrorCase) -> StatusAndCode {
             | Class::RangeNotSatisfiable
             | Class::NoSpace,
         ) => (StatusCode::BAD_REQUEST, INVALID),
+        ErrorCase::Other(Class::LengthRequired) => (StatusCode::LENGTH_REQUIRED, INVALID),
+        ErrorCase::Other(Class::Misdirected) => (StatusCode::MISDIRECTED_REQUEST, INVALID),
         ErrorCase::Other(Class::Unauthenticated) => {
             (StatusCode::UNAUTHORIZED, "UnauthorizedRequestException")
         }

@@ -71,6 +71,8 @@ fn table(case: ErrorCase) -> StatusAndCode {
             | Class::TooLarge
             | Class::RangeNotSatisfiable,
         ) => (StatusCode::BAD_REQUEST, "invalid_argument"),
+        ErrorCase::Other(Class::LengthRequired) => (StatusCode::LENGTH_REQUIRED, "invalid_argument"),
+        ErrorCase::Other(Class::Misdirected) => (StatusCode::MISDIRECTED_REQUEST, "invalid_argument"),
         ErrorCase::Other(Class::Unauthenticated) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
         ErrorCase::Other(Class::Forbidden) => (StatusCode::FORBIDDEN, "permission_denied"),
         ErrorCase::Other(Class::PreconditionFailed) => {

@@ -70,9 +70,9 @@ fn route(uri: &Uri) -> &'static str {
 
 /// Another service, or a call that this one does not have.
 async fn other(call: &mut Call) -> Result<Reply, TwirpError> {
-    call.caller().await?;
+    let caller = call.caller().await?;
     if is_foreign(&call.parts.uri)
-        && let Some(reply) = call.forward_to_foreign().await?
+        && let Some(reply) = call.forward_to_foreign(&caller).await?
     {
         return Ok(reply);
     }

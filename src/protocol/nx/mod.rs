@@ -64,7 +64,7 @@ impl NxError {
     fn not_stored(error: HttpError) -> Self {
         let status = match error.class() {
             // Of others than Nx.
-            Class::Truncated | Class::Invalid => error.status(),
+            Class::Truncated | Class::Invalid | Class::LengthRequired | Class::Misdirected => error.status(),
             Class::PreconditionFailed => StatusCode::CONFLICT,
             // Not stored for any other reason: the status that Nx takes in silence.
             _ => StatusCode::FORBIDDEN,

@@ -107,6 +107,8 @@ fn render(error: HttpError, record: &mut RequestRecord) -> Reply {
 fn code(class: Class) -> &'static str {
     match class {
         Class::Invalid | Class::Truncated | Class::RangeNotSatisfiable => "bad_request",
+        Class::LengthRequired => "length_required",
+        Class::Misdirected => "misdirected",
         Class::NameTooLong => "name_too_long",
         Class::Unauthenticated => "unauthorized",
         Class::Forbidden => "forbidden",

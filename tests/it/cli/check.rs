@@ -116,6 +116,33 @@ async fn files_for_the_way_to_others_that_cannot_be_used_are_not_ok() {
 }
 
 #[tokio::test]
+async fn secrets_that_others_may_read_are_a_warning_in_check_and_at_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new().await;
+    place.configure(|text| text + "gha: {signing_key_file: link.key}\n");
+    let path = place.write("link.key", &format!("{}\n", "0f".repeat(32)));
+    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    for open in [0o644, 0o640, 0o602] {
+        mode(open);
+        let ended = place.spawn(&["check", "-f", "config.yaml"]).ended().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let line =
+            format!("warning: config.yaml:12: gha.signing_key_file: \"link.key\" has the mode {open:04o}");
+        assert!(
+            ended.out.contains(&line) && ended.out.contains("chmod 600"),
+            "{ended:?}"
+        );
+    }
+    let ended = place.serve().await.terminate().await;
+    ended.mentions(&["config.yaml:12: gha.signing_key_file: \\\"link.key\\\" has the mode 0602"]);
+    for closed in [0o600, 0o400] {
+        mode(closed);
+        let ended = place.spawn(&["check", "-f", "config.yaml"]).ended().await;
+        assert_eq!(ended.out, "config.yaml: ok, 0 warnings\n", "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_problem_of_a_broken_file_is_one_line() {
     let place = Place::new().await;
     place.configure(|text| {

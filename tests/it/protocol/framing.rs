@@ -263,3 +263,86 @@ async fn unknown_codings_and_doubtful_hosts_are_refused() {
     assert!(raw.read_head().await.starts_with("HTTP/1.1 400 "));
     assert_eq!(server.acme().get("/k").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_write_without_any_length_is_411_and_stores_nothing() {
+    let server = TestServer::start().await;
+    let turbo = "/v8/artifacts/0123456789abcdef?slug=t";
+    for target in ["PUT /k", "POST /k", &format!("PUT {turbo}"), "PUT /v1/cache/abc"] {
+        for version in ["1.0", "1.1"] {
+            let mut raw = server.acme().raw().await;
+            raw.head(&format!("{target} HTTP/{version}"), "").await;
+            let head = raw.read_head().await;
+            assert!(head.contains(" 411 "), "{target}: {head}");
+            let path = target.split_once(' ').unwrap().1;
+            assert_eq!(
+                server.acme().get(path).await.status,
+                StatusCode::NOT_FOUND,
+                "{target}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_that_is_said_to_be_empty_is_stored() {
+    let server = TestServer::start().await;
+    for (version, headers, body) in [
+        ("1.0", "Content-Length: 0\r\n", ""),
+        ("1.1", "Content-Length: 0\r\n", ""),
+        ("1.1", "Transfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    ] {
+        let mut raw = server.acme().raw().await;
+        raw.head(
+            &format!("PUT /{}{} HTTP/{version}", version, headers.len()),
+            headers,
+        )
+        .await;
+        raw.write(body.as_bytes()).await;
+        let head = raw.read_head().await;
+        assert!(head.contains(" 201 "), "{headers}: {head}");
+        let stored = server.acme().get(&format!("/{}{}", version, headers.len())).await;
+        assert_eq!((stored.status, stored.text()), (StatusCode::OK, ""));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_of_http2_needs_no_length() {
+    use http_body_util::Empty;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let server = TestServer::start().await;
+    let token = server.issuer.token(serde_json::json!({}));
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::put("http://cache.test/k")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = within(sender.send_request(request)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn bodies_that_clients_stored_are_never_guessed_at() {
+    let server = TestServer::start().await;
+    let turbo = "/v8/artifacts/0123456789abcdef?slug=t";
+    for path in ["/k", turbo, "/v1/cache/abc"] {
+        server.acme().put(path, "<script>alert(1)</script>").await;
+        for headers in [&[][..], &[("range", "bytes=0-3")]] {
+            let answer = server.acme().get_with(path, headers).await;
+            assert!(answer.status.is_success(), "{path}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+            assert_eq!(
+                answer.header("content-type"),
+                "application/octet-stream",
+                "{path}"
+            );
+        }
+        assert_eq!(
+            server.acme().head(path).await.header("x-content-type-options"),
+            "nosniff"
+        );
+    }
+}

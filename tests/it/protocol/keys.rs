@@ -105,14 +105,62 @@ async fn ambiguous_targets_are_400_and_store_nothing() {
         let head = raw.read_head().await;
         assert!(head.starts_with("HTTP/1.1 400 "), "{target}: {head}");
     }
-    for line in [
-        "GET http://other.test/k HTTP/1.1",
-        "OPTIONS * HTTP/1.1",
-        "GET k HTTP/1.1",
-    ] {
+    for line in ["OPTIONS * HTTP/1.1", "GET k HTTP/1.1"] {
         let mut raw = server.acme().raw().await;
         raw.head(line, "").await;
         let head = raw.read_head().await;
         assert!(head.starts_with("HTTP/1.1 400 "), "{line}: {head}");
     }
+}
+
+#[tokio::test]
+async fn a_target_that_is_a_url_of_this_server_is_its_path() {
+    let server = TestServer::start_with(|config| {
+        config.base_url = Some("https://cache.example".parse().unwrap());
+    })
+    .await;
+    server.acme().put("/k", "body").await;
+    let listener = format!("http://{}", server.address());
+    for base in [listener.as_str(), "https://cache.example", "http://cache.example"] {
+        for version in ["1.1", "1.0"] {
+            let mut raw = server.acme().raw().await;
+            raw.head(&format!("GET {base}/k HTTP/{version}"), "").await;
+            let head = raw.read_head().await;
+            assert!(head.contains(" 200 "), "{base}: {head}");
+            assert_eq!(raw.read_exact(4).await, b"body");
+        }
+        let mut raw = server.acme().raw().await;
+        raw.head(
+            &format!("PUT {base}/stored/{} HTTP/1.1", base.len()),
+            "Content-Length: 1\r\n",
+        )
+        .await;
+        raw.write(b"x").await;
+        assert!(raw.read_head().await.starts_with("HTTP/1.1 201 "), "{base}");
+        let stored = server.acme().get(&format!("/stored/{}", base.len())).await;
+        assert_eq!(stored.text(), "x");
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_a_url_of_another_server_is_421() {
+    let server = TestServer::start().await;
+    server.acme().put("/k", "body").await;
+    let port = server.address().port();
+    for target in [
+        "http://other.test/k".to_owned(),
+        format!("http://other.test:{port}/k"),
+        "http://127.0.0.1/k".to_owned(),
+        format!("http://me@127.0.0.1:{port}/k"),
+        format!("ftp://127.0.0.1:{port}/k"),
+    ] {
+        let mut raw = server.acme().raw().await;
+        raw.head(&format!("GET {target} HTTP/1.1"), "").await;
+        let head = raw.read_head().await;
+        assert!(head.starts_with("HTTP/1.1 421 "), "{target}: {head}");
+    }
+    let mut raw = server.acme().raw().await;
+    raw.head(&format!("CONNECT 127.0.0.1:{port} HTTP/1.1"), "").await;
+    let head = raw.read_head().await;
+    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,7 +111,15 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into())).unwrap();
+        let body = body.into();
+        let empty = body.is_empty();
+        let mut request = request.body(Full::new(body)).unwrap();
+        if empty && [Method::PUT, Method::POST, Method::PATCH].contains(request.method()) {
+            // hyper leaves it out, other clients do not.
+            request
+                .headers_mut()
+                .insert("content-length", HeaderValue::from_static("0"));
+        }
         within(self.exchange(request)).await
     }
 

@@ -7,11 +7,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{SERVICE, json_of};
 use crate::support::client::within;
+use crate::support::issuer::Issuer;
 use crate::support::pair::free;
 use crate::support::server::TestServer;
 
 const CALL: &str = "/twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact?a=%2F&b=";
-const ANSWER: &str = "HTTP/1.1 202 Accepted\r\ncontent-type: application/x-own\r\nx-kept: 1\r\n\
+const ANSWER: &str = "HTTP/1.1 202 Accepted\r\ncontent-type: application/x-own\r\nx-own: 1\r\n\
+    x-github-request-id: A:1\r\nset-cookie: a=b\r\nlocation: https://other.test/\r\n\
     connection: keep-alive, x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// One connection of the server to the service, written and read by hand.
@@ -71,17 +73,22 @@ async fn serving(url: &str) -> TestServer {
 }
 
 #[tokio::test]
-async fn they_are_forwarded_as_they_are() {
+async fn they_are_forwarded_with_few_headers() {
     let (service, mut server) = Service::start().await;
     let token = server.token("acme/app");
     let client = server.anonymous().with_token(&token);
     let headers = [
         ("content-type", "application/json"),
         ("x-own", "1"),
+        ("cookie", "a=b"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("metadata-flavor", "Google"),
+        ("accept", "application/json"),
+        ("user-agent", "own/1"),
         ("connection", "x-mine"),
         ("x-mine", "1"),
     ];
-    let calling = client.send(Method::PATCH, CALL, &headers, "{\"a\":1}");
+    let calling = client.send(Method::POST, CALL, &headers, "{\"a\":1}");
     let serving = async {
         let mut asked = service.asked().await;
         asked.read("{\"a\":1}").await;
@@ -91,14 +98,15 @@ async fn they_are_forwarded_as_they_are() {
     };
     let (answer, head) = tokio::join!(calling, serving);
     assert!(
-        head.starts_with(&format!("patch {} http/1.1\r\n", CALL.to_ascii_lowercase())),
+        head.starts_with(&format!("post {} http/1.1\r\n", CALL.to_ascii_lowercase())),
         "{head}"
     );
     let token = token.to_ascii_lowercase();
     for line in [
         format!("authorization: bearer {token}"),
         format!("host: {}", service.host()),
-        "x-own: 1".to_owned(),
+        "accept: application/json".to_owned(),
+        "user-agent: own/1".to_owned(),
         "content-type: application/json".to_owned(),
         "content-length: 7".to_owned(),
     ] {
@@ -108,16 +116,28 @@ async fn they_are_forwarded_as_they_are() {
             "{line}: {head}"
         );
     }
-    assert!(
-        !head.contains("x-mine") && !head.contains("x-chacha") && !head.contains("cache.test"),
-        "{head}"
-    );
+    for absent in [
+        "x-mine",
+        "x-own",
+        "x-chacha",
+        "cache.test",
+        "cookie",
+        "x-forwarded",
+        "metadata",
+    ] {
+        assert!(!head.contains(absent), "{absent}: {head}");
+    }
     assert_eq!((answer.status, answer.text()), (StatusCode::ACCEPTED, "hello"));
     assert_eq!(
-        (answer.header("content-type"), answer.header("x-kept")),
-        ("application/x-own", "1")
+        (
+            answer.header("content-type"),
+            answer.header("x-github-request-id")
+        ),
+        ("application/x-own", "A:1")
     );
-    assert!(!answer.headers.contains_key("x-hop") && !answer.headers.contains_key("keep-alive"));
+    for absent in ["x-hop", "keep-alive", "x-own", "set-cookie", "location"] {
+        assert!(!answer.headers.contains_key(absent), "{absent}");
+    }
     let line = server.log().await.pop().unwrap();
     assert_eq!((&line["tier"], &line["received"]), (&"foreign".into(), &7.into()));
 }
@@ -150,18 +170,45 @@ async fn both_bodies_are_streams() {
 }
 
 #[tokio::test]
-async fn the_length_of_an_answer_to_head_stays() {
+async fn other_methods_than_post_do_not_leave() {
     let (service, server) = Service::start().await;
-    let client = server.acme();
-    let serving = async {
-        let mut asked = service.asked().await;
-        asked.write("HTTP/1.1 200 OK\r\ncontent-length: 77\r\n\r\n").await;
-    };
-    let (answer, ()) = tokio::join!(client.head(CALL), serving);
+    for method in [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ] {
+        let answer = server.acme().send(method.clone(), CALL, &[], "").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method}");
+    }
+    assert!(service.is_unasked().await);
+}
+
+#[tokio::test]
+async fn tokens_of_other_issuers_than_github_do_not_leave() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let other = Issuer::start().await;
+    let keys = format!("{}/keys", other.url());
+    let other = other.named("https://gitlab.example");
+    let mut provider = other.provider();
+    provider.jwks_url = Some(keys.parse().unwrap());
+    let server = TestServer::start_with(|config| {
+        config.gha.forward_unknown_to = Some(url.parse().unwrap());
+        config.providers.push(provider);
+    })
+    .await;
+    let stranger = server.anonymous().with_token(&other.token(serde_json::json!({})));
     assert_eq!(
-        (answer.status, answer.header("content-length")),
-        (StatusCode::OK, "77")
+        stranger.put("/k", "x").await.status,
+        StatusCode::CREATED,
+        "the token is good"
     );
+    let answer = stranger.send(Method::POST, CALL, &[], "{}").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(json_of(&answer)["code"], "bad_route");
+    assert!(Service(listener).is_unasked().await);
 }
 
 #[tokio::test]
@@ -179,7 +226,8 @@ async fn nothing_else_leaves() {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         assert_eq!(json_of(&answer)["code"], "unauthenticated");
     }
-    let passed = client.get_with(CALL, &[("x-chacha-passed", "1")]).await;
+    let marked = [("x-chacha-passed", "1")];
+    let passed = client.send(Method::POST, CALL, &marked, "{}").await;
     assert_eq!(passed.status, StatusCode::NOT_FOUND);
     assert_eq!(client.get("/_apis/other").await.status, StatusCode::NOT_FOUND);
     assert!(service.is_unasked().await);
