@@ -19,7 +19,8 @@ use super::credentials::Credentials;
 use super::identity::Identity;
 use super::issuer::VerifyingKey;
 
-/// A bounded cache of identities by the digest of their credentials.
+/// A bounded cache of identities by the digest of their token: neither a user name nor the spelling of a header makes
+/// another entry.
 pub(super) struct TokenCache {
     id: u64,
     tokens: Cache<[u8; 32], CachedIdentity>,
@@ -28,7 +29,7 @@ pub(super) struct TokenCache {
 impl TokenCache {
     /// Bounds the effect of a changed rule or a clock that was set back.
     const MAX_LIFETIME: Duration = Duration::from_secs(5 * 60);
-    /// About 60 MB when full; a busy server sees some thousand jobs in five minutes.
+    /// About 60 MB when full, four times as much if all tokens have long names of branches; a busy server sees some thousand jobs in five minutes.
     const MAX_TOKENS: u64 = 100_000;
 
     pub(super) fn new() -> Self {

@@ -10,6 +10,7 @@ use aws_config::identity::IdentityCache;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -50,10 +51,9 @@ const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Makes the client. It sends S3 nothing, and asks a metadata service for [`ENVIRONMENT_TIMEOUT`] at most:
-/// credentials are looked for when the first request needs them.
-/// `health` hears of every answer.
+/// credentials are looked for when the first request needs them. `health` hears of every answer.
 pub(super) async fn connect(config: &S3Config, http: SharedHttpClient, health: &Arc<Health>) -> Client {
-    let region = region(config).await;
+    let region = region(config, &http).await;
     let shared = environment(config, region, http).await;
     let (request, response) = match config.checksums {
         S3Checksums::WhenSupported => (
@@ -88,7 +88,7 @@ pub(super) async fn connect(config: &S3Config, http: SharedHttpClient, health: &
 /// What is configured, or what the environment, the profile or the metadata service of the machine says.
 /// Otherwise the oldest region: another server than AWS takes any, and AWS answers with the right one, which
 /// becomes a message that names `s3.region`.
-async fn region(config: &S3Config) -> Region {
+async fn region(config: &S3Config, http: &SharedHttpClient) -> Region {
     if let Some(region) = &config.region {
         return Region::new(region.clone());
     }
@@ -96,7 +96,11 @@ async fn region(config: &S3Config) -> Region {
         .or_else(ProfileFileRegionProvider::new());
     let named = match config.endpoint_url {
         Some(_) => named,
-        None => named.or_else(ImdsRegionProvider::builder().build()),
+        None => {
+            // The same client, so that the rule about proxies holds here, too.
+            let asking = ProviderConfig::without_region().with_http_client(http.clone());
+            named.or_else(ImdsRegionProvider::builder().configure(&asking).build())
+        }
     };
     let found = tokio::time::timeout(ENVIRONMENT_TIMEOUT, named.region()).await;
     found.ok().flatten().unwrap_or(Region::from_static("us-east-1"))

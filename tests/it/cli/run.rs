@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Place, Process, Running};
 use crate::protocol::bytes;
 use crate::support::proxy::Proxy;
+use crate::support::signer::Signer;
 use crate::support::tls::{Authority, TlsFront};
 
 #[tokio::test]
@@ -317,6 +318,24 @@ async fn the_example_starts() {
     assert_eq!(anonymous.get("/k").await.status, StatusCode::UNAUTHORIZED);
     assert!(dir.path().join("chacha-cache").is_dir());
     assert_eq!(running.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_used_are_named_in_the_log_with_the_reason() {
+    let place = Place::new().await;
+    let short = json!({"kty": "EC", "crv": "P-256", "kid": "short", "x": "AA", "y": "AA"});
+    place.issuer.publish([short, Signer::Rsa.jwk()]);
+    let mut running = place.serve().await;
+    let line = running.process.logged("keys that cannot be used").await;
+    assert_eq!(
+        (&line["level"], &line["count"]),
+        (&"WARN".into(), &1.into()),
+        "{line}"
+    );
+    let reasons = line["reasons"].as_str().unwrap();
+    assert!(reasons.starts_with("\"short\": its coordinates"), "{reasons}");
+    let client = running.client(&place.issuer.token(json!({})));
+    assert_eq!(client.put("/k", "x").await.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
