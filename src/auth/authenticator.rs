@@ -1,12 +1,12 @@
 //! From credentials to an identity.
 
 use std::sync::{Arc, Once};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
-use super::identity::{Identity, TokenDigest};
+use super::identity::{ExpiredIdentity, Identity};
 use super::issuer::{KeyTiming, KeysState};
 use super::provider::Provider;
 use super::stats::{AuthStats, count};
@@ -105,12 +105,28 @@ impl Authenticator {
         Ok(identity)
     }
 
-    /// Names the token in credentials that [`Authenticator::authenticate`] refused with `error`: `Some` only if
-    /// its time has run out, by its own `exp` or by `max_age`. The digest says nothing about the bearer, which may
-    /// only go on with work that was begun with the same token while that was good.
-    pub fn late(&self, credentials: &Credentials<'_>, error: &Error) -> Option<TokenDigest> {
-        let jwt = error.is_expired().then(|| credentials.jwt().ok())??;
-        Some(TokenDigest::of(&jwt))
+    /// The rights that credentials would have which [`Authenticator::authenticate`] refused with `error`, if nothing is
+    /// wrong with them but that their time has run out, by the token's own `exp` or by `max_age`, at most `grace` ago.
+    /// All else is judged by the rules of now.
+    ///
+    /// # Errors
+    /// `error` if it says something else; otherwise why the token is not good.
+    pub async fn late(
+        &self,
+        credentials: &Credentials<'_>,
+        error: Error,
+        grace: Duration,
+    ) -> Result<ExpiredIdentity, Error> {
+        if !error.is_expired() {
+            return Err(error);
+        }
+        let jwt = credentials.jwt()?;
+        let token = UnverifiedToken::parse(&jwt)?;
+        let provider = self.provider(&token)?;
+        let verified = provider.verify_late(&token, grace).await?;
+        let granted = provider.grant(&verified)?;
+        let identity = provider.identity(&token, &verified, &granted);
+        Ok(ExpiredIdentity::new(identity))
     }
 
     /// Explains what these credentials grant and why, for an operator that may see claims. Always verifies anew;

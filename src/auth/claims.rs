@@ -69,6 +69,31 @@ impl Times {
             Ok(expires.min(too_old))
         }
     }
+
+    /// [`Times::check`] for a token whose time may have run out, at most `grace` ago.
+    ///
+    /// # Errors
+    /// As [`Times::check`].
+    pub(super) fn check_late(
+        &self,
+        now: SystemTime,
+        tolerance: Tolerance,
+        grace: Duration,
+    ) -> Result<SystemTime, TokenError> {
+        let Tolerance { leeway, max_age } = tolerance;
+        let mut end = at(self.expires.ok_or(TokenError::Claim("exp"))?) + leeway;
+        if self.issued.is_some_and(|issued| at(issued) > now + leeway) {
+            return Err(TokenError::IssuedAhead);
+        }
+        if let Some(max_age) = max_age {
+            let issued = self.issued.ok_or(TokenError::Claim("iat"))?;
+            end = end.min(at(issued) + max_age + leeway);
+        }
+        match end + grace <= now {
+            true => Err(TokenError::Expired),
+            false => Ok(end),
+        }
+    }
 }
 
 /// Checks `aud` (RFC 7519 section 4.1.3): one of `accepted`, or a list of texts that holds one. Without accepted
@@ -185,6 +210,37 @@ mod tests {
             Err(TokenError::Claim("aud"))
         );
         assert_eq!(check_audience(&Map::new(), &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_late_token_is_late_for_so_long() {
+        let tolerance = |max_age| Tolerance {
+            leeway: Duration::from_secs(30),
+            max_age,
+        };
+        let grace = Duration::from_secs(60);
+        let check = |claims, now, max_age| {
+            let tolerance = tolerance(max_age);
+            times(claims).unwrap().check_late(at(now), tolerance, grace)
+        };
+        assert_eq!(check(json!({"exp": 1000}), 1089, None), Ok(at(1030)));
+        assert_eq!(check(json!({"exp": 1000}), 1090, None), Err(TokenError::Expired));
+        // Issued within the grace: that is no time ahead.
+        assert_eq!(check(json!({"exp": 1000, "iat": 996}), 1040, None), Ok(at(1030)));
+        assert_eq!(
+            check(json!({"exp": 1000, "iat": 1100}), 1040, None),
+            Err(TokenError::IssuedAhead)
+        );
+        let max_age = Some(Duration::from_secs(100));
+        assert_eq!(check(json!({"exp": 1000, "iat": 500}), 689, max_age), Ok(at(630)));
+        assert_eq!(
+            check(json!({"exp": 1000, "iat": 500}), 690, max_age),
+            Err(TokenError::Expired)
+        );
+        assert_eq!(
+            check(json!({"exp": 1000}), 500, max_age),
+            Err(TokenError::Claim("iat"))
+        );
     }
 
     #[test]

@@ -148,6 +148,22 @@ pub struct Identity {
     pub token: TokenDigest,
 }
 
+/// The bearer of a token whose time has run out. It may only go on with work that was begun with the same token while
+/// that was good.
+#[derive(Debug, Clone)]
+pub struct ExpiredIdentity(Arc<Identity>);
+
+impl ExpiredIdentity {
+    pub(in crate::auth) fn new(identity: Identity) -> Self {
+        Self(Arc::new(identity))
+    }
+
+    /// What the token would grant by the rules of now if its time had not run out.
+    pub fn former(&self) -> &Arc<Identity> {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

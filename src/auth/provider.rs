@@ -1,7 +1,8 @@
 //! One configured issuer with everything that its tokens must satisfy.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::Validation;
 use serde_json::{Map, Value};
@@ -67,6 +68,23 @@ impl Provider {
 
     /// Checks signature and registered claims. The token names this provider.
     pub(super) async fn verify(&self, token: &UnverifiedToken<'_>) -> Result<VerifiedToken, Error> {
+        self.verify_within(token, None).await
+    }
+
+    /// [`Provider::verify`] for a token whose time has run out at most `grace` ago.
+    pub(super) async fn verify_late(
+        &self,
+        token: &UnverifiedToken<'_>,
+        grace: Duration,
+    ) -> Result<VerifiedToken, Error> {
+        self.verify_within(token, Some(grace)).await
+    }
+
+    async fn verify_within(
+        &self,
+        token: &UnverifiedToken<'_>,
+        grace: Option<Duration>,
+    ) -> Result<VerifiedToken, Error> {
         let reject = |reason| Error::Rejected {
             issuer: self.issuer.url().clone(),
             key: KeyLabel::new(token.key_id()),
@@ -85,18 +103,27 @@ impl Provider {
                 retry_after,
             },
         })?;
-        let mut verified = verify::by_one_of(&candidates, token, validation);
+        let mut validation = Cow::Borrowed(validation);
+        if grace.is_some() {
+            validation.to_mut().validate_exp = false;
+        }
+        let mut verified = verify::by_one_of(&candidates, token, &validation);
         if let Err(TokenError::Signature | TokenError::AmbiguousKey) = verified {
             let newer = self
                 .issuer
                 .newer_candidates(token.key_id(), *algorithm, &candidates);
             if let Some(newer) = newer.await {
-                verified = verify::by_one_of(&newer, token, validation);
+                verified = verify::by_one_of(&newer, token, &validation);
             }
         }
         let Verified { key, claims } = verified.map_err(reject)?;
         let times = Times::read(&claims).map_err(reject)?;
-        let expires = times.check(SystemTime::now(), self.tolerance).map_err(reject)?;
+        let (now, tolerance) = (SystemTime::now(), self.tolerance);
+        let checked = match grace {
+            None => times.check(now, tolerance),
+            Some(grace) => times.check_late(now, tolerance, grace),
+        };
+        let expires = checked.map_err(reject)?;
         claims::check_audience(&claims, &self.audiences).map_err(reject)?;
         Ok(VerifiedToken { key, claims, expires })
     }

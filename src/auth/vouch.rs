@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::identity::{Identity, Namespace, Scope, TokenDigest};
+use super::identity::{ExpiredIdentity, Identity, Namespace, Scope, TokenDigest};
 
 const FORMAT: u8 = 1;
 
@@ -55,6 +55,11 @@ pub fn vouched(bytes: &[u8]) -> Option<Identity> {
         expires: time(u64::from_be_bytes(*expires))?,
         token: TokenDigest::from_bytes(*token),
     })
+}
+
+/// [`vouched`] of a caller whose token has expired.
+pub fn vouched_expired(bytes: &[u8]) -> Option<ExpiredIdentity> {
+    vouched(bytes).map(ExpiredIdentity::new)
 }
 
 fn time(seconds: u64) -> Option<SystemTime> {

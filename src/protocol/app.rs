@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use super::forward::Forwarder;
 use super::links::Links;
-use crate::auth::{Authenticator, Credentials, Error as AuthError, Identity, TokenDigest};
+use crate::auth::{Authenticator, Credentials, Error as AuthError, ExpiredIdentity, Identity};
 use crate::cache::Cache;
 use crate::cache::actions::Actions;
 use crate::tasks::Tasks;
@@ -114,10 +114,18 @@ impl App {
         auth.authenticate(&credentials).await
     }
 
-    /// Names the token of a request that [`App::caller`] refused with `error`, if it was refused because
-    /// the token has expired: for uploads that outlive their token.
-    pub fn late_caller(&self, headers: &HeaderMap, error: &AuthError) -> Option<TokenDigest> {
-        self.0.auth.load().late(&credentials(headers).ok()?, error)
+    /// The bearer of an expired token that [`App::caller`] refused with `error`, for uploads that outlive their token.
+    ///
+    /// # Errors
+    /// `error`, unless it says that the token has expired: then why it is not good for that, either.
+    pub async fn late_caller(
+        &self,
+        headers: &HeaderMap,
+        error: AuthError,
+    ) -> Result<ExpiredIdentity, AuthError> {
+        let credentials = credentials(headers)?;
+        let (auth, grace) = (self.auth(), self.0.actions.late_grace());
+        auth.late(&credentials, error, grace).await
     }
 
     /// The tasks of the server.

@@ -31,18 +31,29 @@ struct Interest {
 impl KeyLocks {
     /// Waits until no other task holds the key. Fair.
     pub(crate) async fn lock(&self, digest: &Digest) -> KeyGuard {
-        let interest = Interest {
-            map: Arc::clone(&self.0),
-            digest: *digest,
-        };
-        let lock = {
-            let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(map.entry(*digest).or_default())
-        };
+        let (lock, interest) = self.want(digest);
         KeyGuard {
             _held: lock.lock_owned().await,
             _interest: interest,
         }
+    }
+
+    /// Takes the key if no other task holds it: for a task that has another key already.
+    pub(crate) fn try_lock(&self, digest: &Digest) -> Option<KeyGuard> {
+        let (lock, interest) = self.want(digest);
+        Some(KeyGuard {
+            _held: lock.try_lock_owned().ok()?,
+            _interest: interest,
+        })
+    }
+
+    fn want(&self, digest: &Digest) -> (Arc<AsyncMutex<()>>, Interest) {
+        let interest = Interest {
+            map: Arc::clone(&self.0),
+            digest: *digest,
+        };
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(map.entry(*digest).or_default()), interest)
     }
 }
 
@@ -68,12 +79,15 @@ mod tests {
         let held = locks.lock(&one).await;
         let _other = locks.lock(&two).await;
         assert!(locks.lock(&one).now_or_never().is_none());
+        assert!(locks.try_lock(&one).is_none());
         let mut waiting = Box::pin(locks.lock(&one));
         assert!((&mut waiting).now_or_never().is_none());
         drop(held);
         drop(waiting.await);
         let left = locks.0.lock().expect("sound").len();
         assert_eq!(left, 1);
+        assert!(locks.try_lock(&one).is_some());
+        assert_eq!(locks.0.lock().expect("sound").len(), 1);
     }
 
     #[tokio::test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::entry::{EntryRecord, NamespaceId};
+use super::entry::EntryRecord;
+use super::upload::{ActionsUpload, ActivityKind};
 use super::upload_note::UploadNote;
-use super::uploads::{ActionsUpload, EndedUpload};
+use super::uploads::EndedUpload;
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
 use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool};
 
@@ -36,43 +37,17 @@ impl Actions {
         version: &Version,
         size: u64,
     ) -> Result<EntryId> {
-        match auth {
-            UploadAuth::Caller(caller) => {
-                let note = UploadNote::of(caller, key, version)?;
-                match self.0.uploads.of(&note.name) {
-                    Some(upload) => self.complete_body(upload, size).await,
-                    None => self.find_committed(&note, size).await,
-                }
-            }
-            UploadAuth::Expired(token) => {
-                let is_it = |note: &UploadNote| note.was_begun_with(token, key, version);
-                match self.0.uploads.find(is_it) {
-                    Some(upload) => self.complete_body(upload, size).await,
-                    None => answer(
-                        self.0.uploads.find_ended(is_it).ok_or(Error::UnknownUpload)?,
-                        size,
-                    ),
-                }
-            }
+        let note = auth.note(key, version)?;
+        let running = self.0.uploads.of(&note.name);
+        if let Some(upload) = running.filter(|upload| auth.may_continue(&upload.note)) {
+            return self.complete_body(upload, size).await;
         }
-    }
-
-    /// Whether `auth` may go on with this upload, running or ended.
-    ///
-    /// # Errors
-    /// [`Error::UnknownUpload`], also for an upload of another tenant; [`Error::WriteDenied`].
-    pub fn may_upload(&self, auth: &UploadAuth, id: UploadId) -> Result<()> {
-        let running = self.0.uploads.get(id).map(|upload| upload.note.clone());
-        let note = running.or_else(|| self.0.uploads.ended(id).map(|ended| ended.note));
-        let note = note.ok_or(Error::UnknownUpload)?;
-        match auth {
-            UploadAuth::Caller(caller) if !caller.may_write => Err(Error::WriteDenied),
-            UploadAuth::Caller(caller) if note.namespace == NamespaceId::of(caller.scope.writable()) => {
-                Ok(())
-            }
-            UploadAuth::Expired(token) if note.holder == *token.as_bytes() => Ok(()),
-            _ => Err(Error::UnknownUpload),
+        if let UploadAuth::Caller(_) = auth {
+            return self.find_committed(&note, size).await;
         }
+        let ended = self.0.uploads.ended_of(&note.name);
+        let ended = ended.filter(|ended| auth.may_continue(&ended.note));
+        answer(ended.ok_or(Error::UnknownUpload)?, size)
     }
 
     /// For the second generation, where a client puts an empty body, too. In the first one it sends nothing for it.
@@ -84,10 +59,15 @@ impl Actions {
         }
     }
 
-    /// Commits in a task that runs to its end whether the client waits or not.
+    /// Commits in a task that runs to its end whether the client waits or not. Nobody ends the upload meanwhile.
     async fn complete(&self, upload: Arc<ActionsUpload>, size: u64) -> Result<EntryId> {
         let this = self.clone();
-        let completing = async move { this.complete_alone(&upload, size).await };
+        let committing = upload.begin(ActivityKind::Commit);
+        let completing = async move {
+            let completed = this.complete_alone(&upload, size).await;
+            drop(committing);
+            completed
+        };
         let task = self.0.tasks.spawn(completing);
         task.await.map_err(|_| store::Error::Stopping)?
     }

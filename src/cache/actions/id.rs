@@ -13,7 +13,7 @@ const NUMBER_END: u64 = 1 << 53;
 const RANDOM_BITS: u32 = 53 - ServerId::BITS;
 
 /// Names one upload. Not guessable, and worth nothing without the token or the ticket of its tenant.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadId(NonZeroU64);
 
 /// Names a committed entry for its client: the same on every server, for the same bytes.

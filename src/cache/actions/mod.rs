@@ -20,6 +20,8 @@ mod permit;
 mod quota;
 mod reserve;
 mod stage;
+mod upload;
+mod upload_auth;
 mod upload_note;
 mod uploads;
 
@@ -32,27 +34,19 @@ pub use find::{FoundEntry, LookupQuery};
 pub use id::{EntryId, UploadId};
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockPlace, BlockWriter};
+pub use upload_auth::UploadAuth;
 
 use self::catalog::{Catalog, CatalogStats};
+use self::upload::ActionsUpload;
 use self::upload_note::UploadNote;
-use self::uploads::{ActionsUpload, Uploads};
+use self::uploads::Uploads;
 use super::KeyRing;
 use super::notes::{NoteLog, NoteStats};
 use super::peers::Peers;
-use crate::auth::{Identity, TokenDigest};
 use crate::store::Store;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::locks::KeyLocks;
 use crate::tasks::Tasks;
-
-/// The right to go on with an upload that an earlier request has begun.
-#[derive(Debug)]
-pub enum UploadAuth {
-    /// A caller whose token is good.
-    Caller(Arc<Identity>),
-    /// The bearer of a token that has expired: good only for uploads that were begun with the same one.
-    Expired(TokenDigest),
-}
 
 /// The settings of an operator.
 #[derive(Debug, Clone, Copy)]
@@ -158,8 +152,8 @@ impl Actions {
         let id = UploadId::new(blocks.id());
         match (id, UploadNote::decode(blocks.note())) {
             (Some(id), Some(note)) if self.0.uploads.of(&note.name).is_none() => {
-                let upload = Arc::new(ActionsUpload { id, note, blocks });
-                self.0.uploads.insert(upload);
+                let ends = self.end_of_rights(note.expires);
+                self.0.uploads.insert(ActionsUpload::new(id, note, blocks, ends));
             }
             _ => blocks.remove().await,
         }

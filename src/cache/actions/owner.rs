@@ -43,22 +43,18 @@ impl Actions {
         version: &Version,
     ) -> Option<Vec<Peer>> {
         let uploads = &self.0.uploads;
+        let note = auth.note(key, version).ok()?;
         let mut others = Vec::clone(&self.0.peers.others());
+        if let Owner::Peer(owner) = self.0.peers.owner_of(note.name.digest()) {
+            others.sort_by_key(|peer| *peer != owner);
+        }
+        let running = uploads.of(&note.name);
+        let ended = uploads.ended_of(&note.name);
         let is_local = match auth {
-            UploadAuth::Caller(caller) => {
-                let note = UploadNote::of(caller, key, version).ok()?;
-                if let Owner::Peer(owner) = self.0.peers.owner_of(note.name.digest()) {
-                    others.sort_by_key(|peer| *peer != owner);
-                }
-                let same = |other: &UploadNote| other.name == note.name;
-                uploads.of(&note.name).is_some()
-                    || uploads
-                        .find_ended(same)
-                        .is_some_and(|ended| ended.entry.is_some())
-            }
-            UploadAuth::Expired(token) => {
-                let same = |note: &UploadNote| note.was_begun_with(token, key, version);
-                uploads.find(same).is_some() || uploads.find_ended(same).is_some()
+            UploadAuth::Caller(_) => running.is_some() || ended.is_some_and(|ended| ended.entry.is_some()),
+            UploadAuth::Expired(_) => {
+                running.is_some_and(|upload| auth.may_continue(&upload.note))
+                    || ended.is_some_and(|ended| auth.may_continue(&ended.note))
             }
         };
         (!is_local).then_some(others)

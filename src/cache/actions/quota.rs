@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::uploads::ActionsUpload;
+use super::upload::ActionsUpload;
+use super::uploads::IDLE_AFTER;
 use super::{Actions, Error, Result};
 
 /// The largest body, divided by this, is the most that all uploads hold together. One upload alone may hold more.
@@ -19,6 +20,8 @@ const BUSY: Error = Error::Busy {
 };
 /// Longest time between two looks at the traffic of all uploads.
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
+/// Uploads that one such look takes out of the table at once.
+const SLICE_UPLOADS: usize = 256;
 
 impl Actions {
     /// Ensures that `upload` may take `bytes` more. Gives up idle uploads of any tenant for that.
@@ -31,11 +34,10 @@ impl Actions {
         }
         let (uploads, share) = (&self.0.uploads, self.0.store.capacity() / CAPACITY_DIVISOR);
         while uploads.totals().1.saturating_add(bytes) > share {
-            let Some(idle) = uploads.most_idle(|other| other.id != upload.id) else {
+            let Some(idle) = uploads.most_idle(upload.id) else {
                 break;
             };
-            tracing::info!(namespace = %idle.note.label, "an upload without traffic makes way for others");
-            self.give_up(&idle).await;
+            self.make_way(&idle).await;
         }
         let others = uploads.held_beside(upload);
         match others > 0 && others.saturating_add(bytes) > share {
@@ -50,14 +52,36 @@ impl Actions {
     /// [`Error::Busy`] if the namespace has as many uploads as it may have, and none is idle.
     pub(super) async fn ensure_slot(&self, label: &Arc<str>) -> Result<()> {
         while self.0.uploads.count(label) >= self.0.settings.max_uploads {
-            let idle = self.0.uploads.most_idle(|other| other.note.label == *label);
-            let idle = idle.ok_or(BUSY)?;
-            self.give_up(&idle).await;
+            let idle = self.0.uploads.most_idle_of(label).ok_or(BUSY)?;
+            self.make_way(&idle).await;
         }
         Ok(())
     }
 
-    /// Gives up uploads without traffic until the server stops.
+    /// Gives up an idle upload for others, or passes it over for a while.
+    async fn make_way(&self, idle: &ActionsUpload) {
+        let why = "an upload without traffic makes way for others";
+        let given_up = self.give_up_if(idle, why, || idle.idle() >= IDLE_AFTER).await;
+        if !given_up {
+            self.0.uploads.pass_over(idle);
+        }
+    }
+
+    /// Gives up an upload for which `is_due` holds under the lock of its key. `false` if it does not, or if somebody
+    /// changes that key at this moment: what is being committed, or begun anew, is no upload without traffic.
+    async fn give_up_if(&self, upload: &ActionsUpload, why: &'static str, is_due: impl Fn() -> bool) -> bool {
+        let Some(_change) = self.0.changes.try_lock(upload.note.name.digest()) else {
+            return false;
+        };
+        if upload.is_committing() || !is_due() || self.0.uploads.get(upload.id).is_none() {
+            return false;
+        }
+        tracing::info!(namespace = %upload.note.label, "{why}");
+        self.give_up(upload).await;
+        true
+    }
+
+    /// Gives up uploads without traffic, and those whose rights have ended, until the server stops.
     pub(super) async fn give_up_idle(self) {
         let (stopping, timeout) = (self.0.tasks.stopping(), self.0.settings.upload_timeout);
         let mut rounds = tokio::time::interval(MAX_INTERVAL.min(timeout));
@@ -66,14 +90,30 @@ impl Actions {
                 () = stopping.cancelled() => return,
                 _ = rounds.tick() => {}
             }
-            for upload in self.0.uploads.idle(timeout) {
-                // Not while it is being committed.
-                let _change = self.0.changes.lock(upload.note.name.digest()).await;
-                if upload.blocks.last_traffic().elapsed() >= timeout {
-                    tracing::info!(namespace = %upload.note.label, "an upload without traffic is given up");
-                    self.give_up(&upload).await;
+            let mut last = None;
+            loop {
+                let uploads = self.0.uploads.after(last, SLICE_UPLOADS);
+                let Some(end) = uploads.last() else {
+                    break;
+                };
+                last = Some(end.id);
+                for upload in &uploads {
+                    self.give_up_due(upload, timeout).await;
                 }
             }
+        }
+    }
+
+    async fn give_up_due(&self, upload: &ActionsUpload, timeout: Duration) {
+        let is_idle = || upload.idle() >= timeout;
+        // A client with a good token that goes on after a restart is heard of first.
+        let is_overdue = || upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
+        let (why, is_due) = match is_idle() {
+            true => ("an upload without traffic is given up", true),
+            false => ("an upload whose token has expired is given up", is_overdue()),
+        };
+        if is_due {
+            let _given_up = self.give_up_if(upload, why, || is_idle() || is_overdue()).await;
         }
     }
 }

@@ -2,26 +2,22 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::permit::Permission;
+use super::upload::{ActionsUpload, MAX_UPLOAD_AGE};
 use super::upload_note::UploadNote;
-use super::uploads::ActionsUpload;
 use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
 use crate::store;
-
-/// A URL for an upload is good for this long. The upload itself ends earlier without traffic.
-const UPLOAD_LINK_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
-
-/// Another job may take the place of an upload without traffic for this long.
-const UPLOAD_LEASE: Duration = Duration::from_secs(2 * 60);
+use crate::store::locks::KeyGuard;
 
 impl Actions {
     /// Reserves key and version in the writable namespace for an upload of `size` bytes, if the client says so.
     ///
-    /// The same token asking again gets a fresh upload, and the former one ends: a client whose answer was lost
-    /// has no other way on. Another token waits until the running upload had no traffic for the lease.
+    /// Whoever asks while another upload of it runs is told so, also the same token: one job may save a key from
+    /// several processes. An upload that saw no request for some seconds gives way to the same token (the client did
+    /// not get the answer), and to another one after its lease. One that is being committed never does.
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::InUpload`], [`Error::WriteDenied`], [`Error::Busy`], [`Error::Store`].
@@ -37,29 +33,53 @@ impl Actions {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
         let note = UploadNote::of(caller, key, version)?;
-        let _change = self.0.changes.lock(note.name.digest()).await;
+        // A commit holds the lock of its key for as long as the bucket takes.
+        let former = self.0.uploads.of(&note.name);
+        if former.is_some_and(|former| former.is_committing()) {
+            return Err(Error::InUpload);
+        }
+        let change = self.0.changes.lock(note.name.digest()).await;
         self.refuse_existing(&note).await?;
         self.end_former(&note).await?;
         self.ensure_slot(&note.label).await?;
-        self.begin(note).await
+        self.begin(note, change).await
     }
 
-    /// Permission to send the body of an upload and nothing else, for a URL.
+    /// Permission to send the body of an upload and nothing else, for a URL. It ends with the right to the upload.
     pub fn upload_ticket(&self, id: UploadId) -> Ticket {
         let payload = Permission::Write(id).encode();
-        let expires = SystemTime::now() + UPLOAD_LINK_LIFETIME;
-        self.0.keys.seal(&payload, expires)
+        let latest = SystemTime::now() + MAX_UPLOAD_AGE;
+        let ends = self.0.uploads.get(id).map(|upload| upload.ends());
+        self.0
+            .keys
+            .seal(&payload, ends.map_or(latest, |ends| ends.min(latest)))
     }
 
-    async fn begin(&self, note: UploadNote) -> Result<UploadId> {
+    /// Makes the upload under the lock of its key, whether the client waits or not. One whose client left is ended:
+    /// nobody knows of it.
+    async fn begin(&self, note: UploadNote, change: KeyGuard) -> Result<UploadId> {
+        let this = self.clone();
+        let (answer, asked) = tokio::sync::oneshot::channel();
+        drop(self.0.tasks.spawn(async move {
+            if let Err(Ok(upload)) = answer.send(this.make(note).await) {
+                this.give_up(&upload).await;
+            }
+            drop(change);
+        }));
+        let made = asked.await.map_err(|_| store::Error::Stopping)?;
+        made.map(|upload| upload.id)
+    }
+
+    async fn make(&self, note: UploadNote) -> Result<Arc<ActionsUpload>> {
         let id = self.new_id()?;
         let blocks = self.0.blocks.create(id.get(), note.encode()).await?;
         if let Some(upload) = self.0.store.early_upload(&note.name) {
             blocks.send_early(upload);
         }
-        let upload = Arc::new(ActionsUpload { id, note, blocks });
-        self.0.uploads.insert(upload);
-        Ok(id)
+        let ends = self.end_of_rights(note.expires);
+        let upload = ActionsUpload::new(id, note, blocks, ends);
+        self.0.uploads.insert(Arc::clone(&upload));
+        Ok(upload)
     }
 
     /// An entry never changes. What the catalog knows and the store has lost may be saved again.
@@ -83,15 +103,14 @@ impl Actions {
         let Some(former) = self.0.uploads.of(&note.name) else {
             return Ok(());
         };
-        let is_idle = former.blocks.last_traffic().elapsed() >= UPLOAD_LEASE;
-        if former.note.holder != note.holder && !is_idle {
+        if !former.gives_way_to(&note.holder) {
             return Err(Error::InUpload);
         }
         self.give_up(&former).await;
         Ok(())
     }
 
-    /// Ends an upload that becomes no entry: its URLs say so from now on, its space is free.
+    /// Ends an upload that becomes no entry: its URLs say so from now on, its space is free. Under the lock of its key.
     pub(super) async fn give_up(&self, upload: &ActionsUpload) {
         self.0.uploads.end(upload.id, None);
         upload.blocks.remove().await;

@@ -1,7 +1,10 @@
 //! Receiving the bytes of an upload.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::upload::{ActionsUpload, Activity, ActivityKind};
 use super::{Actions, Error, Result, UploadId};
 use crate::store::{self, ETag, TierName, blocks};
 
@@ -9,7 +12,12 @@ pub use crate::store::blocks::BlockPlace;
 
 /// Receives the bytes of one request into an upload. They are discarded unless [`BlockWriter::finish`] is called.
 #[derive(Debug)]
-pub struct BlockWriter(blocks::BlockWriter);
+pub struct BlockWriter {
+    writer: blocks::BlockWriter,
+    upload: Arc<ActionsUpload>,
+    actions: Actions,
+    _activity: Activity,
+}
 
 impl Actions {
     /// Begins to take the bytes of one request, `length` of them if that is known. Room is reserved when this
@@ -24,8 +32,14 @@ impl Actions {
         if let Some(size) = length.filter(|size| *size > limit) {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
+        let activity = upload.begin(ActivityKind::Request);
         self.ensure_bytes(&upload, length.unwrap_or(0)).await?;
-        Ok(BlockWriter(upload.blocks.writer(place, length).await?))
+        Ok(BlockWriter {
+            writer: upload.blocks.writer(place, length).await?,
+            upload,
+            actions: self.clone(),
+            _activity: activity,
+        })
     }
 
     /// Puts the staged blocks in order (Put Block List); blocks that are not named are dropped. The tag stands
@@ -35,7 +49,9 @@ impl Actions {
     /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::UnknownBlock`], [`Error::TooManyBlocks`].
     pub async fn put_block_list(&self, id: UploadId, ids: Vec<Box<[u8]>>) -> Result<ETag> {
         let upload = self.running(id)?;
+        let _activity = upload.begin(ActivityKind::Request);
         upload.blocks.put_block_list(&ids).await?;
+        self.0.uploads.recount(&upload);
         let mut hasher = blake3::Hasher::new();
         for id in &ids {
             hasher.update(&[u8::try_from(id.len()).unwrap_or(u8::MAX)]);
@@ -44,8 +60,9 @@ impl Actions {
         Ok(ETag::new(&hasher.finalize().to_hex()[..32]))
     }
 
-    fn running(&self, id: UploadId) -> Result<std::sync::Arc<super::uploads::ActionsUpload>> {
+    fn running(&self, id: UploadId) -> Result<Arc<ActionsUpload>> {
         match self.0.uploads.get(id) {
+            Some(upload) if upload.is_overdue() => Err(Error::Ended),
             Some(upload) => Ok(upload),
             None if self.0.uploads.ended(id).is_some() => Err(Error::Ended),
             None => Err(Error::UnknownUpload),
@@ -59,7 +76,8 @@ impl BlockWriter {
     /// # Errors
     /// [`Error::Size`] beyond the announced length, [`Error::Ended`], [`Error::Store`].
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        Ok(self.0.write(chunk).await?)
+        self.check()?;
+        Ok(self.writer.write(chunk).await?)
     }
 
     /// Ends the request: from now on its bytes survive a restart. They replace earlier ones at the same place.
@@ -68,6 +86,17 @@ impl BlockWriter {
     /// # Errors
     /// [`Error::Size`] if fewer came than were announced, [`Error::Ended`], [`Error::Store`].
     pub async fn finish(self) -> Result<TierName> {
-        Ok(self.0.finish().await?)
+        self.check()?;
+        let tier = self.writer.finish().await?;
+        self.actions.0.uploads.recount(&self.upload);
+        Ok(tier)
+    }
+
+    /// A request may last longer than the right to it.
+    fn check(&self) -> Result<()> {
+        match self.upload.is_overdue() {
+            true => Err(Error::Ended),
+            false => Ok(()),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! The note of an upload: what must be known of it to go on after a restart.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use super::parts;
 use super::{CacheKey, Error, Result, Version};
-use crate::auth::{Identity, TokenDigest};
+use crate::auth::Identity;
 use crate::store::StoreKey;
 
 /// Whose upload it is, and what entry it will be.
@@ -23,10 +24,16 @@ pub(super) struct UploadNote {
     pub(super) subject: Arc<str>,
     /// The digest of the token that began the upload.
     pub(super) holder: [u8; 32],
+    /// When it was begun, in whole seconds.
+    pub(super) began: SystemTime,
+    /// The end of that token's life, in whole seconds.
+    pub(super) expires: SystemTime,
 }
 
 /// First byte of an encoded note.
 const NOTE_FORMAT: u8 = 1;
+/// The last second of the year 9999.
+const MAX_SECONDS: u64 = 253_402_300_799;
 
 impl UploadNote {
     /// The note of an upload that `caller` begins or ends.
@@ -47,12 +54,9 @@ impl UploadNote {
             label: Arc::clone(writable.label()),
             subject: Arc::clone(&caller.subject),
             holder: *caller.token.as_bytes(),
+            began: from_seconds(seconds(SystemTime::now())),
+            expires: from_seconds(seconds(caller.expires)),
         })
-    }
-
-    /// Whether this upload of key and version was begun with this token.
-    pub(super) fn was_begun_with(&self, token: &TokenDigest, key: &CacheKey, version: &Version) -> bool {
-        self.holder == *token.as_bytes() && self.key == *key && self.version == *version
     }
 
     /// The entry as the catalog has it.
@@ -75,10 +79,13 @@ impl UploadNote {
             parts::push(&mut bytes, text.as_bytes());
         }
         parts::push(&mut bytes, &self.holder);
+        for time in [self.began, self.expires] {
+            parts::push(&mut bytes, &seconds(time).to_be_bytes());
+        }
         bytes
     }
 
-    /// `None` if another version of this server wrote it.
+    /// `None` if another version of this server wrote it. A note of 0.1.0 has no times: they count as now.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (format, mut rest) = bytes.split_first()?;
         (*format == NOTE_FORMAT).then_some(())?;
@@ -87,11 +94,21 @@ impl UploadNote {
         let version = Version::new(text()?).ok()?;
         let key = CacheKey::new(text()?).ok()?;
         let (label, subject) = (text()?.into(), text()?.into());
+        let holder = parts::take(&mut rest)?.try_into().ok()?;
+        let now = seconds(SystemTime::now()).to_be_bytes();
+        let mut time = || match rest.is_empty() {
+            true => Some(from_seconds(u64::from_be_bytes(now))),
+            false => Some(from_seconds(u64::from_be_bytes(
+                parts::take(&mut rest)?.try_into().ok()?,
+            ))),
+        };
         Some(Self {
             name: namespace.store_key(&version, &key),
             label,
             subject,
-            holder: parts::take(&mut rest)?.try_into().ok()?,
+            holder,
+            began: time()?,
+            expires: time()?,
             namespace,
             version,
             key,
@@ -99,16 +116,24 @@ impl UploadNote {
     }
 }
 
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Later times than a clock can show are cut.
+fn from_seconds(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.min(MAX_SECONDS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_note_survives_a_restart() {
+    fn note() -> UploadNote {
         let namespace = NamespaceId::new("https://issuer.test".into(), "ns".into());
         let version = Version::new("v").expect("version");
         let key = CacheKey::new("Linux-ä").expect("key");
-        let note = UploadNote {
+        UploadNote {
             name: namespace.store_key(&version, &key),
             namespace,
             version,
@@ -116,12 +141,34 @@ mod tests {
             label: "0123456789ab".into(),
             subject: "repo:a/b".into(),
             holder: [7; 32],
-        };
+            began: from_seconds(1_700_000_000),
+            expires: from_seconds(1_700_000_300),
+        }
+    }
+
+    /// Length of both times, each behind its own length.
+    const TIMES: usize = 24;
+
+    #[test]
+    fn a_note_survives_a_restart() {
+        let note = note();
         let bytes = note.encode();
         assert_eq!(UploadNote::decode(&bytes), Some(note));
-        for end in 0..bytes.len() {
+        let old = bytes.len() - TIMES;
+        for end in (0..bytes.len()).filter(|end| ![old, old + TIMES / 2].contains(end)) {
             assert_eq!(UploadNote::decode(&bytes[..end]), None, "{end}");
         }
         assert_eq!(UploadNote::decode(&[&[9], &bytes[1..]].concat()), None);
+    }
+
+    #[test]
+    fn a_note_without_times_is_of_now() {
+        let bytes = note().encode();
+        let before = from_seconds(seconds(SystemTime::now()));
+        let old = UploadNote::decode(&bytes[..bytes.len() - TIMES]).expect("a note of 0.1.0");
+        assert_eq!((old.holder, &old.label), ([7; 32], &note().label));
+        for time in [old.began, old.expires] {
+            assert!(before <= time && time <= SystemTime::now());
+        }
     }
 }

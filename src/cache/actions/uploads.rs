@@ -1,82 +1,81 @@
 //! The uploads that are running, and those that ended a moment ago. All of this is in memory. The note of each
-//! upload holds what survives a restart.
+//! upload holds what survives a restart. What is asked for each block or call costs the same however many there are.
 
-use std::collections::{HashMap, VecDeque};
+mod ended;
+mod idle_order;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::upload_note::UploadNote;
+use tokio::time::Instant;
+
+pub(super) use self::ended::EndedUpload;
+use self::ended::EndedUploads;
+use self::idle_order::IdleOrder;
+use super::upload::ActionsUpload;
 use super::{EntryId, UploadId};
-use crate::store::blocks::Blocks;
 use crate::store::{Digest, StoreKey};
-
-/// One reservation and its bytes.
-#[derive(Debug)]
-pub(super) struct ActionsUpload {
-    pub(super) id: UploadId,
-    pub(super) note: UploadNote,
-    pub(super) blocks: Blocks,
-}
-
-/// An upload that ended, and that a client may still ask for.
-#[derive(Debug, Clone)]
-pub(super) struct EndedUpload {
-    pub(super) note: UploadNote,
-    /// Length and number of the entry; `None` if it became none.
-    pub(super) entry: Option<(u64, EntryId)>,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Uploads(Mutex<UploadTable>);
 
 #[derive(Debug, Default)]
 struct UploadTable {
-    running: HashMap<UploadId, Arc<ActionsUpload>>,
+    running: BTreeMap<UploadId, RunningUpload>,
     by_key: HashMap<Digest, UploadId>,
-    by_tenant: HashMap<Arc<str>, usize>,
-    ended: HashMap<UploadId, EndedUpload>,
-    /// The numbers in `ended`, oldest first.
-    order: VecDeque<UploadId>,
+    tenants: HashMap<Arc<str>, TenantUploads>,
+    idle: IdleOrder,
+    /// The sum of [`RunningUpload::bytes`].
+    bytes: u64,
+    ended: EndedUploads,
+}
+
+#[derive(Debug)]
+struct RunningUpload {
+    upload: Arc<ActionsUpload>,
+    /// The bytes that are counted for it.
+    bytes: u64,
+}
+
+/// The running uploads of one tenant.
+#[derive(Debug, Default)]
+struct TenantUploads {
+    idle: IdleOrder,
+    bytes: u64,
 }
 
 /// An upload without traffic for this long is given up when another one needs its space.
-const IDLE_AFTER: Duration = Duration::from_secs(60);
-/// Ended uploads that are kept for repeated calls, some hundred bytes each.
-const MAX_ENDED_UPLOADS: usize = 10_000;
+pub(super) const IDLE_AFTER: Duration = Duration::from_secs(60);
 
 impl Uploads {
     pub(super) fn get(&self, id: UploadId) -> Option<Arc<ActionsUpload>> {
-        self.lock().running.get(&id).cloned()
+        self.lock().get(id)
     }
 
     /// The upload that will be the entry `key`.
     pub(super) fn of(&self, key: &StoreKey) -> Option<Arc<ActionsUpload>> {
-        let state = self.lock();
-        let id = state.by_key.get(key.digest())?;
-        state.running.get(id).cloned()
+        let table = self.lock();
+        table.get(*table.by_key.get(key.digest())?)
     }
 
     /// An upload that ended not long ago.
     pub(super) fn ended(&self, id: UploadId) -> Option<EndedUpload> {
-        self.lock().ended.get(&id).cloned()
+        self.lock().ended.get(id).cloned()
     }
 
-    /// A running upload whose note fits. Looks at all of them, so only for rare calls.
-    pub(super) fn find(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<Arc<ActionsUpload>> {
-        let state = self.lock();
-        state.running.values().find(|upload| fits(&upload.note)).cloned()
-    }
-
-    /// The latest ended upload whose note fits. Looks at all of them, so only for rare calls.
-    pub(super) fn find_ended(&self, fits: impl Fn(&UploadNote) -> bool) -> Option<EndedUpload> {
-        let state = self.lock();
-        let latest_first = state.order.iter().rev().filter_map(|id| state.ended.get(id));
-        latest_first.into_iter().find(|ended| fits(&ended.note)).cloned()
+    /// The latest ended upload that was to be the entry `key`.
+    pub(super) fn ended_of(&self, key: &StoreKey) -> Option<EndedUpload> {
+        self.lock().ended.of(key.digest()).cloned()
     }
 
     /// How many uploads the tenant with this label has.
     pub(super) fn count(&self, label: &Arc<str>) -> usize {
-        self.lock().by_tenant.get(label).copied().unwrap_or(0)
+        self.lock()
+            .tenants
+            .get(label)
+            .map_or(0, |tenant| tenant.idle.len())
     }
 
     /// How many are running.
@@ -84,77 +83,150 @@ impl Uploads {
         self.lock().running.len()
     }
 
-    /// The upload that had no traffic for the longest time, [`IDLE_AFTER`] or more, of those that `counts` accepts.
-    pub(super) fn most_idle(&self, counts: impl Fn(&ActionsUpload) -> bool) -> Option<Arc<ActionsUpload>> {
-        let state = self.lock();
-        let candidates = state.running.values().filter(|upload| counts(upload));
-        let idle = candidates.map(|upload| (upload.blocks.last_traffic().elapsed(), upload));
-        let idle = idle.filter(|(idle, _)| *idle >= IDLE_AFTER);
-        idle.max_by_key(|(idle, _)| *idle)
-            .map(|(_, upload)| Arc::clone(upload))
+    /// The upload that had no traffic for the longest time, [`IDLE_AFTER`] or more, of all but `except`.
+    pub(super) fn most_idle(&self, except: UploadId) -> Option<Arc<ActionsUpload>> {
+        self.pick(|table| table.idle.first(Some(except)))
+    }
+
+    /// [`Uploads::most_idle`] of those that the tenant with this label has.
+    pub(super) fn most_idle_of(&self, label: &Arc<str>) -> Option<Arc<ActionsUpload>> {
+        self.pick(|table| table.tenants.get(label)?.idle.first(None))
+    }
+
+    /// Looks at the first of an order until it stands where its traffic says. Each look takes the lock anew.
+    fn pick(
+        &self,
+        first: impl Fn(&UploadTable) -> Option<(Instant, UploadId)>,
+    ) -> Option<Arc<ActionsUpload>> {
+        loop {
+            let mut table = self.lock();
+            let (seen, id) = first(&table)?;
+            if seen.elapsed() < IDLE_AFTER {
+                return None;
+            }
+            let upload = table.get(id)?;
+            if !table.reorder(&upload) {
+                return Some(upload);
+            }
+        }
+    }
+
+    /// An upload that could not be given up counts as one with traffic of now, until somebody looks again.
+    pub(super) fn pass_over(&self, upload: &ActionsUpload) {
+        self.lock().move_to(upload, Instant::now());
     }
 
     /// Bytes that the other uploads of the same tenant hold.
     pub(super) fn held_beside(&self, upload: &ActionsUpload) -> u64 {
-        let state = self.lock();
-        let is_other =
-            |other: &&Arc<ActionsUpload>| other.id != upload.id && other.note.label == upload.note.label;
-        let others = state.running.values().filter(is_other);
-        others.map(|other| other.blocks.received()).sum()
+        let table = self.lock();
+        let all = table
+            .tenants
+            .get(&upload.note.label)
+            .map_or(0, |tenant| tenant.bytes);
+        let own = table.running.get(&upload.id).map_or(0, |running| running.bytes);
+        all.saturating_sub(own)
     }
 
     /// How many are running, and how many bytes they hold.
     pub(super) fn totals(&self) -> (usize, u64) {
-        let state = self.lock();
-        let uploads = state.running.values();
-        (
-            uploads.len(),
-            uploads.map(|upload| upload.blocks.received()).sum(),
-        )
+        let table = self.lock();
+        (table.running.len(), table.bytes)
     }
 
     /// Adds an upload; the caller holds the lock of its key and has ended the former one.
     pub(super) fn insert(&self, upload: Arc<ActionsUpload>) {
-        let mut state = self.lock();
-        *state.by_tenant.entry(Arc::clone(&upload.note.label)).or_default() += 1;
-        state.by_key.insert(*upload.note.name.digest(), upload.id);
-        state.running.insert(upload.id, upload);
+        let mut table = self.lock();
+        let (id, traffic) = (upload.id, upload.last_traffic());
+        table.idle.insert(id, traffic);
+        let label = Arc::clone(&upload.note.label);
+        table.tenants.entry(label).or_default().idle.insert(id, traffic);
+        table.by_key.insert(*upload.note.name.digest(), id);
+        let running = RunningUpload {
+            upload: Arc::clone(&upload),
+            bytes: 0,
+        };
+        table.running.insert(id, running);
+        table.count_bytes(&upload);
+    }
+
+    /// Counts the bytes of an upload anew: some have come, or were replaced.
+    pub(super) fn recount(&self, upload: &ActionsUpload) {
+        self.lock().count_bytes(upload);
     }
 
     /// Ends an upload. `entry` is the length and number of the entry; `None` if it became none.
     pub(super) fn end(&self, id: UploadId, entry: Option<(u64, EntryId)>) {
-        let mut state = self.lock();
-        let Some(upload) = state.running.remove(&id) else {
-            return;
-        };
-        let note = upload.note.clone();
-        if state.by_key.get(note.name.digest()) == Some(&id) {
-            state.by_key.remove(note.name.digest());
-        }
-        if let Some(count) = state.by_tenant.get_mut(&note.label) {
-            *count -= 1;
-            if *count == 0 {
-                state.by_tenant.remove(&note.label);
-            }
-        }
-        state.ended.insert(id, EndedUpload { note, entry });
-        state.order.push_back(id);
-        if state.order.len() > MAX_ENDED_UPLOADS
-            && let Some(oldest) = state.order.pop_front()
-        {
-            state.ended.remove(&oldest);
+        let mut table = self.lock();
+        if let Some(running) = table.remove(id) {
+            let note = running.upload.note.clone();
+            table.ended.insert(id, EndedUpload { note, entry });
         }
     }
 
-    /// The uploads without traffic for `time`.
-    pub(super) fn idle(&self, time: Duration) -> Vec<Arc<ActionsUpload>> {
-        let state = self.lock();
-        let uploads = state.running.values();
-        let idle = uploads.filter(|upload| upload.blocks.last_traffic().elapsed() >= time);
-        idle.cloned().collect()
+    /// At most `limit` uploads whose numbers come after `last`, in the order of their numbers.
+    pub(super) fn after(&self, last: Option<UploadId>, limit: usize) -> Vec<Arc<ActionsUpload>> {
+        let table = self.lock();
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let uploads = table.running.range((from, Bound::Unbounded)).take(limit);
+        uploads.map(|(_, running)| Arc::clone(&running.upload)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, UploadTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl UploadTable {
+    fn get(&self, id: UploadId) -> Option<Arc<ActionsUpload>> {
+        self.running.get(&id).map(|running| Arc::clone(&running.upload))
+    }
+
+    /// Moves an upload to where its traffic says. `false` if it stands there.
+    fn reorder(&mut self, upload: &ActionsUpload) -> bool {
+        self.move_to(upload, upload.last_traffic())
+    }
+
+    fn move_to(&mut self, upload: &ActionsUpload, traffic: Instant) -> bool {
+        if let Some(tenant) = self.tenants.get_mut(&upload.note.label) {
+            tenant.idle.update(upload.id, traffic);
+        }
+        self.idle.update(upload.id, traffic)
+    }
+
+    fn count_bytes(&mut self, upload: &ActionsUpload) {
+        let Some(running) = self.running.get_mut(&upload.id) else {
+            return;
+        };
+        let now = upload.blocks.received();
+        let before = std::mem::replace(&mut running.bytes, now);
+        self.move_bytes(&upload.note.label, before, now);
+    }
+
+    fn move_bytes(&mut self, label: &Arc<str>, before: u64, now: u64) {
+        let moved = |sum: u64| (sum - before) + now;
+        self.bytes = moved(self.bytes);
+        if let Some(tenant) = self.tenants.get_mut(label) {
+            tenant.bytes = moved(tenant.bytes);
+        }
+    }
+
+    fn remove(&mut self, id: UploadId) -> Option<RunningUpload> {
+        let running = self.running.remove(&id)?;
+        let note = &running.upload.note;
+        if self.by_key.get(note.name.digest()) == Some(&id) {
+            self.by_key.remove(note.name.digest());
+        }
+        self.move_bytes(&note.label, running.bytes, 0);
+        self.idle.remove(id);
+        if let Some(tenant) = self.tenants.get_mut(&note.label) {
+            tenant.idle.remove(id);
+            if tenant.idle.len() == 0 {
+                self.tenants.remove(&note.label);
+            }
+        }
+        Some(running)
+    }
+}
+
+#[cfg(test)]
+mod tests;

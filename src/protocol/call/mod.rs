@@ -104,15 +104,14 @@ impl Call {
             Some(stated) => stated,
             None => match self.app.caller(&self.parts.headers).await {
                 Ok(caller) => UploadAuth::Caller(caller),
-                Err(error) => match self.app.late_caller(&self.parts.headers, &error) {
-                    Some(token) => UploadAuth::Expired(token),
-                    None => return Err(error.into()),
-                },
+                Err(error) => {
+                    // Boxed to keep the future of the common case small.
+                    let late = Box::pin(self.app.late_caller(&self.parts.headers, error));
+                    UploadAuth::Expired(late.await?)
+                }
             },
         };
-        if let UploadAuth::Caller(caller) = &auth {
-            self.name(caller);
-        }
+        self.name(auth.rights());
         self.note_early();
         self.check_target()?;
         Ok(auth)

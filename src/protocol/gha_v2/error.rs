@@ -16,6 +16,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     code_header: None,
 };
 
+const ALREADY_EXISTS: &str = "already_exists";
+
 /// Why a call was not answered with its message.
 #[derive(Debug)]
 pub(super) enum TwirpError {
@@ -48,15 +50,20 @@ impl TwirpError {
     }
 }
 
-/// Twirp has `msg`; BuildKit reads `message`.
+/// Twirp has `msg`. BuildKit reads `message`, and beside one it knows the error by `typeKey` alone, by the name that
+/// the first generation has for it; everybody else passes over both.
 fn body(code: &str, text: &str) -> String {
-    json!({"code": code, "msg": text, "message": text}).to_string()
+    let key = match code {
+        ALREADY_EXISTS => "ArtifactCacheItemAlreadyExistsException",
+        other => other,
+    };
+    json!({"code": code, "msg": text, "message": text, "typeKey": key}).to_string()
 }
 
 /// The toolkit repeats a call after 500 and 503 for half a minute.
 fn table(case: ErrorCase) -> StatusAndCode {
     match case {
-        ErrorCase::Exists => (StatusCode::CONFLICT, "already_exists"),
+        ErrorCase::Exists => (StatusCode::CONFLICT, ALREADY_EXISTS),
         ErrorCase::Ended => (StatusCode::CONFLICT, "aborted"),
         ErrorCase::UnknownUpload => (StatusCode::NOT_FOUND, "not_found"),
         ErrorCase::Busy | ErrorCase::Lasting | ErrorCase::Other(Class::NoSpace) => {
@@ -137,6 +144,7 @@ mod tests {
         for error in [Error::Exists, Error::InUpload] {
             let body = check(error, 409, "already_exists").await;
             assert!(body["message"].as_str().unwrap().contains("already exists"));
+            assert_eq!(body["typeKey"], "ArtifactCacheItemAlreadyExistsException");
         }
         let denied = check(Error::ReadDenied, 403, "permission_denied").await;
         assert!(denied["msg"].as_str().unwrap().starts_with("cache read denied:"));

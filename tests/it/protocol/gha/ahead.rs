@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 
-use super::{begin, block_list, commit, create, escaped, finalize, json_of, link, patch, with};
+use super::{begin, block_list, commit, create, create_anew, escaped, finalize, json_of, link, patch, with};
 use crate::protocol::bytes;
 use crate::support::client::Client;
 use crate::support::s3::{Kind, S3Server};
@@ -67,7 +67,7 @@ async fn blocks_of_the_second_generation() {
     }
     sent(&s3, 3).await;
     // The same job begins anew: what it has sent goes.
-    let url = create(&client, "k").await;
+    let url = create_anew(&client, "k").await;
     until("the former parts are gone", || s3.uploads().is_empty()).await;
     for nth in [1, 0, 3, 2, 4] {
         let end = archive.len().min((nth + 1) * PART);

@@ -3,9 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{
-    VERSION, begin, commit, create, finalize, find, json_of, link, look_up, misses, patch, reserve, save,
-};
+use super::{begin, commit, create, finalize, find, json_of, link, look_up, misses, patch, save};
 use crate::support::server::TestServer;
 
 #[tokio::test]
@@ -80,8 +78,6 @@ async fn a_branch_reads_the_default_branch_and_writes_its_own() {
         server.anonymous().get(&link(&branch, "k").await).await.text(),
         "main"
     );
-    let version = json!({"key": "k", "version": VERSION});
-    assert_eq!(reserve(&branch, version).await.status, StatusCode::CREATED);
     save(&branch, "k", "topic").await;
     assert_eq!(
         server.anonymous().get(&link(&branch, "k").await).await.text(),

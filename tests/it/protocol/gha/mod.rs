@@ -3,21 +3,26 @@
 mod ahead;
 mod blob;
 mod blob_errors;
+mod commits;
+mod ends;
 mod foreign;
 mod isolation;
 mod late;
 mod lives;
+mod repeats;
 mod replicas;
 mod v1;
 mod v1_errors;
 mod v2;
 mod v2_errors;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::client::{Answer, Client};
+use crate::support::client::{Answer, Client, within};
 
 /// The version of most entries: as long as those of real clients.
 pub(crate) const VERSION: &str = "b9a7c7b6f2b54cf6a4d9d6ac4e1e9ff6d8a5f3b1c0e2947586afbecd10325476";
@@ -64,6 +69,24 @@ pub(crate) async fn create(client: &Client, key: &str) -> String {
         "{body}"
     );
     target(body["signed_upload_url"].as_str().unwrap())
+}
+
+/// The upload URL in the place of an upload of the same token, as soon as that one gives way.
+pub(crate) async fn create_anew(client: &Client, key: &str) -> String {
+    let body = json!({"key": key, "version": VERSION});
+    within(async {
+        let mut clock = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            clock.tick().await;
+            let answer = call(client, "CreateCacheEntry", body.clone()).await;
+            let told = json_of(&answer);
+            if answer.status == StatusCode::OK {
+                return target(told["signed_upload_url"].as_str().unwrap());
+            }
+            assert_eq!(told["code"], "already_exists", "{told}");
+        }
+    })
+    .await
 }
 
 pub(crate) async fn finalize(client: &Client, key: &str, size: usize) -> Answer {

@@ -180,19 +180,6 @@ async fn a_commit_that_is_sent_again_succeeds() {
 }
 
 #[tokio::test]
-async fn the_same_token_may_begin_again() {
-    let server = TestServer::start().await;
-    let client = server.acme();
-    let first = begin(&client, "k").await;
-    let second = begin(&client, "k").await;
-    assert_ne!(first, second);
-    let late = patch(&client, first, 0, "old").await;
-    assert!(late.status == StatusCode::CONFLICT || late.status == StatusCode::NOT_FOUND);
-    patch(&client, second, 0, "new").await;
-    assert_eq!(commit(&client, second, 3).await.status, StatusCode::NO_CONTENT);
-}
-
-#[tokio::test]
 async fn entries_are_listed_by_prefix() {
     let server = TestServer::start().await;
     let client = server.acme();

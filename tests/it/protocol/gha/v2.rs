@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{SERVICE, VERSION, call, create, finalize, find, json_of, link, misses, save, target};
+use super::{SERVICE, VERSION, call, create, finalize, find, json_of, misses, save, target};
 use crate::protocol::bytes;
 use crate::support::client::{Answer, Client};
 use crate::support::server::TestServer;
@@ -97,23 +97,6 @@ async fn a_finalize_that_is_sent_again_answers_as_before() {
     );
     assert_eq!(json_of(&finalize(&client, "k", 3).await), first);
     assert_eq!(finalize(&client, "k", 4).await.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn the_same_token_may_begin_again() {
-    let server = TestServer::start().await;
-    let client = server.acme();
-    let first = create(&client, "k").await;
-    let second = create(&client, "k").await;
-    assert_ne!(first, second);
-    let late = client.put(&first, "old").await;
-    assert!(late.status == StatusCode::CONFLICT || late.status == StatusCode::NOT_FOUND);
-    assert_eq!(client.put(&second, "new").await.status, StatusCode::CREATED);
-    assert_eq!(json_of(&finalize(&client, "k", 3).await)["ok"], true);
-    assert_eq!(
-        server.anonymous().get(&link(&client, "k").await).await.text(),
-        "new"
-    );
 }
 
 #[tokio::test]

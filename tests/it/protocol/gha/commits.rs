@@ -1,0 +1,56 @@
+//! Commits that take long: nobody ends the upload meanwhile, and the same question gets the same answer.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::{VERSION, begin, call, commit, create, finalize, json_of, link, patch, reserve};
+use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
+use crate::support::server::TestServer;
+
+/// A server whose bucket holds all entries back until the gate opens.
+async fn start() -> (TestServer, Gate) {
+    let s3 = Arc::new(S3Server::memory());
+    let section = s3.config(S3Server::BUCKET);
+    let server = TestServer::start_with(|config| config.s3 = Some(section)).await;
+    let gate = Gate::new();
+    for digit in "0123456789abcdef".chars() {
+        let entries = Which::from([Kind::Put, Kind::Create]).of(&format!("v1/{digit}"));
+        s3.faults().always(entries, Action::Hold(gate.clone()));
+    }
+    (server, gate)
+}
+
+#[tokio::test]
+async fn a_save_of_what_is_being_committed_is_told_at_once() {
+    let (server, gate) = start().await;
+    let (client, other) = (server.acme(), server.acme());
+    let (id, url) = (begin(&client, "one").await, create(&client, "two").await);
+    assert_eq!(patch(&client, id, 0, "abc").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(client.put(&url, "abc").await.status, StatusCode::CREATED);
+    let (one, two) = (client.clone(), client.clone());
+    let first = tokio::spawn(async move { commit(&one, id, 3).await.status });
+    let second = tokio::spawn(async move { json_of(&finalize(&two, "two", 3).await) });
+    gate.reached(2).await;
+    for job in [&client, &other] {
+        for key in ["one", "two"] {
+            let body = json!({"key": key, "version": VERSION});
+            assert_eq!(reserve(job, body.clone()).await.status, StatusCode::CONFLICT);
+            let told = json_of(&call(job, "CreateCacheEntry", body).await);
+            assert_eq!(told["code"], "already_exists", "{told}");
+        }
+    }
+    assert!(
+        !first.is_finished() && !second.is_finished(),
+        "the bucket holds them back"
+    );
+    gate.open();
+    assert_eq!(first.await.unwrap(), StatusCode::NO_CONTENT);
+    assert_eq!(second.await.unwrap()["ok"], true);
+    assert_eq!(commit(&client, id, 3).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(json_of(&finalize(&client, "two", 3).await)["ok"], true);
+    for key in ["one", "two"] {
+        assert_eq!(client.get(&link(&client, key).await).await.text(), "abc");
+    }
+}
