@@ -10,7 +10,7 @@ use super::StartError;
 use super::tiers::Tiers;
 use crate::auth::SigningKey;
 use crate::cache::KeyRing;
-use crate::cache::actions::catalog::{Catalog, CatalogParts};
+use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
 use crate::cache::notes::{NoteLog, NoteLogParts};
@@ -74,8 +74,14 @@ pub(super) async fn open(
         ledger: Some(LedgerSite::on(disk)),
         journal: shared.clone().map(Journal::new),
         notes: notes.clone(),
-        // With a remote tier behind it, what the disk has lost is not gone.
-        liveness: shared.is_none().then(|| Arc::clone(disk) as Arc<_>),
+        liveness: Some(match tiers.remote.clone() {
+            // With a remote tier behind it, what the disk has lost is not gone.
+            Some(remote) => Arc::new(DiskAndRemote {
+                disk: Arc::clone(disk),
+                remote,
+            }),
+            None => Arc::clone(disk) as Arc<_>,
+        }),
     };
     let catalog = Catalog::open(catalog, tasks);
     if let Some(notes) = &notes {

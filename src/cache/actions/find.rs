@@ -1,12 +1,16 @@
 //! Look-ups: the first entry in GitHub's order whose bytes can be served.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use futures_util::{StreamExt, stream};
+
+use super::catalog::prune::has_arrived;
 use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use super::index::Candidate;
 use super::permit::{Permission, ReadPermit};
 use super::{Actions, CacheKey, Error, Result, Version};
 use crate::auth::{Identity, Namespace, Ticket, TicketError};
+use crate::store::journal::Ulid;
 use crate::store::{Entry, StoreKey};
 
 /// Which entry a look-up asks for.
@@ -38,8 +42,8 @@ pub struct FoundEntry {
 /// A look-up passes over this many entries that turn out to be gone; more are a miss.
 const MAX_GONE_ENTRIES: usize = 64;
 
-/// An entry that is older and whose bytes are not in the bucket will never be there.
-const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// The entries that are looked for at once when the first one is gone.
+const PARALLEL_LOOKS: usize = 16;
 
 impl Actions {
     /// The first entry in GitHub's order: namespaces in order; in each, the primary key exactly, then as a
@@ -53,27 +57,53 @@ impl Actions {
         if namespaces.is_empty() {
             return Err(Error::ReadDenied);
         }
-        let mut passed = Vec::new();
-        for _ in 0..MAX_GONE_ENTRIES {
-            let finding = catalog.find(&namespaces, &wanted.version, &wanted.keys, &passed);
-            let Some(Candidate {
-                mut entry, position, ..
-            }) = finding.await
-            else {
-                return Ok(None);
-            };
-            let key = entry.namespace.store_key(&entry.version, &entry.key);
-            match self.current(&entry, &key).await? {
-                Some(record) => {
-                    entry.record = record;
-                    let namespace = scope.readable().nth(position).unwrap_or(scope.writable());
-                    return Ok(Some(self.found(entry, key, namespace)));
-                }
-                None if self.may_come(&entry.record) => passed.push(entry.record.id),
-                None => catalog.forget(&entry).await,
+        let (mut passed, mut looked, mut wave) = (Vec::new(), 0, 1);
+        while looked < MAX_GONE_ENTRIES {
+            let candidates = catalog
+                .find_several(&namespaces, &wanted.version, &wanted.keys, &passed, wave)
+                .await;
+            if candidates.is_empty() {
+                break;
+            }
+            looked += candidates.len();
+            wave = PARALLEL_LOOKS;
+            if let Some((entry, key, position)) = self.first_there(candidates, &mut passed).await? {
+                let namespace = scope.readable().nth(position).unwrap_or(scope.writable());
+                return Ok(Some(self.found(entry, key, namespace)));
             }
         }
         Ok(None)
+    }
+
+    /// The first of these entries whose bytes are there, with its position among the namespaces. Those that are gone
+    /// leave the catalog; those whose bytes may still come are added to `passed`. Looks at all of them at once.
+    async fn first_there(
+        &self,
+        candidates: Vec<Candidate>,
+        passed: &mut Vec<Ulid>,
+    ) -> Result<Option<(CommittedEntry, StoreKey, usize)>> {
+        let looks = candidates.into_iter().map(|candidate| async move {
+            let Candidate { entry, position, .. } = candidate;
+            let key = entry.namespace.store_key(&entry.version, &entry.key);
+            let current = self.current(&entry, &key).await;
+            (current, entry, key, position)
+        });
+        let mut looks = stream::iter(looks).buffered(PARALLEL_LOOKS);
+        let (mut gone, mut found) = (Vec::new(), None);
+        while let Some((current, mut entry, key, position)) = looks.next().await {
+            match current? {
+                Some(record) => {
+                    entry.record = record;
+                    found = Some((entry, key, position));
+                    break;
+                }
+                None if self.may_come(&entry.record) => passed.push(entry.record.id),
+                None => gone.push(entry),
+            }
+        }
+        drop(looks);
+        self.0.catalog.forget_all(gone).await;
+        Ok(found)
     }
 
     /// The entries that `caller` may read whose keys begin with `prefix`, newest first, at most `limit`.
@@ -130,9 +160,7 @@ impl Actions {
     /// Whether the bytes of an entry that are not there may be under way: another server answers a save before the
     /// bucket has it, if that is how it writes.
     pub(super) fn may_come(&self, record: &EntryRecord) -> bool {
-        // A time ahead of this clock counts as now.
-        let age = record.created().elapsed().unwrap_or_default();
-        self.0.store.is_remote() && age < ARRIVAL_TIMEOUT
+        self.0.store.is_remote() && !has_arrived(record)
     }
 
     fn found(&self, entry: CommittedEntry, key: StoreKey, namespace: &Namespace) -> FoundEntry {

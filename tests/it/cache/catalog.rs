@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chacha::cache::actions::catalog::{Catalog, CatalogParts};
+use chacha::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use chacha::cache::actions::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use chacha::cache::actions::ledger::LedgerSite;
 use chacha::cache::actions::{CacheKey, Version};
 use chacha::store::RemoteHealth;
-use chacha::store::Store;
 use chacha::store::journal::Journal;
 use chacha::store::remote::RemoteTier;
 use chacha::store::s3::S3;
 use chacha::store::spool::Checksums;
+use chacha::store::{Protocol, Store, StoreKey};
 use chacha::tasks::Tasks;
 
 use crate::store::support::*;
@@ -201,6 +201,11 @@ async fn a_restart_finds_what_is_on_the_disk_and_the_account_is_exact() {
     rig.stop().await;
 }
 
+fn store_key(text: &str) -> StoreKey {
+    let (issuer, tenant) = ("https://issuer".into(), "tenant".into());
+    StoreKey::new(issuer, tenant, Protocol::Gha, text.as_bytes()).with_version(version().text().clone())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn evicted_entries_are_forgotten() {
     let rig = Rig::new(64 * MIB).await;
@@ -212,13 +217,7 @@ async fn evicted_entries_are_forgotten() {
     };
     let catalog = Catalog::open(parts, &tasks);
     for text in ["there", "gone"] {
-        let key = chacha::store::StoreKey::new(
-            "https://issuer".into(),
-            "tenant".into(),
-            chacha::store::Protocol::Gha,
-            text.as_bytes(),
-        );
-        let key = key.with_version(version().text().clone());
+        let key = store_key(text);
         let put = put(&*rig.disk, &rig.disk.spools(), &key, b"bytes").await;
         let record = EntryRecord::now(5, &put.unwrap().etag).unwrap();
         catalog.commit(committed(text, record)).await;
@@ -268,4 +267,69 @@ async fn what_is_gone_leaves_the_journal() {
     let new = Server::on(&bucket).await;
     new.finds("kept").await;
     assert_eq!(new.catalog.stats().entries, 1);
+}
+
+/// A lifecycle rule tells nobody what it removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_bucket_has_lost_leaves_index_ledger_and_journal() {
+    let rig = Rig::new(64 * MIB).await;
+    let bucket = S3Server::memory();
+    let tasks = Tasks::new();
+    let s3 = S3::open(&bucket.config(S3Server::BUCKET), None, &tasks)
+        .await
+        .unwrap();
+    let parts = CatalogParts {
+        ledger: Some(LedgerSite::on(&rig.disk)),
+        journal: Some(Journal::new(s3.clone())),
+        liveness: Some(Arc::new(DiskAndRemote {
+            disk: rig.disk.clone(),
+            remote: s3.clone(),
+        })),
+        ..CatalogParts::default()
+    };
+    let catalog = Catalog::open(parts, &tasks);
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let now = std::time::SystemTime::now();
+    for (text, when, kept) in [
+        ("on-the-disk", hour_ago, true),
+        ("lost-1", hour_ago, false),
+        ("lost-2", hour_ago, false),
+        ("may-come", now, true),
+    ] {
+        let key = store_key(text);
+        let etag = Checksums::of(b"bytes").etag();
+        if text == "on-the-disk" {
+            put(&*rig.disk, &rig.disk.spools(), &key, b"bytes").await.unwrap();
+        }
+        let record = EntryRecord::at(when, 5, &etag).unwrap();
+        catalog.commit(committed(text, record)).await;
+        assert_eq!(kept, !text.starts_with("lost"));
+    }
+    let records = || {
+        bucket
+            .objects()
+            .keys()
+            .filter(|name| name.contains("journal"))
+            .count()
+    };
+    assert_eq!((records(), catalog.stats().entries), (4, 4));
+    bucket.faults().always(Kind::Head, Action::internal_error());
+    assert_eq!(
+        catalog.prune().await,
+        0,
+        "nothing is known while the bucket fails"
+    );
+    bucket.faults().clear();
+    until("the bucket is used again", || s3.health() == RemoteHealth::Up).await;
+    assert_eq!(catalog.prune().await, 2);
+    assert_eq!((catalog.prune().await, catalog.stats().entries), (0, 2));
+    until("their records are removed", || records() == 2).await;
+    // A server that reads the journal from its beginning.
+    let other = Server::on(&bucket).await;
+    other.finds("may-come").await;
+    assert_eq!(other.catalog.stats().entries, 2);
+    other.tasks.finish().await;
+    tasks.finish().await;
+    drop(catalog);
+    rig.stop().await;
 }

@@ -4,11 +4,12 @@
 //! It knows what was committed, not whether the bytes are still there. A caller that finds them gone calls
 //! [`Catalog::forget`] and asks again.
 
+mod candidates;
 mod commit_note;
 mod journal_follower;
 mod journal_queue;
 pub(super) mod journal_record;
-mod prune;
+pub(super) mod prune;
 mod stream_state;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-pub use prune::Liveness;
+pub use prune::{DiskAndRemote, Liveness};
 
 use self::journal_follower::JournalFollower;
 use self::journal_queue::{JournalQueue, QueuedRecord};
@@ -211,12 +212,7 @@ impl Catalog {
 
     /// Removes an entry whose bytes are gone, unless it was replaced since: here, and for servers that are new.
     pub async fn forget(&self, entry: &CommittedEntry) {
-        if self.shared.index.remove(entry) {
-            if let Some(journal_queue) = &self.shared.journal_queue {
-                journal_queue.remove(queued(entry));
-            }
-            self.keep(vec![LedgerItem::Removed(entry.clone())]).await;
-        }
+        self.forget_all(vec![entry.clone()]).await;
     }
 
     /// Figures of this moment.

@@ -6,6 +6,7 @@ mod blob_errors;
 mod commits;
 mod ends;
 mod foreign;
+mod gone;
 mod isolation;
 mod late;
 mod lives;
