@@ -47,9 +47,8 @@ toolkit() {
     actions "$ACME"
     grep -m 3 '^::warning\|failed with error' "$WORK/save.log" | cut -c1-160 || true
     if [ "$saved" = -1 ]; then
-        # It gave up, as clients may; then the same job can save again at once.
-        saved=$(node "$GHA/toolkit.mjs" "$package" save "$kind" "$kind" 2>"$WORK/retry.log")
-        [ "$saved" != -1 ] || fail "$kind: the second save: $(cat "$WORK/retry.log")"
+        # It gave up, as clients may; then the same job can save again after some seconds.
+        wait_until 60 "$kind: the second save" saved_again "$package" "$kind"
         say "$kind: the interrupted save was given up, the next one was taken"
     else
         say "$kind: the interrupted save went on by itself"
@@ -58,6 +57,10 @@ toolkit() {
     equal "$kind: restore" "$(node "$GHA/toolkit.mjs" "$package" restore "$kind" "$kind" 2>"$WORK/restore.log")" "$kind"
     cmp -s "$WORK/file" "$GITHUB_WORKSPACE/$kind/file" || fail "$kind: the restored file differs"
     kill_server "$way"
+}
+saved_again() {
+    saved=$(node "$GHA/toolkit.mjs" "$1" save "$2" "$2" 2>"$WORK/retry.log")
+    [ "$saved" != -1 ]
 }
 # received BYTES: how much of bodies this server has got on its disk.
 received() { [ "$(du -s --block-size=1 "$WORK/disk" | cut -f1)" -ge $((BASE + $1)) ]; }

@@ -6,7 +6,7 @@ import urllib.parse
 
 from dialects import V1, fresh, get, go_refusal, pieces, quoted, version
 from suite import check, table
-from web import Failed, ask, connect, cut_off, expect, holds, parallel, same, status
+from web import Failed, anew, ask, connect, cut_off, expect, holds, parallel, same, status
 
 
 def message(answer, *wanted):
@@ -226,12 +226,15 @@ def _(rig):
         holds("exists for Go", go_refusal(answer), answer)
 
 
-@check("v1 reserve: another job's upload is 409, the same token gets a fresh one")
+@check("v1 reserve: an upload that runs is 409 for everybody, one that was left behind gives way to the same token")
 def _(rig):
     key, name = fresh(), version()
     first = rig.v1().begin(key, name)
-    holds("exists for Go", go_refusal(status(rig.v1(rig.second).reserve(key, name), 409)))
-    second = rig.v1().begin(key, name)
+    for token in (rig.main, rig.second):
+        holds("exists for Go", go_refusal(status(rig.v1(token).reserve(key, name), 409)))
+    status(rig.v1().patch(first, 0, b"old"), 2)
+    holds("exists for Go", go_refusal(status(rig.v1().reserve(key, name), 409)))
+    second = anew(lambda: rig.v1().reserve(key, name), 409).json()["cacheId"]
     status(rig.v1().patch(first, 0, b"old"), 404, 409)
     status(rig.v1().patch(second, 0, b"new"), 2)
     status(rig.v1().commit(second, 3), 2)

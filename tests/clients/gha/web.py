@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 import urllib.parse
 
 TIMEOUT = 60
@@ -136,6 +137,18 @@ def status(answer, *wanted):
     if answer.status not in wanted and answer.status // 100 not in wanted:
         raise Failed(f"{answer}, expected status {' or '.join(map(str, wanted))}")
     return answer
+
+
+def anew(again, refusal):
+    """The first answer that is not `refusal`: an upload that was left behind gives way after some seconds, not at once."""
+    begun = time.monotonic()
+    while (answer := again()).status == refusal:
+        if time.monotonic() - begun > 30:
+            raise Failed(f"{answer}, for 30 s")
+        time.sleep(0.2)
+    if time.monotonic() - begun < 4:
+        raise Failed(f"{answer} at once")
+    return status(answer, 2)
 
 
 def same(what, seen, wanted):
