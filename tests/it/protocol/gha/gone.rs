@@ -19,8 +19,12 @@ async fn many_lost_entries_are_asked_for_side_by_side() {
     for nth in 0..20 {
         save(&client, &format!("deps-{nth}"), "lost").await;
     }
-    let is_entry = |name: &str| name.len() > 64 && !name.contains("journal") && !kept.contains_key(name);
-    for name in s3.objects().into_keys().filter(|name| is_entry(name)) {
+    // `v1/`, two hex digits of the digest, and the other 62.
+    let is_entry = |name: &str| name.rsplit('/').next().is_some_and(|last| last.len() == 62);
+    let is_lost = |name: &String| is_entry(name) && !kept.contains_key(name);
+    let lost: Vec<_> = s3.objects().into_keys().filter(is_lost).collect();
+    assert_eq!(lost.len(), 20);
+    for name in lost {
         assert!(s3.remove(&name));
     }
     server.wipe().await;
