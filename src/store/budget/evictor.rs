@@ -38,7 +38,7 @@ impl Budget {
     /// one only if what that gives back is not enough.
     pub(crate) fn exhausted(&self) {
         let mut state = self.lock();
-        if state.failed_at == Some(state.releases) {
+        if state.committing > 0 || state.failed_at == Some(state.releases) {
             return;
         }
         let waiter = state.in_the_way().and_then(|at| state.waiters.remove(at));

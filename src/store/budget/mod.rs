@@ -72,6 +72,8 @@ struct BudgetState {
     releases: u64,
     waiters: VecDeque<Waiter>,
     demands: Vec<(u64, oneshot::Sender<u64>)>,
+    /// Bodies that become entries at this moment: then something can be evicted that cannot be now.
+    committing: usize,
     /// The count of releases when a growing upload was made to fail: its room comes back later.
     failed_at: Option<u64>,
     closed: bool,
@@ -173,6 +175,12 @@ impl Budget {
         freed.await.unwrap_or(0)
     }
 
+    /// A body is about to become an entry. Nobody has to give up for want of room before it is one.
+    pub(crate) fn committing(self: &Arc<Self>) -> Committing {
+        self.lock().committing += 1;
+        Committing(Arc::clone(self))
+    }
+
     fn high(&self) -> u64 {
         self.limit - self.limit / 50
     }
@@ -183,6 +191,17 @@ impl Budget {
 
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Budget::committing`]. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Committing(Arc<Budget>);
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        self.0.lock().committing -= 1;
+        self.0.grant();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Delete: index first, then the files, then the answer.
+//! Delete: index first, then the files, then their folder where it has to survive a power loss, then the answer.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use super::core::DiskCore;
 use super::index::ExpectedVersion;
 use super::layout::shard_of;
 use super::shards;
+use crate::config::Durability;
 use crate::store::{Digest, Error, Precondition, Result, StoreKey};
 
 impl DiskCore {
@@ -63,8 +64,12 @@ impl DiskCore {
             None => false,
         };
         // Evicted, but the evictor has not come to it yet; it keeps the account.
+        shard.unsynced |= !retiring.is_empty();
         for generation in retiring {
             shards::unlink(&self.layout, &(*digest, generation))?;
+        }
+        if self.durability == Durability::Fsync && (existed || shard.unsynced) {
+            shards::sync(&self.layout, shard_of(digest), &mut shard)?;
         }
         Ok(Some(existed))
     }

@@ -1,10 +1,15 @@
 //! The evictor: frees room off the request path, from the entry that was not used for longest on.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::core::{DiskCore, cannot_remove, is_time};
+use super::index::FileRecord;
+use super::layout::shard_of;
 use super::role::DiskRole;
+use super::shards;
+use crate::config::Durability;
 
 /// Entries per hop to the blocking pool: room is given to waiters after each.
 const MAX_BATCH_ENTRIES: usize = 256;
@@ -80,7 +85,7 @@ impl DiskCore {
             MAX_BATCH_ENTRIES
         };
         for victim in self.index(|index| index.evict(bytes, most)) {
-            match self.retire(&victim) {
+            match self.evict_file(&victim) {
                 Ok(_existed) => {
                     freed += victim.bytes();
                     self.counters.evictions.fetch_add(1, Ordering::Relaxed);
@@ -90,6 +95,16 @@ impl DiskCore {
         }
         self.counters.evicted_bytes.fetch_add(freed, Ordering::Relaxed);
         freed
+    }
+
+    /// Blocking: unlinks an evicted file. The version that it once replaced must not come back in its place.
+    fn evict_file(&self, victim: &FileRecord) -> io::Result<bool> {
+        let number = shard_of(&victim.digest);
+        let mut shard = self.shards.lock(number);
+        if shard.unsynced && self.durability == Durability::Fsync {
+            shards::sync(&self.layout, number, &mut shard).inspect_err(|_| self.unlink_retry.add(victim))?;
+        }
+        self.retire_in(&mut shard, victim)
     }
 
     /// Blocking: see [`retry`].

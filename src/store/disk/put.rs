@@ -14,9 +14,9 @@ use super::get::{opened_file, opened_in_memory};
 use super::hot::{HotCell, OpenedEntry};
 use super::index::{ExpectedVersion, FileRecord};
 use super::layout::{TopName, shard_of};
-use super::shards::ShardDir;
+use super::shards::{self, ShardDir};
 use crate::config::Durability;
-use crate::store::budget::{BLOCK_BYTES, FullVolumeRetry, whole_blocks, write_error};
+use crate::store::budget::{BLOCK_BYTES, Committing, FullVolumeRetry, whole_blocks, write_error};
 use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
 use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, StoreKey};
 use crate::sys;
@@ -49,6 +49,7 @@ impl DiskCore {
             trailer,
             body,
             expect: self.expect(key, precondition).await?,
+            _committing: self.budget.committing(),
             _pass: pass,
         };
         self.run(Box::new(commit), key, precondition).await?;
@@ -103,6 +104,7 @@ struct DiskCommit {
     trailer: Bytes,
     body: Spool,
     expect: ExpectedVersion,
+    _committing: Committing,
     _pass: TaskTrackerToken,
 }
 
@@ -163,29 +165,33 @@ impl DiskCommit {
         Ok(temp)
     }
 
-    /// The file has its name: account for it, make it visible, remove the former one.
+    /// The file has its name: make it visible, account for it, remove the former one.
+    ///
+    /// In this order: room that is free or can be evicted wakes those who look for it, and they look into the index.
     fn settle(&self, temp: &Temp, grown: i64, shard: &mut ShardDir) -> io::Result<()> {
         let metadata = temp.file().metadata();
         let rounded = whole_blocks(self.body.len() + self.trailer.len() as u64);
         let bytes = metadata
             .as_ref()
             .map_or(rounded, |metadata| rounded.max(sys::block_bytes(metadata)));
-        self.body.room().settle(bytes.saturating_add_signed(grown));
         let new = FileRecord {
             digest: self.owner.digest,
             generation: self.owner.generation,
             stamp: now(),
             blocks: u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX),
         };
-        let published = self.sync_folders().and(metadata).and_then(|metadata| {
+        let published = self.sync_folders(shard).and(metadata).and_then(|metadata| {
             let cell = HotCell::filled(self.opened(temp, &metadata));
             let committed = self.core.index(|index| index.commit(new, cell));
             committed.map_err(|_| io::Error::other("the index is full"))
         });
+        // Whoever evicts it waits for the shard until this is done.
+        self.body.room().settle(bytes.saturating_add_signed(grown));
         let (retired, outcome) = match published {
             Ok(former) => (former, Ok(())),
             Err(error) => (Some(new), Err(error)),
         };
+        shard.unsynced |= retired.is_some();
         if let Some(retired) = retired
             && let Err(error) = self.core.retire_in(shard, &retired)
         {
@@ -194,17 +200,14 @@ impl DiskCommit {
         outcome
     }
 
-    fn sync_folders(&self) -> io::Result<()> {
+    fn sync_folders(&self, state: &mut ShardDir) -> io::Result<()> {
         if self.core.durability != Durability::Fsync {
             return Ok(());
         }
         let shard = shard_of(&self.owner.digest);
         let layout = &self.core.layout;
-        for folder in [
-            layout.shard(shard),
-            layout.parent(shard),
-            layout.path(TopName::Entries),
-        ] {
+        shards::sync(layout, shard, state)?;
+        for folder in [layout.parent(shard), layout.path(TopName::Entries)] {
             File::open(folder)?.sync_all()?;
         }
         Ok(())

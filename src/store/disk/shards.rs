@@ -4,6 +4,7 @@
 //! only. So a folder is never removed under a file that is on its way into it, and its size, which a
 //! volume counts like any file's, is always the one that was measured last.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +36,8 @@ pub(super) struct ShardDir {
     /// Bytes that the folder itself takes; 0 if there is none.
     pub(super) bytes: u64,
     pub(super) scanned: bool,
+    /// An overwritten version was unlinked, and a power loss may bring it back still.
+    pub(super) unsynced: bool,
 }
 
 impl Shards {
@@ -102,6 +105,21 @@ pub(super) fn discard(layout: &Layout, shard: &mut ShardDir, file: &EntryVersion
 pub(super) fn unlink(layout: &Layout, file: &EntryVersion) -> io::Result<bool> {
     let unlinked = std::fs::remove_file(layout.entry(&file.0, file.1));
     Ok(sys::if_exists(unlinked)?.is_some())
+}
+
+/// Blocking: what happened to the files of a shard so far survives a power loss.
+pub(super) fn sync(layout: &Layout, number: usize, shard: &mut ShardDir) -> io::Result<()> {
+    // Without a folder, its end is what the folder above has to remember.
+    match sys::if_exists(File::open(layout.shard(number)))? {
+        Some(folder) => folder.sync_all()?,
+        None => {
+            if let Some(parent) = sys::if_exists(File::open(layout.parent(number)))? {
+                parent.sync_all()?;
+            }
+        }
+    }
+    shard.unsynced = false;
+    Ok(())
 }
 
 /// How far the scan of the start has come.

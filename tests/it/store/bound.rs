@@ -1,5 +1,4 @@
 //! The bound on the volume, measured from outside, and uploads that wait for room.
-#![expect(clippy::print_stderr, reason = "skipped tests say so")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +9,7 @@ use chacha::store::{Error, Store};
 use futures_util::future::join_all;
 
 use super::support::*;
+use super::volume::Volume;
 
 /// Fills a tier with ten times its limit from eight tasks. The directory is measured while they pause:
 /// who walks it while files come and go counts some of them twice.
@@ -58,19 +58,18 @@ async fn write(rig: &Rig, nth: u64, size: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_volume_never_holds_more_than_the_limit() {
-    let Some(volume) = Volume::mount("size=64m") else {
-        eprintln!("skipped: cannot mount a volume");
+    let Some(volume) = Volume::memory("64m") else {
         return;
     };
-    let rig = Rig::reopen(None, config(volume.0.path(), 16 * MIB)).await;
+    let volume = Arc::new(volume);
+    let rig = Rig::reopen(None, config(volume.path(), 16 * MIB)).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let (path, done) = (volume.0.path().to_owned(), Arc::clone(&stop));
+    let (watched, done) = (Arc::clone(&volume), Arc::clone(&stop));
     // The volume itself counts at one moment what a walk counts one after the other.
     let watcher = std::thread::spawn(move || {
         let mut most = 0;
         while !done.load(Ordering::Relaxed) {
-            let volume = rustix::fs::statvfs(&path).unwrap();
-            most = most.max((volume.f_blocks - volume.f_bfree) * volume.f_frsize);
+            most = most.max(watched.used());
         }
         most
     });
@@ -206,37 +205,12 @@ async fn a_trickle_of_tiny_pieces_pins_no_buffers() {
     assert_eq!(spool.len(), 100);
 }
 
-/// A small volume of its own, if this user may mount one.
-struct Volume(tempfile::TempDir);
-
-impl Volume {
-    fn mount(size: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", size, "chacha-test"])
-            .arg(dir.path())
-            .stderr(std::process::Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(dir))
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        let _unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_volume_smaller_than_the_limit_evicts_instead_of_failing() {
-    let Some(volume) = Volume::mount("size=8m") else {
-        eprintln!("skipped: cannot mount a volume");
+    let Some(volume) = Volume::memory("8m") else {
         return;
     };
-    let rig = Rig::reopen(None, config(volume.0.path(), 100 * MIB)).await;
+    let rig = Rig::reopen(None, config(volume.path(), 100 * MIB)).await;
     for nth in 0..100 {
         let bytes = body((nth as usize * 7919) % MIB, nth);
         rig.put(&nth.to_string(), &bytes).await;
@@ -248,4 +222,33 @@ async fn a_volume_smaller_than_the_limit_evicts_instead_of_failing() {
     until("nothing is left of it", || temporary_files(rig.dir()) == 0).await;
     rig.put("after", &body(MIB, 1)).await;
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_waits_for_the_entry_that_another_one_becomes_and_not_for_nobody() {
+    let rig = Rig::with(20 * MIB, |config| {
+        config.durability = chacha::config::Durability::Fsync;
+    })
+    .await;
+    for nth in 0..6 {
+        let announced = [Some(12 * MIB as u64), None][nth % 2];
+        let spools = rig.disk.spools();
+        let first = spool(&spools, &body(12 * MIB, 1)).await.unwrap();
+        let first_key = key("first");
+        let bytes = body(12 * MIB, 2);
+        let started = std::time::Instant::now();
+        // The second one needs the room of the first one, which is an entry after a few syncs.
+        let (first, second) = tokio::join!(
+            rig.disk.put(&first_key, draft(), first, Default::default()),
+            spool_as(&spools, &bytes, announced, 60_000),
+        );
+        first.unwrap();
+        drop(second.unwrap());
+        rig.put("after", &body(2 * MIB, 3)).await;
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            started.elapsed()
+        );
+    }
 }
