@@ -38,6 +38,7 @@ impl Rig {
         let config = DiskConfig {
             dir: dir.path().join("cache"),
             limit: 4 << 30,
+            min_free: 0,
             durability: Durability::Relaxed,
             memory,
             open_files: Some(open_files),

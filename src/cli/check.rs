@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::auth::{SigningKey, key_file_error, key_token_error};
-use crate::config::{ConfigError, LoadedConfig};
+use crate::config::{Config, ConfigError, LoadedConfig};
 use crate::outbound::{CaFile, Proxies};
+use crate::sys;
 
 pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     let mut loaded = super::load(file)?;
@@ -14,13 +15,17 @@ pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         super::say(&format!("warning: {warning}"));
     }
+    let volume = volume(&loaded.config);
+    for (key, warning) in &volume {
+        super::say(&format!("warning: {}", loaded.places.error(key, warning.clone())));
+    }
     for fault in &faults {
         super::fail(&fault.to_string());
     }
     if !faults.is_empty() {
         return Ok(ExitCode::from(super::USAGE_EXIT_CODE));
     }
-    let (file, count) = (file.display(), loaded.warnings.len());
+    let (file, count) = (file.display(), loaded.warnings.len() + volume.len());
     super::say(&format!("{file}: ok, {count} warnings"));
     Ok(ExitCode::SUCCESS)
 }
@@ -59,4 +64,33 @@ fn key_files(loaded: &LoadedConfig) -> Vec<ConfigError> {
         |path| SigningKey::load(path).err().map(|fault| fault.to_string()),
     );
     faults
+}
+
+/// What the volume of `disk.dir` cannot hold, by key. Files that are unlinked and still open take up to 5 % of the limit
+/// beside it.
+fn volume(config: &Config) -> Vec<(&'static str, String)> {
+    let Some(disk) = &config.disk else {
+        return Vec::new();
+    };
+    // The server makes the directory.
+    let Some(size) = disk.dir.ancestors().find_map(sys::volume_size) else {
+        return Vec::new();
+    };
+    let most = disk.limit.saturating_add((disk.limit / 20).min(1 << 30));
+    let mut warnings = Vec::new();
+    if most > size {
+        let text = format!(
+            "needs {most} bytes with 5 % for files that are still read, and the volume of disk.dir has {size}; lower it, \
+             or entries are evicted whenever the volume is full"
+        );
+        warnings.push(("disk.limit", text));
+    }
+    if disk.min_free > 0 && most.saturating_add(disk.min_free) > size {
+        let text = format!(
+            "does not fit beside disk.limit: the volume of disk.dir has {size} bytes; lower disk.limit, or entries are \
+             evicted before it is reached"
+        );
+        warnings.push(("disk.min_free", text));
+    }
+    warnings
 }

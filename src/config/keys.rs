@@ -55,6 +55,7 @@ pub(super) const PROVIDER: &[Key] = &[
 pub(super) const DISK: &[Key] = &[
     plain("dir"),
     plain("limit"),
+    plain("min_free"),
     plain("durability"),
     plain("memory"),
     plain("open_files"),

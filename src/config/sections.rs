@@ -82,6 +82,8 @@ pub struct DiskConfig {
     pub dir: PathBuf,
     /// `limit`: upper bound of everything below `dir`, in bytes as `du` counts them. 1 MiB to 8 EiB.
     pub limit: u64,
+    /// `min_free`: bytes of the volume that are left to others: entries are evicted until so many are free. Default 0.
+    pub min_free: u64,
     /// `durability`: whether an entry is synced before it is answered. Default relaxed.
     pub durability: Durability,
     /// `memory`: upper bound of bodies kept in memory, in bytes. At least 1. Default 32 MiB.
@@ -271,6 +273,7 @@ impl DiskConfig {
         Self {
             dir: dir.into(),
             limit,
+            min_free: 0,
             durability: Durability::default(),
             memory: defaults::MEMORY_BYTES,
             open_files: None,

@@ -31,6 +31,7 @@ fn disk(field: &Field<'_>, has_remote: bool) -> Option<DiskConfig> {
     let dir = section.required("dir", "dir: /var/cache/chacha", Field::file_path);
     let limit = section.required("limit", "limit: 50GB", least);
     let mut config = DiskConfig::new(dir.clone().unwrap_or_default(), limit.unwrap_or_default());
+    section.set(&mut config.min_free, "min_free", |field| field.size(0));
     section.set(&mut config.durability, "durability", |field| {
         field.word("is not a durability; write relaxed (a power loss may cost entries) or fsync (slower)")
     });

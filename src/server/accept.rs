@@ -87,6 +87,7 @@ impl Acceptor {
         let send_queue = SendQueue::default();
         let connections = &self.context.connections;
         let activity = connections.activity();
+        let sending = send_queue.watch();
         let stream = TokioIo::new(WireStream::new(
             socket,
             send_queue.clone(),
@@ -121,7 +122,7 @@ impl Acceptor {
             }
             drop(open);
         });
-        connections.add(&watched, task.abort_handle());
+        connections.add(&watched, task.abort_handle(), move || sending.is_wanted());
     }
 
     fn builder(&self) -> auto::Builder<Tasks> {

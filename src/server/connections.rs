@@ -4,7 +4,7 @@
 //! anew for every request, and a signal that every poll has to ask, cost a small read 6 % of its CPU
 //! time, for limits that need no milliseconds.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+
+use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
 
 /// A connection with a request under way is ended when no byte has moved for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -34,7 +36,42 @@ struct ConnectionList {
     keep_alive: u32,
     draining: AtomicBool,
     /// A connection that has ended stays until the next check.
-    list: Mutex<Vec<(Weak<ConnectionState>, AbortHandle)>>,
+    list: Mutex<Vec<Watched>>,
+}
+
+/// A connection as the list knows it.
+struct Watched {
+    state: Weak<ConnectionState>,
+    task: AbortHandle,
+    /// Whether it sends a file whose room others wait for.
+    is_wanted: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Since when it does, and the bytes that it had sent by then.
+    wanted: Option<(u32, u64)>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Watched {
+    /// Whether it takes so little of what it sends that others must not wait for it any longer.
+    fn is_in_the_way(&mut self, state: &ConnectionState, now: u32) -> bool {
+        if !(self.is_wanted)() {
+            self.wanted = None;
+            return false;
+        }
+        let sent = state.sent.load(Relaxed);
+        let (since, before) = *self.wanted.get_or_insert((now, sent));
+        if now.saturating_sub(since) < MIN_READ_TIME_SECONDS {
+            return false;
+        }
+        self.wanted = Some((now, sent));
+        sent - before < MIN_READ_BYTES
+    }
 }
 
 /// What one connection does; shared by its stream and its requests. Cheap to clone.
@@ -46,6 +83,8 @@ struct ConnectionState {
     clock: Arc<AtomicU32>,
     last: AtomicU32,
     requests: AtomicU32,
+    /// Bytes of files.
+    sent: AtomicU64,
     /// Set for HTTP/2 only. Its client may have sent requests that the server will never read, and GOAWAY says
     /// which. An HTTP/1 client learns the end from `Connection: close`.
     goaway: OnceLock<Box<GoAway>>,
@@ -81,13 +120,25 @@ impl Connections {
             clock,
             last,
             requests: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
             goaway: OnceLock::new(),
         }))
     }
 
-    /// Watches over the task of a connection from now on.
-    pub(super) fn add(&self, connection: &Activity, task: AbortHandle) {
-        self.list().push((Arc::downgrade(&connection.0), task));
+    /// Watches over the task of a connection from now on. `is_wanted`: whether it sends a file whose room others wait
+    /// for.
+    pub(super) fn add(
+        &self,
+        connection: &Activity,
+        task: AbortHandle,
+        is_wanted: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.list().push(Watched {
+            state: Arc::downgrade(&connection.0),
+            task,
+            is_wanted: Box::new(is_wanted),
+            wanted: None,
+        });
     }
 
     /// Whether answers must tell their clients to send nothing more on this connection.
@@ -103,7 +154,11 @@ impl Connections {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                _ = seconds.tick() => self.end_idle(self.0.clock.fetch_add(1, Relaxed) + 1),
+                _ = seconds.tick() => {
+                    let now = self.0.clock.fetch_add(1, Relaxed) + 1;
+                    self.end_idle(now);
+                    self.end_slow(now);
+                }
             }
         }
     }
@@ -134,9 +189,23 @@ impl Connections {
         self.end_if(|state| state.idle(now) > self.limit(state));
     }
 
+    /// Ends those that hardly read a file that has no name any more and keeps its room from others.
+    fn end_slow(&self, now: u32) {
+        for watched in self.list().iter_mut() {
+            if let Some(state) = watched.state.upgrade()
+                && watched.is_in_the_way(&state, now)
+            {
+                tracing::info!(
+                    "ended a connection that hardly read: others wait for the room of what it reads"
+                );
+                watched.task.abort();
+            }
+        }
+    }
+
     /// Aborts the connections for which `over` is true, and forgets those that have ended.
     fn end_if(&self, over: impl Fn(&ConnectionState) -> bool) {
-        self.list().retain(|(state, task)| {
+        self.list().retain(|Watched { state, task, .. }| {
             let state = state.upgrade();
             if state.as_deref().is_some_and(&over) {
                 task.abort();
@@ -152,7 +221,7 @@ impl Connections {
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<(Weak<ConnectionState>, AbortHandle)>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Watched>> {
         self.0.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -183,6 +252,12 @@ impl Activity {
         if self.0.requests.load(Relaxed) > 0 {
             self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
         }
+    }
+
+    /// Notes that bytes of a file have moved.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.0.sent.fetch_add(bytes, Relaxed);
+        self.touch();
     }
 
     /// The connection is HTTP/2: its end begins with a GOAWAY.
@@ -238,7 +313,7 @@ mod tests {
         let connections = Connections::new(Duration::from_secs(10));
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
-        connections.add(&activity, tasks.spawn(std::future::pending::<()>()));
+        connections.add(&activity, tasks.spawn(std::future::pending::<()>()), || false);
         scenario(&connections, &activity);
         tokio::task::yield_now().await;
         assert_eq!(tasks.try_join_next().is_some(), ended);
@@ -288,6 +363,31 @@ mod tests {
         check(again, false).await;
     }
 
+    /// Sends `rate` bytes a second for eleven seconds; `wanted`: whether others wait for what it reads.
+    async fn check_reader(rate: u64, wanted: bool, ended: bool) {
+        let connections = Connections::new(Duration::from_secs(10));
+        let activity = connections.activity();
+        let mut tasks = tokio::task::JoinSet::new();
+        let task = tasks.spawn(std::future::pending::<()>());
+        connections.add(&activity, task, move || wanted);
+        let _running = activity.begin();
+        for second in 1..=11 {
+            assert_eq!(tasks.len(), 1);
+            connections.end_slow(second);
+            activity.sent(rate);
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(tasks.try_join_next().is_some(), ended, "{rate}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_ended_only_if_others_need_what_it_holds() {
+        check_reader(0, true, true).await;
+        check_reader(6 * 1024, true, true).await;
+        check_reader(7 * 1024, true, false).await;
+        check_reader(0, false, false).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stall_of_the_process_is_not_held_against_clients() {
         let connections = Connections::new(Duration::from_secs(10));
@@ -304,7 +404,7 @@ mod tests {
         let connections = Connections::new(Duration::from_secs(10));
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
-        connections.add(&activity, tasks.spawn(async {}));
+        connections.add(&activity, tasks.spawn(async {}), || false);
         drop(activity);
         look_at(&connections, 1);
         assert!(connections.list().is_empty());

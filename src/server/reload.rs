@@ -131,7 +131,15 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
                 file,
                 DiskConfig,
                 "disk.",
-                [dir, limit, durability, memory, open_files, revalidate_after]
+                [
+                    dir,
+                    limit,
+                    min_free,
+                    durability,
+                    memory,
+                    open_files,
+                    revalidate_after
+                ]
             )),
             ("limits", ..) => keys.extend(differing!(
                 used.limits,

@@ -37,7 +37,7 @@ pub(super) fn connect(
         }
     });
     let disk = Arc::clone(&tiers.disk);
-    metrics.add_metrics(move || disk_metrics(&disk.stats(), &disk.health()));
+    metrics.add_metrics(move || disk_metrics(&disk.stats(), &disk.health(), disk.volume_free()));
     if let Some(remote) = tiers.remote.clone() {
         metrics.add_metrics(move || remote.metrics());
     }
@@ -50,13 +50,16 @@ pub(super) fn connect(
     metrics.add_metrics(move || auth_metrics(app.auth().stats()));
 }
 
-fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
+fn disk_metrics(stats: &DiskStats, health: &DiskHealth, volume_free: Option<u64>) -> Vec<Metric> {
     metrics! {
         Gauge("chacha_disk_up", (*health == DiskHealth::Up).into()):
             "1 if the directory of the disk tier can be used",
         Gauge("chacha_disk_limit_bytes", stats.limit): "Configured limit of the disk tier",
         Gauge("chacha_disk_used_bytes", stats.used): "Bytes that the disk tier takes",
         Gauge("chacha_disk_reserved_bytes", stats.reserved): "Bytes reserved for uploads that are running",
+        Gauge("chacha_disk_held_bytes", stats.held): "Bytes of unlinked files that readers have open still",
+        Gauge("chacha_disk_volume_free_bytes", volume_free.unwrap_or(0)):
+            "Bytes of the volume of the disk tier that are free",
         Gauge("chacha_disk_entries", stats.entries as u64): "Entries of the disk tier",
         Gauge("chacha_disk_pinned_bytes", stats.pinned):
             "Bytes of entries that wait for their upload and are not evicted",

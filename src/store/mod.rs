@@ -34,7 +34,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use url::Url;
 
-pub use content::{Content, EntryFile, FileRange, Pieces, RemoteRange, RemoteSource, Residency};
+pub use content::{
+    Content, EntryFile, FileHolder, FileRange, MIN_READ_BYTES, MIN_READ_TIME_SECONDS, Pieces, RemoteRange,
+    RemoteSource, Residency, SlowReader,
+};
 pub use early::EarlyUpload;
 pub use entry::{Draft, Entry, Stored, TierName};
 pub use error::{Error, RemoteErrorKind, Result};

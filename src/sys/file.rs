@@ -14,6 +14,26 @@ pub fn is_resident(file: &File, offset: u64) -> bool {
     matches!(read_at_nowait(file, &mut [0; 1], offset), Ok(1))
 }
 
+/// Whether [`is_resident`] can say "no" of this file for a better reason than that it cannot tell.
+#[cfg(target_os = "linux")]
+pub fn tells_residency(file: &File) -> bool {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let mut byte = [0; 1];
+    let read = preadv2(
+        file,
+        &mut [io::IoSliceMut::new(&mut byte)],
+        0,
+        ReadWriteFlags::NOWAIT,
+    );
+    read != Err(Errno::OPNOTSUPP)
+}
+
+/// Nothing tells here.
+#[cfg(not(target_os = "linux"))]
+pub fn tells_residency(_file: &File) -> bool {
+    false
+}
+
 /// Reads what is in the page cache and nothing else (`RWF_NOWAIT`, Linux 4.14).
 ///
 /// # Errors
@@ -249,6 +269,19 @@ pub fn link_count(metadata: &Metadata) -> u64 {
 pub fn volume_size(path: &Path) -> Option<u64> {
     let volume = rustix::fs::statvfs(path).ok()?;
     Some(volume.f_blocks.saturating_mul(volume.f_frsize))
+}
+
+/// Bytes of the volume that holds `path` that nobody has, those that are kept for the administrator included; `None` if
+/// it cannot be asked.
+pub fn volume_unused(path: &Path) -> Option<u64> {
+    let volume = rustix::fs::statvfs(path).ok()?;
+    Some(volume.f_bfree.saturating_mul(volume.f_frsize))
+}
+
+/// Bytes of the volume that holds `path` that this user may still take; `None` if it cannot be asked.
+pub fn volume_free(path: &Path) -> Option<u64> {
+    let volume = rustix::fs::statvfs(path).ok()?;
+    Some(volume.f_bavail.saturating_mul(volume.f_frsize))
 }
 
 #[cfg(test)]

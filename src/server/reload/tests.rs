@@ -29,6 +29,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("oidc_providers.allow_trailing_slash", "true"),
     ("disk.dir", "other"),
     ("disk.limit", "70GB"),
+    ("disk.min_free", "7GB"),
     ("disk.durability", "fsync"),
     ("disk.memory", "7MB"),
     ("disk.open_files", "7"),

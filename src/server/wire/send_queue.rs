@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
@@ -94,8 +94,28 @@ impl SendQueue {
         }
     }
 
+    /// For somebody who watches the connection and outlives it.
+    pub fn watch(&self) -> SendQueueWatch {
+        SendQueueWatch(Arc::downgrade(&self.0))
+    }
+
     /// Never held across an await or a system call.
     fn files(&self) -> MutexGuard<'_, VecDeque<PendingFile>> {
         self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`SendQueue::watch`].
+#[derive(Debug)]
+pub struct SendQueueWatch(Weak<SendQueueInner>);
+
+impl SendQueueWatch {
+    /// Whether a file is being sent whose room others wait for.
+    pub fn is_wanted(&self) -> bool {
+        let Some(queue) = self.0.upgrade() else {
+            return false;
+        };
+        let queue = SendQueue(queue);
+        queue.files().iter().any(|file| file.rest.is_wanted())
     }
 }

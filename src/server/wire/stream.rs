@@ -112,8 +112,8 @@ impl WireStream {
             part,
             |bytes| each!(socket, socket => Pin::new(socket).poll_write(cx, bytes)),
         )?;
-        self.activity.touch();
         if let Poll::Ready(Ok(written)) = written {
+            self.activity.sent(written as u64);
             let head: usize = head.iter().map(|slice| slice.len()).sum();
             self.send_queue.advance(written.saturating_sub(head) as u64);
         }
@@ -146,7 +146,7 @@ impl WireStream {
             self.readiness.torn(part, length);
             return self.poll_send_file(cx, part);
         }
-        self.activity.touch();
+        self.activity.sent(sent as u64);
         self.send_queue.advance(sent as u64);
         self.turn += sent as u64;
         if sent as u64 == part.len() {

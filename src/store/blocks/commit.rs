@@ -16,6 +16,7 @@ impl BlockUpload {
     fn append(&self, at: u64, record: &[u8]) -> Result<(), BlocksError> {
         let write = || {
             let file = File::options().write(true).open(self.path(UploadFile::Log))?;
+            file.set_len(at + record.len() as u64)?;
             sys::write_all_vectored_at(&file, &[record], at)
         };
         write().map_err(|error| refused("writing the log of an upload", error, record.len() as u64))

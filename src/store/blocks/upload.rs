@@ -20,7 +20,7 @@ use super::ahead::PartSender;
 use super::block::{Extent, UploadFile};
 use super::dir::BlockDir;
 use super::state::{LinkState, UploadPhase, UploadState};
-use crate::store::budget::{Reservation, write_error};
+use crate::store::budget::{FileHold, OpenFile, Reservation, write_error};
 use crate::store::spool::LinkOwner;
 use crate::store::{EarlyUpload, Error};
 use crate::sys;
@@ -33,6 +33,8 @@ pub(super) struct BlockUpload {
     pub(super) dir: BlockDir,
     /// Room for all that is complete; what is on its way has its own.
     pub(super) room: Reservation,
+    /// The handles of the data file and of the one beside it.
+    holds: [Arc<FileHold>; 2],
     /// Wakes tasks that wait for a change of phase, for hops to end, or for the second link to go.
     pub(super) changed: Notify,
     state: Mutex<UploadState>,
@@ -77,9 +79,11 @@ impl BlockUpload {
         room: Reservation,
         state: UploadState,
     ) -> Arc<Self> {
+        let hold = || FileHold::new(dir.spools().budget(), room.owner());
         Arc::new(Self {
             id,
             note,
+            holds: [hold(), hold()],
             dir,
             room,
             changed: Notify::new(),
@@ -106,7 +110,8 @@ impl BlockUpload {
 
     /// See [`super::Blocks::send_early`].
     pub(super) fn send_early(&self, upload: EarlyUpload) {
-        *self.sender() = Some(PartSender::new(upload, self.path(UploadFile::Data)));
+        let (path, hold) = (self.path(UploadFile::Data), Arc::clone(&self.holds[0]));
+        *self.sender() = Some(PartSender::new(upload, path, hold));
     }
 
     /// Bytes of a block were written to a file.
@@ -147,19 +152,29 @@ impl BlockUpload {
         UploadHop::begin(self, &mut state).ok_or(BlocksError::Store(Error::Stopping))
     }
 
-    /// Blocking: opens a file for reading and writing; makes it if it is not there.
-    pub(super) fn open(&self, file: UploadFile) -> Result<File, BlocksError> {
+    /// Blocking: opens the data file, or the one beside it, for reading and writing; makes it if it is not there, and
+    /// `length` bytes long if it is shorter. A file that grows with each write takes more room than it has bytes on
+    /// some file systems, so it gets its length before.
+    pub(super) fn open(&self, file: UploadFile, length: u64) -> Result<OpenFile, BlocksError> {
         // Or else it could be made after it was removed for good.
         let _log = self.log();
         if self.state().phase == UploadPhase::Ended {
             return Err(BlocksError::Ended);
         }
-        let opened = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.path(file));
+        let path = self.path(file);
+        let hold = match file {
+            UploadFile::More => &self.holds[1],
+            _ => &self.holds[0],
+        };
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        // Under the lock of the log: nobody cuts what another one writes.
+        let opened = hold.open(|| options.open(path)).and_then(|file| {
+            if file.metadata()?.len() < length {
+                file.set_len(length)?;
+            }
+            Ok(file)
+        });
         opened.map_err(|error| failed("opening a file of an upload", error))
     }
 
@@ -213,7 +228,12 @@ impl BlockUpload {
             }
         }
         // The second link may be removed at this moment.
-        let _state = self.state();
+        let state = self.state();
+        // Writers that wait for their clients have them open.
+        if state.link == LinkState::None {
+            self.holds[0].unlinked(state.data.cost());
+        }
+        self.holds[1].unlinked(state.more.cost());
         match stays {
             0 => self.room.release(self.room.bytes()),
             _ => self.room.settle(self.room.bytes()),

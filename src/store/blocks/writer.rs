@@ -3,7 +3,6 @@
 //! They go in batches to the place that was claimed for them; the last hop also writes the record. A block whose
 //! length is not known waits in a spool until it is, and is copied then: no known client sends one.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::claim::Claim;
 use super::upload::{BlockUpload, refused};
 use super::{BlockPlace, BlocksError};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
+use crate::store::budget::OpenFile;
 use crate::store::spool::{ChecksumBuilder, SpoolWriter};
 use crate::store::{Error, TierName};
 use crate::sys;
@@ -162,9 +162,10 @@ impl SizedWriter {
 /// The place of one block.
 #[derive(Debug)]
 struct BlockSink {
+    /// Closed before the room of the claim is given back.
+    file: Option<OpenFile>,
     claim: Claim,
     place: BlockPlace,
-    file: Option<File>,
     sums: ChecksumBuilder,
     written: u64,
 }
@@ -180,7 +181,7 @@ impl BlockSink {
         let (which, start) = (extent.file, extent.at + self.written);
         let file = match &self.file {
             Some(file) => file,
-            None => self.file.insert(upload.open(which)?),
+            None => self.file.insert(upload.open(which, extent.range().end)?),
         };
         self.claim.will_write(self.written + length);
         sys::write_all_vectored_at(file, &*frames, start)

@@ -1,5 +1,7 @@
 //! The evictor's side of the account.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::{Ask, Budget, BudgetState, Waiter, all_reserved};
@@ -26,7 +28,22 @@ impl Budget {
         if waiting == 0 && state.total() <= self.high() {
             return 0;
         }
-        state.total().saturating_add(waiting).saturating_sub(self.low())
+        let total = state.total().saturating_add(waiting);
+        let over = total
+            .saturating_add(state.held)
+            .saturating_sub(self.limit + self.slack());
+        if waiting == 0 {
+            return total.saturating_sub(self.low());
+        }
+        let short = |free: u64| self.min_free.saturating_add(waiting).saturating_sub(free);
+        let short = state.volume_free.map_or(0, short);
+        total.saturating_sub(self.low()).max(over).max(short)
+    }
+
+    /// So many bytes of the volume are free at this moment.
+    pub(crate) fn look(self: &Arc<Self>, free: u64) {
+        self.lock().volume_free = Some(free);
+        self.grant();
     }
 
     /// Takes what [`Budget::make_room`] asked for.
@@ -38,7 +55,8 @@ impl Budget {
     /// one only if what that gives back is not enough.
     pub(crate) fn exhausted(&self) {
         let mut state = self.lock();
-        if state.committing > 0 || state.failed_at == Some(state.releases) {
+        // What is about to become an entry, or is held by a reader that ends soon, is worth waiting for.
+        if state.committing > 0 || self.is_pressed() || state.failed_at == Some(state.releases) {
             return;
         }
         let waiter = state.in_the_way().and_then(|at| state.waiters.remove(at));

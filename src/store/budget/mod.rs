@@ -1,8 +1,9 @@
 //! Room on the volume: what is used, what is promised, and what is waited for.
 //!
 //! Invariant: used + reserved never exceeds the limit by anything that this process writes. Bytes of
-//! a file count as used until it is unlinked; a file under construction is reserved before it is
-//! written. The index decides *what* goes ([`super::disk`]'s evictor); this module says *how much*.
+//! a file count as used until it is unlinked, and as held while it is open after that ([`held`]); a file under
+//! construction is reserved before it is written. The index decides *what* goes ([`super::disk`]'s evictor); this module
+//! says *how much*.
 //!
 //! New reservations are served in order. A growing upload goes ahead of them, since it holds room
 //! that only its end gives back; when nothing can be evicted, the youngest growing upload fails at
@@ -10,18 +11,22 @@
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 
 mod evictor;
+mod full_volume;
+mod held;
 mod reservation;
 mod wait;
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use full_volume::{FullVolumeRetry, VolumeLook, write_error};
+pub(crate) use held::{FileHold, OpenFile};
 pub(crate) use reservation::Reservation;
 
 use super::{Error, Result};
@@ -29,10 +34,9 @@ use super::{Error, Result};
 /// The unit in which volumes hand out room, in bytes.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
 
-/// How often a write is tried again after entries made way.
-const MAX_FULL_VOLUME_ATTEMPTS: usize = 4;
-/// Freed beyond the need.
-const FULL_VOLUME_SPARE_BYTES: u64 = 1 << 20;
+/// For whom room is taken: a tenant, as an opaque number. Everything belongs to nobody in particular for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Owner(u64);
 
 /// `bytes` rounded up to whole blocks.
 pub(crate) fn whole_blocks(bytes: u64) -> u64 {
@@ -58,8 +62,14 @@ pub(crate) enum Ask {
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
+    /// Bytes of the volume that are left to others.
+    min_free: u64,
     state: Mutex<BudgetState>,
     work: Notify,
+    /// An unlinked file was closed.
+    let_go: Notify,
+    /// Whether somebody waits for what unlinked files hold. A copy of what the state says.
+    pressed: AtomicBool,
     settled: CancellationToken,
     settle_by: Instant,
 }
@@ -68,6 +78,14 @@ pub(crate) struct Budget {
 struct BudgetState {
     used: u64,
     reserved: u64,
+    /// Bytes of unlinked files that are still open.
+    held: u64,
+    holds: Vec<Weak<FileHold>>,
+    /// Free bytes of the volume as they were seen last, less what was handed out since. Known only if some are to
+    /// be left to others.
+    volume_free: Option<u64>,
+    /// Writes that wait on a full volume for what unlinked files hold.
+    stranded: usize,
     /// Grows with every release; tells a waiter whether anything moves.
     releases: u64,
     waiters: VecDeque<Waiter>,
@@ -87,17 +105,27 @@ struct Waiter {
 }
 
 impl Budget {
-    /// An account of `limit` bytes of which `used` are taken. Until [`Budget::settled`] is called, at
-    /// most `patience`, nothing is handed out: the bytes in use may not be known yet.
+    /// The account of a volume that is not shared, see [`Budget::sharing`].
+    #[cfg(test)]
     pub(crate) fn new(limit: u64, used: u64, patience: Duration) -> Arc<Self> {
+        Self::sharing(limit, 0, used, patience)
+    }
+
+    /// An account of `limit` bytes of which `used` are taken. Until [`Budget::settled`] is called, at
+    /// most `patience`, nothing is handed out: the bytes in use may not be known yet. At least `min_free`
+    /// bytes of the volume are left to others.
+    pub(crate) fn sharing(limit: u64, min_free: u64, used: u64, patience: Duration) -> Arc<Self> {
         let state = BudgetState {
             used,
             ..BudgetState::default()
         };
         Arc::new(Self {
             limit,
+            min_free,
             state: Mutex::new(state),
             work: Notify::new(),
+            let_go: Notify::new(),
+            pressed: AtomicBool::new(false),
             settled: CancellationToken::new(),
             settle_by: Instant::now() + patience,
         })
@@ -128,10 +156,10 @@ impl Budget {
     /// Reserves `bytes` if there is room at this moment, ahead of all waiters: for our own housekeeping.
     pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut state = self.lock();
-        if state.total().saturating_add(bytes) > self.limit {
+        if !self.fits(&state, bytes) {
             return None;
         }
-        state.reserved += bytes;
+        state.reserve(bytes);
         // An upload that was made to fail and is content with less gives nothing back now.
         state.failed_at = None;
         self.work.notify_one();
@@ -158,21 +186,6 @@ impl Budget {
     /// A file of `bytes` is unlinked.
     pub(crate) fn freed(self: &Arc<Self>, bytes: u64) {
         self.adjust(-i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    /// Asks the evictor to free `bytes` although the account has room: the volume is full for
-    /// other reasons. Answers how many bytes were freed.
-    pub(crate) async fn make_room(&self, bytes: u64) -> u64 {
-        let (answer, freed) = oneshot::channel();
-        {
-            let mut state = self.lock();
-            if state.closed {
-                return 0;
-            }
-            state.demands.push((bytes, answer));
-        }
-        self.work.notify_one();
-        freed.await.unwrap_or(0)
     }
 
     /// A body is about to become an entry. Nobody has to give up for want of room before it is one.
@@ -209,33 +222,10 @@ impl BudgetState {
     fn total(&self) -> u64 {
         self.used.saturating_add(self.reserved)
     }
-}
 
-/// The attempts of one write on a volume that may be full although the account has room.
-#[derive(Debug, Default)]
-pub(crate) struct FullVolumeRetry {
-    attempts: usize,
-}
-
-impl FullVolumeRetry {
-    /// Whether to try again a write of `length` bytes that ended with `error`: the volume is full, and entries
-    /// made way.
-    pub(crate) async fn makes_way(&mut self, budget: &Budget, error: &Error, length: u64) -> bool {
-        self.attempts += 1;
-        self.attempts <= MAX_FULL_VOLUME_ATTEMPTS
-            && matches!(error, Error::NoSpace { .. })
-            && budget.make_room(length + FULL_VOLUME_SPARE_BYTES).await > 0
-    }
-}
-
-/// An error of a write of `length` bytes.
-pub(crate) fn write_error(operation: &'static str, error: io::Error, length: u64) -> Error {
-    match Error::io(operation, error) {
-        Error::NoSpace { reason, .. } => Error::NoSpace {
-            needed: length,
-            reason,
-        },
-        other => other,
+    fn reserve(&mut self, bytes: u64) {
+        self.reserved += bytes;
+        self.volume_free = self.volume_free.map(|free| free.saturating_sub(bytes));
     }
 }
 

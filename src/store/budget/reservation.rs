@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Ask, Budget};
+use super::{Ask, Budget, Owner};
 use crate::store::{Error, Result};
 
 /// Reserved bytes; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
+    owner: Owner,
     bytes: AtomicU64,
 }
 
@@ -17,8 +18,14 @@ impl Reservation {
     pub(super) fn new(budget: &Arc<Budget>, bytes: u64) -> Self {
         Self {
             budget: Arc::clone(budget),
+            owner: Owner::default(),
             bytes: AtomicU64::new(bytes),
         }
+    }
+
+    /// For whom it is held.
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// Bytes held.
@@ -78,7 +85,9 @@ impl Reservation {
 
     /// A reservation of its own for `bytes` of this one, or all that is held if that is less.
     pub(crate) fn split(&self, bytes: u64) -> Self {
-        Self::new(&self.budget, self.take_out(bytes))
+        let mut part = Self::new(&self.budget, self.take_out(bytes));
+        part.owner = self.owner;
+        part
     }
 
     fn take_out(&self, bytes: u64) -> u64 {

@@ -169,3 +169,76 @@ async fn closing_ends_every_wait() {
     assert!(matches!(waits.await, Err(Error::Stopping)));
     assert!(matches!(budget.reserve(1, Ask::New).await, Err(Error::Stopping)));
 }
+
+/// A file with one handle.
+fn open(budget: &Arc<Budget>) -> OpenFile {
+    let file = tempfile::tempfile();
+    FileHold::new(budget, Owner::default())
+        .open(|| file)
+        .expect("open")
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_of_unlinked_files_count_until_they_are_closed_and_nothing_is_evicted_for_them() {
+    let budget = budget(90 * MIB);
+    let file = open(&budget);
+    assert!(file.hold().unlinked(90 * MIB));
+    budget.freed(90 * MIB);
+    assert_eq!((budget.figures(), budget.held()), ((0, 0), 90 * MIB));
+    let small = budget
+        .reserve(15 * MIB, Ask::New)
+        .await
+        .expect("within the slack");
+    let mut large = Box::pin(budget.reserve(20 * MIB, Ask::New));
+    assert!(futures_util::poll!(&mut large).is_pending());
+    assert!(budget.is_pressed());
+    assert_eq!(budget.goal(), 0);
+    // Nor does anybody have to give up for it.
+    budget.exhausted();
+    assert!(futures_util::poll!(&mut large).is_pending());
+    drop(file);
+    large.await.expect("room");
+    assert!(!budget.is_pressed() && budget.held() == 0);
+    drop(small);
+}
+
+#[tokio::test]
+async fn a_file_without_handles_or_with_a_name_holds_nothing() {
+    let budget = budget(0);
+    let file = open(&budget);
+    let hold = Arc::clone(file.hold());
+    drop(file);
+    assert!(!hold.unlinked(MIB));
+    assert_eq!(budget.held(), 0);
+    let refused = hold.open(|| Err(std::io::ErrorKind::NotFound.into()));
+    assert!(refused.is_err() && !hold.unlinked(MIB));
+}
+
+#[tokio::test]
+async fn nobody_gives_up_while_a_body_becomes_an_entry() {
+    let budget = budget(0);
+    let held = budget.reserve(100 * MIB, Ask::New).await.expect("room");
+    let small = held.split(MIB);
+    let mut grows = Box::pin(small.ensure(2 * MIB, 0));
+    assert!(futures_util::poll!(&mut grows).is_pending());
+    let committing = budget.committing();
+    budget.exhausted();
+    assert!(futures_util::poll!(&mut grows).is_pending());
+    drop(committing);
+    budget.exhausted();
+    assert!(matches!(grows.await, Err(Error::NoSpace { .. })));
+}
+
+#[tokio::test]
+async fn room_for_others_is_not_handed_out() {
+    let budget = Budget::sharing(100 * MIB, 10 * MIB, 50 * MIB, Duration::ZERO);
+    budget.settled();
+    budget.look(15 * MIB);
+    let first = budget.reserve(5 * MIB, Ask::New).await.expect("room");
+    let mut second = Box::pin(budget.reserve(5 * MIB, Ask::New));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    assert_eq!(budget.goal(), 5 * MIB);
+    budget.look(15 * MIB);
+    second.await.expect("room");
+    drop(first);
+}

@@ -67,8 +67,8 @@ impl Budget {
             return Err(Error::Stopping);
         }
         let first = ask != Ask::New || !state.waiters.iter().any(|waiter| self.can_have(&state, waiter));
-        if first && state.total().saturating_add(bytes) <= self.limit {
-            state.reserved += bytes;
+        if first && self.fits(&state, bytes) {
+            state.reserve(bytes);
             if state.total() > self.high() {
                 self.work.notify_one();
             }
@@ -85,6 +85,7 @@ impl Budget {
             }
             Ask::New => state.waiters.push_back(waiter),
         }
+        self.note_pressure(&state);
         self.work.notify_one();
         Ok(Turn::Later(receiver))
     }
@@ -95,12 +96,12 @@ impl Budget {
         let mut state = self.lock();
         let mut at = 0;
         while let Some(next) = state.waiters.get(at) {
-            let fits = state.total().saturating_add(next.bytes) <= self.limit;
+            let fits = self.fits(&state, next.bytes);
             if fits || next.answer.is_closed() {
                 if let Some(waiter) = state.waiters.remove(at)
                     && !waiter.answer.is_closed()
                 {
-                    state.reserved += waiter.bytes;
+                    state.reserve(waiter.bytes);
                     granted.push((waiter.answer, Reservation::new(self, waiter.bytes)));
                 }
             } else if self.can_have(&state, next) {
@@ -109,6 +110,7 @@ impl Budget {
                 at += 1;
             }
         }
+        self.note_pressure(&state);
         if !state.waiters.is_empty() || state.total() > self.high() {
             self.work.notify_one();
         }
@@ -119,8 +121,31 @@ impl Budget {
         }
     }
 
-    /// Whether evictions alone could make room for `waiter`.
+    /// Whether there is room for `bytes` at this moment.
+    pub(super) fn fits(&self, state: &BudgetState, bytes: u64) -> bool {
+        let total = state.total().saturating_add(bytes);
+        let is_left = |free: u64| free >= self.min_free.saturating_add(bytes);
+        total <= self.limit
+            && total.saturating_add(state.held) <= self.limit + self.slack()
+            && state.volume_free.is_none_or(is_left)
+    }
+
+    /// Whether evictions alone could make room for `waiter`. What unlinked files hold is no matter of evictions: a
+    /// cache that is thrown away for it frees nothing.
     pub(super) fn can_have(&self, state: &BudgetState, waiter: &Waiter) -> bool {
-        !waiter.answer.is_closed() && state.reserved.saturating_add(waiter.bytes) <= self.limit
+        let least = state.reserved.saturating_add(waiter.bytes);
+        !waiter.answer.is_closed()
+            && least <= self.limit
+            && least.saturating_add(state.held) <= self.limit + self.slack()
+    }
+
+    /// Whether somebody waits who could have room if unlinked files were closed.
+    pub(super) fn note_pressure(&self, state: &BudgetState) {
+        let over = |waiter: &Waiter| {
+            let total = state.total().saturating_add(waiter.bytes);
+            !waiter.answer.is_closed() && total.saturating_add(state.held) > self.limit + self.slack()
+        };
+        let pressed = state.held > 0 && (state.stranded > 0 || state.waiters.iter().any(over));
+        self.pressed.store(pressed, std::sync::atomic::Ordering::Relaxed);
     }
 }

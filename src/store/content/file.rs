@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::Residency;
+use super::{FileHolder, Residency};
 use crate::sys;
 
 /// An open file of a tier. Its bytes never change; it may be unlinked while readers hold it.
@@ -29,6 +29,11 @@ pub trait EntryFile: std::fmt::Debug + Send + Sync + 'static {
 
     /// What was found in the page cache a moment ago, if the file remembers it.
     fn residency(&self) -> Option<&Residency> {
+        None
+    }
+
+    /// Who must hear of its readers; `None` if it keeps no room from others.
+    fn holder(&self) -> Option<&dyn FileHolder> {
         None
     }
 
@@ -111,6 +116,16 @@ impl FileRange {
         self.start = self.start.saturating_add(length).min(self.end);
     }
 
+    /// Whether somebody waits for the room of this file, which has no name any more: a reader that takes less than
+    /// [`super::MIN_READ_BYTES`] in [`super::MIN_READ_TIME_SECONDS`] has to end.
+    pub fn is_wanted(&self) -> bool {
+        self.holder().is_some_and(FileHolder::is_wanted)
+    }
+
+    pub(super) fn holder(&self) -> Option<&dyn FileHolder> {
+        self.file.holder()
+    }
+
     /// Whether bytes of the file may be missing still.
     pub fn is_growing(&self) -> bool {
         self.file.is_growing()
@@ -183,7 +198,7 @@ impl FileRange {
         if end > self.end {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if !self.file.verified(self.start..end) {
+        if !self.is_hot(buffer.len() as u64) {
             self.file.verify(self.start..end)?;
         }
         sys::read_exact_at(self.file(), buffer, self.start)

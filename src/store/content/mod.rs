@@ -7,6 +7,7 @@
 //! that can send a file without copying does so; every other one reads [`Content::pieces`].
 
 mod file;
+mod holding;
 mod pieces;
 mod residency;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub use file::{EntryFile, FileRange};
+pub use holding::{FileHolder, MIN_READ_BYTES, MIN_READ_TIME_SECONDS, SlowReader};
 pub use pieces::Pieces;
 pub use residency::Residency;
 

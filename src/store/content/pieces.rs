@@ -2,19 +2,22 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use tokio::time::Instant;
 
-use super::Content;
+use super::{Content, FileRange, MIN_READ_BYTES, MIN_READ_TIME_SECONDS, SlowReader};
 use crate::sys;
 
 /// See [`Content::pieces`]. Ends with an error when the bytes are damaged, or fewer than they should be.
 pub struct Pieces {
-    rest: Content,
+    rest: PiecesRest,
     /// Bytes of a piece of a file.
     length: u64,
     reading: Option<tokio::task::JoinHandle<io::Result<Bytes>>>,
@@ -22,11 +25,73 @@ pub struct Pieces {
     stream: Option<BoxStream<'static, io::Result<Bytes>>>,
 }
 
+/// What is left to be read.
+enum PiecesRest {
+    /// A part of a file, which can be taken away from a reader that hardly reads.
+    File(Arc<FileReader>),
+    Other(Content),
+}
+
+/// See [`SlowReader`].
+#[derive(Debug)]
+struct FileReader {
+    state: Mutex<FileReaderState>,
+}
+
+#[derive(Debug)]
+struct FileReaderState {
+    /// `None` once it was ended.
+    rest: Option<FileRange>,
+    /// When it was looked at, and how many bytes were left then.
+    looked: Option<(Instant, u64)>,
+}
+
+impl FileReader {
+    fn new(rest: FileRange) -> Arc<Self> {
+        let this = Arc::new(Self {
+            state: Mutex::new(FileReaderState {
+                rest: Some(rest.clone()),
+                looked: None,
+            }),
+        });
+        if let Some(holder) = rest.holder() {
+            let reader: Weak<Self> = Arc::downgrade(&this);
+            holder.add_reader(reader);
+        }
+        this
+    }
+
+    fn state(&self) -> MutexGuard<'_, FileReaderState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SlowReader for FileReader {
+    fn end_if_slow(&self) {
+        let mut state = self.state();
+        let Some(left) = state.rest.as_ref().map(FileRange::len) else {
+            return;
+        };
+        let (since, before) = *state.looked.get_or_insert_with(|| (Instant::now(), left));
+        if since.elapsed() < Duration::from_secs(MIN_READ_TIME_SECONDS.into()) {
+            return;
+        }
+        state.looked = None;
+        if before - left < MIN_READ_BYTES {
+            state.rest = None;
+        }
+    }
+}
+
 impl Pieces {
     /// Length of a piece: large enough that a hop to the blocking pool is cheap beside the copy.
     const PIECE_BYTES: u64 = 256 * 1024;
 
     pub(super) fn new(rest: Content) -> Self {
+        let rest = match rest {
+            Content::File(part) => PiecesRest::File(FileReader::new(part)),
+            other => PiecesRest::Other(other),
+        };
         Self {
             rest,
             length: Self::PIECE_BYTES,
@@ -59,19 +124,27 @@ impl Pieces {
                 self.reading = None;
                 return Poll::Ready(Some(piece));
             }
-            let Content::File(part) = &mut self.rest else {
+            let PiecesRest::File(reader) = &self.rest else {
                 return Poll::Ready(None);
+            };
+            let mut state = reader.state();
+            let Some(part) = &mut state.rest else {
+                let ended = "a slow reader of a file whose room others need";
+                return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, ended))));
             };
             if part.is_empty() {
                 return Poll::Ready(None);
             }
             let length = part.available().min(self.length);
             if length == 0 {
-                self.arriving = Some(part.arrival());
+                let arriving = part.arrival();
+                drop(state);
+                self.arriving = Some(arriving);
                 continue;
             }
             let piece = part.slice(0..length);
             part.advance(length);
+            drop(state);
             let mut buffer = vec![0; length as usize];
             if piece.is_hot(length) && piece.read_now(&mut buffer) == Some(buffer.len()) {
                 return Poll::Ready(Some(Ok(buffer.into())));
@@ -89,11 +162,16 @@ impl Stream for Pieces {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        match &mut this.rest {
+        let rest = match &mut this.rest {
+            PiecesRest::File(_) => return this.poll_file(cx),
+            PiecesRest::Other(rest) => rest,
+        };
+        match rest {
             Content::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Memory(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            Content::File(_) => this.poll_file(cx),
-            Content::Described(_) => Poll::Ready(Some(Err(io::ErrorKind::Unsupported.into()))),
+            Content::File(_) | Content::Described(_) => {
+                Poll::Ready(Some(Err(io::ErrorKind::Unsupported.into())))
+            }
             Content::Remote(part) => {
                 let stream = this.stream.get_or_insert_with(|| part.open());
                 stream.as_mut().poll_next(cx)

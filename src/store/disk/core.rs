@@ -11,6 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::boot::BootNote;
 use super::file::Condemn;
 use super::format::EntryError;
+use super::handles::FileHandles;
 use super::health::HealthCheck;
 use super::hot::OpenedEntry;
 use super::index::{ExpectedVersion, FileRecord, Index};
@@ -36,6 +37,7 @@ pub(super) struct DiskCore {
     pub(super) shards: Shards,
     pub(super) unlink_retry: UnlinkRetry,
     pub(super) budget: Arc<Budget>,
+    pub(super) handles: FileHandles,
     pub(super) spools: SpoolDir,
     pub(super) tasks: Tasks,
     /// Those that touch the folder of uploads: they end before the directory is given free.
@@ -47,6 +49,8 @@ pub(super) struct DiskCore {
     pub(super) health: HealthCheck,
     pub(super) counters: DiskCounters,
     pub(super) durability: Durability,
+    /// Bytes of the volume that are left to others.
+    pub(super) min_free: u64,
     /// Bytes of bodies that may be held in memory.
     pub(super) memory: u64,
     pub(super) lock: DirLock,
@@ -155,7 +159,7 @@ impl DiskCore {
     }
 
     /// The same for those who hold the lock of the shard already. A file that stays is tried again later,
-    /// and its bytes stay counted until then.
+    /// and its bytes stay counted until then. Those of a file that somebody has open are held from now on.
     pub(super) fn retire_in(
         &self,
         shard: &mut shards::ShardDir,
@@ -164,6 +168,7 @@ impl DiskCore {
         let (existed, grown) = shards::discard(&self.layout, shard, &(retired.digest, retired.generation))
             .inspect_err(|_| self.unlink_retry.add(retired))?;
         self.index(|index| index.retired(retired.generation));
+        self.handles.unlinked(retired.generation, retired.bytes());
         self.budget.adjust(grown - retired.bytes() as i64);
         Ok(existed)
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::core::{DiskCore, cannot_remove, is_time};
 use super::index::FileRecord;
@@ -10,12 +11,19 @@ use super::layout::shard_of;
 use super::role::DiskRole;
 use super::shards;
 use crate::config::Durability;
+use crate::store::budget::VolumeLook;
+use crate::sys;
 
 /// Entries per hop to the blocking pool: room is given to waiters after each.
 const MAX_BATCH_ENTRIES: usize = 256;
 
+/// How often readers of unlinked files are looked at, and the volume if others share it.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Runs until the tier stops.
 pub(super) async fn run(core: Arc<DiskCore>) {
+    let mut looks = tokio::time::interval(LOOK_INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = core.stop.cancelled() => break,
@@ -23,11 +31,54 @@ pub(super) async fn run(core: Arc<DiskCore>) {
             () = core.unlink_retry.due() => {
                 let _freed = retry(&core).await;
             }
+            _ = looks.tick() => {
+                core.budget.press();
+                leave_free(&core).await;
+                continue;
+            }
         }
         answer_demands(&core).await;
         make_room(&core).await;
     }
     core.budget.close();
+}
+
+/// Evicts until as much of the volume is free as is to be left to others.
+async fn leave_free(core: &Arc<DiskCore>) {
+    if core.min_free == 0 {
+        return;
+    }
+    let free = look(core).await;
+    if free < core.min_free {
+        let missing = core.min_free - free;
+        say_full(core.role, missing, free);
+        let before = VolumeLook::at(core.layout.root()).await;
+        let freed = free_up(core, missing).await;
+        before.wait_until_shown(freed).await;
+        look(core).await;
+    }
+}
+
+/// Free bytes of the volume, which the account learns if some are to be left to others.
+async fn look(core: &Arc<DiskCore>) -> u64 {
+    let look = |core: &Arc<DiskCore>| sys::volume_free(core.layout.root());
+    let free = core.blocking(look).await.ok().flatten().unwrap_or(u64::MAX);
+    if core.min_free > 0 {
+        core.budget.look(free);
+    }
+    free
+}
+
+/// Evicts until `bytes` are free, or nothing more can be freed. Answers how many are.
+async fn free_up(core: &Arc<DiskCore>, bytes: u64) -> u64 {
+    let mut freed = 0;
+    while freed < bytes && !core.stop.is_cancelled() {
+        match free(core, bytes - freed).await {
+            0 => break,
+            more => freed += more,
+        }
+    }
+    freed
 }
 
 /// Evicts until the budget is content or nothing is left.
@@ -38,26 +89,33 @@ async fn make_room(core: &Arc<DiskCore>) {
             core.budget.exhausted();
             return;
         }
+        if core.min_free > 0 {
+            look(core).await;
+        }
     }
 }
 
 /// The volume is full for other reasons than our entries: evict as much as is asked for.
 async fn answer_demands(core: &Arc<DiskCore>) {
+    // What was freed beyond the need of one is there for the next one.
+    let mut spare = 0;
     for (bytes, answer) in core.budget.demands() {
-        say_full(core.role, bytes);
-        let mut freed = 0;
-        while freed < bytes && !core.stop.is_cancelled() {
-            match free(core, bytes - freed).await {
-                0 => break,
-                more => freed += more,
-            }
+        let mut freed = bytes;
+        if spare < bytes {
+            say_full(core.role, bytes, look(core).await);
+            let before = VolumeLook::at(core.layout.root()).await;
+            freed = free_up(core, bytes).await;
+            before.wait_until_shown(freed).await;
+            spare += freed;
         }
+        spare = spare.saturating_sub(bytes);
         // Who asked may have left.
         let _left = answer.send(freed);
     }
 }
 
-/// Files that are out of the index go first, then entries.
+/// Files that are out of the index go first, then entries. Answers how many bytes were freed. What readers hold of
+/// them counts as long as the volume may hold more of that.
 async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
     if core.unlink_retry.is_worth_it() {
         let freed = retry(core).await;
@@ -65,7 +123,12 @@ async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
             return freed;
         }
     }
-    core.blocking(move |core| core.evict(bytes)).await.unwrap_or(0)
+    let evicted = core.blocking(move |core| core.evict(bytes)).await.unwrap_or(0);
+    match core.budget.is_let_go().await {
+        true => evicted,
+        // It frees nothing now, and the rest of the cache would not either.
+        false => 0,
+    }
 }
 
 /// Tries again what could not be unlinked. Answers the bytes freed.
@@ -74,12 +137,13 @@ async fn retry(core: &Arc<DiskCore>) -> u64 {
 }
 
 impl DiskCore {
-    /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes freed.
+    /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes that it took out,
+    /// some of which may be held by readers still.
     pub(super) fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0;
         let Ok(_pass) = self.enter() else { return 0 };
         // On a volume that refuses everything, a batch would cost entries and free nothing.
-        let most = if self.unlink_retry.is_full() {
+        let most = if self.unlink_retry.is_full() || self.budget.held() > 0 {
             1
         } else {
             MAX_BATCH_ENTRIES
@@ -89,11 +153,11 @@ impl DiskCore {
                 Ok(_existed) => {
                     freed += victim.bytes();
                     self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+                    (self.counters.evicted_bytes).fetch_add(victim.bytes(), Ordering::Relaxed);
                 }
                 Err(error) => cannot_remove(self.role, &error),
             }
         }
-        self.counters.evicted_bytes.fetch_add(freed, Ordering::Relaxed);
         freed
     }
 
@@ -121,13 +185,16 @@ impl DiskCore {
     }
 }
 
-fn say_full(role: DiskRole, needed: u64) {
+fn say_full(role: DiskRole, needed: u64, free: u64) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     if is_time(&LAST) {
         tracing::warn!(
             needed,
-            "the volume of {} is full although {} is not reached; evicting entries",
+            free,
+            "the volume of {} is full although {} is not reached; evicting entries. Lower {} below what the volume has \
+             for it, with 5 % to spare, or remove what others have stored there",
             role.dir_key(),
+            role.limit_key(),
             role.limit_key()
         );
     }

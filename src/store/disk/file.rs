@@ -8,6 +8,8 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use super::format::EntryError;
+use crate::store::budget::OpenFile;
+use crate::store::content::FileHolder;
 use crate::store::spool::Checksums;
 use crate::store::{Digest, EntryFile, Residency};
 use crate::sys;
@@ -16,11 +18,12 @@ use crate::sys;
 #[derive(Debug)]
 pub(super) struct DiskFile {
     /// `None` only while it is dropped.
-    file: Option<Arc<File>>,
+    file: Option<Arc<OpenFile>>,
     identity: FileIdentity,
     owner: EntryOwner,
-    /// What has to be checked still; `None` if every byte is known to be intact.
-    unchecked: Option<Unchecked>,
+    blocks: CheckedBlocks,
+    /// When the blocks were new or all to be checked, in seconds since 1970.
+    since: AtomicU64,
     residency: Residency,
     damaged: AtomicBool,
 }
@@ -56,8 +59,13 @@ impl FileIdentity {
     }
 }
 
+/// Which blocks are known to be intact.
+///
+/// Whoever reads one that is not reads and checks all of it first. Blocks that were known to be intact have to be
+/// checked anew when some of the file is no longer in the page cache: what comes from the disk again may be damaged.
+/// It concerns all of them, since the kernel reads ahead.
 #[derive(Debug)]
-struct Unchecked {
+struct CheckedBlocks {
     sums: Checksums,
     /// One bit per block: checked.
     done: Box<[AtomicU64]>,
@@ -65,30 +73,57 @@ struct Unchecked {
 }
 
 impl DiskFile {
-    /// A file with a body of `size` bytes. It is checked against `sums` block by block when it is read; without
-    /// them it is known to be intact.
+    /// A file with a body that has these checksums. `checked`: its bytes are known to be intact at this moment;
+    /// otherwise it is checked block by block when it is read.
     pub(super) fn new(
-        file: Arc<File>,
+        file: Arc<OpenFile>,
         metadata: &Metadata,
         owner: EntryOwner,
-        size: u64,
-        sums: Option<Checksums>,
+        sums: Checksums,
+        checked: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             file: Some(file),
             identity: FileIdentity::of(metadata),
             owner,
-            unchecked: sums.map(Unchecked::new),
-            residency: Residency::new(size),
+            residency: Residency::new(sums.size()),
+            blocks: CheckedBlocks::new(sums, checked),
+            since: AtomicU64::new(seconds()),
             damaged: AtomicBool::new(false),
         })
     }
 
     /// Whether every byte is known to be intact.
     pub(super) fn is_checked(&self) -> bool {
-        self.unchecked
-            .as_ref()
-            .is_none_or(|unchecked| unchecked.left.load(Ordering::Acquire) == 0)
+        self.blocks.left.load(Ordering::Acquire) == 0
+    }
+
+    /// Its blocks have to be checked anew if they were for the last time a day ago.
+    pub(super) fn age(&self) {
+        let now = seconds();
+        if now.saturating_sub(self.since.load(Ordering::Relaxed)) >= MAX_CHECK_AGE_SECONDS {
+            self.since.store(now, Ordering::Relaxed);
+            self.blocks.reset();
+        }
+    }
+
+    /// Whether some of `range` is known to be out of the page cache. "No" where the system cannot tell.
+    fn is_cold(&self, range: &Range<u64>) -> bool {
+        let resident = |at| sys::is_resident(self.open(), at);
+        !self.residency.holds(range, resident) && sys::tells_residency(self.open())
+    }
+
+    /// Whether the first `length` bytes have to be checked before somebody gets them.
+    pub(super) fn must_be_checked(&self, length: u64) -> bool {
+        !self.verified(0..length) || self.is_cold(&(0..length))
+    }
+
+    /// What is checked before the first byte of an answer: all of a body, or the beginning of a long one.
+    pub(super) fn checked_first(&self) -> u64 {
+        match self.blocks.sums.size() {
+            size if size <= MAX_CHECK_FIRST_BYTES => size,
+            _ => Checksums::BLOCK_BYTES,
+        }
     }
 
     pub(super) fn is_damaged(&self) -> bool {
@@ -102,7 +137,7 @@ impl DiskFile {
             .is_ok_and(|now| sys::link_count(&now) > 0 && FileIdentity::of(&now) == self.identity)
     }
 
-    fn open(&self) -> &File {
+    fn open(&self) -> &OpenFile {
         match &self.file {
             Some(file) => file,
             None => unreachable!("only `drop` takes it"),
@@ -110,21 +145,31 @@ impl DiskFile {
     }
 
     /// Reads all of `range`, and checks what was not checked yet.
-    fn check(&self, unchecked: &Unchecked, range: &Range<u64>) -> io::Result<()> {
+    fn check(&self, range: &Range<u64>) -> io::Result<()> {
         let mut buffer = Vec::new();
         for block in blocks(range) {
-            if unchecked.is_done(block) {
+            if self.blocks.is_done(block) {
                 // Known to be intact, and perhaps no longer in the page cache.
                 let start = block as u64 * Checksums::BLOCK_BYTES;
                 let part = range.start.max(start)..range.end.min(start + Checksums::BLOCK_BYTES);
                 sys::read_through(self.open(), part)?;
                 continue;
             }
-            check_block(self.open(), &unchecked.sums, block, &mut buffer)?;
-            unchecked.set_done(block);
+            check_block(self.open(), &self.blocks.sums, block, &mut buffer)?;
+            self.blocks.set_done(block);
         }
         Ok(())
     }
+}
+
+/// Bodies up to this length are checked as a whole before the first byte, longer ones block by block as they are read.
+pub(super) const MAX_CHECK_FIRST_BYTES: u64 = 64 << 20;
+/// After so many seconds a block is checked again even if it never left the page cache.
+const MAX_CHECK_AGE_SECONDS: u64 = 24 * 3600;
+
+fn seconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// What an error of a read says about the file; `None` if it may be another time.
@@ -156,8 +201,11 @@ impl EntryFile for DiskFile {
     }
 
     fn verified(&self, range: Range<u64>) -> bool {
-        let done = |unchecked: &Unchecked| blocks(&range).all(|block| unchecked.is_done(block));
-        self.is_checked() || self.unchecked.as_ref().is_some_and(done)
+        self.is_checked() || blocks(&range).all(|block| self.blocks.is_done(block))
+    }
+
+    fn holder(&self) -> Option<&dyn FileHolder> {
+        Some(&**self.open().hold())
     }
 
     fn residency(&self) -> Option<&Residency> {
@@ -165,10 +213,10 @@ impl EntryFile for DiskFile {
     }
 
     fn verify(&self, range: Range<u64>) -> io::Result<()> {
-        let outcome = match &self.unchecked {
-            Some(unchecked) if !self.verified(range.clone()) => self.check(unchecked, &range),
-            _ => sys::read_through(self.open(), range),
-        };
+        if self.verified(range.clone()) && self.is_cold(&range) {
+            self.blocks.reset();
+        }
+        let outcome = self.check(&range);
         let Some(flaw) = outcome.as_ref().err().and_then(flaw_of) else {
             return outcome;
         };
@@ -181,13 +229,24 @@ impl EntryFile for DiskFile {
     }
 }
 
-impl Unchecked {
-    fn new(sums: Checksums) -> Self {
-        let words = sums.blocks().len().div_ceil(64);
+impl CheckedBlocks {
+    fn new(sums: Checksums, checked: bool) -> Self {
+        let count = sums.blocks().len();
+        let (left, word) = if checked { (0, u64::MAX) } else { (count as u64, 0) };
         Self {
-            left: AtomicU64::new(sums.blocks().len() as u64),
-            done: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            left: AtomicU64::new(left),
+            done: (0..count.div_ceil(64)).map(|_| AtomicU64::new(word)).collect(),
             sums,
+        }
+    }
+
+    /// All have to be checked anew.
+    fn reset(&self) {
+        for word in 0..self.done.len() {
+            let count = (self.sums.blocks().len() - word * 64).min(64) as u32;
+            let all = u64::MAX >> (64 - count);
+            let was = self.done[word].swap(0, Ordering::AcqRel) & all;
+            self.left.fetch_add(was.count_ones().into(), Ordering::AcqRel);
         }
     }
 
@@ -233,6 +292,7 @@ fn blocks(range: &Range<u64>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::budget::{Budget, FileHold, Owner};
 
     const BLOCK_BYTES: u64 = Checksums::BLOCK_BYTES;
 
@@ -247,8 +307,23 @@ mod tests {
             generation: 1,
         };
         let metadata = file.metadata().expect("metadata");
-        let (size, sums) = (body.len() as u64, Checksums::of(&body));
-        DiskFile::new(Arc::new(file), &metadata, owner, size, Some(sums))
+        let budget = Budget::new(1 << 30, 0, std::time::Duration::ZERO);
+        let file = FileHold::new(&budget, Owner::default()).open(|| Ok(file));
+        let file = file.expect("a handle");
+        DiskFile::new(Arc::new(file), &metadata, owner, Checksums::of(&body), false)
+    }
+
+    #[test]
+    fn blocks_that_were_checked_a_day_ago_are_checked_again() {
+        let file = unchecked(70);
+        file.verify(0..70 * BLOCK_BYTES).expect("intact");
+        file.age();
+        assert!(file.is_checked());
+        (file.since).fetch_sub(MAX_CHECK_AGE_SECONDS, Ordering::Relaxed);
+        file.age();
+        assert!(!file.is_checked() && !file.verified(69 * BLOCK_BYTES..70 * BLOCK_BYTES));
+        file.verify(0..70 * BLOCK_BYTES).expect("intact");
+        assert!(file.is_checked());
     }
 
     #[test]

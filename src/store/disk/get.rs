@@ -7,16 +7,13 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::core::{DiskCore, FoundEntry, now};
-use super::file::{self, Condemn, DiskFile, EntryOwner};
+use super::file::{self, Condemn, DiskFile, EntryOwner, MAX_CHECK_FIRST_BYTES};
 use super::format::{self, EntryError, EntryOpenError, MAX_MEMORY_BODY_BYTES};
 use super::hot::OpenedEntry;
 use super::index::IndexHit;
 use crate::store::spool::Checksums;
 use crate::store::{Content, Entry, Error, FileRange, Meta, Result, StoreKey, TierName};
 
-/// Bodies of an earlier run up to this length are checked as a whole before the first byte, longer
-/// ones block by block as they are read.
-const MAX_CHECK_FIRST_BYTES: u64 = 64 << 20;
 /// A file that was changed so many microseconds after its generation was not changed by us.
 const CLOCK_SLACK_US: u64 = 2_000_000;
 /// Each further attempt follows a change of the entry by another request.
@@ -46,6 +43,31 @@ impl DiskCore {
             if let Some(opened) = opened {
                 let generation = hit.generation;
                 return Ok(Some(FoundEntry { generation, opened }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for somebody who reads its body. What has left the page cache is read and checked before, as far as an
+    /// answer waits for that: damage is a miss. Costs nothing beyond the look that sending it would take.
+    pub(super) async fn find_sound(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(found) = self.find(key).await? else {
+                return Ok(None);
+            };
+            let (Content::File(range), Some(file)) = (&found.opened.entry.content, &found.opened.file) else {
+                return Ok(Some(found));
+            };
+            let first = file.checked_first();
+            if !file.must_be_checked(first) {
+                return Ok(Some(found));
+            }
+            let range = range.clone();
+            let warmed = self.blocking(move |_| range.warm(first)).await?;
+            match warmed {
+                Err(_) if file.is_damaged() => {}
+                // Another error is for the one who reads.
+                _ => return Ok(Some(found)),
             }
         }
         Ok(None)
@@ -93,7 +115,8 @@ impl DiskCore {
         generation: u64,
         trusted: bool,
     ) -> Result<Arc<OpenedEntry>, EntryOpenError> {
-        let file = Arc::new(self.open_file(key, generation)?);
+        let open = || self.open_file(key, generation);
+        let file = Arc::new(self.handles.of(generation).open(open)?);
         let metadata = file.metadata()?;
         let parsed = format::read(&file, metadata.len(), key)?;
         let owner = self.owner(key, generation);
@@ -110,8 +133,8 @@ impl DiskCore {
         if !checked && size <= MAX_CHECK_FIRST_BYTES {
             file::check_all(&file, &parsed.sums)?;
         }
-        let unchecked = (!checked && size > MAX_CHECK_FIRST_BYTES).then_some(parsed.sums);
-        let open = DiskFile::new(file, &metadata, owner, size, unchecked);
+        let checked = checked || size <= MAX_CHECK_FIRST_BYTES;
+        let open = DiskFile::new(file, &metadata, owner, parsed.sums, checked);
         Ok(opened_file(open, Arc::new(parsed.meta)))
     }
 

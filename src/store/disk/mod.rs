@@ -24,6 +24,7 @@ mod evict;
 mod file;
 mod format;
 mod get;
+mod handles;
 mod health;
 mod hot;
 mod index;

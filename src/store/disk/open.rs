@@ -15,6 +15,7 @@ use super::core::{DiskCore, DiskCounters, now};
 use super::error::DiskOpenError;
 use super::evict;
 use super::format::VERSION;
+use super::handles::FileHandles;
 use super::health::HealthCheck;
 use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT, TopName};
@@ -91,7 +92,7 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
         .map_err(unusable(role, "read", layout.root()))?
         .dev();
     let newest = loaded.records.iter().map(|record| record.generation).max();
-    let budget = Budget::new(config.limit, used, SCAN_WAIT_TIMEOUT);
+    let budget = Budget::sharing(config.limit, config.min_free, used, SCAN_WAIT_TIMEOUT);
     if loaded.clean {
         budget.settled();
     }
@@ -107,12 +108,14 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
         role,
         shards,
         unlink_retry: UnlinkRetry::default(),
+        handles: FileHandles::new(&budget),
         budget,
         tasks: tasks.clone(),
         uploads: Tasks::new(),
         scan: StartScan::new(),
         counters: DiskCounters::default(),
         durability: config.durability,
+        min_free: config.min_free,
         memory: config.memory,
         lock,
         stop: tasks.stopping().child_token(),

@@ -151,10 +151,13 @@ impl DiskCommit {
                 let temp = Arc::new(Temp::create(&self.core.spools, self.body.room())?);
                 let mut slices = frames.clone();
                 slices.push(self.trailer.clone());
+                temp.lengthen(self.length())?;
                 sys::write_all_vectored_at(temp.file(), &slices, 0)?;
                 temp
             }
             SpoolBody::File(temp) => {
+                // It may be longer: it was given its length in steps.
+                temp.set_length(self.length())?;
                 sys::write_all_vectored_at(temp.file(), &[&self.trailer], self.body.len())?;
                 Arc::clone(temp)
             }
@@ -170,7 +173,7 @@ impl DiskCommit {
     /// In this order: room that is free or can be evicted wakes those who look for it, and they look into the index.
     fn settle(&self, temp: &Temp, grown: i64, shard: &mut ShardDir) -> io::Result<()> {
         let metadata = temp.file().metadata();
-        let rounded = whole_blocks(self.body.len() + self.trailer.len() as u64);
+        let rounded = whole_blocks(self.length());
         let bytes = metadata
             .as_ref()
             .map_or(rounded, |metadata| rounded.max(sys::block_bytes(metadata)));
@@ -200,6 +203,11 @@ impl DiskCommit {
         outcome
     }
 
+    /// Length of the file in bytes.
+    fn length(&self) -> u64 {
+        self.body.len() + self.trailer.len() as u64
+    }
+
     fn sync_folders(&self, state: &mut ShardDir) -> io::Result<()> {
         if self.core.durability != Durability::Fsync {
             return Ok(());
@@ -221,7 +229,9 @@ impl DiskCommit {
             }
             _ => {
                 let (file, owner) = (Arc::clone(temp.file()), self.owner.clone());
-                let file = DiskFile::new(file, metadata, owner, self.body.len(), None);
+                self.core.handles.add(owner.generation, file.hold());
+                let sums = self.body.checksums().clone();
+                let file = DiskFile::new(file, metadata, owner, sums, true);
                 opened_file(file, Arc::clone(&self.meta))
             }
         }

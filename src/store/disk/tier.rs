@@ -14,6 +14,7 @@ use crate::config::DiskConfig;
 use crate::store::budget::BLOCK_BYTES;
 use crate::store::spool::SpoolDir;
 use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName};
+use crate::sys;
 use crate::tasks::Tasks;
 
 /// The local tier. See [`super`].
@@ -29,6 +30,8 @@ pub struct DiskStats {
     pub used: u64,
     /// Bytes promised to bodies that are being written.
     pub reserved: u64,
+    /// Bytes of files that are unlinked and still open.
+    pub held: u64,
     /// The configured limit in bytes.
     pub limit: u64,
     /// Entries in the index.
@@ -100,6 +103,7 @@ impl Disk {
         DiskStats {
             used,
             reserved,
+            held: core.budget.held(),
             limit: core.budget.limit(),
             entries,
             pinned: pinned_blocks * BLOCK_BYTES,
@@ -112,6 +116,11 @@ impl Disk {
             open_files,
             stuck_files: core.unlink_retry.len(),
         }
+    }
+
+    /// Free bytes of the volume; `None` if it cannot be asked.
+    pub fn volume_free(&self) -> Option<u64> {
+        sys::volume_free(self.core.layout.root())
     }
 
     /// Waits for running commits, writes the snapshot and gives the directory free for another
@@ -130,7 +139,7 @@ impl Disk {
 #[async_trait]
 impl Store for Disk {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        let found = self.core.find(key).await?;
+        let found = self.core.find_sound(key).await?;
         Ok(found.map(|found| found.opened.entry.clone()))
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::PartOrder;
 use crate::store::batch::total_length;
+use crate::store::content::FileHolder;
 use crate::store::spool::{Checksums, Growth};
 use crate::store::{Content, EntryFile, Error, FileRange, Spool};
 use crate::sys;
@@ -147,6 +148,10 @@ impl EntryFile for GrowingFile {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         sys::read_through(self.0.growth.file(), range)
+    }
+
+    fn holder(&self) -> Option<&dyn FileHolder> {
+        Some(&**self.0.growth.file().hold())
     }
 
     fn is_growing(&self) -> bool {

@@ -5,11 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::SpoolDir;
-use crate::store::budget::Reservation;
-use crate::store::content::EntryFile;
+use crate::store::budget::{FileHold, OpenFile, Reservation};
+use crate::store::content::{EntryFile, FileHolder};
 use crate::sys;
 
 /// A file in the spool folder. Dropped before [`Temp::keep`], it is unlinked, and only then its room
@@ -17,7 +17,9 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) struct Temp {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<OpenFile>,
+    /// The length that the file was given.
+    length: AtomicU64,
     dir: SpoolDir,
     room: Arc<Reservation>,
     kept: AtomicBool,
@@ -46,14 +48,14 @@ impl Temp {
                 .create_new(true)
                 .open(&path)
         };
-        let file = match sys::if_exists(make())? {
-            Some(file) => file,
+        let file = FileHold::new(dir.budget(), room.owner()).open(|| match sys::if_exists(make())? {
+            Some(file) => Ok(file),
             None => {
                 // A cleaner of temporary files has removed the empty folder.
                 dir.make_again()?;
-                make()?
+                make()
             }
-        };
+        })?;
         Ok(Self::made(dir, room, path, file, None))
     }
 
@@ -62,7 +64,7 @@ impl Temp {
     pub(crate) fn linked(
         dir: &SpoolDir,
         room: &Arc<Reservation>,
-        (from, file): (&Path, File),
+        (from, file): (&Path, OpenFile),
         owner: Arc<dyn LinkOwner>,
     ) -> io::Result<Self> {
         let path = dir.next_path();
@@ -74,12 +76,13 @@ impl Temp {
         dir: &SpoolDir,
         room: &Arc<Reservation>,
         path: PathBuf,
-        file: File,
+        file: OpenFile,
         owner: Option<Arc<dyn LinkOwner>>,
     ) -> Self {
         let this = Self {
             path,
             file: Arc::new(file),
+            length: AtomicU64::new(0),
             dir: dir.clone(),
             room: Arc::clone(room),
             kept: AtomicBool::new(false),
@@ -93,8 +96,24 @@ impl Temp {
         &self.path
     }
 
-    pub(crate) fn file(&self) -> &Arc<File> {
+    pub(crate) fn file(&self) -> &Arc<OpenFile> {
         &self.file
+    }
+
+    /// Blocking: gives the file at least this length before its bytes are written. Some file systems (XFS) take more
+    /// room than a file has bytes, up to twice as much, for one that grows with each write.
+    pub(crate) fn lengthen(&self, length: u64) -> io::Result<()> {
+        if self.length.load(Ordering::Relaxed) < length {
+            self.set_length(length)?;
+        }
+        Ok(())
+    }
+
+    /// Blocking: gives the file exactly this length.
+    pub(crate) fn set_length(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        self.length.store(length, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The file has got another name: it is no longer ours to remove.
@@ -130,7 +149,13 @@ impl Drop for Temp {
             // What cannot be removed now is removed at the next start.
             let _gone = std::fs::remove_file(path);
             // Closed after the unlink, here: the last close frees the room on the volume.
+            let (hold, left) = (Arc::clone(file.hold()), file.metadata());
             drop(file);
+            if let Ok(left) = left
+                && sys::link_count(&left) == 0
+            {
+                hold.unlinked(sys::block_bytes(&left).min(room.bytes()));
+            }
             dir.file_gone();
             if let Some(owner) = owner {
                 owner.unlinked(&room);
@@ -148,13 +173,13 @@ impl Drop for Temp {
 }
 
 /// The bytes of a file that this process has written a moment ago: they are not checked again.
-pub(crate) fn fresh(file: &Arc<File>) -> Arc<dyn EntryFile> {
+pub(crate) fn fresh(file: &Arc<OpenFile>) -> Arc<dyn EntryFile> {
     Arc::new(OpenSpool(Arc::clone(file)))
 }
 
 /// See [`fresh`].
 #[derive(Debug)]
-struct OpenSpool(Arc<File>);
+struct OpenSpool(Arc<OpenFile>);
 
 impl EntryFile for OpenSpool {
     fn file(&self) -> &File {
@@ -167,5 +192,9 @@ impl EntryFile for OpenSpool {
 
     fn verify(&self, range: Range<u64>) -> io::Result<()> {
         sys::read_through(&self.0, range)
+    }
+
+    fn holder(&self) -> Option<&dyn FileHolder> {
+        Some(&**self.0.hold())
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! A body of at most [`MAX_MEMORY_SPOOL_BYTES`] stays in memory. A larger one goes in batches to a temporary file.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use super::dir::room_for;
 use super::{ChecksumBuilder, Checksums, MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Temp};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
-use crate::store::budget::{Ask, Reservation, write_error};
+use crate::store::budget::{Ask, OpenFile, Reservation, write_error};
 use crate::store::{Error, Result};
 use crate::sys;
 
@@ -46,9 +45,13 @@ impl SpoolDir {
         self.check_size(size)?;
         let room = Arc::new(self.budget().reserve(room_for(size), Ask::New).await?);
         let (dir, held) = (self.clone(), Arc::clone(&room));
-        let hop = self.tasks().spawn_blocking(move || Temp::create(&dir, &held));
+        let hop = self.tasks().spawn_blocking(move || {
+            let temp = Temp::create(&dir, &held)?;
+            temp.lengthen(size)?;
+            Ok(temp)
+        });
         let made = hop.await.map_err(|_| Error::Stopping)?;
-        let temp = Arc::new(made.map_err(|error| Error::io("making a temporary file", error))?);
+        let temp = Arc::new(made.map_err(|error: io::Error| Error::io("making a temporary file", error))?);
         Ok(Growth { temp, room })
     }
 
@@ -83,6 +86,7 @@ impl SpoolWriter {
             temp: None,
             summer: ChecksumBuilder::default(),
             offset: 0,
+            length: expected.unwrap_or(0),
         };
         Self {
             batches: BatchWriter::new(dir.budget(), dir.tasks(), 0, sink),
@@ -152,6 +156,8 @@ struct SpoolSink {
     temp: Option<Arc<Temp>>,
     summer: ChecksumBuilder,
     offset: u64,
+    /// How long the body will be, as far as that is known.
+    length: u64,
 }
 
 impl BatchSink for SpoolSink {
@@ -168,6 +174,10 @@ impl BatchSink for SpoolSink {
                 Some(temp) => temp,
                 None => self.temp.insert(Arc::new(Temp::create(&self.dir, &self.room)?)),
             };
+            let end = self.offset + length;
+            // Beyond what was announced in steps.
+            let steps = end.next_multiple_of(UNKNOWN_STEP_BYTES);
+            temp.lengthen(if end > self.length { steps } else { self.length })?;
             sys::write_all_vectored_at(temp.file(), &*frames, self.offset)
         };
         write().map_err(|error| write_error("writing a temporary file", error, length))?;
@@ -195,7 +205,7 @@ pub(crate) struct Growth {
 
 impl Growth {
     /// The file; bytes once written never change.
-    pub(crate) fn file(&self) -> &Arc<File> {
+    pub(crate) fn file(&self) -> &Arc<OpenFile> {
         self.temp.file()
     }
 

@@ -157,7 +157,7 @@ fn disk_options() {
     check(
         "dir: d\nlimit: 1GB\ncolour: red",
         &[
-            "c.yaml:8: disk.colour: .. known here: dir, limit, durability, memory, open_files, revalidate_after",
+            "c.yaml:8: disk.colour: .. known here: dir, limit, min_free, durability, memory, open_files, revalidate_after",
         ],
     );
 }

@@ -121,10 +121,12 @@ async fn a_large_entry_is_checked_as_it_is_read() {
     let Content::File(whole) = entry.content.clone() else {
         panic!("a large body in memory");
     };
-    assert!(!whole.is_hot(4096), "nothing is checked yet");
+    let second = whole.slice(MIB as u64..LARGE as u64);
+    assert!(whole.is_hot(4096), "its beginning is checked before the answer");
+    assert!(!second.is_hot(4096), "and nothing else yet");
     let intact = entry.content.slice(0..40 * MIB as u64);
     assert!(read(intact).await.unwrap() == bytes[..40 * MIB]);
-    assert!(whole.is_hot(4096), "checked by reading");
+    assert!(second.is_hot(4096), "checked by reading");
     let rest = entry.content.slice(39 * MIB as u64..LARGE as u64);
     let error = read(rest).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
@@ -220,5 +222,37 @@ async fn removing_everything_from_outside_is_survived() {
         let bytes = body(nth * KIB, 2);
         rig.put(&nth.to_string(), &bytes).await;
         assert!(rig.get(&nth.to_string()).await.unwrap() == bytes);
+    }
+}
+
+/// Changes a byte of a file and nothing that its metadata tells, and takes the file out of the page cache.
+fn rot(path: &Path, at: u64) {
+    let modified = path.metadata().unwrap().modified().unwrap();
+    flip(path, at);
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(modified).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_rot_after_they_left_the_page_cache_are_a_miss_in_the_same_run() {
+    for (size, at) in [(100 * KIB, 7), (3 * MIB, 0), (3 * MIB, 3 * MIB - 1)] {
+        let rig = Rig::new(64 * MIB).await;
+        rig.put("entry", &body(size, 1)).await;
+        rig.put("other", &body(size, 2)).await;
+        assert!(rig.get("entry").await.unwrap() == body(size, 1));
+        let file = rig.file_of("entry");
+        // What was found in the page cache holds for two seconds.
+        tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+        rot(&file, at as u64);
+        assert!(rig.get("entry").await.is_none(), "{size} bytes at {at}");
+        assert_eq!(rig.disk.stats().corrupt, 1);
+        // Cold bytes that are what they were are served.
+        let other = fs::File::open(rig.file_of("other")).unwrap();
+        other.sync_all().unwrap();
+        rustix::fs::fadvise(&other, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        assert!(rig.get("other").await.unwrap() == body(size, 2));
+        assert_eq!(rig.disk.stats().corrupt, 1);
     }
 }

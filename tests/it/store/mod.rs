@@ -10,6 +10,7 @@ mod bound;
 mod damage;
 mod directory;
 mod disk;
+mod held;
 mod model;
 mod moto;
 mod power_loss;

@@ -33,6 +33,7 @@ pub(crate) fn config(dir: &Path, limit: usize) -> DiskConfig {
     DiskConfig {
         dir: dir.join("cache"),
         limit: limit as u64,
+        min_free: 0,
         durability: Durability::Relaxed,
         memory: 4 << 20,
         open_files: Some(64),

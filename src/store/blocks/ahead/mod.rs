@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::progress::{PartProgress, ProgressChange};
 use super::block::Segment;
+use crate::store::budget::FileHold;
 use crate::store::content::EntryFile;
 use crate::store::remote::{EarlyUploadTask, RemoteParts};
 use crate::store::spool::fresh;
@@ -40,7 +41,7 @@ pub(super) struct PartSender {
 
 impl PartSender {
     /// For an upload that has nothing yet, whose data file will be at `path`.
-    pub(super) fn new(upload: EarlyUpload, path: PathBuf) -> Self {
+    pub(super) fn new(upload: EarlyUpload, path: PathBuf, hold: Arc<FileHold>) -> Self {
         let stop = upload.tasks().stopping().child_token();
         Self {
             shared: Arc::new(SenderShared {
@@ -49,6 +50,7 @@ impl PartSender {
                 closed: CancellationToken::new(),
                 stop: stop.clone(),
                 path,
+                hold,
                 upload,
             }),
             sending: Mutex::default(),
@@ -107,6 +109,7 @@ impl PartSender {
 struct SenderShared {
     upload: EarlyUpload,
     path: PathBuf,
+    hold: Arc<FileHold>,
     progress: Mutex<PartProgress>,
     /// A part became ready.
     changed: Notify,
@@ -165,8 +168,11 @@ impl SenderShared {
     }
 
     async fn open(&self) -> Result<Arc<dyn EntryFile>> {
-        let path = self.path.clone();
-        let hop = self.upload.tasks().spawn_blocking(move || File::open(path));
+        let (path, hold) = (self.path.clone(), Arc::clone(&self.hold));
+        let hop = self
+            .upload
+            .tasks()
+            .spawn_blocking(move || hold.open(|| File::open(path)));
         let opened = hop.await.map_err(|_| Error::Stopping)?;
         let file = opened.map_err(|error| Error::io("opening a file of an upload", error))?;
         Ok(fresh(&Arc::new(file)))

@@ -1,7 +1,6 @@
 //! A body whose blocks are brought to their places in the data file.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use super::plan::BodyPlan;
@@ -12,7 +11,7 @@ use crate::store::blocks::file_usage::max_growth;
 use crate::store::blocks::state::LinkState;
 use crate::store::blocks::sums::{JoinedSums, SumError};
 use crate::store::blocks::upload::{BlockUpload, blocking, failed};
-use crate::store::budget::{Ask, Reservation};
+use crate::store::budget::{Ask, OpenFile, Reservation};
 use crate::store::spool::{ChecksumBuilder, Checksums, LinkOwner, SpoolBody, Temp};
 use crate::sys;
 
@@ -27,7 +26,7 @@ pub(super) async fn in_place(
     };
     let plan = Arc::clone(plan);
     blocking(upload, move |upload| {
-        let file = upload.open(UploadFile::Data)?;
+        let file = upload.open(UploadFile::Data, plan.size)?;
         let metadata = file
             .metadata()
             .map_err(|error| failed("looking at an upload", error))?;
@@ -48,7 +47,7 @@ pub(super) async fn in_place(
 }
 
 /// Blocking: a second link to the data file, with its part of the room.
-fn linked(upload: &Arc<BlockUpload>, file: File, sums: Checksums) -> Option<Spool> {
+fn linked(upload: &Arc<BlockUpload>, file: OpenFile, sums: Checksums) -> Option<Spool> {
     let room = {
         let mut state = upload.state();
         state.link = LinkState::Linked;
@@ -70,7 +69,7 @@ fn linked(upload: &Arc<BlockUpload>, file: File, sums: Checksums) -> Option<Spoo
 fn bring_in_place(
     upload: &Arc<BlockUpload>,
     plan: &BodyPlan,
-    file: &File,
+    file: &OpenFile,
     room: &Reservation,
 ) -> Result<Checksums, BlocksError> {
     let summed = copy_and_sum(upload, plan, file);
@@ -99,7 +98,7 @@ fn bring_in_place(
 
 /// Blocking: the checksums of the body in `file`, from those of its blocks as far as these tell. The bytes of
 /// all others are read, and held against them, and so are those that came before a crash.
-fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &File) -> Result<Checksums, SumError> {
+fn copy_and_sum(upload: &BlockUpload, plan: &BodyPlan, file: &OpenFile) -> Result<Checksums, SumError> {
     plan.read(upload, plan.unsound(upload).iter().copied(), |_, _, _| Ok(()))?;
     let mut moved: HashMap<u64, ChecksumBuilder> = HashMap::new();
     plan.read(upload, plan.moved(), |segment, at, bytes| {

@@ -125,6 +125,7 @@ async fn copied(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool,
     blocking(upload, move |upload| {
         let copy = || {
             let temp = Temp::create(upload.dir.spools(), &room)?;
+            temp.lengthen(plan.size)?;
             let mut summer = ChecksumBuilder::default();
             plan.read(upload, plan.segments.iter(), |_, at, bytes| {
                 summer.update(bytes);

@@ -49,6 +49,7 @@ impl OpenedEntry {
             return true;
         }
         self.checked.store(now, Ordering::Relaxed);
+        file.age();
         file.is_unchanged()
     }
 }
