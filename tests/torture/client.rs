@@ -157,6 +157,10 @@ impl Client {
 
     async fn put(&mut self, slot: &Slot, server: usize) {
         let len = self.size();
+        self.put_bytes(slot, server, len).await;
+    }
+
+    async fn put_bytes(&mut self, slot: &Slot, server: usize, len: u64) {
         let form = match self.rng.below(100) {
             0..45 => Form::Length,
             45..88 => Form::Chunked,
@@ -220,10 +224,15 @@ impl Client {
         );
     }
 
-    /// A client that stops reading: what it has open may be overwritten meanwhile.
+    /// A client that stops reading: what it has open may be overwritten meanwhile. Large, because sockets take
+    /// some MB.
     async fn stall(&mut self, slot: &Slot, server: usize) {
+        if !self.world.narrow {
+            let len = self.rng.between(MAX_BODY_BYTES / 4, MAX_BODY_BYTES);
+            self.put_bytes(slot, server, len).await;
+        }
         let mut asking = asking(&self.world, Method::GET, slot);
-        asking.pace = Pace::Stall(Duration::from_millis(self.rng.between(200, 4000)));
+        asking.pace = Pace::Stall(Duration::from_millis(self.rng.between(200, 6000)));
         let world = self.world.clone();
         let address = world.servers[server].address;
         // It does not keep this client from its work.
