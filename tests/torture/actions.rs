@@ -107,6 +107,10 @@ pub(crate) async fn save(client: &mut Client) {
         json!({"id": id, "len": len, "tenant": slot.tenant, "key": slot.key, "fate": format!("{fate:?}")});
     client.world.report.note(client.world.history.now(), "save", note);
     client.world.report.count(format!("save {fate:?}"));
+    // Before the next start, which reads everything anew, damage would be served.
+    if fate == Fate::Done && client.rng.chance(60) {
+        look(&client.world, &slot, server, false).await;
+    }
 }
 
 /// Ranges that together are a body, in any order.

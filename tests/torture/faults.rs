@@ -84,7 +84,8 @@ impl Tormentor {
                 && (name != "power" || !self.world.durable)
         };
         let usable: Vec<_> = FAULTS.iter().filter(|(name, _)| usable(name)).collect();
-        let mut at = self.rng.below(usable.iter().map(|(_, weight)| weight).sum());
+        let total: u64 = usable.iter().map(|(_, weight)| weight).sum();
+        let mut at = self.rng.below(total.max(1));
         for (name, weight) in usable {
             if at < *weight {
                 return name;
