@@ -1,5 +1,9 @@
 //! Peers from the integration tests: the issuer of tokens, and S3 with its faults.
-#![allow(dead_code, reason = "these peers have more switches than this harness uses")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "these peers have more switches than this harness uses"
+)]
 
 #[path = "../it/support/issuer.rs"]
 pub(crate) mod issuer;
