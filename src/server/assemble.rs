@@ -46,7 +46,12 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
     let links = links(&config, &listeners);
-    let app = Box::pin(app(&config, &tiers, auth, links, (&requests, &background))).await?;
+    let app = Box::pin(app(&config, &tiers, auth, links, (&requests, &background))).await;
+    if app.is_err() {
+        // The directory must not stay locked.
+        tiers.close().await;
+    }
+    let app = app?;
     let metrics = Arc::new(Metrics::new(protocol::names()));
     let (ready, reloads) = (ReadyFlag::default(), ReloadRecord::new());
     samples::connect(&metrics, &tiers, &app, (&ready, &reloads));
@@ -54,17 +59,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     background.spawn(watch);
     let connections = Connections::new(config.limits.keep_alive);
     background.spawn(connections.clone().run(background.stopping()));
-    let acceptor = Acceptor {
-        context: Arc::new(Context {
-            dispatch: Dispatch::new(&app),
-            recorder: Recorder::new(Arc::clone(&metrics), access_log),
-            connections: connections.clone(),
-        }),
-        metrics: Arc::clone(&metrics),
-        tasks: requests.clone(),
-        permits: Arc::new(Semaphore::new(connection_limit(&config))),
-        send_buffers: LargeSendBuffers::of_system(),
-    };
+    let acceptor = acceptor(&config, &app, &metrics, access_log, (&connections, &requests));
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
         ops_address: ops_listener.as_ref().map(Listener::address),
@@ -95,6 +90,26 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     announce(&server);
     Ok(server)
+}
+
+fn acceptor(
+    config: &Config,
+    app: &App,
+    metrics: &Arc<Metrics>,
+    access_log: AccessLog,
+    (connections, requests): (&Connections, &Tasks),
+) -> Acceptor {
+    Acceptor {
+        context: Arc::new(Context {
+            dispatch: Dispatch::new(app),
+            recorder: Recorder::new(Arc::clone(metrics), access_log),
+            connections: connections.clone(),
+        }),
+        metrics: Arc::clone(metrics),
+        tasks: requests.clone(),
+        permits: Arc::new(Semaphore::new(connection_limit(config))),
+        send_buffers: LargeSendBuffers::of_system(),
+    }
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {
