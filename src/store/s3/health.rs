@@ -48,6 +48,8 @@ pub(super) struct Health {
     heard: AtomicU64,
     /// Whether a probe is under way that will decide.
     probing: AtomicBool,
+    /// Whether something strange was seen while it was: what it finds may be older.
+    again: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +101,7 @@ impl Default for Health {
             created: Instant::now(),
             heard: AtomicU64::default(),
             probing: AtomicBool::default(),
+            again: AtomicBool::default(),
         }
     }
 }
@@ -142,12 +145,18 @@ impl Health {
     }
 
     /// Whether the caller is the one to probe; [`Self::end_probe`] ends that.
-    pub(super) fn begin_probe(&self) -> bool {
-        !self.probing.swap(true, Ordering::Relaxed)
+    pub(super) fn begin_probe(&self, why: Suspicion) -> bool {
+        let first = !self.probing.swap(true, Ordering::AcqRel);
+        if !first && why == Suspicion::Strange {
+            self.again.store(true, Ordering::Release);
+        }
+        first
     }
 
-    pub(super) fn end_probe(&self) {
-        self.probing.store(false, Ordering::Relaxed);
+    /// `true` if another probe has to look at what was seen during this one.
+    pub(super) fn end_probe(&self) -> bool {
+        self.probing.store(false, Ordering::Release);
+        self.again.swap(false, Ordering::AcqRel)
     }
 
     /// How long the server took for a probe.
@@ -284,8 +293,12 @@ mod tests {
         let three = [(); 3].map(|()| health.failure(ServerError, "", true));
         assert_eq!(three, [Verdict::Single, Verdict::Single, Verdict::Suspicious]);
         assert_eq!(health.now(), RemoteHealth::Up);
-        assert!(health.begin_probe() && !health.begin_probe());
-        health.end_probe();
+        let silent = Suspicion::Silent(Instant::now());
+        assert!(health.begin_probe(Suspicion::Strange) && !health.begin_probe(silent));
+        assert!(!health.end_probe());
+        // What is seen while a probe is under way is not forgotten.
+        assert!(health.begin_probe(silent) && !health.begin_probe(Suspicion::Strange));
+        assert!(health.end_probe() && !health.end_probe());
         assert!(health.open(ServerError, "") && !health.open(ServerError, ""));
         assert!(health.is_resting());
     }

@@ -83,7 +83,7 @@ impl Core {
 
     /// The server may be one that cannot be used: a probe decides.
     pub(super) fn suspect(self: &Arc<Self>, why: Suspicion) {
-        if self.health.is_resting() || !self.health.begin_probe() {
+        if self.health.is_resting() || !self.health.begin_probe(why) {
             return;
         }
         let core = Arc::clone(self);
@@ -93,9 +93,11 @@ impl Core {
                 () = stopping.cancelled() => false,
                 down = core.decide(why) => down,
             };
-            core.health.end_probe();
+            let again = core.health.end_probe();
             if down {
                 core.probe_in_background();
+            } else if again {
+                core.suspect(Suspicion::Strange);
             }
         }));
     }
