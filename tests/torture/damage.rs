@@ -15,6 +15,8 @@ const PAGE_BYTES: u64 = 4096;
 /// Damages some of the young files below `dir`; says which and how.
 pub(crate) fn power_loss(dir: &Path, rng: &mut Rng) -> Vec<String> {
     let mut done = Vec::new();
+    // Pages of bodies and of the small files that describe them arrive apart from each other.
+    let (bodies, records) = *rng.pick(&[(true, true), (true, false), (false, true)]);
     for path in inspect::files(dir) {
         let young = path
             .metadata()
@@ -22,8 +24,10 @@ pub(crate) fn power_loss(dir: &Path, rng: &mut Rng) -> Vec<String> {
             .and_then(|about| about.modified().ok()?.elapsed().ok());
         let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
         // What a start syncs before it goes on.
+        let is_body = name.starts_with("entries/") || name.starts_with("tmp/") || name.ends_with(".data");
+        let is_hit = if is_body { bodies } else { records };
         let is_kept = name.starts_with("server/") || name == "lock" || name == "format";
-        if is_kept || !young.is_some_and(|age| age < UNWRITTEN) || !rng.chance(50) {
+        if is_kept || !is_hit || !young.is_some_and(|age| age < UNWRITTEN) || !rng.chance(50) {
             continue;
         }
         if let Some(how) = damage(&path, rng) {
