@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -13,11 +13,12 @@ use crate::cache::KeyRing;
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
-use crate::cache::notes::{NoteLog, NoteLogParts};
+use crate::cache::notes::{ChangeTaker, ChangeTeller, NoteLog, NoteLogParts, NoteSink};
 use crate::cache::peers::{
     BucketClock, HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber,
 };
 use crate::config::{Config, GhaConfig};
+use crate::error::chain;
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
 use crate::store::shared::SharedObjects;
@@ -85,7 +86,7 @@ pub(super) async fn open(
     };
     let catalog = Catalog::open(catalog, tasks);
     if let Some(notes) = &notes {
-        notes.follow(vec![Arc::new(catalog.clone())], clock.now());
+        follow(notes, &catalog, tiers, (&server, clock.now())).await;
     }
     let parts = ActionsParts {
         store: Arc::clone(&tiers.store),
@@ -101,6 +102,27 @@ pub(super) async fn open(
         },
     };
     Ok(Actions::open(parts, tasks).await)
+}
+
+/// Lets catalog and tiers hear what other servers change, and these what is changed here.
+async fn follow(notes: &NoteLog, catalog: &Catalog, tiers: &Tiers, (server, now): (&ThisServer, SystemTime)) {
+    let mut sinks: Vec<Arc<dyn NoteSink>> = vec![Arc::new(catalog.clone())];
+    let Some(tiered) = tiers.tiered.as_ref().filter(|_| notes.has_peers()) else {
+        return notes.follow(sinks, now);
+    };
+    sinks.push(Arc::new(ChangeTaker::new(tiered.clone())));
+    let oldest = now
+        .checked_sub(NoteLog::RETENTION)
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = server.notes_read.filter(|read| *read > oldest);
+    if since.is_none()
+        && let Err(error) = tiered.doubt_copies().await
+    {
+        tracing::warn!(cause = chain(&error), "copies on the disk cannot be put in doubt");
+    }
+    notes.follow(sinks, since.unwrap_or(now));
+    tiered.observe(Arc::new(ChangeTeller::new(notes.clone())));
+    notes.keep_read(server.notes_file.clone());
 }
 
 /// The keys of tickets and messages. Without a file, all servers of a bucket agree on one.
@@ -126,6 +148,9 @@ struct ThisServer {
     number: ServerNumber,
     /// The file that keeps it.
     id_file: PathBuf,
+    /// Until when the notes of other servers were read, and the file that says so.
+    notes_read: Option<SystemTime>,
+    notes_file: PathBuf,
     key: SigningKey,
 }
 
@@ -171,7 +196,14 @@ impl ThisServer {
             id,
             owner: Bytes::copy_from_slice(&owner.as_bytes()[..16]),
         };
-        Ok(Self { number, id_file, key })
+        let notes_file = folder.join("notes-read");
+        Ok(Self {
+            number,
+            id_file,
+            notes_read: NoteLog::load_read(&notes_file),
+            notes_file,
+            key,
+        })
     }
 
     /// Keeps the number, if it is another one than before.

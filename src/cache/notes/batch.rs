@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::Note;
 use crate::tasks::{Tasks, pause};
@@ -21,6 +21,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time between two repetitions.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Notes that nobody waits for are gathered for this long.
+const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// What happens to notes that could not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ struct BatchShared {
     patience: Patience,
     tasks: Tasks,
     line: Mutex<Line>,
+    /// Somebody waits for a note.
+    urgent: Notify,
 }
 
 #[derive(Default)]
@@ -65,6 +70,7 @@ impl Batcher {
             patience,
             tasks: tasks.clone(),
             line: Mutex::default(),
+            urgent: Notify::new(),
         }))
     }
 
@@ -79,6 +85,9 @@ impl Batcher {
         let mut line = self.0.lock();
         if line.waiting.len() >= MAX_WAITING {
             return false;
+        }
+        if sent.is_some() {
+            self.0.urgent.notify_one();
         }
         line.waiting.push_back(Waiting { note, sent });
         if !std::mem::replace(&mut line.running, true) {
@@ -97,7 +106,16 @@ impl BatchShared {
     async fn run(&self) {
         let stopping = self.tasks.stopping();
         let mut interval = FIRST_RETRY_INTERVAL;
-        while let Some(batch) = self.next() {
+        loop {
+            if self.may_linger() {
+                tokio::select! {
+                    () = pause(LINGER_TIME) => {}
+                    () = self.urgent.notified() => {}
+                }
+            }
+            let Some(batch) = self.next() else {
+                return;
+            };
             let notes = batch.iter().map(|waiting| waiting.note.clone()).collect();
             let sending = tokio::time::timeout(SEND_TIMEOUT, (self.send)(notes));
             let arrived = matches!(sending.await, Ok(true));
@@ -116,6 +134,12 @@ impl BatchShared {
             }
             interval = (interval * 2).min(MAX_RETRY_INTERVAL);
         }
+    }
+
+    /// Whether nobody waits for what would be sent now: then more may come.
+    fn may_linger(&self) -> bool {
+        let line = self.lock();
+        !line.waiting.is_empty() && line.waiting.iter().all(|waiting| waiting.sent.is_none())
     }
 
     /// The next notes; `None` ends the run.

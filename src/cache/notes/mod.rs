@@ -5,18 +5,23 @@
 //! skipped. Both ways may bring the same note, so taking one twice changes nothing.
 
 mod batch;
+mod changes;
 mod codec;
 mod follow;
+mod kept;
 mod retention;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
+
+pub use changes::{ChangeTaker, ChangeTeller};
 
 use self::batch::{Batcher, Patience};
 use self::follow::Follower;
@@ -95,7 +100,8 @@ struct LogShared {
     keys: KeyRing,
     peers: Peers,
     clock: Arc<BucketClock>,
-    sinks: OnceLock<Vec<Arc<dyn NoteSink>>>,
+    /// Empty before they follow, and after the end: they hold what holds this.
+    sinks: ArcSwap<Vec<Arc<dyn NoteSink>>>,
     to_bucket: Batcher,
     to_peers: Mutex<HashMap<ServerId, (Peer, Batcher)>>,
     follower: Arc<Follower>,
@@ -115,7 +121,7 @@ impl NoteLog {
             to_bucket: Batcher::new(Arc::new(append), Patience::Endless, tasks),
             to_peers: Mutex::default(),
             follower: Arc::default(),
-            sinks: OnceLock::new(),
+            sinks: ArcSwap::default(),
             objects: parts.objects,
             keys: parts.keys,
             peers: parts.peers,
@@ -124,13 +130,17 @@ impl NoteLog {
         }))
     }
 
-    /// Gives the notes from `since` on to these sinks; the second call does nothing.
+    /// Gives the notes from `since` on to these sinks, until the tasks stop. Call it once.
     pub fn follow(&self, sinks: Vec<Arc<dyn NoteSink>>, since: SystemTime) {
-        if self.0.sinks.set(sinks).is_ok() {
-            self.0.follower.begin(since);
-            follow::start(&self.0);
-            retention::start(&self.0);
-        }
+        self.0.sinks.store(Arc::new(sinks));
+        self.0.follower.begin(since);
+        follow::start(&self.0);
+        retention::start(&self.0);
+        let (stopping, this) = (self.0.tasks.stopping(), Arc::clone(&self.0));
+        drop(self.0.tasks.spawn(async move {
+            stopping.cancelled().await;
+            this.sinks.store(Arc::default());
+        }));
     }
 
     /// Tells all other servers, and waits until they know or a short time is over.
@@ -175,6 +185,11 @@ impl NoteLog {
     pub fn read_until(&self) -> Option<SystemTime> {
         let age = self.0.follower.age()?;
         self.0.clock.now().checked_sub(age)
+    }
+
+    /// Whether this server has a way to others.
+    pub fn has_peers(&self) -> bool {
+        self.0.peers.is_on()
     }
 
     /// The bucket's time in milliseconds since 1970.
@@ -224,7 +239,7 @@ impl LogShared {
 
     /// Gives notes to whoever takes them.
     async fn dispatch(&self, sender: ServerId, notes: Vec<Note>) {
-        for sink in self.sinks.get().into_iter().flatten() {
+        for sink in self.sinks.load_full().iter() {
             let own = notes.iter().filter(|note| note.kind == sink.kind());
             let bodies: Vec<Bytes> = own.map(|note| note.body.clone()).collect();
             if !bodies.is_empty() {

@@ -215,8 +215,11 @@ impl Heartbeat {
                 // Left by a crash. If this fails, another server removes it.
                 let _gone = self.shared.remove(&one.name).await;
             }
-            let peer = name::read(&self.link.keys, &one.name, self.link.clock.now());
-            let Some(peer) = peer.filter(|_| age < self.timing.gone_after) else {
+            if age >= self.timing.gone_after {
+                continue;
+            }
+            let Some(peer) = name::read(&self.link.keys, &one.name, self.link.clock.now()) else {
+                self.warn_of_stranger(&one.name);
                 continue;
             };
             match found.iter_mut().find(|(known, _)| known.id == peer.id) {
@@ -245,11 +248,30 @@ impl Heartbeat {
         tracing::debug!(url = %peer.url, cause, "another server was not greeted; it will see the heartbeat");
     }
 
+    /// Whether a warning is due again.
+    fn may_warn(&mut self) -> bool {
+        let due = self.warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL);
+        if due {
+            self.warned = Some(Instant::now());
+        }
+        due
+    }
+
+    fn warn_of_stranger(&mut self, object: &str) {
+        if self.may_warn() {
+            tracing::warn!(
+                object,
+                "a heartbeat in the bucket was not sealed with the key of this server, which takes its writer for no \
+                 peer: give all servers the same gha.signing_key_file and the same version, and remove what nobody \
+                 writes"
+            );
+        }
+    }
+
     fn warn_of_twin(&mut self, other: &str) {
-        if self.warned.is_some_and(|at| at.elapsed() < WARN_INTERVAL) {
+        if !self.may_warn() {
             return;
         }
-        self.warned = Some(Instant::now());
         tracing::warn!(
             number = self.peers.me.number(),
             other,

@@ -12,6 +12,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys;
 
@@ -20,7 +21,7 @@ use crate::sys;
 pub(super) struct BootNote {
     path: PathBuf,
     boot: String,
-    suspect: u64,
+    suspect: AtomicU64,
 }
 
 impl BootNote {
@@ -44,7 +45,11 @@ impl BootNote {
                  answered; it is compared with the shared tier, if there is one, before it is served"
             );
         }
-        let note = Self { path, boot, suspect };
+        let note = Self {
+            path,
+            boot,
+            suspect: AtomicU64::new(suspect),
+        };
         note.write("running")?;
         Ok(note)
     }
@@ -56,14 +61,20 @@ impl BootNote {
 
     /// Copies up to this generation may be older than what was answered.
     pub(super) fn suspect(&self) -> u64 {
-        self.suspect
+        self.suspect.load(Ordering::Acquire)
+    }
+
+    /// Copies up to this generation are suspect from now on, also after a restart.
+    pub(super) fn suspect_up_to(&self, generation: u64) -> io::Result<()> {
+        self.suspect.fetch_max(generation, Ordering::AcqRel);
+        self.write("running")
     }
 
     /// Synced, whatever is configured: it is what tells of a power loss.
     fn write(&self, state: &str) -> io::Result<()> {
         let aside = self.path.with_file_name(".boot");
         let mut file = File::create(&aside)?;
-        file.write_all(format!("{}\n{state}\n{}\n", self.boot, self.suspect).as_bytes())?;
+        file.write_all(format!("{}\n{state}\n{}\n", self.boot, self.suspect()).as_bytes())?;
         file.sync_all()?;
         fs::rename(&aside, &self.path)
     }

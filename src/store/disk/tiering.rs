@@ -47,6 +47,15 @@ impl Disk {
         suspect > 0 && current().is_some_and(|generation| generation <= suspect)
     }
 
+    /// Whatever is here now counts as [`Disk::is_suspect`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be noted.
+    pub async fn suspect_all(&self) -> Result<()> {
+        let suspect = |core: &Arc<DiskCore>| core.boot.suspect_up_to(core.next_generation());
+        self.blocking("noting that copies are in doubt", suspect).await
+    }
+
     /// Removes whatever is under this digest; `true` if there was something.
     ///
     /// # Errors

@@ -33,6 +33,9 @@ impl TieredCore {
                 // What the remote tier has is older. The entry may have come to the disk a moment ago.
                 return Box::pin(self.copy(key)).await;
             }
+            if self.outdated.is_held(key.digest()) {
+                return Ok(None);
+            }
             let (fill, leads) = self.fills.join(key.digest());
             if leads {
                 self.counters.fills.inc();

@@ -82,6 +82,11 @@ impl Freshness {
         key.protocol() != Protocol::Gha && !self.cleared.contains_key(key.digest())
     }
 
+    /// What was compared before counts no more.
+    pub(super) fn doubt(&self) {
+        self.cleared.invalidate_all();
+    }
+
     /// The copy is what the remote tier has.
     pub(super) fn clear(&self, key: &StoreKey) {
         self.cleared.insert(*key.digest(), ());

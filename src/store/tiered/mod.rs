@@ -15,6 +15,7 @@
 mod change;
 mod fill;
 mod freshness;
+mod outdated;
 mod queue;
 mod record;
 mod recover;
@@ -22,7 +23,7 @@ mod revalidate;
 mod stats;
 mod waiting;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,9 +31,11 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 pub use freshness::Revalidation;
+pub use outdated::ChangeObserver;
 pub use stats::TieredStats;
 
 use self::freshness::Freshness;
+use self::outdated::Outdated;
 use self::queue::UploadQueue;
 use self::stats::TieredCounters;
 use super::disk::Disk;
@@ -81,6 +84,9 @@ struct TieredCore {
     fills: Fills,
     transfers: TransferContext,
     freshness: Freshness,
+    outdated: Outdated,
+    /// Hears of changes, if there are other servers.
+    observer: OnceLock<Arc<dyn ChangeObserver>>,
     queue: UploadQueue,
     /// Of [`EarlyUpload`]s.
     slots: Arc<Semaphore>,
@@ -112,6 +118,8 @@ impl Tiered {
                 fetched_bytes: counters.fetched_bytes.clone(),
             },
             freshness: Freshness::new(policy.revalidation),
+            outdated: Outdated::default(),
+            observer: OnceLock::new(),
             queue: UploadQueue::new(policy.queue_limit),
             slots: upload_slots(),
             changes: KeyLocks::default(),
@@ -148,7 +156,9 @@ impl Store for Tiered {
         let core = &self.0;
         match core.copy(key).await {
             Ok(Some(entry)) => return Ok(Some(entry.meta)),
-            Ok(None) if core.queue.is_waiting(key.digest()) => return Ok(None),
+            Ok(None) if core.queue.is_waiting(key.digest()) || core.outdated.is_held(key.digest()) => {
+                return Ok(None);
+            }
             Ok(None) => {}
             Err(error) => return core.damaged_is_missing(key, Err(error)),
         }
@@ -228,6 +238,10 @@ impl TieredCore {
     /// fetched may be the former version.
     async fn changed(&self, key: &StoreKey, _change: Change) {
         self.fills.outdate(key.digest());
+        self.outdated.release(key.digest());
+        if let Some(observer) = self.observer.get() {
+            observer.changed(key, self.queue.is_waiting(key.digest())).await;
+        }
     }
 
     /// Runs a step to its end, whether or not its caller stays. A server that stops gives it up after a

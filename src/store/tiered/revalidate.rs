@@ -23,7 +23,7 @@ impl TieredCore {
     /// # Errors
     /// [`Error::Remote`] only where a copy that cannot be compared is not served.
     pub(super) async fn copy(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        if self.queue.hides(key.digest()) {
+        if self.queue.hides(key.digest()) || self.outdated.hides(key.digest()) {
             return Ok(None);
         }
         let Some(entry) = self.local_get(key).await else {

@@ -101,7 +101,7 @@ impl TieredCore {
         match self.remote.delete(key, &Precondition::None).await {
             Ok(existed) => {
                 // Again: a fill may have asked in between.
-                self.changed(key, Change::Deleted).await;
+                self.arrived(key).await;
                 if !self.local.contains(key.digest()).await.unwrap_or(true) {
                     self.finish(key).await;
                 }

@@ -9,6 +9,7 @@ pub(crate) mod gha;
 mod keys;
 mod nx;
 mod peers;
+mod peers_changes;
 mod ranges;
 mod read;
 mod reserved;

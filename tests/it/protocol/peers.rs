@@ -324,3 +324,27 @@ async fn servers_have_different_numbers() {
     one.restart().await;
     assert_eq!(std::fs::read_to_string(&file).unwrap(), number);
 }
+
+#[tokio::test]
+async fn a_small_body_that_dribbles_is_not_waited_for() {
+    let server = TestServer::start().await;
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let token = server.token("acme/app");
+    let head = format!(
+        "POST /_apis/artifactcache/caches HTTP/1.1\r\nhost: cache.test\r\nauthorization: Bearer {token}\r\n\
+         content-length: 65536\r\n\r\n"
+    );
+    write.write_all(head.as_bytes()).await.unwrap();
+    tokio::spawn(async move {
+        // Never a pause that would be too long by itself.
+        let mut pace = tokio::time::interval(Duration::from_millis(200));
+        while write.write_all(b"x").await.is_ok() {
+            pace.tick().await;
+        }
+    });
+    let (begin, mut answer) = (std::time::Instant::now(), vec![0; 12]);
+    within(read.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 408");
+    assert!(begin.elapsed() < Duration::from_secs(30));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ChangeKind, QueuedChange};
 use crate::store::remote::RemoteUpload;
-use crate::store::tiered::{Change, TieredCore};
+use crate::store::tiered::TieredCore;
 use crate::store::{Draft, Entry, Error, Precondition, RemoteErrorKind, RemoteHealth, Result};
 use crate::tasks;
 
@@ -103,7 +103,7 @@ impl TieredCore {
     async fn send_delete(&self, job: &QueuedChange) -> Result<()> {
         self.local.discard(job.key.digest()).await?;
         self.remote.delete(&job.key, &Precondition::None).await?;
-        self.changed(&job.key, Change::Deleted).await;
+        self.arrived(&job.key).await;
         self.finish(&job.key).await;
         Ok(())
     }
@@ -174,7 +174,7 @@ impl TieredCore {
 
     async fn finish_upload(&self, job: &QueuedChange) -> Result<()> {
         self.counters.uploads.inc();
-        self.changed(&job.key, Change::Written).await;
+        self.arrived(&job.key).await;
         self.finish(&job.key).await;
         Ok(())
     }
@@ -186,7 +186,7 @@ impl TieredCore {
             entry = job.key.short(),
             "another server has stored an entry first; the one that waited here is dropped"
         );
-        self.fills.outdate(job.key.digest());
+        self.arrived(&job.key).await;
         match self.drop_local(&job.key).await {
             true => self.finish(&job.key).await,
             false => self.queue.add_local(&job.key, ChangeKind::Drop),
@@ -211,7 +211,7 @@ impl TieredCore {
         {
             let this_one = Precondition::Matches(vec![there.meta.etag.clone()]);
             match self.remote.delete(&job.key, &this_one).await {
-                Ok(_) | Err(Error::Precondition) => self.changed(&job.key, Change::Deleted).await,
+                Ok(_) | Err(Error::Precondition) => self.arrived(&job.key).await,
                 Err(error) => return Err(error),
             }
         }
