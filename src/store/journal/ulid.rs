@@ -11,14 +11,27 @@ const RANDOM_BITS: usize = 80;
 /// A name that is greater than all that this process made before, and that no other process makes.
 pub fn next_ulid() -> Ulid {
     static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
-    let fresh = ulid_at(now_millis());
+    let fresh = random_ulid(now_millis());
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     *last = after(*last, fresh);
     *last
 }
 
-/// A name of this time, in milliseconds since 1970, that nobody else makes.
+/// A name of this time, in milliseconds since 1970, that nobody else makes; greater than the one before it, if that is of
+/// the same millisecond.
 pub fn ulid_at(millis: u64) -> Ulid {
+    static LAST: Mutex<Ulid> = Mutex::new(Ulid::nil());
+    let fresh = random_ulid(millis);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    *last = match last.timestamp_ms() == millis {
+        true => after(*last, fresh),
+        // Another clock counts than that of the name before: it may have been put right.
+        false => fresh,
+    };
+    *last
+}
+
+fn random_ulid(millis: u64) -> Ulid {
     let mut bits = [0; 16];
     // Without random numbers nothing that talks to a remote tier would work.
     let _unlikely = aws_lc_rs::rand::fill(&mut bits[..RANDOM_BITS / 8]);
