@@ -95,6 +95,7 @@ pub(super) async fn open(
         keys,
         peers,
         notes,
+        tiered: tiers.tiered.clone(),
         settings: ActionsSettings {
             link_lifetime: config.gha.link_lifetime,
             upload_timeout: config.gha.upload_timeout,
@@ -110,7 +111,7 @@ async fn follow(notes: &NoteLog, catalog: &Catalog, tiers: &Tiers, (server, now)
     let Some(tiered) = tiers.tiered.as_ref().filter(|_| notes.has_peers()) else {
         return notes.follow(sinks, now);
     };
-    sinks.push(Arc::new(ChangeTaker::new(tiered.clone())));
+    sinks.push(Arc::new(ChangeTaker::new(tiered.clone(), notes.peers().clone())));
     let oldest = now
         .checked_sub(NoteLog::RETENTION)
         .unwrap_or(SystemTime::UNIX_EPOCH);

@@ -46,6 +46,7 @@ use super::peers::Peers;
 use crate::store::Store;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::locks::KeyLocks;
+use crate::store::tiered::Tiered;
 use crate::tasks::Tasks;
 
 /// The settings of an operator.
@@ -74,6 +75,8 @@ pub struct ActionsParts {
     pub peers: Peers,
     /// What they tell each other.
     pub notes: Option<NoteLog>,
+    /// Where changes wait for the bucket.
+    pub tiered: Option<Tiered>,
     /// The settings of the operator.
     pub settings: ActionsSettings,
 }
@@ -93,6 +96,7 @@ struct ActionsShared {
     keys: KeyRing,
     peers: Peers,
     notes: Option<NoteLog>,
+    tiered: Option<Tiered>,
     settings: ActionsSettings,
     tasks: Tasks,
 }
@@ -125,6 +129,7 @@ impl Actions {
             keys: parts.keys,
             peers: parts.peers,
             notes: parts.notes,
+            tiered: parts.tiered,
             settings: parts.settings,
             tasks: tasks.clone(),
         }));

@@ -5,6 +5,8 @@ use super::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::auth::Identity;
 use crate::cache::notes::NoteLog;
 use crate::cache::peers::{Owner, Peer, Peers};
+use crate::store::tiered::WaitingEntry;
+use crate::store::{self, StoreKey};
 
 impl Actions {
     /// The server that has the upload with this number. Looks into the bucket for a server that is not known.
@@ -58,6 +60,17 @@ impl Actions {
             }
         };
         (!is_local).then_some(others)
+    }
+
+    /// What waits here for the bucket under a key, which a peer states in its canonical form.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub async fn waiting(&self, canonical: &[u8]) -> store::Result<WaitingEntry> {
+        match (&self.0.tiered, StoreKey::from_canonical(canonical)) {
+            (Some(tiered), Some(key)) => tiered.waiting(&key).await,
+            _ => Ok(WaitingEntry::Nothing),
+        }
     }
 
     /// What the servers of the same bucket tell each other.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use moka::sync::Cache;
 
 use super::{Note, NoteKind, NoteLog, NoteSink};
-use crate::cache::peers::ServerId;
+use crate::cache::peers::{Peers, ServerId};
 use crate::error::chain;
 use crate::store::journal::next_ulid;
 use crate::store::tiered::{ChangeObserver, Tiered};
@@ -63,7 +63,8 @@ impl ChangeTeller {
 #[async_trait]
 impl ChangeObserver for ChangeTeller {
     async fn changed(&self, key: &StoreKey, waits: bool) {
-        if key.protocol() == Protocol::Gha {
+        // Nobody has another version of them. What waits is asked for all the same.
+        if key.protocol() == Protocol::Gha && !waits {
             return;
         }
         let note = write(if waits { WAITS_FLAG } else { 0 }, key.digest());
@@ -76,17 +77,19 @@ impl ChangeObserver for ChangeTeller {
 #[derive(Debug)]
 pub struct ChangeTaker {
     store: Tiered,
+    peers: Peers,
     taken: Cache<[u8; 16], ()>,
 }
 
 impl ChangeTaker {
     /// Drops those of `store`.
-    pub fn new(store: Tiered) -> Self {
+    pub fn new(store: Tiered, peers: Peers) -> Self {
         let taken = Cache::builder()
             .max_capacity(MAX_REMEMBERED)
             .time_to_live(REMEMBER_TIME);
         Self {
             store,
+            peers,
             taken: taken.build(),
         }
     }
@@ -98,13 +101,15 @@ impl NoteSink for ChangeTaker {
         NoteKind::CHANGED
     }
 
-    async fn take(&self, _sender: ServerId, bodies: Vec<Bytes>) {
+    async fn take(&self, sender: ServerId, bodies: Vec<Bytes>) {
         for (flags, digest, id) in bodies.iter().filter_map(|body| read(body)) {
             if !self.taken.entry(id).or_insert(()).is_fresh() {
                 continue;
             }
             if flags & ALL_FLAG == 0 {
-                self.store.outdate(digest, flags & WAITS_FLAG != 0);
+                let holder = || self.peers.holder(sender);
+                self.store
+                    .outdate(digest, (flags & WAITS_FLAG != 0).then(holder).flatten());
             } else if let Err(error) = self.store.doubt_copies().await {
                 tracing::warn!(cause = chain(&error), "copies on the disk cannot be put in doubt");
             }

@@ -187,6 +187,11 @@ impl NoteLog {
         self.0.clock.now().checked_sub(age)
     }
 
+    /// The other servers.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
+    }
+
     /// Whether this server has a way to others.
     pub fn has_peers(&self) -> bool {
         self.0.peers.is_on()

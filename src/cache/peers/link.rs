@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use url::Url;
 
+use super::entry::PeerAnswer;
 use super::statement::{self, StatedBody, StatedRequest, Statement, StatementError, Statements};
 use super::{BucketClock, Peer, Peers};
 use crate::cache::KeyRing;
@@ -22,6 +24,19 @@ pub trait PeerClient: Debug + Send + Sync + 'static {
     /// # Errors
     /// The other server cannot be reached, or refused the message.
     async fn post(&self, url: &Url, path: &str, statement: &str, body: Bytes) -> io::Result<()>;
+
+    /// Sends a `GET` of `path` at `url`, with this statement, for a part of the body if `range` says so. Returns with
+    /// the head of the answer.
+    ///
+    /// # Errors
+    /// The other server cannot be reached.
+    async fn get(
+        &self,
+        url: &Url,
+        path: &str,
+        statement: &str,
+        range: Option<Range<u64>>,
+    ) -> io::Result<PeerAnswer>;
 }
 
 /// What only a server has that knows others.
@@ -30,7 +45,7 @@ pub(super) struct PeerLink {
     pub(super) own: Peer,
     pub(super) keys: KeyRing,
     pub(super) clock: Arc<BucketClock>,
-    client: Arc<dyn PeerClient>,
+    pub(super) client: Arc<dyn PeerClient>,
     statements: Statements,
     /// Servers that said hello, and when: a listing that began before does not show them.
     greeted: Mutex<Vec<(Peer, Instant)>>,
@@ -66,7 +81,13 @@ impl PeerLink {
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    fn state(&self, peer: &Peer, request: StatedRequest<'_>, body: StatedBody, content: &[u8]) -> String {
+    pub(super) fn state(
+        &self,
+        peer: &Peer,
+        request: StatedRequest<'_>,
+        body: StatedBody,
+        content: &[u8],
+    ) -> String {
         let parties = (self.own.id, peer);
         statement::seal(&self.keys, parties, self.clock.now(), request, body, content)
     }

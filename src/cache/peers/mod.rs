@@ -10,7 +10,9 @@
 
 mod claim;
 mod clock;
+mod entry;
 mod heartbeat;
+mod holder;
 mod link;
 mod name;
 mod statement;
@@ -23,6 +25,7 @@ use url::Url;
 
 pub use claim::ServerNumber;
 pub use clock::BucketClock;
+pub use entry::{ENTRY_PATH, PeerAnswer, encode_meta};
 pub use heartbeat::HeartbeatTiming;
 pub use link::PeerClient;
 pub use name::ServerId;

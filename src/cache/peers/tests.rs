@@ -93,6 +93,16 @@ impl PeerClient for Nobody {
     async fn post(&self, _url: &Url, _path: &str, _statement: &str, _body: Bytes) -> std::io::Result<()> {
         Err(std::io::Error::other("nobody"))
     }
+
+    async fn get(
+        &self,
+        _url: &Url,
+        _path: &str,
+        _statement: &str,
+        _range: Option<std::ops::Range<u64>>,
+    ) -> std::io::Result<PeerAnswer> {
+        Err(std::io::Error::other("nobody"))
+    }
 }
 
 fn keys() -> KeyRing {

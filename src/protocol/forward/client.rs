@@ -1,19 +1,23 @@
 //! The HTTP client of the forwarder: a request to another server and its answer back, both as streams.
 
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use hyper_util::client::legacy::Client;
 use url::Url;
 
 use super::target::{self, HostHeader};
-use crate::cache::peers::PeerClient;
+use crate::cache::peers::{PeerAnswer, PeerClient};
 use crate::outbound::{self, Connector, Proxies, Route};
 use crate::tasks::Tasks;
 
@@ -108,15 +112,50 @@ impl ForwardClient {
     }
 }
 
+/// Holds the description of an entry that a peer gives.
+pub(crate) const ENTRY: HeaderName = HeaderName::from_static("x-chacha-entry");
+
+impl ForwardClient {
+    async fn exchange(&self, url: &Url, request: http::Result<Request<Body>>) -> io::Result<Response> {
+        let (parts, body) = request.map_err(io::Error::other)?.into_parts();
+        let sent = self.send(url, &parts, body, HostHeader::Peer);
+        sent.await.map_err(io::Error::other)
+    }
+}
+
 #[async_trait]
 impl PeerClient for ForwardClient {
     async fn post(&self, url: &Url, path: &str, statement: &str, body: Bytes) -> io::Result<()> {
-        let request = Request::post(path).header(STATEMENT, statement).body(());
-        let (parts, ()) = request.map_err(io::Error::other)?.into_parts();
-        let sent = self.send(url, &parts, Body::from(body), HostHeader::Peer);
-        let status = sent.await.map_err(io::Error::other)?.status();
+        let request = Request::post(path)
+            .header(STATEMENT, statement)
+            .body(Body::from(body));
+        let status = self.exchange(url, request).await?.status();
         let failed = || io::Error::other(format!("it answered {status}"));
         status.is_success().then_some(()).ok_or_else(failed)
+    }
+
+    async fn get(
+        &self,
+        url: &Url,
+        path: &str,
+        statement: &str,
+        range: Option<Range<u64>>,
+    ) -> io::Result<PeerAnswer> {
+        let mut request = Request::get(path).header(STATEMENT, statement);
+        if let Some(range) = range.filter(|range| !range.is_empty()) {
+            request = request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end - 1));
+        }
+        let answer = self.exchange(url, request.body(Body::empty())).await?;
+        let meta = answer.headers().get(ENTRY);
+        Ok(PeerAnswer {
+            status: answer.status().as_u16(),
+            meta: meta.and_then(|meta| URL_SAFE_NO_PAD.decode(meta).ok()),
+            body: answer
+                .into_body()
+                .into_data_stream()
+                .map_err(io::Error::other)
+                .boxed(),
+        })
     }
 }
 

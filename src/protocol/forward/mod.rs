@@ -24,6 +24,7 @@ use crate::cache::actions::{Actions, CacheKey, UploadAuth, UploadId, Version};
 use crate::cache::peers::{Owner, Peer, Peers, StatedBody, StatedRequest, Statement, StatementError};
 use crate::error::chain;
 
+pub(crate) use client::ENTRY;
 pub use client::{ForwardClient, ForwardError};
 
 use client::{STATEMENT, was_forwarded};

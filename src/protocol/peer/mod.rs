@@ -4,18 +4,23 @@
 //! A server that has no way to others has nothing here.
 
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Frontend;
 use super::app::App;
 use super::call::{Call, Reply};
+use super::entry;
+use super::forward::ENTRY;
 use super::http_error::{self, HttpError};
 use super::key;
 use super::path::DecodedPath;
 use crate::cache::notes::NOTES_PATH;
-use crate::cache::peers::{HELLO_PATH, Statement};
+use crate::cache::peers::{ENTRY_PATH, HELLO_PATH, Statement, encode_meta};
 use crate::error::Class;
+use crate::store::tiered::WaitingEntry;
 use crate::telemetry::access::Outcome;
 
 /// Longest message in bytes: several times what a ticket may have.
@@ -53,6 +58,10 @@ async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
     match name {
         b"hello" => call.record.route = HELLO_PATH,
         b"notes" => call.record.route = NOTES_PATH,
+        b"entry" if method == Method::GET => {
+            call.record.route = ENTRY_PATH;
+            return waiting(call, &statement).await;
+        }
         _ => return Ok(nothing()),
     }
     if method != Method::POST {
@@ -110,4 +119,20 @@ async fn notes(app: &App, statement: &Statement, message: &[u8]) -> Result<(), H
         .on_message(statement.sender, message)
         .await
         .ok_or_else(refused)
+}
+
+/// What waits here for the bucket under the key that the statement holds.
+async fn waiting(call: &mut Call, statement: &Statement) -> Result<Reply, HttpError> {
+    let found = call.app.actions().waiting(&statement.content).await?;
+    call.record.outcome = Outcome::Control;
+    let found = match found {
+        WaitingEntry::Entry(found) => found,
+        WaitingEntry::Deleted => return Ok(Reply::new(StatusCode::GONE, Body::empty())),
+        WaitingEntry::Nothing => return Ok(nothing()),
+    };
+    let meta = HeaderValue::try_from(URL_SAFE_NO_PAD.encode(encode_meta(&found.meta)));
+    let mut reply = entry::serve(call, found);
+    let too_long = |_| HttpError::new(Class::Internal, "the entry cannot be described");
+    reply.headers_mut().insert(ENTRY, meta.map_err(too_long)?);
+    Ok(reply)
 }

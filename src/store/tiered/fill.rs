@@ -33,8 +33,8 @@ impl TieredCore {
                 // What the remote tier has is older. The entry may have come to the disk a moment ago.
                 return Box::pin(self.copy(key)).await;
             }
-            if self.outdated.is_held(key.digest()) {
-                return Ok(None);
+            if let Some(held) = Box::pin(self.held_entry(key)).await {
+                return Ok(held);
             }
             let (fill, leads) = self.fills.join(key.digest());
             if leads {

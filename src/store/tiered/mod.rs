@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 pub use freshness::Revalidation;
-pub use outdated::ChangeObserver;
+pub use outdated::{ChangeHolder, ChangeObserver, HeldEntry, WaitingEntry};
 pub use stats::TieredStats;
 
 use self::freshness::Freshness;
@@ -135,6 +135,14 @@ impl Tiered {
         Ok(this)
     }
 
+    /// What waits here for the remote tier under `key`, for another server.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn waiting(&self, key: &StoreKey) -> Result<WaitingEntry> {
+        self.0.waiting_entry(key).await
+    }
+
     /// Figures of this moment, for metrics.
     pub fn stats(&self) -> TieredStats {
         self.0.stats()
@@ -156,10 +164,12 @@ impl Store for Tiered {
         let core = &self.0;
         match core.copy(key).await {
             Ok(Some(entry)) => return Ok(Some(entry.meta)),
-            Ok(None) if core.queue.is_waiting(key.digest()) || core.outdated.is_held(key.digest()) => {
-                return Ok(None);
+            Ok(None) if core.queue.is_waiting(key.digest()) => return Ok(None),
+            Ok(None) => {
+                if let Some(held) = Box::pin(core.held_entry(key)).await {
+                    return Ok(held.map(|entry| entry.meta));
+                }
             }
-            Ok(None) => {}
             Err(error) => return core.damaged_is_missing(key, Err(error)),
         }
         let found = Box::pin(core.remote.head(key)).await;

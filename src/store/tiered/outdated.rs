@@ -9,8 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moka::sync::Cache;
 
+use tokio::time::timeout;
+
+use super::record::Former;
 use super::{Tiered, TieredCore};
-use crate::store::{Digest, Result, StoreKey};
+use crate::store::follow::{Judge, stream};
+use crate::store::source::{EntrySource, SourceOpen};
+use crate::store::{Digest, Entry, Result, Store, StoreKey};
 
 /// Hears of every change that clients may see, before it is answered.
 #[async_trait]
@@ -20,6 +25,38 @@ pub trait ChangeObserver: Debug + Send + Sync + 'static {
     async fn changed(&self, key: &StoreKey, waits: bool);
 }
 
+/// What a server that has a change says about it.
+#[derive(Debug)]
+pub enum HeldEntry {
+    /// The entry, which the remote tier does not have yet.
+    Entry(Arc<dyn EntrySource>, SourceOpen),
+    /// It was deleted, which the remote tier does not know yet.
+    Deleted,
+    /// The remote tier knows by now, or decides.
+    Arrived,
+}
+
+/// Another server, where a change waits for the remote tier.
+#[async_trait]
+pub trait ChangeHolder: Debug + Send + Sync + 'static {
+    /// Asks it for the entry under `key`. The caller limits the time.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    async fn open(&self, key: &StoreKey) -> Result<HeldEntry>;
+}
+
+/// What waits here for the remote tier, for another server that asks.
+#[derive(Debug)]
+pub enum WaitingEntry {
+    /// The entry.
+    Entry(Entry),
+    /// It is to be deleted.
+    Deleted,
+    /// Nothing: the remote tier knows.
+    Nothing,
+}
+
 /// Copies that another server has made old, until they are gone from the disk.
 #[derive(Debug, Default)]
 pub(super) struct Outdated {
@@ -27,28 +64,30 @@ pub(super) struct Outdated {
     count: AtomicUsize,
     keys: Mutex<HashMap<Digest, usize>>,
     /// Keys whose last version waits on another server: what the remote tier has is an older one.
-    held: OnceLock<Cache<Digest, ()>>,
+    held: OnceLock<Cache<Digest, Arc<dyn ChangeHolder>>>,
 }
 
+/// A read waits this long for another server's answer.
+const HOLDER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Keys that wait on other servers, as far as they are remembered.
 const MAX_HELD: u64 = 1 << 16;
 /// A server that does not come back takes what waits there with it.
 const HELD_TIME: Duration = Duration::from_secs(60 * 60);
 
 impl Outdated {
-    /// Whether the remote tier has an older version than another server. A miss is better than that.
-    pub(super) fn is_held(&self, digest: &Digest) -> bool {
-        self.held.get().is_some_and(|held| held.contains_key(digest))
+    /// Who has a later version than the remote tier.
+    pub(super) fn holder(&self, digest: &Digest) -> Option<Arc<dyn ChangeHolder>> {
+        self.held.get()?.get(digest)
     }
 
-    fn hold(&self, digest: Digest) {
+    fn hold(&self, digest: Digest, holder: Arc<dyn ChangeHolder>) {
         let build = || {
             Cache::builder()
                 .max_capacity(MAX_HELD)
                 .time_to_live(HELD_TIME)
                 .build()
         };
-        self.held.get_or_init(build).insert(digest, ());
+        self.held.get_or_init(build).insert(digest, holder);
     }
 
     /// There is a later version than the one that waits elsewhere.
@@ -92,13 +131,13 @@ impl Tiered {
     }
 
     /// Another server has changed the entry under this digest: from the return of this on, no copy from before is
-    /// served. What waits here for the remote tier stays: that decides when it is there. `waits`: the remote tier does
-    /// not know the change yet. Until it does, the key is a miss here.
-    pub fn outdate(&self, digest: Digest, waits: bool) {
+    /// served. What waits here for the remote tier stays: that decides when it is there. `holder`: the remote
+    /// tier does not know the change yet. Until it does, the holder is asked for the key.
+    pub fn outdate(&self, digest: Digest, holder: Option<Arc<dyn ChangeHolder>>) {
         let core = Arc::clone(&self.0);
-        match waits {
-            true => core.outdated.hold(digest),
-            false => core.outdated.release(&digest),
+        match holder {
+            Some(holder) => core.outdated.hold(digest, holder),
+            None => core.outdated.release(&digest),
         }
         core.outdated.add(&digest);
         core.fills.outdate(&digest);
@@ -126,6 +165,49 @@ impl TieredCore {
         self.fills.outdate(key.digest());
         if let Some(observer) = self.observer.get() {
             observer.changed(key, false).await;
+        }
+    }
+
+    /// What another server has under a key that waits there. `None` if the remote tier is to be asked. A server that
+    /// cannot be asked makes it a miss: what the remote tier has is older.
+    pub(super) async fn held_entry(&self, key: &StoreKey) -> Option<Option<Entry>> {
+        let holder = self.outdated.holder(key.digest())?;
+        let asked = timeout(HOLDER_TIMEOUT, holder.open(key)).await;
+        match asked {
+            Ok(Ok(HeldEntry::Entry(source, open))) => {
+                let meta = Arc::clone(&open.meta);
+                let judge = Judge::by_tag(&meta.etag);
+                Some(Some(Entry {
+                    content: stream::content(source, open, judge, &self.tasks),
+                    meta,
+                    tier: self.remote.name(),
+                }))
+            }
+            Ok(Ok(HeldEntry::Arrived)) => {
+                self.outdated.release(key.digest());
+                None
+            }
+            Ok(Ok(HeldEntry::Deleted)) => Some(None),
+            Ok(Err(error)) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "what waits on another server is a miss"
+                );
+                Some(None)
+            }
+            Err(_late) => Some(None),
+        }
+    }
+
+    /// What waits here under a key.
+    pub(super) async fn waiting_entry(&self, key: &StoreKey) -> Result<WaitingEntry> {
+        match self.queue.former(key.digest()) {
+            Former::Nothing => Ok(WaitingEntry::Nothing),
+            Former::Delete => Ok(WaitingEntry::Deleted),
+            Former::Upload { .. } => {
+                let entry = self.local.get(key).await?;
+                Ok(entry.map_or(WaitingEntry::Nothing, WaitingEntry::Entry))
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use chacha::auth::SigningKey;
 use chacha::cache::KeyRing;
 use chacha::cache::peers::{
-    HeartbeatTiming, Membership, Peer, PeerClient, Peers, ServerId, ServerNumber, StatedBody, StatedRequest,
+    HeartbeatTiming, Membership, Peer, PeerAnswer, PeerClient, Peers, ServerId, ServerNumber, StatedBody,
+    StatedRequest,
 };
 use chacha::store::s3::S3;
 use chacha::tasks::Tasks;
@@ -34,6 +35,16 @@ struct Silent;
 impl PeerClient for Silent {
     async fn post(&self, _url: &Url, _path: &str, _statement: &str, _body: Bytes) -> std::io::Result<()> {
         Ok(())
+    }
+
+    async fn get(
+        &self,
+        _url: &Url,
+        _path: &str,
+        _statement: &str,
+        _range: Option<std::ops::Range<u64>>,
+    ) -> std::io::Result<PeerAnswer> {
+        Err(std::io::Error::other("silent"))
     }
 }
 

@@ -98,25 +98,45 @@ async fn a_server_that_was_away_for_too_long_compares_what_it_has() {
 }
 
 #[tokio::test]
-async fn what_waits_on_another_server_is_a_miss_and_never_an_older_version() {
+async fn what_waits_on_another_server_is_asked_there() {
     let back = |config: &mut chacha::config::Config| {
         config.s3.as_mut().unwrap().write = chacha::config::WriteMode::Back;
     };
     let (s3, _servers, [one, two]) = plain(back).await;
     one.put("/k", "old").await;
     within(async { while two.get("/k").await.text() != "old" {} }).await;
+    // The next change of the key waits for an upload that is under way.
+    let is_entry = |name: &String| name.as_bytes()[3].is_ascii_hexdigit();
+    within(async {
+        while !s3.objects().keys().any(is_entry) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let gate = Gate::new();
     for digit in "0123456789abcdef".chars() {
         let entries = Which::from([Kind::Put, Kind::Create]).of(&format!("v1/{digit}"));
         s3.faults().always(entries, Action::Hold(gate.clone()));
     }
-    assert!(one.put("/k", "new").await.status.is_success());
+    let new = super::bytes(3_000_000, 7);
+    assert!(one.put("/k", new.clone()).await.status.is_success());
     gate.reached(1).await;
-    assert_eq!(one.get("/k").await.text(), "new");
-    for _ in 0..3 {
-        assert_eq!(two.get("/k").await.status, StatusCode::NOT_FOUND);
+    for client in [&one, &two, &two] {
+        assert!(client.get("/k").await.body == new);
+        let part = client.get_with("/k", &[("range", "bytes=2000000-2000009")]).await;
+        assert_eq!(
+            (part.status, &part.body[..]),
+            (StatusCode::PARTIAL_CONTENT, &new[2_000_000..2_000_010])
+        );
+        assert_eq!(client.head("/k").await.header("content-length"), "3000000");
     }
     gate.open();
-    within(async { while two.get("/k").await.status == StatusCode::NOT_FOUND {} }).await;
-    assert_eq!(two.get("/k").await.text(), "new");
+    s3.faults().clear();
+    within(async {
+        while s3.objects().values().all(|object| object.size < 3_000_000) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(two.get("/k").await.body == new);
 }
