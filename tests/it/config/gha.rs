@@ -108,8 +108,8 @@ fn refused_values() {
 
 #[test]
 fn the_switch_for_plain_http_stands_at_the_top() {
-    let text =
-        gha("advertise_url: http://10.0.0.7:8080") + "s3: {bucket: my-bucket}\nallow_insecure_http: true\n";
+    let text = gha("advertise_url: http://10.0.0.7:8080\nsigning_key_file: ./link.key")
+        + "s3: {bucket: my-bucket}\nallow_insecure_http: true\n";
     assert!(read(&text).advertise_url.is_some());
     let github = gha("forward_unknown_to: http://results.acme.ghe.com") + "allow_insecure_http: true\n";
     check_refused(
