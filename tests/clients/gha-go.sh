@@ -19,22 +19,22 @@ tests() {
 exports() {
     local nth
     for nth in $(seq "${CHACHA_GO_EXPORTS:-2}"); do
-        ACTIONS_CACHE_API_FORCE_VERSION=$1 "$GO_CACHE/export" >"$WORK/export.txt" 2>"$WORK/export.err" ||
-            { cat "$WORK/export.err"; fail "exports side by side, $1, round $nth"; }
+        ACTIONS_CACHE_API_FORCE_VERSION=$1 "$GO_CACHE/export" >"$WORK/$1-export.txt" 2>"$WORK/$1-export.err" ||
+            { cat "$WORK/$1-export.err"; fail "exports side by side, $1, round $nth"; }
     done
-    say "$1: $nth x $(cat "$WORK/export.txt")"
+    say "$1: $nth x $(cat "$WORK/$1-export.txt")"
 }
 
-# Most of the time of the tests is pauses, so both generations run side by side, as two jobs.
-actions "$ACME"
-tests v1 & ONE=$!
-(actions "$(runtime 4343 refs/heads/main=3)"; tests v2) & TWO=$!
+generation() { tests "$1"; exports "$1"; }
+
+# Most of the time is pauses, so both generations run side by side, as jobs of two repositories.
+(actions "$ACME"; generation v1) & ONE=$!
+(actions "$(runtime 4343 refs/heads/main=3)"; generation v2) & TWO=$!
 ENDED=0
 wait "$ONE" || ENDED=1
 wait "$TWO" || ENDED=1
-equal "its tests have failed" "$ENDED" 0
+equal "a generation that has failed" "$ENDED" 0
 for version in v1 v2; do
-    exports "$version"
     least "requests of $version" "$(count "gha_$version" '.*' '.*')" 50
 done
 stop_server "$PID"
