@@ -1,14 +1,18 @@
 //! Commits: an upload is checked and becomes a visible entry, once. A repeated call gets the same answer.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::entry::EntryRecord;
 use super::upload::{ActionsUpload, ActivityKind};
 use super::upload_note::UploadNote;
 use super::uploads::EndedUpload;
 use super::{Actions, CacheKey, EntryId, Error, Result, UploadAuth, UploadId, Version};
-use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool};
+use crate::store::{self, Draft, Meta, Metadata, Origin, Precondition, Spool, Stored, TierName};
+
+/// A save that waits on the disk for the bucket has no use for the bucket's answer about the journal: longer waits
+/// would only hold up its client while the bucket is away.
+const QUEUED_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Actions {
     /// Commits an upload by its number (first generation); the entry is visible afterwards. The same call
@@ -104,9 +108,13 @@ impl Actions {
         match putting.await {
             Err(store::Error::Precondition) => {}
             other => {
-                let meta = other?.meta;
+                let Stored { meta, tier } = other?;
+                let patience = match self.0.store.is_remote() && tier == TierName::DISK {
+                    true => QUEUED_PATIENCE,
+                    false => Duration::MAX,
+                };
                 // The time of the commit orders entries, however long the body took.
-                self.publish(note, &meta, SystemTime::now()).await;
+                self.publish(note, &meta, SystemTime::now(), patience).await;
                 return Ok(meta);
             }
         }
@@ -114,7 +122,8 @@ impl Actions {
         let winner = self.0.store.head(&note.name).await?.ok_or(Error::Exists)?;
         let known = self.known(note).await;
         if known.is_none_or(|record| record.etag() != winner.etag) {
-            self.publish(note, &winner, winner.origin.stored).await;
+            self.publish(note, &winner, winner.origin.stored, Duration::MAX)
+                .await;
         }
         match winner.etag == etag {
             true => Ok(winner),
@@ -123,12 +132,13 @@ impl Actions {
     }
 
     /// Makes look-ups find the entry, at once on all servers that can be reached, a little later on the others.
-    async fn publish(&self, note: &UploadNote, meta: &Meta, committed: SystemTime) {
+    async fn publish(&self, note: &UploadNote, meta: &Meta, committed: SystemTime, patience: Duration) {
         let Some(record) = EntryRecord::at(committed, meta.size, &meta.etag) else {
             tracing::error!("an entry has a tag that is none of ours, and is not found");
             return;
         };
-        self.0.catalog.commit(note.committed(record)).await;
+        let catalog = &self.0.catalog;
+        catalog.commit_within(note.committed(record), patience).await;
     }
 
     /// The entry that a repeated call means, also after a restart or on another server. A client that did not get

@@ -178,27 +178,42 @@ impl Catalog {
     }
 
     /// Adds an entry that was committed here. Returns when ledger, journal and notes have it, and the other servers
-    /// that can be reached. What fails there is logged and, for journal and notes, repeated later. Dropping the future does not stop it.
+    /// that can be reached. What fails there is logged and, for journal and notes, repeated later. Dropping the future
+    /// does not stop it.
     pub async fn commit(&self, entry: CommittedEntry) {
+        self.commit_within(entry, Duration::MAX).await;
+    }
+
+    /// [`Catalog::commit`], which waits for the bucket and the other servers for `patience` only. They hear of it all
+    /// the same.
+    pub async fn commit_within(&self, entry: CommittedEntry, patience: Duration) {
         self.shared.index.insert(&entry);
+        let (this, told) = (self.clone(), entry.clone());
+        let telling = self.shared.tasks.spawn(async move { this.tell(&told).await });
         let this = self.clone();
-        let keeping = self.shared.tasks.spawn(async move {
-            let record = queued(&entry);
-            let announce = async {
-                if let Some(journal_queue) = &this.shared.journal_queue {
-                    journal_queue.send(record).await;
-                }
-            };
-            let note = commit_note::note(&entry);
-            let tell = async {
-                if let Some(notes) = &this.shared.notes {
-                    tokio::join!(notes.tell(&note), notes.append(note.clone()));
-                }
-            };
-            tokio::join!(announce, tell, this.keep(vec![LedgerItem::Committed(entry)]));
-        });
-        // Fails only when the process ends.
+        let keeping = self
+            .shared
+            .tasks
+            .spawn(async move { this.keep(vec![LedgerItem::Committed(entry)]).await });
+        // Both fail only when the process ends.
         let _ended = keeping.await;
+        let _late = tokio::time::timeout(patience, telling).await;
+    }
+
+    /// Tells the other servers, and those that come later.
+    async fn tell(&self, entry: &CommittedEntry) {
+        let announce = async {
+            if let Some(journal_queue) = &self.shared.journal_queue {
+                journal_queue.send(queued(entry)).await;
+            }
+        };
+        let note = commit_note::note(entry);
+        let tell = async {
+            if let Some(notes) = &self.shared.notes {
+                tokio::join!(notes.tell(&note), notes.append(note.clone()));
+            }
+        };
+        tokio::join!(announce, tell);
     }
 
     /// Adds an entry that another server committed. `false` if it or a newer one was known.

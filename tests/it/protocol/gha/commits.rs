@@ -1,16 +1,17 @@
 //! Commits that take long: nobody ends the upload meanwhile, and the same question gets the same answer.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::{VERSION, begin, call, commit, create, finalize, json_of, link, patch, reserve};
+use super::{VERSION, begin, call, commit, create, finalize, json_of, link, patch, reserve, save};
 use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 use crate::support::server::TestServer;
 
 /// A server whose bucket holds all entries back until the gate opens.
-async fn start() -> (TestServer, Gate) {
+async fn start() -> (TestServer, Gate, Arc<S3Server>) {
     let s3 = Arc::new(S3Server::memory());
     let section = s3.config(S3Server::BUCKET);
     let server = TestServer::start_with(|config| config.s3 = Some(section)).await;
@@ -19,12 +20,12 @@ async fn start() -> (TestServer, Gate) {
         let entries = Which::from([Kind::Put, Kind::Create]).of(&format!("v1/{digit}"));
         s3.faults().always(entries, Action::Hold(gate.clone()));
     }
-    (server, gate)
+    (server, gate, s3)
 }
 
 #[tokio::test]
 async fn a_save_of_what_is_being_committed_is_told_at_once() {
-    let (server, gate) = start().await;
+    let (server, gate, _s3) = start().await;
     let (client, other) = (server.acme(), server.acme());
     let (id, url) = (begin(&client, "one").await, create(&client, "two").await);
     assert_eq!(patch(&client, id, 0, "abc").await.status, StatusCode::NO_CONTENT);
@@ -53,4 +54,22 @@ async fn a_save_of_what_is_being_committed_is_told_at_once() {
     for key in ["one", "two"] {
         assert_eq!(client.get(&link(&client, key).await).await.text(), "abc");
     }
+}
+
+/// The first ones may wait until it is known.
+#[tokio::test]
+async fn a_save_does_not_wait_for_a_bucket_that_is_known_to_be_away() {
+    let s3 = Arc::new(S3Server::memory());
+    let section = s3.config(S3Server::BUCKET);
+    let server = TestServer::start_with(|config| config.s3 = Some(section)).await;
+    let client = server.acme();
+    s3.stop_listening().await;
+    save(&client, "first", "abc").await;
+    let begun = Instant::now();
+    for key in ["second", "third", "fourth"] {
+        save(&client, key, "abc").await;
+        assert_eq!(client.get(&link(&client, key).await).await.text(), "abc");
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(9), "{took:?}");
 }
