@@ -175,6 +175,16 @@ impl RemoteErrorKind {
         matches!(self, Timeout | Other | Throttled | Damaged | ServerError | NotS3)
     }
 
+    /// Whether another change would end in the same way now.
+    pub fn is_of_the_tier(self) -> bool {
+        use RemoteErrorKind::*;
+        match self {
+            NoCredentials | Expired | NoBucket | NotS3 | WrongRegion | ClockSkew | Unreachable | ServerError
+            | Timeout | Resting => true,
+            Denied | Throttled | Changed | Damaged | Other => false,
+        }
+    }
+
     /// Whether the tier may be usable again before anybody has changed anything.
     pub fn may_pass(self) -> bool {
         use RemoteErrorKind::*;

@@ -59,12 +59,9 @@ impl TieredCore {
 
     /// Whether an error says that the remote tier cannot be used at the moment, whatever is asked of it.
     pub(super) fn is_away(&self, error: &Error) -> bool {
-        use RemoteErrorKind::{NotS3, Resting, ServerError, Timeout, Unreachable};
-        match error.remote_error_kind() {
-            Some(Unreachable | Timeout | ServerError | NotS3 | Resting) => true,
-            Some(_) => self.remote.health() != RemoteHealth::Up,
-            None => false,
-        }
+        let down = || self.remote.health() != RemoteHealth::Up;
+        let kind = error.remote_error_kind();
+        kind.is_some_and(|kind| kind.is_of_the_tier() || down())
     }
 
     /// The remote tier first.

@@ -18,6 +18,11 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause of a job that failed for another reason.
 const MAX_LONG_PAUSE: Duration = Duration::from_secs(60);
+/// How long a worker rests after a failure: many jobs that fail must not become many requests. It is doubled by each
+/// failure that may pass.
+const MIN_REST: Duration = Duration::from_millis(100);
+/// The longest rest of a worker.
+const MAX_REST: Duration = Duration::from_secs(1);
 /// How often a worker looks whether the remote tier is back. A look sends no request.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -31,14 +36,21 @@ pub(in crate::store::tiered) fn start(core: &Arc<TieredCore>) {
 
 async fn work(core: Arc<TieredCore>, is_local: bool) {
     let stop = core.tasks.stopping();
+    let mut failures = 0;
     loop {
         let step = async {
             while !is_local && core.remote.health() != RemoteHealth::Up {
                 tasks::pause(HEALTH_INTERVAL).await;
             }
             let job = core.queue.next(is_local).await;
-            if let Err(error) = send(&core, &job).await {
-                failed(&core, &job, &error);
+            match send(&core, &job).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failed(&core, &job, &error);
+                    let may_pass = error.remote_error_kind().is_some_and(RemoteErrorKind::may_pass);
+                    failures = if may_pass { failures + 1 } else { 0 };
+                    tasks::pause(MAX_REST.min(MIN_REST * 2_u32.saturating_pow(failures.min(16)))).await;
+                }
             }
         };
         tokio::select! {
