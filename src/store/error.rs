@@ -179,8 +179,8 @@ impl RemoteErrorKind {
     pub fn is_of_the_tier(self) -> bool {
         use RemoteErrorKind::*;
         match self {
-            NoCredentials | Expired | NoBucket | NotS3 | WrongRegion | ClockSkew | Unreachable | ServerError
-            | Timeout | Resting => true,
+            NoCredentials | Expired | NoBucket | NotS3 | WrongRegion | ClockSkew | Unreachable
+            | ServerError | Timeout | Resting => true,
             Denied | Throttled | Changed | Damaged | Other => false,
         }
     }

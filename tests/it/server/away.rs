@@ -24,7 +24,7 @@ fn section(config: &mut Config) -> &mut S3Config {
 }
 
 /// Objects of entries.
-fn entries(s3: &S3Server) -> usize {
+pub(super) fn entries(s3: &S3Server) -> usize {
     let aside = ["/journal/", "/servers/", "signing-key"];
     let is_entry = |name: &&String| !aside.iter().any(|aside| name.contains(aside));
     s3.objects().keys().filter(is_entry).count()

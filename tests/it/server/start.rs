@@ -52,28 +52,25 @@ async fn a_directory_that_is_a_file_names_the_key() {
 /// What a power loss or a hand may leave.
 #[tokio::test]
 async fn a_file_of_the_server_that_is_torn_is_named_with_the_remedy() {
-    let mut server = TestServer::start().await;
-    server.stop().await;
-    let mut config = server.config().clone();
-    config.listen = vec![ListenAddr::Tcp(([127, 0, 0, 1], 0).into())];
-    config.ops_listen = None;
-    let folder = config.disk.as_ref().unwrap().dir.join("server");
     for (name, content) in [
         ("id", &b"\xff\xfe"[..]),
         ("signing-key", b"short"),
         ("signing-key", b""),
     ] {
-        let file = folder.join(name);
-        let kept = std::fs::read(&file).unwrap();
+        let mut server = TestServer::start().await;
+        server.stop().await;
+        let mut config = server.config().clone();
+        config.listen = vec![ListenAddr::Tcp(([127, 0, 0, 1], 0).into())];
+        config.ops_listen = None;
+        let file = config.disk.as_ref().unwrap().dir.join("server").join(name);
         std::fs::write(&file, content).unwrap();
-        let error = Server::start(config.clone(), AccessLog::off()).await;
+        let error = Server::start(config, AccessLog::off()).await;
         let error = error.unwrap_err().to_string();
         assert!(
             error.starts_with("disk.dir: ") && error.contains(file.to_str().unwrap()),
             "{error}"
         );
         assert!(error.contains("remove this file"), "{error}");
-        std::fs::write(&file, kept).unwrap();
     }
 }
 

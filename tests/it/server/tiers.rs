@@ -173,7 +173,7 @@ async fn health_and_metrics_tell_of_the_bucket() {
     }
     assert_eq!(one.acme().get("/queued").await.text(), "bytes");
     s3.resume();
-    until("it is uploaded", || s3.objects().len() == 1).await;
+    until("it is uploaded", || super::away::entries(&s3) == 1).await;
 }
 
 fn section(config: &mut Config) -> &mut chacha::config::S3Config {

@@ -293,6 +293,40 @@ async fn of_two_queued_first_writes_one_stays_and_the_other_is_counted() {
     assert_eq!(one.s3.objects().len(), 1);
 }
 
+/// The upload was done, and the crash came before its record went.
+#[tokio::test]
+async fn an_upload_that_was_done_before_a_crash_does_not_replace_what_others_stored_since() {
+    let pair = pair_with(|_| {}).await;
+    let gate = Gate::new();
+    pair.s3.faults().once(Kind::Put, Action::HoldAnswer(gate.clone()));
+    pair.put("key", b"ours").await;
+    gate.reached(1).await;
+    let copies = [pair.crash_copy().take(), pair.crash_copy().take()];
+    let pair = pair.stop().await;
+    gate.open();
+    let [same, newer] = copies;
+    let after = pair.on_copy(same).await;
+    pair.s3.forget();
+    after.drained().await;
+    let asked = pair.s3.log();
+    assert!(
+        asked.iter().all(|asked| asked.kind != Kind::Put),
+        "it was sent again"
+    );
+    let mut later = draft();
+    later.origin.stored += Duration::from_secs(10);
+    let twin = after.twin(|_| {}).await;
+    let body = spool(&twin.disk.spools(), b"theirs").await.unwrap();
+    twin.tiered
+        .put(&key("key"), later, body, Precondition::None)
+        .await
+        .unwrap();
+    let after = pair.on_copy(newer).await;
+    after.drained().await;
+    assert_eq!(after.get("key").await.unwrap(), "theirs");
+    assert_eq!(after.tiered.stats().conflicts, 1);
+}
+
 #[tokio::test]
 async fn a_copy_that_cannot_be_dropped_is_not_served() {
     let pair = Pair::new().await;
