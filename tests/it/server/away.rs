@@ -23,10 +23,12 @@ fn section(config: &mut Config) -> &mut S3Config {
     config.s3.as_mut().unwrap()
 }
 
-/// Objects of entries.
+/// Objects of entries: their names are digests. Servers keep others beside them.
 pub(super) fn entries(s3: &S3Server) -> usize {
-    let aside = ["/journal/", "/servers/", "signing-key"];
-    let is_entry = |name: &&String| !aside.iter().any(|aside| name.contains(aside));
+    let is_entry = |name: &&String| {
+        let start = name.split("v1/").nth(1).and_then(|rest| rest.get(..2));
+        start.is_some_and(|start| start.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
     s3.objects().keys().filter(is_entry).count()
 }
 

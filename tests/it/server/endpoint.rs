@@ -6,6 +6,7 @@ use chacha::server::{Server, StartError};
 use chacha::store::RemoteErrorKind;
 use chacha::telemetry::access::AccessLog;
 
+use super::away::entries;
 use crate::support::client::within;
 use crate::support::s3::{Action, Foreign, S3Server, Which};
 use crate::support::server::TestServer;
@@ -44,7 +45,7 @@ async fn a_wrong_endpoint_is_told_by_readiness_and_metrics() {
         s3.faults().clear();
         until_ready_says(&one, "cannot be used", false).await;
         assert_eq!(one.acme().put("/any", "bytes").await.status, 201);
-        until("both are in the bucket", || s3.objects().len() == 2).await;
+        until("both are in the bucket", || entries(&s3) == 2).await;
     }
 }
 
@@ -61,7 +62,7 @@ async fn a_write_waits_when_all_the_server_says_is_that_it_has_failed() {
         s3.faults().clear();
         until_ready_says(&one, "changes wait", false).await;
     }
-    until("all are in the bucket", || s3.objects().len() == 3).await;
+    until("all are in the bucket", || entries(&s3) == 3).await;
 }
 
 #[tokio::test]
