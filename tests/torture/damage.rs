@@ -27,7 +27,7 @@ pub(crate) fn power_loss(dir: &Path, rng: &mut Rng) -> Vec<String> {
         let is_body = name.starts_with("entries/") || name.starts_with("tmp/") || name.ends_with(".data");
         let is_hit = if is_body { bodies } else { records };
         let is_kept = name.starts_with("server/") || name == "lock" || name == "format";
-        if is_kept || !is_hit || !young.is_some_and(|age| age < UNWRITTEN) || !rng.chance(50) {
+        if is_kept || !is_hit || young.is_none_or(|age| age >= UNWRITTEN) || !rng.chance(50) {
             continue;
         }
         if let Some(how) = damage(&path, rng) {

@@ -64,12 +64,12 @@ impl Story {
     }
 
     #[track_caller]
-    fn is_right(self) {
+    fn is_right(&self) {
         assert_eq!(self.faults(), Vec::<String>::new());
     }
 
     #[track_caller]
-    fn is_wrong(self, kind: &str) {
+    fn is_wrong(&self, kind: &str) {
         let faults = self.faults();
         assert!(
             faults.iter().any(|fault| fault.contains(kind)),

@@ -64,7 +64,7 @@ impl ServerNumber {
             ),
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!("the number of this server is not claimed yet: {}", chain(&error))
+                tracing::debug!("the number of this server is not claimed yet: {}", chain(&error));
             }
             Err(_) => tracing::debug!("the number of this server is not claimed yet: no answer in time"),
         }

@@ -163,7 +163,7 @@ impl SharedObjects for S3 {
             .delete_object()
             .bucket(core.bucket())
             .key(core.shared_name(name));
-        match core.call(Op::Delete, request.send()).await {
+        match Box::pin(core.call(Op::Delete, request.send())).await {
             Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
             other => other
                 .map(drop)

@@ -92,7 +92,7 @@ async fn sweep(core: &Arc<Core>) -> Result<usize, S3Error> {
             .prefix(core.config.object_prefix())
             .set_key_marker(marker.0.take())
             .set_upload_id_marker(marker.1.take());
-        let page = core.call(Op::ListUploads, request.send()).await?;
+        let page = Box::pin(core.call(Op::ListUploads, request.send())).await?;
         for upload in page.uploads() {
             let (Some(name), Some(id)) = (upload.key(), upload.upload_id()) else {
                 continue;

@@ -67,7 +67,7 @@ impl RemoteTier for S3 {
 
     async fn head(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
         const OPERATION: &str = "looking at an object";
-        let seen = self.core.look_up(self.core.describe(key)).await;
+        let seen = self.core.look_up(Box::pin(self.core.describe(key))).await;
         let Some(seen) = seen.map_err(|failure| failure.at(OPERATION))? else {
             return Ok(None);
         };
@@ -191,7 +191,7 @@ struct ObjectSource {
 #[async_trait]
 impl EntrySource for ObjectSource {
     async fn open(&self) -> Result<Option<SourceOpen>> {
-        let opened = self.core.look_up(self.core.open(&self.key)).await;
+        let opened = self.core.look_up(Box::pin(self.core.open(&self.key))).await;
         opened.map_err(|failure| failure.at("opening an object"))
     }
 

@@ -396,7 +396,7 @@ async fn what_a_later_version_adds_to_the_ledger_is_skipped() {
     let later = [line(&[0x7f, 1, 2, 3]), line(&critical)].concat();
     let rig = rig
         .restart(|path| {
-            std::fs::write(path, [std::fs::read(path).expect("ledger"), later].concat()).expect("written")
+            std::fs::write(path, [std::fs::read(path).expect("ledger"), later].concat()).expect("written");
         })
         .await;
     rig.commit(&entry(2)).await;

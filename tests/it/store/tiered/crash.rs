@@ -179,7 +179,7 @@ async fn a_crash_in_a_change_that_waits_leaves_the_former_state_or_the_new_one()
                 };
                 let what = format!("{prior:?} {change:?} done {done}, only recorded {only_recorded}");
                 let value = if done { change.value() } else { prior.value() };
-                check(&what, pair, left, prior.value(), value).await;
+                Box::pin(check(&what, pair, left, prior.value(), value)).await;
             }
         }
     }
