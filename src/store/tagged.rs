@@ -28,8 +28,9 @@
 #[cfg(test)]
 mod tests;
 
+use crc_fast::CrcAlgorithm;
+
 use super::little_endian::number;
-use super::spool::crc;
 
 /// Magic and version, in bytes.
 const HEAD_BYTES: usize = 5;
@@ -249,4 +250,8 @@ fn split_field(bytes: &[u8]) -> Option<(Tag, &[u8], &[u8])> {
     let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
     let (value, after) = rest.split_at_checked(length)?;
     Some((Tag(u16::from_le_bytes([low, high])), value, after))
+}
+
+fn crc(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
 }

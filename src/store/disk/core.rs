@@ -19,7 +19,7 @@ use super::layout::{Layout, shard_of};
 use super::records::Records;
 use super::role::DiskRole;
 use super::shards::{self, Shards, StartScan};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, SnapshotCause};
 use super::unlink_retry::UnlinkRetry;
 use crate::config::Durability;
 use crate::store::Digest;
@@ -213,7 +213,7 @@ impl DiskCore {
         let whole = self.scan.complete.load(Ordering::SeqCst);
         let save = move |core: &Arc<Self>| {
             core.stay_ours();
-            core.write_snapshot(whole)
+            core.write_snapshot(SnapshotCause::Close { whole })
         };
         let written = self.blocking(save).await;
         if let Ok(Err(error)) = written {

@@ -9,7 +9,7 @@
 //! actions/ledger                       what the Actions cache has; its own module says how
 //! server/                              the number of this server and the key of its URLs
 //! boot                                 whether the machine lost its power
-//! index                                snapshot of the index
+//! index                                snapshot of the index: a log of what changed
 //! lock                                 held by the running server; holds its pid
 //! format                               version of this layout
 //! ```

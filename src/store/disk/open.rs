@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::task::TaskTracker;
 
@@ -25,10 +25,11 @@ use super::records::Records;
 use super::recover;
 use super::role::DiskRole;
 use super::shards::{Shards, StartScan};
-use super::snapshot::{self, LoadedSnapshot, Snapshot};
+use super::snapshot::load::SnapshotLoader;
+use super::snapshot::{self, Snapshot};
 use super::unlink_retry::UnlinkRetry;
 use crate::config::{DiskConfig, Durability};
-use crate::store::budget::{BLOCK_BYTES, Budget};
+use crate::store::budget::Budget;
 use crate::store::lock::{DirLock, LockError};
 use crate::store::spool::SpoolDir;
 use crate::sys;
@@ -36,6 +37,8 @@ use crate::tasks::Tasks;
 
 /// How long writers wait for the scan after an unclean stop: until then the bytes in use are not known.
 const SCAN_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a start reads the snapshot before it answers; it reads on in the background.
+const LOAD_FIRST: Duration = Duration::from_millis(200);
 /// Most files held open unless configured otherwise.
 const DEFAULT_OPEN_FILES: u64 = 4096;
 
@@ -57,19 +60,21 @@ pub(super) async fn open(
 ) -> Result<Arc<DiskCore>, DiskOpenError> {
     let (owned, own_tasks) = (config.clone(), tasks.clone());
     let hop = tasks.spawn_blocking(move || prepare(&owned, role, &own_tasks));
-    let core = hop.await.map_err(|_| DiskOpenError::Stopping)??;
-    tasks.spawn(recover::run(Arc::clone(&core)));
+    let (core, unread) = hop.await.map_err(|_| DiskOpenError::Stopping)??;
+    tasks.spawn(recover::run(Arc::clone(&core), unread));
     tasks.spawn(evict::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
     tasks.spawn(look::run(Arc::clone(&core)));
     Ok(core)
 }
 
-fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<DiskCore>, DiskOpenError> {
+/// The tier, and what of its snapshot is not read yet.
+type PreparedDisk = (Arc<DiskCore>, Option<SnapshotLoader>);
+
+fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<PreparedDisk, DiskOpenError> {
     let layout = Layout::new(config.dir.clone());
     let lock = take_directory(&layout, role)?;
     warn_if_too_large(config, role);
-    let loaded = snapshot::load(&layout.path(TopName::Index)).unwrap_or_default();
     let mut index = Index::new(config.memory, open_files(config));
     let records = records(&layout, config);
     let (digests, record_bytes) =
@@ -85,22 +90,16 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
     let boot = BootNote::begin(note.clone(), sys::boot_id(), now(), durable);
     let boot = boot.map_err(unusable(role, "write", &note))?;
     let shards = Shards::new();
-    let used = restore(&loaded, &mut index, &shards) + overhead(&layout, &shards, role)? + record_bytes;
+    let used = overhead(&layout, &shards, role)? + record_bytes;
     let volume = layout
         .root()
         .metadata()
         .map_err(unusable(role, "read", layout.root()))?
         .dev();
-    let newest = loaded.records.iter().map(|record| record.generation).max();
     let budget = Budget::sharing(config.limit, config.min_free, used, SCAN_WAIT_TIMEOUT);
-    if loaded.clean {
-        budget.settled();
-    }
-    // What is too much already, if the limit was lowered, goes at once.
-    budget.adjust(0);
-    Ok(Arc::new(DiskCore {
+    let core = Arc::new(DiskCore {
         spools: SpoolDir::new(layout.path(TopName::Tmp), Arc::clone(&budget), tasks.clone()),
-        snapshot: Snapshot::new(layout.path(TopName::Index), loaded.clean),
+        snapshot: Snapshot::new(layout.path(TopName::Index)),
         health: HealthCheck::new(volume),
         records,
         boot,
@@ -121,9 +120,15 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Arc<Dis
         stop: tasks.stopping().child_token(),
         closed: AtomicBool::new(false),
         passes: TaskTracker::new(),
-        last_generation: AtomicU64::new(newest.unwrap_or(0).max(now())),
+        last_generation: AtomicU64::new(now()),
         index: Mutex::new(index),
-    }))
+    });
+    let until = Some(Instant::now() + LOAD_FIRST);
+    let opened = core.open_snapshot();
+    let unread = opened.and_then(|loader| core.load_snapshot(loader, until));
+    // What is too much already, if the limit was lowered, goes at once.
+    core.budget.adjust(0);
+    Ok((core, unread))
 }
 
 fn records(layout: &Layout, config: &DiskConfig) -> Records {
@@ -210,21 +215,6 @@ fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> 
 fn empty(tmp: &Path, role: DiskRole) -> io::Result<()> {
     sys::if_exists(fs::remove_dir_all(tmp))?;
     role.make_folder(tmp)
-}
-
-/// Fills the index from the snapshot. Answers the bytes in use.
-fn restore(loaded: &LoadedSnapshot, index: &mut Index, shards: &Shards) -> u64 {
-    let mut used = 0;
-    for record in &loaded.records {
-        if index.restore(record) {
-            used += u64::from(record.blocks) * BLOCK_BYTES;
-        }
-    }
-    for (shard, bytes) in &loaded.folders {
-        shards.lock(*shard).bytes = *bytes;
-        used += bytes;
-    }
-    used
 }
 
 /// Bytes of everything beside the entries and their folders, foreign files at the top included.

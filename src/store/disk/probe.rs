@@ -1,8 +1,11 @@
 //! The index alone, for `benches/store.rs`, and its snapshot, for `fuzz/`. Not a part of the interface.
 
+use std::io::Cursor;
+
 use super::hot::HotCell;
 use super::index::{FileRecord, Index};
-use super::snapshot;
+use super::snapshot::format::{BatchReader, framed};
+use super::snapshot::former::{self, FormerReader};
 use crate::store::Digest;
 use crate::store::spool::crc;
 
@@ -51,17 +54,29 @@ impl IndexProbe {
     }
 }
 
-/// Reads the content of a snapshot; answers how many records it has.
-pub fn read_snapshot(bytes: &[u8]) -> Option<usize> {
-    snapshot::read(bytes).map(|loaded| loaded.records.len())
+/// Reads the content of a snapshot, of this version and of a former one; answers how many rows it has.
+pub fn read_snapshot(bytes: &[u8]) -> usize {
+    let (mut batches, mut rows) = (BatchReader::new(bytes), 0);
+    while let Ok(Some(batch)) = batches.next() {
+        rows += batch.rows();
+    }
+    if let Ok(Some(mut former)) = FormerReader::open(Cursor::new(bytes)) {
+        while let Ok(Some(batch)) = former.next() {
+            rows += batch.rows();
+        }
+    }
+    rows
 }
 
-/// A snapshot of which everything but the magic and the checksum comes from `bytes`.
-pub fn sealed_snapshot(bytes: &[u8]) -> Vec<u8> {
-    let mut whole = [snapshot::MAGIC.as_slice(), bytes].concat();
-    let sum = crc(whole.get(16..).unwrap_or_default());
-    whole.extend_from_slice(&sum.to_le_bytes());
-    whole
+/// Snapshots, of this version and of the former one, of which everything but heads and checksums comes from `bytes`.
+pub fn sealed_snapshots(bytes: &[u8]) -> [Vec<u8>; 2] {
+    let mut record = [b"CHIx\x01", bytes].concat();
+    let sum = crc(&record);
+    record.extend_from_slice(&sum.to_le_bytes());
+    let mut former = [former::MAGIC.as_slice(), bytes].concat();
+    let sum = crc(former.get(16..).unwrap_or_default());
+    former.extend_from_slice(&sum.to_le_bytes());
+    [framed(&record), former]
 }
 
 pub(super) fn digest(nth: u64) -> Digest {

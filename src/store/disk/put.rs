@@ -133,7 +133,6 @@ impl DiskCommit {
         if !self.expect.fits(current) {
             return Err(CommitError::Changed);
         }
-        core.snapshot.soil();
         self.owner.generation = core.next_generation();
         let name = (self.owner.digest, self.owner.generation);
         let grown = core

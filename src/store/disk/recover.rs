@@ -9,10 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
+use futures_util::{StreamExt, stream};
+
 use super::core::{DiskCore, now};
 use super::index::{FileRecord, ScanOutcome};
 use super::layout::{SHARD_COUNT, parse, shard_of};
 use super::shards::{self, ShardDir};
+use super::slab::ListKind;
+use super::snapshot::load::SnapshotLoader;
 use crate::store::Digest;
 use crate::store::budget::{BLOCK_BYTES, whole_blocks};
 use crate::store::{Error, Result};
@@ -20,6 +24,8 @@ use crate::sys;
 
 /// Slots of the index that are looked at under one lock.
 const SLICE_SLOTS: usize = 4096;
+/// Most folders that are scanned at the same time.
+const MAX_SCANS: usize = 4;
 
 impl DiskCore {
     /// Makes sure that the index holds what is on the disk under this digest.
@@ -77,12 +83,21 @@ impl DiskCore {
     }
 
     fn scan_file(&self, number: usize, shard: &mut ShardDir, file: &std::fs::DirEntry) -> io::Result<()> {
+        let name = file.file_name();
+        let parsed = name.to_str().and_then(|name| parse(number, name));
+        if let Some((digest, generation)) = &parsed
+            && file.file_type()?.is_file()
+            && self.index(|index| index.meet(digest, *generation))
+        {
+            // A version never changes, so its size is known.
+            self.saw_generation(*generation);
+            shard.files += 1;
+            return Ok(());
+        }
         // It may have been evicted meanwhile.
         let Some(metadata) = sys::if_exists(file.metadata())? else {
             return Ok(());
         };
-        let name = file.file_name();
-        let parsed = name.to_str().and_then(|name| parse(number, name));
         let Some((digest, generation)) = parsed.filter(|_| metadata.is_file()) else {
             return self.remove_stray(file);
         };
@@ -160,16 +175,16 @@ impl DiskCore {
         }
     }
 
-    /// Puts the entries that only the scan knew into the order of their files' times: collected and moved
-    /// in slices, sorted without the lock, so that requests are never held up for long.
-    fn order_found(&self) {
-        let (mut found, mut from) = (Vec::new(), 0);
-        while self.index(|index| index.list_found(from, SLICE_SLOTS, &mut found)) {
+    /// Puts the entries of a list into the order of their last use, or of their files' times if only the scan knew
+    /// them: collected and moved in slices, sorted without the lock, so that requests are never held up for long.
+    pub(super) fn order(&self, list: ListKind) {
+        let (mut slots, mut from) = (Vec::new(), 0);
+        while self.index(|index| index.list_slots(list, from, SLICE_SLOTS, &mut slots)) {
             from += SLICE_SLOTS;
         }
-        found.sort_unstable();
-        for slice in found.chunks(SLICE_SLOTS) {
-            self.index(|index| index.order_found(slice));
+        slots.sort_unstable();
+        for slice in slots.chunks(SLICE_SLOTS) {
+            self.index(|index| index.order(list, slice));
         }
     }
 
@@ -202,11 +217,18 @@ pub(super) fn forget_lost(core: &DiskCore) {
     }
 }
 
-/// Scans everything once, unless the tier stops before.
-pub(super) async fn run(core: Arc<DiskCore>) {
+/// Reads the rest of the snapshot and scans everything once, unless the tier stops before.
+pub(super) async fn run(core: Arc<DiskCore>, unread: Option<SnapshotLoader>) {
+    let load_and_scan = async {
+        if let Some(loader) = unread {
+            let load = core.blocking(move |core| core.load_snapshot(loader, None));
+            load.await.map_err(io::Error::other)?;
+        }
+        scan_all(&core).await
+    };
     let outcome = tokio::select! {
         () = core.stop.cancelled() => return,
-        outcome = scan_all(&core) => outcome,
+        outcome = load_and_scan => outcome,
     };
     match outcome {
         Ok(true) => {
@@ -235,12 +257,17 @@ async fn scan_all(core: &Arc<DiskCore>) -> io::Result<bool> {
         there[shard] = true;
     }
     let mut whole = true;
-    for number in (0..SHARD_COUNT).filter(|number| there[*number]) {
-        if let Err(error) = core.know_shard(number).await {
+    let scan = |number| async move { (number, core.know_shard(number).await) };
+    let numbers = (0..SHARD_COUNT).filter(|number| there[*number]);
+    let at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_SCANS));
+    let mut scans = stream::iter(numbers).map(scan).buffer_unordered(at_once);
+    while let Some((number, scanned)) = scans.next().await {
+        if let Err(error) = scanned {
             tracing::error!(folder = format!("{number:03x}"), %error, "a folder of the cache cannot be read");
             whole = false;
         }
     }
+    drop(scans);
     let blocking = Arc::clone(core);
     let hop = core.tasks.spawn_blocking(move || {
         for number in (0..SHARD_COUNT).filter(|number| !there[*number]) {
@@ -249,7 +276,7 @@ async fn scan_all(core: &Arc<DiskCore>) -> io::Result<bool> {
         if whole {
             blocking.sweep();
         }
-        blocking.order_found();
+        blocking.order(ListKind::Found);
     });
     hop.await.map_err(io::Error::other)?;
     Ok(whole)

@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) trusted: bool,
     /// The list that it stands in.
     pub(super) list: ListKind,
+    /// What the snapshot has of it.
+    pub(super) logged: Logged,
     pub(super) hot: Option<Arc<HotCell>>,
 }
 
@@ -36,10 +38,23 @@ pub(super) struct Slot {
 pub(super) enum ListKind {
     /// Ordered by last use.
     Used,
+    /// Rows of the snapshot that were not used since; ordered by last use once all are read.
+    Restored,
     /// Found files that wait for their place in the order of use.
     Found,
     /// Entries that must not be evicted.
     Pinned,
+}
+
+/// Whether the snapshot has what a slot says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Logged {
+    /// It has nothing of this entry; the slot is among the changes.
+    No,
+    /// It has all.
+    Yes,
+    /// It has something older; the slot is among the changes.
+    Outdated,
 }
 
 /// Slots by number.

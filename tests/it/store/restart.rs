@@ -150,7 +150,7 @@ async fn a_snapshot_that_is_older_than_the_files_is_put_right() {
 
 #[tokio::test]
 async fn a_damaged_snapshot_is_ignored() {
-    for at in [0, 9, 17, 25, 40, 60] {
+    for at in [0, 5, 9, 17, 25, 40, 60] {
         let rig = Rig::new(64 * MIB).await;
         rig.put("a", b"a").await;
         rig.put("b", &body(MIB, 1)).await;
@@ -173,13 +173,65 @@ async fn a_damaged_snapshot_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_clean_snapshot_is_not_clean_after_the_next_commit() {
+async fn the_mark_of_a_clean_stop_holds_for_one_start() {
     let rig = Rig::new(64 * MIB).await;
     rig.put("a", b"a").await;
+    rig.disk.close().await;
+    let closed = fs::read(rig.dir().join("index")).unwrap();
+    let rig = rig.crash().await;
+    let opened = fs::read(rig.dir().join("index")).unwrap();
+    assert!(opened.len() < closed.len() && closed.starts_with(&opened));
+    rig.disk.indexed().await;
+    rig.disk.close().await;
+    assert_eq!(
+        fs::read(rig.dir().join("index")).unwrap(),
+        closed,
+        "nothing changed"
+    );
+}
+
+#[tokio::test]
+async fn a_stop_writes_what_changed_and_not_all_entries() {
+    let rig = Rig::new(64 * MIB).await;
+    for nth in 0..2000 {
+        rig.put(&nth.to_string(), b"bytes").await;
+    }
     let rig = rig.restart().await;
-    assert_eq!(fs::read(rig.dir().join("index")).unwrap()[8], 1);
-    rig.put("b", b"b").await;
-    assert_eq!(fs::read(rig.dir().join("index")).unwrap()[8], 0);
+    rig.disk.indexed().await;
+    let path = rig.dir().join("index");
+    let before = fs::metadata(&path).unwrap().len();
+    rig.put("7", b"other").await;
+    rig.get("8").await.unwrap();
+    rig.disk.delete(&key("9"), Precondition::None).await.unwrap();
+    let rig = rig.restart().await;
+    let grown = fs::metadata(&path).unwrap().len() - before;
+    assert!((100..500).contains(&grown), "{grown} bytes for three changes");
+    assert_eq!(rig.disk.stats().entries, 1999);
+    assert_eq!(rig.disk.stats().used, du(rig.dir()));
+}
+
+#[tokio::test]
+async fn a_directory_of_a_former_version_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let former = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/former/0.1.0");
+    let config = config(dir.path(), 64 * MIB);
+    fs::create_dir_all(config.dir.join("entries/2/bf")).unwrap();
+    let file = "entries/2/bf/7bd0fae198bcd57f58ceebd31a2285b71c9a723f9c3fb86c88579872aa71f.00066189ae44407b";
+    for name in ["format", "index", file] {
+        fs::copy(former.join(name), config.dir.join(name)).unwrap();
+    }
+    let mut rig = Rig::reopen(Some(dir), config).await;
+    for clean in [true, false, true] {
+        assert_eq!(rig.get("one").await.unwrap(), "once again");
+        rig.disk.indexed().await;
+        assert_eq!(rig.disk.stats().entries, 1, "the snapshot names one that is gone");
+        assert_eq!(rig.disk.stats().used, du(rig.dir()));
+        rig = if clean {
+            rig.restart().await
+        } else {
+            rig.crash().await
+        };
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,6 @@
 
 use std::collections::HashMap;
 
-use super::former;
 use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use crate::store::Digest;
 use crate::store::journal::Ulid;
@@ -152,10 +151,8 @@ impl PlaceTable {
     /// Reads the content of a line; `None` if it is none.
     pub(super) fn decode(&self, content: &[u8]) -> Option<LedgerLine> {
         let (kind, rest) = content.split_first()?;
-        match *kind {
-            former::PLACE_KIND..=former::SEEN_KIND => return former::decode(self, *kind, rest),
-            PLACE_KIND..=SEEN_KIND => {}
-            kind => return (kind & CRITICAL_BIT == 0).then_some(LedgerLine::Skipped),
+        if !(PLACE_KIND..=SEEN_KIND).contains(kind) {
+            return (kind & CRITICAL_BIT == 0).then_some(LedgerLine::Skipped);
         }
         match TaggedReader::bare(&LINE, rest) {
             Ok(line) => self.decode_fields(*kind, &line),

@@ -13,14 +13,22 @@ use crate::store::Digest;
 use crate::store::journal::Ulid;
 
 pub(super) const MAGIC: &[u8; 8] = b"chachaA1";
-pub(super) const PLACE_KIND: u8 = 1;
+const PLACE_KIND: u8 = 1;
 const COMMITTED_KIND: u8 = 2;
 const REMOVED_KIND: u8 = 3;
-pub(super) const SEEN_KIND: u8 = 4;
+const SEEN_KIND: u8 = 4;
 
-/// Reads what follows the kind of a line; `None` if it is none.
-pub(super) fn decode(places: &PlaceTable, kind: u8, rest: &[u8]) -> Option<LedgerLine> {
-    let item = match kind {
+/// Whether this is the content of a former line.
+pub(super) fn is_former(content: &[u8]) -> bool {
+    content
+        .first()
+        .is_some_and(|kind| (PLACE_KIND..=SEEN_KIND).contains(kind))
+}
+
+/// Reads the content of a former line; `None` if it is none.
+pub(super) fn decode(places: &PlaceTable, content: &[u8]) -> Option<LedgerLine> {
+    let (kind, rest) = content.split_first()?;
+    let item = match *kind {
         PLACE_KIND => return decode_place(rest),
         COMMITTED_KIND => {
             let (number, rest) = rest.split_first_chunk()?;

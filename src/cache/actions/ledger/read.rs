@@ -78,7 +78,7 @@ impl LedgerReader {
             self.content.resize(length, 0);
             self.input.read_exact(&mut self.content)?;
             let is_sound = crc(&self.content) == u64::from_le_bytes(sum);
-            let Some(line) = is_sound.then(|| places.decode(&self.content)).flatten() else {
+            let Some(line) = is_sound.then(|| decode(places, &self.content)).flatten() else {
                 return Ok(if whole == left {
                     LedgerRead::Torn
                 } else {
@@ -92,5 +92,12 @@ impl LedgerReader {
                 LedgerLine::LedgerItem(item) => return Ok(LedgerRead::LedgerItem(item)),
             }
         }
+    }
+}
+
+fn decode(places: &PlaceTable, content: &[u8]) -> Option<LedgerLine> {
+    match former::is_former(content) {
+        true => former::decode(places, content),
+        false => places.decode(content),
     }
 }

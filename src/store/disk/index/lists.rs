@@ -46,6 +46,7 @@ impl Index {
     fn list(&mut self, kind: ListKind) -> (&mut List, &mut Slab) {
         let list = match kind {
             ListKind::Used => &mut self.used,
+            ListKind::Restored => &mut self.restored,
             ListKind::Found => &mut self.found,
             ListKind::Pinned => &mut self.pinned,
         };

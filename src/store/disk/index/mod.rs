@@ -6,6 +6,7 @@
 //! the two can bring it back unnoticed.
 
 mod lists;
+mod log;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+pub(super) use log::IndexChanges;
 pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, ScanOutcome};
 
 use super::hot::{HotCell, HotSet};
-use super::slab::{List, ListKind, NONE, Slab, Slot};
+use super::slab::{List, ListKind, Logged, NONE, Slab, Slot};
 use crate::store::Digest;
 
 /// Look-up tables: a table that grows stops all requests while it does, and a small one is fast.
@@ -32,7 +34,9 @@ pub(super) struct Index {
     pub(super) slab: Slab,
     /// All entries whose last use is known, ordered by it.
     used: List,
-    /// Entries found by the scan and not used since; in no order until [`Index::order_found`], then by
+    /// Entries of the snapshot that were not used since.
+    restored: List,
+    /// Entries found by the scan and not used since; in no order until [`Index::order`], then by
     /// the time of their files.
     found: List,
     /// Entries that are never evicted, whether or not they exist now.
@@ -44,8 +48,7 @@ pub(super) struct Index {
     retiring: HashMap<u64, Digest>,
     entries: usize,
     clock: u64,
-    /// Grows with every change of the set of entries.
-    pub(super) changes: u64,
+    changes: IndexChanges,
     /// Cells that left their slots. Dropping them may close files, so the caller does it after the lock.
     pub(super) garbage: Vec<Arc<HotCell>>,
 }
@@ -67,6 +70,7 @@ impl Index {
             tables: (0..TABLE_COUNT).map(|_| HashTable::new()).collect(),
             slab: Slab::new(),
             used: List::new(),
+            restored: List::new(),
             found: List::new(),
             pins: HashSet::new(),
             pinned: List::new(),
@@ -75,7 +79,7 @@ impl Index {
             retiring: HashMap::new(),
             entries: 0,
             clock: 0,
-            changes: 0,
+            changes: IndexChanges::default(),
             garbage: Vec::new(),
         }
     }
@@ -116,9 +120,8 @@ impl Index {
     ) -> Result<Option<FileRecord>, IndexFull> {
         let (id, former) = match self.find(&new.digest) {
             Some(id) => (id, Some(self.replace(id, &new))),
-            None => (self.insert(&new).ok_or(IndexFull)?, None),
+            None => (self.insert(&new, Logged::No).ok_or(IndexFull)?, None),
         };
-        self.changes += 1;
         self.touch(id, new.stamp);
         let slot = self.slab.get_mut(id);
         slot.seen = true;
@@ -200,7 +203,7 @@ impl Index {
             .copied()
     }
 
-    fn insert(&mut self, new: &FileRecord) -> Option<u32> {
+    fn insert(&mut self, new: &FileRecord, logged: Logged) -> Option<u32> {
         let id = self.slab.insert(Slot {
             digest: new.digest,
             generation: new.generation,
@@ -211,6 +214,7 @@ impl Index {
             seen: false,
             trusted: false,
             list: ListKind::Used,
+            logged,
             hot: None,
         })?;
         self.link(id, self.home(&new.digest));
@@ -218,6 +222,9 @@ impl Index {
         self.tables[table_of(&new.digest)]
             .insert_unique(hash(&new.digest), id, |id| hash(&slab.get(*id).digest));
         self.entries += 1;
+        if logged == Logged::No {
+            self.changes.slots.push(id);
+        }
         Some(id)
     }
 
@@ -229,17 +236,25 @@ impl Index {
         slot.generation = new.generation;
         slot.trusted = false;
         self.resize(id, new.blocks);
+        self.outdate(id);
         self.retiring.insert(former.generation, former.digest);
         former
     }
 
     fn take(&mut self, id: u32) -> FileRecord {
-        self.changes += 1;
+        let logged = self.slab.get(id).logged;
+        let victim = self.drop_slot(id);
+        self.log_removal(logged, victim.digest, victim.generation);
+        self.retiring.insert(victim.generation, victim.digest);
+        victim
+    }
+
+    /// Frees a slot.
+    fn drop_slot(&mut self, id: u32) -> FileRecord {
         self.entries -= 1;
         self.cool(id);
         self.unlink(id);
         let victim = FileRecord::from(self.slab.get(id));
-        self.retiring.insert(victim.generation, victim.digest);
         if let Ok(entry) =
             self.tables[table_of(&victim.digest)].find_entry(hash(&victim.digest), |other| *other == id)
         {
@@ -266,15 +281,14 @@ impl Index {
             self.link(id, home);
         }
         self.slab.get_mut(id).stamp = stamp;
+        self.outdate(id);
     }
 
     fn oldest(&self) -> Option<u32> {
-        match (self.used.back(), self.found.back()) {
-            (Some(used), Some(found)) => {
-                let newer = self.slab.get(found).stamp > self.slab.get(used).stamp;
-                Some(if newer { used } else { found })
-            }
-            (used, found) => used.or(found),
-        }
+        let backs = [self.found.back(), self.restored.back(), self.used.back()];
+        backs
+            .into_iter()
+            .flatten()
+            .min_by_key(|id| self.slab.get(*id).stamp)
     }
 }

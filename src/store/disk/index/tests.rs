@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{ExpectedVersion, FileRecord, Index};
+use super::{ExpectedVersion, FileRecord, Index, ListKind};
 use crate::store::disk::hot::HotCell;
 use crate::store::disk::probe::digest;
 
@@ -55,15 +55,15 @@ fn check(index: &mut Index, naive: &mut Naive, step: (u8, u64), now: u64) {
 }
 
 /// As the end of the scan does it, with other work between the slices.
-fn order(index: &mut Index, slice: usize, mut between: impl FnMut(&mut Index)) {
+fn order(index: &mut Index, list: ListKind, slice: usize, mut between: impl FnMut(&mut Index)) {
     let (mut found, mut from) = (Vec::new(), 0);
-    while index.list_found(from, slice, &mut found) {
+    while index.list_slots(list, from, slice, &mut found) {
         from += slice;
     }
     found.sort_unstable();
     for slice in found.chunks(slice) {
         between(index);
-        index.order_found(slice);
+        index.order(list, slice);
     }
 }
 
@@ -74,7 +74,7 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
         index.found(&record(name, 1 + name * 17 % 41));
     }
     let mut round = 100;
-    order(&mut index, 4, |index| {
+    order(&mut index, ListKind::Found, 4, |index| {
         round += 1;
         index.hit(&digest(round % 40), round);
         index.remove(&digest(round % 37), ExpectedVersion::Any);
@@ -102,6 +102,67 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
     assert_eq!(index.len(), 0);
 }
 
+#[test]
+fn a_row_of_the_snapshot_overrules_nothing_that_this_run_knows() {
+    let mut index = Index::new(0, 0);
+    let row = |name, generation, blocks| FileRecord {
+        blocks,
+        ..record(name, generation)
+    };
+    assert_eq!(index.restore(&row(1, 5, 1)), 4096);
+    assert_eq!(index.restore(&row(1, 7, 3)), 2 * 4096, "a later row");
+    assert_eq!(index.restore_gone(&digest(1), 6), 0, "an older version is gone");
+    assert_eq!(index.restore_gone(&digest(1), 7), -3 * 4096);
+    assert_eq!((index.len(), index.current(&digest(1))), (0, None));
+    // Met by the scan, used, and written in this run.
+    index.found(&row(2, 5, 1));
+    index.restore(&row(3, 5, 1));
+    index.hit(&digest(3), 100);
+    index.commit(row(4, 9, 1), HotCell::empty()).expect("not full");
+    for name in 2..5 {
+        assert_eq!(index.restore(&row(name, 6, 2)), 0);
+        assert_eq!(index.restore_gone(&digest(name), 99), 0);
+    }
+    let now = [2, 3, 4].map(|name| index.current(&digest(name)));
+    assert_eq!(now, [Some(5), Some(5), Some(9)]);
+}
+
+#[test]
+fn the_snapshot_gets_each_change_once_and_nothing_else() {
+    let mut index = Index::new(0, 0);
+    let changed = |index: &mut Index| {
+        let changes = index.take_changes();
+        let mut rows = Vec::new();
+        index.changed(&changes.slots, |record| rows.push(record.generation));
+        (rows, changes.gone)
+    };
+    for name in 0..100 {
+        index.restore(&record(name, 1 + name));
+    }
+    assert_eq!(changed(&mut index), (vec![], vec![]));
+    for round in 0..3 {
+        index.hit(&digest(7), 200 + round);
+    }
+    index
+        .commit(record(200, 300), HotCell::empty())
+        .expect("not full");
+    index.remove(&digest(9), ExpectedVersion::Any);
+    // Takes the slot of the removed one, and leaves it before it was ever written.
+    index
+        .commit(record(201, 301), HotCell::empty())
+        .expect("not full");
+    index.remove(&digest(201), ExpectedVersion::Any);
+    index
+        .commit(record(202, 302), HotCell::empty())
+        .expect("not full");
+    let (rows, gone) = changed(&mut index);
+    assert_eq!(rows, [8, 300, 302]);
+    assert_eq!(gone, [(digest(9), 10)]);
+    assert_eq!(changed(&mut index), (vec![], vec![]));
+    index.remove(&digest(202), ExpectedVersion::Any);
+    assert_eq!(changed(&mut index), (vec![], vec![(digest(202), 302)]));
+}
+
 proptest! {
     #[test]
     fn the_index_is_a_map_ordered_by_use(steps in prop::collection::vec((0..5_u8, 0..12_u64), 1..200)) {
@@ -117,8 +178,6 @@ proptest! {
 
     #[test]
     fn found_files_take_their_place_by_their_time(known in prop::collection::vec(1..1000_u64, 0..20), found in prop::collection::vec(1..1000_u64, 0..20)) {
-        let mut known = known;
-        known.sort_unstable();
         let mut index = Index::new(0, 0);
         let mut all = Vec::new();
         for (nth, stamp) in (0..).zip(known) {
@@ -129,7 +188,8 @@ proptest! {
             index.found(&FileRecord { stamp, ..record(nth, nth + 1) });
             all.push(stamp);
         }
-        order(&mut index, 7, |_| {});
+        order(&mut index, ListKind::Restored, 7, |_| {});
+        order(&mut index, ListKind::Found, 7, |_| {});
         let mut left = Vec::new();
         index.records(0, 100, |record| left.push((record.generation, record.stamp)));
         let evicted = index.evict(u64::MAX, usize::MAX);

@@ -1,28 +1,41 @@
-//! Writes the snapshot: from time to time, and when the tier closes.
+//! Writes the snapshot: what changed, from time to time and when the tier closes; everything, seldom.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crc_fast::{CrcAlgorithm, Digest as Crc};
-
-use super::{CLEAN_OFFSET, FOLDER_BYTES, HEADER_BYTES, MAGIC, RECORD_BYTES, encode};
-use crate::store::budget::whole_blocks;
+use super::SnapshotCause;
+use super::format::{MAX_BATCH_ROWS, ROW_BYTES, SnapshotBatch, clean_mark};
+use crate::store::budget::{BLOCK_BYTES, Reservation, whole_blocks};
 use crate::store::disk::core::DiskCore;
+use crate::store::disk::index::IndexChanges;
 use crate::store::disk::layout::{SHARD_COUNT, TopName};
 use crate::sys;
 
-/// Slots of the index that are read under one lock.
-const SLICE_SLOTS: usize = 4096;
-/// How often a changed index is written.
+/// How often changes are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
+/// A snapshot of at most this length is never written anew because of its length.
+const MIN_REWRITE_BYTES: u64 = 1 << 20;
 
-/// Writes the index from time to time, until the tier stops.
+/// The end of the file. Only its owner writes.
+#[derive(Debug)]
+pub(super) struct SnapshotWriter {
+    file: File,
+    /// Where the next batch goes.
+    len: u64,
+    /// Bytes that the account has for the file.
+    accounted: u64,
+    /// Bytes of the shard folders as the file has them.
+    folders: Box<[u64]>,
+    /// The file lacks something, or is of a former version.
+    must_rewrite: bool,
+}
+
+/// Writes changes from time to time, until the tier stops.
 pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
-    let mut written = core.index(|index| index.changes);
     let mut clock = tokio::time::interval(WRITE_INTERVAL);
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     clock.tick().await;
@@ -31,13 +44,15 @@ pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
             () = core.stop.cancelled() => return,
             _ = clock.tick() => {}
         }
-        let changes = core.index(|index| index.changes);
-        if changes == written {
+        if !core.index(|index| index.has_changes()) {
             continue;
         }
         let Ok(_pass) = core.enter() else { return };
-        match core.blocking(|core| core.write_snapshot(false)).await {
-            Ok(Ok(())) => written = changes,
+        match core
+            .blocking(|core| core.write_snapshot(SnapshotCause::Interval))
+            .await
+        {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "could not write the snapshot of the cache index"),
             Err(_) => return,
         }
@@ -45,77 +60,166 @@ pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
 }
 
 impl DiskCore {
-    /// Blocking: writes the snapshot beside the former one, and puts it in its place.
-    pub(in crate::store::disk) fn write_snapshot(&self, clean: bool) -> io::Result<()> {
-        // Entries that are added meanwhile: those that do not fit into the reserved room are left to
-        // the scan.
-        let most = self.index(|index| index.len()) + SLICE_SLOTS;
-        let bound = (HEADER_BYTES + most * RECORD_BYTES + SHARD_COUNT * FOLDER_BYTES + 8) as u64;
-        let room = loop {
-            match self.budget.take(whole_blocks(bound)) {
-                Some(room) => break room,
-                None if self.evict(bound) > 0 => {}
-                None => return Err(io::ErrorKind::StorageFull.into()),
+    /// Blocking: brings the file up to date. Does nothing while it is still being read.
+    pub(in crate::store::disk) fn write_snapshot(&self, cause: SnapshotCause) -> io::Result<()> {
+        let Some(mut writer) = self.snapshot.take_writer() else {
+            if self.snapshot.is_lost() {
+                drop(self.index(|index| index.take_changes()));
             }
+            return Ok(());
         };
-        let path = self.layout.path(TopName::Tmp).join("index");
-        let written = self.write_records(&path, most, clean).and_then(|()| {
-            let bytes = sys::block_bytes(&path.metadata()?);
-            std::fs::rename(&path, self.layout.path(TopName::Index))?;
-            Ok(bytes)
-        });
-        let bytes = written.inspect_err(|_| _ = std::fs::remove_file(&path))?;
-        room.settle(bytes);
-        self.budget
-            .freed(self.snapshot.bytes.swap(bytes, Ordering::AcqRel));
-        self.snapshot.clean.store(clean, Ordering::Release);
+        let written = self.write_with(&mut writer, cause);
+        // What was taken out of the index and not written is nowhere else.
+        writer.must_rewrite |= written.is_err();
+        self.snapshot.give_back(writer);
+        written
+    }
+
+    fn write_with(&self, writer: &mut SnapshotWriter, cause: SnapshotCause) -> io::Result<()> {
+        let changes = self.index(|index| index.take_changes());
+        let rows = self.index(|index| index.len()) as u64 * ROW_BYTES as u64;
+        // A stop must not take long.
+        let is_long = cause == SnapshotCause::Interval && writer.len > MIN_REWRITE_BYTES + rows + rows / 2;
+        // Somebody may have emptied the directory.
+        let is_there = writer.is_at(&self.snapshot.path);
+        match writer.must_rewrite || is_long || !is_there {
+            true => self.rewrite_snapshot(writer)?,
+            false => self.append_changes(writer, &changes)?,
+        }
+        match cause {
+            SnapshotCause::Close { whole: true } => self.append(writer, &clean_mark()),
+            _ => Ok(()),
+        }
+    }
+
+    fn append_changes(&self, writer: &mut SnapshotWriter, changes: &IndexChanges) -> io::Result<()> {
+        for gone in changes.gone.chunks(MAX_BATCH_ROWS) {
+            let batch = SnapshotBatch {
+                gone: gone.to_vec(),
+                ..SnapshotBatch::default()
+            };
+            self.append(writer, &batch.encode())?;
+        }
+        self.append_folders(writer)?;
+        for slots in changes.slots.chunks(MAX_BATCH_ROWS) {
+            let mut batch = SnapshotBatch::default();
+            self.index(|index| index.changed(slots, |record| batch.rows.push(record)));
+            self.append_rows(writer, &batch)?;
+        }
         Ok(())
     }
 
-    fn write_records(&self, path: &Path, most: usize, clean: bool) -> io::Result<()> {
-        let file = File::create(path)?;
-        let mut output = BufWriter::with_capacity(SLICE_SLOTS * RECORD_BYTES, &file);
-        // The numbers are not known yet; the header is written again at the end.
-        output.write_all(&[0; HEADER_BYTES])?;
-        let mut sum = Crc::new(CrcAlgorithm::Crc64Nvme);
-        let mut records = 0;
-        let mut more = true;
-        let mut from = 0;
-        while more && records < most {
-            let mut slice = Vec::with_capacity(SLICE_SLOTS * RECORD_BYTES);
-            more = self.index(|index| index.records(from, SLICE_SLOTS, |record| encode(&record, &mut slice)));
-            slice.truncate((most - records) * RECORD_BYTES);
-            records += slice.len() / RECORD_BYTES;
-            from += SLICE_SLOTS;
-            sum.update(&slice);
-            output.write_all(&slice)?;
+    /// Writes a file with one row for each entry beside the former one, and puts it in its place. Entries that are
+    /// changed meanwhile are changes for the next time.
+    fn rewrite_snapshot(&self, former: &mut SnapshotWriter) -> io::Result<()> {
+        let path = self.layout.path(TopName::Tmp).join("index");
+        let mut writer = SnapshotWriter::at(File::create(&path)?, 0, 0);
+        let written = self
+            .write_all_rows(&mut writer)
+            .and_then(|()| std::fs::rename(&path, &self.snapshot.path));
+        if let Err(error) = written {
+            let _left = std::fs::remove_file(&path);
+            self.budget.freed(writer.accounted);
+            return Err(error);
         }
-        let folders = self.folders();
-        sum.update(&folders);
-        output.write_all(&folders)?;
-        let mut header = [0; HEADER_BYTES];
-        header[..8].copy_from_slice(MAGIC);
-        header[CLEAN_OFFSET as usize] = u8::from(clean);
-        header[16..24].copy_from_slice(&(records as u64).to_le_bytes());
-        header[24..].copy_from_slice(&((folders.len() / FOLDER_BYTES) as u64).to_le_bytes());
-        let mut all = Crc::new(CrcAlgorithm::Crc64Nvme);
-        all.update(&header[16..]);
-        all.combine(&sum);
-        output.write_all(&all.finalize().to_le_bytes())?;
-        output.flush()?;
-        drop(output);
-        sys::write_all_vectored_at(&file, &[header], 0)
+        self.budget.freed(former.accounted);
+        *former = writer;
+        Ok(())
     }
 
-    fn folders(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    fn write_all_rows(&self, writer: &mut SnapshotWriter) -> io::Result<()> {
+        self.append_folders(writer)?;
+        let (mut more, mut from) = (true, 0);
+        while more {
+            let mut batch = SnapshotBatch::default();
+            more = self
+                .index(|index| index.all_as_logged(from, MAX_BATCH_ROWS, |record| batch.rows.push(record)));
+            from += MAX_BATCH_ROWS;
+            self.append_rows(writer, &batch)?;
+        }
+        Ok(())
+    }
+
+    fn append_rows(&self, writer: &mut SnapshotWriter, batch: &SnapshotBatch) -> io::Result<()> {
+        match batch.rows.is_empty() {
+            true => Ok(()),
+            false => self.append(writer, &batch.encode()),
+        }
+    }
+
+    /// Appends the folders whose sizes the file does not have.
+    fn append_folders(&self, writer: &mut SnapshotWriter) -> io::Result<()> {
+        let mut folders = Vec::new();
         for number in 0..SHARD_COUNT {
-            let folder = self.shards.lock(number).bytes;
-            if folder > 0 {
-                bytes.extend_from_slice(&(number as u32).to_le_bytes());
-                bytes.extend_from_slice(&u32::try_from(folder).unwrap_or(u32::MAX).to_le_bytes());
+            let bytes = self.shards.lock(number).bytes;
+            if std::mem::replace(&mut writer.folders[number], bytes) != bytes {
+                folders.push((number, bytes));
             }
         }
-        bytes
+        if folders.is_empty() {
+            return Ok(());
+        }
+        let batch = SnapshotBatch {
+            folders,
+            ..SnapshotBatch::default()
+        };
+        self.append(writer, &batch.encode())
+    }
+
+    /// Appends a batch, once there is room for it.
+    fn append(&self, writer: &mut SnapshotWriter, bytes: &[u8]) -> io::Result<()> {
+        let room = self.room_for_snapshot(whole_blocks(bytes.len() as u64) + BLOCK_BYTES)?;
+        if let Err(error) = sys::write_all_vectored_at(&writer.file, &[bytes], writer.len) {
+            // A torn batch would hide those that are appended later.
+            writer.file.set_len(writer.len)?;
+            return Err(error);
+        }
+        writer.len += bytes.len() as u64;
+        let held = whole_blocks(writer.len).max(sys::block_bytes(&writer.file.metadata()?));
+        room.settle(held.saturating_sub(writer.accounted));
+        writer.accounted = writer.accounted.max(held);
+        Ok(())
+    }
+
+    fn room_for_snapshot(&self, bytes: u64) -> io::Result<Reservation> {
+        loop {
+            match self.budget.take(bytes) {
+                Some(room) => return Ok(room),
+                None if self.evict(bytes) > 0 => {}
+                None => return Err(io::ErrorKind::StorageFull.into()),
+            }
+        }
+    }
+}
+
+impl SnapshotWriter {
+    /// Whether the file that is written is the one at `path`.
+    fn is_at(&self, path: &Path) -> bool {
+        let identity =
+            |metadata: io::Result<Metadata>| metadata.map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        let own = identity(self.file.metadata());
+        own.is_some() && own == identity(path.metadata())
+    }
+
+    /// Goes on at `len` in a file for which the account has `accounted` bytes.
+    pub(super) fn at(file: File, len: u64, accounted: u64) -> Self {
+        Self {
+            file,
+            len,
+            accounted,
+            folders: vec![0; SHARD_COUNT].into(),
+            must_rewrite: false,
+        }
+    }
+
+    /// The file has these folders.
+    pub(super) fn with_folders(self, folders: Box<[u64]>) -> Self {
+        Self { folders, ..self }
+    }
+
+    /// The file is of a former version.
+    pub(super) fn outdated(self) -> Self {
+        let must_rewrite = true;
+        Self { must_rewrite, ..self }
     }
 }
