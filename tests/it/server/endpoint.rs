@@ -17,16 +17,6 @@ async fn server(s3: &Arc<S3Server>) -> TestServer {
     TestServer::start_with(|config| config.s3 = Some(section)).await
 }
 
-/// How many entries the bucket has; what servers share beside them does not count.
-fn entries(s3: &S3Server) -> usize {
-    let objects = s3.objects();
-    let is_entry = |name: &&String| {
-        name.strip_prefix("v1/")
-            .is_some_and(|rest| rest.find('/') == Some(2))
-    };
-    objects.keys().filter(is_entry).count()
-}
-
 async fn metric(server: &TestServer, line: &str) -> bool {
     let metrics = server.ops().get("/metrics").await;
     metrics.text().lines().any(|one| one == line)
