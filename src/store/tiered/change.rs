@@ -99,6 +99,10 @@ impl TieredCore {
                 })
             }
             Err(error) if self.may_queue() && self.is_away(&error) => {
+                // The next record says nothing of this doubt: the copy has to go before it is written.
+                if copy && !self.is_sure(key, &error).await {
+                    return Err(self.give_up(key, copy, error).await);
+                }
                 match self.put_back(key, draft, body, &precondition).await {
                     Ok(Queued::Done(stored)) => Ok(stored),
                     Ok(Queued::NoRoom(_)) => Err(self.give_up(key, copy, error).await),
@@ -110,6 +114,14 @@ impl TieredCore {
             }
             Err(error) => Err(self.give_up(key, copy, error).await),
         }
+    }
+
+    /// Whether there is no local copy that may be older than what the remote tier has after `error`.
+    async fn is_sure(&self, key: &StoreKey, error: &Error) -> bool {
+        let in_doubt = error
+            .remote_error_kind()
+            .is_some_and(RemoteErrorKind::leaves_doubt);
+        !in_doubt || self.drop_local(key).await
     }
 
     /// Sends what waits about a key, until nothing does. Under the lock of the key.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chacha::config::WhenDown;
 use chacha::store::{Precondition, Store};
 
 use super::super::support::*;
@@ -183,6 +184,34 @@ async fn a_crash_in_a_change_that_waits_leaves_the_former_state_or_the_new_one()
             }
         }
     }
+}
+
+/// The bucket may have taken a write, its answer is lost, and the write is about to wait. Nobody may go on with the
+/// former version then, for others may have seen the new one.
+#[tokio::test]
+async fn a_write_in_doubt_that_is_about_to_wait_leaves_no_older_copy() {
+    let pair = Pair::with(Arc::new(S3Server::memory()), |plan| {
+        plan.policy.when_down = WhenDown::Queue;
+    })
+    .await;
+    pair.put_uploaded(b"prior").await;
+    let faults = pair.s3.faults();
+    faults.always(Kind::Put, Action::late_internal_error());
+    faults.always(Kind::Head, Action::internal_error());
+    pair.put_with(b"new", Precondition::None).await.unwrap();
+    assert_eq!(pair.seen().await.unwrap(), "new");
+    let record = std::fs::read_dir(pair.plan.disk.dir.join("marks"))
+        .unwrap()
+        .next();
+    let record = std::fs::read(record.unwrap().unwrap().path()).unwrap();
+    // The field that says which generation was there before.
+    let field = [0x06, 0x80, 8, 0, 0, 0];
+    let at = record.windows(6).position(|bytes| bytes == field).unwrap() + 6;
+    assert_eq!(
+        record[at..at + 8],
+        [0; 8],
+        "the copy in doubt was there when the record was written"
+    );
 }
 
 /// The bucket has the change or not, the disk has not followed yet.
