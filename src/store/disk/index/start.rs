@@ -29,6 +29,8 @@ impl Index {
             let slot = self.slab.get_mut(id);
             if slot.generation == row.generation && slot.list == ListKind::Found {
                 slot.stamp = row.stamp;
+                // A scan was faster than the reading of its row.
+                slot.logged = Logged::Yes;
             }
         }
         0

@@ -161,6 +161,10 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
     assert_eq!(changed(&mut index), (vec![], vec![]));
     index.remove(&digest(202), ExpectedVersion::Any);
     assert_eq!(changed(&mut index), (vec![], vec![(digest(202), 302)]));
+    // Found before its row was read.
+    index.found(&record(300, 400));
+    index.restore(&record(300, 400));
+    assert_eq!(changed(&mut index), (vec![], vec![]));
 }
 
 proptest! {
