@@ -140,6 +140,7 @@ impl Tiered {
             None => core.outdated.release(&digest),
         }
         core.outdated.add(&digest);
+        core.queue.doubt(&digest);
         core.fills.outdate(&digest);
         // The lock may be held by a change that waits for the server that says this.
         drop(
@@ -213,7 +214,7 @@ impl TieredCore {
 
     async fn drop_outdated(&self, digest: &Digest) {
         let _change = self.changes.lock(digest).await;
-        if !self.queue.is_waiting(digest)
+        if !self.queue.doubt(digest)
             && let Err(error) = self.local.discard(digest).await
         {
             tracing::warn!(

@@ -25,6 +25,16 @@ impl Line {
         self.later.insert((due, ticket.1), ticket);
     }
 
+    /// How many wait for no time.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Drops those that wait for no time and are not to be kept.
+    pub(super) fn keep(&mut self, is_kept: impl FnMut(&Ticket) -> bool) {
+        self.ready.retain(is_kept);
+    }
+
     /// The next one whose time has come.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Ticket> {
         if let Some(first) = self.later.first_entry()

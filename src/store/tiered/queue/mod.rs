@@ -24,6 +24,9 @@ use self::room::Usage;
 use super::record::{Former, Intent};
 use crate::store::{Digest, StoreKey};
 
+/// So many tickets of jobs whose place was taken may stand in a line, beside twice the jobs there are.
+const MAX_STALE: usize = 1024;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct UploadQueue {
@@ -52,7 +55,8 @@ pub(super) struct QueuedChange {
     pub(super) key: StoreKey,
     pub(super) kind: ChangeKind,
     pub(super) since: SystemTime,
-    /// Whether it may have been done before: by an earlier run, or by an attempt whose answer was lost.
+    /// Whether it may have been done before, by an earlier run or by an attempt whose answer was lost, or another
+    /// server has changed the key since.
     pub(super) repeated: bool,
     /// Tells a job from a later one of the same key.
     number: u64,
@@ -179,12 +183,14 @@ impl UploadQueue {
         };
         let former = state.jobs.insert(digest, job);
         self.forget(&mut state, former);
-        let line = if is_local {
-            &mut state.disk
-        } else {
-            &mut state.remote
-        };
+        let QueueState {
+            remote, disk, jobs, ..
+        } = &mut *state;
+        let line = if is_local { disk } else { remote };
         line.push((digest, number));
+        if line.ready() > 2 * jobs.len() + MAX_STALE {
+            line.keep(|(digest, number)| jobs.get(digest).is_some_and(|job| job.number == *number));
+        }
         drop(state);
         self.notify(is_local);
     }
@@ -259,6 +265,19 @@ impl UploadQueue {
         line.push_later((digest, failed.number), due);
         drop(state);
         self.notify(is_local);
+    }
+
+    /// Another server has changed this key: an upload that waits is compared with what the remote tier has by then.
+    /// Answers [`UploadQueue::is_waiting`].
+    pub(super) fn doubt(&self, digest: &Digest) -> bool {
+        let mut state = self.lock();
+        let job = state.jobs.get_mut(digest).filter(|job| job.kind.waits());
+        job.map(|job| job.repeated = true).is_some()
+    }
+
+    /// Whether the last change of this key may have been done before, or has to give way to one of another server.
+    fn is_in_doubt(&self, digest: &Digest) -> bool {
+        self.lock().jobs.get(digest).is_some_and(|job| job.repeated)
     }
 
     /// Whether `job` is still the last change of its key.

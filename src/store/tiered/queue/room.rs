@@ -151,6 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn overwrites_while_nothing_is_sent_leave_no_line_that_grows() {
+        let queue = UploadQueue::new(10 << 20);
+        for nth in 0..20_000 {
+            assert!(add(&queue, &key(nth % 3), &upload(1), Claim::Known));
+            queue.add_local(&key(3), ChangeKind::Clear);
+        }
+        let state = queue.lock();
+        assert!(state.remote.ready() < 1100 && state.disk.ready() < 1100);
+    }
+
+    #[test]
     fn room_that_is_not_used_comes_back() {
         let queue = UploadQueue::new(1 << 20);
         let room = queue.reserve(key(0).digest(), &upload(1000), Claim::Known);

@@ -257,6 +257,14 @@ async fn upload(core: &Arc<TieredCore>, job: &QueuedChange, first: bool) -> Resu
         if !core.queue.is_current(&job) {
             return Ok(());
         }
+        let step = match step {
+            // Another server may have changed the key while the body went.
+            Step::Commit(upload, entry) if !job.repeated && core.queue.is_in_doubt(job.key.digest()) => {
+                let other = core.repeated(&job, &entry, first).await?;
+                other.unwrap_or(Step::Commit(upload, entry))
+            }
+            step => step,
+        };
         match step {
             Step::Commit(upload, entry) => core.commit_upload(&job, first, upload, &entry).await,
             Step::Done => core.finish_upload(&job).await,

@@ -6,7 +6,7 @@ use chacha::store::tiered::Revalidation;
 use chacha::store::{Precondition, Store};
 
 use super::super::support::*;
-use super::rig::{Pair, Plan};
+use super::rig::{Pair, Plan, back};
 use crate::support::s3::{Action, Gate, Kind};
 
 /// Every read is compared.
@@ -139,4 +139,21 @@ async fn compare_and_swap_between_servers_loses_no_change() {
     };
     tokio::join!(add(&one), add(&two));
     assert_eq!(one.get("counter").await.unwrap(), "10");
+}
+
+#[tokio::test]
+async fn what_waits_gives_way_to_what_another_server_has_stored_since() {
+    let (one, two) = pairs(|_| {}).await;
+    let waiting = one.twin(back).await;
+    let gate = Gate::new();
+    one.s3.faults().once(Kind::Create, Action::Hold(gate.clone()));
+    waiting.put("key", &body(3 * MIB, 2)).await;
+    gate.reached(1).await;
+    one.put("key", b"later").await;
+    // The other server's note.
+    waiting.tiered.outdate(*key("key").digest(), None);
+    gate.open();
+    waiting.drained().await;
+    assert_eq!(two.get("key").await.unwrap(), "later");
+    assert_eq!(waiting.get("key").await.unwrap(), "later");
 }
