@@ -212,7 +212,9 @@ impl Store for Tiered {
     async fn link(&self, key: &StoreKey) -> Result<Option<Url>> {
         let core = &self.0;
         let digest = key.digest();
-        if !core.policy.redirect || core.queue.is_waiting(digest) || core.local.contains(digest).await? {
+        // What waits, here or on another server, is not in the remote tier yet.
+        let waits = core.queue.is_waiting(digest) || core.outdated.holder(digest).is_some();
+        if !core.policy.redirect || waits || core.local.contains(digest).await? {
             return Ok(None);
         }
         core.remote.link_if_long(key).await

@@ -80,10 +80,13 @@ async fn recover_damaged(core: &Arc<TieredCore>, digest: &Digest, since: SystemT
         "the record of an entry is damaged; the shared tier decides about the entry"
     );
     match core.local.entry(digest).await? {
-        Some((key, _, entry)) => {
-            let size = entry.meta.size;
-            core.queue
-                .add_left(&key, ChangeKind::Upload { first: true, size }, since);
+        Some((key, sums, entry)) => {
+            let upload = ChangeKind::Upload {
+                first: true,
+                size: entry.meta.size,
+                etag: Some(sums.etag()),
+            };
+            core.queue.add_left(&key, upload, since);
         }
         None => {
             core.local.discard(digest).await?;
@@ -148,13 +151,18 @@ impl TieredCore {
                 self.finish(&job.key).await;
             }
             ChangeKind::Unresolved(intent) if self.is_there(digest, intent).await? => {
-                let (first, size) = (intent.first, intent.size);
-                self.queue.resolve(&job, ChangeKind::Upload { first, size });
+                let upload = ChangeKind::Upload {
+                    first: intent.first,
+                    size: intent.size,
+                    etag: intent.etag.clone(),
+                };
+                self.queue.resolve(&job, upload);
             }
             ChangeKind::Unresolved(intent) => match intent.former {
                 Former::Nothing => self.finish(&job.key).await,
                 Former::Upload { first, size } => {
-                    self.queue.resolve(&job, ChangeKind::Upload { first, size });
+                    let etag = None;
+                    self.queue.resolve(&job, ChangeKind::Upload { first, size, etag });
                 }
                 Former::Delete => self.queue.resolve(&job, ChangeKind::Delete),
             },

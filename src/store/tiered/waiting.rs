@@ -47,7 +47,12 @@ impl TieredCore {
         let (digest, size) = (key.digest(), body.len());
         let former = self.queue.former(digest);
         let first = is_first(precondition, former);
-        let kind = ChangeKind::Upload { first, size };
+        let etag = Some(body.checksums().etag());
+        let kind = ChangeKind::Upload {
+            first,
+            size,
+            etag: etag.clone(),
+        };
         let Some(room) = self.queue.reserve(digest, &kind, Claim::Known) else {
             return Ok(Queued::NoRoom(Box::new((draft, body))));
         };
@@ -55,7 +60,7 @@ impl TieredCore {
         // The queue sends it from the disk.
         drop(body.take_uploaded_parts());
         let intent = Intent {
-            etag: Some(body.checksums().etag()),
+            etag,
             size,
             after: self.local.generation(digest).await?,
             first,

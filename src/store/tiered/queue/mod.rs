@@ -22,7 +22,7 @@ pub(super) use run::start;
 use self::line::Line;
 use self::room::Usage;
 use super::record::{Former, Intent};
-use crate::store::{Digest, StoreKey};
+use crate::store::{Digest, ETag, StoreKey};
 
 /// So many tickets of jobs whose place was taken may stand in a line, beside twice the jobs there are.
 const MAX_STALE: usize = 1024;
@@ -73,6 +73,8 @@ pub(super) enum ChangeKind {
         first: bool,
         /// Length of the body in bytes.
         size: u64,
+        /// The tag, if it is known.
+        etag: Option<ETag>,
     },
     /// An earlier run was about to put a version on the disk. Whether it did was not looked at yet.
     Unresolved(Intent),
@@ -93,6 +95,11 @@ impl ChangeKind {
     /// Whether the local copy must not be served.
     fn hides(&self) -> bool {
         matches!(self, Self::Delete | Self::Drop)
+    }
+
+    /// Whether it sends a version with this tag.
+    fn is_upload_of(&self, tag: &ETag) -> bool {
+        matches!(self, Self::Upload { etag: Some(etag), .. } if etag == tag)
     }
 
     /// Whether it is done without the remote tier.
@@ -132,7 +139,7 @@ impl UploadQueue {
     /// What waits about this key. [`ChangeKind::Unresolved`] must be resolved before.
     pub(super) fn former(&self, digest: &Digest) -> Former {
         match self.lock().jobs.get(digest).map(|job| &job.kind) {
-            Some(ChangeKind::Upload { first, size }) => Former::Upload {
+            Some(ChangeKind::Upload { first, size, .. }) => Former::Upload {
                 first: *first,
                 size: *size,
             },

@@ -124,7 +124,11 @@ mod tests {
     }
 
     fn upload(size: u64) -> ChangeKind {
-        ChangeKind::Upload { first: false, size }
+        ChangeKind::Upload {
+            first: false,
+            size,
+            etag: None,
+        }
     }
 
     fn usage(queue: &UploadQueue) -> (u64, u64) {

@@ -221,6 +221,10 @@ impl TieredCore {
         if let Some(there) = self.remote.head(&job.key).await?
             && there.meta.origin.stored <= job.since
         {
+            if job.kind.is_upload_of(&there.meta.etag) {
+                // It got there before the disk lost it.
+                return self.finish_upload(job).await;
+            }
             let this_one = Precondition::Matches(vec![there.meta.etag.clone()]);
             match self.remote.delete(&job.key, &this_one).await {
                 Ok(_) | Err(Error::Precondition) => self.arrived(&job.key).await,

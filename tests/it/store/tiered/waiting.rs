@@ -169,6 +169,26 @@ async fn a_damaged_entry_that_waits_is_given_up_and_nothing_older_takes_its_plac
     }
 }
 
+/// The crash came between the upload and the end of its record, and took the bytes on the disk.
+#[tokio::test]
+async fn what_the_bucket_has_is_not_deleted_because_the_disk_has_lost_it() {
+    let pair = pair_with(|_| {}).await;
+    let gate = Gate::new();
+    pair.s3.faults().once(Kind::Put, Action::HoldAnswer(gate.clone()));
+    pair.put("key", b"bytes").await;
+    gate.reached(1).await;
+    let copy = pair.crash_copy().take();
+    let pair = pair.stop().await;
+    gate.open();
+    let files = files_of(&copy.path().join("cache"), "key");
+    let file = fs::File::options().write(true).open(&files[0]).unwrap();
+    file.set_len(0).unwrap();
+    let after = pair.on_copy(copy).await;
+    after.drained().await;
+    assert_eq!(after.get("key").await.unwrap(), "bytes");
+    assert_eq!(records(&after.plan.disk.dir), 0);
+}
+
 #[tokio::test]
 async fn a_bucket_that_denies_deletes_is_asked_more_and_more_seldom() {
     let pair = pair_with(|_| {}).await;
