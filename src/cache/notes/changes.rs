@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Note, NoteKind, NoteLog, NoteSink};
@@ -86,7 +87,9 @@ impl ChangeTaker {
     pub fn new(store: Tiered, peers: Peers) -> Self {
         let taken = Cache::builder()
             .max_capacity(MAX_REMEMBERED)
-            .time_to_live(REMEMBER_TIME);
+            .time_to_live(REMEMBER_TIME)
+            // The default policy may refuse a newcomer.
+            .eviction_policy(EvictionPolicy::lru());
         Self {
             store,
             peers,

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Peer, ServerId};
@@ -108,7 +109,11 @@ pub(super) struct Statements(Cache<[u8; ID_BYTES], ()>);
 
 impl Default for Statements {
     fn default() -> Self {
-        let seen = Cache::builder().max_capacity(MAX_SEEN).time_to_live(MAX_AGE * 3);
+        let seen = Cache::builder()
+            .max_capacity(MAX_SEEN)
+            .time_to_live(MAX_AGE * 3)
+            // The default policy may refuse a newcomer, which could be used again.
+            .eviction_policy(EvictionPolicy::lru());
         Self(seen.build())
     }
 }

@@ -138,7 +138,7 @@ impl TieredCore {
         let recorded = copy || self.queue.job(key.digest()).is_some();
         if recorded {
             let record = KeyRecord::new(key, KeyState::Committing);
-            self.local.set_record(key.digest(), record.encode()).await?;
+            self.record(&record).await?;
         }
         Ok(recorded)
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use tokio::time::timeout;
@@ -15,7 +16,8 @@ use super::record::Former;
 use super::{Tiered, TieredCore};
 use crate::store::follow::{Judge, stream};
 use crate::store::source::{EntrySource, SourceOpen};
-use crate::store::{Digest, Entry, Result, Store, StoreKey};
+use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
+use crate::tasks;
 
 /// Hears of every change that clients may see, before it is answered.
 #[async_trait]
@@ -73,6 +75,9 @@ const HOLDER_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_HELD: u64 = 1 << 16;
 /// A server that does not come back takes what waits there with it.
 const HELD_TIME: Duration = Duration::from_secs(60 * 60);
+/// A copy that cannot be removed is tried again after so long; each time after twice as long.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 impl Outdated {
     /// Who has a later version than the remote tier.
@@ -85,6 +90,8 @@ impl Outdated {
             Cache::builder()
                 .max_capacity(MAX_HELD)
                 .time_to_live(HELD_TIME)
+                // The default policy may refuse a newcomer.
+                .eviction_policy(EvictionPolicy::lru())
                 .build()
         };
         self.held.get_or_init(build).insert(digest, holder);
@@ -117,6 +124,18 @@ impl Outdated {
             }
         });
         self.count.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Leaves the copy under this digest to another task that is about to remove it. `false` if there is none.
+    fn leave(&self, digest: &Digest) -> bool {
+        let left = self.with(|keys| {
+            let others = keys.get_mut(digest).filter(|times| **times > 1);
+            others.map(|times| *times -= 1).is_some()
+        });
+        if left {
+            self.count.fetch_sub(1, Ordering::Release);
+        }
+        left
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<Digest, usize>) -> T) -> T {
@@ -212,17 +231,32 @@ impl TieredCore {
         }
     }
 
+    /// A copy that cannot be removed is not served, and removed later.
     async fn drop_outdated(&self, digest: &Digest) {
-        let _change = self.changes.lock(digest).await;
-        if !self.queue.doubt(digest)
-            && let Err(error) = self.local.discard(digest).await
-        {
+        let stop = self.tasks.stopping();
+        let mut pause = MIN_PAUSE;
+        while let Err(error) = self.try_drop(digest).await {
+            if matches!(error, Error::Stopping) || self.outdated.leave(digest) {
+                return;
+            }
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "an entry that another server has changed could not be removed from the disk; it is not served"
             );
-            return;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tasks::pause(pause) => {}
+            }
+            pause = MAX_PAUSE.min(pause * 2);
         }
         self.outdated.remove(digest);
+    }
+
+    async fn try_drop(&self, digest: &Digest) -> Result<()> {
+        let _change = self.changes.lock(digest).await;
+        match self.queue.doubt(digest) {
+            true => Ok(()),
+            false => self.local.discard(digest).await.map(drop),
+        }
     }
 }

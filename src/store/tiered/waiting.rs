@@ -67,7 +67,7 @@ impl TieredCore {
             former,
         };
         let record = KeyRecord::new(key, KeyState::Uploading(intent));
-        self.local.set_record(digest, record.encode()).await?;
+        self.record(&record).await?;
         self.local.pin(digest);
         match self.local.put(key, draft, body, Precondition::None).await {
             Ok(stored) => {
@@ -80,6 +80,20 @@ impl TieredCore {
                 Err(error)
             }
         }
+    }
+
+    /// Writes the record of a key. After an error the new one may be in place nevertheless: it must not stand for a
+    /// later change, so it goes where nothing is known of the key. Under the lock of the key.
+    pub(super) async fn record(&self, record: &KeyRecord) -> Result<()> {
+        let digest = record.key.digest();
+        let set = self.local.set_record(digest, record.encode()).await;
+        if let Err(error) = &set
+            && !matches!(error, Error::Stopping)
+            && self.queue.job(digest).is_none()
+        {
+            self.queue.add_local(&record.key, ChangeKind::Clear);
+        }
+        set
     }
 
     /// The disk did not take what was announced. The former state holds, as the record says already.
@@ -120,7 +134,7 @@ impl TieredCore {
     /// From the return of this on, the key is a miss, and the delete happens sooner or later.
     pub(super) async fn begin_delete(&self, key: &StoreKey, room: QueueRoom<'_>) -> Result<()> {
         let record = KeyRecord::new(key, KeyState::Deleting);
-        self.local.set_record(key.digest(), record.encode()).await?;
+        self.record(&record).await?;
         self.queue.add(key, ChangeKind::Delete, room);
         self.changed(key, Change::Deleted).await;
         // If it stays, nobody gets it, and the queue tries again.
