@@ -61,7 +61,7 @@ impl<'a> Stranded<'a> {
     fn new(budget: &'a Arc<Budget>) -> Self {
         let mut state = budget.lock();
         state.stranded += 1;
-        budget.note_pressure(&state);
+        budget.note_pressure(&mut state);
         drop(state);
         budget.work.notify_one();
         Self(budget)
@@ -72,7 +72,7 @@ impl Drop for Stranded<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.stranded -= 1;
-        self.0.note_pressure(&state);
+        self.0.note_pressure(&mut state);
     }
 }
 

@@ -19,6 +19,9 @@ use crate::store::content::{FileHolder, SlowReader};
 /// How long the last close of an evicted file may take: longer ones are readers.
 const MAX_CLOSE_WAIT: Duration = Duration::from_millis(200);
 
+/// Slow readers are ended within some 11 s; after this, entries go for those who wait.
+const MAX_PRESS_WAIT: Duration = Duration::from_secs(14);
+
 /// All handles of one file. See the module.
 #[derive(Debug)]
 pub(crate) struct FileHold {
@@ -177,6 +180,13 @@ impl Budget {
     /// Whether somebody waits for bytes that unlinked files hold.
     pub(crate) fn is_pressed(&self) -> bool {
         self.pressed.load(Relaxed)
+    }
+
+    /// Whether somebody has waited so long for what unlinked files hold that other entries go instead: those who still
+    /// hold it read well.
+    pub(crate) fn is_pressed_for_long(&self) -> bool {
+        let since = self.lock().pressed_since;
+        since.is_some_and(|since| since.elapsed() >= MAX_PRESS_WAIT)
     }
 
     /// Ends the readers of unlinked files that hardly read, if somebody waits for what they hold.

@@ -86,6 +86,8 @@ struct BudgetState {
     volume_free: Option<u64>,
     /// Writes that wait on a full volume for what unlinked files hold.
     stranded: usize,
+    /// Since when somebody waits for what unlinked files hold.
+    pressed_since: Option<Instant>,
     /// Grows with every release; tells a waiter whether anything moves.
     releases: u64,
     waiters: VecDeque<Waiter>,

@@ -85,7 +85,7 @@ impl Budget {
             }
             Ask::New => state.waiters.push_back(waiter),
         }
-        self.note_pressure(&state);
+        self.note_pressure(&mut state);
         self.work.notify_one();
         Ok(Turn::Later(receiver))
     }
@@ -110,7 +110,7 @@ impl Budget {
                 at += 1;
             }
         }
-        self.note_pressure(&state);
+        self.note_pressure(&mut state);
         if !state.waiters.is_empty() || state.total() > self.high() {
             self.work.notify_one();
         }
@@ -140,12 +140,16 @@ impl Budget {
     }
 
     /// Whether somebody waits who could have room if unlinked files were closed.
-    pub(super) fn note_pressure(&self, state: &BudgetState) {
+    pub(super) fn note_pressure(&self, state: &mut BudgetState) {
         let over = |waiter: &Waiter| {
             let total = state.total().saturating_add(waiter.bytes);
             !waiter.answer.is_closed() && total.saturating_add(state.held) > self.limit + self.slack()
         };
         let pressed = state.held > 0 && (state.stranded > 0 || state.waiters.iter().any(over));
+        state.pressed_since = match pressed {
+            true => state.pressed_since.or_else(|| Some(Instant::now())),
+            false => None,
+        };
         self.pressed.store(pressed, std::sync::atomic::Ordering::Relaxed);
     }
 }

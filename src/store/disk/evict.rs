@@ -34,7 +34,9 @@ pub(super) async fn run(core: Arc<DiskCore>) {
             _ = looks.tick() => {
                 core.budget.press();
                 leave_free(&core).await;
-                continue;
+                if !core.budget.is_pressed_for_long() {
+                    continue;
+                }
             }
         }
         answer_demands(&core).await;
@@ -123,8 +125,13 @@ async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
             return freed;
         }
     }
+    let goes_on = || async { core.budget.is_let_go().await || core.budget.is_pressed_for_long() };
+    // The cache is not thrown away for what readers hold: those that hardly read are ended first.
+    if !goes_on().await {
+        return 0;
+    }
     let evicted = core.blocking(move |core| core.evict(bytes)).await.unwrap_or(0);
-    match core.budget.is_let_go().await {
+    match goes_on().await {
         true => evicted,
         // It frees nothing now, and the rest of the cache would not either.
         false => 0,

@@ -24,6 +24,8 @@ pub(super) struct DiskFile {
     blocks: CheckedBlocks,
     /// When the blocks were new or all to be checked, in seconds since 1970.
     since: AtomicU64,
+    /// When some of the file was found out of the page cache last, in seconds since 1970.
+    cold_at: AtomicU64,
     residency: Residency,
     damaged: AtomicBool,
 }
@@ -89,6 +91,7 @@ impl DiskFile {
             residency: Residency::new(sums.size()),
             blocks: CheckedBlocks::new(sums, checked),
             since: AtomicU64::new(seconds()),
+            cold_at: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
         })
     }
@@ -141,6 +144,19 @@ impl DiskFile {
         match &self.file {
             Some(file) => file,
             None => unreachable!("only `drop` takes it"),
+        }
+    }
+
+    /// Who reads what is verified has found it out of the page cache. Looking again would not tell: the first look makes
+    /// the kernel read ahead. Blocks that were checked within this second are not checked again for each reader.
+    fn distrust(&self) {
+        let (now, before) = (seconds(), self.cold_at.load(Ordering::Relaxed));
+        let is_first = self
+            .cold_at
+            .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+        if now != before && is_first && sys::tells_residency(self.open()) {
+            self.blocks.reset();
         }
     }
 
@@ -213,8 +229,8 @@ impl EntryFile for DiskFile {
     }
 
     fn verify(&self, range: Range<u64>) -> io::Result<()> {
-        if self.verified(range.clone()) && self.is_cold(&range) {
-            self.blocks.reset();
+        if self.verified(range.clone()) {
+            self.distrust();
         }
         let outcome = self.check(&range);
         let Some(flaw) = outcome.as_ref().err().and_then(flaw_of) else {
