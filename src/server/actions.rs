@@ -40,50 +40,34 @@ pub(super) async fn open(
     let shared = remote.map(|remote| remote as Arc<dyn SharedObjects>);
     let clock = Arc::<BucketClock>::default();
     let keys = keys(config, &server, shared.as_ref(), tasks).await;
+    let membership = |shared: &Arc<dyn SharedObjects>, url: &url::Url| Membership {
+        shared: Arc::clone(shared),
+        number: server.number.clone(),
+        url: url.clone(),
+        keys: keys.clone(),
+        clock: Arc::clone(&clock),
+        client,
+    };
     let peers = match (&shared, &config.gha.advertise_url) {
         (Some(shared), Some(url)) => {
-            let membership = Membership {
-                shared: Arc::clone(shared),
-                number: server.number.clone(),
-                url: url.clone(),
-                keys: keys.clone(),
-                clock: Arc::clone(&clock),
-                client,
-            };
             let timing = HeartbeatTiming::every(config.gha.heartbeat);
-            let peers = Peers::join(membership, timing, tasks).await;
+            let peers = Peers::join(membership(shared, url), timing, tasks).await;
             server.keep_id(peers.me(), disk, tasks).await?;
             peers
         }
         _ => Peers::alone(server.number.id),
     };
-    if let Some(shared) = &shared {
-        // Heartbeats have asked already, if there are any. Without an answer, the clock of this machine counts.
-        let asking = clock.learn(&**shared, peers.me());
-        let _unknown = tokio::time::timeout(CLOCK_TIMEOUT, asking).await;
-    }
-    let notes = shared.clone().map(|objects| {
-        let parts = NoteLogParts {
-            objects,
-            keys: keys.clone(),
-            peers: peers.clone(),
-            clock: Arc::clone(&clock),
-        };
-        NoteLog::new(parts, tasks)
-    });
-    let catalog = CatalogParts {
-        ledger: Some(LedgerSite::on(disk)),
-        journal: shared.clone().map(Journal::new),
-        notes: notes.clone(),
-        liveness: Some(match tiers.remote.clone() {
-            // With a remote tier behind it, what the disk has lost is not gone.
-            Some(remote) => Arc::new(DiskAndRemote {
-                disk: Arc::clone(disk),
-                remote,
-            }),
-            None => Arc::clone(disk) as Arc<_>,
-        }),
+    learn_time(shared.as_deref(), &clock, peers.me()).await;
+    let note_log = |objects| NoteLogParts {
+        objects,
+        keys: keys.clone(),
+        peers: peers.clone(),
+        clock: Arc::clone(&clock),
     };
+    let notes = shared
+        .clone()
+        .map(|objects| NoteLog::new(note_log(objects), tasks));
+    let catalog = catalog_parts(tiers, shared, notes.clone());
     let catalog = Catalog::open(catalog, tasks);
     if let Some(notes) = &notes {
         follow(notes, &catalog, tiers, (&server, clock.now())).await;
@@ -103,6 +87,36 @@ pub(super) async fn open(
         },
     };
     Ok(Actions::open(parts, tasks).await)
+}
+
+/// Asks the bucket for its time. Heartbeats have asked already, if there are any. Without an answer, the clock of this
+/// machine counts.
+async fn learn_time(shared: Option<&dyn SharedObjects>, clock: &BucketClock, me: ServerId) {
+    if let Some(shared) = shared {
+        let _unknown = tokio::time::timeout(CLOCK_TIMEOUT, clock.learn(shared, me)).await;
+    }
+}
+
+/// Where the catalog keeps what it knows, and whom it asks whether that is still there.
+fn catalog_parts(
+    tiers: &Tiers,
+    shared: Option<Arc<dyn SharedObjects>>,
+    notes: Option<NoteLog>,
+) -> CatalogParts {
+    let disk = &tiers.disk;
+    CatalogParts {
+        ledger: Some(LedgerSite::on(disk)),
+        journal: shared.map(Journal::new),
+        notes,
+        liveness: Some(match tiers.remote.clone() {
+            // With a remote tier behind it, what the disk has lost is not gone.
+            Some(remote) => Arc::new(DiskAndRemote {
+                disk: Arc::clone(disk),
+                remote,
+            }),
+            None => Arc::clone(disk) as Arc<_>,
+        }),
+    }
 }
 
 /// Lets catalog and tiers hear what other servers change, and these what is changed here.

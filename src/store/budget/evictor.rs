@@ -29,9 +29,11 @@ impl Budget {
             return 0;
         }
         let total = state.total().saturating_add(waiting);
-        let over = total
-            .saturating_add(state.held)
-            .saturating_sub(self.limit + self.slack());
+        // The cache is not thrown away for what readers hold: those that hardly read are ended first.
+        let over = match state.is_pressed_for_long() {
+            true => (total.saturating_add(state.held)).saturating_sub(self.limit + self.slack()),
+            false => 0,
+        };
         if waiting == 0 {
             return total.saturating_sub(self.low());
         }

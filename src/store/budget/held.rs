@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::{Budget, Owner};
+use super::{Budget, BudgetState, Owner};
 use crate::store::content::{FileHolder, SlowReader};
 
 /// How long the last close of an evicted file may take: longer ones are readers.
@@ -182,11 +182,9 @@ impl Budget {
         self.pressed.load(Relaxed)
     }
 
-    /// Whether somebody has waited so long for what unlinked files hold that other entries go instead: those who still
-    /// hold it read well.
+    /// See [`BudgetState::is_pressed_for_long`].
     pub(crate) fn is_pressed_for_long(&self) -> bool {
-        let since = self.lock().pressed_since;
-        since.is_some_and(|since| since.elapsed() >= MAX_PRESS_WAIT)
+        self.lock().is_pressed_for_long()
     }
 
     /// Ends the readers of unlinked files that hardly read, if somebody waits for what they hold.
@@ -212,5 +210,14 @@ impl Budget {
         drop(state);
         self.let_go.notify_waiters();
         self.grant();
+    }
+}
+
+impl BudgetState {
+    /// Whether somebody has waited so long for what unlinked files hold that other entries go instead: those who still
+    /// hold it read well.
+    pub(super) fn is_pressed_for_long(&self) -> bool {
+        let since = self.pressed_since;
+        since.is_some_and(|since| since.elapsed() >= MAX_PRESS_WAIT)
     }
 }

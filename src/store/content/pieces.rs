@@ -69,7 +69,9 @@ impl FileReader {
 impl SlowReader for FileReader {
     fn end_if_slow(&self) {
         let mut state = self.state();
-        let Some(left) = state.rest.as_ref().map(FileRange::len) else {
+        let left = state.rest.as_ref().map(FileRange::len);
+        // Who has all its pieces does not read the file any more.
+        let Some(left) = left.filter(|left| *left > 0) else {
             return;
         };
         let (since, before) = *state.looked.get_or_insert_with(|| (Instant::now(), left));

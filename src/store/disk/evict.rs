@@ -125,16 +125,12 @@ async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
             return freed;
         }
     }
-    let goes_on = || async { core.budget.is_let_go().await || core.budget.is_pressed_for_long() };
-    // The cache is not thrown away for what readers hold: those that hardly read are ended first.
-    if !goes_on().await {
-        return 0;
-    }
+    let before = core.budget.held();
     let evicted = core.blocking(move |core| core.evict(bytes)).await.unwrap_or(0);
-    match goes_on().await {
+    match core.budget.is_let_go().await {
         true => evicted,
-        // It frees nothing now, and the rest of the cache would not either.
-        false => 0,
+        // If it is all held, the rest of the cache may free nothing either.
+        false => evicted.saturating_sub(core.budget.held().saturating_sub(before)),
     }
 }
 

@@ -45,18 +45,15 @@ impl Memory {
             turns: Semaphore::new(1 << 20),
         })
     }
-
     fn answer(&self) -> Result<()> {
         match self.down.load(Ordering::SeqCst) {
             true => Err(Error::remote("asking", RemoteErrorKind::Resting, "not now")),
             false => Ok(()),
         }
     }
-
     fn lists(&self) -> usize {
         self.lists.load(Ordering::SeqCst)
     }
-
     /// Another server says this, by its own clock.
     fn put(&self, namespace: &NamespaceId, id: Ulid, record: impl Into<Bytes>) {
         let (record, name) = (record.into(), format!("journal/{}/{id}", namespace.stream()));
@@ -67,7 +64,6 @@ impl Memory {
             _ => objects.insert(name, record),
         };
     }
-
     fn tell(&self, id: Ulid, entry: &CommittedEntry) {
         self.put(&entry.namespace, id, journal_record::encode(entry));
     }

@@ -182,11 +182,16 @@ impl DiskCore {
     }
 
     fn room_for_snapshot(&self, bytes: u64) -> io::Result<Reservation> {
+        let mut freed = 0;
         loop {
             match self.budget.take(bytes) {
                 Some(room) => return Ok(room),
-                None if self.evict(bytes) > 0 => {}
-                None => return Err(io::ErrorKind::StorageFull.into()),
+                // What stands in the way beyond that is nothing that evictions remove.
+                None if freed > bytes => return Err(io::ErrorKind::StorageFull.into()),
+                None => match self.evict(bytes) {
+                    0 => return Err(io::ErrorKind::StorageFull.into()),
+                    more => freed += more,
+                },
             }
         }
     }
