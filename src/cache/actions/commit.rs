@@ -120,10 +120,17 @@ impl Actions {
         }
         // After a crash between the entry and the answer, or the upload of another job.
         let winner = self.0.store.head(&note.name).await?.ok_or(Error::Exists)?;
-        let known = self.known(note).await;
-        if known.is_none_or(|record| record.etag() != winner.etag) {
-            self.publish(note, &winner, winner.origin.stored, Duration::MAX)
-                .await;
+        match self
+            .known(note)
+            .await
+            .filter(|record| record.etag() == winner.etag)
+        {
+            // The crash may have come before the other servers were told.
+            Some(record) => self.0.catalog.commit(note.committed(record)).await,
+            None => {
+                self.publish(note, &winner, winner.origin.stored, Duration::MAX)
+                    .await;
+            }
         }
         match winner.etag == etag {
             true => Ok(winner),
@@ -145,7 +152,10 @@ impl Actions {
     /// the first answer must not fail.
     async fn find_committed(&self, note: &UploadNote, size: u64) -> Result<EntryId> {
         let record = self.known(note).await.ok_or(Error::UnknownUpload)?;
-        same_size(record.size, EntryId::of(&note.name, &record.etag()), size)
+        let entry = same_size(record.size, EntryId::of(&note.name, &record.etag()), size)?;
+        // The crash before the first answer may have come before the other servers were told.
+        self.0.catalog.commit(note.committed(record)).await;
+        Ok(entry)
     }
 
     /// What the catalog has under the key of an upload.

@@ -154,6 +154,11 @@ impl NoteLog {
         let _late = tokio::time::timeout(APPEND_TIMEOUT, self.0.to_bucket.send(note)).await;
     }
 
+    /// Adds a note to the log and waits until it is there, however long that takes. `false` if it was dropped.
+    pub async fn append_for_sure(&self, note: Note) -> bool {
+        self.0.to_bucket.send(note).await
+    }
+
     /// Adds a note to the log later. `false` if too many wait already: then it is dropped.
     pub fn append_later(&self, note: Note) -> bool {
         self.0.to_bucket.push(note, None)

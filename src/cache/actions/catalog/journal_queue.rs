@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::told::Untold;
 use crate::error::chain;
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::{Tasks, pause};
@@ -32,7 +33,7 @@ pub(super) struct JournalQueue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    records: VecDeque<QueuedRecord>,
+    records: VecDeque<(QueuedRecord, Untold)>,
     running: bool,
 }
 
@@ -61,10 +62,11 @@ impl JournalQueue {
         let _too_many = self.removals.try_send(gone);
     }
 
-    /// Appends a record now. If that fails, queues it.
-    pub(super) async fn send(self: &Arc<Self>, queued: QueuedRecord) {
-        if !self.append(&queued).await {
-            self.keep(queued);
+    /// Appends a record now. If that fails, queues it. One that leaves the queue otherwise stays untold.
+    pub(super) async fn send(self: &Arc<Self>, queued: QueuedRecord, untold: Untold) {
+        match self.append(&queued).await {
+            true => untold.told(),
+            false => self.keep(queued, untold),
         }
     }
 
@@ -78,13 +80,13 @@ impl JournalQueue {
         matches!(tokio::time::timeout(APPEND_TIMEOUT, adding).await, Ok(Ok(())))
     }
 
-    fn keep(self: &Arc<Self>, queued: QueuedRecord) {
+    fn keep(self: &Arc<Self>, queued: QueuedRecord, untold: Untold) {
         let mut queue = self.lock();
         let full = queue.records.len() >= MAX_QUEUED_RECORDS;
         if full {
             queue.records.pop_front();
         }
-        queue.records.push_back(queued);
+        queue.records.push_back((queued, untold));
         let begin = !std::mem::replace(&mut queue.running, true);
         drop(queue);
         if begin {
@@ -121,13 +123,14 @@ impl JournalQueue {
     /// Appends one after the other. `false` if one failed.
     async fn append_all(&self) -> bool {
         loop {
-            let Some(queued) = self.lock().records.pop_front() else {
+            let Some((queued, untold)) = self.lock().records.pop_front() else {
                 return true;
             };
             if !self.append(&queued).await {
-                self.lock().records.push_front(queued);
+                self.lock().records.push_front((queued, untold));
                 return false;
             }
+            untold.told();
         }
     }
 

@@ -11,6 +11,7 @@ mod journal_queue;
 pub(super) mod journal_record;
 pub(super) mod prune;
 mod stream_state;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use prune::{DiskAndRemote, Liveness};
 
 use self::journal_follower::JournalFollower;
 use self::journal_queue::{JournalQueue, QueuedRecord};
+use self::told::{STOP_GRACE, ToldMark, Untold};
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use super::index::{ActionsIndex, Candidate};
 use super::ledger::{Ledger, LedgerItem, LedgerSite};
@@ -31,6 +33,8 @@ use crate::tasks::Tasks;
 
 /// After the start, look-ups wait this long until the ledger is read.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait of a commit for the bucket and the other servers.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A miss reads the journal of its namespace again after this time: servers of an earlier version write nothing else.
 const JOURNAL_INTERVAL: Duration = Duration::from_secs(60);
 /// The same without notes.
@@ -63,6 +67,7 @@ struct CatalogShared {
     follower: Option<Arc<JournalFollower>>,
     journal_queue: Option<Arc<JournalQueue>>,
     notes: Option<NoteLog>,
+    told: Arc<ToldMark>,
     liveness: Option<Arc<dyn Liveness>>,
     tasks: Tasks,
     ready_by: Instant,
@@ -87,6 +92,7 @@ impl Catalog {
     /// Opens a catalog; the ledger is read in the background ([`Catalog::loaded`]).
     pub fn open(parts: CatalogParts, tasks: &Tasks) -> Self {
         let index = Arc::new(ActionsIndex::default());
+        let site = parts.ledger.clone().filter(|_| parts.journal.is_some());
         let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
         let ledger = parts.ledger.map(open);
         let interval = match &parts.notes {
@@ -102,6 +108,7 @@ impl Catalog {
                 follower: parts.journal.clone().map(follow),
                 journal_queue: parts.journal.map(|journal| JournalQueue::new(journal, tasks)),
                 notes: parts.notes,
+                told: Arc::default(),
                 liveness: parts.liveness,
                 tasks: tasks.clone(),
                 ready_by: Instant::now() + LEDGER_TIMEOUT,
@@ -110,6 +117,9 @@ impl Catalog {
             }),
         };
         drop(tasks.spawn(prune::run(this.clone(), tasks.clone())));
+        if let Some(site) = site {
+            drop(tasks.spawn(told::run(this.clone(), site, tasks.clone())));
+        }
         this
     }
 
@@ -189,7 +199,12 @@ impl Catalog {
     pub async fn commit_within(&self, entry: CommittedEntry, patience: Duration) {
         self.shared.index.insert(&entry);
         let (this, told) = (self.clone(), entry.clone());
-        let telling = self.shared.tasks.spawn(async move { this.tell(&told).await });
+        // Before the answer: what is untold then is told later, also after a crash.
+        let untold = self.untold(&entry);
+        let telling = self
+            .shared
+            .tasks
+            .spawn(async move { this.tell_untold(&told, untold).await });
         let this = self.clone();
         let keeping = self
             .shared
@@ -197,23 +212,45 @@ impl Catalog {
             .spawn(async move { this.keep(vec![LedgerItem::Committed(entry)]).await });
         // Both fail only when the process ends.
         let _ended = keeping.await;
-        let _late = tokio::time::timeout(patience, telling).await;
+        let _late = tokio::time::timeout(patience.min(TELL_TIMEOUT), telling).await;
     }
 
-    /// Tells the other servers, and those that come later.
+    /// Tells the other servers, and those that come later. Returns when the log of notes has it, or at the end.
     async fn tell(&self, entry: &CommittedEntry) {
+        self.tell_untold(entry, self.untold(entry)).await;
+    }
+
+    /// Once for the journal and once for the notes.
+    fn untold(&self, entry: &CommittedEntry) -> [Untold; 2] {
+        [(); 2].map(|()| self.shared.told.begin(entry.record.id))
+    }
+
+    async fn tell_untold(&self, entry: &CommittedEntry, [for_journal, for_notes]: [Untold; 2]) {
         let announce = async {
-            if let Some(journal_queue) = &self.shared.journal_queue {
-                journal_queue.send(queued(entry)).await;
+            match &self.shared.journal_queue {
+                Some(journal_queue) => journal_queue.send(queued(entry), for_journal).await,
+                None => for_journal.told(),
             }
         };
         let note = commit_note::note(entry);
         let tell = async {
-            if let Some(notes) = &self.shared.notes {
-                tokio::join!(notes.tell(&note), notes.append(note.clone()));
+            let arrived = match &self.shared.notes {
+                Some(notes) => tokio::join!(notes.tell(&note), notes.append_for_sure(note.clone())).1,
+                None => true,
+            };
+            if arrived {
+                for_notes.told();
             }
         };
-        tokio::join!(announce, tell);
+        let stopping = self.shared.tasks.stopping();
+        let ending = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(announce, tell) } => {}
+            () = ending => {}
+        }
     }
 
     /// Adds an entry that another server committed. `false` if it or a newer one was known.

@@ -1,5 +1,7 @@
 //! Several catalogs over one journal, which can be slow, away and wrong.
 
+mod told;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
@@ -296,25 +298,6 @@ async fn a_journal_that_fails_changes_nothing_and_is_left_alone_for_a_second() {
     rest().await;
     assert_eq!(find(&two, &["x"]).await, None);
     assert_eq!(journal.lists(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_commit_stands_and_is_told_when_the_journal_is_back() {
-    let journal = Memory::new();
-    let (one, two) = (over(&journal), over(&journal));
-    journal.down.store(true, Ordering::SeqCst);
-    for text in ["a", "b"] {
-        commit(&one, &entry(text)).await;
-    }
-    assert_eq!(find(&one, &["a"]).await.unwrap(), "a");
-    assert_eq!(one.stats().unsent, 2);
-    journal.down.store(false, Ordering::SeqCst);
-    // The clock goes on while nothing else does.
-    while one.stats().unsent > 0 {
-        crate::tasks::pause(Duration::from_secs(1)).await;
-    }
-    assert_eq!(find(&two, &["a"]).await.unwrap(), "a");
-    assert_eq!(find(&two, &["b"]).await.unwrap(), "b");
 }
 
 #[tokio::test(start_paused = true)]
