@@ -180,8 +180,10 @@ impl Drop for EndGuard<'_> {
 
 async fn read(log: &LogShared) -> Result<()> {
     let from = {
-        let state = log.follower.lock();
-        let newest = state.newest.unwrap_or_else(|| log.clock.now());
+        // A place to begin that the clock of this machine gave may be in the bucket's future.
+        let (mut state, now) = (log.follower.lock(), log.clock.now());
+        let newest = state.newest.map_or(now, |newest| newest.min(now));
+        state.newest = state.newest.map(|_| newest);
         codec::bound(newest.checked_sub(OVERLAP).unwrap_or(SystemTime::UNIX_EPOCH))
     };
     let mut after = Some(codec::name_of(from));
