@@ -11,7 +11,7 @@ use super::error::BlobError;
 use super::{BLOB, BLOCK, LIST, block_id, insert_last_modified};
 use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::{Call, Reply};
-use crate::protocol::{entry, query};
+use crate::protocol::{entry, framing, query};
 use crate::store::ETag;
 use crate::sys;
 use crate::telemetry::access::Outcome;
@@ -38,6 +38,10 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
         PutAction::List => LIST,
     };
     call.note_early();
+    if let PutAction::Bytes(_) = action {
+        // Passed on, it would look like an empty body that was meant.
+        framing::check_stored(&call.parts)?;
+    }
     if let Some(reply) = call.forward_to_owner(id, None).await? {
         return Ok(reply);
     }

@@ -97,13 +97,15 @@ impl ForwardClient {
         host: HostHeader,
     ) -> Result<Response, ForwardError> {
         let mut parts = parts.clone();
+        // A client's `Connection` must not name it away.
+        let statement = parts.headers.remove(STATEMENT);
         target::redirect(&mut parts, url, host).ok_or(ForwardError::Target)?;
         if host == HostHeader::Original {
             parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
             target::remove_credentials(&mut parts.headers);
         }
-        if host == HostHeader::Target {
-            parts.headers.remove(STATEMENT);
+        if let Some(statement) = statement.filter(|_| host != HostHeader::Target) {
+            parts.headers.insert(STATEMENT, statement);
         }
         let answer = self.client.request(Request::from_parts(parts, body)).await;
         let (mut head, body) = answer.map_err(ForwardError::Unreachable)?.into_parts();

@@ -79,8 +79,8 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         HeaderName::from_static("proxy-connection"),
     ];
     for name in named.into_iter().chain(always) {
-        // Stays even if the client names it: the other server needs the length of the body.
-        if name != header::CONTENT_LENGTH {
+        // They stay even if the client names them: the other server needs the length of the body, and who was meant.
+        if name != header::CONTENT_LENGTH && name != header::HOST {
             headers.remove(name);
         }
     }
@@ -122,8 +122,9 @@ mod tests {
     fn headers_of_one_connection_are_not_passed_on() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "close, X-Mine, content-length"),
+            ("connection", "close, X-Mine, content-length, Host"),
             ("x-mine", "1"),
+            ("host", "cache.test"),
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
             ("content-length", "3"),
@@ -134,6 +135,6 @@ mod tests {
         remove_hop_by_hop(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["authorization", "content-length"]);
+        assert_eq!(left, ["authorization", "content-length", "host"]);
     }
 }
