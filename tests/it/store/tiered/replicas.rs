@@ -149,11 +149,43 @@ async fn what_waits_gives_way_to_what_another_server_has_stored_since() {
     one.s3.faults().once(Kind::Create, Action::Hold(gate.clone()));
     waiting.put("key", &body(3 * MIB, 2)).await;
     gate.reached(1).await;
-    one.put("key", b"later").await;
+    let mut later = draft();
+    later.origin.stored += Duration::from_secs(10);
+    let bytes = spool(&one.disk.spools(), b"later").await.unwrap();
+    one.tiered
+        .put(&key("key"), later, bytes, Precondition::None)
+        .await
+        .unwrap();
     // The other server's note.
     waiting.tiered.outdate(*key("key").digest(), None);
     gate.open();
     waiting.drained().await;
     assert_eq!(two.get("key").await.unwrap(), "later");
     assert_eq!(waiting.get("key").await.unwrap(), "later");
+}
+
+#[tokio::test]
+async fn an_old_copy_that_cannot_be_removed_is_removed_when_it_can_be() {
+    let (one, two) = pairs(|_| {}).await;
+    one.put("key", b"old").await;
+    let file = files_of(&one.plan.disk.dir, "key").remove(0);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    std::fs::write(file.join("inside"), "").unwrap();
+    two.put("key", b"new").await;
+    one.tiered.outdate(*key("key").digest(), None);
+    assert_eq!(one.get("key").await.unwrap(), "new");
+    std::fs::remove_dir_all(&file).unwrap();
+    let served = async {
+        loop {
+            one.s3.forget();
+            assert_eq!(one.get("key").await.unwrap(), "new");
+            if one.s3.log().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), served).await;
+    in_time.expect("the key stays hidden");
 }
