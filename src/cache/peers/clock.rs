@@ -15,6 +15,9 @@ const PREFIX: &str = "server-clocks/";
 /// Two clocks run apart by less than a second in this time.
 const RENEW_INTERVAL: Duration = Duration::from_secs(600);
 
+/// An answer about the time that took longer is not exact enough.
+pub(super) const MAX_CLOCK_DELAY: Duration = Duration::from_secs(5);
+
 /// The two clocks of this machine run apart by more only if one jumped, or if the machine slept.
 const MAX_DRIFT: Duration = Duration::from_secs(30);
 

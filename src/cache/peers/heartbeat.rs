@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::claim::{ClaimKeeper, ServerNumber};
+use super::clock::MAX_CLOCK_DELAY;
 use super::name::{self, HEARTBEAT_PREFIX};
 use super::{HELLO_PATH, Peer, PeerLink, Peers};
 use crate::error::chain;
@@ -165,8 +166,11 @@ impl Heartbeat {
         let listed = self.shared.list(HEARTBEAT_PREFIX, None).await?;
         // The clock of the bucket, which just wrote our own name.
         let own = listed.iter().find(|one| one.name == name);
+        // An answer that took long says little of the time now.
         let now = own.and_then(|one| one.written);
-        if let Some(now) = now {
+        if let Some(now) = now
+            && began.elapsed() <= MAX_CLOCK_DELAY
+        {
             self.link.clock.observe(now, began);
             if self.current().is_none() {
                 // It was sealed by a clock that is far off.

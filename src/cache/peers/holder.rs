@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
 use super::entry::{ENTRY_PATH, PeerAnswer, decode_meta};
 use super::link::PeerLink;
@@ -19,6 +20,8 @@ use crate::store::{Error, RemoteErrorKind, Result, StoreKey};
 
 /// Longest pause of a body.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that goes away earlier says nothing of the peer.
+const MIN_SILENCE: Duration = Duration::from_secs(1);
 /// One request reads a whole entry.
 const PART_BYTES: u64 = 1 << 40;
 
@@ -26,7 +29,8 @@ impl Peers {
     /// The server with this number, to be asked for what waits there. `None` if it is not there.
     pub fn holder(&self, id: ServerId) -> Option<Arc<dyn ChangeHolder>> {
         let (link, peer) = (Arc::clone(self.link.as_ref()?), self.peer(id)?);
-        Some(Arc::new(PeerHolder { link, peer }))
+        let peers = self.clone();
+        Some(Arc::new(PeerHolder { peers, link, peer }))
     }
 }
 
@@ -41,6 +45,8 @@ struct PeerEntry {
 /// A peer where changes wait.
 #[derive(Debug)]
 struct PeerHolder {
+    /// Whether it is still there.
+    peers: Peers,
     link: Arc<PeerLink>,
     peer: Peer,
 }
@@ -53,7 +59,18 @@ impl ChangeHolder for PeerHolder {
             peer: self.peer.clone(),
             key: key.clone(),
         };
-        let answer = entry.ask(None).await?;
+        if !self.peers.others().contains(&self.peer) || self.link.is_silent(&self.peer) {
+            return Err(fault(
+                "it is not there, or did not answer a moment ago".to_owned(),
+            ));
+        }
+        let mut silence = SilenceGuard {
+            holder: self,
+            since: Instant::now(),
+        };
+        let asked = entry.ask(None).await;
+        silence.since = Instant::now();
+        let answer = asked.inspect_err(|_| self.link.note_silent(&self.peer))?;
         match answer.status {
             200 => {
                 let open = opened(answer)?;
@@ -62,6 +79,20 @@ impl ChangeHolder for PeerHolder {
             410 => Ok(HeldEntry::Deleted),
             404 => Ok(HeldEntry::Arrived),
             other => Err(fault(format!("it answered {other}"))),
+        }
+    }
+}
+
+/// Notes a peer that the caller did not wait for any longer.
+struct SilenceGuard<'a> {
+    holder: &'a PeerHolder,
+    since: Instant,
+}
+
+impl Drop for SilenceGuard<'_> {
+    fn drop(&mut self) {
+        if self.since.elapsed() >= MIN_SILENCE {
+            self.holder.link.note_silent(&self.holder.peer);
         }
     }
 }

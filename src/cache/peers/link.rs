@@ -39,6 +39,9 @@ pub trait PeerClient: Debug + Send + Sync + 'static {
     ) -> io::Result<PeerAnswer>;
 }
 
+/// A server that did not answer is left alone for this long.
+const SILENT_TIME: Duration = Duration::from_secs(5);
+
 /// What only a server has that knows others.
 #[derive(Debug)]
 pub(super) struct PeerLink {
@@ -51,6 +54,8 @@ pub(super) struct PeerLink {
     greeted: Mutex<Vec<(Peer, Instant)>>,
     /// When one came or went last.
     changed: Mutex<Option<Instant>>,
+    /// Servers that were asked for an entry and did not answer, and when.
+    silent: Mutex<Vec<(Peer, Instant)>>,
 }
 
 impl PeerLink {
@@ -68,6 +73,7 @@ impl PeerLink {
             statements: Statements::default(),
             greeted: Mutex::default(),
             changed: Mutex::default(),
+            silent: Mutex::default(),
         }
     }
 
@@ -79,6 +85,21 @@ impl PeerLink {
     /// A server came or went.
     pub(super) fn note_change(&self) {
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// A server did not answer. It is not asked again for some seconds.
+    pub(super) fn note_silent(&self, peer: &Peer) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.retain(|(other, since)| other != peer && since.elapsed() < SILENT_TIME);
+        silent.push((peer.clone(), Instant::now()));
+    }
+
+    /// Whether a server did not answer a moment ago.
+    pub(super) fn is_silent(&self, peer: &Peer) -> bool {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent
+            .iter()
+            .any(|(other, since)| other == peer && since.elapsed() < SILENT_TIME)
     }
 
     pub(super) fn state(
