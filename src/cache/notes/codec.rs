@@ -5,7 +5,7 @@
 //! notes/<ULID>                               the message is the object
 //! ```
 //!
-//! The time of the ULID is the bucket's. A message is a record ([`tagged`]) that is sealed for its place: a name of the
+//! The time of the ULID is the bucket's. A message is a record ([`crate::store::tagged`]) that is sealed for its place: a name of the
 //! log, or the way to a peer. Its fields: 1 the sender, and for each note 2, whose value is its kind (2 bytes) and body.
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,6 +1,6 @@
 //! The snapshot of the index: entries, sizes and the order of use survive a restart.
 //!
-//! It is a log of batches ([`format`]). Once a minute the entries that were added, used or removed since are
+//! It is a log of batches ([`mod@format`]). Once a minute the entries that were added, used or removed since are
 //! appended, so what is written follows what changed. When half of it is outdated it is written anew, with one row
 //! for each entry. A kill at any moment leaves a torn last batch at worst, which the next start cuts off.
 //!
