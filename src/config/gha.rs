@@ -28,7 +28,7 @@ pub(super) fn gha(root: &Section<'_>, insecure_http: bool) -> GhaConfig {
     config.advertise_url = advertise_url(root, &section, insecure_http);
     if config.advertise_url.is_some() && config.signing_key_file.is_none() && remote::has_section(root) {
         section.warn(
-            "has no signing_key_file: the key by which servers know each other lies in the bucket, so whoever can read \
+            "has no signing_key_file: the key by which servers know each other lies in the bucket, so whoever can read or write \
              the bucket can pass for one of them; give all servers the same file",
         );
     }
