@@ -29,7 +29,7 @@ use super::index::{ActionsIndex, Candidate};
 use super::ledger::{Ledger, LedgerItem, LedgerSite};
 use crate::cache::notes::NoteLog;
 use crate::store::journal::{Journal, Ulid};
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 
 /// After the start, look-ups wait this long until the ledger is read.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -245,7 +245,7 @@ impl Catalog {
         let stopping = self.shared.tasks.stopping();
         let ending = async {
             stopping.cancelled().await;
-            tokio::time::sleep(STOP_GRACE).await;
+            tasks::pause(STOP_GRACE).await;
         };
         tokio::select! {
             ((), ()) = async { tokio::join!(announce, tell) } => {}
