@@ -147,7 +147,7 @@ async fn what_waits_gives_way_to_what_another_server_has_stored_since() {
     let waiting = one.twin(back).await;
     let gate = Gate::new();
     one.s3.faults().once(Kind::Create, Action::Hold(gate.clone()));
-    waiting.put("key", &body(3 * MIB, 2)).await;
+    waiting.put("key", &body(9 * MIB, 2)).await;
     gate.reached(1).await;
     let mut later = draft();
     later.origin.stored += Duration::from_secs(10);
