@@ -182,6 +182,9 @@ impl DiskCommit {
             stamp: now(),
             blocks: u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX),
         };
+        // What is held beyond the file goes back first: it would push the total over the high-water mark once the entry
+        // is counted as well, and the entry that was just stored could be the one that goes for it.
+        self.body.room().shrink(bytes.saturating_add_signed(grown));
         let published = self.sync_folders(shard).and(metadata).and_then(|metadata| {
             let cell = HotCell::filled(self.opened(temp, &metadata));
             let committed = self.core.index(|index| index.commit(new, cell));
