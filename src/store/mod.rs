@@ -25,6 +25,7 @@ pub mod shared;
 pub mod source;
 pub mod spool;
 pub(crate) mod tagged;
+mod tenant;
 pub mod tiered;
 pub(crate) mod trailer;
 
@@ -45,6 +46,7 @@ pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use remote::{RemoteHealth, UploadedParts};
 pub use spool::Spool;
+pub use tenant::{Rank, Tenancy, Tenant};
 
 /// What must hold for a write or a delete to happen, checked in the same step as the change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
