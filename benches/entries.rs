@@ -165,6 +165,7 @@ fn draft() -> Draft {
             issuer: "https://issuer".into(),
             subject: "job".into(),
             stored: UNIX_EPOCH,
+            tenancy: None,
         },
         metadata: Metadata::default(),
     }

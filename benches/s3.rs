@@ -86,6 +86,7 @@ impl Pair {
             issuer: "https://issuer".into(),
             subject: "bench".into(),
             stored: std::time::SystemTime::now(),
+            tenancy: None,
         };
         let draft = Draft {
             origin,

@@ -186,6 +186,7 @@ impl Cache {
             issuer: Arc::clone(&caller.issuer),
             subject: Arc::clone(&caller.subject),
             stored: SystemTime::now(),
+            tenancy: None,
         };
         let metadata = Metadata::default();
         Ok(EntryUpload {

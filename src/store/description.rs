@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::tagged::{RecordKind, Tag, TaggedError, TaggedReader, TaggedWriter};
+use super::tenant_fields::{self, GROUP, RANK, TENANT};
 use super::{ETag, Meta, Metadata, Origin, StoreKey};
 
 /// The canonical form of the key.
@@ -28,7 +29,9 @@ const ETAG: Tag = Tag::new(7);
 const KIND: RecordKind = RecordKind {
     magic: *b"CHEn",
     version: 1,
-    tags: &[KEY, ISSUER, SUBJECT, STORED, PAIR, SIZE, ETAG],
+    tags: &[
+        KEY, ISSUER, SUBJECT, STORED, PAIR, SIZE, ETAG, TENANT, GROUP, RANK,
+    ],
 };
 
 /// Longest accepted description in bytes: the longest key and metadata, escaped, are far below.
@@ -60,6 +63,7 @@ pub(super) fn write(key: &StoreKey, meta: &Meta, with_body: bool) -> Vec<u8> {
         let length = u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes();
         writer.field(PAIR, &[&length, name.as_bytes(), value.as_bytes()].concat());
     }
+    tenant_fields::write(&mut writer, meta.origin.tenancy.as_ref());
     if with_body {
         writer.number(SIZE, meta.size);
         writer.field(ETAG, meta.etag.as_str().as_bytes());
@@ -99,6 +103,7 @@ fn read_fields(reader: &TaggedReader<'_>) -> Option<Description> {
             issuer: reader.text(ISSUER)?.into(),
             subject: reader.text(SUBJECT)?.into(),
             stored: moment(reader.number(STORED)?)?,
+            tenancy: tenant_fields::read(reader),
         },
         metadata: Metadata::stored(pairs?, reader.unknown()),
     })
@@ -143,8 +148,8 @@ fn read_former(json: &[u8]) -> Option<Description> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Protocol;
     use crate::store::spool::Checksums;
+    use crate::store::{Protocol, Rank, Tenancy, Tenant};
 
     fn key() -> StoreKey {
         StoreKey::new("i".into(), "n".into(), Protocol::Http, &b"k"[..])
@@ -158,6 +163,7 @@ mod tests {
                 issuer: "i".into(),
                 subject: "s\u{fc}".into(),
                 stored: UNIX_EPOCH + Duration::new(7, 8),
+                tenancy: None,
             },
             metadata,
         }
@@ -182,10 +188,26 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_stays_with_its_tenant() {
+        let tenant = Tenant::new("https://issuer.test", "42", Some("7"));
+        let mut meta = meta(pairs());
+        meta.origin.tenancy = tenant.map(|tenant| Tenancy {
+            tenant,
+            rank: Rank::Pushed,
+        });
+        let told = read(&write(&key(), &meta, false)).expect("description");
+        assert_eq!(
+            (told.origin, told.metadata),
+            (meta.origin, pairs()),
+            "known, and so not kept twice"
+        );
+    }
+
+    #[test]
     fn what_a_later_version_adds_passes_from_tier_to_tier() {
-        const TENANT: Tag = Tag::new(0x4001);
+        const RUN: Tag = Tag::new(0x4010);
         let mut later = TaggedWriter::bare(write(&key(), &meta(pairs()), true));
-        later.field(TENANT, b"acme");
+        later.field(RUN, b"77.1");
         let mut bytes = later.into_bytes();
         // The field goes in front of the checksum.
         let sum_at = bytes.len() - 10 - 8;
@@ -195,7 +217,7 @@ mod tests {
         let told = read(&bytes).expect("the field can be skipped");
         let again = write(&key(), &meta(told.metadata), false);
         let reader = TaggedReader::open(&KIND, &again, MAX_BYTES).expect("description");
-        assert_eq!(reader.get(TENANT), Some(&b"acme"[..]));
+        assert_eq!(reader.get(RUN), Some(&b"77.1"[..]));
     }
 
     #[test]

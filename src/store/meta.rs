@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::tagged::UnknownFields;
+use super::tenant::Tenancy;
 
 /// A strong entity tag, made from the content: equal bytes have equal tags on every server.
 ///
@@ -41,6 +42,9 @@ pub struct Origin {
     pub subject: Arc<str>,
     /// When the entry was committed, to the second.
     pub stored: SystemTime,
+    /// Whom it belongs to; `None` for entries of former versions.
+    #[serde(skip)]
+    pub tenancy: Option<Tenancy>,
 }
 
 /// A small map of strings stored with an entry (Turborepo's headers, provenance).

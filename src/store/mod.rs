@@ -26,6 +26,7 @@ pub mod source;
 pub mod spool;
 pub(crate) mod tagged;
 mod tenant;
+pub(crate) mod tenant_fields;
 pub mod tiered;
 pub(crate) mod trailer;
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::store::tagged::{RecordKind, Tag, TaggedReader, TaggedWriter};
+use crate::store::tenant_fields::{self, GROUP, RANK, TENANT};
 use crate::store::{ETag, Meta, Metadata, Origin};
 
 /// A peer gives what waits there on this path. The statement holds the key.
@@ -42,7 +43,9 @@ const VALUE: Tag = Tag::new(7);
 const KIND: RecordKind = RecordKind {
     magic: *b"CPEM",
     version: 1,
-    tags: &[ETAG, SIZE, ISSUER, SUBJECT, STORED, NAME, VALUE],
+    tags: &[
+        ETAG, SIZE, ISSUER, SUBJECT, STORED, NAME, VALUE, TENANT, GROUP, RANK,
+    ],
 };
 const MAX_META_BYTES: usize = 64 * 1024;
 
@@ -55,6 +58,7 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     writer.field(SUBJECT, meta.origin.subject.as_bytes());
     let stored = meta.origin.stored.duration_since(UNIX_EPOCH).unwrap_or_default();
     writer.number(STORED, stored.as_secs());
+    tenant_fields::write(&mut writer, meta.origin.tenancy.as_ref());
     for (name, value) in meta.metadata.iter() {
         writer.field(NAME, name.as_bytes());
         writer.field(VALUE, value.as_bytes());
@@ -77,6 +81,7 @@ pub(super) fn decode_meta(bytes: &[u8]) -> Option<Meta> {
             issuer: reader.text(ISSUER)?.into(),
             subject: reader.text(SUBJECT)?.into(),
             stored: UNIX_EPOCH.checked_add(Duration::from_secs(reader.number(STORED)?))?,
+            tenancy: tenant_fields::read(&reader),
         },
         metadata,
     })
@@ -85,6 +90,7 @@ pub(super) fn decode_meta(bytes: &[u8]) -> Option<Meta> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Rank, Tenancy, Tenant};
 
     #[test]
     fn a_description_is_read_as_it_was_written() {
@@ -92,6 +98,7 @@ mod tests {
         for (name, value) in [("a", "1"), ("b", "\u{e4}")] {
             metadata.insert(name, value).unwrap();
         }
+        let tenant = Tenant::new("https://issuer.test", "42", None);
         let meta = Meta {
             size: 7,
             etag: ETag::new("0123456789abcdef0123456789abcdef"),
@@ -99,6 +106,10 @@ mod tests {
                 issuer: "https://issuer.test".into(),
                 subject: "repo:a/b".into(),
                 stored: UNIX_EPOCH + Duration::from_secs(9),
+                tenancy: tenant.map(|tenant| Tenancy {
+                    tenant,
+                    rank: Rank::Protected,
+                }),
             },
             metadata,
         };

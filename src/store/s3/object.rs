@@ -178,7 +178,7 @@ pub(super) fn tag_of(version: &str) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Metadata, Origin, Protocol};
+    use crate::store::{Metadata, Origin, Protocol, Rank, Tenancy, Tenant};
     use std::time::{Duration, UNIX_EPOCH};
 
     fn key(name: &str) -> StoreKey {
@@ -188,6 +188,7 @@ mod tests {
     fn meta(metadata: &str) -> Meta {
         let mut pairs = Metadata::default();
         pairs.insert("k", metadata).expect("short");
+        let tenant = Tenant::new("https://issuer.test", "42", Some("7"));
         Meta {
             size: 3,
             etag: Checksums::of(b"abc").etag(),
@@ -195,6 +196,10 @@ mod tests {
                 issuer: "i".into(),
                 subject: "s\u{fc}".into(),
                 stored: UNIX_EPOCH + Duration::from_secs(7),
+                tenancy: tenant.map(|tenant| Tenancy {
+                    tenant,
+                    rank: Rank::Pushed,
+                }),
             },
             metadata: pairs,
         }

@@ -25,6 +25,8 @@ async fn entries_survive_a_clean_and_an_unclean_stop() {
         for nth in 0..50 {
             assert!(rig.get(&nth.to_string()).await.unwrap() == body(nth * 5_000, nth as u64));
         }
+        let meta = rig.disk.head(&key("7")).await.unwrap().unwrap();
+        assert_eq!(meta.origin, draft().origin);
         rig.disk.indexed().await;
         assert_eq!(rig.disk.stats().entries, 50);
         assert_eq!(rig.disk.stats().used, du(rig.dir()));

@@ -10,7 +10,8 @@ use chacha::config::{DiskConfig, Durability};
 use chacha::store::disk::{Disk, DiskOpenError};
 use chacha::store::spool::SpoolDir;
 use chacha::store::{
-    Content, Draft, Error, Meta, Metadata, Origin, Precondition, Protocol, Result, Spool, Store, StoreKey,
+    Content, Draft, Error, Meta, Metadata, Origin, Precondition, Protocol, Rank, Result, Spool, Store,
+    StoreKey, Tenancy, Tenant,
 };
 use chacha::tasks::Tasks;
 use futures_util::StreamExt;
@@ -146,6 +147,10 @@ pub(crate) fn draft() -> Draft {
             issuer: "https://issuer".into(),
             subject: "job".into(),
             stored: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            tenancy: Tenant::new("https://issuer", "42", Some("7")).map(|tenant| Tenancy {
+                tenant,
+                rank: Rank::Pushed,
+            }),
         },
         metadata: Metadata::default(),
     }

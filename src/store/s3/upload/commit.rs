@@ -222,6 +222,7 @@ mod tests {
                     issuer: "i".into(),
                     subject: "s".into(),
                     stored: std::time::UNIX_EPOCH,
+                    tenancy: None,
                 },
                 metadata: Metadata::default(),
             }),

@@ -33,6 +33,21 @@ async fn a_hundred_readers_cost_one_fetch() {
     }
 }
 
+/// Otherwise its room would be nobody's, and whoever floods the disk would be spared by fetching first.
+#[tokio::test]
+async fn what_is_fetched_stays_with_its_tenant() {
+    let pair = Pair::new().await;
+    for size in [10, LARGE] {
+        let put = pair.put("cold", &body(size, 9)).await;
+        assert!(put.origin.tenancy.is_some());
+        pair.forget("cold").await;
+        pair.get("cold").await.unwrap();
+        pair.kept("cold").await;
+        let kept = pair.disk.head(&key("cold")).await.unwrap().unwrap();
+        assert_eq!(kept.origin, put.origin);
+    }
+}
+
 #[tokio::test]
 async fn a_small_entry_is_read_with_one_request() {
     let pair = Pair::new().await;
