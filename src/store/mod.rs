@@ -22,6 +22,7 @@ mod meta;
 pub mod remote;
 pub mod s3;
 pub mod shared;
+pub(crate) mod shares;
 pub mod source;
 pub mod spool;
 pub(crate) mod tagged;

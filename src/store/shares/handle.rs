@@ -1,0 +1,53 @@
+//! Keeps the number of a tenant.
+
+use std::sync::Arc;
+
+use super::holdings::TenantNumber;
+use super::shared::Shares;
+use crate::store::tenant::Tenant;
+
+/// While it is there, the number belongs to the tenant, whether or not it holds anything.
+#[derive(Debug)]
+pub(crate) struct TenantHandle {
+    shares: Arc<Shares>,
+    number: TenantNumber,
+}
+
+impl TenantHandle {
+    /// Of a tenant; of whoever cannot be told if it is `None`.
+    pub(crate) fn new(shares: &Arc<Shares>, tenant: Option<&Tenant>) -> Self {
+        let mut table = shares.table();
+        let number = match tenant {
+            Some(tenant) => table.add_handle(tenant),
+            None => {
+                table.copy_handle(TenantNumber::UNKNOWN);
+                TenantNumber::UNKNOWN
+            }
+        };
+        drop(table);
+        Self {
+            shares: Arc::clone(shares),
+            number,
+        }
+    }
+
+    pub(crate) fn number(&self) -> TenantNumber {
+        self.number
+    }
+}
+
+impl Clone for TenantHandle {
+    fn clone(&self) -> Self {
+        self.shares.table().copy_handle(self.number);
+        Self {
+            shares: Arc::clone(&self.shares),
+            number: self.number,
+        }
+    }
+}
+
+impl Drop for TenantHandle {
+    fn drop(&mut self) {
+        self.shares.table().drop_handle(self.number);
+    }
+}

@@ -1,0 +1,310 @@
+//! Tenants, groups and their sums; every change keeps the orders right.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::guarantee::Guarantees;
+use super::holdings::{Holdings, Place, TenantNumber};
+use super::orders::{Orders, ratio};
+use super::seat::{Group, Seat, Standing};
+use super::terms::{NoRules, ShareRules, TenantTerms};
+use crate::store::tenant::Tenant;
+
+/// See the module. Changes take time logarithmic in the number of tenants.
+#[derive(Debug)]
+pub(crate) struct ShareTable {
+    /// Bytes that are divided, reservations included.
+    pub(super) capacity: u64,
+    pub(super) seats: Vec<Seat>,
+    free_seats: Vec<u32>,
+    numbers: HashMap<Tenant, u32>,
+    pub(super) groups: Vec<Group>,
+    free_groups: Vec<u32>,
+    group_numbers: HashMap<Arc<str>, u32>,
+    pub(super) orders: Orders,
+    /// The sum of the weights of groups that hold something.
+    pub(super) weight_sum: u64,
+    entry_bytes: u64,
+    pub(super) guarantees: Guarantees,
+    rules: Arc<dyn ShareRules>,
+    serials: u64,
+}
+
+impl ShareTable {
+    /// Nobody holds anything of `capacity` bytes.
+    pub(super) fn new(capacity: u64) -> Self {
+        let unknown = Group {
+            seats: 1,
+            ..Group::default()
+        };
+        Self {
+            capacity,
+            seats: vec![Self::seat(None, 0, 0, TenantTerms::default())],
+            free_seats: Vec::new(),
+            numbers: HashMap::new(),
+            groups: vec![unknown],
+            free_groups: Vec::new(),
+            group_numbers: HashMap::new(),
+            orders: Orders::default(),
+            weight_sum: 0,
+            entry_bytes: 0,
+            guarantees: Guarantees::default(),
+            rules: Arc::new(NoRules),
+            serials: 0,
+        }
+    }
+
+    fn seat(tenant: Option<Tenant>, group: u32, serial: u64, terms: TenantTerms) -> Seat {
+        Seat {
+            tenant,
+            serial,
+            group,
+            handles: 0,
+            holdings: Holdings::default(),
+            covered: 0,
+            terms,
+        }
+    }
+
+    /// So many bytes are divided from now on.
+    pub(crate) fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity;
+    }
+
+    /// From now on these rules hold, also for tenants that are here already. Takes time for all of them.
+    pub(crate) fn set_rules(&mut self, rules: Arc<dyn ShareRules>) {
+        self.guarantees = Guarantees::new(rules.reservations());
+        for number in 0..self.seats.len() {
+            let Some(tenant) = &self.seats[number].tenant else {
+                continue;
+            };
+            let terms = rules.terms(tenant);
+            self.change(number as u32, |seat| {
+                seat.terms = terms;
+                seat.covered = 0;
+            });
+        }
+        self.rules = rules;
+    }
+
+    /// One handle more of a tenant, which gets a number if it has none.
+    pub(super) fn add_handle(&mut self, tenant: &Tenant) -> TenantNumber {
+        let number = match self.numbers.get(tenant) {
+            Some(number) => *number,
+            None => self.add_seat(tenant),
+        };
+        self.seats[number as usize].handles += 1;
+        TenantNumber::new(number)
+    }
+
+    fn add_seat(&mut self, tenant: &Tenant) -> u32 {
+        let group = self.join_group(tenant.group());
+        self.serials += 1;
+        let seat = Self::seat(
+            Some(tenant.clone()),
+            group,
+            self.serials,
+            self.rules.terms(tenant),
+        );
+        let number = match self.free_seats.pop() {
+            Some(number) => {
+                self.seats[number as usize] = seat;
+                number
+            }
+            None => {
+                self.seats.push(seat);
+                self.seats.len() as u32 - 1
+            }
+        };
+        self.numbers.insert(tenant.clone(), number);
+        number
+    }
+
+    fn join_group(&mut self, name: &str) -> u32 {
+        let number = match self.group_numbers.get(name) {
+            Some(number) => *number,
+            None => {
+                let name: Arc<str> = name.into();
+                let group = Group {
+                    name: Some(Arc::clone(&name)),
+                    ..Group::default()
+                };
+                let number = self.free_groups.pop().unwrap_or(self.groups.len() as u32);
+                match self.groups.get_mut(number as usize) {
+                    Some(free) => *free = group,
+                    None => self.groups.push(group),
+                }
+                self.group_numbers.insert(name, number);
+                number
+            }
+        };
+        self.groups[number as usize].seats += 1;
+        number
+    }
+
+    /// One more handle of a number that has one.
+    pub(super) fn copy_handle(&mut self, number: TenantNumber) {
+        self.seats[number.index()].handles += 1;
+    }
+
+    /// One handle less.
+    pub(super) fn drop_handle(&mut self, number: TenantNumber) {
+        self.seats[number.index()].handles -= 1;
+        self.give_up_if_idle(number.get());
+    }
+
+    fn give_up_if_idle(&mut self, number: u32) {
+        let seat = &mut self.seats[number as usize];
+        if seat.handles > 0 || !seat.holdings.is_empty() {
+            return;
+        }
+        let Some(tenant) = seat.tenant.take() else { return };
+        seat.terms = TenantTerms::default();
+        self.numbers.remove(&tenant);
+        self.free_seats.push(number);
+        let at = seat.group;
+        let group = &mut self.groups[at as usize];
+        group.seats -= 1;
+        if group.seats == 0
+            && let Some(name) = group.name.take()
+        {
+            self.group_numbers.remove(&name);
+            self.free_groups.push(at);
+        }
+    }
+
+    /// An entry of `bytes` came to a tenant. `reserved` bytes of its reservation became a part of it.
+    pub(crate) fn add_entry(&mut self, number: TenantNumber, place: Place, bytes: u64, reserved: u64) {
+        self.change(number.get(), |seat| {
+            seat.holdings.sum(place).add(bytes);
+            seat.holdings.reserved = seat.holdings.reserved.saturating_sub(reserved);
+        });
+    }
+
+    /// An entry of `bytes` left it.
+    pub(crate) fn remove_entry(&mut self, number: TenantNumber, place: Place, bytes: u64) {
+        self.change(number.get(), |seat| seat.holdings.sum(place).remove(bytes));
+        self.give_up_if_idle(number.get());
+    }
+
+    /// An entry of it takes `after` bytes and not `before`.
+    pub(crate) fn resize_entry(&mut self, number: TenantNumber, place: Place, before: u64, after: u64) {
+        self.change(number.get(), |seat| {
+            let sum = seat.holdings.sum(place);
+            sum.bytes = sum.bytes.saturating_sub(before) + after;
+        });
+    }
+
+    /// A tenant reserves `bytes`, or waits for them.
+    pub(crate) fn reserve(&mut self, number: TenantNumber, bytes: u64) {
+        self.change(number.get(), |seat| {
+            seat.holdings.reserved = seat.holdings.reserved.saturating_add(bytes);
+        });
+    }
+
+    /// It gives them back.
+    pub(crate) fn release(&mut self, number: TenantNumber, bytes: u64) {
+        self.change(number.get(), |seat| {
+            seat.holdings.reserved = seat.holdings.reserved.saturating_sub(bytes);
+        });
+        self.give_up_if_idle(number.get());
+    }
+
+    /// Bytes of all entries.
+    pub(crate) fn entry_bytes(&self) -> u64 {
+        self.entry_bytes
+    }
+
+    /// What a tenant holds.
+    pub(crate) fn holdings(&self, number: TenantNumber) -> &Holdings {
+        &self.seats[number.index()].holdings
+    }
+
+    /// The tenant with this number, and what tells it from all others that ever have that number.
+    pub(crate) fn tenant(&self, number: TenantNumber) -> Option<(&Tenant, u64)> {
+        let seat = self.seats.get(number.index())?;
+        Some((seat.tenant.as_ref()?, seat.serial))
+    }
+
+    /// What holds for a tenant.
+    pub(crate) fn terms(&self, number: TenantNumber) -> &TenantTerms {
+        &self.seats[number.index()].terms
+    }
+
+    /// Brings what reservations cover up to date. Takes no time if there are none.
+    pub(super) fn refresh(&mut self) {
+        for (number, covered) in self.guarantees.take_covered(&self.seats) {
+            if self.seats[number as usize].covered != covered {
+                self.restate(number, |seat| seat.covered = covered);
+            }
+        }
+    }
+
+    /// What a tenant holds changes.
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut Seat)) {
+        self.restate(number, change);
+        self.guarantees.note(number, &self.seats[number as usize]);
+    }
+
+    /// Changes a seat, and with it all sums and orders.
+    fn restate(&mut self, number: u32, change: impl FnOnce(&mut Seat)) {
+        let seat = &mut self.seats[number as usize];
+        let before = seat.standing();
+        change(seat);
+        if seat.holdings.is_empty() {
+            seat.covered = 0;
+        }
+        let after = seat.standing();
+        let group = seat.group;
+        if before != after {
+            self.entry_bytes = self.entry_bytes + after.entry_bytes - before.entry_bytes;
+            self.move_tenant(group, number, before, after);
+            self.move_group(group, before, after);
+        }
+    }
+
+    fn move_tenant(&mut self, group: u32, number: u32, before: Standing, after: Standing) {
+        let key = |standing: Standing| {
+            let weight = standing.weight.filter(|_| standing.evictable)?;
+            Some(ratio(standing.over, weight))
+        };
+        let (old, new) = (key(before), key(after));
+        if old == new {
+            return;
+        }
+        if let Some(ratio) = old {
+            self.orders.remove_tenant(group, ratio, number);
+        }
+        if let Some(ratio) = new {
+            self.orders.add_tenant(group, ratio, number);
+        }
+    }
+
+    fn move_group(&mut self, number: u32, before: Standing, after: Standing) {
+        let group = &mut self.groups[number as usize];
+        let key = |group: &Group| match group.weight() {
+            0 => None,
+            weight => Some((group.evictable > 0, ratio(group.over, weight), weight)),
+        };
+        let old = key(group);
+        group.over = group.over + after.over - before.over;
+        group.evictable = group.evictable + u32::from(after.evictable) - u32::from(before.evictable);
+        if before.weight != after.weight {
+            // The new one first, so that the list does not lose its only element for a moment.
+            after.weight.inspect(|weight| group.add_weight(*weight));
+            before.weight.inspect(|weight| group.remove_weight(*weight));
+        }
+        let new = key(group);
+        if old == new {
+            return;
+        }
+        if let Some((evictable, ratio, weight)) = old {
+            self.orders.remove_group(evictable, ratio, number);
+            self.weight_sum -= u64::from(weight);
+        }
+        if let Some((evictable, ratio, weight)) = new {
+            self.orders.add_group(evictable, ratio, number);
+            self.weight_sum += u64::from(weight);
+        }
+    }
+}

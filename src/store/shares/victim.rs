@@ -1,0 +1,94 @@
+//! Who gives room.
+
+use super::holdings::{Sum, TenantNumber};
+use super::table::ShareTable;
+use crate::store::tenant::Rank;
+
+/// So much of a tenant's share stays open to its lower ranks: a twentieth.
+const LOWER_RANKS_PART: u64 = 20;
+/// Most groups that are looked at. Those before the last one are above their share for what cannot be evicted.
+const MAX_GROUPS: usize = 64;
+
+/// Whose entry goes: the oldest one of this rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Victim {
+    pub(crate) tenant: TenantNumber,
+    pub(crate) rank: Rank,
+}
+
+impl ShareTable {
+    /// Who gives room for the next body, which is one of `writer` if that is known.
+    ///
+    /// Whoever is at or below its share gives none while somebody is above: then a writer gets what it needs from itself, and
+    /// otherwise has to wait. If nobody is above, what belongs to no tenant has used up the room.
+    pub(crate) fn victim(&mut self, writer: Option<TenantNumber>) -> Option<Victim> {
+        self.refresh();
+        let tenant = self
+            .above()
+            .or_else(|| writer.filter(|writer| self.holdings(*writer).is_evictable()))
+            .or_else(|| self.highest())?;
+        let rank = self.rank(tenant)?;
+        Some(Victim { tenant, rank })
+    }
+
+    /// Whether somebody who is above its share has something to evict.
+    pub(crate) fn can_give(&mut self) -> bool {
+        self.refresh();
+        self.above().is_some()
+    }
+
+    /// A tenant gives room although it need not: it is at a bound of its own. Its lowest rank goes first.
+    pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<Victim> {
+        let rank = self.lowest_rank(tenant)?;
+        Some(Victim { tenant, rank })
+    }
+
+    /// The tenant that is furthest above its share and has something to evict, in the group of which the same holds.
+    fn above(&self) -> Option<TenantNumber> {
+        let groups = self.orders.evictable_groups().take(MAX_GROUPS);
+        groups
+            .take_while(|group| self.is_group_above(*group))
+            .filter_map(|group| self.orders.highest_tenant(group))
+            .map(TenantNumber::new)
+            .find(|tenant| self.is_tenant_above(*tenant))
+    }
+
+    /// The same whether or not it is above; `None` if somebody is who has nothing to evict.
+    fn highest(&self) -> Option<TenantNumber> {
+        let group = self.orders.evictable_groups().next()?;
+        let others = [Some(group), self.orders.stuck_group()];
+        if others
+            .into_iter()
+            .flatten()
+            .any(|group| self.is_group_above(group))
+        {
+            return None;
+        }
+        self.orders.highest_tenant(group).map(TenantNumber::new)
+    }
+
+    /// The rank that gives room first: the last one, unless all from it down to this one hold so little that it is
+    /// left to them.
+    fn rank(&self, tenant: TenantNumber) -> Option<Rank> {
+        let seat = &self.seats[tenant.index()];
+        let left = self.fair_part(tenant).saturating_add(seat.covered) / LOWER_RANKS_PART;
+        let mut lower = 0;
+        let is_too_much = |(_, sum): &(Rank, Sum)| {
+            lower += sum.bytes;
+            sum.entries > 0 && lower > left
+        };
+        let found = ranks(&seat.holdings.ranks).find(is_too_much);
+        found.map(|(rank, _)| rank).or_else(|| self.lowest_rank(tenant))
+    }
+
+    fn lowest_rank(&self, tenant: TenantNumber) -> Option<Rank> {
+        let mut ranks = ranks(&self.seats[tenant.index()].holdings.ranks);
+        ranks.find(|(_, sum)| sum.entries > 0).map(|(rank, _)| rank)
+    }
+}
+
+/// What each rank holds, the last one first.
+fn ranks(sums: &[Sum; Rank::ALL.len()]) -> impl Iterator<Item = (Rank, Sum)> {
+    let ranks = Rank::ALL.iter().copied().zip(sums.iter().copied());
+    ranks.rev()
+}
