@@ -136,8 +136,8 @@ fn in_the_order_of_github(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn list_the_newest_hundred(bencher: Bencher<'_, '_>) {
-    let (index, namespace) = (&*FULL, namespace());
-    bencher.bench_local(|| index.newest_first(&namespace, "Linux-tool-07", 100));
+    let (index, namespace, versions) = (&*FULL, namespace(), [version()]);
+    bencher.bench_local(|| index.newest_first(&namespace, &versions, "Linux-tool-07", 100));
 }
 
 #[divan::bench]

@@ -14,7 +14,10 @@ use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::client_look::ClientLook;
+use crate::protocol::call::ClientWatch;
 use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
+use crate::sys::Peer;
 
 /// A connection with a request under way is ended when no byte has moved for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -88,6 +91,7 @@ struct ConnectionState {
     /// Set for HTTP/2 only. Its client may have sent requests that the server will never read, and GOAWAY says
     /// which. An HTTP/1 client learns the end from `Connection: close`.
     goaway: OnceLock<Box<GoAway>>,
+    client: ClientLook,
 }
 
 /// The request to an HTTP/2 connection to end, and the task that must notice it.
@@ -122,6 +126,7 @@ impl Connections {
             requests: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             goaway: OnceLock::new(),
+            client: ClientLook::default(),
         }))
     }
 
@@ -258,6 +263,16 @@ impl Activity {
     pub(super) fn sent(&self, bytes: u64) {
         self.0.sent.fetch_add(bytes, Relaxed);
         self.touch();
+    }
+
+    /// What requests can learn of the client.
+    pub(super) fn client(&self) -> ClientWatch {
+        self.0.client.watch()
+    }
+
+    /// Has a look at the client if a request wants to know of it.
+    pub(super) fn look_at_client(&self, peer: impl FnOnce() -> Peer) {
+        self.0.client.look(self.0.clock.load(Relaxed), peer);
     }
 
     /// The connection is HTTP/2: its end begins with a GOAWAY.

@@ -6,6 +6,7 @@
 mod accept;
 mod actions;
 mod assemble;
+mod client_look;
 mod condition;
 mod conditions;
 mod connections;

@@ -87,6 +87,9 @@ impl Service {
         let sends_body = !http_body::Body::is_end_stream(request.body());
         if sends_body {
             request.extensions_mut().insert(exchange.early());
+            if http1 && request.method() == Method::POST {
+                request.extensions_mut().insert(self.activity.client());
+            }
         }
         ActiveRequest {
             context: Arc::clone(&self.context),

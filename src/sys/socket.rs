@@ -19,6 +19,40 @@ pub fn keep_alive(socket: impl AsFd) {
     }
 }
 
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// It may send more.
+    There,
+    /// It sends nothing more. It may still read, or have left.
+    HalfClosed,
+    /// It neither sends nor reads.
+    Gone,
+}
+
+/// Looks at the other end of a connection without reading from it or waiting for it.
+pub fn peer_of(socket: impl AsFd) -> Peer {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const NO_MORE: PollFlags = PollFlags::RDHUP;
+    // Found out by a write only.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const NO_MORE: PollFlags = PollFlags::empty();
+    let mut looked = [PollFd::new(&socket, NO_MORE)];
+    if poll(&mut looked, Some(&Timespec::default())).is_err() {
+        return Peer::There;
+    }
+    let seen = looked[0].revents();
+    match (
+        seen.intersects(PollFlags::HUP | PollFlags::ERR),
+        seen.intersects(NO_MORE),
+    ) {
+        (true, _) => Peer::Gone,
+        (_, true) => Peer::HalfClosed,
+        _ => Peer::There,
+    }
+}
+
 /// The limits of send buffers, which hold the bytes of a connection that its peer has not acknowledged yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendBufferLimits {
@@ -77,6 +111,33 @@ mod tests {
             None
         );
         assert_eq!(SendBufferLimits::parse("1", "4096 16384", "1 2 3"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_peer_that_ends_its_side_is_told_from_one_that_is_gone() {
+        use std::io::Write;
+        use std::net::{Shutdown, TcpListener, TcpStream};
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
+        let mut other = TcpStream::connect(listener.local_addr().expect("address")).expect("client");
+        let (ours, _) = listener.accept().expect("accepted");
+        let seen = |wanted: Peer| {
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while peer_of(&ours) != wanted && std::time::Instant::now() < until {
+                std::thread::yield_now();
+            }
+            assert_eq!(peer_of(&ours), wanted);
+        };
+        other.write_all(b"unread").expect("written");
+        seen(Peer::There);
+        other.shutdown(Shutdown::Write).expect("ended");
+        seen(Peer::HalfClosed);
+        // Bytes that the peer has not read make its close a reset.
+        (&ours).write_all(b"unread").expect("written");
+        let arrived = other.peek(&mut [0]).expect("bytes");
+        assert_eq!(arrived, 1);
+        drop(other);
+        seen(Peer::Gone);
     }
 
     #[test]

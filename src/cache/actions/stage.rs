@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::upload::{ActionsUpload, Activity, ActivityKind};
 use super::{Actions, Error, Result, UploadId};
 use crate::store::{self, ETag, TierName, blocks};
+use crate::sys;
 
 pub use crate::store::blocks::BlockPlace;
 
@@ -50,14 +51,12 @@ impl Actions {
     pub async fn put_block_list(&self, id: UploadId, ids: Vec<Box<[u8]>>) -> Result<ETag> {
         let upload = self.running(id)?;
         let _activity = upload.begin(ActivityKind::Request);
-        upload.blocks.put_block_list(&ids).await?;
+        let ids: Arc<[Box<[u8]>]> = ids.into();
+        upload.blocks.put_block_list(Arc::clone(&ids)).await?;
         self.0.uploads.recount(&upload);
-        let mut hasher = blake3::Hasher::new();
-        for id in &ids {
-            hasher.update(&[u8::try_from(id.len()).unwrap_or(u8::MAX)]);
-            hasher.update(id);
-        }
-        Ok(ETag::new(&hasher.finalize().to_hex()[..32]))
+        // Away from the async threads: there may be many.
+        let tag = sys::run_blocking(move || tag_of_list(&ids));
+        Ok(tag.await.map_err(|_| store::Error::Stopping)?)
     }
 
     fn running(&self, id: UploadId) -> Result<Arc<ActionsUpload>> {
@@ -68,6 +67,15 @@ impl Actions {
             None => Err(Error::UnknownUpload),
         }
     }
+}
+
+fn tag_of_list(ids: &[Box<[u8]>]) -> ETag {
+    let mut hasher = blake3::Hasher::new();
+    for id in ids {
+        hasher.update(&[u8::try_from(id.len()).unwrap_or(u8::MAX)]);
+        hasher.update(id);
+    }
+    ETag::new(&hasher.finalize().to_hex()[..32])
 }
 
 impl BlockWriter {

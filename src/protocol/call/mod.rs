@@ -5,6 +5,7 @@
 //! request or the rest of its body.
 
 mod body;
+mod client;
 mod forward;
 
 use std::panic::AssertUnwindSafe;
@@ -25,6 +26,7 @@ use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
 pub use body::{MAX_DISCARDED_BYTES, RequestBody, expects_continue};
+pub use client::{ClientWatch, while_connected};
 
 /// A request, and what is known about it so far.
 pub struct Call {
@@ -38,6 +40,8 @@ pub struct Call {
     pub record: RequestRecord,
     /// Once it was opened: what the peer states that sent the request.
     statement: Option<Statement>,
+    /// What the connection can tell of the client; nothing where a client that leaves ends the request anyway.
+    pub client: Option<ClientWatch>,
 }
 
 /// A request that was answered: what the client gets, and what only this server is to know.
@@ -55,6 +59,7 @@ impl Call {
             app.links().authorities().localize(&mut parts);
         }
         let early = parts.extensions.remove::<Arc<EarlyRecord>>();
+        let client = parts.extensions.remove::<ClientWatch>();
         Self {
             app,
             parts,
@@ -64,6 +69,7 @@ impl Call {
                 ..RequestRecord::default()
             },
             statement: None,
+            client,
         }
     }
 

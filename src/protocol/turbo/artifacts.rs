@@ -1,12 +1,10 @@
-//! One artifact (`/v8/artifacts/{hash}`), and which of several there are (`POST /v8/artifacts`).
+//! One artifact (`/v8/artifacts/{hash}`), and how artifacts are named.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
 use super::ROOT;
 use crate::auth::Identity;
@@ -49,39 +47,6 @@ pub(super) async fn write(call: &mut Call, caller: &Identity) -> Result<Reply, H
     Ok(Reply::new(StatusCode::ACCEPTED, "{\"urls\":[]}"))
 }
 
-/// A hash has some 16 characters; this is far above the tasks of any repository.
-const MAX_QUERY_BYTES: usize = 1 << 20;
-
-#[derive(Deserialize)]
-struct Query {
-    hashes: Vec<String>,
-}
-
-/// Answers which of some artifacts exist (dry runs of turbo 2.11).
-pub(super) async fn query(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
-    let bytes = call.small_body(MAX_QUERY_BYTES).await?;
-    let query: Query = serde_json::from_slice(&bytes)
-        .map_err(|_| invalid("the body must be {\"hashes\":[...]} of at most 1 MiB"))?;
-    let mut found = Map::new();
-    for hash in query.hashes {
-        let name = name(&call.parts, hash.as_bytes())?;
-        let meta = entry::head(&call.app, caller, &name).await;
-        let value = meta.map_or(Value::Null, |meta| {
-            let duration = meta
-                .metadata
-                .get("x-artifact-duration")
-                .and_then(|text| text.parse::<u64>().ok());
-            json!({
-                "size": meta.size,
-                "taskDurationMs": duration.unwrap_or(0),
-                "tag": meta.metadata.get("x-artifact-tag"),
-            })
-        });
-        found.insert(hash, value);
-    }
-    Ok(super::control(call, Value::Object(found).to_string()))
-}
-
 fn metadata(parts: &Parts) -> Result<Metadata, HttpError> {
     let mut metadata = Metadata::default();
     for name in HEADERS {
@@ -102,18 +67,17 @@ fn name_of(parts: &Parts) -> Result<EntryName, HttpError> {
     crate::protocol::key::decode(parts)?;
     let path = DecodedPath::of(&parts.uri);
     let hash = path.after(ROOT).flatten().unwrap_or_default();
-    name(parts, hash)
+    Ok(name(hash)?.with_version(team(parts)?))
 }
 
-/// The name of an artifact of the request's team.
-pub(super) fn name(parts: &Parts, hash: &[u8]) -> Result<EntryName, HttpError> {
-    let name =
-        EntryName::new(Protocol::Turbo, hash).ok_or_else(|| invalid("the hash is empty or too long"))?;
-    Ok(name.with_version(team(parts)?))
+/// The name of an artifact, still without its team.
+pub(super) fn name(hash: &[u8]) -> Result<EntryName, HttpError> {
+    EntryName::new(Protocol::Turbo, hash).ok_or_else(|| invalid("the hash is empty or too long"))
 }
 
-/// `teamId` if it is there, else `slug`: turbo sends the one that it was configured with.
-fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
+/// The team of a request, which is the version of its artifacts: `teamId` if it is there, else `slug`. turbo sends the
+/// one that it was configured with.
+pub(super) fn team(parts: &Parts) -> Result<Arc<str>, HttpError> {
     const MAX_TEAM_BYTES: usize = 256;
     let query = parts.uri.query().unwrap_or_default();
     let value = |name: &str| {

@@ -4,6 +4,7 @@
 //! artifact, but not in its hash.
 
 mod artifacts;
+mod query;
 
 use axum::body::Body;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -47,7 +48,7 @@ async fn handle(call: &mut Call) -> Result<Reply, HttpError> {
         (_, &Method::OPTIONS) => Ok(preflight(call)),
         (STATUS, &Method::GET | &Method::HEAD) => Ok(control(call, r#"{"status":"enabled"}"#)),
         (EVENTS, &Method::POST) => Ok(control(call, "{}")),
-        (ARTIFACTS, &Method::POST) => Box::pin(artifacts::query(call, &caller)).await,
+        (ARTIFACTS, &Method::POST) => Box::pin(query::query(call, &caller)).await,
         (ARTIFACT, &Method::GET | &Method::HEAD) => artifacts::read(call, &caller).await,
         (ARTIFACT, &Method::PUT | &Method::POST) => Box::pin(artifacts::write(call, &caller)).await,
         _ => Ok(method_not_allowed(call, route)),

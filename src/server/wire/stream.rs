@@ -252,7 +252,9 @@ impl AsyncWrite for WireStream {
         true
     }
 
+    /// hyper calls this whenever it was polled, also while a request is answered.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.activity.look_at_client(|| sys::peer_of(&self.socket));
         Poll::Ready(Ok(()))
     }
 

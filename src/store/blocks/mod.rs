@@ -171,14 +171,14 @@ impl Blocks {
     /// # Errors
     /// [`BlocksError::UnknownBlock`], [`BlocksError::TooManyBlocks`], [`BlocksError::Ended`],
     /// [`BlocksError::Store`]. Nothing has changed then.
-    pub async fn put_block_list(&self, ids: &[Box<[u8]>]) -> Result<u64, BlocksError> {
+    pub async fn put_block_list(&self, ids: impl Into<Arc<[Box<[u8]>]>>) -> Result<u64, BlocksError> {
+        let ids = ids.into();
         if ids.len() > MAX_BLOCKS {
             return Err(BlocksError::TooManyBlocks { limit: MAX_BLOCKS });
         }
         self.0.touch();
         let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK_BYTES;
         let room = self.0.dir.spools().budget().reserve(bytes, Ask::Growth).await?;
-        let ids = ids.to_vec();
         blocking(&self.0, move |upload| upload.put_block_list(&ids, &room)).await
     }
 

@@ -16,6 +16,7 @@ mod reserved;
 mod scopes;
 mod tenants;
 mod turbo;
+mod turbo_query;
 mod webdav;
 mod write;
 

@@ -84,60 +84,6 @@ async fn control_calls_are_answered() {
 }
 
 #[tokio::test]
-async fn a_query_tells_which_artifacts_exist() {
-    let server = TestServer::start().await;
-    server
-        .acme()
-        .put_with("/v8/artifacts/aa11?slug=t", &HEADERS, "artifact")
-        .await;
-    let query = json!({"hashes": ["aa11", "bb22"]}).to_string();
-    let answer = server
-        .acme()
-        .send(Method::POST, "/v8/artifacts?slug=t", &[], query)
-        .await;
-    assert_eq!(answer.status, StatusCode::OK);
-    let found: Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(
-        found["aa11"],
-        json!({"size": 8, "taskDurationMs": 1234, "tag": "c2lnbmF0dXJl"})
-    );
-    assert_eq!(found["bb22"], Value::Null);
-    let bad = server
-        .acme()
-        .send(Method::POST, "/v8/artifacts?slug=t", &[], "nonsense")
-        .await;
-    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn the_body_of_a_query_is_checked_like_any_other() {
-    let mut server = TestServer::start().await;
-    let query = json!({"hashes": ["aa11"]}).to_string();
-    let mut raw = server.acme().raw().await;
-    let coding = "Transfer-Encoding: gzip, chunked\r\n";
-    raw.head("POST /v8/artifacts HTTP/1.1", coding).await;
-    let chunk = format!("{:x}\r\n{query}\r\n0\r\n\r\n", query.len());
-    raw.try_write(chunk.as_bytes()).await;
-    let head = raw.read_head().await;
-    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-    // What is too long is refused while the client still sends, and it gets to read that.
-    let mut raw = server.acme().raw().await;
-    let length = format!("Content-Length: {}\r\n", 8 << 20);
-    raw.head("POST /v8/artifacts HTTP/1.1", &length).await;
-    for nth in 0..8 {
-        assert!(raw.try_write(&vec![b' '; 1 << 20]).await, "reset at MiB {nth}");
-    }
-    let head = raw.read_head().await;
-    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
-    let client = server.acme();
-    client
-        .send(Method::POST, "/v8/artifacts", &[], query.clone())
-        .await;
-    let lines = server.log().await;
-    assert_eq!(lines.last().unwrap()["received"], query.len());
-}
-
-#[tokio::test]
 async fn errors_have_a_code_and_a_message() {
     let server = TestServer::start().await;
     let token = server.issuer.token(json!({"event_name": "pull_request_target"}));

@@ -23,6 +23,8 @@ impl Catalog {
         let mut found = vec![first];
         while let Some(last) = found.last().filter(|_| found.len() < limit) {
             passed.push(last.entry.record.id);
+            // A walk over many keys and namespaces takes long, and nothing else in this loop lets others run.
+            tokio::task::yield_now().await;
             match self.shared.index.find(namespaces, version, keys, &passed) {
                 Some(next) => found.push(next),
                 None => break,

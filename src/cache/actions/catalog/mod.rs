@@ -35,6 +35,8 @@ use crate::tasks::{self, Tasks};
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait of a commit for the bucket and the other servers.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Versions that a list walks over before others have their turn.
+const LISTED_VERSIONS: usize = 32;
 /// A miss reads the journal of its namespace again after this time: servers of an earlier version write nothing else.
 const JOURNAL_INTERVAL: Duration = Duration::from_secs(60);
 /// The same without notes.
@@ -178,12 +180,17 @@ impl Catalog {
     /// the journal.
     pub async fn list(&self, namespaces: &[NamespaceId], prefix: &str, limit: usize) -> Vec<CommittedEntry> {
         self.ready().await;
-        let lists = namespaces
-            .iter()
-            .map(|namespace| self.shared.index.newest_first(namespace, prefix, limit));
-        let mut all: Vec<_> = lists.flatten().collect();
-        all.sort_by_key(|entry| std::cmp::Reverse(entry.record));
-        all.truncate(limit);
+        let index = &self.shared.index;
+        let mut all = Vec::new();
+        for namespace in namespaces {
+            // A namespace may have as many versions as entries.
+            for versions in index.versions(namespace).chunks(LISTED_VERSIONS) {
+                all.extend(index.newest_first(namespace, versions, prefix, limit));
+                all.sort_by_key(|entry| std::cmp::Reverse(entry.record));
+                all.truncate(limit);
+                tokio::task::yield_now().await;
+            }
+        }
         all
     }
 

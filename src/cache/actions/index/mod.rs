@@ -139,12 +139,18 @@ impl ActionsIndex {
         })
     }
 
-    /// Entries of all versions whose keys begin with `prefix`, newest first, at most `limit`.
-    pub fn newest_first(&self, namespace: &NamespaceId, prefix: &str, limit: usize) -> Vec<CommittedEntry> {
+    /// Entries of some versions whose keys begin with `prefix`, newest first, at most `limit`.
+    pub fn newest_first(
+        &self,
+        namespace: &NamespaceId,
+        versions: &[Version],
+        prefix: &str,
+        limit: usize,
+    ) -> Vec<CommittedEntry> {
         let shard = self.shard(namespace);
-        let versions = shard.get(namespace.digest()).map(|trees| &trees.versions);
-        let trees = versions.into_iter().flatten();
-        let found = trees.flat_map(|(version, tree)| {
+        let trees = shard.get(namespace.digest()).map(|trees| &trees.versions);
+        let known = |version| Some((version, trees?.get(version)?));
+        let found = versions.iter().filter_map(known).flat_map(|(version, tree)| {
             let newest = tree.newest_first(prefix).take(limit);
             newest.map(move |(key, record)| CommittedEntry::new(namespace, version, key.clone(), record))
         });
@@ -153,6 +159,13 @@ impl ActionsIndex {
         found.sort_unstable_by_key(|listed| std::cmp::Reverse(listed.record));
         found.truncate(limit);
         found
+    }
+
+    /// The versions that a namespace has entries of.
+    pub fn versions(&self, namespace: &NamespaceId) -> Vec<Version> {
+        let shard = self.shard(namespace);
+        let trees = shard.get(namespace.digest());
+        trees.map_or_else(Vec::new, |trees| trees.versions.keys().cloned().collect())
     }
 
     /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
@@ -189,12 +202,6 @@ impl ActionsIndex {
             all.extend(lock(shard).values().map(|trees| trees.namespace.clone()));
         }
         all
-    }
-
-    fn versions(&self, namespace: &NamespaceId) -> Vec<Version> {
-        let shard = self.shard(namespace);
-        let trees = shard.get(namespace.digest());
-        trees.map_or_else(Vec::new, |trees| trees.versions.keys().cloned().collect())
     }
 
     fn slices_of(

@@ -135,7 +135,7 @@ fn check(index: &ActionsIndex, model: &Model, namespace: usize, with: usize, tex
         .collect();
     all.sort_by_key(|(_, record)| Reverse(*record));
     for limit in [0, 1, 3, 1000] {
-        let listed = index.newest_first(name, text, limit);
+        let listed = index.newest_first(name, &index.versions(name), text, limit);
         let listed = listed
             .iter()
             .map(|listed| (listed.key.as_str().to_owned(), listed.record));

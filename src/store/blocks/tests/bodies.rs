@@ -96,7 +96,7 @@ async fn a_body_without_bytes_needs_nothing() {
     send(&upload, id("a"), b"").await.expect("sent");
     send(&upload, BlockPlace::At(5), b"").await.expect("sent");
     assert!(matches!(upload.assemble(0).await, Err(BlocksError::Incomplete)));
-    assert_eq!(upload.put_block_list(&ids(&["a", "a"])).await.expect("known"), 0);
+    assert_eq!(upload.put_block_list(ids(&["a", "a"])).await.expect("known"), 0);
     check(&upload, b"").await;
 }
 
@@ -142,17 +142,14 @@ async fn the_last_whole_body_or_list_decides() {
             received: 92_160
         })
     ));
-    let unknown = upload.put_block_list(&ids(&["a", "c"])).await;
+    let unknown = upload.put_block_list(ids(&["a", "c"])).await;
     assert!(matches!(unknown, Err(BlocksError::UnknownBlock)));
     assert_eq!(
-        upload
-            .put_block_list(&ids(&["b", "a", "b"]))
-            .await
-            .expect("known"),
+        upload.put_block_list(ids(&["b", "a", "b"])).await.expect("known"),
         17
     );
-    assert_eq!(upload.put_block_list(&ids(&["b"])).await.expect("known"), 6);
-    let dropped = upload.put_block_list(&ids(&["a"])).await;
+    assert_eq!(upload.put_block_list(ids(&["b"])).await.expect("known"), 6);
+    let dropped = upload.put_block_list(ids(&["a"])).await;
     assert!(matches!(dropped, Err(BlocksError::UnknownBlock)));
     // Waits for the next list.
     send(&upload, id("b"), b"other").await.expect("sent");
@@ -209,7 +206,7 @@ async fn nothing_is_copied_whose_place_can_be_known() {
                 .expect("sent");
         }
         let list: Vec<_> = (0..6).map(|nth| client.id(nth)).collect();
-        upload.put_block_list(&list).await.expect("known");
+        upload.put_block_list(&list[..]).await.expect("known");
         assert!(is_linked(&rig, &upload, &whole).await, "{client:?}");
         upload.remove().await;
     }
@@ -234,7 +231,7 @@ async fn nothing_is_copied_whose_place_can_be_known() {
             .expect("sent");
     }
     let list: Vec<_> = (0..8).map(|nth| Client::Random.id(nth)).collect();
-    upload.put_block_list(&list).await.expect("known");
+    upload.put_block_list(&list[..]).await.expect("known");
     assert!(is_linked(&rig, &upload, &whole).await);
 }
 
@@ -250,7 +247,7 @@ async fn another_order_than_that_of_arrival_is_copied() {
             .expect("sent");
     }
     let list: Vec<_> = (0..3).map(|nth| Client::Random.id(nth)).collect();
-    upload.put_block_list(&list).await.expect("known");
+    upload.put_block_list(&list[..]).await.expect("known");
     assert!(!is_linked(&rig, &upload, &whole).await);
     // It can be done again.
     check(&upload, &whole).await;
@@ -281,7 +278,7 @@ async fn a_torn_repetition_does_not_harm_the_complete_block() {
         .expect("writer");
     writer.write(Bytes::from(body(MIB, 3))).await.expect("write");
     drop(writer);
-    upload.put_block_list(&ids(&["a"])).await.expect("known");
+    upload.put_block_list(ids(&["a"])).await.expect("known");
     check(&upload, &whole).await;
 }
 
@@ -306,13 +303,13 @@ async fn the_most_blocks_of_the_least_size() {
         .await
         .expect("a known one");
     let list: Vec<_> = (0..50_000).map(|nth| Client::Go.id(nth)).collect();
-    assert_eq!(upload.put_block_list(&list).await.expect("known"), 150_000);
+    assert_eq!(upload.put_block_list(&list[..]).await.expect("known"), 150_000);
     let mut expected = whole.clone();
     expected[21..24].copy_from_slice(b"???");
     assert!(is_linked(&rig, &upload, &expected).await);
     let mut list = list;
     list.push(Client::Go.id(0));
-    let too_long = upload.put_block_list(&list).await;
+    let too_long = upload.put_block_list(&list[..]).await;
     assert!(matches!(
         too_long,
         Err(BlocksError::TooManyBlocks { limit: 50_000 })

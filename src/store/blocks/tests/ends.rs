@@ -99,10 +99,7 @@ async fn writers_that_run_when_the_body_is_put_together_change_nothing() {
     drop(idle);
     let late = upload.writer(BlockPlace::At(0), Some(1)).await;
     assert!(matches!(late, Err(BlocksError::Ended)));
-    assert!(matches!(
-        upload.put_block_list(&[]).await,
-        Err(BlocksError::Ended)
-    ));
+    assert!(matches!(upload.put_block_list([]).await, Err(BlocksError::Ended)));
     assert!(bytes_of(&spool).await == whole);
     drop(spool);
     check(&upload, &whole).await;
@@ -123,7 +120,7 @@ async fn an_attempt_that_found_no_room_can_be_made_again() {
         .expect("sent");
     }
     upload
-        .put_block_list(&[0, 1, 2].map(|nth| Client::Random.id(nth)))
+        .put_block_list([0, 1, 2].map(|nth| Client::Random.id(nth)))
         .await
         .expect("known");
     let used = rig.budget.figures();

@@ -28,7 +28,7 @@ async fn an_upload_goes_on_after_a_crash_between_two_blocks() {
         }
         assert_eq!(upload.received(), whole.len() as u64);
         upload
-            .put_block_list(&(0..5).map(|nth| client.id(nth)).collect::<Vec<_>>())
+            .put_block_list((0..5).map(|nth| client.id(nth)).collect::<Vec<_>>())
             .await
             .expect("known");
         drop(upload);
@@ -87,7 +87,7 @@ async fn a_torn_log_is_good_up_to_its_last_whole_record() {
         let upload = found.remove(0);
         assert_eq!(upload.received(), 5);
         assert!(matches!(
-            upload.put_block_list(&ids(&["b"])).await,
+            upload.put_block_list(ids(&["b"])).await,
             Err(BlocksError::UnknownBlock)
         ));
         // What comes now stands where the torn one stood.
@@ -96,7 +96,7 @@ async fn a_torn_log_is_good_up_to_its_last_whole_record() {
         let (next, mut found) = rig.crash(256 * MIB).await;
         rig = next;
         let upload = found.remove(0);
-        upload.put_block_list(&ids(&["a", "c"])).await.expect("known");
+        upload.put_block_list(ids(&["a", "c"])).await.expect("known");
         check(&upload, b"firstthird").await;
     }
 }
@@ -188,7 +188,7 @@ async fn bytes_that_were_lost_under_a_record_are_a_missing_block_and_not_a_body(
             send(&upload, named(nth), part(nth)).await.expect("sent");
         }
         let list = order.map(|nth| Client::Random.id(nth));
-        upload.put_block_list(&list).await.expect("known");
+        upload.put_block_list(&list[..]).await.expect("known");
         drop(upload);
         lose_pages(&rig, 5000);
         let (rig, mut found) = rig.crash(256 * MIB).await;
@@ -197,12 +197,12 @@ async fn bytes_that_were_lost_under_a_record_are_a_missing_block_and_not_a_body(
         is_missing(upload.assemble(whole.len() as u64).await, at);
         is_missing(upload.assemble(whole.len() as u64).await, at);
         assert!(matches!(
-            upload.put_block_list(&list).await,
+            upload.put_block_list(&list[..]).await,
             Err(BlocksError::UnknownBlock)
         ));
         // It can be completed as if the block had never come.
         send(&upload, named(0), part(0)).await.expect("sent again");
-        upload.put_block_list(&list).await.expect("known");
+        upload.put_block_list(&list[..]).await.expect("known");
         let body = order.map(part).concat();
         check(&upload, &body).await;
         upload.remove().await;

@@ -18,7 +18,7 @@ async fn blocks_that_are_sent_again_and_again_take_the_room_of_a_few() {
     }
     assert!(rig.held() < 6 * MIB as u64, "{}", rig.held());
     let last = body(MIB, 59);
-    upload.put_block_list(&ids(&["a", "b"])).await.expect("known");
+    upload.put_block_list(ids(&["a", "b"])).await.expect("known");
     check(&upload, &[last, body(MIB, 99)].concat()).await;
 }
 

@@ -138,7 +138,7 @@ proptest! {
             assert_eq!(upload.received(), length as u64);
             assert!(rig.disk() <= rig.held());
             let list: Vec<_> = (0..parts.len()).map(|nth| client.id(nth)).collect();
-            assert_eq!(upload.put_block_list(&list).await.expect("known"), length as u64);
+            assert_eq!(upload.put_block_list(&list[..]).await.expect("known"), length as u64);
             check(&upload, &bytes.concat()).await;
             upload.remove().await;
         });

@@ -143,7 +143,7 @@ async fn a_long_block_that_breaks_off_and_comes_again_with_other_bytes_is_what_c
     sent(&pair.s3, 4).await;
     drop(writer);
     send(&upload, id(0), &bytes).await;
-    upload.put_block_list(&[name_of(0)]).await.unwrap();
+    upload.put_block_list([name_of(0)]).await.unwrap();
     put(&pair.tiered, "a", &upload, bytes.len()).await.unwrap();
     upload.remove().await;
     check(&pair, "a", &bytes).await;
@@ -181,7 +181,7 @@ async fn blocks_in_any_order_are_sent_when_a_part_of_them_is_whole() {
         send(&upload, id(nth), &bytes[nth * PART..][..PART]).await;
     }
     upload
-        .put_block_list(&[0, 1, 2, 3, 4, 5].map(name_of))
+        .put_block_list([0, 1, 2, 3, 4, 5].map(name_of))
         .await
         .unwrap();
     sent(&pair.s3, 6).await;
@@ -214,7 +214,7 @@ async fn a_block_with_other_bytes_after_its_part_was_sent() {
             send(&upload, id(1), &block).await;
             bytes[PART..2 * PART].copy_from_slice(&block);
         }
-        upload.put_block_list(&[0, 1, 2, 3].map(name_of)).await.unwrap();
+        upload.put_block_list([0, 1, 2, 3].map(name_of)).await.unwrap();
         put(&pair.tiered, &name, &upload, bytes.len()).await.unwrap();
         upload.remove().await;
         check(&pair, &name, &bytes).await;
@@ -234,7 +234,7 @@ async fn a_list_in_another_order_decides() {
         }
         sent(&pair.s3, 4).await;
         let ids: Vec<_> = order.iter().copied().map(name_of).collect();
-        upload.put_block_list(&ids).await.unwrap();
+        upload.put_block_list(&ids[..]).await.unwrap();
         let parts = order.iter().map(|nth| &bytes[nth * PART..][..PART]);
         let whole: Vec<u8> = parts.flatten().copied().collect();
         put(&pair.tiered, &name, &upload, whole.len()).await.unwrap();
