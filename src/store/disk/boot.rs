@@ -76,7 +76,11 @@ impl BootNote {
         let mut file = File::create(&aside)?;
         file.write_all(format!("{}\n{state}\n{}\n", self.boot, self.suspect()).as_bytes())?;
         file.sync_all()?;
-        fs::rename(&aside, &self.path)
+        fs::rename(&aside, &self.path)?;
+        match self.path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     }
 }
 

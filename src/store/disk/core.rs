@@ -152,10 +152,25 @@ impl DiskCore {
         self.last_generation.fetch_max(generation, Ordering::AcqRel);
     }
 
-    /// Blocking: unlinks a file that has left the index. Answers whether there was one.
+    /// Blocking: unlinks a file that has left the index. Answers whether there was one. The version that it once
+    /// replaced must not come back in its place.
     pub(super) fn retire(&self, retired: &FileRecord) -> std::io::Result<bool> {
-        let mut shard = self.shards.lock(shard_of(&retired.digest));
-        self.retire_in(&mut shard, retired)
+        let number = shard_of(&retired.digest);
+        let mut shard = self.shards.lock(number);
+        self.sync_unlinks(number, &mut shard)
+            .inspect_err(|_| self.unlink_retry.add(retired))?;
+        let existed = self.retire_in(&mut shard, retired)?;
+        // With another one in its place, it was a former one itself.
+        shard.unsynced |= existed && self.index(|index| index.current(&retired.digest)).is_some();
+        Ok(existed)
+    }
+
+    /// Blocking, with the lock of the shard: versions that were replaced are gone for good, also after a power loss.
+    pub(super) fn sync_unlinks(&self, number: usize, shard: &mut shards::ShardDir) -> std::io::Result<()> {
+        match shard.unsynced && self.durability == Durability::Fsync {
+            true => shards::sync(&self.layout, number, shard),
+            false => Ok(()),
+        }
     }
 
     /// The same for those who hold the lock of the shard already. A file that stays is tried again later,
@@ -237,5 +252,73 @@ impl Condemn for DiskCore {
             let file = self.layout.entry(digest, generation);
             tracing::warn!(file = %file.display(), reason = %flaw, "removed a damaged cache entry");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DiskConfig;
+    use crate::store::disk::Disk;
+    use crate::store::{Draft, Metadata, Origin, Protocol, Store};
+
+    fn key() -> StoreKey {
+        StoreKey::new("issuer".into(), "namespace".into(), Protocol::Http, *b"key")
+    }
+
+    async fn put(disk: &Disk, body: &'static [u8]) {
+        let mut writer = disk.spools().create(None).await.expect("room");
+        writer.write(body.into()).await.expect("written");
+        let draft = Draft {
+            origin: Origin {
+                issuer: "issuer".into(),
+                subject: "job".into(),
+                stored: UNIX_EPOCH,
+            },
+            metadata: Metadata::default(),
+        };
+        let body = writer.finish().await.expect("a body");
+        disk.put(&key(), draft, body, Precondition::None)
+            .await
+            .expect("stored");
+    }
+
+    /// A volume keeps the order of two removals by chance only, so no copy of one can show this.
+    #[tokio::test]
+    async fn a_replaced_version_is_gone_for_good_before_the_later_one_goes() {
+        let dir = tempfile::tempdir().expect("folder");
+        let config = DiskConfig {
+            dir: dir.path().to_owned(),
+            limit: 16 << 20,
+            min_free: 0,
+            durability: Durability::Fsync,
+            memory: 1 << 20,
+            open_files: None,
+            revalidate_after: None,
+        };
+        let tasks = Tasks::new();
+        let disk = Disk::open(&config, &tasks).await.expect("a disk");
+        disk.indexed().await;
+        let (core, digest) = (&disk.core, *key().digest());
+        let may_come_back = || core.shards.lock(shard_of(&digest)).unsynced;
+        // Nobody knows what an earlier run has removed.
+        assert!(may_come_back());
+        put(&disk, b"former").await;
+        assert!(!may_come_back());
+        put(&disk, b"later").await;
+        assert!(may_come_back());
+        // Damaged, and removed by whoever finds that.
+        let later = core.index(|index| index.current(&digest)).expect("an entry");
+        assert!(core.forget(&digest, later));
+        assert!(!may_come_back());
+        // Removed by an attempt that comes after the next version.
+        put(&disk, b"former").await;
+        let former = core.index(|index| index.remove(&digest, ExpectedVersion::Any));
+        put(&disk, b"later").await;
+        assert!(!may_come_back());
+        assert!(core.retire(&former.expect("an entry")).expect("removed"));
+        assert!(may_come_back());
+        disk.close().await;
+        tasks.finish().await;
     }
 }

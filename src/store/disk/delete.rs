@@ -54,6 +54,7 @@ impl DiskCore {
         if !expect.fits(self.index(|index| index.current(digest))) {
             return Ok(None);
         }
+        self.sync_unlinks(shard_of(digest), &mut shard)?;
         let (removed, retiring) = self.index(|index| {
             let retiring = index.retiring(digest);
             (index.remove(digest, ExpectedVersion::Any), retiring)

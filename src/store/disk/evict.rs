@@ -1,16 +1,11 @@
 //! The evictor: frees room off the request path, from the entry that was not used for longest on.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::core::{DiskCore, cannot_remove, is_time};
-use super::index::FileRecord;
-use super::layout::shard_of;
 use super::role::DiskRole;
-use super::shards;
-use crate::config::Durability;
 use crate::store::budget::VolumeLook;
 use crate::sys;
 
@@ -54,9 +49,7 @@ async fn leave_free(core: &Arc<DiskCore>) {
     if free < core.min_free {
         let missing = core.min_free - free;
         say_full(core.role, missing, free);
-        let before = VolumeLook::at(core.layout.root()).await;
-        let freed = free_up(core, missing).await;
-        before.wait_until_shown(freed).await;
+        free_up(core, missing).await;
         look(core).await;
     }
 }
@@ -71,8 +64,9 @@ async fn look(core: &Arc<DiskCore>) -> u64 {
     free
 }
 
-/// Evicts until `bytes` are free, or nothing more can be freed. Answers how many are.
+/// Evicts until `bytes` are free, or nothing more can be freed. Answers how many are, once the volume shows them.
 async fn free_up(core: &Arc<DiskCore>, bytes: u64) -> u64 {
+    let before = VolumeLook::at(core.layout.root()).await;
     let mut freed = 0;
     while freed < bytes && !core.stop.is_cancelled() {
         match free(core, bytes - freed).await {
@@ -80,6 +74,7 @@ async fn free_up(core: &Arc<DiskCore>, bytes: u64) -> u64 {
             more => freed += more,
         }
     }
+    before.wait_until_shown(freed).await;
     freed
 }
 
@@ -105,9 +100,7 @@ async fn answer_demands(core: &Arc<DiskCore>) {
         let mut freed = bytes;
         if spare < bytes {
             say_full(core.role, bytes, look(core).await);
-            let before = VolumeLook::at(core.layout.root()).await;
             freed = free_up(core, bytes).await;
-            before.wait_until_shown(freed).await;
             spare += freed;
         }
         spare = spare.saturating_sub(bytes);
@@ -152,7 +145,7 @@ impl DiskCore {
             MAX_BATCH_ENTRIES
         };
         for victim in self.index(|index| index.evict(bytes, most)) {
-            match self.evict_file(&victim) {
+            match self.retire(&victim) {
                 Ok(_existed) => {
                     freed += victim.bytes();
                     self.counters.evictions.fetch_add(1, Ordering::Relaxed);
@@ -162,16 +155,6 @@ impl DiskCore {
             }
         }
         freed
-    }
-
-    /// Blocking: unlinks an evicted file. The version that it once replaced must not come back in its place.
-    fn evict_file(&self, victim: &FileRecord) -> io::Result<bool> {
-        let number = shard_of(&victim.digest);
-        let mut shard = self.shards.lock(number);
-        if shard.unsynced && self.durability == Durability::Fsync {
-            shards::sync(&self.layout, number, &mut shard).inspect_err(|_| self.unlink_retry.add(victim))?;
-        }
-        self.retire_in(&mut shard, victim)
     }
 
     /// Blocking: see [`retry`].

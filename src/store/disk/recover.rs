@@ -117,12 +117,16 @@ impl DiskCore {
             }
             ScanOutcome::Replaced(grown, former) => {
                 shards::unlink(&self.layout, &(digest, former))?;
+                shard.unsynced = true;
                 self.scan.removed.fetch_add(1, Ordering::Relaxed);
                 // An attempt that broke off may have counted the former one, and this one not.
                 shard.files = shard.files.saturating_sub(1);
                 self.budget.adjust(grown);
             }
-            ScanOutcome::Older => return self.remove_stray(file),
+            ScanOutcome::Older => {
+                shard.unsynced = true;
+                return self.remove_stray(file);
+            }
             // The evictor counts it down when it has unlinked it.
             ScanOutcome::Retiring => {}
         }

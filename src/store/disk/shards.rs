@@ -36,14 +36,14 @@ pub(super) struct ShardDir {
     /// Bytes that the folder itself takes; 0 if there is none.
     pub(super) bytes: u64,
     pub(super) scanned: bool,
-    /// An overwritten version was unlinked, and a power loss may bring it back still.
+    /// An overwritten version was unlinked, by an earlier run too, and a power loss may bring it back still.
     pub(super) unsynced: bool,
 }
 
 impl Shards {
     pub(super) fn new() -> Self {
         Self {
-            shards: (0..SHARD_COUNT).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARD_COUNT).map(|_| Mutex::new(unknown())).collect(),
             parents: Default::default(),
         }
     }
@@ -64,7 +64,7 @@ impl Shards {
         let number = shard_of(&to.0);
         let mut grown = 0;
         if sys::if_exists(std::fs::rename(from, &path))?.is_none() {
-            std::fs::create_dir_all(layout.shard(number))?;
+            sys::create_private_dir(&layout.shard(number))?;
             grown += self.measure_parent(layout, number)?;
             std::fs::rename(from, &path)?;
         }
@@ -77,6 +77,14 @@ impl Shards {
         let now = sys::block_bytes(&layout.parent(shard).metadata()?);
         let before = self.parents[shard >> 8].swap(now, Ordering::Relaxed);
         Ok(now as i64 - before as i64)
+    }
+}
+
+/// A folder of which nothing is known.
+fn unknown() -> ShardDir {
+    ShardDir {
+        unsynced: true,
+        ..ShardDir::default()
     }
 }
 
