@@ -115,7 +115,7 @@ fn make_again(core: &DiskCore) -> Result<(), DiskFault> {
         })?;
     private::write_format(layout).map_err(failing)?;
     for name in [TopName::Entries, TopName::Tmp] {
-        role.make_folder(&layout.path(name)).map_err(failing)?;
+        sys::create_private_dir(&layout.path(name)).map_err(failing)?;
     }
     tracing::warn!(
         "{}: the directory was emptied while the server runs; the entries are gone, and it goes on",
@@ -127,7 +127,7 @@ fn make_again(core: &DiskCore) -> Result<(), DiskFault> {
 /// Makes and removes an empty file, which takes no room. A full volume is no fault.
 fn probe(core: &DiskCore) -> io::Result<()> {
     let folder = core.layout.path(TopName::Tmp);
-    core.role.make_folder(&folder)?;
+    sys::create_private_dir(&folder)?;
     let path = folder.join(PROBE_FILE);
     sys::if_exists(fs::remove_file(&path))?;
     let made = File::create_new(&path).map(drop);

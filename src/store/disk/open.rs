@@ -166,9 +166,8 @@ fn take_directory(layout: &Layout, role: DiskRole) -> Result<DirLock, DiskOpenEr
         private::write_format(layout).map_err(unusable(role, "write", &layout.format()))?;
     }
     let (entries, tmp) = (layout.path(TopName::Entries), layout.path(TopName::Tmp));
-    role.make_folder(&entries)
-        .map_err(unusable(role, "make", &entries))?;
-    empty(&tmp, role).map_err(unusable(role, "empty", &tmp))?;
+    sys::create_private_dir(&entries).map_err(unusable(role, "make", &entries))?;
+    empty(&tmp).map_err(unusable(role, "empty", &tmp))?;
     Ok(taken)
 }
 
@@ -212,9 +211,9 @@ fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> 
 }
 
 /// Removes what an earlier run was writing when it ended.
-fn empty(tmp: &Path, role: DiskRole) -> io::Result<()> {
+fn empty(tmp: &Path) -> io::Result<()> {
     sys::if_exists(fs::remove_dir_all(tmp))?;
-    role.make_folder(tmp)
+    sys::create_private_dir(tmp)
 }
 
 /// Bytes of everything beside the entries and their folders, foreign files at the top included.

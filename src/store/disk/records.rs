@@ -126,7 +126,7 @@ impl Records {
         let before = sys::path_block_bytes(&path);
         let placed = self.write(&aside, content).and_then(|written| {
             if sys::if_exists(fs::rename(&aside, &path))?.is_none() {
-                fs::create_dir_all(&self.path)?;
+                sys::create_private_dir(&self.path)?;
                 fs::rename(&aside, &path)?;
             }
             Ok(written)
@@ -145,7 +145,7 @@ impl Records {
             Some(file) => file,
             None => {
                 // A cleaner of temporary files has removed the empty folder.
-                fs::create_dir_all(&self.aside)?;
+                sys::create_private_dir(&self.aside)?;
                 File::create(aside)?
             }
         };

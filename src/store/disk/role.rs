@@ -62,11 +62,6 @@ impl DiskRole {
         Ok(())
     }
 
-    /// Blocking: makes a folder of the directory.
-    pub(super) fn make_folder(self, folder: &Path) -> io::Result<()> {
-        sys::create_private_dir(folder)
-    }
-
     /// Blocking: a name in a directory that is not marked as ours, if there is one that forbids to use it.
     pub(super) fn foreign_name(self, root: &Path) -> io::Result<Option<String>> {
         let names = names(root)?;

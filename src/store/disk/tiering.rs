@@ -198,7 +198,7 @@ impl Disk {
     /// from now on; call it once.
     pub fn server_folder(&self) -> io::Result<PathBuf> {
         let folder = self.core.layout.path(TopName::Server);
-        std::fs::create_dir_all(&folder)?;
+        sys::create_private_dir(&folder)?;
         self.core.budget.adjust(4 * BLOCK_BYTES as i64);
         Ok(folder)
     }

@@ -28,7 +28,7 @@ pub(super) struct MultipartNote {
 impl MultipartNotes {
     /// Blocking: makes the folder if it is not there, and reads what is in it.
     pub(super) fn open(folder: PathBuf, tasks: &Tasks) -> io::Result<(Self, Vec<MultipartNote>)> {
-        fs::create_dir_all(&folder)?;
+        sys::create_private_dir(&folder)?;
         let mut found = Vec::new();
         for file in fs::read_dir(&folder)? {
             let path = file?.path();

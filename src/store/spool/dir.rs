@@ -88,7 +88,7 @@ impl SpoolDir {
 
     /// Blocking: makes the folder again after it was removed from outside.
     pub(super) fn make_again(&self) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.0.path)
+        sys::create_private_dir(&self.0.path)
     }
 
     /// Blocking: counts a new file, and what the folder grows by it.

@@ -222,7 +222,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// Makes the folder if it is not there, and removes what a crash left in it.
 fn make_folder(site: &LedgerSite) -> io::Result<()> {
     if !site.folder.is_dir() {
-        fs::create_dir_all(&site.folder)?;
+        sys::create_private_dir(&site.folder)?;
         let bytes = sys::block_bytes(&site.folder.metadata()?);
         site.account.adjust(bytes as i64);
     }
