@@ -27,7 +27,7 @@ impl Core {
         let began = Instant::now();
         let outcome = self.examine_now(patience).await;
         let Err(failure) = &outcome else {
-            self.health.success();
+            self.health.usable();
             return outcome;
         };
         let kind = failure.remote_kind().unwrap_or(RemoteErrorKind::Other);

@@ -38,7 +38,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The state of the circuit. See the module.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// Nothing failed since the last success: the usual case needs no lock.
+    /// Something failed since the last success, or the circuit is open: the usual case needs no lock.
     has_failures: AtomicBool,
     state: Mutex<CircuitState>,
     /// Whether the circuit is open, for those who wait.
@@ -46,18 +46,18 @@ pub(super) struct Health {
     created: Instant,
     /// When any answer came last, in ms after `created`.
     heard: AtomicU64,
-    /// Whether a probe is under way that will decide.
-    probing: AtomicBool,
-    /// Whether something strange was seen while it was: what it finds may be older.
-    again: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct CircuitState {
     failures: u32,
     down: Option<(RemoteErrorKind, SystemTime)>,
-    /// What the slowest of the last probes took.
-    slowest: Duration,
+    /// What the last probe that was answered took.
+    last_probe: Duration,
+    /// Whether a probe is under way that will decide.
+    probing: bool,
+    /// Whether something strange was seen while it was: what it finds may be older.
+    again: bool,
     logged: Vec<(RemoteErrorKind, Instant)>,
 }
 
@@ -100,8 +100,6 @@ impl Default for Health {
             down: watch::Sender::new(false),
             created: Instant::now(),
             heard: AtomicU64::default(),
-            probing: AtomicBool::default(),
-            again: AtomicBool::default(),
         }
     }
 }
@@ -141,36 +139,49 @@ impl Health {
 
     /// How long the server may be silent: a slow one is known by its probes.
     pub(super) fn patience(&self) -> Duration {
-        MAX_SILENCE.max(self.lock().slowest * 2).min(MAX_PATIENCE)
+        MAX_SILENCE.max(self.lock().last_probe * 2).min(MAX_PATIENCE)
     }
 
     /// Whether the caller is the one to probe; [`Self::end_probe`] ends that.
     pub(super) fn begin_probe(&self, why: Suspicion) -> bool {
-        let first = !self.probing.swap(true, Ordering::AcqRel);
-        if !first && why == Suspicion::Strange {
-            self.again.store(true, Ordering::Release);
-        }
+        let mut state = self.lock();
+        let first = !std::mem::replace(&mut state.probing, true);
+        state.again |= !first && why == Suspicion::Strange;
         first
     }
 
     /// `true` if another probe has to look at what was seen during this one.
     pub(super) fn end_probe(&self) -> bool {
-        self.probing.store(false, Ordering::Release);
-        self.again.swap(false, Ordering::AcqRel)
+        let mut state = self.lock();
+        state.probing = false;
+        std::mem::take(&mut state.again)
     }
 
     /// How long the server took for a probe.
     pub(super) fn took(&self, time: Duration) {
-        self.lock().slowest = time;
+        self.lock().last_probe = time;
     }
 
-    /// A request was answered as it should be.
+    /// A request was answered as it should be. One that was sent before the circuit opened says nothing against that.
     pub(super) fn success(&self) {
-        if !self.has_failures.swap(false, Ordering::Relaxed) {
+        if !self.has_failures.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.lock();
+        if state.down.is_none() {
+            state.failures = 0;
+            self.has_failures.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// A probe has found that the server can be used.
+    pub(super) fn usable(&self) {
+        if !self.has_failures.load(Ordering::Relaxed) {
             return;
         }
         let mut state = self.lock();
         state.failures = 0;
+        self.has_failures.store(false, Ordering::Relaxed);
         let was = state.down.take();
         self.down.send_replace(false);
         drop(state);
@@ -247,7 +258,7 @@ mod tests {
     use RemoteErrorKind::{Damaged, Denied, NotS3, Other, ServerError, Throttled, Timeout, Unreachable};
 
     #[test]
-    fn three_failures_in_a_row_open_the_circuit_and_a_success_closes_it() {
+    fn three_failures_in_a_row_open_the_circuit_and_a_probe_closes_it() {
         let health = Health::default();
         for _ in 0..2 {
             assert_eq!(health.failure(Unreachable, "", false), Verdict::Single);
@@ -268,9 +279,15 @@ mod tests {
         ));
         // One probe is enough.
         assert_eq!(health.failure(Unreachable, "", false), Verdict::Single);
+        // A request that was under way is answered late.
         health.success();
+        health.success();
+        assert!(health.is_resting() && health.now() != RemoteHealth::Up);
+        health.usable();
         assert!(!health.is_resting());
         assert_eq!(health.now(), RemoteHealth::Up);
+        // It takes as many again.
+        assert_eq!(health.failure(Unreachable, "", false), Verdict::Single);
     }
 
     #[test]

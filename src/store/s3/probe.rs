@@ -142,7 +142,7 @@ impl Core {
         let failure = match outcome {
             Ok(_) => {
                 self.health.took(began.elapsed());
-                self.health.success();
+                self.health.usable();
                 return false;
             }
             Err(failure) => failure,
@@ -155,7 +155,7 @@ impl Core {
         if failure.answered {
             // It concerns this object only, or asks for patience: the server works.
             self.health.took(began.elapsed());
-            self.health.success();
+            self.health.usable();
         }
         false
     }

@@ -208,20 +208,16 @@ async fn an_endpoint_that_is_not_s3_any_more_is_a_fault_and_no_miss() {
             matches!(kind, RemoteErrorKind::NotS3 | RemoteErrorKind::Resting),
             "{answer:?}: {kind} {text}"
         );
-        let is_found_out = || {
-            let kind = RemoteErrorKind::NotS3;
-            matches!(rig.s3.health(), RemoteHealth::Down { kind: found, .. } if found == kind)
-        };
-        // Each further request gives rise to a look.
-        let found_out = async {
-            while !is_found_out() {
-                let _refused = rig.s3.head(&key("k")).await;
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(crate::support::wait::TEST_TIMEOUT, found_out)
-            .await
-            .expect("it is found out");
+        until("it is found out", || {
+            matches!(
+                rig.s3.health(),
+                RemoteHealth::Down {
+                    kind: RemoteErrorKind::NotS3,
+                    ..
+                }
+            )
+        })
+        .await;
         assert_eq!(fault(rig.s3.head(&key("k")).await), RemoteErrorKind::Resting);
     }
 }
