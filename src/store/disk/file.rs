@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use tokio::sync::{Mutex, MutexGuard};
+
 use super::format::EntryError;
 use crate::store::budget::OpenFile;
 use crate::store::content::FileHolder;
@@ -28,6 +30,8 @@ pub(super) struct DiskFile {
     cold_at: AtomicU64,
     residency: Residency,
     damaged: AtomicBool,
+    /// Held by whoever checks what answers wait for.
+    turn: Mutex<()>,
 }
 
 /// Who removes a version of an entry that turned out to be damaged.
@@ -93,6 +97,7 @@ impl DiskFile {
             since: AtomicU64::new(seconds()),
             cold_at: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
+            turn: Mutex::new(()),
         })
     }
 
@@ -127,6 +132,11 @@ impl DiskFile {
             size if size <= MAX_CHECK_FIRST_BYTES => size,
             _ => Checksums::BLOCK_BYTES,
         }
+    }
+
+    /// Waits for those who check it.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     pub(super) fn is_damaged(&self) -> bool {
@@ -179,7 +189,7 @@ impl DiskFile {
 }
 
 /// Bodies up to this length are checked as a whole before the first byte, longer ones block by block as they are read.
-pub(super) const MAX_CHECK_FIRST_BYTES: u64 = 64 << 20;
+const MAX_CHECK_FIRST_BYTES: u64 = 64 << 20;
 /// After so many seconds a block is checked again even if it never left the page cache.
 const MAX_CHECK_AGE_SECONDS: u64 = 24 * 3600;
 
@@ -276,12 +286,6 @@ impl CheckedBlocks {
             self.left.fetch_sub(1, Ordering::AcqRel);
         }
     }
-}
-
-/// Blocking: reads the whole body and checks it.
-pub(super) fn check_all(file: &File, sums: &Checksums) -> io::Result<()> {
-    let mut buffer = Vec::new();
-    (0..sums.blocks().len()).try_for_each(|block| check_block(file, sums, block, &mut buffer))
 }
 
 fn check_block(file: &File, sums: &Checksums, block: usize, buffer: &mut Vec<u8>) -> io::Result<()> {

@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::core::{DiskCore, FoundEntry, now};
-use super::file::{self, Condemn, DiskFile, EntryOwner, MAX_CHECK_FIRST_BYTES};
+use super::file::{Condemn, DiskFile, EntryOwner};
 use super::format::{self, EntryError, EntryOpenError, MAX_MEMORY_BODY_BYTES};
 use super::hot::OpenedEntry;
 use super::index::IndexHit;
 use crate::store::spool::Checksums;
-use crate::store::{Content, Entry, Error, FileRange, Meta, Result, StoreKey, TierName};
+use crate::store::{Content, Entry, EntryFile, Error, FileRange, Meta, Result, StoreKey, TierName};
 
 /// A file that was changed so many microseconds after its generation was not changed by us.
 const CLOCK_SLACK_US: u64 = 2_000_000;
@@ -48,8 +48,9 @@ impl DiskCore {
         Ok(None)
     }
 
-    /// The same for somebody who reads its body. What has left the page cache is read and checked before, as far as an
-    /// answer waits for that: damage is a miss. Costs nothing beyond the look that sending it would take.
+    /// The same for somebody who reads its body. What was not checked yet, or has left the page cache, is read and
+    /// checked before, as far as an answer waits for that: damage is a miss. Costs nothing beyond the look that sending
+    /// it would take.
     pub(super) async fn find_sound(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
         for _ in 0..MAX_ATTEMPTS {
             let Some(found) = self.find(key).await? else {
@@ -58,19 +59,39 @@ impl DiskCore {
             let (Content::File(range), Some(file)) = (&found.opened.entry.content, &found.opened.file) else {
                 return Ok(Some(found));
             };
-            let first = file.checked_first();
-            if !file.must_be_checked(first) {
+            // Boxed to keep the future of a hit small.
+            if !file.must_be_checked(file.checked_first())
+                || Box::pin(self.check_first(key, found.generation, file, range)).await?
+            {
                 return Ok(Some(found));
-            }
-            let range = range.clone();
-            let warmed = self.blocking(move |_| range.warm(first)).await?;
-            match warmed {
-                Err(_) if file.is_damaged() => {}
-                // Another error is for the one who reads.
-                _ => return Ok(Some(found)),
             }
         }
         Ok(None)
+    }
+
+    /// Reads and checks what an answer waits for, once for all who wait for it. `false`: it is damaged, and gone.
+    async fn check_first(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        generation: u64,
+        file: &DiskFile,
+        range: &FileRange,
+    ) -> Result<bool> {
+        let first = file.checked_first();
+        let was_checked = file.verified(0..first);
+        let _turn = file.turn().await;
+        // Of one that has left the page cache, a second look would not tell.
+        let by_another = !was_checked && file.verified(0..first);
+        if by_another || file.is_damaged() {
+            return Ok(!file.is_damaged());
+        }
+        let range = range.clone();
+        let warmed = self.blocking(move |_| range.warm(first)).await?;
+        if file.is_checked() {
+            self.index(|index| index.trust(key.digest(), generation));
+        }
+        // Another error is for the one who reads.
+        Ok(warmed.is_ok() || !file.is_damaged())
     }
 
     /// Opens an entry once for all who ask for it meanwhile. `None`: look again, it has changed.
@@ -128,12 +149,8 @@ impl DiskCore {
                 return Ok(opened_in_memory(body.clone(), Arc::new(parsed.meta)));
             }
         }
+        // Another body is checked by whoever reads it: a look at its description costs no more than its trailer.
         let checked = parsed.body.is_some() || trusted && !changed_since(&metadata, generation);
-        let size = parsed.meta.size;
-        if !checked && size <= MAX_CHECK_FIRST_BYTES {
-            file::check_all(&file, &parsed.sums)?;
-        }
-        let checked = checked || size <= MAX_CHECK_FIRST_BYTES;
         let open = DiskFile::new(file, &metadata, owner, parsed.sums, checked);
         Ok(opened_file(open, Arc::new(parsed.meta)))
     }

@@ -162,8 +162,8 @@ impl Store for Tiered {
 
     async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
         let core = &self.0;
-        match core.copy(key).await {
-            Ok(Some(entry)) => return Ok(Some(entry.meta)),
+        match core.copy_head(key).await {
+            Ok(Some(meta)) => return Ok(Some(meta)),
             Ok(None) if core.queue.is_waiting(key.digest()) => return Ok(None),
             Ok(None) => {
                 if let Some(held) = Box::pin(core.held_entry(key)).await {
@@ -224,11 +224,12 @@ impl Store for Tiered {
 impl TieredCore {
     /// The entry on the disk. A disk that fails is a miss here: the remote tier may have the entry.
     async fn local_get(&self, key: &StoreKey) -> Option<Entry> {
-        self.local.get(key).await.unwrap_or_else(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the disk tier could not be read");
-            None
-        })
+        readable(self.local.get(key).await)
+    }
+
+    /// The description of the entry on the disk, without a look at its body.
+    async fn local_head(&self, key: &StoreKey) -> Option<Arc<Meta>> {
+        readable(self.local.head(key).await)
     }
 
     /// Where the disk only stages, an object that is not the entry is a miss.
@@ -275,4 +276,12 @@ impl TieredCore {
         };
         self.tasks.spawn(step).await.map_err(|_| Error::Stopping)?
     }
+}
+
+fn readable<T>(found: Result<Option<T>>) -> Option<T> {
+    found.unwrap_or_else(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the disk tier could not be read");
+        None
+    })
 }

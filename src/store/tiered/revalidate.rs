@@ -23,49 +23,61 @@ impl TieredCore {
     /// # Errors
     /// [`Error::Remote`] only where a copy that cannot be compared is not served.
     pub(super) async fn copy(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        if self.queue.hides(key.digest()) || self.outdated.hides(key.digest()) {
+        if self.hides(key) {
             return Ok(None);
         }
         let Some(entry) = self.local_get(key).await else {
             return Ok(None);
         };
-        if self.local.is_suspect(key.digest()) && self.freshness.is_unclear(key) {
-            let holds = Box::pin(self.is_cleared(key, &entry.meta)).await;
-            return Ok(holds.then_some(entry));
-        }
-        let since = self.freshness.needed_since(key);
-        let holds = match since.filter(|since| self.freshness.is_due(key, *since)) {
-            // Boxed to keep the future of a hit small.
-            Some(since) => Box::pin(self.still_holds(key, &entry.meta, since)).await?,
-            None => true,
-        };
-        Ok(holds.then_some(entry))
+        Ok(self.may_serve(key, &entry.meta).await?.then_some(entry))
     }
 
-    /// Whether the copy on the disk may be served: the remote tier has had the same after `since`, or cannot be
-    /// asked, in which case the disk goes on serving. A copy that does not hold is gone when this returns.
+    /// The same for somebody who wants to know of the entry only: its body is not read. Damage there is for whoever
+    /// reads it.
+    ///
+    /// # Errors
+    /// As [`TieredCore::copy`].
+    pub(super) async fn copy_head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
+        if self.hides(key) {
+            return Ok(None);
+        }
+        let Some(meta) = self.local_head(key).await else {
+            return Ok(None);
+        };
+        Ok(self.may_serve(key, &meta).await?.then_some(meta))
+    }
+
+    fn hides(&self, key: &StoreKey) -> bool {
+        self.queue.hides(key.digest()) || self.outdated.hides(key.digest())
+    }
+
+    /// Whether the copy on the disk may be served. One that does not hold is gone when this returns.
+    async fn may_serve(&self, key: &StoreKey, copy: &Arc<Meta>) -> Result<bool> {
+        // Boxed to keep the future of a hit small.
+        if self.local.is_suspect(key.digest()) && self.freshness.is_unclear(key) {
+            return Ok(Box::pin(self.is_cleared(key, copy)).await);
+        }
+        let since = self.freshness.needed_since(key);
+        match since.filter(|since| self.freshness.is_due(key, *since)) {
+            Some(since) => Box::pin(self.still_holds(key, copy, since)).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Whether the remote tier has had the same after `since`, or cannot be asked, in which case the disk goes on
+    /// serving.
     async fn still_holds(&self, key: &StoreKey, copy: &Arc<Meta>, since: Instant) -> Result<bool> {
         let _turn = self.comparisons.lock(key.digest()).await;
         if !self.freshness.is_due(key, since) || self.queue.is_waiting(key.digest()) {
             // Another reader has asked meanwhile, or the remote tier does not have this version yet.
-            return Ok(self.local_get(key).await.is_some_and(|now| now.meta == *copy));
+            return Ok(self.is_on_disk(key, copy).await);
         }
-        let asked = Instant::now();
-        self.counters.revalidated.inc();
-        match self.remote_head(key).await {
-            Ok(Some(remote)) if is_same(&remote, copy) => {
-                self.freshness.note(key, asked);
-                Ok(true)
-            }
-            Ok(_other) => {
-                self.drop_copy(key, copy).await;
-                Ok(false)
-            }
-            Err(error) if self.policy.revalidation.is_strict(key) => Err(error),
-            Err(_unknown) => {
+        match self.compare(key, copy).await {
+            Err(_unknown) if !self.policy.revalidation.is_strict(key) => {
                 self.freshness.postpone(key);
                 Ok(true)
             }
+            compared => compared,
         }
     }
 
@@ -74,22 +86,30 @@ impl TieredCore {
     async fn is_cleared(&self, key: &StoreKey, copy: &Arc<Meta>) -> bool {
         let _turn = self.comparisons.lock(key.digest()).await;
         if self.queue.is_waiting(key.digest()) || !self.freshness.is_unclear(key) {
-            return self.local_get(key).await.is_some_and(|now| now.meta == *copy);
+            return self.is_on_disk(key, copy).await;
         }
+        let holds = self.compare(key, copy).await.unwrap_or(false);
+        if holds {
+            self.freshness.clear(key);
+        }
+        holds
+    }
+
+    async fn is_on_disk(&self, key: &StoreKey, copy: &Arc<Meta>) -> bool {
+        self.local_head(key).await.is_some_and(|now| now == *copy)
+    }
+
+    /// Whether the remote tier has what the copy is. Removes one that it is not.
+    async fn compare(&self, key: &StoreKey, copy: &Meta) -> Result<bool> {
         let asked = Instant::now();
         self.counters.revalidated.inc();
-        match self.remote_head(key).await {
-            Ok(Some(remote)) if is_same(&remote, copy) => {
-                self.freshness.note(key, asked);
-                self.freshness.clear(key);
-                true
-            }
-            Ok(_other) => {
-                self.drop_copy(key, copy).await;
-                false
-            }
-            Err(_unknown) => false,
+        let remote = self.remote_head(key).await?;
+        let holds = remote.is_some_and(|remote| is_same(&remote, copy));
+        match holds {
+            true => self.freshness.note(key, asked),
+            false => self.drop_copy(key, copy).await,
         }
+        Ok(holds)
     }
 
     /// What the remote tier has, for a comparison.

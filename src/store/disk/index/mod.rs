@@ -180,6 +180,15 @@ impl Index {
         }
     }
 
+    /// The bytes of this version are checked.
+    pub(super) fn trust(&mut self, digest: &Digest, generation: u64) {
+        if let Some(id) = self.find(digest)
+            && self.slab.get(id).generation == generation
+        {
+            self.slab.get_mut(id).trusted = true;
+        }
+    }
+
     /// Forgets an open file that is not what it was; the entry has to be opened and checked anew.
     pub(super) fn distrust(&mut self, digest: &Digest, hit: &IndexHit) {
         let Some(id) = self.find(digest) else { return };

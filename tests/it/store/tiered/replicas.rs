@@ -7,7 +7,7 @@ use chacha::store::{Precondition, Store};
 
 use super::super::support::*;
 use super::rig::{Pair, Plan, back};
-use crate::support::s3::{Action, Gate, Kind};
+use crate::support::s3::{Action, Gate, Kind, S3Server};
 
 /// Every read is compared.
 fn at_once(plan: &mut Plan) {
@@ -20,7 +20,7 @@ fn in_an_hour(plan: &mut Plan) {
 }
 
 async fn pairs(change: fn(&mut Plan)) -> (Pair, Pair) {
-    let s3 = std::sync::Arc::new(crate::support::s3::S3Server::memory());
+    let s3 = std::sync::Arc::new(S3Server::memory());
     let one = Pair::with(s3, change).await;
     let two = one.twin(change).await;
     (one, two)
@@ -188,4 +188,30 @@ async fn an_old_copy_that_cannot_be_removed_is_removed_when_it_can_be() {
     };
     let in_time = tokio::time::timeout(Duration::from_secs(20), served).await;
     in_time.expect("the key stays hidden");
+}
+
+#[tokio::test]
+async fn a_look_at_a_copy_does_not_read_its_body_and_a_read_finds_the_damage() {
+    let bytes = body(3 * MIB, 1);
+    for (revalidation, requests) in [(Revalidation::Never, 0), (Revalidation::Always, 1)] {
+        let s3 = std::sync::Arc::new(S3Server::memory());
+        let pair = Pair::with(s3, |plan| {
+            plan.policy.revalidation = revalidation;
+        })
+        .await;
+        pair.put("entry", &bytes).await;
+        let files = files_of(&pair.plan.disk.dir, "entry");
+        let file = std::fs::File::options().write(true).open(&files[0]).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[!bytes[MIB]], MIB as u64).unwrap();
+        let pair = pair.restart().await;
+        pair.s3.forget();
+        let seen = pair.tiered.head(&key("entry")).await.unwrap();
+        assert_eq!(seen.unwrap().size, 3 * MIB as u64);
+        assert_eq!(pair.s3.count(Kind::Head), requests, "{revalidation:?}");
+        assert_eq!(pair.disk.stats().corrupt, 0, "{revalidation:?}");
+        // The bucket has what is intact.
+        assert!(pair.get("entry").await.unwrap() == bytes);
+        assert_eq!(pair.disk.stats().corrupt, 1, "{revalidation:?}");
+        pair.kept("entry").await;
+    }
 }
