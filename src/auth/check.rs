@@ -13,7 +13,7 @@ pub struct Expressions;
 impl ExpressionCheck for Expressions {
     fn check(&self, kind: ExpressionKind, text: &str) -> Result<Vec<String>, String> {
         let wanted = match kind {
-            ExpressionKind::Namespace { .. } => ValueKind::Text,
+            ExpressionKind::Namespace { .. } | ExpressionKind::Tenant => ValueKind::Text,
             ExpressionKind::Condition => ValueKind::Boolean,
         };
         let expression = Expression::compile(text).map_err(|error| error.to_string())?;

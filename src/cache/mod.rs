@@ -19,6 +19,7 @@ pub use key_ring::KeyRing;
 
 use crate::auth::{Identity, Namespace, Scope};
 use crate::store::spool::{SpoolDir, SpoolWriter};
+use crate::store::tenant_rules::TenantRules;
 use crate::store::{
     Draft, Entry, Error, Metadata, Origin, Precondition, Protocol, Result, Store, StoreKey, Stored,
 };
@@ -67,12 +68,18 @@ pub struct Hit {
 pub struct Cache {
     store: Arc<dyn Store>,
     spools: SpoolDir,
+    rules: TenantRules,
 }
 
 impl Cache {
-    /// A cache over `store`; bodies wait in `spools` until they are whole.
-    pub fn new(store: Arc<dyn Store>, spools: SpoolDir) -> Self {
-        Self { store, spools }
+    /// A cache over `store`; bodies wait in `spools` until they are whole. `rules` are those for tenants.
+    pub fn new(store: Arc<dyn Store>, spools: SpoolDir, rules: TenantRules) -> Self {
+        Self { store, spools, rules }
+    }
+
+    /// The operator's rules for tenants.
+    pub fn rules(&self) -> &TenantRules {
+        &self.rules
     }
 
     /// The entry in the first readable namespace of `scope` that has it.

@@ -87,6 +87,15 @@ pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 /// The most entries of `cache_key_exprs`: each is one more look-up for a miss.
 pub(super) const MAX_EXPRESSIONS: usize = 16;
 
+/// The most entries of `tenants`: a tenant's name is held against all of them once.
+pub(super) const MAX_TENANT_RULES: usize = 1024;
+
+/// The most bytes of `match`: longer than any name of a tenant.
+pub(super) const MAX_PATTERN_BYTES: usize = 4096;
+
+/// The least `expire_after_unused` with `s3`, where the last use of an entry is noted once a day.
+pub(super) const MIN_UNUSED_WITH_REMOTE: Duration = Duration::from_secs(48 * 3600);
+
 /// The least value of `disk.limit` and `s3.staging_limit`, in bytes.
 pub(super) const MIN_DISK_LIMIT: u64 = 1 << 20;
 
@@ -101,6 +110,16 @@ pub(super) const LEEWAY_RANGE: RangeInclusive<Duration> = Duration::ZERO..=Durat
 /// Accepted values of `max_age`.
 pub(super) const MAX_AGE_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(168 * 3600);
+
+/// Accepted values of `tenants[].max_age` and `expire_after_unused`.
+pub(super) const ENTRY_AGE_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 3600);
+
+/// Accepted values of `weight`.
+pub(super) const WEIGHT_RANGE: RangeInclusive<u64> = 1..=1000;
+
+/// Accepted values of `max_entries` and `requests_in_flight`.
+pub(super) const TENANT_COUNT_RANGE: RangeInclusive<u64> = 1..=1_000_000_000;
 
 /// Accepted values of `body_idle_timeout` and `keep_alive`.
 pub(super) const IDLE_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=HOUR;

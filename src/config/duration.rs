@@ -1,4 +1,4 @@
-//! Durations: `500ms`, `30s`, `5m`, `1h`, or a plain number of seconds.
+//! Durations: `500ms`, `30s`, `5m`, `1h`, `7d`, or a plain number of seconds.
 //!
 //! Faults are predicates, as in [`super::size`].
 
@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const DURATION_FORMS: &str =
-    "write a whole number with a unit: 500ms, 30s, 5m or 1h (a plain number means seconds)";
+    "write a whole number with a unit: 500ms, 30s, 5m, 1h or 7d (a plain number means seconds)";
 
 /// Reads a duration; blanks around it are ignored.
 pub(super) fn parse(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
@@ -20,6 +20,7 @@ pub(super) fn parse(text: &str, range: &RangeInclusive<Duration>) -> Result<Dura
         "" | "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(format!("is not a duration; {DURATION_FORMS}")),
     };
     if digits.is_empty() {
@@ -74,6 +75,8 @@ mod tests {
         check("1h", 3_600_000);
         check("45", 45_000);
         check(" 30 s ", 30_000);
+        let wide = Duration::ZERO..=Duration::from_secs(3650 * 86_400);
+        assert_eq!(parse("7d", &wide), Ok(Duration::from_secs(7 * 86_400)));
     }
 
     #[test]

@@ -21,12 +21,14 @@ fn read(text: &str) -> LoadedConfig {
     parse("config.example.yaml", text, &Accept).unwrap_or_else(|report| panic!("{report}\n{text}"))
 }
 
-/// The example with every optional setting switched on: `#key: value` at any depth, but not `# a comment`.
+/// The example with every optional setting switched on: `#key: value` and `#- key: value` at any depth, but not
+/// `# a comment`.
 fn uncommented() -> String {
     let line = |line: &str| {
         let start = line.len() - line.trim_start().len();
+        let is_setting = |text: &str| text.starts_with(|letter: char| letter.is_ascii_lowercase());
         match line[start..].strip_prefix('#') {
-            Some(setting) if setting.starts_with(|letter: char| letter.is_ascii_lowercase()) => {
+            Some(setting) if is_setting(setting.strip_prefix("- ").unwrap_or(setting)) => {
                 format!("{}{setting}\n", &line[..start])
             }
             _ => format!("{line}\n"),

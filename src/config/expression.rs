@@ -16,7 +16,9 @@ pub enum ExpressionKind {
         /// Its place in the list. Only the namespace of index 0 is written to.
         index: usize,
     },
-    /// `allow_if` or `write_if`; must give a boolean.
+    /// `tenant` or `group`; must give a text or a number.
+    Tenant,
+    /// `allow_if`, `write_if` or `protect_if`; must give a boolean.
     Condition,
 }
 
@@ -60,7 +62,12 @@ pub(super) fn namespaces(section: &Section<'_>, expressions: &dyn ExpressionChec
     Some(read.collect())
 }
 
-/// Reads `allow_if` or `write_if`.
+/// Reads `tenant` or `group`.
+pub(super) fn tenant(section: &Section<'_>, name: &str, expressions: &dyn ExpressionCheck) -> Option<String> {
+    expression(&section.field(name)?, ExpressionKind::Tenant, expressions)
+}
+
+/// Reads `allow_if`, `write_if` or `protect_if`.
 pub(super) fn condition(
     section: &Section<'_>,
     name: &str,

@@ -164,7 +164,7 @@ impl<'a> Field<'a> {
     }
 
     /// A number or a text, as text: sizes and durations are written both ways.
-    fn scalar(&self, what: &str) -> Result<String, String> {
+    pub(super) fn scalar(&self, what: &str) -> Result<String, String> {
         match self.value {
             Value::String(text) => Ok(text.clone()),
             Value::Number(number) => Ok(number.to_string()),

@@ -29,6 +29,7 @@ pub(super) const ROOT: &[Key] = &[
     plain("disk"),
     plain("s3"),
     plain("limits"),
+    plain("tenants"),
     plain("gha"),
 ];
 
@@ -41,6 +42,9 @@ pub(super) const PROVIDER: &[Key] = &[
     plain("scopes"),
     plain("allow_if"),
     plain("write_if"),
+    plain("tenant"),
+    plain("group"),
+    plain("protect_if"),
     plain("leeway"),
     plain("max_age"),
     plain("jwks_file"),
@@ -107,6 +111,21 @@ pub(super) const LIMITS: &[Key] = &[
     plain("drain_timeout"),
 ];
 
+/// The keys of one entry of `tenants`.
+pub(super) const TENANTS: &[Key] = &[
+    plain("match"),
+    plain("min_share"),
+    plain("weight"),
+    plain("max_bytes"),
+    plain("max_entries"),
+    plain("max_age"),
+    plain("expire_after_unused"),
+    plain("max_entry_size"),
+    plain("max_uploads"),
+    plain("write_rate"),
+    plain("requests_in_flight"),
+];
+
 /// The keys of `gha`.
 pub(super) const GHA: &[Key] = &[
     plain("signing_key_file"),
@@ -123,5 +142,6 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ("disk", DISK),
     ("s3", S3),
     ("limits", LIMITS),
+    ("tenants", TENANTS),
     ("gha", GHA),
 ];

@@ -35,6 +35,7 @@ mod size;
 mod staging;
 mod suggest;
 mod syntax;
+mod tenants;
 mod tiers;
 mod value;
 mod weburl;
@@ -49,11 +50,17 @@ pub use remote::{RemoteConfig, Tiering};
 pub use sections::{
     Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };
+pub use tenants::{Share, TenantRule, reservable, shares_fault};
 pub use words::{
     Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WhenDown, WriteMode,
 };
 
 impl Config {
+    /// The limit of the local tier in bytes: of `disk`, or of the small disk before a bucket.
+    pub fn local_limit(&self) -> u64 {
+        tenants::local_limit(self.disk.as_ref(), self.s3.as_ref()).unwrap_or(0)
+    }
+
     /// Replaces `listen`, as the command line may.
     ///
     /// # Errors

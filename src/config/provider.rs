@@ -81,6 +81,9 @@ fn provider(entry: &Field<'_>, expressions: &dyn ExpressionCheck) -> Option<Prov
     });
     config.allow_if = expression::condition(section, "allow_if", expressions);
     config.write_if = expression::condition(section, "write_if", expressions);
+    config.tenant = expression::tenant(section, "tenant", expressions);
+    config.group = expression::tenant(section, "group", expressions);
+    config.protect_if = expression::condition(section, "protect_if", expressions);
     section.set(&mut config.leeway, "leeway", leeway);
     config.max_age = section.optional("max_age", max_age);
     key_set(section, &mut config, rules);

@@ -11,7 +11,7 @@ use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{
-    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, provider, tiers,
+    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, provider, tenants, tiers,
 };
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
@@ -38,6 +38,7 @@ pub(super) fn config(
     }
     let (disk, s3) = tiers::tiers(&root);
     let limits = limits(&root, disk.as_ref(), s3.as_ref());
+    let tenants = tenants::tenants(&root, disk.as_ref(), s3.as_ref());
     let gha = gha::gha(&root, insecure_http);
     Some(Config {
         listen,
@@ -48,6 +49,7 @@ pub(super) fn config(
         disk,
         s3,
         limits,
+        tenants,
         gha,
     })
 }

@@ -8,7 +8,7 @@ use url::Url;
 use super::words::{
     Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WhenDown, WriteMode,
 };
-use super::{ListenAddr, defaults};
+use super::{ListenAddr, TenantRule, defaults};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub s3: Option<S3Config>,
     /// `limits`: what one client or one request may take.
     pub limits: LimitsConfig,
+    /// `tenants`: bounds and guarantees for tenants, in the order in which they apply. Default: none.
+    pub tenants: Vec<TenantRule>,
     /// `gha`: the cache of GitHub Actions.
     pub gha: GhaConfig,
 }
@@ -56,6 +58,13 @@ pub struct ProviderConfig {
     pub allow_if: Option<String>,
     /// `write_if`: boolean expression; `false` makes the token read-only. Default: all may write.
     pub write_if: Option<String>,
+    /// `tenant`: expression for who shares a fate. Default: by the claims that are there.
+    pub tenant: Option<String>,
+    /// `group`: expression for the group of the tenant. Default: by the claims that are there, else the issuer.
+    pub group: Option<String>,
+    /// `protect_if`: boolean expression; what is written is evicted after everything else of its tenant. Default: by
+    /// the claims that are there.
+    pub protect_if: Option<String>,
     /// `leeway`: accepted clock difference for `exp`, `nbf` and `iat`. Default 30 s, at most 5 min.
     pub leeway: Duration,
     /// `max_age`: longest accepted time since `iat`, 1 s to 168 h. Default: not checked.
@@ -255,6 +264,9 @@ impl ProviderConfig {
             scopes: None,
             allow_if: None,
             write_if: None,
+            tenant: None,
+            group: None,
+            protect_if: None,
             leeway: defaults::LEEWAY,
             max_age: None,
             jwks_file: None,

@@ -26,6 +26,7 @@ use crate::protocol::forward::{ForwardClient, Forwarder};
 use crate::protocol::links::Links;
 use crate::protocol::{self, Dispatch};
 use crate::store::disk;
+use crate::store::tenant_rules::TenantRules;
 use crate::sys;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::access::{AccessLog, Recorder};
@@ -42,11 +43,20 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let proxies = Proxies::load(config.outbound_proxy_file.as_deref());
     proxies.map_err(StartError::proxy)?.log();
     let auth = Authenticator::start(config.providers.clone(), &identity)?;
+    let rules = TenantRules::new(&config.tenants, config.local_limit());
     // Boxed: a remote tier may set up its client in a large future.
     let tiers = Box::pin(Tiers::open(&config, &background)).await?;
 
     let links = links(&config, &listeners);
-    let app = Box::pin(app(&config, &tiers, auth, links, (&requests, &background))).await;
+    let app = Box::pin(app(
+        &config,
+        &tiers,
+        &rules,
+        auth,
+        links,
+        (&requests, &background),
+    ))
+    .await;
     if app.is_err() {
         // The directory must not stay locked.
         tiers.close().await;
@@ -123,11 +133,12 @@ fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {
 async fn app(
     config: &Config,
     tiers: &Tiers,
+    rules: &TenantRules,
     auth: Authenticator,
     links: Links,
     (requests, background): (&Tasks, &Tasks),
 ) -> Result<App, StartError> {
-    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone());
+    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone(), rules.clone());
     let client = peer_client(config, background)?;
     let way = Arc::new(client.clone());
     let actions = actions::open(config, tiers, way, &tiers.shared).await?;

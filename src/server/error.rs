@@ -27,6 +27,9 @@ pub enum StartError {
         /// The configured URL.
         issuer: String,
     },
+    /// The rules of tenants promise more than the disk that is in use can keep.
+    #[error("tenants: {0}")]
+    Shares(String),
     /// The proxy for issuers and the remote tier.
     #[error("outbound_proxy_file: {0}")]
     Proxy(Box<dyn std::error::Error + Send + Sync>),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
-use crate::config::{Config, DiskConfig, LimitsConfig};
+use crate::config::{Config, DiskConfig, LimitsConfig, shares_fault};
 use crate::tasks::Tasks;
 
 /// How long a reload waits for the keys of issuers.
@@ -18,12 +18,12 @@ impl Server {
         self.reloads.note(false);
     }
 
-    /// Takes over `oidc_providers` and the limits of requests from a configuration that was checked.
+    /// Takes over `oidc_providers`, `tenants` and the limits of requests from a configuration that was checked.
     /// Callers that were let in stay in until their request ends; tokens are verified anew. Returns the
     /// keys that have changed and need a restart.
     ///
     /// # Errors
-    /// [`StartError`] if a provider cannot be used, or if the keys of an issuer that are known now cannot be
+    /// [`StartError`] if a provider cannot be used, if the rules of tenants promise more than the disk has, or if the keys of an issuer that are known now cannot be
     /// fetched anew; everything stays as it was then.
     pub async fn reload(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let reloaded = self.take_over(config).await;
@@ -32,6 +32,11 @@ impl Server {
     }
 
     async fn take_over(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
+        // The limit that is in use, which a reload does not change.
+        let limit = self.config.local_limit();
+        if let Some(fault) = shares_fault(&config.tenants, limit) {
+            return Err(StartError::Shares(fault));
+        }
         let identity = Tasks::new();
         let auth = match Authenticator::start(config.providers.clone(), &identity) {
             Ok(auth) => auth,
@@ -45,6 +50,7 @@ impl Server {
             return Err(StartError::KeysWouldBeLost { issuer });
         }
         self.app.replace(auth, assemble::limits(&config));
+        self.app.cache().rules().replace(&config.tenants, limit);
         std::mem::replace(&mut self.identity, identity).finish().await;
         let wanted = config.clone();
         // What needs a restart stays as it is, also for the comparison of the next reload.
@@ -82,6 +88,7 @@ async fn keys_of_known_issuers(old: &Authenticator, new: &Authenticator) -> Resu
 fn reloaded(old: &Config, new: Config) -> Config {
     Config {
         providers: new.providers,
+        tenants: new.tenants,
         limits: LimitsConfig {
             max_entry_size: new.limits.max_entry_size,
             body_idle_timeout: new.limits.body_idle_timeout,
@@ -119,6 +126,7 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
             disk,
             s3,
             limits,
+            tenants,
             gha
         ]
     );

@@ -28,6 +28,7 @@ pub mod spool;
 pub(crate) mod tagged;
 mod tenant;
 pub(crate) mod tenant_fields;
+pub mod tenant_rules;
 pub mod tiered;
 pub(crate) mod trailer;
 

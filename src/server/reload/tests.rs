@@ -19,6 +19,9 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("oidc_providers.scopes", ""),
     ("oidc_providers.allow_if", "claims.other == 'a'"),
     ("oidc_providers.write_if", "claims.other == 'a'"),
+    ("oidc_providers.tenant", "claims.other"),
+    ("oidc_providers.group", "claims.other"),
+    ("oidc_providers.protect_if", "claims.other == 'a'"),
     ("oidc_providers.leeway", "7s"),
     ("oidc_providers.max_age", "7h"),
     ("oidc_providers.jwks_file", "other.json"),
@@ -68,6 +71,17 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("limits.body_idle_timeout", "7s"),
     ("limits.keep_alive", "77s"),
     ("limits.drain_timeout", "7s"),
+    ("tenants.match", "other"),
+    ("tenants.min_share", "7GB"),
+    ("tenants.weight", "7"),
+    ("tenants.max_bytes", "7GB"),
+    ("tenants.max_entries", "7"),
+    ("tenants.max_age", "7d"),
+    ("tenants.expire_after_unused", "7d"),
+    ("tenants.max_entry_size", "7GB"),
+    ("tenants.max_uploads", "7"),
+    ("tenants.write_rate", "7MB/s"),
+    ("tenants.requests_in_flight", "7"),
     ("gha.signing_key_file", "other"),
     ("gha.link_lifetime", "7m"),
     ("gha.upload_timeout", "7m"),
@@ -90,7 +104,7 @@ fn changed(key: &str, other: &str) -> Config {
     let (section, name) = key.split_once('.').unwrap_or(("", key));
     let values = match section {
         "" => &mut file,
-        "oidc_providers" => &mut file[section][0],
+        "oidc_providers" | "tenants" => &mut file[section][0],
         _ => &mut file[section],
     };
     let values = values.as_mapping_mut().unwrap();
@@ -129,6 +143,7 @@ fn what_is_reloaded_is_not_named() {
     let old = config(&with_every_key());
     for key in [
         "oidc_providers.url",
+        "tenants.weight",
         "limits.max_entry_size",
         "limits.body_idle_timeout",
         "limits.drain_timeout",

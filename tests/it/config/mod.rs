@@ -5,6 +5,7 @@ mod files;
 mod gha;
 mod robust;
 mod s3;
+mod tenants;
 mod values;
 
 use chacha::config::{ExpressionCheck, ExpressionKind, LoadedConfig, parse};

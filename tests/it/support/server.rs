@@ -199,6 +199,7 @@ fn config(provider: ProviderConfig, dir: &Path) -> Config {
         disk: Some(DiskConfig::new(dir.join("cache"), LIMIT)),
         s3: None,
         limits: LimitsConfig::default(),
+        tenants: Vec::new(),
         gha: GhaConfig::default(),
     }
 }

@@ -1,0 +1,116 @@
+//! The list `tenants`: rules for those who share a fate.
+
+mod pattern;
+mod rule;
+mod share;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::field::Field;
+use super::keys::TENANTS;
+use super::remote;
+use super::section::Section;
+use super::{DiskConfig, S3Config, defaults, size};
+
+pub use rule::TenantRule;
+pub use share::Share;
+pub use shares::{reservable, shares_fault};
+
+const EXAMPLE: &str = "match: \"https://token.actions.githubusercontent.com#*\"";
+
+/// Reads all rules; every fault is reported, and a rule with one is left out.
+pub(super) fn tenants(
+    root: &Section<'_>,
+    disk: Option<&DiskConfig>,
+    s3: Option<&S3Config>,
+) -> Vec<TenantRule> {
+    let Some(list) = root.field("tenants") else {
+        return Vec::new();
+    };
+    let entries = list.entries(EXAMPLE).unwrap_or_default();
+    if entries.len() > defaults::MAX_TENANT_RULES {
+        list.error(format!(
+            "the list has {} rules; keep at most {}, a pattern stands for many tenants",
+            entries.len(),
+            defaults::MAX_TENANT_RULES
+        ));
+    }
+    let read: Vec<_> = entries
+        .iter()
+        .map(|entry| rule(entry, remote::has_section(root)))
+        .collect();
+    let rules: Vec<TenantRule> = read.into_iter().flatten().collect();
+    if let Some(limit) = local_limit(disk, s3)
+        && let Some(fault) = shares_fault(&rules, limit)
+    {
+        list.error(fault);
+    }
+    rules
+}
+
+/// The limit of the local tier, of which a percentage is meant.
+pub(super) fn local_limit(disk: Option<&DiskConfig>, s3: Option<&S3Config>) -> Option<u64> {
+    let staging = || s3.map(|s3| s3.staging_limit);
+    disk.map(|disk| disk.limit).or_else(staging)
+}
+
+fn rule(entry: &Field<'_>, has_remote: bool) -> Option<TenantRule> {
+    let section = &Section::open(entry, TENANTS)?;
+    let age = |field: &Field<'_>| field.duration(&defaults::ENTRY_AGE_RANGE);
+    let count = |field: &Field<'_>| field.count(&defaults::TENANT_COUNT_RANGE);
+    let share = |field: &Field<'_>| share::share(&field.scalar("size")?);
+    let pattern = section.required("match", EXAMPLE, |field| pattern::check(field.text()?));
+    let weight = section.optional("weight", |field| field.count(&defaults::WEIGHT_RANGE));
+    let rule = TenantRule {
+        pattern: pattern.unwrap_or_default(),
+        min_share: section.optional("min_share", share),
+        weight: weight.and_then(|weight| u32::try_from(weight).ok()),
+        max_bytes: section.optional("max_bytes", share),
+        max_entries: section.optional("max_entries", count).map(|count| count as u64),
+        max_age: section.optional("max_age", age),
+        expire_after_unused: section.optional("expire_after_unused", |field| unused(field, has_remote)),
+        max_entry_size: section.optional("max_entry_size", |field| field.size(1)),
+        max_uploads: section.optional("max_uploads", |field| field.count(&defaults::GHA_UPLOADS_RANGE)),
+        write_rate: section.optional("write_rate", rate),
+        requests_in_flight: section.optional("requests_in_flight", count),
+    };
+    if let Some(field) = section
+        .field("match")
+        .filter(|_| pattern::leaves_issuer_open(&rule.pattern))
+    {
+        field.warn(
+            "does not say which issuer is meant, so whoever controls another one can take such a name; write the issuer \
+             before the `#`, or a lone * for everybody",
+        );
+    }
+    let nothing = TenantRule {
+        pattern: rule.pattern.clone(),
+        ..TenantRule::default()
+    };
+    if rule == nothing && !rule.pattern.is_empty() {
+        section.warn("has no key beside `match`, so it changes nothing; add one or remove the rule");
+    }
+    (!rule.pattern.is_empty()).then_some(rule)
+}
+
+/// In a bucket the last use of an entry is noted once a day.
+fn unused(field: &Field<'_>, has_remote: bool) -> Result<Duration, String> {
+    let time = field.duration(&defaults::ENTRY_AGE_RANGE)?;
+    match has_remote && time < defaults::MIN_UNUSED_WITH_REMOTE {
+        true => Err(
+            "is too short: with `s3`, the last use of an entry is noted once a day; write at least 48h"
+                .to_owned(),
+        ),
+        false => Ok(time),
+    }
+}
+
+/// Bytes a second, as `10MB` or `10MB/s`.
+fn rate(field: &Field<'_>) -> Result<u64, String> {
+    let text = field.scalar("rate")?;
+    let text = text.trim();
+    size::parse(text.strip_suffix("/s").unwrap_or(text), 1)
+}

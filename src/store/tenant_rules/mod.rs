@@ -1,0 +1,47 @@
+//! The operator's rules for tenants, ready for use: what holds for a tenant, and what is reserved for whom.
+//!
+//! [`TenantRules`] is cheap to clone, and all clones see a reload. Its users ask anew for each request.
+
+mod glob;
+mod limits;
+mod set;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Tenant;
+use crate::config::TenantRule;
+
+pub use limits::TenantLimits;
+pub use set::RuleSet;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct TenantRules(Arc<ArcSwap<RuleSet>>);
+
+impl TenantRules {
+    /// The rules of a configuration; a percentage is of `limit`, the bytes of the local tier.
+    pub fn new(rules: &[TenantRule], limit: u64) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(RuleSet::new(rules, limit))))
+    }
+
+    /// Takes other rules, for all clones.
+    pub fn replace(&self, rules: &[TenantRule], limit: u64) {
+        self.0.store(Arc::new(RuleSet::new(rules, limit)));
+    }
+
+    /// The rules of this moment. Another `Arc` than before means that they were replaced.
+    pub fn current(&self) -> Arc<RuleSet> {
+        self.0.load_full()
+    }
+
+    /// What holds for a tenant at this moment; `None` without any rule, which costs nothing.
+    pub fn limits(&self, tenant: &Tenant) -> Option<Arc<TenantLimits>> {
+        // A guard, not a copy: nothing is shared with other threads where there are no rules.
+        let rules = self.0.load();
+        (!rules.is_empty()).then(|| rules.resolve(tenant))
+    }
+}
