@@ -274,6 +274,7 @@ mod tests {
                 issuer: "issuer".into(),
                 subject: "job".into(),
                 stored: UNIX_EPOCH,
+                tenancy: None,
             },
             metadata: Metadata::default(),
         };
