@@ -97,8 +97,8 @@ pub(super) fn cannot_remove(role: DiskRole, error: &std::io::Error) {
     }
 }
 
-/// At most once a minute.
-pub(super) fn is_time(last: &AtomicU64) -> bool {
+/// Whether something may be said again: at most once a minute. `last` is when it was said.
+pub(in crate::store) fn is_time(last: &AtomicU64) -> bool {
     let now = now();
     let before = last.load(Ordering::Relaxed);
     now.saturating_sub(before) > 60_000_000
