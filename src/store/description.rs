@@ -34,7 +34,7 @@ const KIND: RecordKind = RecordKind {
     ],
 };
 
-/// Longest accepted description in bytes: the longest key and metadata, escaped, are far below.
+/// Longest accepted description in bytes: the longest key and metadata are far below.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// The version that the JSON of 0.1.0 names.
 const FORMER_FORMAT: u32 = 1;

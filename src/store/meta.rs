@@ -40,7 +40,7 @@ pub struct Origin {
     pub issuer: Arc<str>,
     /// The `sub` claim of the writer's token.
     pub subject: Arc<str>,
-    /// When the entry was committed, to the second.
+    /// When its body was whole, by the clock of the server that took it.
     pub stored: SystemTime,
     /// Whom it belongs to; `None` for entries of former versions.
     #[serde(skip)]

@@ -7,6 +7,7 @@ mod batch;
 pub mod blocks;
 pub(crate) mod budget;
 mod content;
+mod crc;
 mod description;
 pub mod disk;
 pub(crate) mod early;

@@ -28,8 +28,7 @@
 #[cfg(test)]
 mod tests;
 
-use crc_fast::CrcAlgorithm;
-
+use super::crc::crc;
 use super::little_endian::number;
 
 /// Magic and version, in bytes.
@@ -250,8 +249,4 @@ fn split_field(bytes: &[u8]) -> Option<(Tag, &[u8], &[u8])> {
     let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
     let (value, after) = rest.split_at_checked(length)?;
     Some((Tag(u16::from_le_bytes([low, high])), value, after))
-}
-
-fn crc(bytes: &[u8]) -> u64 {
-    crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
 }

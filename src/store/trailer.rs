@@ -111,8 +111,8 @@ pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, EntryErr
 /// Ends a trailer: the footer for a body of `body` bytes, and table and description in `bytes`.
 pub(crate) fn seal(mut bytes: Vec<u8>, body: u64) -> Vec<u8> {
     let table = table_of(body);
-    let json = (bytes.len() as u64).saturating_sub(table);
-    for length in [body, table, json] {
+    let text = (bytes.len() as u64).saturating_sub(table);
+    for length in [body, table, text] {
         bytes.extend_from_slice(&length.to_le_bytes());
     }
     let sum = crc(&bytes);
@@ -125,7 +125,7 @@ pub(crate) fn seal(mut bytes: Vec<u8>, body: u64) -> Vec<u8> {
 struct Lengths {
     body: u64,
     table: u64,
-    json: u64,
+    text: u64,
 }
 
 impl Lengths {
@@ -139,16 +139,16 @@ impl Lengths {
         let this = Self {
             body: number(&footer[..8]),
             table: number(&footer[8..16]),
-            json: number(&footer[16..24]),
+            text: number(&footer[16..24]),
         };
-        let fits = this.json <= description::MAX_BYTES as u64
+        let fits = this.text <= description::MAX_BYTES as u64
             && this.table == table_of(this.body)
             && this.body.checked_add(this.trailer()) == Some(length);
         fits.then_some(this).ok_or(EntryError::Torn)
     }
 
     fn trailer(&self) -> u64 {
-        self.table.saturating_add(self.json).saturating_add(FOOTER_BYTES)
+        self.table.saturating_add(self.text).saturating_add(FOOTER_BYTES)
     }
 
     /// Table and description of the trailer at the end of `tail`, checked.
@@ -161,7 +161,7 @@ impl Lengths {
             return Err(EntryError::Description);
         }
         let (table, rest) = summed.split_at(self.table as usize);
-        Ok((table, &rest[..self.json as usize]))
+        Ok((table, &rest[..self.text as usize]))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files that are unlinked and still open: the volume holds their bytes until the last handle is closed, and `du`
 //! does not count them.
 //!
-//! All handles of one file share a [`FileHold`]. Whoever removes the last name of a file says so; its bytes are
+//! All handles that readers have of one file share a [`FileHold`]. Whoever removes the last name of a file says so; its bytes are
 //! *held* from then on, until the last handle goes. Held bytes and all others together never exceed the limit by more
 //! than [`Budget::slack`]. When they stand in the way of somebody who waits, the readers that hardly read are ended:
 //! those of pieces here, those of connections by the connections, which ask [`FileHolder::is_wanted`].

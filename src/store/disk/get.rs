@@ -49,8 +49,7 @@ impl DiskCore {
     }
 
     /// The same for somebody who reads its body. What was not checked yet, or has left the page cache, is read and
-    /// checked before, as far as an answer waits for that: damage is a miss. Costs nothing beyond the look that sending
-    /// it would take.
+    /// checked before, as far as an answer waits for that: damage is a miss. What is hot costs a look at some pages.
     pub(super) async fn find_sound(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
         for _ in 0..MAX_ATTEMPTS {
             let Some(found) = self.find(key).await? else {

@@ -1,10 +1,11 @@
 //! The local tier: one immutable file per version of an entry, and an index of them in memory.
 //!
 //! - A commit writes a file, gives it a name that no other version ever has, and swaps a slot of the
-//!   [`index`]. Overwriting, evicting and deleting therefore never meet on one path.
+//!   [`index`]. A commit therefore meets no eviction and no delete on its path.
 //! - A hit is one short lock and no call to the operating system; what is hot is held open or in
 //!   memory ([`hot`]). A cold entry costs one hop to the blocking pool.
-//! - Bytes are checked when this process sees them for the first time ([`mod@file`]); damage is a miss.
+//! - Bytes are checked before this process gives them for the first time, when they come from the disk again, and after a
+//!   day ([`mod@file`]); damage is a miss.
 //! - The bound on the volume is kept by [`super::budget`]; [`evict`] makes room off the request path.
 //! - A start reads a snapshot and answers at once; a scan in the background puts it right ([`recover`]).
 //!
@@ -45,6 +46,7 @@ mod tier;
 mod tiering;
 mod unlink_retry;
 
+pub(in crate::store) use core::is_time;
 pub use error::DiskOpenError;
 pub use health::{DiskFault, DiskHealth};
 pub use open::open_files;

@@ -178,8 +178,8 @@ fn dangling(path: &Path) -> Option<PathBuf> {
     absent.then_some(target)
 }
 
-/// Whether the directory is marked as ours. One that is not must be empty, or hold nothing but what only this
-/// program makes: somebody emptied it while a server was stopping.
+/// Whether the directory is marked as ours. One that is not must hold nothing that would be in the way
+/// ([`DiskRole::foreign_name`]).
 fn check_format(layout: &Layout, role: DiskRole) -> Result<bool, DiskOpenError> {
     let (key, path, known) = (role.dir_key(), layout.root().to_owned(), VERSION);
     let format = sys::if_exists(fs::read_to_string(layout.format()));

@@ -1,8 +1,9 @@
 //! The directory is shut to other users, and nothing in it is taken over from one.
 //!
 //! Whoever can write into the directory can change the bodies in it, and whoever can read it reads the entries of
-//! all tenants. So it belongs to the user of this process and has the mode 0700. The administrator may own it,
-//! as volumes of containers are made; then our folders in it are shut instead.
+//! all tenants. So it belongs to the user of this process, and has the mode 0700 if all that is in it is ours. The
+//! administrator may own it, as volumes of containers are made, and so may whoever owns all files of a network volume.
+//! Our folders in it are shut in any case.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};

@@ -124,8 +124,8 @@ impl Disk {
             .await
     }
 
-    /// Writes the record of a key, a few KiB that survive a crash, in place of the former one. After an error the
-    /// former one is still there.
+    /// Writes the record of a key, a few KiB that survive a crash, in place of the former one. After an error either of
+    /// them may be there.
     ///
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Io`].

@@ -89,7 +89,7 @@ impl Core {
             Err(S3ErrorKind::Remote(RemoteErrorKind::NotS3)) => self.abilities.miss(Lack::Codes),
             _ => {}
         }
-        let name = self.probe_name(MISSING);
+        let name = self.shared_name(MISSING);
         let request = self
             .client
             .head_object()
@@ -112,7 +112,7 @@ impl Core {
             .client
             .put_object()
             .bucket(self.bucket())
-            .key(self.probe_name(NAME))
+            .key(self.shared_name(NAME))
             .metadata(HEADER, "1")
             .set_if_none_match(if_absent.then(|| "*".to_owned()))
             .set_server_side_encryption(encryption(&self.config))

@@ -43,12 +43,8 @@ pub(super) struct ProbeObject {
 }
 
 impl Core {
-    pub(super) fn probe_name(&self, name: &str) -> String {
-        format!("{}{name}", self.config.object_prefix())
-    }
-
     pub(super) fn get_object(&self, name: &str) -> GetObjectFluentBuilder {
-        let name = self.probe_name(name);
+        let name = self.shared_name(name);
         self.client.get_object().bucket(self.bucket()).key(name)
     }
 

@@ -25,7 +25,7 @@ const MAX_ATTEMPTS: u32 = 5;
 impl Core {
     /// Below the prefix of this version, so that one lifecycle rule covers everything; no entry has a name
     /// like these, because its first folder is two hex digits.
-    fn shared_name(&self, name: &str) -> String {
+    pub(super) fn shared_name(&self, name: &str) -> String {
         format!("{}{name}", self.config.object_prefix())
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::store::ETag;
+use crate::store::crc::crc;
 
 /// The size of a body and the CRC-64/NVME of every MiB of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +58,6 @@ impl Checksums {
         let hex = hasher.finalize().to_hex();
         ETag::new(&hex[..32])
     }
-}
-
-/// CRC-64/NVME of some bytes.
-pub(crate) fn crc(bytes: &[u8]) -> u64 {
-    crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
 }
 
 /// Makes the checksums of bytes that arrive in pieces: of a body, or of a part of one.

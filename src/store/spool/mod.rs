@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use super::crc::crc;
+pub(crate) use checksums::ChecksumBuilder;
 pub use checksums::Checksums;
-pub(crate) use checksums::{ChecksumBuilder, crc};
 pub use dir::SpoolDir;
 pub(crate) use dir::{FOLDER_BYTES, room_for};
 pub(crate) use temp::{LinkOwner, Temp, fresh};

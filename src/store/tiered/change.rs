@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::TieredCore;
 use super::queue::{ChangeKind, Claim};
 use super::record::{KeyRecord, KeyState};
 use super::waiting::Queued;
-use super::{Change, TieredCore};
 use crate::config::{WhenDown, WriteMode};
 use crate::store::remote::RemoteUpload;
 use crate::store::{
@@ -90,7 +90,7 @@ impl TieredCore {
         let began = Instant::now();
         match upload.commit(&precondition).await {
             Ok(entry) => {
-                self.changed(key, Change::Written).await;
+                self.changed(key).await;
                 self.put_local(key, draft, body, (began, recorded)).await;
                 let tier = self.remote.name();
                 Ok(Stored {
@@ -124,7 +124,7 @@ impl TieredCore {
         !in_doubt || self.drop_local(key).await
     }
 
-    /// Sends what waits about a key, until nothing does. Under the lock of the key.
+    /// Sends what waits about a key, if something does. Under the lock of the key.
     async fn flush_all(&self, key: &StoreKey) -> Result<()> {
         match self.queue.job(key.digest()) {
             Some(job) if self.queue.is_waiting(key.digest()) => self.flush(&job).await,
@@ -206,7 +206,7 @@ impl TieredCore {
         self.announce(key, copy).await?;
         match self.remote.delete(key, &Precondition::None).await {
             Ok(existed) => {
-                self.changed(key, Change::Deleted).await;
+                self.changed(key).await;
                 match copy {
                     true => self.drop_doubtful(key).await,
                     false => self.finish_if_recorded(key, false).await,

@@ -50,13 +50,6 @@ use crate::tasks::{self, Tasks};
 /// How long a stop waits for a change that is being made visible.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A change of an entry that others may see from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Written,
-    Deleted,
-}
-
 /// How both tiers work together.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -249,7 +242,7 @@ impl TieredCore {
 
     /// Every change that others may see passes here before it is answered, under the lock of its key: what was being
     /// fetched may be the former version.
-    async fn changed(&self, key: &StoreKey, _change: Change) {
+    async fn changed(&self, key: &StoreKey) {
         self.fills.outdate(key.digest());
         self.outdated.release(key.digest());
         if let Some(observer) = self.observer.get() {

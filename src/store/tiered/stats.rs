@@ -1,11 +1,12 @@
 //! Figures for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::metrics::counter::Counter;
 
 use super::TieredCore;
+use crate::store::disk::is_time;
 use crate::store::{Error, StoreKey};
 
 /// Both tiers together at one moment; counters count from the start on.
@@ -54,26 +55,14 @@ pub(super) struct TieredCounters {
     pub(super) uploads: Counter,
     pub(super) failed_uploads: Counter,
     pub(super) conflicts: Counter,
-    /// When the queue has complained last, in seconds since 1970.
+    /// When the queue has complained last.
     pub(super) complained: AtomicU64,
 }
-
-/// How often the queue complains at most.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl TieredCore {
     /// Says that a change in the queue could not be done, once a minute at most.
     pub(super) fn complain(&self, entry: &StoreKey, error: &Error) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let last = &self.counters.complained;
-        let before = last.load(Ordering::Relaxed);
-        let is_time = before == 0 || now.as_secs().saturating_sub(before) >= COMPLAINT_INTERVAL.as_secs();
-        let now = now.as_secs();
-        if !is_time
-            || last
-                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
-        {
+        if !is_time(&self.counters.complained) {
             return;
         }
         let (waiting, _) = self.queue.figures();

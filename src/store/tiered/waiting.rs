@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::TieredCore;
 use super::queue::{ChangeKind, Claim, QueueRoom};
 use super::record::{Former, Intent, KeyRecord, KeyState};
-use super::{Change, TieredCore};
 use crate::store::{Digest, Draft, Error, Precondition, Result, Spool, Store, StoreKey, Stored};
 
 /// What became of a write that was to wait.
@@ -72,7 +72,7 @@ impl TieredCore {
         match self.local.put(key, draft, body, Precondition::None).await {
             Ok(stored) => {
                 self.queue.add(key, kind, room);
-                self.changed(key, Change::Written).await;
+                self.changed(key).await;
                 Ok(Queued::Done(stored))
             }
             Err(error) => {
@@ -136,7 +136,7 @@ impl TieredCore {
         let record = KeyRecord::new(key, KeyState::Deleting);
         self.record(&record).await?;
         self.queue.add(key, ChangeKind::Delete, room);
-        self.changed(key, Change::Deleted).await;
+        self.changed(key).await;
         // If it stays, nobody gets it, and the queue tries again.
         self.drop_local(key).await;
         Ok(())

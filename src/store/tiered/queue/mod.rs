@@ -49,6 +49,18 @@ struct QueueState {
     usage: Usage,
 }
 
+impl QueueState {
+    /// The line for such jobs, and the jobs.
+    fn line(&mut self, is_local: bool) -> (&mut Line, &mut HashMap<Digest, QueuedChange>) {
+        let line = if is_local {
+            &mut self.disk
+        } else {
+            &mut self.remote
+        };
+        (line, &mut self.jobs)
+    }
+}
+
 /// What has to be done about one key.
 #[derive(Debug, Clone)]
 pub(super) struct QueuedChange {
@@ -190,10 +202,7 @@ impl UploadQueue {
         };
         let former = state.jobs.insert(digest, job);
         self.forget(&mut state, former);
-        let QueueState {
-            remote, disk, jobs, ..
-        } = &mut *state;
-        let line = if is_local { disk } else { remote };
+        let (line, jobs) = state.line(is_local);
         line.push((digest, number));
         if line.ready() > 2 * jobs.len() + MAX_STALE {
             line.keep(|(digest, number)| jobs.get(digest).is_some_and(|job| job.number == *number));
@@ -228,10 +237,7 @@ impl UploadQueue {
         loop {
             let due = {
                 let mut state = self.lock();
-                let QueueState {
-                    remote, disk, jobs, ..
-                } = &mut *state;
-                let line = if is_local { disk } else { remote };
+                let (line, jobs) = state.line(is_local);
                 let mut found = None;
                 while let Some((digest, number)) = line.pop(Instant::now()) {
                     if let Some(job) = jobs.get(&digest).filter(|job| job.number == number) {
@@ -257,18 +263,16 @@ impl UploadQueue {
     /// A job that could not be done is tried again after `pause`, unless a later change has taken its place.
     fn retry(&self, failed: &QueuedChange, pause: impl FnOnce(u32) -> Duration, in_doubt: bool) {
         let mut state = self.lock();
-        let QueueState {
-            remote, disk, jobs, ..
-        } = &mut *state;
         let digest = *failed.key.digest();
-        let Some(job) = jobs.get_mut(&digest).filter(|job| job.number == failed.number) else {
+        let job = state.jobs.get_mut(&digest);
+        let Some(job) = job.filter(|job| job.number == failed.number) else {
             return;
         };
         let due = Instant::now() + pause(job.tries);
         job.tries = job.tries.saturating_add(1);
         job.repeated |= in_doubt;
         let is_local = job.kind.is_local();
-        let line = if is_local { disk } else { remote };
+        let (line, _) = state.line(is_local);
         line.push_later((digest, failed.number), due);
         drop(state);
         self.notify(is_local);

@@ -125,7 +125,13 @@ impl TieredCore {
         let ChangeKind::Upload { first, .. } = job.kind else {
             return self.settle_job(job).await;
         };
-        match self.begin_upload(job, first).await? {
+        let step = self.begin_upload(job, first).await?;
+        self.end_upload(job, first, step).await
+    }
+
+    /// The last step of an upload.
+    async fn end_upload(&self, job: &QueuedChange, first: bool, step: Step) -> Result<()> {
+        match step {
             Step::Commit(upload, entry) => self.commit_upload(job, first, upload, &entry).await,
             Step::Done => self.finish_upload(job).await,
             Step::Superseded => self.give_way(job).await,
@@ -199,10 +205,7 @@ impl TieredCore {
             "another server has stored an entry first; the one that waited here is dropped"
         );
         self.arrived(&job.key).await;
-        match self.drop_local(&job.key).await {
-            true => self.finish(&job.key).await,
-            false => self.queue.add_local(&job.key, ChangeKind::Drop),
-        }
+        self.drop_doubtful(&job.key).await;
         Ok(())
     }
 
@@ -269,12 +272,7 @@ async fn upload(core: &Arc<TieredCore>, job: &QueuedChange, first: bool) -> Resu
             }
             step => step,
         };
-        match step {
-            Step::Commit(upload, entry) => core.commit_upload(&job, first, upload, &entry).await,
-            Step::Done => core.finish_upload(&job).await,
-            Step::Superseded => core.give_way(&job).await,
-            Step::Lost => core.lose(&job).await,
-        }
+        core.end_upload(&job, first, step).await
     };
     core.unbroken(commit).await
 }
