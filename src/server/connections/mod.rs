@@ -4,29 +4,25 @@
 //! anew for every request, and a signal that every poll has to ask, cost a small read 6 % of its CPU
 //! time, for limits that need no milliseconds.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Context;
+mod activity;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::client_look::ClientLook;
-use crate::protocol::call::ClientWatch;
+use activity::ConnectionState;
+pub(super) use activity::{Activity, RunningRequest};
+
 use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
-use crate::sys::Peer;
 
 /// A connection with a request under way is ended when no byte has moved for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How often a drain polls for connections that have become idle.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
-
-/// Seconds that the drain leaves an idle HTTP/2 connection for its GOAWAY (RFC 9113, section 6.8). After a round
-/// trip the connection ends by itself.
-const GOAWAY_SECONDS: u32 = 1;
 
 /// The connections of a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,34 +73,6 @@ impl Watched {
     }
 }
 
-/// What one connection does; shared by its stream and its requests. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Activity(Arc<ConnectionState>);
-
-#[derive(Debug)]
-struct ConnectionState {
-    clock: Arc<AtomicU32>,
-    last: AtomicU32,
-    requests: AtomicU32,
-    /// Bytes of files.
-    sent: AtomicU64,
-    /// Set for HTTP/2 only. Its client may have sent requests that the server will never read, and GOAWAY says
-    /// which. An HTTP/1 client learns the end from `Connection: close`.
-    goaway: OnceLock<Box<GoAway>>,
-    client: ClientLook,
-}
-
-/// The request to an HTTP/2 connection to end, and the task that must notice it.
-#[derive(Debug, Default)]
-struct GoAway {
-    requested: AtomicBool,
-    task: AtomicWaker,
-}
-
-/// A request under way.
-#[derive(Debug)]
-pub struct RunningRequest(Activity);
-
 impl Connections {
     /// A connection may be idle, or take for the head of a request, as long as `keep_alive`.
     pub(super) fn new(keep_alive: Duration) -> Self {
@@ -118,16 +86,7 @@ impl Connections {
 
     /// What a new connection does.
     pub(super) fn activity(&self) -> Activity {
-        let clock = Arc::clone(&self.0.clock);
-        let last = AtomicU32::new(clock.load(Relaxed));
-        Activity(Arc::new(ConnectionState {
-            clock,
-            last,
-            requests: AtomicU32::new(0),
-            sent: AtomicU64::new(0),
-            goaway: OnceLock::new(),
-            client: ClientLook::default(),
-        }))
+        Activity::new(Arc::clone(&self.0.clock))
     }
 
     /// Watches over the task of a connection from now on. `is_wanted`: whether it sends a file whose room others wait
@@ -228,94 +187,6 @@ impl Connections {
 
     fn list(&self) -> MutexGuard<'_, Vec<Watched>> {
         self.0.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ConnectionState {
-    fn idle(&self, now: u32) -> u32 {
-        now.saturating_sub(self.last.load(Relaxed))
-    }
-
-    /// Asks an HTTP/2 connection to end. `true` while it may still send its GOAWAY.
-    fn is_going_away(&self, now: u32) -> bool {
-        let Some(goaway) = self.goaway.get() else {
-            return false;
-        };
-        if !goaway.requested.swap(true, Relaxed) {
-            self.last.store(now, Relaxed);
-        }
-        // At every poll: at the last one the task may not have registered its waker yet.
-        goaway.task.wake();
-        self.idle(now) <= GOAWAY_SECONDS
-    }
-}
-
-impl Activity {
-    /// Notes that bytes have moved. It counts only during a request: a client that sends its head byte by byte must
-    /// not hold a connection for ever.
-    pub(super) fn touch(&self) {
-        if self.0.requests.load(Relaxed) > 0 {
-            self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
-        }
-    }
-
-    /// Notes that bytes of a file have moved.
-    pub(super) fn sent(&self, bytes: u64) {
-        self.0.sent.fetch_add(bytes, Relaxed);
-        self.touch();
-    }
-
-    /// What requests can learn of the client.
-    pub(super) fn client(&self) -> ClientWatch {
-        self.0.client.watch()
-    }
-
-    /// Has a look at the client if a request wants to know of it.
-    pub(super) fn look_at_client(&self, peer: impl FnOnce() -> Peer) {
-        self.0.client.look(self.0.clock.load(Relaxed), peer);
-    }
-
-    /// The connection is HTTP/2: its end begins with a GOAWAY.
-    pub(super) fn mark_http2(&self) {
-        self.0.goaway.get_or_init(Box::default);
-    }
-
-    /// Whether the drain has asked an HTTP/2 connection to end. The task of `context` is woken when it does.
-    pub(super) fn must_end(&self, context: &Context<'_>) -> bool {
-        let Some(goaway) = self.0.goaway.get() else {
-            return false;
-        };
-        // In this order: a request that comes in between wakes the task.
-        goaway.task.register(context.waker());
-        goaway.requested.load(Relaxed)
-    }
-
-    /// Whether requests are under way.
-    #[cfg(test)]
-    pub(super) fn is_busy(&self) -> bool {
-        self.0.requests.load(Relaxed) > 0
-    }
-
-    /// A request has come.
-    pub(super) fn begin(&self) -> RunningRequest {
-        self.0.requests.fetch_add(1, Relaxed);
-        self.touch();
-        RunningRequest(self.clone())
-    }
-}
-
-/// The request is under way until the last clone is gone.
-impl Clone for RunningRequest {
-    fn clone(&self) -> Self {
-        self.0.0.requests.fetch_add(1, Relaxed);
-        Self(self.0.clone())
-    }
-}
-
-impl Drop for RunningRequest {
-    fn drop(&mut self) {
-        self.0.touch();
-        self.0.0.requests.fetch_sub(1, Relaxed);
     }
 }
 
