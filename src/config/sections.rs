@@ -192,7 +192,8 @@ pub struct S3CredentialFiles {
 pub struct LimitsConfig {
     /// `max_entry_size`: largest accepted body, in bytes. At least 1. Default: what the tiers can hold.
     pub max_entry_size: Option<u64>,
-    /// `max_connections`: connections served at once; further ones wait. 1 to 1048576. Default 16384.
+    /// `max_connections`: connections served at once; for a further one, the connection that has been without an
+    /// accepted token for longest is ended. 1 to 1048576. Default 16384.
     pub max_connections: usize,
     /// `body_idle_timeout`: longest pause inside of a request body, 1 s to 1 h. Default 60 s.
     pub body_idle_timeout: Duration,

@@ -30,7 +30,7 @@ use std::pin::Pin;
 use axum::extract::Request;
 
 use app::App;
-use call::{Answered, Call, Reply};
+use call::{Acceptance, Answered, Call, Reply};
 use path::DecodedPath;
 
 /// One protocol: where it lives and what it answers there.
@@ -87,13 +87,17 @@ impl Dispatch {
     }
 
     /// Answers a request. The answer never panics and never fails: a fault is an answer, too.
-    pub fn answer(&self, request: Request) -> impl Future<Output = Answered> + Send + use<> {
+    pub fn answer(
+        &self,
+        request: Request,
+        acceptance: Acceptance,
+    ) -> impl Future<Output = Answered> + Send + use<> {
         // Chosen here, so that the request is not kept in the future as well.
         let path = DecodedPath::of(request.uri());
         let found = self.frontends.iter().find(|frontend| (frontend.claims)(&path));
         let (name, fault, answer) = match found {
             Some(frontend) => {
-                let call = Call::begin(self.app.clone(), request, frontend.name);
+                let call = Call::begin(self.app.clone(), request, frontend.name, acceptance);
                 (frontend.name, frontend.fault, Some((frontend.answer)(call)))
             }
             None => (NO_FRONTEND, http_error::fault as fn() -> Reply, None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::Listener;
@@ -22,15 +22,13 @@ pub(super) struct Acceptor {
     pub(super) context: Arc<Context>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) tasks: Tasks,
-    /// Bounds the connections that are served at once; further ones wait in the kernel's queue.
-    pub(super) permits: Arc<Semaphore>,
     pub(super) send_buffers: LargeSendBuffers,
 }
 
 /// An open connection counts until it is dropped, however its task ends.
 struct OpenConnection {
     metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Drop for OpenConnection {
@@ -55,8 +53,8 @@ const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 impl Acceptor {
     /// Accepts until `closing`. The connections that it accepted live on.
     pub(super) async fn run(self, listener: Listener, closing: CancellationToken) {
-        while let Some((socket, permit)) = self.next(&listener, &closing).await {
-            self.serve(socket, permit);
+        while let Some((socket, place)) = self.next(&listener, &closing).await {
+            self.serve(socket, place);
         }
     }
 
@@ -69,21 +67,21 @@ impl Acceptor {
             // A socket first: a listener without clients must not hold the place of a connection.
             let accepted = async {
                 let socket = listener.accept().await?;
-                let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-                Ok::<_, std::io::Error>((socket, permit))
+                let place = self.context.connections.place().await;
+                Ok::<_, std::io::Error>((socket, place))
             };
             let accepted = tokio::select! {
                 () = closing.cancelled() => return None,
                 accepted = accepted => accepted,
             };
             match accepted {
-                Ok((socket, permit)) => return Some((socket, permit?)),
+                Ok((socket, place)) => return Some((socket, place?)),
                 Err(error) => pause(&error).await,
             }
         }
     }
 
-    fn serve(&self, socket: Socket, permit: OwnedSemaphorePermit) {
+    fn serve(&self, socket: Socket, place: OwnedSemaphorePermit) {
         let send_queue = SendQueue::default();
         let connections = &self.context.connections;
         let activity = connections.activity();
@@ -103,7 +101,7 @@ impl Acceptor {
         self.metrics.connections().inc();
         let open = OpenConnection {
             metrics: Arc::clone(&self.metrics),
-            _permit: permit,
+            _place: place,
         };
         let watched = activity.clone();
         let task = self.tasks.spawn(async move {

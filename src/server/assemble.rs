@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -64,12 +63,12 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let app = app?;
     let metrics = Arc::new(Metrics::new(protocol::names()));
     let (ready, reloads) = (ReadyFlag::default(), ReloadRecord::new());
-    samples::connect(&metrics, &tiers, &app, (&ready, &reloads));
+    let connections = Connections::new(config.limits.keep_alive, connection_limit(&config));
+    samples::connect(&metrics, &tiers, &app, &connections, (&ready, &reloads));
     let watch = conditions::watch(app.clone(), tiers.clone(), ready, background.stopping());
     background.spawn(watch);
-    let connections = Connections::new(config.limits.keep_alive);
     background.spawn(connections.clone().run(background.stopping()));
-    let acceptor = acceptor(&config, &app, &metrics, access_log, (&connections, &requests));
+    let acceptor = acceptor(&app, &metrics, access_log, (&connections, &requests));
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
         ops_address: ops_listener.as_ref().map(Listener::address),
@@ -103,7 +102,6 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
 }
 
 fn acceptor(
-    config: &Config,
     app: &App,
     metrics: &Arc<Metrics>,
     access_log: AccessLog,
@@ -117,7 +115,6 @@ fn acceptor(
         }),
         metrics: Arc::clone(metrics),
         tasks: requests.clone(),
-        permits: Arc::new(Semaphore::new(connection_limit(config))),
         send_buffers: LargeSendBuffers::of_system(),
     }
 }
@@ -176,7 +173,7 @@ fn connection_limit(config: &Config) -> usize {
         wanted,
         possible,
         open_files = limit,
-        "limits.max_connections is above what the limit of open files allows; further connections wait"
+        "limits.max_connections is above what the limit of open files allows"
     );
     usize::try_from(possible).unwrap_or(wanted)
 }

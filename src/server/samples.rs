@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::conditions::ReadyFlag;
+use super::connections::Connections;
 use super::reload_record::ReloadRecord;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
@@ -19,6 +20,7 @@ pub(super) fn connect(
     metrics: &Metrics,
     tiers: &Tiers,
     app: &App,
+    connections: &Connections,
     (ready, reloads): (&ReadyFlag, &ReloadRecord),
 ) {
     let ready = ready.clone();
@@ -36,6 +38,8 @@ pub(super) fn connect(
                 "When the configuration was last taken over, at a start or by SIGHUP",
         }
     });
+    let connections = connections.clone();
+    metrics.add_metrics(move || connections.stats().metrics());
     let disk = Arc::clone(&tiers.disk);
     metrics.add_metrics(move || disk_metrics(&disk.stats(), &disk.health(), disk.volume_free()));
     if let Some(remote) = tiers.remote.clone() {

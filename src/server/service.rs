@@ -69,7 +69,11 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let active = self.begin(&mut request);
-        let answer = self.context.dispatch.answer(request.map(request_body));
+        let acceptance = self.activity.acceptance();
+        let answer = self
+            .context
+            .dispatch
+            .answer(request.map(request_body), acceptance);
         Box::pin(async move { Ok(active.respond(answer.await)) })
     }
 }
@@ -110,7 +114,8 @@ impl Service {
 
 impl ActiveRequest {
     fn respond(mut self, answered: Answered) -> Response<WireBody> {
-        let (reply, record) = answered.into_parts();
+        let (reply, record, acceptance) = answered.into_parts();
+        self.running.answered(acceptance);
         let Reply {
             response,
             file,

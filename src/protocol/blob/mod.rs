@@ -81,7 +81,7 @@ async fn handle(call: &mut Call) -> Result<Reply, BlobError> {
 
 /// The permission in the ticket of the URL. Checked before everything else, so that a client without a ticket
 /// learns nothing.
-fn permission(call: &Call) -> Result<Permission, BlobError> {
+fn permission(call: &mut Call) -> Result<Permission, BlobError> {
     let ticket = ticket(&call.parts).ok_or(BlobError::FORGED)?;
     let permission = call
         .app
@@ -91,6 +91,7 @@ fn permission(call: &Call) -> Result<Permission, BlobError> {
             TicketError::Forged => BlobError::FORGED,
             TicketError::Expired => BlobError::EXPIRED,
         })?;
+    call.accept();
     call.check_target()?;
     Ok(permission)
 }

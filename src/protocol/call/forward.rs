@@ -103,6 +103,9 @@ impl Call {
                 )
                 .because(error.to_string())
             })?;
+            if self.statement.is_some() {
+                self.accept();
+            }
         }
         Ok(self.statement.as_ref())
     }

@@ -4,6 +4,7 @@
 //! [`Call::finish`]. A front-end has no other way to an [`Answered`], so no early return forgets the record of the
 //! request or the rest of its body.
 
+mod acceptance;
 mod body;
 mod client;
 mod forward;
@@ -25,6 +26,7 @@ use crate::cache::peers::Statement;
 use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
+pub use acceptance::{Acceptance, CallerCount};
 pub use body::{MAX_DISCARDED_BYTES, RequestBody, expects_continue};
 pub use client::{ClientWatch, while_connected};
 
@@ -42,6 +44,7 @@ pub struct Call {
     statement: Option<Statement>,
     /// What the connection can tell of the client; nothing where a client that leaves ends the request anyway.
     pub client: Option<ClientWatch>,
+    acceptance: Acceptance,
 }
 
 /// A request that was answered: what the client gets, and what only this server is to know.
@@ -49,11 +52,12 @@ pub struct Call {
 pub struct Answered {
     reply: Reply,
     record: RequestRecord,
+    acceptance: Option<Acceptance>,
 }
 
 impl Call {
     /// The request of a client, for the front-end with this name.
-    pub(super) fn begin(app: App, request: Request, protocol: &'static str) -> Self {
+    pub(super) fn begin(app: App, request: Request, protocol: &'static str, acceptance: Acceptance) -> Self {
         let (mut parts, body) = request.into_parts();
         if parts.uri.authority().is_some() {
             app.links().authorities().localize(&mut parts);
@@ -70,6 +74,7 @@ impl Call {
             },
             statement: None,
             client,
+            acceptance,
         }
     }
 
@@ -123,7 +128,14 @@ impl Call {
         Ok(auth)
     }
 
+    /// Says to the connection that the credentials of this request are good, of whatever kind they are: until it is
+    /// answered, it gives way to nobody.
+    pub fn accept(&mut self) {
+        self.acceptance.accept();
+    }
+
     fn name(&mut self, caller: &Identity) {
+        self.accept();
         self.record.issuer = Some(Arc::clone(&caller.issuer));
         self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));
     }
@@ -165,6 +177,7 @@ impl Call {
         Answered {
             reply,
             record: self.record,
+            acceptance: Some(self.acceptance),
         }
     }
 }
@@ -195,11 +208,15 @@ impl Answered {
             error: Some(error.into()),
             ..RequestRecord::default()
         };
-        Self { reply, record }
+        Self {
+            reply,
+            record,
+            acceptance: None,
+        }
     }
 
-    /// What goes to the client, and what to the record.
-    pub fn into_parts(self) -> (Reply, RequestRecord) {
-        (self.reply, self.record)
+    /// What goes to the client, what to the record, and what to the connection.
+    pub fn into_parts(self) -> (Reply, RequestRecord, Option<Acceptance>) {
+        (self.reply, self.record, self.acceptance)
     }
 }

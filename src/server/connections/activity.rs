@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
+use tokio::task::AbortHandle;
 
-use crate::protocol::call::ClientWatch;
+use crate::protocol::call::{Acceptance, CallerCount, ClientWatch};
 use crate::server::client_look::ClientLook;
 use crate::sys::Peer;
 
@@ -14,21 +15,33 @@ use crate::sys::Peer;
 /// trip the connection ends by itself.
 const GOAWAY_SECONDS: u32 = 1;
 
+/// One request with a caller, in [`ConnectionState::requests`].
+const CALLER: u64 = 1 << 32;
+
 /// What one connection does; shared by its stream and its requests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Activity(pub(super) Arc<ConnectionState>);
 
 #[derive(Debug)]
 pub(super) struct ConnectionState {
+    /// Ascends in the order in which connections come.
+    pub(super) id: u64,
     pub(super) clock: Arc<AtomicU32>,
     pub(super) last: AtomicU32,
-    pub(super) requests: AtomicU32,
+    /// Requests under way in the lower half, and in the upper one those of them that have a caller. One number, so that
+    /// the end of a request changes both at once.
+    requests: AtomicU64,
+    /// When a request with a caller ended last, or when the connection came.
+    lonely_since: AtomicU32,
+    /// Whether any request had a caller.
+    is_known: AtomicBool,
     /// Bytes of files.
     pub(super) sent: AtomicU64,
     /// Set for HTTP/2 only. Its client may have sent requests that the server will never read, and GOAWAY says
     /// which. An HTTP/1 client learns the end from `Connection: close`.
     goaway: OnceLock<Box<GoAway>>,
     client: ClientLook,
+    task: OnceLock<AbortHandle>,
 }
 
 /// The request to an HTTP/2 connection to end, and the task that must notice it.
@@ -38,13 +51,66 @@ struct GoAway {
     task: AtomicWaker,
 }
 
+/// How long a connection has been without a caller, to be compared with others: the least gives way first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Loneliness {
+    /// In seconds of the clock.
+    pub(super) since: u32,
+    /// Of one second, those that never had a caller come first, and among them the oldest.
+    is_known: bool,
+    id: u64,
+}
+
 /// A request under way.
 #[derive(Debug)]
-pub struct RunningRequest(Activity);
+pub struct RunningRequest {
+    activity: Activity,
+    has_caller: bool,
+}
 
 impl ConnectionState {
     pub(super) fn idle(&self, now: u32) -> u32 {
         now.saturating_sub(self.last.load(Relaxed))
+    }
+
+    /// Whether requests are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests.load(Relaxed) > 0
+    }
+
+    /// Whether one of them has a caller.
+    pub(super) fn has_caller(&self) -> bool {
+        self.requests.load(Relaxed) >= CALLER
+    }
+
+    /// Whether a request ever had one.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Relaxed)
+    }
+
+    pub(super) fn loneliness(&self) -> Loneliness {
+        // One that has a caller is not lonely before the next second.
+        let soonest = match self.has_caller() {
+            true => self.clock.load(Relaxed) + 1,
+            false => 0,
+        };
+        Loneliness {
+            since: self.lonely_since.load(Relaxed).max(soonest),
+            is_known: self.is_known(),
+            id: self.id,
+        }
+    }
+
+    /// The task that serves it.
+    pub(super) fn served_by(&self, task: AbortHandle) {
+        self.task.get_or_init(|| task);
+    }
+
+    /// Ends the connection: nothing more is written.
+    pub(super) fn cut(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
     }
 
     /// Asks an HTTP/2 connection to end. `true` while it may still send its GOAWAY.
@@ -59,26 +125,51 @@ impl ConnectionState {
         goaway.task.wake();
         self.idle(now) <= GOAWAY_SECONDS
     }
+
+    fn end(&self, ended: u64) {
+        if ended >= CALLER {
+            // Before it ends: in between, the connection must not look as lonely as it was before its first request.
+            self.lonely_since.store(self.clock.load(Relaxed), Relaxed);
+        }
+        self.requests.fetch_sub(ended, Relaxed);
+    }
+}
+
+impl CallerCount for ConnectionState {
+    fn accepted(&self) {
+        self.requests.fetch_add(CALLER, Relaxed);
+        if !self.is_known() {
+            self.is_known.store(true, Relaxed);
+        }
+    }
+
+    fn done(&self) {
+        self.end(CALLER);
+    }
 }
 
 impl Activity {
     /// A connection that was accepted now.
-    pub(super) fn new(clock: Arc<AtomicU32>) -> Self {
-        let last = AtomicU32::new(clock.load(Relaxed));
+    pub(super) fn new(id: u64, clock: Arc<AtomicU32>) -> Self {
+        let now = clock.load(Relaxed);
         Self(Arc::new(ConnectionState {
+            id,
             clock,
-            last,
-            requests: AtomicU32::new(0),
+            last: AtomicU32::new(now),
+            requests: AtomicU64::new(0),
+            lonely_since: AtomicU32::new(now),
+            is_known: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             goaway: OnceLock::new(),
             client: ClientLook::default(),
+            task: OnceLock::new(),
         }))
     }
 
     /// Notes that bytes have moved. It counts only during a request: a client that sends its head byte by byte must
     /// not hold a connection for ever.
     pub(in crate::server) fn touch(&self) {
-        if self.0.requests.load(Relaxed) > 0 {
+        if self.0.is_busy() {
             self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
         }
     }
@@ -117,28 +208,51 @@ impl Activity {
     /// Whether requests are under way.
     #[cfg(test)]
     pub(in crate::server) fn is_busy(&self) -> bool {
-        self.0.requests.load(Relaxed) > 0
+        self.0.is_busy()
     }
 
     /// A request has come.
     pub(in crate::server) fn begin(&self) -> RunningRequest {
         self.0.requests.fetch_add(1, Relaxed);
         self.touch();
-        RunningRequest(self.clone())
+        RunningRequest {
+            activity: self.clone(),
+            has_caller: false,
+        }
+    }
+
+    /// By which a request says that its caller is known.
+    pub(in crate::server) fn acceptance(&self) -> Acceptance {
+        let connection: Arc<ConnectionState> = Arc::clone(&self.0);
+        Acceptance::new(connection)
+    }
+}
+
+impl RunningRequest {
+    /// What is known of the caller when the request is answered.
+    pub(in crate::server) fn answered(&mut self, acceptance: Option<Acceptance>) {
+        self.has_caller = acceptance.is_some_and(Acceptance::hand_over);
+    }
+
+    fn counted(&self) -> u64 {
+        if self.has_caller { CALLER + 1 } else { 1 }
     }
 }
 
 /// The request is under way until the last clone is gone.
 impl Clone for RunningRequest {
     fn clone(&self) -> Self {
-        self.0.0.requests.fetch_add(1, Relaxed);
-        Self(self.0.clone())
+        self.activity.0.requests.fetch_add(self.counted(), Relaxed);
+        Self {
+            activity: self.activity.clone(),
+            has_caller: self.has_caller,
+        }
     }
 }
 
 impl Drop for RunningRequest {
     fn drop(&mut self) {
-        self.0.touch();
-        self.0.0.requests.fetch_sub(1, Relaxed);
+        self.activity.touch();
+        self.activity.0.end(self.counted());
     }
 }

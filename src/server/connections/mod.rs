@@ -5,24 +5,34 @@
 //! time, for limits that need no milliseconds.
 
 mod activity;
+mod precedence;
+mod report;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use activity::ConnectionState;
 pub(super) use activity::{Activity, RunningRequest};
+use precedence::{Found, Precedence};
+pub(super) use report::ConnectionStats;
+use report::Report;
 
 use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
+use crate::tasks;
 
 /// A connection with a request under way is ended when no byte has moved for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How often a drain polls for connections that have become idle.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How long a client waits for the place of a connection that gives way, before another one does; and until it is
+/// looked again whether one does, if all have callers.
+const PLACE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The connections of a server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,12 +46,18 @@ struct ConnectionList {
     draining: AtomicBool,
     /// A connection that has ended stays until the next check.
     list: Mutex<Vec<Watched>>,
+    precedence: Precedence,
+    /// Bounds the connections that are served at once.
+    places: Arc<Semaphore>,
+    max_connections: usize,
+    next_id: AtomicU64,
+    /// Connections that were ended for others.
+    given_way: AtomicU64,
 }
 
 /// A connection as the list knows it.
 struct Watched {
     state: Weak<ConnectionState>,
-    task: AbortHandle,
     /// Whether it sends a file whose room others wait for.
     is_wanted: Box<dyn Fn() -> bool + Send + Sync>,
     /// Since when it does, and the bytes that it had sent by then.
@@ -74,19 +90,57 @@ impl Watched {
 }
 
 impl Connections {
-    /// A connection may be idle, or take for the head of a request, as long as `keep_alive`.
-    pub(super) fn new(keep_alive: Duration) -> Self {
+    /// A connection may be idle, or take for the head of a request, as long as `keep_alive`. `max_connections` of them
+    /// are served at once.
+    pub(super) fn new(keep_alive: Duration, max_connections: usize) -> Self {
         Self(Arc::new(ConnectionList {
             clock: Arc::default(),
             keep_alive: u32::try_from(keep_alive.as_secs()).unwrap_or(u32::MAX).max(1),
             draining: AtomicBool::new(false),
             list: Mutex::default(),
+            precedence: Precedence::default(),
+            places: Arc::new(Semaphore::new(max_connections)),
+            max_connections,
+            next_id: AtomicU64::new(0),
+            given_way: AtomicU64::new(0),
         }))
+    }
+
+    /// A place for one more connection. When there is none, the connection that has been without a caller for longest
+    /// gives way. Waits while all have callers.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let places = &self.0.places;
+        loop {
+            if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+                return Some(place);
+            }
+            while !self.give_way() {
+                tokio::task::yield_now().await;
+            }
+            tokio::select! {
+                place = Arc::clone(places).acquire_owned() => return place.ok(),
+                () = tasks::pause(PLACE_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Ends the connection that has been without a caller for longest, if there is one. `false`: not found yet.
+    fn give_way(&self) -> bool {
+        match self.0.precedence.next() {
+            Found::Connection(state) => {
+                state.cut();
+                self.0.given_way.fetch_add(1, Relaxed);
+                true
+            }
+            Found::Nobody => true,
+            Found::NotYet => false,
+        }
     }
 
     /// What a new connection does.
     pub(super) fn activity(&self) -> Activity {
-        Activity::new(Arc::clone(&self.0.clock))
+        let id = self.0.next_id.fetch_add(1, Relaxed);
+        Activity::new(id, Arc::clone(&self.0.clock))
     }
 
     /// Watches over the task of a connection from now on. `is_wanted`: whether it sends a file whose room others wait
@@ -97,12 +151,28 @@ impl Connections {
         task: AbortHandle,
         is_wanted: impl Fn() -> bool + Send + Sync + 'static,
     ) {
+        connection.0.served_by(task);
         self.list().push(Watched {
             state: Arc::downgrade(&connection.0),
-            task,
             is_wanted: Box::new(is_wanted),
             wanted: None,
         });
+        self.0.precedence.add(&connection.0);
+    }
+
+    /// How many there are, and of what kind.
+    pub(super) fn stats(&self) -> ConnectionStats {
+        let mut stats = ConnectionStats {
+            limit: self.0.max_connections,
+            given_way: self.0.given_way.load(Relaxed),
+            ..ConnectionStats::default()
+        };
+        for watched in self.list().iter() {
+            if let Some(state) = watched.state.upgrade() {
+                stats.count(state.has_caller(), state.is_known());
+            }
+        }
+        stats
     }
 
     /// Whether answers must tell their clients to send nothing more on this connection.
@@ -110,11 +180,12 @@ impl Connections {
         self.0.draining.load(Relaxed)
     }
 
-    /// Ends idle connections, once a second, until `stopping`.
+    /// Ends idle connections, once a second, until `stopping`, and says when places run out.
     pub(super) async fn run(self, stopping: CancellationToken) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         // After a stall of the process no time has passed for its clients: they could not be heard.
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut report = Report::default();
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -122,6 +193,9 @@ impl Connections {
                     let now = self.0.clock.fetch_add(1, Relaxed) + 1;
                     self.end_idle(now);
                     self.end_slow(now);
+                    self.0.precedence.tidy(self.list().len());
+                    let places = (self.0.places.available_permits(), self.0.max_connections);
+                    report.write(now, places, self.0.given_way.load(Relaxed), || self.stats());
                 }
             }
         }
@@ -135,7 +209,7 @@ impl Connections {
         loop {
             polls.tick().await;
             let now = self.0.clock.load(Relaxed);
-            self.end_if(|state| !state.is_going_away(now) && state.requests.load(Relaxed) == 0);
+            self.end_if(|state| !state.is_going_away(now) && !state.is_busy());
             if self.list().is_empty() {
                 return;
             }
@@ -162,26 +236,26 @@ impl Connections {
                 tracing::info!(
                     "ended a connection that hardly read: others wait for the room of what it reads"
                 );
-                watched.task.abort();
+                state.cut();
             }
         }
     }
 
     /// Aborts the connections for which `over` is true, and forgets those that have ended.
     fn end_if(&self, over: impl Fn(&ConnectionState) -> bool) {
-        self.list().retain(|Watched { state, task, .. }| {
-            let state = state.upgrade();
-            if state.as_deref().is_some_and(&over) {
-                task.abort();
+        self.list().retain(|watched| {
+            let state = watched.state.upgrade();
+            if let Some(state) = state.as_deref().filter(|state| over(state)) {
+                state.cut();
             }
             state.is_some()
         });
     }
 
     fn limit(&self, state: &ConnectionState) -> u32 {
-        match state.requests.load(Relaxed) {
-            0 => self.0.keep_alive,
-            _ => self.0.keep_alive.max(STALL_TIMEOUT.as_secs() as u32),
+        match state.is_busy() {
+            false => self.0.keep_alive,
+            true => self.0.keep_alive.max(STALL_TIMEOUT.as_secs() as u32),
         }
     }
 
@@ -196,7 +270,7 @@ mod tests {
 
     /// Runs `scenario` on one connection; `ended`: whether its task was aborted.
     async fn check(scenario: impl FnOnce(&Connections, &Activity), ended: bool) {
-        let connections = Connections::new(Duration::from_secs(10));
+        let connections = Connections::new(Duration::from_secs(10), 8);
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
         connections.add(&activity, tasks.spawn(std::future::pending::<()>()), || false);
@@ -251,7 +325,7 @@ mod tests {
 
     /// Sends `rate` bytes a second for eleven seconds; `wanted`: whether others wait for what it reads.
     async fn check_reader(rate: u64, wanted: bool, ended: bool) {
-        let connections = Connections::new(Duration::from_secs(10));
+        let connections = Connections::new(Duration::from_secs(10), 8);
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
         let task = tasks.spawn(std::future::pending::<()>());
@@ -276,7 +350,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stall_of_the_process_is_not_held_against_clients() {
-        let connections = Connections::new(Duration::from_secs(10));
+        let connections = Connections::new(Duration::from_secs(10), 8);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(connections.clone().run(CancellationToken::new()));
         tokio::task::yield_now().await;
@@ -287,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_ended_is_forgotten() {
-        let connections = Connections::new(Duration::from_secs(10));
+        let connections = Connections::new(Duration::from_secs(10), 8);
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
         connections.add(&activity, tasks.spawn(async {}), || false);

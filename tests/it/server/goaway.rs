@@ -1,123 +1,21 @@
-//! How HTTP/2 connections end at a drain. Frames are written by hand: a client library hides them.
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+//! How HTTP/2 connections end at a drain.
 
 use crate::protocol::bytes;
 use crate::support::client::within;
+use crate::support::http2::{DATA, END_STREAM, GOAWAY, HEADERS, Http2, SETTINGS, WINDOW_UPDATE};
 use crate::support::server::TestServer;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// RFC 9113, section 4.1.
-#[derive(Debug)]
-struct Frame {
-    kind: u8,
-    flags: u8,
-    payload: Vec<u8>,
-}
-
-impl Frame {
-    /// Last stream and code of a GOAWAY.
-    fn goaway(&self) -> (u32, u32) {
-        let number = |at: usize| u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap());
-        (number(0), number(4))
-    }
-}
-
-struct Http2(TcpStream);
-
-impl Http2 {
-    /// Connects and sends `GET /k` as stream 1.
-    async fn get(server: &TestServer, token: &str) -> Self {
-        let mut this = Self(TcpStream::connect(server.address()).await.unwrap());
-        within(this.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
-            .await
-            .unwrap();
-        this.write(SETTINGS, 0, 0, &[]).await;
-        // GET, http; path, authority and authorization as literals that are not indexed (RFC 7541).
-        let mut head = vec![0x82, 0x86];
-        for (name, value) in [
-            (&[0x04][..], "/k"),
-            (&[0x01], "cache.test"),
-            (&[0x0f, 0x08], &format!("Bearer {token}")),
-        ] {
-            head.extend_from_slice(name);
-            literal(&mut head, value);
-        }
-        this.write(HEADERS, END_STREAM | END_HEADERS, 1, &head).await;
-        this
-    }
-
-    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend_from_slice(&[kind, flags]);
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        within(self.0.write_all(&frame)).await.unwrap();
-    }
-
-    /// The next frame, after what it asks for was done; `None` at the end of the connection.
-    async fn next(&mut self) -> Option<Frame> {
-        let mut head = [0; 9];
-        within(self.0.read_exact(&mut head)).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
-        within(self.0.read_exact(&mut payload)).await.unwrap();
-        let frame = Frame {
-            kind: head[3],
-            flags: head[4],
-            payload,
-        };
-        if frame.flags & ACK == 0 {
-            match frame.kind {
-                SETTINGS => self.write(SETTINGS, ACK, 0, &[]).await,
-                PING => self.write(PING, ACK, 0, &frame.payload).await,
-                _ => {}
-            }
-        }
-        Some(frame)
-    }
-
-    async fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
-        loop {
-            let frame = self.next().await.expect("the connection ended");
-            if wanted(&frame) {
-                return frame;
-            }
-        }
-    }
-}
-
-/// A string without Huffman code (RFC 7541, section 5.2).
-fn literal(head: &mut Vec<u8>, value: &str) {
-    match value.len() {
-        short @ 0..127 => head.push(short as u8),
-        long => {
-            head.push(127);
-            let mut rest = long - 127;
-            while rest >= 128 {
-                head.push(rest as u8 | 128);
-                rest >>= 7;
-            }
-            head.push(rest as u8);
-        }
-    }
-    head.extend_from_slice(value.as_bytes());
+/// Connects and sends `GET /k` as stream 1.
+async fn get(server: &TestServer, token: &str) -> Http2 {
+    let mut client = Http2::connect(server.address(), &[]).await;
+    client.get(1, "/k", token).await;
+    client
 }
 
 #[tokio::test]
 async fn an_idle_http2_connection_ends_with_goaway() {
     let mut server = TestServer::start().await;
-    let mut client = Http2::get(&server, "nobody").await;
+    let mut client = get(&server, "nobody").await;
     client
         .until(|frame| frame.flags & END_STREAM != 0 && frame.kind <= HEADERS)
         .await;
@@ -145,7 +43,7 @@ async fn a_running_http2_request_ends_after_goaway() {
         .with_token(&token)
         .put("/k", bytes(SIZE, 9))
         .await;
-    let mut client = Http2::get(&server, &token).await;
+    let mut client = get(&server, &token).await;
     let mut body = Vec::new();
     while body.len() < WINDOW {
         body.extend(client.until(|frame| frame.kind == DATA).await.payload);
@@ -174,7 +72,7 @@ async fn a_running_http2_request_ends_after_goaway() {
 #[tokio::test]
 async fn an_http2_client_that_does_not_answer_goaway_does_not_hold_the_server() {
     let mut server = TestServer::start().await;
-    let mut client = Http2::get(&server, "nobody").await;
+    let mut client = get(&server, "nobody").await;
     client
         .until(|frame| frame.flags & END_STREAM != 0 && frame.kind <= HEADERS)
         .await;

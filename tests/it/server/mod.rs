@@ -7,5 +7,6 @@ mod log;
 mod ops;
 mod shutdown;
 mod start;
+mod strangers;
 mod tiers;
 mod unix;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test folder uses a part")]
 
 pub(crate) mod client;
+pub(crate) mod http2;
 pub(crate) mod issuer;
 pub(crate) mod pair;
 pub(crate) mod proxy;
