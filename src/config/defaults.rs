@@ -75,6 +75,9 @@ pub const GHA_LINK_LIFETIME: Duration = HOUR;
 /// `gha.upload_timeout`.
 pub const GHA_UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
+/// `gha.upload_age`.
+pub const GHA_UPLOAD_AGE: Duration = Duration::from_secs(6 * 3600);
+
 /// `gha.max_uploads`.
 pub const GHA_MAX_UPLOADS: usize = 1024;
 
@@ -155,7 +158,7 @@ pub(super) const S3_PARALLEL_RANGE: RangeInclusive<u64> = 1..=64;
 /// Accepted values of `part_size`, in bytes: no part but the last may be smaller, says S3.
 pub(super) const S3_PART_RANGE: RangeInclusive<u64> = 5 << 20..=1 << 30;
 
-/// Accepted values of `link_lifetime` and `upload_timeout`.
+/// Accepted values of `link_lifetime`, `upload_timeout` and `upload_age`.
 pub(super) const GHA_LIFETIME_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
 

@@ -21,6 +21,7 @@ pub(super) fn gha(root: &Section<'_>, insecure_http: bool) -> GhaConfig {
     config.signing_key_file = section.optional("signing_key_file", Field::file_path);
     section.set(&mut config.link_lifetime, "link_lifetime", lifetime);
     section.set(&mut config.upload_timeout, "upload_timeout", lifetime);
+    section.set(&mut config.upload_age, "upload_age", lifetime);
     section.set(&mut config.max_uploads, "max_uploads", uploads);
     config.forward_unknown_to = section.optional("forward_unknown_to", |field| {
         weburl::results_service(field.text()?)

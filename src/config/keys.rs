@@ -131,6 +131,7 @@ pub(super) const GHA: &[Key] = &[
     plain("signing_key_file"),
     plain("link_lifetime"),
     plain("upload_timeout"),
+    plain("upload_age"),
     plain("max_uploads"),
     plain("forward_unknown_to"),
     plain("advertise_url"),

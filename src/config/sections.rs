@@ -190,7 +190,8 @@ pub struct S3CredentialFiles {
 /// The `limits` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// `max_entry_size`: largest accepted body, in bytes. At least 1. Default: what the tiers can hold.
+    /// `max_entry_size`: largest accepted body, in bytes. At least 1. Default: the
+    /// smaller of 10 GiB and three quarters of what the tiers can hold.
     pub max_entry_size: Option<u64>,
     /// `max_connections`: connections served at once; for a further one, the connection that has been without an
     /// accepted token for longest is ended. 1 to 1048576. Default 16384.
@@ -226,6 +227,8 @@ pub struct GhaConfig {
     pub link_lifetime: Duration,
     /// `upload_timeout`: an upload without traffic for this long is given up, 1 min to 24 h. Default 15 min.
     pub upload_timeout: Duration,
+    /// `upload_age`: no upload takes longer, whatever traffic it has, 1 min to 24 h. Default 6 h.
+    pub upload_age: Duration,
     /// `max_uploads`: uploads at once in one namespace, 1 to 100000. Default 1024.
     pub max_uploads: usize,
     /// `forward_unknown_to`: where requests for GitHub's other services go: scheme, host and port. Only hosts of
@@ -245,6 +248,7 @@ impl Default for GhaConfig {
             signing_key_file: None,
             link_lifetime: defaults::GHA_LINK_LIFETIME,
             upload_timeout: defaults::GHA_UPLOAD_TIMEOUT,
+            upload_age: defaults::GHA_UPLOAD_AGE,
             max_uploads: defaults::GHA_MAX_UPLOADS,
             forward_unknown_to: None,
             advertise_url: None,

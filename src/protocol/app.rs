@@ -28,10 +28,14 @@ struct AppInner {
     tasks: Tasks,
 }
 
+/// `limits.max_entry_size` if nobody sets it, in bytes: what GitHub gives a whole repository. Less on a small tier, so that
+/// one entry cannot push out everything else.
+const DEFAULT_MAX_ENTRY_SIZE: u64 = 10 << 30;
+
 /// What one request may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Largest accepted body, in bytes; `None` for what the tiers can hold.
+    /// Largest accepted body, in bytes; `None` for 10 GiB or three quarters of what the tiers can hold, whichever is less.
     pub max_entry_size: Option<u64>,
     /// Longest pause inside of a request body.
     pub body_idle_timeout: Duration,
@@ -95,12 +99,12 @@ impl App {
         **self.0.limits.load()
     }
 
-    /// The largest accepted body in bytes: the configured limit or what the tiers can hold.
+    /// The largest accepted body in bytes: the configured limit, at most what the tiers can hold.
     pub fn max_entry_size(&self) -> u64 {
         let capacity = self.0.cache.capacity();
-        self.limits()
-            .max_entry_size
-            .map_or(capacity, |limit| limit.min(capacity))
+        let default = || DEFAULT_MAX_ENTRY_SIZE.min(capacity / 4 * 3);
+        let limit = self.limits().max_entry_size.unwrap_or_else(default);
+        limit.min(capacity)
     }
 
     /// The caller by the credentials of its request.

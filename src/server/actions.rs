@@ -83,6 +83,7 @@ pub(super) async fn open(
         settings: ActionsSettings {
             link_lifetime: config.gha.link_lifetime,
             upload_timeout: config.gha.upload_timeout,
+            upload_age: config.gha.upload_age,
             max_uploads: config.gha.max_uploads,
         },
     };

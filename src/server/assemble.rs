@@ -256,6 +256,11 @@ fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
 const OPS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn announce(server: &Server) {
+    let largest = server.app.max_entry_size();
+    tracing::info!(
+        bytes = largest,
+        "entries up to this size are taken: limits.max_entry_size"
+    );
     for address in &server.addresses {
         tracing::info!(address = address.to_string(), "listening");
     }

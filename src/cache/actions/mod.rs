@@ -56,6 +56,8 @@ pub struct ActionsSettings {
     pub link_lifetime: Duration,
     /// An upload without traffic for this long is given up.
     pub upload_timeout: Duration,
+    /// No upload takes longer, whatever traffic it has.
+    pub upload_age: Duration,
     /// Uploads at once in one namespace.
     pub max_uploads: usize,
 }
@@ -158,7 +160,8 @@ impl Actions {
         match (id, UploadNote::decode(blocks.note())) {
             (Some(id), Some(note)) if self.0.uploads.of(&note.name).is_none() => {
                 let ends = self.end_of_rights(note.expires);
-                self.0.uploads.insert(ActionsUpload::new(id, note, blocks, ends));
+                let upload = ActionsUpload::new(id, note, blocks, ends, self.0.settings.upload_age);
+                self.0.uploads.insert(upload);
             }
             _ => blocks.remove().await,
         }

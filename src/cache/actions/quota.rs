@@ -108,12 +108,14 @@ impl Actions {
         let is_idle = || upload.idle() >= timeout;
         // A client with a good token that goes on after a restart is heard of first.
         let is_overdue = || upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
-        let (why, is_due) = match is_idle() {
-            true => ("an upload without traffic is given up", true),
-            false => ("an upload whose token has expired is given up", is_overdue()),
+        let (why, is_due) = match (upload.is_too_old(), is_idle()) {
+            (true, _) => ("an upload older than gha.upload_age is given up", true),
+            (false, true) => ("an upload without traffic is given up", true),
+            (false, false) => ("an upload whose token has expired is given up", is_overdue()),
         };
         if is_due {
-            let _given_up = self.give_up_if(upload, why, || is_idle() || is_overdue()).await;
+            let is_due = || upload.is_too_old() || is_idle() || is_overdue();
+            let _given_up = self.give_up_if(upload, why, is_due).await;
         }
     }
 }

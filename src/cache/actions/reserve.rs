@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::permit::Permission;
-use super::upload::{ActionsUpload, MAX_UPLOAD_AGE};
+use super::upload::ActionsUpload;
 use super::upload_note::UploadNote;
 use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
@@ -48,7 +48,7 @@ impl Actions {
     /// Permission to send the body of an upload and nothing else, for a URL. It ends with the right to the upload.
     pub fn upload_ticket(&self, id: UploadId) -> Ticket {
         let payload = Permission::Write(id).encode();
-        let latest = SystemTime::now() + MAX_UPLOAD_AGE;
+        let latest = SystemTime::now() + self.0.settings.upload_age;
         let ends = self.0.uploads.get(id).map(|upload| upload.ends());
         self.0
             .keys
@@ -77,7 +77,7 @@ impl Actions {
             blocks.send_early(upload);
         }
         let ends = self.end_of_rights(note.expires);
-        let upload = ActionsUpload::new(id, note, blocks, ends);
+        let upload = ActionsUpload::new(id, note, blocks, ends, self.0.settings.upload_age);
         self.0.uploads.insert(Arc::clone(&upload));
         Ok(upload)
     }

@@ -10,9 +10,6 @@ use super::UploadId;
 use super::upload_note::UploadNote;
 use crate::store::blocks::Blocks;
 
-/// An upload that is this old holds up no other job, and its links have ended.
-pub(super) const MAX_UPLOAD_AGE: Duration = Duration::from_secs(6 * 60 * 60);
-
 /// Another job may take the place of an upload without traffic for this long.
 const UPLOAD_LEASE: Duration = Duration::from_secs(2 * 60);
 
@@ -35,6 +32,8 @@ pub(super) struct ActionsUpload {
     last_request: AtomicU64,
     /// In milliseconds since 1970.
     ends: AtomicU64,
+    /// The end of [`super::ActionsSettings::upload_age`]: nothing extends it.
+    latest: SystemTime,
 }
 
 /// Something that happens on an upload, until it is dropped.
@@ -54,10 +53,18 @@ pub(super) enum ActivityKind {
 }
 
 impl ActionsUpload {
-    /// `ends`: nothing happens on it after this moment, unless [`ActionsUpload::extend`] says so.
-    pub(super) fn new(id: UploadId, note: UploadNote, blocks: Blocks, ends: SystemTime) -> Arc<Self> {
+    /// `ends`: nothing happens on it after this moment, unless [`ActionsUpload::extend`] says so. `age`: nothing happens
+    /// on it for longer, whatever is said.
+    pub(super) fn new(
+        id: UploadId,
+        note: UploadNote,
+        blocks: Blocks,
+        ends: SystemTime,
+        age: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
+            latest: note.began + age,
             note,
             blocks,
             requests: AtomicUsize::new(0),
@@ -105,7 +112,13 @@ impl ActionsUpload {
 
     /// When the right to go on with it ends.
     pub(super) fn ends(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.ends.load(Ordering::Relaxed))
+        let ends = UNIX_EPOCH + Duration::from_millis(self.ends.load(Ordering::Relaxed));
+        ends.min(self.latest)
+    }
+
+    /// Whether it is older than any upload may be.
+    pub(super) fn is_too_old(&self) -> bool {
+        self.latest <= SystemTime::now()
     }
 
     /// A caller with a good token goes on with it: the right lasts until `ends` at least.
@@ -123,11 +136,10 @@ impl ActionsUpload {
         if self.is_committing() {
             return false;
         }
-        let age = self.note.began.elapsed().unwrap_or_default();
         let sends = self.requests.load(Ordering::Acquire) > 0;
         match self.note.holder == *holder {
             true => !sends && self.idle() >= REPEAT_AFTER,
-            false => self.idle() >= UPLOAD_LEASE || self.is_overdue() || age >= MAX_UPLOAD_AGE,
+            false => self.idle() >= UPLOAD_LEASE || self.is_overdue(),
         }
     }
 }

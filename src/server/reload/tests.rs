@@ -85,6 +85,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("gha.signing_key_file", "other"),
     ("gha.link_lifetime", "7m"),
     ("gha.upload_timeout", "7m"),
+    ("gha.upload_age", "7h"),
     ("gha.max_uploads", "7"),
     ("gha.forward_unknown_to", "https://results.other.ghe.com"),
     ("gha.advertise_url", "https://other.internal"),

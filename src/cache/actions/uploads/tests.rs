@@ -15,6 +15,9 @@ use crate::store::budget::Budget;
 use crate::store::spool::SpoolDir;
 use crate::tasks::Tasks;
 
+/// Longer than any upload of these tests.
+const AGE: Duration = Duration::from_secs(6 * 3600);
+
 struct Rig {
     blocks: BlockDir,
     uploads: Uploads,
@@ -55,7 +58,7 @@ impl Rig {
         };
         let blocks = self.blocks.create(number, note.encode()).await.expect("create");
         let ends = SystemTime::now() + Duration::from_secs(3600);
-        let upload = ActionsUpload::new(id, note, blocks, ends);
+        let upload = ActionsUpload::new(id, note, blocks, ends, AGE);
         self.uploads.insert(Arc::clone(&upload));
         upload
     }
@@ -129,10 +132,30 @@ async fn a_right_that_has_ended_holds_up_nobody() {
     let upload = rig.add(1, "a").await;
     assert!(!upload.is_overdue() && !upload.gives_way_to(&[2; 32]));
     let past = SystemTime::now() - Duration::from_secs(1);
-    let late = ActionsUpload::new(upload.id, upload.note.clone(), upload.blocks.clone(), past);
+    let again =
+        |ends, age| ActionsUpload::new(upload.id, upload.note.clone(), upload.blocks.clone(), ends, age);
+    let late = again(past, AGE);
     assert!(late.is_overdue() && late.gives_way_to(&[2; 32]));
     late.extend(SystemTime::now() + Duration::from_secs(60));
     assert!(!late.is_overdue() && !late.gives_way_to(&[2; 32]));
+}
+
+#[tokio::test]
+async fn traffic_and_new_tokens_do_not_keep_an_upload_for_ever() {
+    let rig = Rig::new().await;
+    let upload = rig.add(1, "a").await;
+    let tomorrow = SystemTime::now() + Duration::from_secs(24 * 3600);
+    assert!(!upload.is_too_old());
+    let old = ActionsUpload::new(
+        upload.id,
+        upload.note.clone(),
+        upload.blocks.clone(),
+        tomorrow,
+        Duration::ZERO,
+    );
+    old.extend(tomorrow);
+    assert!(old.is_too_old() && old.is_overdue() && old.gives_way_to(&[2; 32]));
+    assert!(old.ends() <= SystemTime::now(), "its links end with it");
 }
 
 #[tokio::test]
