@@ -60,6 +60,14 @@ fn draft(signer: Signer) -> Draft {
     draft
 }
 
+fn provider() -> ProviderConfig {
+    ProviderConfig {
+        allow_if: Some(ALLOW_IF.into()),
+        write_if: Some(WRITE_IF.into()),
+        ..ProviderConfig::new(ISSUER, expressions())
+    }
+}
+
 struct Rig {
     auth: Authenticator,
     runtime: Runtime,
@@ -73,24 +81,9 @@ impl Rig {
         let keys = json!({"keys": [Signer::Rsa.jwk(), Signer::P256.jwk()]});
         std::fs::write(&file, keys.to_string()).unwrap();
         let provider = ProviderConfig {
-            url: ISSUER.into(),
             audiences: vec![AUDIENCE.into()],
-            algorithms: vec![Algorithm::RS256, Algorithm::ES256],
-            cache_key_exprs: expressions(),
-            scopes: None,
-            allow_if: Some(ALLOW_IF.into()),
-            write_if: Some(WRITE_IF.into()),
-            tenant: None,
-            group: None,
-            protect_if: None,
-            leeway: Duration::from_secs(30),
-            max_age: None,
             jwks_file: Some(file),
-            jwks_url: None,
-            jwks_token_file: None,
-            ca_file: None,
-            outbound_proxy_file: None,
-            allow_insecure_http: false,
+            ..provider()
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -147,7 +140,7 @@ fn fresh_es256_token(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn github_expressions(bencher: Bencher<'_, '_>) {
-    let rules = Rules::compile(&expressions(), None, Some(ALLOW_IF), Some(WRITE_IF)).unwrap();
+    let rules = Rules::compile(&provider()).unwrap();
     let claims = draft(Signer::Nobody).claims;
     let issuer = ISSUER.into();
     let granted = rules.apply(&issuer, &claims).unwrap();

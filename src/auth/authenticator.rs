@@ -99,6 +99,7 @@ impl Authenticator {
         let provider = self.provider(&token)?;
         let verified = provider.verify(&token).await?;
         let granted = provider.grant(&verified)?;
+        provider.note_fallback(&granted);
         let identity = Arc::new(provider.identity(&token, &verified, &granted));
         let (kept, now) = (Arc::clone(&identity), SystemTime::now());
         self.shared.tokens.insert(credentials, kept, verified.key, now);
@@ -151,8 +152,10 @@ impl Authenticator {
             key: verified.key.id().map(Into::into),
             identity,
             source: granted.source,
+            tenant_source: granted.tenancy.source,
             skipped: skipped.collect(),
             write_error: granted.write_error.map(|reason| reason.to_string()),
+            protect_error: granted.tenancy.protect_error.map(|reason| reason.to_string()),
         })
     }
 

@@ -12,12 +12,12 @@ pub struct Expressions;
 
 impl ExpressionCheck for Expressions {
     fn check(&self, kind: ExpressionKind, text: &str) -> Result<Vec<String>, String> {
-        let wanted = match kind {
-            ExpressionKind::Namespace { .. } | ExpressionKind::Tenant => ValueKind::Text,
-            ExpressionKind::Condition => ValueKind::Boolean,
-        };
-        let expression = Expression::compile(text).map_err(|error| error.to_string())?;
-        let expression = expression.of_kind(wanted).map_err(|error| error.to_string())?;
+        let checked = Expression::compile(text).and_then(|expression| match kind {
+            ExpressionKind::Namespace { .. } => expression.of_kind(ValueKind::Text),
+            ExpressionKind::Tenant => expression.of_text_or_number(),
+            ExpressionKind::Condition => expression.of_kind(ValueKind::Boolean),
+        });
+        let expression = checked.map_err(|error| error.to_string())?;
         Ok(expression.warnings())
     }
 }

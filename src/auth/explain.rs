@@ -7,7 +7,9 @@ use super::claims::Times;
 use super::error::{Error, KeyLabel, printable};
 use super::identity::Identity;
 use super::scope::NamespaceSource;
+use super::tenancy::TenantSource;
 use super::token::UnverifiedToken;
+use crate::store::Tenancy;
 
 /// Longest value shown, in characters.
 const MAX_SHOWN_CHARS: usize = 300;
@@ -40,10 +42,14 @@ pub struct Rights {
     pub identity: Identity,
     /// Where the namespaces come from.
     pub source: NamespaceSource,
+    /// Where the tenant comes from.
+    pub tenant_source: TenantSource,
     /// Expressions without a value: index from 0 in `cache_key_exprs`, and why.
     pub skipped: Vec<(usize, String)>,
     /// Why `write_if` has no result, if it failed; the token is read-only then.
     pub write_error: Option<String>,
+    /// Why `protect_if` has no result, if it failed; nothing is protected then.
+    pub protect_error: Option<String>,
 }
 
 impl Explanation {
@@ -85,6 +91,7 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Identity { scope, may_write, .. } = &self.identity;
+        self.write_tenancy(f)?;
         write!(f, "accepted: {}", rights(scope.readable().len() > 0, *may_write))?;
         if self.source == NamespaceSource::Ac {
             f.write_str("\nscopes: from the claim `ac`")?;
@@ -103,6 +110,26 @@ impl fmt::Display for Rights {
             Some(reason) => write!(f, "\nwrite_if failed: {}", shown(reason)),
             None => Ok(()),
         }
+    }
+}
+
+impl Rights {
+    /// Names stand as `tenants` in the configuration matches them: nothing in them has to be escaped.
+    fn write_tenancy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tenancy { tenant, rank } = &self.identity.tenancy;
+        writeln!(f, "tenant: {}", tenant.name())?;
+        if self.tenant_source == TenantSource::Namespace {
+            writeln!(
+                f,
+                "fallback: the tenant is the first namespace, as no claim names a repository or a project; set `tenant` of \
+                 the provider"
+            )?;
+        }
+        writeln!(f, "group: {}\nrank: {}", tenant.group(), rank.as_str())?;
+        if let Some(reason) = &self.protect_error {
+            writeln!(f, "protect_if failed: {}", shown(reason))?;
+        }
+        writeln!(f, "in logs and metrics: {}", tenant.label())
     }
 }
 

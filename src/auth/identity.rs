@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 
+use crate::store::Tenancy;
+
 /// One tenant's namespace: the text that an expression returned, and the issuer that vouched for it.
 ///
 /// Compared as bytes. Two issuers with equal strings are two namespaces.
@@ -140,12 +142,21 @@ pub struct Identity {
     pub subject: Arc<str>,
     /// The namespaces that the caller may read, and the one where it writes.
     pub scope: Scope,
+    /// Whom what is written belongs to.
+    pub tenancy: Tenancy,
     /// Whether the rules and the scopes of the token allow to write and delete.
     pub may_write: bool,
     /// The end of the token's life, leeway included. Checked at the start of a request only.
     pub expires: SystemTime,
     /// The digest of the token that the caller sent.
     pub token: TokenDigest,
+}
+
+impl Identity {
+    /// Whom what this caller writes belongs to. Made once for a token.
+    pub fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
 }
 
 /// The bearer of a token whose time has run out. It may only go on with work that was begun with the same token while

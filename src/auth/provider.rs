@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::Validation;
@@ -13,6 +14,7 @@ use super::identity::{Identity, TokenDigest};
 use super::issuer::{Issuer, KeyError, KeyLookupError, KeyTiming, VerifyingKey};
 use super::scope::{Granted, Rules};
 use super::stats::AuthStats;
+use super::tenancy::TenantSource;
 use super::token::UnverifiedToken;
 use super::verify::{self, Verified};
 use crate::config::{Algorithm, ProviderConfig};
@@ -28,6 +30,8 @@ pub(super) struct Provider {
     audiences: Vec<String>,
     tolerance: Tolerance,
     rules: Rules,
+    /// Whether the log has it that tokens of this issuer name no project.
+    told_fallback: AtomicBool,
 }
 
 /// A token that passed every check but the rules.
@@ -45,8 +49,7 @@ impl Provider {
         stats: &Arc<AuthStats>,
         tasks: &Tasks,
     ) -> Result<Self, SetupError> {
-        let (allow_if, write_if) = (config.allow_if.as_deref(), config.write_if.as_deref());
-        let rules = Rules::compile(&config.cache_key_exprs, config.scopes, allow_if, write_if);
+        let rules = Rules::compile(config);
         let url = config.url.clone();
         let rules = rules.map_err(|source| SetupError::Rules { url, source })?;
         if config.audiences.is_empty() {
@@ -62,6 +65,7 @@ impl Provider {
                 max_age: config.max_age,
             },
             rules,
+            told_fallback: AtomicBool::new(false),
             issuer: Issuer::start(config, timing, stats.clone(), tasks)?,
         })
     }
@@ -138,6 +142,20 @@ impl Provider {
         })
     }
 
+    /// Tells the operator once if the tokens of this issuer name no project: shares are hardly fair then.
+    pub(super) fn note_fallback(&self, granted: &Granted) {
+        if granted.tenancy.source == TenantSource::Namespace
+            && !self.told_fallback.swap(true, Ordering::Relaxed)
+        {
+            let issuer = self.issuer.url();
+            tracing::warn!(
+                %issuer,
+                "a token names no repository or project, so its first namespace is a tenant of its own; set `tenant` of \
+                 this provider"
+            );
+        }
+    }
+
     pub(super) fn identity(
         &self,
         token: &UnverifiedToken<'_>,
@@ -150,6 +168,7 @@ impl Provider {
             subject: subject.unwrap_or_default().into(),
             scope: granted.scope.clone(),
             may_write: granted.may_write,
+            tenancy: granted.tenancy.tenancy.clone(),
             expires: verified.expires,
             token: TokenDigest::of(token.text()),
         }

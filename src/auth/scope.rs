@@ -9,7 +9,8 @@ use serde_json::{Map, Value as Json};
 
 use super::expr::{EvalError, Expression, ValueKind};
 use super::identity::{Namespace, Scope};
-use crate::config::TokenScopes;
+use super::tenancy::{GrantedTenancy, TenancyRules};
+use crate::config::{ProviderConfig, TokenScopes};
 
 pub use ac::AcError;
 pub use error::{RightsError, RulePlace, RulesError};
@@ -22,6 +23,7 @@ pub struct Rules {
     scopes: Option<TokenScopes>,
     allow_if: Option<Expression>,
     write_if: Option<Expression>,
+    tenancy: TenancyRules,
 }
 
 /// The rights that the rules grant to a token.
@@ -31,6 +33,8 @@ pub struct Granted {
     pub scope: Scope,
     /// Where they come from.
     pub source: NamespaceSource,
+    /// Whom the writes belong to.
+    pub tenancy: GrantedTenancy,
     /// Whether the writable one may be written: the token's scopes say so, if it has any, and `write_if`
     /// holds, if there is one.
     pub may_write: bool,
@@ -56,32 +60,38 @@ impl Rules {
     /// # Errors
     /// All expressions that are wrong, or that cannot have a result of the right type. Without `scopes`, there
     /// has to be one that gives a namespace.
-    pub fn compile(
-        cache_key_exprs: &[String],
-        scopes: Option<TokenScopes>,
-        allow_if: Option<&str>,
-        write_if: Option<&str>,
-    ) -> Result<Self, RulesError> {
+    pub fn compile(config: &ProviderConfig) -> Result<Self, RulesError> {
         let mut problems = Vec::new();
-        let mut compile = |place, text: &str, wanted| {
-            let outcome = Expression::compile(text).and_then(|expression| expression.of_kind(wanted));
+        let mut compile = |place, text: &str| {
+            let outcome = Expression::compile(text).and_then(|expression| match place {
+                RulePlace::Namespace(_) => expression.of_kind(ValueKind::Text),
+                RulePlace::Tenant | RulePlace::Group => expression.of_text_or_number(),
+                RulePlace::AllowIf | RulePlace::WriteIf | RulePlace::ProtectIf => {
+                    expression.of_kind(ValueKind::Boolean)
+                }
+            });
             outcome.map_err(|error| problems.push((place, error))).ok()
         };
-        let mut namespaces = Vec::with_capacity(cache_key_exprs.len());
-        for (index, text) in cache_key_exprs.iter().enumerate() {
-            namespaces.extend(compile(RulePlace::Namespace(index), text, ValueKind::Text));
+        let mut namespaces = Vec::with_capacity(config.cache_key_exprs.len());
+        for (index, text) in config.cache_key_exprs.iter().enumerate() {
+            namespaces.extend(compile(RulePlace::Namespace(index), text));
         }
-        let allow_if = allow_if.and_then(|text| compile(RulePlace::AllowIf, text, ValueKind::Boolean));
-        let write_if = write_if.and_then(|text| compile(RulePlace::WriteIf, text, ValueKind::Boolean));
-        if !problems.is_empty() || (namespaces.is_empty() && scopes.is_none()) {
-            return Err(RulesError { problems });
-        }
-        Ok(Self {
+        let mut rule = |place, text: &Option<String>| compile(place, text.as_deref()?);
+        let rules = Self {
             namespaces,
-            scopes,
-            allow_if,
-            write_if,
-        })
+            scopes: config.scopes,
+            allow_if: rule(RulePlace::AllowIf, &config.allow_if),
+            write_if: rule(RulePlace::WriteIf, &config.write_if),
+            tenancy: TenancyRules {
+                tenant: rule(RulePlace::Tenant, &config.tenant),
+                group: rule(RulePlace::Group, &config.group),
+                protect_if: rule(RulePlace::ProtectIf, &config.protect_if),
+            },
+        };
+        match problems.is_empty() && (!rules.namespaces.is_empty() || rules.scopes.is_some()) {
+            true => Ok(rules),
+            false => Err(RulesError { problems }),
+        }
     }
 
     /// Warnings for the author, for the log at start and for `check`.
@@ -90,7 +100,12 @@ impl Rules {
         let namespaces = namespaces.map(|(index, expression)| (RulePlace::Namespace(index), expression));
         let allow_if = self.allow_if.iter().map(|rule| (RulePlace::AllowIf, rule));
         let write_if = self.write_if.iter().map(|rule| (RulePlace::WriteIf, rule));
+        let tenancy = &self.tenancy;
+        let tenant = tenancy.tenant.iter().map(|rule| (RulePlace::Tenant, rule));
+        let group = tenancy.group.iter().map(|rule| (RulePlace::Group, rule));
+        let protect_if = tenancy.protect_if.iter().map(|rule| (RulePlace::ProtectIf, rule));
         let all = namespaces.chain(allow_if).chain(write_if);
+        let all = all.chain(tenant).chain(group).chain(protect_if);
         all.flat_map(|(place, expression)| expression.warnings().into_iter().map(move |text| (place, text)))
             .collect()
     }
@@ -103,11 +118,12 @@ impl Rules {
     /// # Errors
     /// `allow_if` does not hold; the first namespace misses a claim; any namespace is empty, longer
     /// than [`Namespace::MAX_BYTES`], or not a text. A missing claim in a later one skips it. With `scopes`:
-    /// the claim is malformed, which no expression makes good; or it is missing, and there is no expression.
+    /// the claim is malformed, which no expression makes good; or it is missing, and there is no expression. `tenant` or
+    /// `group` has no result.
     pub fn apply(&self, issuer: &Arc<str>, claims: &Map<String, Json>) -> Result<Granted, RightsError> {
         self.allowed(claims)?;
         let mut granted = match (self.scopes, claims.get(ac::AC_CLAIM)) {
-            (Some(TokenScopes::Ac), Some(value)) => Self::by_ac(issuer, claims, value)?,
+            (Some(TokenScopes::Ac), Some(value)) => self.by_ac(issuer, claims, value)?,
             (Some(TokenScopes::Ac), None) if self.namespaces.is_empty() => {
                 return Err(AcError::Missing.into());
             }
@@ -124,9 +140,20 @@ impl Rules {
         Ok(granted)
     }
 
-    fn by_ac(issuer: &Arc<str>, claims: &Map<String, Json>, value: &Json) -> Result<Granted, AcError> {
-        let (scope, may_write) = ac::scope(issuer, claims, value)?;
+    fn by_ac(
+        &self,
+        issuer: &Arc<str>,
+        claims: &Map<String, Json>,
+        value: &Json,
+    ) -> Result<Granted, RightsError> {
+        let ac::AcScope {
+            scope,
+            may_write,
+            reference,
+        } = ac::scope(issuer, claims, value)?;
+        let tenancy = &self.tenancy;
         Ok(Granted {
+            tenancy: tenancy.apply(issuer, claims, scope.writable(), Some(&reference))?,
             scope,
             source: NamespaceSource::Ac,
             may_write,
@@ -151,6 +178,7 @@ impl Rules {
             error: EvalError::Empty,
         })?;
         Ok(Granted {
+            tenancy: self.tenancy.apply(issuer, claims, scope.writable(), None)?,
             scope,
             source: NamespaceSource::Expressions,
             may_write: true,

@@ -4,25 +4,35 @@
 //! same key has verified the token.
 //!
 //! ```text
-//! format 1, may write 1, end of the token's life 8 (seconds since 1970), digest of the token 32,
-//! then each behind its length (4 bytes, big endian): issuer, subject, the writable namespace
+//! format 1, may write 1, rank 1, end of the token's life 8 (seconds since 1970), digest of the token 32,
+//! then each behind its length (4 bytes, big endian): issuer, subject, the writable namespace, tenant, group
 //! ```
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::identity::{ExpiredIdentity, Identity, Namespace, Scope, TokenDigest};
+use crate::store::{Rank, Tenancy, Tenant};
 
-const FORMAT: u8 = 1;
+/// Format 1 was without a tenant.
+const FORMAT: u8 = 2;
 
 /// The caller with its writable namespace. Those that it may read besides are left out: nothing that is passed on to
 /// another server reads.
 pub fn vouch(caller: &Identity) -> Vec<u8> {
-    let mut bytes = vec![FORMAT, u8::from(caller.may_write)];
+    let Tenancy { tenant, rank } = &caller.tenancy;
+    let mut bytes = vec![FORMAT, u8::from(caller.may_write), rank.number()];
     let expires = caller.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
     bytes.extend_from_slice(&expires.as_secs().to_be_bytes());
     bytes.extend_from_slice(caller.token.as_bytes());
-    for text in [&caller.issuer, &caller.subject, caller.scope.writable().path()] {
+    let texts = [
+        &caller.issuer,
+        &caller.subject,
+        &**caller.scope.writable().path(),
+        tenant.name(),
+        tenant.group(),
+    ];
+    for text in texts {
         bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
         bytes.extend_from_slice(text.as_bytes());
     }
@@ -31,10 +41,10 @@ pub fn vouch(caller: &Identity) -> Vec<u8> {
 
 /// The caller that another server vouches for. `None` if another version of this server wrote the bytes.
 pub fn vouched(bytes: &[u8]) -> Option<Identity> {
-    let (head, rest) = bytes.split_first_chunk::<2>()?;
+    let (head, rest) = bytes.split_first_chunk::<3>()?;
     let (expires, rest) = rest.split_first_chunk()?;
     let (token, mut rest) = rest.split_first_chunk()?;
-    let [FORMAT, may_write @ 0..=1] = *head else {
+    let [FORMAT, may_write @ 0..=1, rank] = *head else {
         return None;
     };
     let mut text = || {
@@ -46,11 +56,16 @@ pub fn vouched(bytes: &[u8]) -> Option<Identity> {
     let issuer: Arc<str> = text()?.into();
     let subject = text()?.into();
     let writable = Namespace::new(Arc::clone(&issuer), text()?)?;
+    let tenant = Tenant::from_names(text()?, text()?);
     rest.is_empty().then_some(())?;
     Some(Identity {
         scope: Scope::with_first(writable, false, []),
         issuer,
         subject,
+        tenancy: Tenancy {
+            tenant,
+            rank: Rank::from_number(rank),
+        },
         may_write: may_write == 1,
         expires: time(u64::from_be_bytes(*expires))?,
         token: TokenDigest::from_bytes(*token),
@@ -77,6 +92,10 @@ mod tests {
             scope: Scope::new(namespaces).unwrap(),
             issuer,
             subject: "repo:a/b".into(),
+            tenancy: Tenancy {
+                tenant: Tenant::new("https://issuer.test", "42", Some("7")).unwrap(),
+                rank: Rank::Other,
+            },
             may_write: true,
             expires: UNIX_EPOCH + Duration::from_secs(77),
             token: TokenDigest::of("token"),
@@ -99,6 +118,7 @@ mod tests {
             assert_eq!((&read.issuer, &read.subject), (&caller.issuer, &caller.subject));
             assert_eq!((read.may_write, read.expires), (caller.may_write, caller.expires));
             assert!(read.token == caller.token);
+            assert_eq!(read.tenancy, caller.tenancy);
         }
     }
 
@@ -109,7 +129,7 @@ mod tests {
             assert!(vouched(&bytes[..end]).is_none(), "{end}");
         }
         assert!(vouched(&[&bytes[..], b"x"].concat()).is_none());
-        for (at, value) in [(0, 2), (1, 2)] {
+        for (at, value) in [(0, 1), (0, 3), (1, 2)] {
             let mut changed = bytes.clone();
             changed[at] = value;
             assert!(vouched(&changed).is_none(), "{at}");

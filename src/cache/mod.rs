@@ -193,7 +193,7 @@ impl Cache {
             issuer: Arc::clone(&caller.issuer),
             subject: Arc::clone(&caller.subject),
             stored: SystemTime::now(),
-            tenancy: None,
+            tenancy: Some(caller.tenancy().clone()),
         };
         let metadata = Metadata::default();
         Ok(EntryUpload {

@@ -13,6 +13,9 @@ use super::suggest::nearest;
 use super::weburl::{self, UrlRules};
 use super::{Algorithm, ProviderConfig, defaults};
 
+/// Issuers whose tokens are known to name no repository or project.
+const WITHOUT_PROJECTS: &[&str] = &["https://accounts.google.com"];
+
 const EXAMPLE: &str = "url: https://token.actions.githubusercontent.com";
 
 /// Reads all providers. `None` when one of them has an error; all errors are reported.
@@ -84,6 +87,12 @@ fn provider(entry: &Field<'_>, expressions: &dyn ExpressionCheck) -> Option<Prov
     config.tenant = expression::tenant(section, "tenant", expressions);
     config.group = expression::tenant(section, "group", expressions);
     config.protect_if = expression::condition(section, "protect_if", expressions);
+    if config.tenant.is_none() && WITHOUT_PROJECTS.contains(&&*config.url) {
+        section.warn(
+            "has no `tenant`, and tokens of this issuer name no repository or project: each first namespace is a tenant with \
+             a share of its own; add `tenant`",
+        );
+    }
     section.set(&mut config.leeway, "leeway", leeway);
     config.max_age = section.optional("max_age", max_age);
     key_set(section, &mut config, rules);

@@ -22,6 +22,8 @@ pub struct RequestRecord {
     pub issuer: Option<Arc<str>>,
     /// The label of the namespace that was read or written.
     pub namespace: Option<Arc<str>>,
+    /// The label of the tenant that the request counts for, once it is known.
+    pub tenant: Option<Arc<str>>,
     /// How it ended.
     pub outcome: Outcome,
     /// Where the bytes came from or went to.
@@ -177,6 +179,7 @@ impl Exchange {
         let id = self.id.text();
         let issuer = record.issuer.as_deref().unwrap_or_default();
         let namespace = record.namespace.as_deref().unwrap_or_default();
+        let tenant = record.tenant.as_deref().unwrap_or_default();
         let error = record.error.as_deref().unwrap_or_default();
         let fields = [
             (name!("id"), LineValue::Ascii(&id)),
@@ -188,6 +191,7 @@ impl Exchange {
             (name!("tier"), LineValue::Name(record.tier)),
             (name!("issuer"), LineValue::Name(issuer)),
             (name!("namespace"), LineValue::Name(namespace)),
+            (name!("tenant"), LineValue::Name(tenant)),
             (name!("received"), LineValue::Number(record.received)),
             (name!("sent"), LineValue::Number(self.sent)),
             (name!("micros"), LineValue::Number((seconds * 1e6) as u64)),

@@ -65,7 +65,8 @@ impl Expression {
         Ok(Self { root })
     }
 
-    /// This expression, if it can have a result of this type: a namespace for text, a condition for a boolean.
+    /// This expression, if it can have a result of this type: a namespace for text, a condition for a boolean, an id for a
+    /// number.
     ///
     /// # Errors
     /// If every token would give another type or, because no claim is used, the same failure.
@@ -79,7 +80,8 @@ impl Expression {
         let none = Map::new();
         let outcome = match wanted {
             ValueKind::Boolean => self.condition(&none).map(drop),
-            ValueKind::Text | ValueKind::Number => self.text(&none).map(drop),
+            ValueKind::Text => self.text(&none).map(drop),
+            ValueKind::Number => self.text_or_number(&none).map(drop),
         };
         match outcome {
             Ok(()) => Ok(self),
@@ -90,6 +92,17 @@ impl Expression {
     /// Warnings for the author, one line each, for the log at start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
         warn::warnings(&self.root)
+    }
+
+    /// [`Expression::of_kind`] for what may be a text or a number.
+    ///
+    /// # Errors
+    /// As [`Expression::of_kind`].
+    pub fn of_text_or_number(self) -> Result<Self, CompileError> {
+        match self.kind() {
+            Some(ValueKind::Number) => self.of_kind(ValueKind::Number),
+            _ => self.of_kind(ValueKind::Text),
+        }
     }
 
     /// The type of the result, if it does not depend on the token.
@@ -108,6 +121,19 @@ impl Expression {
                 limit: Namespace::MAX_BYTES,
             }),
             Value::Text(text) => Ok(text.into_owned()),
+            other => Err(EvalError::NotAString { found: other.kind() }),
+        }
+    }
+
+    /// The result as a text that is not empty; numbers are written out.
+    ///
+    /// # Errors
+    /// A missing claim, a boolean, an empty text, a function that fails.
+    pub fn text_or_number(&self, claims: &Map<String, Json>) -> Result<String, EvalError> {
+        match self.root.value(claims)? {
+            Value::Text(text) if text.is_empty() => Err(EvalError::Empty),
+            Value::Text(text) => Ok(text.into_owned()),
+            Value::Number(number) => Ok(number.to_string()),
             other => Err(EvalError::NotAString { found: other.kind() }),
         }
     }

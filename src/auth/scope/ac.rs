@@ -52,12 +52,18 @@ pub enum AcError {
     Repository,
 }
 
-/// The namespaces of a token whose claim `ac` has this value, and whether the writable one may be written.
-pub(super) fn scope(
-    issuer: &Arc<str>,
-    claims: &Map<String, Json>,
-    ac: &Json,
-) -> Result<(Scope, bool), AcError> {
+/// The rights of a token by its scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AcScope {
+    pub(super) scope: Scope,
+    /// Whether the writable namespace may be written.
+    pub(super) may_write: bool,
+    /// The scope of the writable namespace.
+    pub(super) reference: String,
+}
+
+/// The rights of a token whose claim `ac` has this value.
+pub(super) fn scope(issuer: &Arc<str>, claims: &Map<String, Json>, ac: &Json) -> Result<AcScope, AcError> {
     let repository = repository(claims)?;
     let rights = rights(ac)?;
     let mut namespaces = Vec::with_capacity(rights.len());
@@ -66,13 +72,13 @@ pub(super) fn scope(
         push_part(&mut path, &repository);
         push_part(&mut path, name);
         let namespace = Namespace::new(Arc::clone(issuer), &path).ok_or(AcError::TooLong)?;
-        namespaces.push((namespace, *permission));
+        namespaces.push((namespace, *permission, name));
     }
     // Stable: equals keep the order of the token.
-    namespaces.sort_by_key(|(_, permission)| permission & WRITE_PERMISSION == 0);
+    namespaces.sort_by_key(|(_, permission, _)| permission & WRITE_PERMISSION == 0);
     let first = namespaces.first();
-    let may_write = first.is_some_and(|(_, rights)| rights & WRITE_PERMISSION != 0);
-    let readable = |(_, permission): &&(Namespace, u64)| permission & READ_PERMISSION != 0;
+    let may_write = first.is_some_and(|(_, rights, _)| rights & WRITE_PERMISSION != 0);
+    let readable = |(_, permission, _): &&(Namespace, u64, &String)| permission & READ_PERMISSION != 0;
     // A caller that may not write is named after what it reads.
     let first = match may_write {
         true => first,
@@ -80,9 +86,12 @@ pub(super) fn scope(
     };
     let first = first.ok_or(AcError::NoScope)?;
     let others = namespaces.iter().filter(readable);
-    let others = others.map(|(namespace, _)| namespace.clone());
-    let scope = Scope::with_first(first.0.clone(), readable(&first), others);
-    Ok((scope, may_write))
+    let others = others.map(|(namespace, ..)| namespace.clone());
+    Ok(AcScope {
+        scope: Scope::with_first(first.0.clone(), readable(&first), others),
+        may_write,
+        reference: first.2.clone(),
+    })
 }
 
 fn repository(claims: &Map<String, Json>) -> Result<String, AcError> {
@@ -128,12 +137,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn read(claims: Json) -> Result<(Scope, bool), AcError> {
+    fn read(claims: Json) -> Result<AcScope, AcError> {
         let claims = claims.as_object().unwrap();
         scope(&"https://issuer.test".into(), claims, &claims["ac"])
     }
 
-    fn of(ac: &str) -> Result<(Scope, bool), AcError> {
+    fn of(ac: &str) -> Result<AcScope, AcError> {
         read(json!({ "repository_id": "42", "ac": ac }))
     }
 
@@ -147,8 +156,15 @@ mod tests {
 
     #[track_caller]
     fn check(entries: &[(&str, u64)], writable: &str, may_write: bool, readable: &[&str]) {
-        let (scope, found) = of(&list(entries)).unwrap();
+        let AcScope {
+            scope,
+            may_write: found,
+            reference,
+        } = of(&list(entries)).unwrap();
         assert_eq!(found, may_write, "{entries:?}");
+        let mut path = "42".to_owned();
+        push_part(&mut path, &reference);
+        assert_eq!(path, writable, "{entries:?}");
         assert_eq!(&**scope.writable().path(), writable, "{entries:?}");
         let paths: Vec<&str> = scope.readable().map(|found| &**found.path()).collect();
         assert_eq!(paths, readable, "{entries:?}");
@@ -190,7 +206,7 @@ mod tests {
         let expression = super::super::Expression::compile("join(claims.repository_id, claims.ref)").unwrap();
         let claims = json!({ "repository_id": "4/2", "ref": "refs/%2F", "ac": list(&[("refs/%2F", 1)]) });
         let joined = expression.text(claims.as_object().unwrap()).unwrap();
-        assert_eq!(&**read(claims).unwrap().0.writable().path(), joined);
+        assert_eq!(&**read(claims).unwrap().scope.writable().path(), joined);
     }
 
     #[test]
@@ -274,7 +290,7 @@ mod tests {
         #[test]
         fn rights_are_exactly_those_of_the_token(entries in prop::collection::vec(("[a-d]", 0_u64..8), 1..9)) {
             let borrowed: Vec<(&str, u64)> = entries.iter().map(|(name, bits)| (name.as_str(), *bits)).collect();
-            let (scope, may_write) = of(&list(&borrowed)).unwrap();
+            let AcScope { scope, may_write, .. } = of(&list(&borrowed)).unwrap();
             let bits = |path: &str| borrowed.iter().filter(|(name, _)| path == format!("42/{name}")).fold(0, |all, (_, bits)| all | bits);
             prop_assert!(scope.readable().all(|namespace| bits(namespace.path()) & READ_PERMISSION != 0));
             let distinct: std::collections::HashSet<&str> = borrowed.iter().map(|(name, _)| *name).collect();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::super::expr::{CompileError, EvalError};
+use super::super::tenancy::TenancyError;
 use super::ac::AcError;
 use crate::error::{Class, Classify};
 
@@ -16,6 +17,12 @@ pub enum RulePlace {
     AllowIf,
     /// `write_if`.
     WriteIf,
+    /// `tenant`.
+    Tenant,
+    /// `group`.
+    Group,
+    /// `protect_if`.
+    ProtectIf,
 }
 
 impl fmt::Display for RulePlace {
@@ -24,6 +31,9 @@ impl fmt::Display for RulePlace {
             Self::Namespace(index) => write!(f, "cache_key_exprs[{index}]"),
             Self::AllowIf => f.write_str("allow_if"),
             Self::WriteIf => f.write_str("write_if"),
+            Self::Tenant => f.write_str("tenant"),
+            Self::Group => f.write_str("group"),
+            Self::ProtectIf => f.write_str("protect_if"),
         }
     }
 }
@@ -77,6 +87,14 @@ pub enum RightsError {
     /// With `scopes: ac`: the token does not say which scopes it has, or not in a form that can be used.
     #[error("scopes: ac gives no namespace: {0}")]
     NoScopes(#[from] AcError),
+    /// `tenant` or `group` has no usable result.
+    #[error("{place} gives no value: {error}")]
+    NoTenant {
+        /// Which of both.
+        place: RulePlace,
+        /// The reason.
+        error: EvalError,
+    },
 }
 
 fn because(error: Option<&EvalError>) -> String {
@@ -84,6 +102,16 @@ fn because(error: Option<&EvalError>) -> String {
         || "is false".to_owned(),
         |error| format!("has no result: {error}"),
     )
+}
+
+impl From<TenancyError> for RightsError {
+    fn from(error: TenancyError) -> Self {
+        let (place, error) = match error {
+            TenancyError::Tenant(error) => (RulePlace::Tenant, error),
+            TenancyError::Group(error) => (RulePlace::Group, error),
+        };
+        Self::NoTenant { place, error }
+    }
 }
 
 impl Classify for RightsError {
@@ -100,6 +128,7 @@ impl Classify for RightsError {
             Self::NotAllowed { .. } => "the token is not allowed here".into(),
             Self::NoNamespace { error, .. } => format!("the token gives no namespace: {error}").into(),
             Self::NoScopes(error) => format!("the token gives no namespace: {error}").into(),
+            Self::NoTenant { place, error } => format!("the token gives no {place}: {error}").into(),
         }
     }
 }

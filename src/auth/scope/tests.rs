@@ -17,9 +17,23 @@ fn object(json: Json) -> Map<String, Json> {
     json.as_object().unwrap().clone()
 }
 
+fn provider(
+    namespaces: Vec<String>,
+    scopes: Option<TokenScopes>,
+    allow_if: Option<&str>,
+    write_if: Option<&str>,
+) -> ProviderConfig {
+    ProviderConfig {
+        scopes,
+        allow_if: allow_if.map(str::to_owned),
+        write_if: write_if.map(str::to_owned),
+        ..ProviderConfig::new("https://issuer.test", namespaces)
+    }
+}
+
 fn rules(namespaces: &[&str], allow_if: Option<&str>, write_if: Option<&str>) -> Rules {
     let texts: Vec<String> = namespaces.iter().map(ToString::to_string).collect();
-    Rules::compile(&texts, None, allow_if, write_if).unwrap()
+    Rules::compile(&provider(texts, None, allow_if, write_if)).unwrap()
 }
 
 fn apply(rules: &Rules, claims: &Map<String, Json>) -> Result<Granted, RightsError> {
@@ -253,13 +267,19 @@ fn all_compile_errors_are_reported() {
         "claims.ref".to_owned(),
         "true".to_owned(),
     ];
-    let error = Rules::compile(&namespaces, None, Some("\"x\""), Some("not claims.a")).unwrap_err();
+    let mut config = provider(namespaces.to_vec(), None, Some("\"x\""), Some("not claims.a"));
+    (config.tenant, config.group) = (Some("true".into()), Some("claims.a ??".into()));
+    config.protect_if = Some("7".into());
+    let error = Rules::compile(&config).unwrap_err();
     let places: Vec<RulePlace> = error.problems().iter().map(|(place, _)| *place).collect();
     let expected = [
         RulePlace::Namespace(0),
         RulePlace::Namespace(2),
         RulePlace::AllowIf,
         RulePlace::WriteIf,
+        RulePlace::Tenant,
+        RulePlace::Group,
+        RulePlace::ProtectIf,
     ];
     assert_eq!(places, expected);
     let text = error.to_string();
@@ -273,14 +293,31 @@ fn all_compile_errors_are_reported() {
 }
 
 #[test]
+fn an_expression_for_a_tenant_without_a_value_refuses_with_the_name_of_the_claim_alone() {
+    let refused = |change: fn(&mut ProviderConfig)| {
+        let mut config = provider(vec!["claims.repository".into()], None, None, None);
+        change(&mut config);
+        let refused = apply(&Rules::compile(&config).unwrap(), &github()).unwrap_err();
+        assert_eq!(refused.class(), Class::Forbidden);
+        refused.public().into_owned()
+    };
+    let text = refused(|config| config.tenant = Some("claims.team".into()));
+    assert_eq!(text, "the token gives no tenant: the claim `team` is missing");
+    let text = refused(|config| config.group = Some("nonempty(claims.base_ref)".into()));
+    assert_eq!(text, "the token gives no group: the claim `base_ref` is empty");
+    let text = refused(|config| config.tenant = Some("claims.base_ref".into()));
+    assert_eq!(text, "the token gives no tenant: the result is empty");
+}
+
+#[test]
 fn at_least_one_namespace() {
-    let error = Rules::compile(&[], None, None, None).unwrap_err();
+    let error = Rules::compile(&provider(Vec::new(), None, None, None)).unwrap_err();
     assert_eq!(error.to_string(), "cache_key_exprs needs at least one expression");
 }
 
 fn with_ac(namespaces: &[&str], write_if: Option<&str>) -> Rules {
     let texts: Vec<String> = namespaces.iter().map(ToString::to_string).collect();
-    Rules::compile(&texts, Some(TokenScopes::Ac), None, write_if).unwrap()
+    Rules::compile(&provider(texts, Some(TokenScopes::Ac), None, write_if)).unwrap()
 }
 
 fn runtime(ac: &str) -> Map<String, Json> {
@@ -298,6 +335,7 @@ fn a_token_with_scopes_does_not_use_expressions() {
     )
     .unwrap();
     assert_eq!(granted.source, NamespaceSource::Ac);
+    assert_eq!(granted.tenancy.tenancy.tenant.name(), "https://issuer.test#4242");
     assert!(granted.may_write);
     assert_eq!(&**granted.scope.writable().path(), "4242/refs%2Fheads%2Fmain");
     let granted = apply(&with_ac(&["claims.ref"], None), &github()).unwrap();

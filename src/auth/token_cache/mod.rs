@@ -29,7 +29,7 @@ pub(super) struct TokenCache {
 impl TokenCache {
     /// Bounds the effect of a changed rule or a clock that was set back.
     const MAX_LIFETIME: Duration = Duration::from_secs(5 * 60);
-    /// About 60 MB when full, four times as much if all tokens have long names of branches; a busy server sees some thousand jobs in five minutes.
+    /// About 90 MB when full, four times as much if all tokens have long names of branches; a busy server sees some thousand jobs in five minutes.
     const MAX_TOKENS: u64 = 100_000;
 
     pub(super) fn new() -> Self {

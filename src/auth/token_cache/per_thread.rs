@@ -79,6 +79,7 @@ pub(super) mod tests {
     use super::super::super::claims::at;
     use super::super::super::identity::{Namespace, Scope, TokenDigest};
     use super::*;
+    use crate::store::{Rank, Tenancy, Tenant};
 
     fn sample(expires: u64) -> CachedIdentity {
         let identity = identity(at(expires));
@@ -95,6 +96,10 @@ pub(super) mod tests {
             issuer: issuer.clone(),
             subject: "".into(),
             scope: Scope::new(Namespace::new(issuer, "n")).unwrap(),
+            tenancy: Tenancy {
+                tenant: Tenant::new("https://issuer.example", "n", None).unwrap(),
+                rank: Rank::Pushed,
+            },
             may_write: true,
             expires,
             token: TokenDigest::of("a.b.c"),

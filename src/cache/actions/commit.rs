@@ -101,7 +101,7 @@ impl Actions {
                 issuer: Arc::clone(note.namespace.issuer()),
                 subject: Arc::clone(&note.subject),
                 stored: SystemTime::now(),
-                tenancy: None,
+                tenancy: note.tenancy.clone(),
             },
             metadata: Metadata::default(),
         };

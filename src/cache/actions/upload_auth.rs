@@ -8,6 +8,7 @@ use super::entry::NamespaceId;
 use super::upload_note::UploadNote;
 use super::{CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{ExpiredIdentity, Identity};
+use crate::store::Tenancy;
 
 /// See the module.
 #[derive(Debug)]
@@ -71,6 +72,15 @@ impl Actions {
             upload.extend(self.end_of_rights(caller.expires));
         }
         Ok(())
+    }
+
+    /// Whom this upload belongs to, running or ended not long ago; `None` if nobody knows.
+    pub fn tenancy_of(&self, id: UploadId) -> Option<Tenancy> {
+        let uploads = &self.0.uploads;
+        match uploads.get(id) {
+            Some(upload) => upload.note.tenancy.clone(),
+            None => uploads.ended(id)?.note.tenancy,
+        }
     }
 
     /// The latest moment at which anything happens on the strength of a token that ends at `expires`.

@@ -7,7 +7,7 @@ use super::entry::{CommittedEntry, EntryRecord, NamespaceId};
 use super::parts;
 use super::{CacheKey, Error, Result, Version};
 use crate::auth::Identity;
-use crate::store::StoreKey;
+use crate::store::{Rank, StoreKey, Tenancy, Tenant};
 
 /// Whose upload it is, and what entry it will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct UploadNote {
     pub(super) label: Arc<str>,
     /// The subject of the token that began the upload, for the origin of the entry.
     pub(super) subject: Arc<str>,
+    /// Whom the entry will belong to; not known of what a former version began.
+    pub(super) tenancy: Option<Tenancy>,
     /// The digest of the token that began the upload.
     pub(super) holder: [u8; 32],
     /// When it was begun, in whole seconds.
@@ -53,6 +55,7 @@ impl UploadNote {
             key: key.clone(),
             label: Arc::clone(writable.label()),
             subject: Arc::clone(&caller.subject),
+            tenancy: Some(caller.tenancy().clone()),
             holder: *caller.token.as_bytes(),
             began: from_seconds(seconds(SystemTime::now())),
             expires: from_seconds(seconds(caller.expires)),
@@ -82,10 +85,20 @@ impl UploadNote {
         for time in [self.began, self.expires] {
             parts::push(&mut bytes, &seconds(time).to_be_bytes());
         }
+        if let Some(Tenancy { tenant, rank }) = &self.tenancy {
+            for part in [
+                tenant.name().as_bytes(),
+                tenant.group().as_bytes(),
+                &[rank.number()],
+            ] {
+                parts::push(&mut bytes, part);
+            }
+        }
         bytes
     }
 
-    /// `None` if another version of this server wrote it. A note of 0.1.0 has no times: they count as now.
+    /// `None` if another version of this server wrote it. A note of 0.1.0 has no times: they count as now. What came
+    /// before tenants has nobody.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (format, mut rest) = bytes.split_first()?;
         (*format == NOTE_FORMAT).then_some(())?;
@@ -102,18 +115,29 @@ impl UploadNote {
                 parts::take(&mut rest)?.try_into().ok()?,
             ))),
         };
+        let (began, expires) = (time()?, time()?);
         Some(Self {
             name: namespace.store_key(&version, &key),
             label,
             subject,
+            tenancy: match rest.is_empty() {
+                true => None,
+                false => Some(take_tenancy(&mut rest)?),
+            },
             holder,
-            began: time()?,
-            expires: time()?,
+            began,
+            expires,
             namespace,
             version,
             key,
         })
     }
+}
+
+fn take_tenancy(rest: &mut &[u8]) -> Option<Tenancy> {
+    let tenant = Tenant::from_names(parts::take_text(rest)?, parts::take_text(rest)?);
+    let rank = Rank::from_number(*parts::take(rest)?.first()?);
+    Some(Tenancy { tenant, rank })
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -133,6 +157,7 @@ mod tests {
         let namespace = NamespaceId::new("https://issuer.test".into(), "ns".into());
         let version = Version::new("v").expect("version");
         let key = CacheKey::new("Linux-ä").expect("key");
+        let tenant = Tenant::new("https://issuer.test", "42", Some("7"));
         UploadNote {
             name: namespace.store_key(&version, &key),
             namespace,
@@ -140,6 +165,10 @@ mod tests {
             key,
             label: "0123456789ab".into(),
             subject: "repo:a/b".into(),
+            tenancy: tenant.map(|tenant| Tenancy {
+                tenant,
+                rank: Rank::Other,
+            }),
             holder: [7; 32],
             began: from_seconds(1_700_000_000),
             expires: from_seconds(1_700_000_300),
@@ -149,13 +178,24 @@ mod tests {
     /// Length of both times, each behind its own length.
     const TIMES: usize = 24;
 
+    /// Length of what the note of a former version lacks.
+    fn added() -> usize {
+        let nobody = UploadNote {
+            tenancy: None,
+            ..note()
+        };
+        note().encode().len() - nobody.encode().len()
+    }
+
     #[test]
     fn a_note_survives_a_restart() {
         let note = note();
         let bytes = note.encode();
         assert_eq!(UploadNote::decode(&bytes), Some(note));
-        let old = bytes.len() - TIMES;
-        for end in (0..bytes.len()).filter(|end| ![old, old + TIMES / 2].contains(end)) {
+        let before_tenants = bytes.len() - added();
+        let old = before_tenants - TIMES;
+        let whole = [old, old + TIMES / 2, before_tenants];
+        for end in (0..bytes.len()).filter(|end| !whole.contains(end)) {
             assert_eq!(UploadNote::decode(&bytes[..end]), None, "{end}");
         }
         assert_eq!(UploadNote::decode(&[&[9], &bytes[1..]].concat()), None);
@@ -165,7 +205,9 @@ mod tests {
     fn a_note_without_times_is_of_now() {
         let bytes = note().encode();
         let before = from_seconds(seconds(SystemTime::now()));
-        let old = UploadNote::decode(&bytes[..bytes.len() - TIMES]).expect("a note of 0.1.0");
+        let old = &bytes[..bytes.len() - added() - TIMES];
+        let old = UploadNote::decode(old).expect("a note of 0.1.0");
+        assert_eq!(old.tenancy, None);
         assert_eq!((old.holder, &old.label), ([7; 32], &note().label));
         for time in [old.began, old.expires] {
             assert!(before <= time && time <= SystemTime::now());

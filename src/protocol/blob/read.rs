@@ -30,6 +30,9 @@ pub(super) async fn answer(call: &mut Call, permit: &ReadPermit) -> Result<Reply
     call.record.outcome = Outcome::Hit;
     let meta = Arc::clone(&entry.meta);
     call.record.issuer = Some(Arc::clone(&meta.origin.issuer));
+    if let Some(owner) = &meta.origin.tenancy {
+        call.count_for(owner);
+    }
     let mut reply = error::translate(entry::serve(call, entry));
     let headers = reply.headers_mut();
     headers.insert(BLOB_TYPE, HeaderValue::from_static("BlockBlob"));

@@ -37,6 +37,9 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
         PutAction::Bytes(_) => BLOB,
         PutAction::List => LIST,
     };
+    if let Some(owner) = call.app.actions().tenancy_of(id) {
+        call.count_for(&owner);
+    }
     call.note_early();
     if let PutAction::Bytes(_) = action {
         // Passed on, it would look like an empty body that was meant.

@@ -23,6 +23,7 @@ use super::key;
 use crate::auth::Identity;
 use crate::cache::actions::UploadAuth;
 use crate::cache::peers::Statement;
+use crate::store::Tenancy;
 use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
@@ -138,6 +139,12 @@ impl Call {
         self.accept();
         self.record.issuer = Some(Arc::clone(&caller.issuer));
         self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));
+        self.count_for(caller.tenancy());
+    }
+
+    /// Notes whom the request counts for: its caller, or without one whom the entry or the upload belongs to.
+    pub(crate) fn count_for(&mut self, tenancy: &Tenancy) {
+        self.record.tenant = Some(Arc::clone(tenancy.tenant.label()));
     }
 
     /// Refuses a request that no front-end could understand.

@@ -35,6 +35,13 @@ async fn a_good_token_is_explained() {
         "namespace 1: \"acme/app\"",
         "namespace 2: \"all\"",
         "expression 2 skipped: ",
+        &format!("tenant: {}#acme/app\n", world.issuer.url()),
+        &format!("group: {}\n", world.issuer.url()),
+        "rank: pushed\n",
+        &format!(
+            "in logs and metrics: {}",
+            rights.identity.tenancy().tenant.label()
+        ),
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -43,6 +50,25 @@ async fn a_good_token_is_explained() {
         0,
         "an explanation is not a request"
     );
+}
+
+/// Every branch would have a share of its own, and a flood of branches would be a flood of tenants.
+#[tokio::test]
+async fn a_tenant_that_is_only_a_namespace_is_explained() {
+    let world = World::with(|config| {
+        config.cache_key_exprs = vec!["claims.sub".into()];
+        config.protect_if = Some("claims.none".into());
+    })
+    .await;
+    let token = world.issuer.token(json!({"repository": null, "sub": "someone"}));
+    let text = explain(&world, &token).await.to_string();
+    for line in [
+        "#someone\n",
+        "fallback: the tenant is the first namespace",
+        "protect_if failed: the claim `none`",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ fn documented_files_load_with_the_real_expressions() {
     let loaded = parse("c.yaml", ORIGINAL, &Expressions).unwrap_or_else(|report| panic!("{report}"));
     let claims = serde_json::json!({"repository": "acme/app", "ref": "refs/heads/main"});
     let provider = &loaded.config.providers[0];
-    let rules = Rules::compile(&provider.cache_key_exprs, None, None, None).unwrap();
+    let rules = Rules::compile(provider).unwrap();
     let granted = rules.apply(&provider.url.as_str().into(), claims.as_object().unwrap());
     let scope = granted.unwrap().scope;
     let paths: Vec<String> = scope.readable().map(|space| space.path().to_string()).collect();

@@ -121,6 +121,22 @@ fn a_pattern_that_leaves_the_issuer_open_gets_a_warning() {
 }
 
 #[test]
+fn an_issuer_that_names_no_project_gets_a_warning() {
+    let warnings = |tenant: &str| {
+        let text =
+            format!("{PROVIDER}{tenant}{DISK}").replace("https://a.example", "https://accounts.google.com");
+        let loaded = accepted(&text);
+        loaded
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert!(warnings("")[0].contains("add `tenant`"));
+    assert_eq!(warnings("    tenant: claims.sub\n"), [""; 0]);
+}
+
+#[test]
 fn expressions_of_a_provider_say_who_a_tenant_is() {
     let provider = |lines: &str| format!("{PROVIDER}{lines}{DISK}");
     let loaded = accepted(&provider(

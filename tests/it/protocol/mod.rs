@@ -14,6 +14,7 @@ mod ranges;
 mod read;
 mod reserved;
 mod scopes;
+mod tenancy;
 mod tenants;
 mod turbo;
 mod turbo_query;

@@ -9,7 +9,7 @@ use crate::support::client::within;
 use crate::support::server::TestServer;
 
 /// The documented fields, in their order.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "timestamp",
     "level",
     "target",
@@ -22,6 +22,7 @@ const FIELDS: [&str; 15] = [
     "tier",
     "issuer",
     "namespace",
+    "tenant",
     "received",
     "sent",
     "micros",
@@ -82,7 +83,9 @@ async fn every_request_has_one_line_with_the_documented_fields() {
         refused.header("x-request-id"),
         "the id that the client was told"
     );
-    assert_eq!((&last["issuer"], &last["namespace"]), (&json!(""), &json!("")));
+    for field in ["issuer", "namespace", "tenant"] {
+        assert_eq!(last[field], "", "{field} of a token that was refused");
+    }
     for line in &lines {
         for field in FIELDS {
             assert!(!line[field].is_null(), "{field}: {line}");
@@ -107,7 +110,10 @@ async fn every_request_has_one_line_with_the_documented_fields() {
         label.len() == 12 && label.bytes().all(|byte| byte.is_ascii_hexdigit()),
         "{label}"
     );
-    assert_eq!(lines[2]["namespace"], label, "the same tenant has the same label");
+    assert_eq!(lines[2]["namespace"], label, "the same caller has the same label");
+    let tenant = lines[0]["tenant"].as_str().unwrap();
+    assert!(tenant.len() == 12 && tenant != label, "{tenant}");
+    assert_eq!(lines[2]["tenant"], tenant);
 }
 
 #[tokio::test]
@@ -116,7 +122,9 @@ async fn tenants_have_labels_of_their_own() {
     server.tenant("acme/app").put("/k", "x").await;
     server.tenant("globex/site").put("/k", "x").await;
     let lines = server.log().await;
-    assert_ne!(lines[0]["namespace"], lines[1]["namespace"]);
+    for field in ["namespace", "tenant"] {
+        assert_ne!(lines[0][field], lines[1][field]);
+    }
 }
 
 /// Requests of every kind, good and bad, with something to hide in every part.

@@ -46,6 +46,7 @@ impl Rig {
         let version = Version::new("v").expect("version");
         let key = CacheKey::new(&format!("key-{number}")).expect("key");
         let note = UploadNote {
+            tenancy: None,
             name: namespace.store_key(&version, &key),
             namespace,
             version,
