@@ -142,9 +142,9 @@ fn put(bencher: Bencher<'_, '_>, size: usize) {
 
 const MANY: u64 = 1_000_000;
 
-#[divan::bench(sample_count = 20, sample_size = 10_000)]
-fn index_hit_among_a_million(bencher: Bencher<'_, '_>) {
-    let mut index = IndexProbe::with_entries(MANY);
+#[divan::bench(args = [1, 100, 100_000], sample_count = 20, sample_size = 10_000)]
+fn index_hit_among_a_million(bencher: Bencher<'_, '_>, tenants: u64) {
+    let mut index = IndexProbe::with_entries(MANY, tenants);
     let mut nth = 0;
     bencher.bench_local(|| {
         nth = (nth + 7919) % MANY;
@@ -152,11 +152,21 @@ fn index_hit_among_a_million(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench(sample_count = 20, sample_size = 10_000)]
-fn index_insert_and_evict_among_a_million(bencher: Bencher<'_, '_>) {
-    let mut index = IndexProbe::with_entries(MANY);
+#[divan::bench(args = [1, 100, 100_000], sample_count = 20, sample_size = 10_000)]
+fn index_insert_and_evict_among_a_million(bencher: Bencher<'_, '_>, tenants: u64) {
+    let mut index = IndexProbe::with_entries(MANY, tenants);
     bencher.bench_local(|| {
         index.insert();
         index.evict();
+    });
+}
+
+#[divan::bench(args = [1, 100, 100_000], sample_count = 20, sample_size = 10_000)]
+fn share(bencher: Bencher<'_, '_>, tenants: u64) {
+    let index = IndexProbe::with_entries(MANY, tenants);
+    let mut nth = 0;
+    bencher.bench_local(|| {
+        nth += 7919;
+        index.share(nth)
     });
 }

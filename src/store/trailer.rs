@@ -17,7 +17,7 @@ use super::description::{self, Description};
 use super::little_endian::number;
 use super::spool::{Checksums, crc};
 use super::tagged::TaggedError;
-use super::{Meta, StoreKey};
+use super::{Meta, StoreKey, Tenancy};
 
 const MAGIC: &[u8; 8] = b"chacha\x001";
 const FOOTER_BYTES: u64 = 40;
@@ -106,6 +106,12 @@ pub(crate) fn key(tail: &[u8], length: u64) -> Result<Option<StoreKey>, EntryErr
     let (_, text) = Lengths::parse(tail, length)?.check(tail)?;
     let stored = description::read(text)?.key;
     Ok(StoreKey::from_canonical(&stored))
+}
+
+/// Whom the entry belongs to; `None` if that does not stand there. See [`parse`].
+pub(crate) fn tenancy(tail: &[u8], length: u64) -> Result<Option<Tenancy>, EntryError> {
+    let (_, text) = Lengths::parse(tail, length)?.check(tail)?;
+    Ok(description::read(text)?.origin.tenancy)
 }
 
 /// Ends a trailer: the footer for a body of `body` bytes, and table and description in `bytes`.

@@ -29,6 +29,7 @@ pub(crate) use full_volume::{FullVolumeRetry, VolumeLook, write_error};
 pub(crate) use held::{FileHold, OpenFile};
 pub(crate) use reservation::Reservation;
 
+use super::shares::Shares;
 use super::{Error, Result};
 
 /// The unit in which volumes hand out room, in bytes.
@@ -64,6 +65,8 @@ pub(crate) struct Budget {
     limit: u64,
     /// Bytes of the volume that are left to others.
     min_free: u64,
+    /// What of all that which tenant holds. Its lock is taken under the one of the state.
+    shares: Arc<Shares>,
     state: Mutex<BudgetState>,
     work: Notify,
     /// An unlinked file was closed.
@@ -124,6 +127,7 @@ impl Budget {
         Arc::new(Self {
             limit,
             min_free,
+            shares: Arc::new(Shares::new(low(limit))),
             state: Mutex::new(state),
             work: Notify::new(),
             let_go: Notify::new(),
@@ -136,6 +140,20 @@ impl Budget {
     /// The configured limit in bytes.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// What of the room which tenant holds.
+    pub(crate) fn shares(&self) -> &Arc<Shares> {
+        &self.shares
+    }
+
+    /// Tells the shares how many bytes tenants divide: those below the low-water mark, without what belongs to none of
+    /// them (folders, the snapshot, files that could not be unlinked).
+    pub(crate) fn divide(&self) {
+        let used = self.lock().used;
+        let mut shares = self.shares.table();
+        let others = used.saturating_sub(shares.entry_bytes());
+        shares.set_capacity(self.low().saturating_sub(others));
     }
 
     /// The most that one entry can ever take, with everything that belongs to it: what is left below
@@ -201,12 +219,17 @@ impl Budget {
     }
 
     fn low(&self) -> u64 {
-        self.limit - self.limit / 20
+        low(self.limit)
     }
 
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Down to here room is made, once there is too little.
+fn low(limit: u64) -> u64 {
+    limit - limit / 20
 }
 
 /// See [`Budget::committing`]. It ends when this is dropped.

@@ -25,8 +25,9 @@ use crate::config::Durability;
 use crate::store::Digest;
 use crate::store::budget::Budget;
 use crate::store::lock::DirLock;
+use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::SpoolDir;
-use crate::store::{Error, Precondition, Result, StoreKey};
+use crate::store::{Error, Precondition, Rank, Result, StoreKey, Tenancy};
 use crate::tasks::Tasks;
 
 /// See the module.
@@ -117,6 +118,17 @@ impl DiskCore {
         // Files are closed here, outside of the lock.
         drop(garbage);
         outcome
+    }
+
+    /// A tenancy in numbers, which hold as long as the handle does.
+    pub(super) fn number(&self, tenancy: Option<&Tenancy>) -> (TenantHandle, NumberedTenancy) {
+        let tenant = tenancy.map(|tenancy| &tenancy.tenant);
+        let handle = TenantHandle::new(self.budget.shares(), tenant);
+        let numbered = NumberedTenancy {
+            tenant: handle.number(),
+            rank: tenancy.map_or(Rank::Other, |tenancy| tenancy.rank),
+        };
+        (handle, numbered)
     }
 
     /// Runs `work` in the blocking pool.

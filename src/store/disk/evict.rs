@@ -1,4 +1,4 @@
-//! The evictor: frees room off the request path, from the entry that was not used for longest on.
+//! The evictor: frees room off the request path. [`crate::store::shares`] says whose entries go, the index which of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -144,7 +144,8 @@ impl DiskCore {
         } else {
             MAX_BATCH_ENTRIES
         };
-        for victim in self.index(|index| index.evict(bytes, most)) {
+        self.budget.divide();
+        for victim in self.index(|index| index.evict(bytes, most, None)) {
             match self.retire(&victim) {
                 Ok(_existed) => {
                     freed += victim.bytes();

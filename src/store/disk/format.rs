@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::store::spool::Checksums;
 use crate::store::trailer::{self, Described, TAIL_BYTES};
-use crate::store::{Meta, StoreKey};
+use crate::store::{Meta, StoreKey, Tenancy};
 use crate::sys;
 
 pub(super) use crate::store::trailer::{EntryError, write};
@@ -77,6 +77,17 @@ pub(super) fn identify(file: &File, length: u64) -> Result<Option<(StoreKey, Che
     };
     let sums = trailer::parse(&tail, length, &key)?.sums;
     Ok(Some((key, sums)))
+}
+
+/// Blocking: whom an entry belongs to, from its file of `length` bytes; `None` if that does not stand there.
+pub(super) fn tenancy(file: &File, length: u64) -> Result<Option<Tenancy>, EntryOpenError> {
+    let start = length.saturating_sub(TAIL_BYTES);
+    let mut tail = read_from(file, start, length)?;
+    let end = trailer::begin(&tail, length)?;
+    if end < start {
+        tail = read_from(file, end, length)?;
+    }
+    Ok(trailer::tenancy(&tail, length)?)
 }
 
 fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {

@@ -105,7 +105,8 @@ impl DiskCore {
         match hit.cell.opened.get_or_try_init(open).await {
             Ok(opened) => {
                 let checked = opened.file.as_ref().is_none_or(|file| file.is_checked());
-                self.index(|index| index.admit(key.digest(), hit, checked));
+                let (_keeps_its_number, belongs) = self.number(opened.entry.meta.origin.tenancy.as_ref());
+                self.index(|index| index.admit(key.digest(), hit, checked, belongs));
                 Ok(Some(Arc::clone(opened)))
             }
             Err(EntryOpenError::Gone | EntryOpenError::Damaged(_)) => Ok(None),

@@ -7,6 +7,8 @@
 //! - Bytes are checked before this process gives them for the first time, when they come from the disk again, and after a
 //!   day ([`mod@file`]); damage is a miss.
 //! - The bound on the volume is kept by [`super::budget`]; [`evict`] makes room off the request path.
+//! - Whose entry goes is a matter of fair shares ([`crate::store::shares`]): the index keeps an order of use for each
+//!   tenant and rank. What it finds without knowing whom it belongs to is read later ([`identify`]).
 //! - A start reads a snapshot and answers at once; a scan in the background puts it right ([`recover`]).
 //!
 //! Invariants. No entry is visible before it is whole. Commits and deletes of one digest are ordered
@@ -28,6 +30,7 @@ mod get;
 mod handles;
 mod health;
 mod hot;
+mod identify;
 mod index;
 mod layout;
 mod look;

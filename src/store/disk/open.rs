@@ -17,6 +17,7 @@ use super::evict;
 use super::format::VERSION;
 use super::handles::FileHandles;
 use super::health::HealthCheck;
+use super::identify;
 use super::index::Index;
 use super::layout::{Layout, SHARD_COUNT, TopName};
 use super::look;
@@ -65,6 +66,7 @@ pub(super) async fn open(
     tasks.spawn(evict::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
     tasks.spawn(look::run(Arc::clone(&core)));
+    tasks.spawn(identify::run(Arc::clone(&core)));
     Ok(core)
 }
 
@@ -75,7 +77,8 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Prepare
     let layout = Layout::new(config.dir.clone());
     let lock = take_directory(&layout, role)?;
     warn_if_too_large(config, role);
-    let mut index = Index::new(config.memory, open_files(config));
+    let budget = Budget::sharing(config.limit, config.min_free, 0, SCAN_WAIT_TIMEOUT);
+    let mut index = Index::new(config.memory, open_files(config), Arc::clone(budget.shares()));
     let records = records(&layout, config);
     let (digests, record_bytes) =
         records
@@ -96,7 +99,7 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Prepare
         .metadata()
         .map_err(unusable(role, "read", layout.root()))?
         .dev();
-    let budget = Budget::sharing(config.limit, config.min_free, used, SCAN_WAIT_TIMEOUT);
+    budget.adjust(i64::try_from(used).unwrap_or(i64::MAX));
     let core = Arc::new(DiskCore {
         spools: SpoolDir::new(layout.path(TopName::Tmp), Arc::clone(&budget), tasks.clone()),
         snapshot: Snapshot::new(layout.path(TopName::Index)),

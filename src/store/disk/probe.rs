@@ -1,47 +1,67 @@
 //! The index alone, for `benches/store.rs`, and its snapshot, for `fuzz/`. Not a part of the interface.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use super::hot::HotCell;
 use super::index::{FileRecord, Index};
 use super::snapshot::format::{BatchReader, framed};
 use super::snapshot::former::{self, FormerReader};
-use crate::store::Digest;
+use crate::store::budget::BLOCK_BYTES;
+use crate::store::shares::{NumberedTenancy, Shares, TenantHandle};
 use crate::store::spool::crc;
+use crate::store::{Digest, Rank, Tenant};
 
 /// An index without a disk.
 #[derive(Debug)]
 pub struct IndexProbe {
     index: Index,
+    shares: Arc<Shares>,
+    tenants: Vec<TenantHandle>,
     next: u64,
 }
 
 impl IndexProbe {
-    /// An index of `entries` entries.
-    pub fn with_entries(entries: u64) -> Self {
+    /// An index of `entries` entries of `tenants` tenants in a tenth as many groups, which hold all that is divided.
+    pub fn with_entries(entries: u64, tenants: u64) -> Self {
+        let shares = Arc::new(Shares::new(entries * BLOCK_BYTES));
+        let tenant = |nth: u64| {
+            let group = (nth / 10).to_string();
+            TenantHandle::new(
+                &shares,
+                Tenant::new("https://issuer", &nth.to_string(), Some(&group)).as_ref(),
+            )
+        };
         let mut this = Self {
-            index: Index::new(0, 0),
+            index: Index::new(0, 0, Arc::clone(&shares)),
+            tenants: (0..tenants).map(tenant).collect(),
+            shares,
             next: 0,
         };
         (0..entries).for_each(|_| this.insert());
         this
     }
 
-    /// Adds an entry.
+    /// Adds an entry of the next tenant.
     pub fn insert(&mut self) {
         self.next += 1;
+        let tenant = self.tenants[(self.next % self.tenants.len() as u64) as usize].number();
         let new = FileRecord {
             digest: digest(self.next),
             generation: self.next,
             stamp: self.next,
             blocks: 1,
+            belongs: Some(NumberedTenancy {
+                tenant,
+                rank: Rank::Pushed,
+            }),
         };
-        let _full = self.index.commit(new, HotCell::empty());
+        let _full = self.index.commit(new, 0, HotCell::empty());
     }
 
-    /// Evicts the oldest entry.
+    /// Evicts the oldest entry of whoever has to give room.
     pub fn evict(&mut self) {
-        for victim in self.index.evict(1, 1) {
+        for victim in self.index.evict(1, 1, None) {
             self.index.retired(victim.generation);
         }
         self.index.garbage.clear();
@@ -51,6 +71,12 @@ impl IndexProbe {
     pub fn hit(&mut self, nth: u64) -> bool {
         self.next += 1;
         self.index.hit(&digest(nth), self.next).is_some()
+    }
+
+    /// Asks for the share of one of the tenants.
+    pub fn share(&self, nth: usize) -> u64 {
+        let number = self.tenants[nth % self.tenants.len()].number();
+        self.shares.table().share(number)
     }
 }
 

@@ -17,6 +17,7 @@ use super::layout::{TopName, shard_of};
 use super::shards::{self, ShardDir};
 use crate::config::Durability;
 use crate::store::budget::{BLOCK_BYTES, Committing, FullVolumeRetry, whole_blocks, write_error};
+use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
 use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, StoreKey};
 use crate::sys;
@@ -42,8 +43,11 @@ impl DiskCore {
         // Usually held already: the trailer would have to be longer than any usual one.
         let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDER_BYTES;
         body.room().ensure(exact.max(room_for(body.len())), 0).await?;
+        let (tenant, belongs) = self.number(meta.origin.tenancy.as_ref());
         let commit = DiskCommit {
             core: Arc::clone(self),
+            _tenant: tenant,
+            belongs,
             owner: self.owner(key, 0),
             meta: Arc::clone(&meta),
             trailer,
@@ -98,6 +102,9 @@ enum CommitError {
 /// Everything that a commit needs.
 struct DiskCommit {
     core: Arc<DiskCore>,
+    /// Keeps the number of the tenant.
+    _tenant: TenantHandle,
+    belongs: NumberedTenancy,
     /// Generation 0 until there is one.
     owner: EntryOwner,
     meta: Arc<Meta>,
@@ -181,13 +188,14 @@ impl DiskCommit {
             generation: self.owner.generation,
             stamp: now(),
             blocks: u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX),
+            belongs: Some(self.belongs),
         };
         // What is held beyond the file goes back first: it would push the total over the high-water mark once the entry
         // is counted as well, and the entry that was just stored could be the one that goes for it.
         self.body.room().shrink(bytes.saturating_add_signed(grown));
         let published = self.sync_folders(shard).and(metadata).and_then(|metadata| {
             let cell = HotCell::filled(self.opened(temp, &metadata));
-            let committed = self.core.index(|index| index.commit(new, cell));
+            let committed = self.core.index(|index| index.commit(new, 0, cell));
             committed.map_err(|_| io::Error::other("the index is full"))
         });
         // Whoever evicts it waits for the shard until this is done.

@@ -108,6 +108,7 @@ impl DiskCore {
             generation,
             stamp: modified(&metadata).min(now()),
             blocks: u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX),
+            belongs: None,
         };
         match self.index(|index| index.found(&record)) {
             ScanOutcome::Known(grown) => self.budget.adjust(grown),

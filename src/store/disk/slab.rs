@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::hot::HotCell;
 use crate::store::Digest;
+use crate::store::budget::BLOCK_BYTES;
+use crate::store::shares::{NumberedTenancy, Place};
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
@@ -22,6 +24,8 @@ pub(super) struct Slot {
     pub(super) blocks: u32,
     pub(super) prev: u32,
     pub(super) next: u32,
+    /// Whom it belongs to; `None` if nobody has read that yet.
+    pub(super) belongs: Option<NumberedTenancy>,
     /// The file is known to exist, not only the record of it in the snapshot.
     pub(super) seen: bool,
     /// Written or checked by this process.
@@ -33,7 +37,27 @@ pub(super) struct Slot {
     pub(super) hot: Option<Arc<HotCell>>,
 }
 
-/// The lists of the index.
+impl Slot {
+    /// Whose lists it stands in.
+    pub(super) fn tenancy(&self) -> NumberedTenancy {
+        self.belongs.unwrap_or(NumberedTenancy::UNKNOWN)
+    }
+
+    /// Bytes that the file takes.
+    pub(super) fn bytes(&self) -> u64 {
+        u64::from(self.blocks) * BLOCK_BYTES
+    }
+
+    /// As what it counts for that tenant.
+    pub(super) fn place(&self) -> Place {
+        match self.list {
+            ListKind::Pinned => Place::Pinned,
+            ListKind::Used | ListKind::Restored | ListKind::Found => Place::Rank(self.tenancy().rank),
+        }
+    }
+}
+
+/// The lists of the index: one of pinned entries, and one of each other kind for each tenant and rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListKind {
     /// Ordered by last use.
@@ -122,14 +146,16 @@ pub(super) struct List {
     tail: u32,
 }
 
-impl List {
-    pub(super) fn new() -> Self {
+impl Default for List {
+    fn default() -> Self {
         Self {
             head: NONE,
             tail: NONE,
         }
     }
+}
 
+impl List {
     pub(super) fn front(&self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
     }

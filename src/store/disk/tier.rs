@@ -11,7 +11,6 @@ use super::health::DiskHealth;
 use super::open;
 use super::role::DiskRole;
 use crate::config::DiskConfig;
-use crate::store::budget::BLOCK_BYTES;
 use crate::store::spool::SpoolDir;
 use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName};
 use crate::sys;
@@ -36,6 +35,8 @@ pub struct DiskStats {
     pub limit: u64,
     /// Entries in the index.
     pub entries: usize,
+    /// Entries of which nobody has read yet whom they belong to.
+    pub unread: usize,
     /// Bytes of entries that are not evicted because another tier does not have them yet.
     pub pinned: u64,
     /// Entries evicted since the start.
@@ -98,15 +99,18 @@ impl Disk {
     pub fn stats(&self) -> DiskStats {
         let core = &self.core;
         let (used, reserved) = core.budget.figures();
-        let (entries, pinned_blocks, (hot_entries, hot_bytes, open_files)) =
-            core.index(|index| (index.len(), index.pinned_blocks(), index.hot_figures()));
+        let (entries, unread, pinned, (hot_entries, hot_bytes, open_files)) = core.index(|index| {
+            let (entries, unread) = (index.len(), index.unread());
+            (entries, unread, index.pinned_bytes(), index.hot_figures())
+        });
         DiskStats {
             used,
             reserved,
             held: core.budget.held(),
             limit: core.budget.limit(),
             entries,
-            pinned: pinned_blocks * BLOCK_BYTES,
+            unread,
+            pinned,
             evictions: core.counters.evictions.load(Ordering::Relaxed),
             evicted_bytes: core.counters.evicted_bytes.load(Ordering::Relaxed),
             corrupt: core.counters.corrupt.load(Ordering::Relaxed),

@@ -112,6 +112,7 @@ mod tests {
     use crate::store::Digest;
 
     const FILE: FileRecord = FileRecord {
+        belongs: None,
         digest: Digest::new([7; 32]),
         generation: 1,
         stamp: 1,

@@ -12,17 +12,19 @@ fn part_of(bytes: u64, part: u64, whole: u64) -> u64 {
 impl ShareTable {
     /// Bytes that a tenant never has to give for others, all that hold something now being there: its part of what
     /// groups divide, and of the reservations of rules. Takes time for the tenants that have a part of these.
-    pub(crate) fn share(&self, number: TenantNumber) -> u64 {
+    pub(crate) fn share(&mut self, number: TenantNumber) -> u64 {
+        self.refresh();
         let covered = self.guarantees.part(number.get(), &self.seats);
         self.fair_part(number).saturating_add(covered)
     }
 
     /// Whether a tenant would be above its share, and its group above the group's, if it held `more` bytes.
-    pub(crate) fn is_above(&self, number: TenantNumber, more: u64) -> bool {
+    pub(crate) fn is_above(&mut self, number: TenantNumber, more: u64) -> bool {
+        self.refresh();
         let seat = &self.seats[number.index()];
         let holds = seat.holdings.bytes().saturating_add(more);
         let over = holds.saturating_sub(self.guarantees.part(number.get(), &self.seats));
-        let before = seat.standing().over;
+        let before = seat.known.over;
         let group = (self.groups[seat.group as usize].over - before).saturating_add(over);
         over > self.fair_part(number) && group > self.group_part(number)
     }
@@ -62,6 +64,6 @@ impl ShareTable {
 
     /// Whether what no reservation covers of a tenant is above its part. Call it after [`ShareTable::refresh`].
     pub(super) fn is_tenant_above(&self, number: TenantNumber) -> bool {
-        self.seats[number.index()].standing().over > self.fair_part(number)
+        self.seats[number.index()].known.over > self.fair_part(number)
     }
 }

@@ -10,7 +10,8 @@ impl TenantNumber {
     /// Whoever cannot be told: writers of former versions, and files whose description nobody has read yet.
     pub(crate) const UNKNOWN: Self = Self(0);
 
-    pub(super) const fn new(number: u32) -> Self {
+    /// The tenant that has this number in this run.
+    pub(crate) const fn new(number: u32) -> Self {
         Self(number)
     }
 
@@ -23,6 +24,21 @@ impl TenantNumber {
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
+}
+
+/// Whom an entry belongs to, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NumberedTenancy {
+    pub(crate) tenant: TenantNumber,
+    pub(crate) rank: Rank,
+}
+
+impl NumberedTenancy {
+    /// Nobody who is known.
+    pub(crate) const UNKNOWN: Self = Self {
+        tenant: TenantNumber::UNKNOWN,
+        rank: Rank::Other,
+    };
 }
 
 /// Entries and their bytes.

@@ -16,7 +16,7 @@
 #![allow(
     dead_code,
     unused_imports,
-    reason = "the index and the account of the disk come next"
+    reason = "rules, reservations and metrics come next"
 )]
 
 mod fair;
@@ -34,7 +34,6 @@ mod tests;
 mod victim;
 
 pub(crate) use handle::TenantHandle;
-pub(crate) use holdings::{Holdings, TenantNumber};
+pub(crate) use holdings::{Holdings, NumberedTenancy, Place, TenantNumber};
 pub(crate) use shared::Shares;
 pub(crate) use terms::{ShareRules, TenantTerms};
-pub(crate) use victim::Victim;

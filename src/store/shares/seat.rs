@@ -20,13 +20,15 @@ pub(super) struct Seat {
     /// Bytes of it that reservations cover.
     pub(super) covered: u64,
     pub(super) terms: TenantTerms,
+    /// What sums and orders have of it.
+    pub(super) known: Standing,
+    /// They have not all of it.
+    pub(super) outdated: bool,
 }
 
 /// What the orders and sums know of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Standing {
-    /// Bytes of entries.
-    pub(super) entry_bytes: u64,
     /// Bytes that no reservation covers.
     pub(super) over: u64,
     /// `None` if it holds nothing.
@@ -37,7 +39,6 @@ pub(super) struct Standing {
 impl Seat {
     pub(super) fn standing(&self) -> Standing {
         Standing {
-            entry_bytes: self.holdings.entry_bytes(),
             over: self.holdings.bytes().saturating_sub(self.covered),
             weight: (!self.holdings.is_empty()).then_some(self.terms.weight),
             evictable: self.holdings.is_evictable(),

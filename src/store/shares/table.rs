@@ -1,4 +1,7 @@
-//! Tenants, groups and their sums; every change keeps the orders right.
+//! Tenants, groups and their sums.
+//!
+//! A change is noted, and brought into sums and orders when somebody asks for them: a start that reads millions of
+//! entries, and writers, need none of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +13,8 @@ use super::seat::{Group, Seat, Standing};
 use super::terms::{NoRules, ShareRules, TenantTerms};
 use crate::store::tenant::Tenant;
 
-/// See the module. Changes take time logarithmic in the number of tenants.
+/// See the module. A change takes the same time for any number of tenants, an answer takes logarithmic time for each
+/// tenant that changed before it.
 #[derive(Debug)]
 pub(crate) struct ShareTable {
     /// Bytes that are divided, reservations included.
@@ -26,6 +30,8 @@ pub(crate) struct ShareTable {
     pub(super) weight_sum: u64,
     entry_bytes: u64,
     pub(super) guarantees: Guarantees,
+    /// Seats that sums and orders have not as they are.
+    outdated: Vec<u32>,
     rules: Arc<dyn ShareRules>,
     serials: u64,
 }
@@ -49,6 +55,7 @@ impl ShareTable {
             weight_sum: 0,
             entry_bytes: 0,
             guarantees: Guarantees::default(),
+            outdated: Vec::new(),
             rules: Arc::new(NoRules),
             serials: 0,
         }
@@ -63,6 +70,8 @@ impl ShareTable {
             holdings: Holdings::default(),
             covered: 0,
             terms,
+            known: Standing::default(),
+            outdated: false,
         }
     }
 
@@ -74,15 +83,12 @@ impl ShareTable {
     /// From now on these rules hold, also for tenants that are here already. Takes time for all of them.
     pub(crate) fn set_rules(&mut self, rules: Arc<dyn ShareRules>) {
         self.guarantees = Guarantees::new(rules.reservations());
-        for number in 0..self.seats.len() {
-            let Some(tenant) = &self.seats[number].tenant else {
-                continue;
-            };
-            let terms = rules.terms(tenant);
-            self.change(number as u32, |seat| {
-                seat.terms = terms;
-                seat.covered = 0;
-            });
+        for number in 0..self.seats.len() as u32 {
+            let seat = &mut self.seats[number as usize];
+            let Some(tenant) = &seat.tenant else { continue };
+            seat.terms = rules.terms(tenant);
+            seat.covered = 0;
+            self.restate(number);
         }
         self.rules = rules;
     }
@@ -159,6 +165,8 @@ impl ShareTable {
             return;
         }
         let Some(tenant) = seat.tenant.take() else { return };
+        self.restate(number);
+        let seat = &mut self.seats[number as usize];
         seat.terms = TenantTerms::default();
         self.numbers.remove(&tenant);
         self.free_seats.push(number);
@@ -175,38 +183,29 @@ impl ShareTable {
 
     /// An entry of `bytes` came to a tenant. `reserved` bytes of its reservation became a part of it.
     pub(crate) fn add_entry(&mut self, number: TenantNumber, place: Place, bytes: u64, reserved: u64) {
-        self.change(number.get(), |seat| {
-            seat.holdings.sum(place).add(bytes);
-            seat.holdings.reserved = seat.holdings.reserved.saturating_sub(reserved);
-        });
+        self.entry_bytes += bytes;
+        let holdings = self.change(number);
+        holdings.sum(place).add(bytes);
+        holdings.reserved = holdings.reserved.saturating_sub(reserved);
     }
 
     /// An entry of `bytes` left it.
     pub(crate) fn remove_entry(&mut self, number: TenantNumber, place: Place, bytes: u64) {
-        self.change(number.get(), |seat| seat.holdings.sum(place).remove(bytes));
+        self.entry_bytes = self.entry_bytes.saturating_sub(bytes);
+        self.change(number).sum(place).remove(bytes);
         self.give_up_if_idle(number.get());
-    }
-
-    /// An entry of it takes `after` bytes and not `before`.
-    pub(crate) fn resize_entry(&mut self, number: TenantNumber, place: Place, before: u64, after: u64) {
-        self.change(number.get(), |seat| {
-            let sum = seat.holdings.sum(place);
-            sum.bytes = sum.bytes.saturating_sub(before) + after;
-        });
     }
 
     /// A tenant reserves `bytes`, or waits for them.
     pub(crate) fn reserve(&mut self, number: TenantNumber, bytes: u64) {
-        self.change(number.get(), |seat| {
-            seat.holdings.reserved = seat.holdings.reserved.saturating_add(bytes);
-        });
+        let holdings = self.change(number);
+        holdings.reserved = holdings.reserved.saturating_add(bytes);
     }
 
     /// It gives them back.
     pub(crate) fn release(&mut self, number: TenantNumber, bytes: u64) {
-        self.change(number.get(), |seat| {
-            seat.holdings.reserved = seat.holdings.reserved.saturating_sub(bytes);
-        });
+        let holdings = self.change(number);
+        holdings.reserved = holdings.reserved.saturating_sub(bytes);
         self.give_up_if_idle(number.get());
     }
 
@@ -231,33 +230,46 @@ impl ShareTable {
         &self.seats[number.index()].terms
     }
 
-    /// Brings what reservations cover up to date. Takes no time if there are none.
+    /// What a tenant holds, to be changed.
+    fn change(&mut self, number: TenantNumber) -> &mut Holdings {
+        let seat = &mut self.seats[number.index()];
+        if !std::mem::replace(&mut seat.outdated, true) {
+            self.outdated.push(number.get());
+        }
+        &mut seat.holdings
+    }
+
+    /// Brings sums and orders up to date, and what reservations cover.
     pub(super) fn refresh(&mut self) {
+        while let Some(number) = self.outdated.pop() {
+            if self.seats[number as usize].outdated {
+                self.restate(number);
+            }
+        }
         for (number, covered) in self.guarantees.take_covered(&self.seats) {
-            if self.seats[number as usize].covered != covered {
-                self.restate(number, |seat| seat.covered = covered);
+            let seat = &mut self.seats[number as usize];
+            if std::mem::replace(&mut seat.covered, covered) != covered {
+                self.bring(number);
             }
         }
     }
 
-    /// What a tenant holds changes.
-    fn change(&mut self, number: u32, change: impl FnOnce(&mut Seat)) {
-        self.restate(number, change);
-        self.guarantees.note(number, &self.seats[number as usize]);
-    }
-
-    /// Changes a seat, and with it all sums and orders.
-    fn restate(&mut self, number: u32, change: impl FnOnce(&mut Seat)) {
+    /// Brings what a seat holds into sums and orders.
+    fn restate(&mut self, number: u32) {
         let seat = &mut self.seats[number as usize];
-        let before = seat.standing();
-        change(seat);
+        seat.outdated = false;
         if seat.holdings.is_empty() {
             seat.covered = 0;
         }
-        let after = seat.standing();
-        let group = seat.group;
+        self.guarantees.note(number, seat);
+        self.bring(number);
+    }
+
+    fn bring(&mut self, number: u32) {
+        let seat = &mut self.seats[number as usize];
+        let (group, after) = (seat.group, seat.standing());
+        let before = std::mem::replace(&mut seat.known, after);
         if before != after {
-            self.entry_bytes = self.entry_bytes + after.entry_bytes - before.entry_bytes;
             self.move_tenant(group, number, before, after);
             self.move_group(group, before, after);
         }

@@ -1,6 +1,6 @@
 //! Who gives room.
 
-use super::holdings::{Sum, TenantNumber};
+use super::holdings::{NumberedTenancy, Sum, TenantNumber};
 use super::table::ShareTable;
 use crate::store::tenant::Rank;
 
@@ -9,26 +9,19 @@ const LOWER_RANKS_PART: u64 = 20;
 /// Most groups that are looked at. Those before the last one are above their share for what cannot be evicted.
 const MAX_GROUPS: usize = 64;
 
-/// Whose entry goes: the oldest one of this rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Victim {
-    pub(crate) tenant: TenantNumber,
-    pub(crate) rank: Rank,
-}
-
 impl ShareTable {
-    /// Who gives room for the next body, which is one of `writer` if that is known.
+    /// Who gives room for a body, which is one of `writer` if that is known: whose oldest entry, of which rank.
     ///
-    /// Whoever is at or below its share gives none while somebody is above: then a writer gets what it needs from itself, and
-    /// otherwise has to wait. If nobody is above, what belongs to no tenant has used up the room.
-    pub(crate) fn victim(&mut self, writer: Option<TenantNumber>) -> Option<Victim> {
+    /// Whoever is at or below its share gives none while somebody is above. If they have nothing to evict, a writer
+    /// gets room from itself or has to wait. If nobody is above, what belongs to no tenant has used up the room.
+    pub(crate) fn victim(&mut self, writer: Option<TenantNumber>) -> Option<NumberedTenancy> {
         self.refresh();
         let tenant = self
             .above()
             .or_else(|| writer.filter(|writer| self.holdings(*writer).is_evictable()))
             .or_else(|| self.highest())?;
         let rank = self.rank(tenant)?;
-        Some(Victim { tenant, rank })
+        Some(NumberedTenancy { tenant, rank })
     }
 
     /// Whether somebody who is above its share has something to evict.
@@ -38,9 +31,9 @@ impl ShareTable {
     }
 
     /// A tenant gives room although it need not: it is at a bound of its own. Its lowest rank goes first.
-    pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<Victim> {
+    pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<NumberedTenancy> {
         let rank = self.lowest_rank(tenant)?;
-        Some(Victim { tenant, rank })
+        Some(NumberedTenancy { tenant, rank })
     }
 
     /// The tenant that is furthest above its share and has something to evict, in the group of which the same holds.

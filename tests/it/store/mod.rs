@@ -10,6 +10,7 @@ mod bound;
 mod damage;
 mod directory;
 mod disk;
+mod fair;
 mod held;
 mod model;
 mod moto;

@@ -8,6 +8,7 @@
 mod lists;
 mod log;
 mod start;
+mod tenant_lists;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -20,9 +21,11 @@ use hashbrown::HashTable;
 pub(super) use log::IndexChanges;
 pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, ScanOutcome};
 
+use self::tenant_lists::TenantLists;
 use super::hot::{HotCell, HotSet};
 use super::slab::{List, ListKind, Logged, NONE, Slab, Slot};
 use crate::store::Digest;
+use crate::store::shares::{NumberedTenancy, Shares, TenantNumber};
 
 /// Look-up tables: a table that grows stops all requests while it does, and a small one is fast.
 const TABLE_COUNT: usize = 64;
@@ -32,21 +35,20 @@ const TABLE_COUNT: usize = 64;
 pub(super) struct Index {
     tables: Vec<HashTable<u32>>,
     pub(super) slab: Slab,
-    /// All entries whose last use is known, ordered by it.
-    used: List,
-    /// Entries of the snapshot that were not used since.
-    restored: List,
-    /// Entries found by the scan and not used since; in no order until [`Index::order`], then by
-    /// the time of their files.
-    found: List,
+    /// What every tenant holds. Its lock is taken under the one of the index.
+    shares: Arc<Shares>,
+    /// All entries that may be evicted.
+    lists: TenantLists,
     /// Entries that are never evicted, whether or not they exist now.
     pins: HashSet<Digest>,
     pinned: List,
-    pinned_blocks: u64,
+    pinned_bytes: u64,
     hot: HotSet,
     /// Files that are out of the index and not yet unlinked: generation to digest.
     retiring: HashMap<u64, Digest>,
     entries: usize,
+    /// Entries of which nobody has read yet whom they belong to.
+    unread: usize,
     clock: u64,
     changes: IndexChanges,
     /// Cells that left their slots. Dropping them may close files, so the caller does it after the lock.
@@ -64,20 +66,20 @@ fn table_of(digest: &Digest) -> usize {
 }
 
 impl Index {
-    /// An empty index that keeps at most `memory` bytes of bodies and `files` open files.
-    pub(super) fn new(memory: u64, files: u64) -> Self {
+    /// An empty index that keeps at most `memory` bytes of bodies and `files` open files. Entries count in `shares`.
+    pub(super) fn new(memory: u64, files: u64, shares: Arc<Shares>) -> Self {
         Self {
             tables: (0..TABLE_COUNT).map(|_| HashTable::new()).collect(),
             slab: Slab::new(),
-            used: List::new(),
-            restored: List::new(),
-            found: List::new(),
+            shares,
+            lists: TenantLists::default(),
             pins: HashSet::new(),
-            pinned: List::new(),
-            pinned_blocks: 0,
+            pinned: List::default(),
+            pinned_bytes: 0,
             hot: HotSet::new(memory, files),
             retiring: HashMap::new(),
             entries: 0,
+            unread: 0,
             clock: 0,
             changes: IndexChanges::default(),
             garbage: Vec::new(),
@@ -112,15 +114,20 @@ impl Index {
         self.find(digest).map(|id| self.slab.get(id).generation)
     }
 
-    /// Puts a new version in place; answers the former one, which is now retiring.
+    /// Puts a new version in place, of which its tenant has reserved so many bytes until now; answers the former
+    /// one, which is now retiring.
     pub(super) fn commit(
         &mut self,
         new: FileRecord,
+        reserved: u64,
         cell: Arc<HotCell>,
     ) -> Result<Option<FileRecord>, IndexFull> {
         let (id, former) = match self.find(&new.digest) {
-            Some(id) => (id, Some(self.replace(id, &new))),
-            None => (self.insert(&new, Logged::No).ok_or(IndexFull)?, None),
+            Some(id) => (id, Some(self.replace(id, &new, reserved))),
+            None => {
+                let inserted = self.insert(&new, Logged::No, ListKind::Used, reserved);
+                (inserted.ok_or(IndexFull)?, None)
+            }
         };
         self.touch(id, new.stamp);
         let slot = self.slab.get_mut(id);
@@ -140,12 +147,15 @@ impl Index {
             .then(|| self.take(id))
     }
 
-    /// Takes entries that were not used for longest, until they are `bytes` or `most` entries.
-    pub(super) fn evict(&mut self, bytes: u64, most: usize) -> Vec<FileRecord> {
+    /// Takes the entries that give room for a body of `writer`, until they are `bytes` or `most` entries: of each
+    /// tenant and rank that has to give some, those that were not used for longest.
+    pub(super) fn evict(&mut self, bytes: u64, most: usize, writer: Option<TenantNumber>) -> Vec<FileRecord> {
         let mut victims = Vec::new();
         let mut freed = 0;
         while freed < bytes && victims.len() < most {
-            let Some(id) = self.oldest() else { break };
+            let whose = self.shares.table().victim(writer);
+            let oldest = whose.and_then(|whose| self.lists.oldest(whose, &self.slab));
+            let Some(id) = oldest else { break };
             let victim = self.take(id);
             freed += victim.bytes();
             victims.push(victim);
@@ -167,8 +177,10 @@ impl Index {
             .collect()
     }
 
-    /// The cell of this version has been opened: count it, and remember that its bytes are checked.
-    pub(super) fn admit(&mut self, digest: &Digest, hit: &IndexHit, checked: bool) {
+    /// The cell of this version has been opened: count it, and remember that its bytes are checked, and whom it
+    /// belongs to.
+    pub(super) fn admit(&mut self, digest: &Digest, hit: &IndexHit, checked: bool, belongs: NumberedTenancy) {
+        self.assign(digest, hit.generation, belongs);
         let Some(id) = self.find(digest) else { return };
         let slot = self.slab.get_mut(id);
         if slot.generation != hit.generation {
@@ -212,7 +224,8 @@ impl Index {
             .copied()
     }
 
-    fn insert(&mut self, new: &FileRecord, logged: Logged) -> Option<u32> {
+    /// Adds an entry to a list, unless it is pinned.
+    fn insert(&mut self, new: &FileRecord, logged: Logged, list: ListKind, reserved: u64) -> Option<u32> {
         let id = self.slab.insert(Slot {
             digest: new.digest,
             generation: new.generation,
@@ -220,13 +233,19 @@ impl Index {
             blocks: new.blocks,
             prev: NONE,
             next: NONE,
+            belongs: new.belongs,
             seen: false,
             trusted: false,
             list: ListKind::Used,
             logged,
             hot: None,
         })?;
-        self.link(id, self.home(&new.digest));
+        let list = match self.home(&new.digest) {
+            ListKind::Used => list,
+            home => home,
+        };
+        self.link(id, list);
+        self.count(id, reserved);
         let slab = &self.slab;
         self.tables[table_of(&new.digest)]
             .insert_unique(hash(&new.digest), id, |id| hash(&slab.get(*id).digest));
@@ -238,13 +257,17 @@ impl Index {
     }
 
     /// Writes a new version into a slot.
-    fn replace(&mut self, id: u32, new: &FileRecord) -> FileRecord {
+    fn replace(&mut self, id: u32, new: &FileRecord, reserved: u64) -> FileRecord {
         self.cool(id);
-        let slot = self.slab.get_mut(id);
-        let former = FileRecord::from(&*slot);
-        slot.generation = new.generation;
-        slot.trusted = false;
-        self.resize(id, new.blocks);
+        let former = FileRecord::from(self.slab.get(id));
+        self.recount(id, reserved, |index| {
+            index.relink(id, |slot| {
+                slot.generation = new.generation;
+                slot.trusted = false;
+                slot.blocks = new.blocks;
+                slot.belongs = new.belongs;
+            });
+        });
         self.outdate(id);
         self.retiring.insert(former.generation, former.digest);
         former
@@ -262,6 +285,7 @@ impl Index {
     fn drop_slot(&mut self, id: u32) -> FileRecord {
         self.entries -= 1;
         self.cool(id);
+        self.uncount(id);
         self.unlink(id);
         let victim = FileRecord::from(self.slab.get(id));
         if let Ok(entry) =
@@ -284,20 +308,14 @@ impl Index {
     fn touch(&mut self, id: u32, now: u64) {
         self.clock = now.max(self.clock + 1);
         let stamp = self.clock;
-        if self.used.front() != Some(id) {
+        let slot = self.slab.get(id);
+        if slot.list == ListKind::Pinned {
+            // It takes its place in the order when its pin ends.
+        } else if self.lists.newest(slot.tenancy()) != Some(id) {
             self.unlink(id);
-            let home = self.home(&self.slab.get(id).digest);
-            self.link(id, home);
+            self.link(id, ListKind::Used);
         }
         self.slab.get_mut(id).stamp = stamp;
         self.outdate(id);
-    }
-
-    fn oldest(&self) -> Option<u32> {
-        let backs = [self.found.back(), self.restored.back(), self.used.back()];
-        backs
-            .into_iter()
-            .flatten()
-            .min_by_key(|id| self.slab.get(*id).stamp)
     }
 }

@@ -19,6 +19,7 @@ impl Index {
         (slot.generation, slot.stamp) = (row.generation, row.stamp);
         self.clock = self.clock.max(row.stamp);
         self.resize(id, row.blocks);
+        self.move_to_row(id, row);
         grown
     }
 
@@ -31,6 +32,7 @@ impl Index {
                 slot.stamp = row.stamp;
                 // A scan was faster than the reading of its row.
                 slot.logged = Logged::Yes;
+                self.move_to_row(id, row);
             }
         }
         0
@@ -46,17 +48,20 @@ impl Index {
         }
     }
 
+    /// Whom an entry belongs to, as its row has it.
+    fn move_to_row(&mut self, id: u32, row: &FileRecord) {
+        if row.belongs.is_some() && self.slab.get(id).belongs != row.belongs {
+            self.move_to(id, row.belongs);
+        }
+    }
+
     fn restore_new(&mut self, row: &FileRecord) -> i64 {
         // Stamps of this run follow those of earlier ones, even if their clock was ahead.
         self.clock = self.clock.max(row.stamp);
-        let Some(id) = self.insert(row, Logged::Yes) else {
-            return 0;
-        };
-        if self.slab.get(id).list == ListKind::Used {
-            self.unlink(id);
-            self.link(id, ListKind::Restored);
+        match self.insert(row, Logged::Yes, ListKind::Restored, 0) {
+            Some(_) => row.bytes() as i64,
+            None => 0,
         }
-        row.bytes() as i64
     }
 
     /// Whether all that is known of an entry are rows of the snapshot.
@@ -95,7 +100,7 @@ impl Index {
                 ScanOutcome::Known(grown)
             }
             std::cmp::Ordering::Less => {
-                let former = self.replace(id, file).generation;
+                let former = self.replace(id, file, 0).generation;
                 self.retiring.remove(&former);
                 match std::mem::replace(&mut self.slab.get_mut(id).seen, true) {
                     true => ScanOutcome::Replaced(grown, former),
@@ -107,13 +112,9 @@ impl Index {
     }
 
     fn found_new(&mut self, file: &FileRecord) -> ScanOutcome {
-        let Some(id) = self.insert(file, Logged::No) else {
+        let Some(id) = self.insert(file, Logged::No, ListKind::Found, 0) else {
             return ScanOutcome::Older;
         };
-        if self.slab.get(id).list == ListKind::Used {
-            self.unlink(id);
-            self.link(id, ListKind::Found);
-        }
         self.slab.get_mut(id).seen = true;
         ScanOutcome::Added(i64::from(file.blocks) * BLOCK_BYTES as i64)
     }
@@ -163,7 +164,7 @@ impl Index {
     }
 
     /// The entries in the slots `from..from + most`.
-    fn slots(&self, from: usize, most: usize) -> impl Iterator<Item = (u32, &Slot)> {
+    pub(super) fn slots(&self, from: usize, most: usize) -> impl Iterator<Item = (u32, &Slot)> {
         let ids = from..self.slab.end().min(from + most);
         let slots = ids.map(|id| (id as u32, self.slab.get(id as u32)));
         slots.filter(|(_, slot)| slot.generation != 0)

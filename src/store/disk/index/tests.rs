@@ -1,20 +1,35 @@
 //! The index against a list that does the same the slow way.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::{ExpectedVersion, FileRecord, Index, ListKind};
 use crate::store::disk::hot::HotCell;
 use crate::store::disk::probe::digest;
+use crate::store::shares::{NumberedTenancy, Shares, TenantHandle, TenantNumber};
+use crate::store::{Rank, Tenant};
 
 /// What the index should do, the slow way: oldest first.
 #[derive(Default)]
-struct Naive(Vec<(u64, u64)>);
+struct Naive(Vec<(u64, u64, NumberedTenancy)>);
 
 impl Naive {
-    fn take(&mut self, name: u64) -> Option<u64> {
-        let at = self.0.iter().position(|(other, _)| *other == name)?;
+    fn take(&mut self, name: u64) -> Option<(u64, NumberedTenancy)> {
+        let at = self.0.iter().position(|(other, _, _)| *other == name)?;
+        let (_, generation, belongs) = self.0.remove(at);
+        Some((generation, belongs))
+    }
+
+    fn take_oldest(&mut self, whose: NumberedTenancy) -> Option<u64> {
+        let at = self.0.iter().position(|(_, _, belongs)| *belongs == whose)?;
         Some(self.0.remove(at).1)
     }
+}
+
+fn index() -> Index {
+    // Nobody is above its share: whoever holds most gives room.
+    Index::new(0, 0, Arc::new(Shares::new(u64::MAX)))
 }
 
 fn record(name: u64, generation: u64) -> FileRecord {
@@ -23,35 +38,74 @@ fn record(name: u64, generation: u64) -> FileRecord {
         generation,
         stamp: generation,
         blocks: 1,
+        belongs: None,
     }
 }
 
-fn check(index: &mut Index, naive: &mut Naive, step: (u8, u64), now: u64) {
-    let (what, name) = step;
+/// Four tenants, the unknown one among them, with numbers that the test holds.
+fn tenants(index: &Index) -> Vec<TenantHandle> {
+    let tenant = |nth: u8| Tenant::new("https://issuer.test", &nth.to_string(), Some("group"));
+    let handle = |nth| TenantHandle::new(&index.shares, tenant(nth).filter(|_| nth > 0).as_ref());
+    (0..4).map(handle).collect()
+}
+
+fn check(
+    index: &mut Index,
+    naive: &mut Naive,
+    step: (u8, u64, usize, Rank),
+    tenants: &[TenantHandle],
+    now: u64,
+) {
+    let (what, name, who, rank) = step;
+    let tenant = tenants[who].number();
+    let belongs = NumberedTenancy { tenant, rank };
     match what {
         0 | 1 => {
-            let former = index.commit(record(name, now), HotCell::empty());
+            let new = FileRecord {
+                belongs: Some(belongs),
+                ..record(name, now)
+            };
+            let former = index.commit(new, 0, HotCell::empty());
             let former = former.expect("not full").map(|former| former.generation);
-            assert_eq!(former, naive.take(name));
-            naive.0.push((name, now));
+            assert_eq!(former, naive.take(name).map(|(generation, _)| generation));
+            naive.0.push((name, now, belongs));
         }
         2 => {
             let hit = index.hit(&digest(name), now).map(|hit| hit.generation);
             let known = naive.take(name);
-            assert_eq!(hit, known);
-            naive.0.extend(known.map(|generation| (name, generation)));
+            assert_eq!(hit, known.map(|(generation, _)| generation));
+            naive
+                .0
+                .extend(known.map(|(generation, belongs)| (name, generation, belongs)));
         }
         3 => {
             let removed = index.remove(&digest(name), ExpectedVersion::Any);
-            assert_eq!(removed.map(|removed| removed.generation), naive.take(name));
+            let known = naive.take(name).map(|(generation, _)| generation);
+            assert_eq!(removed.map(|removed| removed.generation), known);
+        }
+        4 => {
+            let generation = index.current(&digest(name));
+            generation.inspect(|generation| index.assign(&digest(name), *generation, belongs));
+            let known = naive.0.iter_mut().find(|(other, _, _)| *other == name);
+            if let Some(known) = known {
+                // It is the newest of its new list, which is what a look-up makes it anyway.
+                known.2 = belongs;
+                index.hit(&digest(name), now);
+                let known = *known;
+                naive.take(name);
+                naive.0.push(known);
+            }
         }
         _ => {
-            let evicted = index.evict(1, 1);
-            let oldest = (!naive.0.is_empty()).then(|| naive.0.remove(0).1);
+            let whose = index.shares.table().victim(None);
+            let evicted = index.evict(1, 1, None);
+            let oldest = whose.and_then(|whose| naive.take_oldest(whose));
             assert_eq!(evicted.first().map(|victim| victim.generation), oldest);
         }
     }
     assert_eq!(index.len(), naive.0.len());
+    let bytes = index.shares.table().entry_bytes();
+    assert_eq!(bytes, 4096 * naive.0.len() as u64);
 }
 
 /// As the end of the scan does it, with other work between the slices.
@@ -69,7 +123,7 @@ fn order(index: &mut Index, list: ListKind, slice: usize, mut between: impl FnMu
 
 #[test]
 fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
-    let mut index = Index::new(0, 0);
+    let mut index = index();
     for name in 0..40 {
         index.found(&record(name, 1 + name * 17 % 41));
     }
@@ -80,11 +134,11 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
         index.remove(&digest(round % 37), ExpectedVersion::Any);
         // Takes the slot of the removed one.
         index
-            .commit(record(round, round), HotCell::empty())
+            .commit(record(round, round), 0, HotCell::empty())
             .expect("not full");
         index.pin(&digest(round % 31));
         index
-            .commit(record(round % 29, 2 * round), HotCell::empty())
+            .commit(record(round % 29, 2 * round), 0, HotCell::empty())
             .expect("not full");
         index.unpin(&digest(round % 31));
     });
@@ -93,7 +147,7 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
         stamps.insert(record.generation, record.stamp);
     });
     let order: Vec<u64> = index
-        .evict(u64::MAX, usize::MAX)
+        .evict(u64::MAX, usize::MAX, None)
         .iter()
         .map(|victim| stamps[&victim.generation])
         .collect();
@@ -104,7 +158,7 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
 
 #[test]
 fn a_row_of_the_snapshot_overrules_nothing_that_this_run_knows() {
-    let mut index = Index::new(0, 0);
+    let mut index = index();
     let row = |name, generation, blocks| FileRecord {
         blocks,
         ..record(name, generation)
@@ -118,7 +172,7 @@ fn a_row_of_the_snapshot_overrules_nothing_that_this_run_knows() {
     index.found(&row(2, 5, 1));
     index.restore(&row(3, 5, 1));
     index.hit(&digest(3), 100);
-    index.commit(row(4, 9, 1), HotCell::empty()).expect("not full");
+    index.commit(row(4, 9, 1), 0, HotCell::empty()).expect("not full");
     for name in 2..5 {
         assert_eq!(index.restore(&row(name, 6, 2)), 0);
         assert_eq!(index.restore_gone(&digest(name), 99), 0);
@@ -128,8 +182,55 @@ fn a_row_of_the_snapshot_overrules_nothing_that_this_run_knows() {
 }
 
 #[test]
+fn pins_and_versions_count_for_whom_they_belong_to() {
+    let mut index = index();
+    let tenants = tenants(&index);
+    let numbers = [1, 2].map(|who: usize| tenants[who].number());
+    let of = |who: usize, name, blocks| FileRecord {
+        blocks,
+        belongs: Some(NumberedTenancy {
+            tenant: numbers[who],
+            rank: Rank::Pushed,
+        }),
+        ..record(name, name + 10 * blocks as u64)
+    };
+    let held = |index: &Index| numbers.map(|number| *index.shares.table().holdings(number));
+    index.shares.table().reserve(numbers[0], 9000);
+    index
+        .commit(of(0, 1, 2), 9000, HotCell::empty())
+        .expect("not full");
+    drop(tenants);
+    assert_eq!((held(&index)[0].reserved, held(&index)[0].bytes()), (0, 8192));
+    index.pin(&digest(1));
+    assert_eq!((held(&index)[0].pinned.bytes, index.pinned_bytes()), (8192, 8192));
+    assert!(index.evict(1, 1, None).is_empty());
+    // The next writer is another tenant, whose number is new again.
+    let second = TenantHandle::new(&index.shares, Tenant::new("i", "2", None).as_ref());
+    let mut other = of(1, 1, 3);
+    other.belongs = other.belongs.map(|belongs| NumberedTenancy {
+        tenant: second.number(),
+        ..belongs
+    });
+    index.commit(other, 0, HotCell::empty()).expect("not full");
+    let sum = *index.shares.table().holdings(second.number());
+    assert_eq!(
+        (sum.pinned.bytes, sum.entries(), index.pinned_bytes()),
+        (3 * 4096, 1, 3 * 4096)
+    );
+    index.unpin(&digest(1));
+    let sum = *index.shares.table().holdings(second.number());
+    assert_eq!(
+        (sum.pinned.bytes, sum.bytes(), index.pinned_bytes()),
+        (0, 3 * 4096, 0)
+    );
+    assert_eq!(index.evict(1, 1, None).len(), 1);
+    assert_eq!(index.shares.table().entry_bytes(), 0);
+    assert_ne!(second.number(), TenantNumber::UNKNOWN);
+}
+
+#[test]
 fn the_snapshot_gets_each_change_once_and_nothing_else() {
-    let mut index = Index::new(0, 0);
+    let mut index = index();
     let changed = |index: &mut Index| {
         let changes = index.take_changes();
         let mut rows = Vec::new();
@@ -144,16 +245,16 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
         index.hit(&digest(7), 200 + round);
     }
     index
-        .commit(record(200, 300), HotCell::empty())
+        .commit(record(200, 300), 0, HotCell::empty())
         .expect("not full");
     index.remove(&digest(9), ExpectedVersion::Any);
     // Takes the slot of the removed one, and leaves it before it was ever written.
     index
-        .commit(record(201, 301), HotCell::empty())
+        .commit(record(201, 301), 0, HotCell::empty())
         .expect("not full");
     index.remove(&digest(201), ExpectedVersion::Any);
     index
-        .commit(record(202, 302), HotCell::empty())
+        .commit(record(202, 302), 0, HotCell::empty())
         .expect("not full");
     let (rows, gone) = changed(&mut index);
     assert_eq!(rows, [8, 300, 302]);
@@ -169,20 +270,23 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
 
 proptest! {
     #[test]
-    fn the_index_is_a_map_ordered_by_use(steps in prop::collection::vec((0..5_u8, 0..12_u64), 1..200)) {
-        let mut index = Index::new(0, 0);
+    fn the_index_is_a_map_in_which_each_tenant_and_rank_is_ordered_by_use(
+        steps in prop::collection::vec((0..6_u8, 0..12_u64, 0..4_usize, prop::sample::select(Rank::ALL)), 1..200)
+    ) {
+        let mut index = index();
+        let tenants = tenants(&index);
         let mut naive = Naive::default();
         for (now, step) in (1..).zip(steps) {
-            check(&mut index, &mut naive, step, now);
+            check(&mut index, &mut naive, step, &tenants, now);
         }
-        let left: Vec<u64> = index.evict(u64::MAX, usize::MAX).iter().map(|victim| victim.generation).collect();
-        let expected: Vec<u64> = naive.0.iter().map(|(_, generation)| *generation).collect();
-        prop_assert_eq!(left, expected);
+        while !naive.0.is_empty() {
+            check(&mut index, &mut naive, (5, 0, 0, Rank::Other), &tenants, 0);
+        }
     }
 
     #[test]
     fn found_files_take_their_place_by_their_time(known in prop::collection::vec(1..1000_u64, 0..20), found in prop::collection::vec(1..1000_u64, 0..20)) {
-        let mut index = Index::new(0, 0);
+        let mut index = index();
         let mut all = Vec::new();
         for (nth, stamp) in (0..).zip(known) {
             index.restore(&FileRecord { stamp, ..record(nth, nth + 1) });
@@ -196,7 +300,7 @@ proptest! {
         order(&mut index, ListKind::Found, 7, |_| {});
         let mut left = Vec::new();
         index.records(0, 100, |record| left.push((record.generation, record.stamp)));
-        let evicted = index.evict(u64::MAX, usize::MAX);
+        let evicted = index.evict(u64::MAX, usize::MAX, None);
         let stamp = |generation| left.iter().find(|(other, _)| *other == generation).map(|(_, stamp)| *stamp);
         let order: Vec<u64> = evicted.iter().filter_map(|victim| stamp(victim.generation)).collect();
         all.sort_unstable();

@@ -6,6 +6,7 @@ use crate::store::Digest;
 use crate::store::budget::BLOCK_BYTES;
 use crate::store::disk::hot::HotCell;
 use crate::store::disk::slab::Slot;
+use crate::store::shares::NumberedTenancy;
 
 /// A look-up that found something.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(in crate::store::disk) struct FileRecord {
     pub(in crate::store::disk) generation: u64,
     pub(in crate::store::disk) stamp: u64,
     pub(in crate::store::disk) blocks: u32,
+    /// Whom it belongs to; `None` if nobody has read that yet.
+    pub(in crate::store::disk) belongs: Option<NumberedTenancy>,
 }
 
 impl FileRecord {
@@ -60,6 +63,7 @@ impl From<&Slot> for FileRecord {
             generation: slot.generation,
             stamp: slot.stamp,
             blocks: slot.blocks,
+            belongs: slot.belongs,
         }
     }
 }

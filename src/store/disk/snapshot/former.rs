@@ -15,7 +15,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 
-use super::format::{FOLDER_BYTES, MAX_BATCH_ROWS, ROW_BYTES, SnapshotBatch, decode};
+use super::format::{FOLDER_BYTES, FORMER_ROW_BYTES as ROW_BYTES, MAX_BATCH_ROWS, SnapshotBatch, decode};
 use crate::store::disk::layout::SHARD_COUNT;
 use crate::store::little_endian::number;
 

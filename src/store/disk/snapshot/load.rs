@@ -3,16 +3,19 @@
 //! A request that comes before the row of its entry was read scans the folder of that entry. So a row never decides
 //! about a folder that was scanned: it only gives the order of use.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::time::Instant;
 
-use super::format::{BatchReader, SnapshotBatch, clean_mark};
+use super::format::{BatchReader, SnapshotBatch, SnapshotRow, clean_mark};
 use super::former::{self, FormerReader};
 use super::write::SnapshotWriter;
 use crate::store::disk::core::DiskCore;
+use crate::store::disk::index::FileRecord;
 use crate::store::disk::layout::SHARD_COUNT;
 use crate::store::disk::slab::ListKind;
+use crate::store::shares::{NumberedTenancy, TenantHandle, TenantNumber};
 use crate::sys;
 
 /// Bytes read at once.
@@ -27,6 +30,8 @@ pub(in crate::store::disk) struct SnapshotLoader {
     reader: Reader,
     /// Nothing was committed after the snapshot.
     clean: bool,
+    /// The tenants that the numbers of the file mean at this place of it.
+    tenants: HashMap<u32, TenantHandle>,
     /// Bytes of the shard folders, as far as they were read.
     folders: Box<[u64]>,
     /// What the file took on the volume when it was opened, which the account has.
@@ -76,6 +81,7 @@ impl SnapshotLoader {
             file,
             reader,
             clean,
+            tenants: HashMap::new(),
             folders: vec![0; SHARD_COUNT].into(),
             measured,
         }
@@ -110,6 +116,19 @@ impl SnapshotLoader {
         };
         Ok((writer, now as i64 - self.measured as i64))
     }
+}
+
+/// A row in the numbers of this run.
+fn record(row: &SnapshotRow, tenants: &HashMap<u32, TenantHandle>) -> FileRecord {
+    let number = |number: u32| match number {
+        0 => Some(TenantNumber::UNKNOWN),
+        number => tenants.get(&number).map(TenantHandle::number),
+    };
+    let belongs = row.belongs.and_then(|(tenant, rank)| {
+        let tenant = number(tenant)?;
+        Some(NumberedTenancy { tenant, rank })
+    });
+    FileRecord { belongs, ..row.file }
 }
 
 /// Cuts the mark of a clean stop off; `false` if there is none.
@@ -152,7 +171,11 @@ impl DiskCore {
                     for (number, bytes) in &batch.folders {
                         loader.folders[*number] = *bytes;
                     }
-                    self.apply(&batch);
+                    for (number, tenant) in &batch.tenants {
+                        let handle = TenantHandle::new(self.budget.shares(), Some(tenant));
+                        loader.tenants.insert(*number, handle);
+                    }
+                    self.apply(&batch, &loader.tenants);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -177,7 +200,7 @@ impl DiskCore {
         None
     }
 
-    fn apply(&self, batch: &SnapshotBatch) {
+    fn apply(&self, batch: &SnapshotBatch, tenants: &HashMap<u32, TenantHandle>) {
         let mut grown = 0;
         for slice in batch.gone.chunks(SLICE_ROWS) {
             grown += self.index(|index| {
@@ -187,12 +210,15 @@ impl DiskCore {
             });
         }
         for slice in batch.rows.chunks(SLICE_ROWS) {
-            let newest = slice.iter().map(|row| row.generation).max();
+            let newest = slice.iter().map(|row| row.file.generation).max();
             self.saw_generation(newest.unwrap_or(0));
             grown += self.index(|index| {
-                let rows = slice.iter().map(|row| match self.scan.knows(&row.digest) {
-                    true => index.restore_order(row),
-                    false => index.restore(row),
+                let rows = slice.iter().map(|row| {
+                    let record = record(row, tenants);
+                    match self.scan.knows(&record.digest) {
+                        true => index.restore_order(&record),
+                        false => index.restore(&record),
+                    }
                 });
                 rows.sum::<i64>()
             });

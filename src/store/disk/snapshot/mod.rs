@@ -10,6 +10,7 @@
 pub(super) mod format;
 pub(super) mod former;
 pub(super) mod load;
+mod tenants;
 mod write;
 
 use std::path::PathBuf;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SnapshotCause;
-use super::format::{MAX_BATCH_ROWS, ROW_BYTES, SnapshotBatch, clean_mark};
+use super::format::{MAX_BATCH_NAME_BYTES, MAX_BATCH_ROWS, ROW_BYTES, SnapshotBatch, clean_mark};
+use super::tenants::ToldTenants;
+use crate::store::Tenant;
 use crate::store::budget::{BLOCK_BYTES, Reservation, whole_blocks};
 use crate::store::disk::core::DiskCore;
-use crate::store::disk::index::IndexChanges;
+use crate::store::disk::index::{FileRecord, IndexChanges};
 use crate::store::disk::layout::{SHARD_COUNT, TopName};
 use crate::sys;
 
@@ -30,6 +32,8 @@ pub(super) struct SnapshotWriter {
     accounted: u64,
     /// Bytes of the shard folders as the file has them.
     folders: Box<[u64]>,
+    /// The tenants whose numbers the file knows.
+    tenants: ToldTenants,
     /// The file lacks something, or is of a former version.
     must_rewrite: bool,
 }
@@ -103,8 +107,12 @@ impl DiskCore {
         self.append_folders(writer)?;
         for slots in changes.slots.chunks(MAX_BATCH_ROWS) {
             let mut batch = SnapshotBatch::default();
-            self.index(|index| index.changed(slots, |record| batch.rows.push(record)));
-            self.append_rows(writer, &batch)?;
+            self.index(|index| {
+                index.changed(slots, |record| batch.rows.push(record.into()));
+                // While these entries are there, their tenants have these numbers.
+                writer.tenants.tell(&mut batch, self.budget.shares());
+            });
+            self.append_rows(writer, batch)?;
         }
         Ok(())
     }
@@ -132,15 +140,27 @@ impl DiskCore {
         let (mut more, mut from) = (true, 0);
         while more {
             let mut batch = SnapshotBatch::default();
-            more = self
-                .index(|index| index.all_as_logged(from, MAX_BATCH_ROWS, |record| batch.rows.push(record)));
+            more = self.index(|index| {
+                let visit = |record: FileRecord| batch.rows.push(record.into());
+                let more = index.all_as_logged(from, MAX_BATCH_ROWS, visit);
+                writer.tenants.tell(&mut batch, self.budget.shares());
+                more
+            });
             from += MAX_BATCH_ROWS;
-            self.append_rows(writer, &batch)?;
+            self.append_rows(writer, batch)?;
         }
         Ok(())
     }
 
-    fn append_rows(&self, writer: &mut SnapshotWriter, batch: &SnapshotBatch) -> io::Result<()> {
+    /// Appends rows, after the tenants that they name for the first time.
+    fn append_rows(&self, writer: &mut SnapshotWriter, mut batch: SnapshotBatch) -> io::Result<()> {
+        while !batch.tenants.is_empty() {
+            let tenants = SnapshotBatch {
+                tenants: take_tenants(&mut batch.tenants),
+                ..SnapshotBatch::default()
+            };
+            self.append(writer, &tenants.encode())?;
+        }
         match batch.rows.is_empty() {
             true => Ok(()),
             false => self.append(writer, &batch.encode()),
@@ -197,6 +217,18 @@ impl DiskCore {
     }
 }
 
+/// As many tenants as go into one batch, one at least.
+fn take_tenants(tenants: &mut Vec<(u32, Tenant)>) -> Vec<(u32, Tenant)> {
+    let mut bytes = 0;
+    let fits = |(_, tenant): &&(u32, Tenant)| {
+        bytes += tenant.name().len() + tenant.group().len();
+        bytes <= MAX_BATCH_NAME_BYTES
+    };
+    let count = tenants.iter().take_while(fits).count();
+    let left = tenants.split_off(count.max(1));
+    std::mem::replace(tenants, left)
+}
+
 impl SnapshotWriter {
     /// Whether the file that is written is the one at `path`.
     fn is_at(&self, path: &Path) -> bool {
@@ -213,6 +245,7 @@ impl SnapshotWriter {
             len,
             accounted,
             folders: vec![0; SHARD_COUNT].into(),
+            tenants: ToldTenants::default(),
             must_rewrite: false,
         }
     }

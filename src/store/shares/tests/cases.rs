@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::{TestRules, tenant};
-use crate::store::shares::holdings::Place;
-use crate::store::shares::{Shares, TenantHandle, TenantNumber, Victim};
+use crate::store::shares::{NumberedTenancy, Place, Shares, TenantHandle, TenantNumber};
 use crate::store::tenant::Rank;
 
 fn shares(capacity: u64) -> Arc<Shares> {
@@ -20,7 +19,7 @@ fn add(shares: &Shares, handle: &TenantHandle, rank: Rank, bytes: u64) {
     table.add_entry(handle.number(), Place::Rank(rank), bytes, 0);
 }
 
-fn victim(shares: &Shares) -> Option<Victim> {
+fn victim(shares: &Shares) -> Option<NumberedTenancy> {
     shares.table().victim(None)
 }
 

@@ -6,8 +6,7 @@ use proptest::prelude::*;
 
 use super::oracle::{Naive, Oracle};
 use super::{TestRules, tenant};
-use crate::store::shares::holdings::Place;
-use crate::store::shares::{Shares, TenantHandle, TenantNumber};
+use crate::store::shares::{Place, Shares, TenantHandle, TenantNumber};
 use crate::store::tenant::Rank;
 
 const CAPACITY: u64 = 10_000;
