@@ -12,6 +12,7 @@ use super::open;
 use super::role::DiskRole;
 use crate::config::DiskConfig;
 use crate::store::spool::SpoolDir;
+use crate::store::tenant_rules::TenantRules;
 use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName};
 use crate::sys;
 use crate::tasks::Tasks;
@@ -83,6 +84,11 @@ impl Disk {
     /// What the directory is for.
     pub fn role(&self) -> DiskRole {
         self.core.role
+    }
+
+    /// From now on these rules say what shares tenants have, and what they are replaced by.
+    pub fn follow(&self, rules: &TenantRules) {
+        self.core.budget.shares().table().follow(rules.clone());
     }
 
     /// Where bodies for [`Store::put`] are made.

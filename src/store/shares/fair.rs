@@ -38,7 +38,7 @@ impl ShareTable {
     fn group_part(&self, number: TenantNumber) -> u64 {
         let seat = &self.seats[number.index()];
         let now = self.groups[seat.group as usize].weight();
-        let weight = now.max(seat.terms.weight);
+        let weight = now.max(seat.limits.weight());
         let sum = self.weight_sum - u64::from(now) + u64::from(weight);
         part_of(self.divided(), weight.into(), sum)
     }
@@ -46,7 +46,7 @@ impl ShareTable {
     /// Its part of its group's part; as if it held something.
     pub(super) fn fair_part(&self, number: TenantNumber) -> u64 {
         let seat = &self.seats[number.index()];
-        let weight = u64::from(seat.terms.weight);
+        let weight = u64::from(seat.limits.weight());
         let sum = self.groups[seat.group as usize].weight_sum;
         let sum = match seat.holdings.is_empty() {
             true => sum + weight,

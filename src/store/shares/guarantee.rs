@@ -45,7 +45,7 @@ impl Guarantees {
 
     /// A tenant holds something else, or nothing any more.
     pub(super) fn note(&mut self, number: u32, seat: &Seat) {
-        for at in &seat.terms.reservations {
+        for at in &seat.limits.reservations {
             let Some(guarantee) = self.all.get_mut(*at) else {
                 continue;
             };
@@ -72,7 +72,7 @@ impl Guarantees {
 
     /// How many bytes of a tenant would be covered if it held everything.
     pub(super) fn part(&self, number: u32, seats: &[Seat]) -> u64 {
-        if seats[number as usize].terms.reservations.is_empty() {
+        if seats[number as usize].limits.reservations.is_empty() {
             return 0;
         }
         let bytes = |other: u32| match other == number {
@@ -81,7 +81,7 @@ impl Guarantees {
         };
         let mut covered = HashMap::new();
         for (at, guarantee) in self.all.iter().enumerate() {
-            let joins = seats[number as usize].terms.reservations.contains(&at);
+            let joins = seats[number as usize].limits.reservations.contains(&at);
             let newcomer = Some(number).filter(|_| joins && !guarantee.members.contains(&number));
             guarantee.cover(newcomer, bytes, &mut covered);
         }

@@ -28,7 +28,6 @@ mod orders;
 mod seat;
 mod shared;
 mod table;
-mod terms;
 #[cfg(test)]
 mod tests;
 mod victim;
@@ -36,4 +35,3 @@ mod victim;
 pub(crate) use handle::TenantHandle;
 pub(crate) use holdings::{Holdings, NumberedTenancy, Place, TenantNumber};
 pub(crate) use shared::Shares;
-pub(crate) use terms::{ShareRules, TenantTerms};

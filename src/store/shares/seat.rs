@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::holdings::Holdings;
-use super::terms::TenantTerms;
 use crate::store::tenant::Tenant;
+use crate::store::tenant_rules::TenantLimits;
 
 /// A tenant in the table.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub(super) struct Seat {
     pub(super) holdings: Holdings,
     /// Bytes of it that reservations cover.
     pub(super) covered: u64,
-    pub(super) terms: TenantTerms,
+    /// What the operator's rules say of it.
+    pub(super) limits: Arc<TenantLimits>,
     /// What sums and orders have of it.
     pub(super) known: Standing,
     /// They have not all of it.
@@ -40,7 +41,7 @@ impl Seat {
     pub(super) fn standing(&self) -> Standing {
         Standing {
             over: self.holdings.bytes().saturating_sub(self.covered),
-            weight: (!self.holdings.is_empty()).then_some(self.terms.weight),
+            weight: (!self.holdings.is_empty()).then_some(self.limits.weight()),
             evictable: self.holdings.is_evictable(),
         }
     }

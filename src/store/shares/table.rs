@@ -10,8 +10,8 @@ use super::guarantee::Guarantees;
 use super::holdings::{Holdings, Place, TenantNumber};
 use super::orders::{Orders, ratio};
 use super::seat::{Group, Seat, Standing};
-use super::terms::{NoRules, ShareRules, TenantTerms};
 use crate::store::tenant::Tenant;
+use crate::store::tenant_rules::{RuleSet, TenantLimits, TenantRules};
 
 /// See the module. A change takes the same time for any number of tenants, an answer takes logarithmic time for each
 /// tenant that changed before it.
@@ -32,20 +32,23 @@ pub(crate) struct ShareTable {
     pub(super) guarantees: Guarantees,
     /// Seats that sums and orders have not as they are.
     outdated: Vec<u32>,
-    rules: Arc<dyn ShareRules>,
+    rules: TenantRules,
+    /// The rules that every seat has its limits from.
+    rule_set: Arc<RuleSet>,
     serials: u64,
 }
 
 impl ShareTable {
     /// Nobody holds anything of `capacity` bytes.
     pub(super) fn new(capacity: u64) -> Self {
+        let rules = TenantRules::default();
         let unknown = Group {
             seats: 1,
             ..Group::default()
         };
         Self {
             capacity,
-            seats: vec![Self::seat(None, 0, 0, TenantTerms::default())],
+            seats: vec![Self::seat(None, 0, 0, Arc::default())],
             free_seats: Vec::new(),
             numbers: HashMap::new(),
             groups: vec![unknown],
@@ -56,12 +59,13 @@ impl ShareTable {
             entry_bytes: 0,
             guarantees: Guarantees::default(),
             outdated: Vec::new(),
-            rules: Arc::new(NoRules),
+            rule_set: rules.current(),
+            rules,
             serials: 0,
         }
     }
 
-    fn seat(tenant: Option<Tenant>, group: u32, serial: u64, terms: TenantTerms) -> Seat {
+    fn seat(tenant: Option<Tenant>, group: u32, serial: u64, limits: Arc<TenantLimits>) -> Seat {
         Seat {
             tenant,
             serial,
@@ -69,7 +73,7 @@ impl ShareTable {
             handles: 0,
             holdings: Holdings::default(),
             covered: 0,
-            terms,
+            limits,
             known: Standing::default(),
             outdated: false,
         }
@@ -80,17 +84,27 @@ impl ShareTable {
         self.capacity = capacity;
     }
 
-    /// From now on these rules hold, also for tenants that are here already. Takes time for all of them.
-    pub(crate) fn set_rules(&mut self, rules: Arc<dyn ShareRules>) {
-        self.guarantees = Guarantees::new(rules.reservations());
+    /// From now on these rules hold, and what they are replaced by.
+    pub(crate) fn follow(&mut self, rules: TenantRules) {
+        self.rules = rules;
+        self.reread_rules();
+    }
+
+    /// Takes the rules over if they were replaced. Takes time for all tenants.
+    fn reread_rules(&mut self) {
+        let now = self.rules.current();
+        if Arc::ptr_eq(&now, &self.rule_set) {
+            return;
+        }
+        self.guarantees = Guarantees::new(now.reservations().to_vec());
         for number in 0..self.seats.len() as u32 {
             let seat = &mut self.seats[number as usize];
             let Some(tenant) = &seat.tenant else { continue };
-            seat.terms = rules.terms(tenant);
+            seat.limits = now.resolve(tenant);
             seat.covered = 0;
             self.restate(number);
         }
-        self.rules = rules;
+        self.rule_set = now;
     }
 
     /// One handle more of a tenant, which gets a number if it has none.
@@ -110,7 +124,7 @@ impl ShareTable {
             Some(tenant.clone()),
             group,
             self.serials,
-            self.rules.terms(tenant),
+            self.rule_set.resolve(tenant),
         );
         let number = match self.free_seats.pop() {
             Some(number) => {
@@ -167,7 +181,7 @@ impl ShareTable {
         let Some(tenant) = seat.tenant.take() else { return };
         self.restate(number);
         let seat = &mut self.seats[number as usize];
-        seat.terms = TenantTerms::default();
+        seat.limits = Arc::default();
         self.numbers.remove(&tenant);
         self.free_seats.push(number);
         let at = seat.group;
@@ -225,9 +239,10 @@ impl ShareTable {
         Some((seat.tenant.as_ref()?, seat.serial))
     }
 
-    /// What holds for a tenant.
-    pub(crate) fn terms(&self, number: TenantNumber) -> &TenantTerms {
-        &self.seats[number.index()].terms
+    /// What the operator's rules say of a tenant.
+    pub(crate) fn limits(&mut self, number: TenantNumber) -> &TenantLimits {
+        self.reread_rules();
+        &self.seats[number.index()].limits
     }
 
     /// What a tenant holds, to be changed.
@@ -241,6 +256,7 @@ impl ShareTable {
 
     /// Brings sums and orders up to date, and what reservations cover.
     pub(super) fn refresh(&mut self) {
+        self.reread_rules();
         while let Some(number) = self.outdated.pop() {
             if self.seats[number as usize].outdated {
                 self.restate(number);

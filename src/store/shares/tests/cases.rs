@@ -111,11 +111,11 @@ fn a_reservation_is_divided_among_those_that_match_and_comes_off_the_top() {
     let shares = shares(1000);
     let rules = TestRules {
         reservations: vec![400],
-        terms: vec![(1, vec![0]), (1, vec![0]), (2, vec![])],
+        tenants: vec![(1, vec![0]), (1, vec![0]), (2, vec![])],
     };
-    shares.table().set_rules(Arc::new(rules));
-    let (small, large) = (handle(&shares, 0, 0), handle(&shares, 1, 1));
-    let other = handle(&shares, 2, 2);
+    shares.table().follow(rules.rules());
+    let handle = |number| TenantHandle::new(&shares, Some(&rules.tenant(number, number)));
+    let (small, large, other) = (handle(0), handle(1), handle(2));
     add(&shares, &small, Rank::Other, 100);
     add(&shares, &large, Rank::Other, 500);
     add(&shares, &other, Rank::Other, 300);
@@ -127,7 +127,7 @@ fn a_reservation_is_divided_among_those_that_match_and_comes_off_the_top() {
     );
     assert_eq!(victim(&shares).map(|victim| victim.tenant), Some(large.number()));
     // Rules that say nothing: groups are equal.
-    shares.table().set_rules(Arc::new(TestRules::default()));
+    shares.table().follow(TestRules::default().rules());
     assert_eq!([share(&small), share(&large), share(&other)], [333; 3]);
 }
 
@@ -136,9 +136,9 @@ fn a_group_weighs_as_much_as_its_heaviest_tenant_that_holds_something() {
     let shares = shares(900);
     let rules = TestRules {
         reservations: vec![],
-        terms: vec![(1, vec![]), (1, vec![]), (8, vec![])],
+        tenants: vec![(1, vec![]), (1, vec![]), (8, vec![])],
     };
-    shares.table().set_rules(Arc::new(rules));
+    shares.table().follow(rules.rules());
     let (light, sibling, heavy) = (
         handle(&shares, 0, 0),
         handle(&shares, 1, 1),

@@ -4,39 +4,50 @@ mod cases;
 mod model;
 mod oracle;
 
-use super::terms::{ShareRules, TenantTerms};
+use crate::config::{Share, TenantRule};
 use crate::store::tenant::Tenant;
+use crate::store::tenant_rules::TenantRules;
 
 /// The tenant with this number in this group.
-pub(super) fn tenant(number: usize, group: usize) -> Tenant {
-    let (number, group) = (number.to_string(), group.to_string());
-    Tenant::new("https://issuer.test", &number, Some(&group)).expect("a tenant")
+fn tenant(number: usize, group: usize) -> Tenant {
+    named(&number.to_string(), group)
 }
 
-/// Rules for the tenants that [`tenant`] makes: weight and reservations by number.
+fn named(name: &str, group: usize) -> Tenant {
+    Tenant::new("https://issuer.test", name, Some(&group.to_string())).expect("a tenant")
+}
+
+/// Rules for some tenants.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TestRules {
-    pub(super) reservations: Vec<u64>,
-    pub(super) terms: Vec<(u32, Vec<usize>)>,
+struct TestRules {
+    /// Bytes of each reservation.
+    reservations: Vec<u64>,
+    /// Weight of each tenant, and the reservations of which it has a part.
+    tenants: Vec<(u32, Vec<usize>)>,
 }
 
-impl ShareRules for TestRules {
-    fn reservations(&self) -> Vec<u64> {
-        self.reservations.clone()
+impl TestRules {
+    /// One of these tenants.
+    fn tenant(&self, number: usize, group: usize) -> Tenant {
+        let parts = self.tenants[number].1.iter().map(|part| format!("-r{part}"));
+        named(&format!("{number}{}", parts.collect::<String>()), group)
     }
 
-    fn terms(&self, tenant: &Tenant) -> TenantTerms {
-        let number = tenant
-            .name()
-            .rsplit('#')
-            .next()
-            .and_then(|name| name.parse().ok());
-        let terms = number.and_then(|number: usize| self.terms.get(number));
-        let (weight, reservations) = terms.cloned().unwrap_or((1, Vec::new()));
-        TenantTerms {
-            weight,
-            reservations: reservations.into(),
-            ..TenantTerms::default()
-        }
+    fn rules(&self) -> TenantRules {
+        let reservation = |(number, bytes): (usize, &u64)| TenantRule {
+            pattern: format!("*-r{number}*"),
+            min_share: Some(Share::Bytes(*bytes)),
+            ..TenantRule::default()
+        };
+        let weight = |(number, (weight, _)): (usize, &(u32, Vec<usize>))| {
+            ["", "-*"].map(|end| TenantRule {
+                pattern: format!("https://issuer.test#{number}{end}"),
+                weight: Some(*weight),
+                ..TenantRule::default()
+            })
+        };
+        let reservations = self.reservations.iter().enumerate().map(reservation);
+        let weights = self.tenants.iter().enumerate().flat_map(weight);
+        TenantRules::new(&reservations.chain(weights).collect::<Vec<_>>(), 0)
     }
 }

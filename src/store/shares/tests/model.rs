@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::TestRules;
 use super::oracle::{Naive, Oracle};
-use super::{TestRules, tenant};
 use crate::store::shares::{Place, Shares, TenantHandle, TenantNumber};
 use crate::store::tenant::Rank;
 
@@ -46,8 +46,14 @@ fn rules() -> impl Strategy<Value = (Vec<usize>, TestRules)> {
     let terms = (1..5_u32, prop_oneof![3 => Just(Vec::new()), 1 => parts]);
     let tenants = prop::collection::vec((0..4_usize, terms), 1..9);
     (tenants, prop::collection::vec(0..2500_u64, 0..3)).prop_map(|(tenants, reservations)| {
-        let (groups, terms) = tenants.into_iter().unzip();
-        (groups, TestRules { reservations, terms })
+        let (groups, tenants) = tenants.into_iter().unzip();
+        (
+            groups,
+            TestRules {
+                reservations,
+                tenants,
+            },
+        )
     })
 }
 
@@ -62,12 +68,13 @@ struct Pair {
 impl Pair {
     fn new(groups: &[usize], rules: &TestRules) -> Self {
         let shares = Arc::new(Shares::new(CAPACITY));
-        shares.table().set_rules(Arc::new(rules.clone()));
-        let handle = |(at, group): (usize, &usize)| TenantHandle::new(&shares, Some(&tenant(at, *group)));
+        shares.table().follow(rules.rules());
+        let handle =
+            |(at, group): (usize, &usize)| TenantHandle::new(&shares, Some(&rules.tenant(at, *group)));
         let naive = |(at, group): (usize, &usize)| Naive {
             group: *group,
-            weight: rules.terms[at].0,
-            reservations: rules.terms[at].1.clone(),
+            weight: rules.tenants[at].0,
+            reservations: rules.tenants[at].1.clone(),
             ..Naive::default()
         };
         Self {
