@@ -11,6 +11,7 @@ use crate::protocol::gha_v1::ContentSpan;
 use crate::protocol::gha_v2::{self, CreateRequest, FinalizeRequest, FindRequest, MessageForm};
 use crate::protocol::{blob, key, path::DecodedPath};
 use crate::range::{ByteRange, Resolved};
+use crate::server::{proxy_header, source};
 use crate::store::disk::probe;
 use crate::store::tagged::{RecordKind, Tag, TaggedReader, TaggedWriter};
 use crate::store::{Protocol, StoreKey, trailer};
@@ -193,12 +194,29 @@ pub fn content_range(data: &[u8]) {
     }
 }
 
+/// What a connection of a trusted proxy begins with.
+pub fn proxy_header(data: &[u8]) {
+    if let Some(length) = proxy_header::header_length(data) {
+        assert!(length <= data.len());
+        // Nothing behind the header changes it, and nothing less is one.
+        assert_eq!(proxy_header::header_length(&data[..length]), Some(length));
+        assert_eq!(proxy_header::header_length(&data[..length - 1]), None);
+    }
+}
+
+/// A value of `Forwarded` or `X-Forwarded-For`.
+pub fn forwarded(data: &[u8]) {
+    if let Ok(value) = std::str::from_utf8(data) {
+        assert!(source::read_forwarded(value) <= 2 * (value.len() + 1));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [fn(&[u8]); 12] = [
+    const ALL: [fn(&[u8]); 14] = [
         range,
         credentials,
         expression,
@@ -211,10 +229,12 @@ mod tests {
         block_list,
         twirp,
         content_range,
+        proxy_header,
+        forwarded,
     ];
 
     /// What gets past the first look of each parser.
-    const SEEDS: [&[u8]; 13] = [
+    const SEEDS: [&[u8]; 16] = [
         b"\x10\0\0\0\0\0\0\0bytes=2-",
         b"Basic eDplLmUuZQ==",
         b"default(claims.ref, \"x\") =~ \"^refs/\"",
@@ -227,6 +247,9 @@ mod tests {
         b"{\"key\":\"k\",\"size_bytes\":\"3\",\"restore_keys\":[\"a\"],\"version\":null}",
         b"\x12\x01k\x18\xac\x02\x22\x02v1",
         b"bytes 0-9/*",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x0a\0\0\x01\x11\x5c\x01\xbbGET",
+        b"PROXY TCP4 192.0.2.1 10.0.0.1 4711 443\r\n",
+        b"for=\"[2001:db8::1]:4711\";proto=https, 192.0.2.1",
         b"\x01\0\x02\0\0\0ab\x02\x80\0\0\0\0\x03\0\x01\0\0\0x",
     ];
 

@@ -25,6 +25,7 @@ pub(super) const ROOT: &[Key] = &[
     plain("base_url"),
     plain("allow_insecure_http"),
     plain("outbound_proxy_file"),
+    plain("trusted_proxies"),
     plain("oidc_providers"),
     plain("disk"),
     plain("s3"),

@@ -25,6 +25,7 @@ mod locate;
 mod naming;
 
 mod provider;
+mod proxies;
 mod reader;
 mod remote;
 mod root;
@@ -46,6 +47,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use expression::{ExpressionCheck, ExpressionKind};
 pub use key_places::KeyPlaces;
 pub use load::{LoadedConfig, load, parse};
+pub use proxies::TrustedProxies;
 pub use remote::{RemoteConfig, Tiering};
 pub use sections::{
     Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,

@@ -11,7 +11,8 @@ use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{
-    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, provider, tenants, tiers,
+    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, provider, proxies,
+    tenants, tiers,
 };
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
@@ -32,6 +33,7 @@ pub(super) fn config(
     let insecure_http = insecure_http.unwrap_or(false);
     let base_url = base_url(&root, insecure_http);
     let outbound_proxy_file = root.optional("outbound_proxy_file", Field::file_path);
+    let trusted_proxies = proxies::trusted_proxies(&root);
     let mut providers = provider::providers(&root, expressions);
     for provider in providers.iter_mut().flatten() {
         provider.outbound_proxy_file.clone_from(&outbound_proxy_file);
@@ -45,6 +47,7 @@ pub(super) fn config(
         ops_listen,
         base_url,
         outbound_proxy_file,
+        trusted_proxies,
         providers: providers?,
         disk,
         s3,

@@ -8,7 +8,7 @@ use url::Url;
 use super::words::{
     Algorithm, Durability, RedirectMode, S3Checksums, ServerSideEncryption, TokenScopes, WhenDown, WriteMode,
 };
-use super::{ListenAddr, TenantRule, defaults};
+use super::{ListenAddr, TenantRule, TrustedProxies, defaults};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct Config {
     /// `outbound_proxy_file`: a file with the URL of the proxy, and its credentials, through which issuers and S3 are
     /// reached. Default: what the environment says.
     pub outbound_proxy_file: Option<PathBuf>,
+    /// `trusted_proxies`: the networks of proxies whose word on the address of a client counts, by `Forwarded`,
+    /// `X-Forwarded-For` or the PROXY protocol; `unix` for sockets of the file system. Default: none.
+    pub trusted_proxies: TrustedProxies,
     /// `oidc_providers`: the issuers whose tokens are accepted. At least one.
     pub providers: Vec<ProviderConfig>,
     /// `disk`: the local tier.

@@ -5,14 +5,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Activity;
 use super::listener::Listener;
+use super::proxy_header;
 use super::service::{Context, Service};
+use super::source::Source;
 use super::wire::{LargeSendBuffers, SendQueue, Socket, WireStream};
+use crate::config::TrustedProxies;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
@@ -29,6 +34,33 @@ pub(super) struct Acceptor {
 struct OpenConnection {
     metrics: Arc<Metrics>,
     _place: OwnedSemaphorePermit,
+}
+
+/// A socket, and where it comes from.
+struct Accepted {
+    socket: Socket,
+    source: Source,
+}
+
+impl Accepted {
+    /// Where the connection comes from in truth, and what was read of it to know that. `None`: it is to be closed.
+    async fn begin(self, trusted: &TrustedProxies) -> Option<(Source, Socket, Bytes)> {
+        let Self { mut socket, source } = self;
+        if !source.is_proxy {
+            return Some((source, socket, Bytes::new()));
+        }
+        // Boxed to keep the task of the common case small.
+        let read = Box::pin(proxy_header::read(&mut socket)).await;
+        let (client, early) = read
+            .inspect_err(|error| {
+                if error.kind() == std::io::ErrorKind::InvalidData {
+                    tracing::info!("closed a connection of a trusted proxy: its PROXY header cannot be read");
+                }
+            })
+            .ok()?;
+        let source = client.map_or(source, |client| Source::of(Some(client), trusted));
+        Some((source, socket, early))
+    }
 }
 
 impl Drop for OpenConnection {
@@ -53,8 +85,8 @@ const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 impl Acceptor {
     /// Accepts until `closing`. The connections that it accepted live on.
     pub(super) async fn run(self, listener: Listener, closing: CancellationToken) {
-        while let Some((socket, place)) = self.next(&listener, &closing).await {
-            self.serve(socket, place);
+        while let Some((accepted, place)) = self.next(&listener, &closing).await {
+            self.serve(accepted, place);
         }
     }
 
@@ -62,65 +94,76 @@ impl Acceptor {
         &self,
         listener: &Listener,
         closing: &CancellationToken,
-    ) -> Option<(Socket, OwnedSemaphorePermit)> {
+    ) -> Option<(Accepted, OwnedSemaphorePermit)> {
         loop {
             // A socket first: a listener without clients must not hold the place of a connection.
             let accepted = async {
-                let socket = listener.accept().await?;
+                let (socket, peer) = listener.accept().await?;
+                let source = Source::of(peer, &self.context.trusted_proxies);
                 let place = self.context.connections.place().await;
-                Ok::<_, std::io::Error>((socket, place))
+                Ok::<_, std::io::Error>((Accepted { socket, source }, place))
             };
             let accepted = tokio::select! {
                 () = closing.cancelled() => return None,
                 accepted = accepted => accepted,
             };
             match accepted {
-                Ok((socket, place)) => return Some((socket, place?)),
+                Ok((accepted, place)) => return Some((accepted, place?)),
                 Err(error) => pause(&error).await,
             }
         }
     }
 
-    fn serve(&self, socket: Socket, place: OwnedSemaphorePermit) {
-        let send_queue = SendQueue::default();
+    fn serve(&self, accepted: Accepted, place: OwnedSemaphorePermit) {
         let connections = &self.context.connections;
-        let activity = connections.activity();
-        let sending = send_queue.watch();
-        let stream = TokioIo::new(WireStream::new(
-            socket,
-            send_queue.clone(),
-            activity.clone(),
-            self.send_buffers.clone(),
-        ));
-        let service = Service {
-            context: Arc::clone(&self.context),
-            send_queue,
-            activity: activity.clone(),
-        };
-        let builder = self.builder();
+        let (activity, send_queue) = (connections.activity(), SendQueue::default());
+        let (watched, sending) = (activity.clone(), send_queue.watch());
         self.metrics.connections().inc();
         let open = OpenConnection {
             metrics: Arc::clone(&self.metrics),
             _place: place,
         };
-        let watched = activity.clone();
+        let this = self.clone();
         let task = self.tasks.spawn(async move {
-            let mut connection = pin!(builder.serve_connection(stream, service).into_owned());
-            let mut ending = false;
-            let ended = poll_fn(|context| {
-                if !ending && activity.must_end(context) {
-                    ending = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(context)
-            });
-            // Clients leave all the time; what matters is in the records of their requests.
-            if let Err(error) = ended.await {
-                log_unreadable(&*error);
+            if let Some((source, socket, early)) = accepted.begin(&this.context.trusted_proxies).await {
+                let stream = WireStream::new(
+                    (socket, early),
+                    send_queue.clone(),
+                    activity.clone(),
+                    this.send_buffers.clone(),
+                );
+                let service = Service {
+                    context: Arc::clone(&this.context),
+                    source,
+                    send_queue,
+                    activity: activity.clone(),
+                };
+                this.answer(stream, service, &activity).await;
             }
             drop(open);
         });
         connections.add(&watched, task.abort_handle(), move || sending.is_wanted());
+    }
+
+    /// Answers the requests of a connection until it ends.
+    async fn answer(&self, stream: WireStream, service: Service, activity: &Activity) {
+        let connection = self
+            .builder()
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        let mut connection = pin!(connection);
+        let mut ending = false;
+        let ended = poll_fn(|context| {
+            if !ending && activity.must_end(context) {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(context)
+        });
+        // Clients leave all the time; what matters is in the records of their requests.
+        if let Err(error) = ended.await {
+            log_unreadable(&*error);
+        }
     }
 
     fn builder(&self) -> auto::Builder<Tasks> {

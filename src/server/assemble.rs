@@ -69,7 +69,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let watch = conditions::watch(app.clone(), tiers.clone(), ready, background.stopping());
     background.spawn(watch);
     background.spawn(connections.clone().run(background.stopping()));
-    let acceptor = acceptor(&app, &metrics, access_log, (&connections, &requests));
+    let acceptor = acceptor(&config, &app, &metrics, access_log, (&connections, &requests));
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
         ops_address: ops_listener.as_ref().map(Listener::address),
@@ -103,6 +103,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
 }
 
 fn acceptor(
+    config: &Config,
     app: &App,
     metrics: &Arc<Metrics>,
     access_log: AccessLog,
@@ -113,6 +114,7 @@ fn acceptor(
             dispatch: Dispatch::new(app),
             recorder: Recorder::new(Arc::clone(metrics), access_log),
             connections: connections.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
         }),
         metrics: Arc::clone(metrics),
         tasks: requests.clone(),

@@ -1,6 +1,7 @@
 //! Listening sockets: TCP and Unix.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -69,16 +70,17 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Socket> {
+    /// A socket, and the address of its peer; none for a socket of the file system.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+                let (socket, peer) = listener.accept().await?;
                 // A small answer must not wait for the acknowledgement of the one before.
                 socket.set_nodelay(true)?;
                 crate::sys::keep_alive(&socket);
-                Ok(Socket::Tcp(socket))
+                Ok((Socket::Tcp(socket), Some(peer.ip())))
             }
-            Self::Unix(listener, _) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), None)),
         }
     }
 }

@@ -13,10 +13,12 @@ mod connections;
 mod error;
 mod listener;
 mod ops;
+pub(crate) mod proxy_header;
 mod reload;
 mod reload_record;
 mod samples;
 mod service;
+pub(crate) mod source;
 mod tiers;
 pub mod wire;
 

@@ -122,6 +122,7 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
             ops_listen,
             base_url,
             outbound_proxy_file,
+            trusted_proxies,
             providers,
             disk,
             s3,

@@ -13,7 +13,9 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
 use super::connections::{Activity, Connections, RunningRequest};
+use super::source::Source;
 use super::wire::{SendQueue, WireBody};
+use crate::config::TrustedProxies;
 use crate::protocol::Dispatch;
 use crate::protocol::call::{Answered, MAX_DISCARDED_BYTES, Reply, expects_continue};
 use crate::store::{Content, FileRange, Pieces};
@@ -29,11 +31,13 @@ pub(super) struct Context {
     pub(super) dispatch: Dispatch,
     pub(super) recorder: Recorder,
     pub(super) connections: Connections,
+    pub(super) trusted_proxies: TrustedProxies,
 }
 
 /// Answers the requests of one connection.
 pub(super) struct Service {
     pub(super) context: Arc<Context>,
+    pub(super) source: Source,
     pub(super) send_queue: SendQueue,
     pub(super) activity: Activity,
 }
@@ -85,7 +89,10 @@ impl Service {
         if !http1 {
             self.activity.mark_http2();
         }
-        let mut exchange = self.context.recorder.begin(request.method());
+        let client = self
+            .source
+            .client(request.headers(), &self.context.trusted_proxies);
+        let mut exchange = self.context.recorder.begin(request.method(), client);
         // A body that is not read to its end makes hyper close the connection; the client must still get
         // to read the answer.
         let sends_body = !http_body::Body::is_end_stream(request.body());

@@ -1,6 +1,7 @@
 //! The record of one request: one log line and a handful of counters when its answer has left.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -82,12 +83,13 @@ impl Recorder {
         }))
     }
 
-    /// Begins the record of a request.
-    pub fn begin(&self, method: &http::Method) -> Exchange {
+    /// Begins the record of a request from this address.
+    pub fn begin(&self, method: &http::Method, client: Option<IpAddr>) -> Exchange {
         Exchange {
             recorder: self.clone(),
             method: MethodLabel::of(method),
             id: RequestId(self.0.process, self.0.next.fetch_add(1, Ordering::Relaxed)),
+            client,
             started: Instant::now(),
             status: 0,
             promised: None,
@@ -129,6 +131,7 @@ pub struct Exchange {
     recorder: Recorder,
     method: MethodLabel,
     id: RequestId,
+    client: Option<IpAddr>,
     started: Instant,
     status: u16,
     promised: Option<u64>,
@@ -195,6 +198,7 @@ impl Exchange {
             (name!("received"), LineValue::Number(record.received)),
             (name!("sent"), LineValue::Number(self.sent)),
             (name!("micros"), LineValue::Number((seconds * 1e6) as u64)),
+            (name!("client"), LineValue::Address(self.client)),
             (name!("error"), LineValue::Text(error)),
         ];
         let shown = fields.len() - usize::from(error.is_empty());

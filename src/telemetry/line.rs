@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::writer::{self, LogGuard, LogQueue};
@@ -48,6 +49,8 @@ pub(super) enum LineValue<'a> {
     Text(&'a str),
     /// A number.
     Number(u64),
+    /// An address; nothing for none.
+    Address(Option<IpAddr>),
 }
 
 /// Where the lines of requests go. Cheap to clone.
@@ -114,6 +117,7 @@ fn text(line: &mut Vec<u8>, now: SystemTime, fields: &[(LineName, LineValue<'_>)
             LineValue::Ascii(value) => line.extend_from_slice(value),
             LineValue::Text(value) => _ = write!(line, "{value:?}"),
             LineValue::Number(value) => number(line, *value),
+            LineValue::Address(value) => address(line, *value),
         }
     }
     line.push(b'\n');
@@ -130,6 +134,11 @@ fn json(line: &mut Vec<u8>, now: SystemTime, fields: &[(LineName, LineValue<'_>)
             LineValue::Ascii(value) => quoted(line, value),
             LineValue::Text(value) => _ = write!(line, "{}", serde_json::Value::from(*value)),
             LineValue::Number(value) => number(line, *value),
+            LineValue::Address(value) => {
+                line.push(b'"');
+                address(line, *value);
+                line.push(b'"');
+            }
         }
     }
     line.extend_from_slice(b"}\n");
@@ -158,6 +167,21 @@ fn timestamp(line: &mut Vec<u8>, now: SystemTime) {
         line.extend_from_slice(&text[1..]);
     });
     line.push(b'Z');
+}
+
+fn address(line: &mut Vec<u8>, value: Option<IpAddr>) {
+    match value {
+        None => {}
+        Some(IpAddr::V4(address)) => {
+            for (nth, byte) in address.octets().into_iter().enumerate() {
+                if nth > 0 {
+                    line.push(b'.');
+                }
+                number(line, byte.into());
+            }
+        }
+        Some(IpAddr::V6(address)) => _ = write!(line, "{address}"),
+    }
 }
 
 fn number(line: &mut Vec<u8>, value: u64) {
@@ -217,6 +241,18 @@ mod tests {
             timestamp(&mut line, now);
             assert_eq!(line, humantime::format_rfc3339_micros(now).to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn addresses_are_written_as_everywhere() {
+        for text in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "::1", "2001:db8::a"] {
+            let mut line = Vec::new();
+            address(&mut line, Some(text.parse().unwrap()));
+            assert_eq!(line, text.as_bytes());
+        }
+        let mut line = Vec::new();
+        address(&mut line, None);
+        assert_eq!(line, b"");
     }
 
     #[test]

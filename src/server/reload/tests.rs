@@ -12,6 +12,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("base_url", "https://other.example.com"),
     ("allow_insecure_http", "true"),
     ("outbound_proxy_file", "other"),
+    ("trusted_proxies", "[unix]"),
     ("oidc_providers.url", "https://other.example.com"),
     ("oidc_providers.audiences", "[https://other.example.com]"),
     ("oidc_providers.algorithms", "[ES384]"),

@@ -227,7 +227,7 @@ mod tests {
         let (log, _guard) = AccessLog::to(std::io::sink(), Format::Json).expect("a log");
         let recorder = Recorder::new(Arc::new(Metrics::new([])), log);
         let activity = Connections::new(Duration::from_secs(1), 1).activity();
-        let exchange = recorder.begin(&http::Method::GET);
+        let exchange = recorder.begin(&http::Method::GET, None);
         let mut body = WireBody::routed(body, exchange, activity.begin());
         let mut chunks = Vec::new();
         while let Some(frame) = body.frame().await {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -43,10 +44,22 @@ impl AsFd for Socket {
     }
 }
 
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), socket => Pin::new(socket).poll_read(cx, buffer))
+    }
+}
+
 /// The byte stream that hyper sees.
 #[derive(Debug)]
 pub struct WireStream {
     socket: Socket,
+    /// What was read before hyper began.
+    early: Bytes,
     send_queue: SendQueue,
     activity: Activity,
     readiness: Readiness,
@@ -70,15 +83,17 @@ impl WireStream {
     /// How long a closing connection keeps reading what the client still sends.
     const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Wraps an accepted socket; the responses of this connection share `send_queue`.
+    /// Wraps an accepted socket, of which `early` was read before; the responses of this connection share
+    /// `send_queue`.
     pub fn new(
-        socket: Socket,
+        (socket, early): (Socket, Bytes),
         send_queue: SendQueue,
         activity: Activity,
         send_buffers: LargeSendBuffers,
     ) -> Self {
         Self {
             socket,
+            early,
             send_queue,
             activity,
             readiness: Readiness::default(),
@@ -212,7 +227,12 @@ impl AsyncRead for WireStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.activity.touch();
-        each!(&mut self.socket, socket => Pin::new(socket).poll_read(cx, buffer))
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
 }
 

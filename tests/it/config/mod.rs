@@ -3,12 +3,13 @@
 mod faults;
 mod files;
 mod gha;
+mod proxies;
 mod robust;
 mod s3;
 mod tenants;
 mod values;
 
-use chacha::config::{ExpressionCheck, ExpressionKind, LoadedConfig, parse};
+use chacha::config::{Config, ExpressionCheck, ExpressionKind, LoadedConfig, parse};
 
 /// The smallest file that loads; lines of a case are put behind it.
 const DISK: &str = "disk: {dir: /tmp/c, limit: 1GB}\n";
@@ -31,6 +32,11 @@ impl ExpressionCheck for Words {
 /// Loads a text that must be accepted.
 fn accepted(text: &str) -> LoadedConfig {
     parse("c.yaml", text, &Words).unwrap_or_else(|report| panic!("{report}\n---\n{text}"))
+}
+
+/// What the smallest file means with `line` behind it.
+pub(crate) fn accepted_top(line: &str) -> Config {
+    accepted(&format!("{PROVIDER}{DISK}{line}\n")).config
 }
 
 /// The lines of the report on a text that must be refused.

@@ -26,6 +26,7 @@ const FIELDS: [&str; 16] = [
     "received",
     "sent",
     "micros",
+    "client",
 ];
 
 /// What a test says about a line; the rest is different every time.

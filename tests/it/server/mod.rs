@@ -5,6 +5,7 @@ mod endpoint;
 mod goaway;
 mod log;
 mod ops;
+mod proxies;
 mod shutdown;
 mod start;
 mod strangers;

@@ -45,7 +45,13 @@ pub(crate) struct Http2(TcpStream);
 impl Http2 {
     /// Connects and says what this client accepts.
     pub(crate) async fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+        Self::connect_behind(b"", address, settings).await
+    }
+
+    /// The same with bytes in front of all others.
+    pub(crate) async fn connect_behind(first: &[u8], address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut this = Self(TcpStream::connect(address).await.unwrap());
+        within(this.0.write_all(first)).await.unwrap();
         let mut payload = Vec::new();
         for (name, value) in settings {
             payload.extend_from_slice(&name.to_be_bytes());

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use chacha::config::{Config, DiskConfig, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig};
+use chacha::config::{
+    Config, DiskConfig, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig, TrustedProxies,
+};
 use chacha::server::Server;
 use chacha::telemetry::access::AccessLog;
 use chacha::telemetry::log::{Format, LogGuard};
@@ -195,6 +197,7 @@ fn config(provider: ProviderConfig, dir: &Path) -> Config {
         ops_listen: Some(free),
         base_url: None,
         outbound_proxy_file: None,
+        trusted_proxies: TrustedProxies::default(),
         providers: vec![provider],
         disk: Some(DiskConfig::new(dir.join("cache"), LIMIT)),
         s3: None,
