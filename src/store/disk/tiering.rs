@@ -83,19 +83,28 @@ impl Disk {
     /// # Errors
     /// As [`Store::get`].
     pub async fn entry(&self, digest: &Digest) -> Result<Option<(StoreKey, Checksums, Entry)>> {
-        self.core.know(digest).await?;
-        let Some(generation) = self.core.index(|index| index.current(digest)) else {
-            return Ok(None);
-        };
-        let digest = *digest;
-        let reading = self.blocking("reading an entry", move |core| core.identify(&digest, generation));
-        let Some((key, sums)) = reading.await? else {
+        let Some((key, sums)) = self.identity(digest).await? else {
             return Ok(None);
         };
         let entry = self.get(&key).await?;
         // Overwritten between the two reads: the writer of that version queues it again.
         let entry = entry.filter(|entry| entry.meta.etag == sums.etag());
         Ok(entry.map(|entry| (key, sums, entry)))
+    }
+
+    /// The key and the checksums that stand in the file of the entry under this digest. Its body is not read, and may
+    /// be damaged. `None` if there is no entry, or one that does not say what it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn identity(&self, digest: &Digest) -> Result<Option<(StoreKey, Checksums)>> {
+        self.core.know(digest).await?;
+        let Some(generation) = self.core.index(|index| index.current(digest)) else {
+            return Ok(None);
+        };
+        let digest = *digest;
+        let reading = self.blocking("reading an entry", move |core| core.identify(&digest, generation));
+        reading.await
     }
 
     /// Keeps whatever is under `digest` from being evicted, now and later.

@@ -12,8 +12,9 @@ use crate::store::disk::{LeftRecord, Mark};
 use crate::store::tagged::TaggedError;
 use crate::store::{Digest, Error, Result, StoreKey};
 
-/// Reads what an earlier run left, before anything is served. Entries are not looked at here: that happens in the
-/// background, and before the first change of each key.
+/// Reads what an earlier run left, before anything is served. No body is read here: that happens in the background. What
+/// is on the disk is looked at there, too, and before the first change of each key; only marks and damaged records need
+/// its trailer at once.
 pub(super) async fn recover(core: &Arc<TieredCore>) -> Result<()> {
     let left = core.local.records().await?;
     if left.is_empty() {
@@ -79,11 +80,11 @@ async fn recover_damaged(core: &Arc<TieredCore>, digest: &Digest, since: SystemT
         entry = digest.short(),
         "the record of an entry is damaged; the shared tier decides about the entry"
     );
-    match core.local.entry(digest).await? {
-        Some((key, sums, entry)) => {
+    match core.local.identity(digest).await? {
+        Some((key, sums)) => {
             let upload = ChangeKind::Upload {
                 first: true,
-                size: entry.meta.size,
+                size: sums.size(),
                 etag: Some(sums.etag()),
             };
             core.queue.add_left(&key, upload, since);
@@ -102,14 +103,14 @@ async fn recover_marks(core: &Arc<TieredCore>, digest: &Digest, marks: &[LeftRec
     let of = |mark: Mark| marks.iter().find(|left| left.mark == Some(mark));
     let deleted = of(Mark::Deleted).and_then(|left| StoreKey::from_canonical(&left.content));
     let deleted = deleted.filter(|key| key.digest() == digest);
-    let entry = core.local.entry(digest).await?;
-    let (state, key) = match (of(Mark::Doubt), of(Mark::Upload), entry, deleted) {
-        (Some(_), _, Some((key, ..)), _) => (KeyState::Committing, key),
+    let copy = core.local.identity(digest).await?;
+    let (state, key) = match (of(Mark::Doubt), of(Mark::Upload), copy, deleted) {
+        (Some(_), _, Some((key, _)), _) => (KeyState::Committing, key),
         // A write was marked before the mark of the delete went. A delete was marked after the entry went.
-        (None, Some(left), Some((key, _, entry)), deleted) => {
+        (None, Some(left), Some((key, sums)), deleted) => {
             let intent = Intent {
                 etag: None,
-                size: entry.meta.size,
+                size: sums.size(),
                 after: 0,
                 first: left.content == b"first",
                 former: if deleted.is_some() {
@@ -176,9 +177,9 @@ impl TieredCore {
         if self.local.generation(digest).await? <= intent.after {
             return Ok(false);
         }
-        let entry = self.local.entry(digest).await?;
-        Ok(match (&intent.etag, entry) {
-            (Some(meant), Some((_, sums, _))) => sums.etag() == *meant,
+        let copy = self.local.identity(digest).await?;
+        Ok(match (&intent.etag, copy) {
+            (Some(meant), Some((_, sums))) => sums.etag() == *meant,
             _ => true,
         })
     }
