@@ -130,6 +130,8 @@ fn note_metrics(stats: Option<&NoteStats>) -> Vec<Metric> {
         Gauge("chacha_notes_age_seconds", stats.age.as_secs()):
             "How long ago the notes of the other servers were read",
         Gauge("chacha_notes_unsent", stats.unsent as u64): "Notes that are not in the bucket yet",
+        Counter("chacha_notes_dropped", stats.dropped):
+            "Notes that found too many others waiting for the bucket",
     }
 }
 

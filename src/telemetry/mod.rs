@@ -6,4 +6,5 @@ pub mod access;
 mod line;
 pub mod log;
 pub mod metrics;
+pub mod seldom;
 mod writer;

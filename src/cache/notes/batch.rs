@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::Note;
 use crate::tasks::{Tasks, pause};
+use crate::telemetry::seldom::is_time;
 
 /// Notes that may wait.
 const MAX_WAITING: usize = 4096;
@@ -48,6 +50,8 @@ struct BatchShared {
     patience: Patience,
     tasks: Tasks,
     line: Mutex<Line>,
+    dropped: AtomicU64,
+    complained: AtomicU64,
     /// Somebody waits for a note.
     urgent: Notify,
 }
@@ -70,6 +74,8 @@ impl Batcher {
             patience,
             tasks: tasks.clone(),
             line: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            complained: AtomicU64::new(0),
             urgent: Notify::new(),
         }))
     }
@@ -84,6 +90,8 @@ impl Batcher {
     pub(super) fn push(&self, note: Note, sent: Option<oneshot::Sender<bool>>) -> bool {
         let mut line = self.0.lock();
         if line.waiting.len() >= MAX_WAITING {
+            drop(line);
+            self.0.refuse();
             return false;
         }
         if sent.is_some() {
@@ -99,6 +107,11 @@ impl Batcher {
 
     pub(super) fn len(&self) -> usize {
         self.0.lock().waiting.len()
+    }
+
+    /// Notes that found too many others waiting.
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -133,6 +146,19 @@ impl BatchShared {
                 () = pause(interval) => {}
             }
             interval = (interval * 2).min(MAX_RETRY_INTERVAL);
+        }
+    }
+
+    /// Too many wait.
+    fn refuse(&self) {
+        let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.patience == Patience::Endless && is_time(&self.complained) {
+            tracing::warn!(
+                dropped,
+                most = MAX_WAITING,
+                "too many changes wait for the bucket to be told to the other servers; they hear of saves later, by the \
+                 journal at the latest, and compare their copies; check the bucket"
+            );
         }
     }
 

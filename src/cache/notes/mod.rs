@@ -88,6 +88,8 @@ pub struct NoteStats {
     pub age: Duration,
     /// Notes that are not in the log yet.
     pub unsent: usize,
+    /// Notes that found too many others waiting for the log.
+    pub dropped: u64,
 }
 
 /// The notes of all servers of a bucket. Cheap to clone.
@@ -212,6 +214,7 @@ impl NoteLog {
         NoteStats {
             age: self.0.follower.age().unwrap_or_default(),
             unsent: self.0.to_bucket.len(),
+            dropped: self.0.to_bucket.dropped(),
         }
     }
 

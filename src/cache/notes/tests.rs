@@ -234,6 +234,20 @@ async fn notes_that_wait_for_the_bucket_arrive_together_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn notes_beyond_those_that_may_wait_are_counted() {
+    let bucket = Bucket::new(1000);
+    let one = Server::start(&bucket, 1).await;
+    bucket.down.store(true, Ordering::SeqCst);
+    let taken = (0..5000).filter(|_| one.log.append_later(note("n"))).count() as u64;
+    assert!(
+        taken >= 4096 && one.log.stats().dropped == 5000 - taken,
+        "{taken}"
+    );
+    assert!(!one.log.append_for_sure(note("n")).await);
+    assert_eq!(one.log.stats().dropped, 5001 - taken);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_server_with_the_key_wrote_is_skipped() {
     let bucket = Bucket::new(1000);
     let (one, two) = (Server::start(&bucket, 1).await, Server::start(&bucket, 2).await);

@@ -29,6 +29,7 @@ use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::SpoolDir;
 use crate::store::{Error, Precondition, Rank, Result, StoreKey, Tenancy};
 use crate::tasks::Tasks;
+use crate::telemetry::seldom::is_time;
 
 /// See the module.
 #[derive(Debug)]
@@ -96,16 +97,6 @@ pub(super) fn cannot_remove(role: DiskRole, error: &std::io::Error) {
             role.dir_key()
         );
     }
-}
-
-/// Whether something may be said again: at most once a minute. `last` is when it was said.
-pub(in crate::store) fn is_time(last: &AtomicU64) -> bool {
-    let now = now();
-    let before = last.load(Ordering::Relaxed);
-    now.saturating_sub(before) > 60_000_000
-        && last
-            .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
 }
 
 impl DiskCore {

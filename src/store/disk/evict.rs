@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::core::{DiskCore, cannot_remove, is_time};
+use super::core::{DiskCore, cannot_remove};
 use super::role::DiskRole;
 use crate::store::budget::VolumeLook;
 use crate::sys;
+use crate::telemetry::seldom::is_time;
 
 /// Entries per hop to the blocking pool: room is given to waiters after each.
 const MAX_BATCH_ENTRIES: usize = 256;

@@ -49,7 +49,6 @@ mod tier;
 mod tiering;
 mod unlink_retry;
 
-pub(in crate::store) use core::is_time;
 pub use error::DiskOpenError;
 pub use health::{DiskFault, DiskHealth};
 pub use open::open_files;

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use prometheus_client::metrics::counter::Counter;
 
 use super::TieredCore;
-use crate::store::disk::is_time;
 use crate::store::{Error, StoreKey};
+use crate::telemetry::seldom::is_time;
 
 /// Both tiers together at one moment; counters count from the start on.
 #[derive(Debug, Clone, PartialEq, Eq)]

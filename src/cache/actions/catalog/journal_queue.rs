@@ -1,6 +1,7 @@
 //! Records for the journal: appended at once, or queued and repeated until the journal takes them.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::told::Untold;
 use crate::error::chain;
 use crate::store::journal::{Journal, Ulid};
 use crate::tasks::{Tasks, pause};
+use crate::telemetry::seldom::is_time;
 
 /// Longest wait for the journal. Readers go back by a minute only, so a name must not arrive late.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +30,7 @@ pub(super) struct JournalQueue {
     journal: Journal,
     tasks: Tasks,
     queue: Mutex<QueueState>,
+    complained: AtomicU64,
     removals: mpsc::Sender<QueuedRecord>,
 }
 
@@ -53,6 +56,7 @@ impl JournalQueue {
             journal,
             tasks: tasks.clone(),
             queue: Mutex::default(),
+            complained: AtomicU64::new(0),
             removals,
         })
     }
@@ -96,7 +100,7 @@ impl JournalQueue {
             let this = Arc::clone(self);
             drop(self.tasks.spawn(async move { this.retry().await }));
         }
-        if full {
+        if full && is_time(&self.complained) {
             tracing::warn!(
                 most = MAX_QUEUED_RECORDS,
                 "too many cache entries that other servers were not told about"
