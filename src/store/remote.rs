@@ -22,12 +22,15 @@ use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metric;
 
 /// One version of an entry in a remote tier.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RemoteEntry {
     /// The description.
     pub meta: Arc<Meta>,
     /// The tier's own name of this version (the ETag of S3), for reading more of the same.
     pub version: Arc<str>,
+    /// When the tier got it, by the tier's clock and told by the one of this server, to a second or two. `None` if the
+    /// tier does not say.
+    pub modified: Option<SystemTime>,
 }
 
 /// Whether a remote tier can be used.

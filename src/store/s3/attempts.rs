@@ -8,6 +8,7 @@ use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, Fina
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
+use super::clock::StoreClock;
 use super::error;
 use super::health::Health;
 
@@ -49,7 +50,10 @@ impl Attempts {
 
 /// Sees every attempt.
 #[derive(Debug)]
-pub(super) struct AttemptWatch(pub(super) Arc<Health>);
+pub(super) struct AttemptWatch {
+    pub(super) health: Arc<Health>,
+    pub(super) clock: Arc<StoreClock>,
+}
 
 impl Intercept for AttemptWatch {
     fn name(&self) -> &'static str {
@@ -79,8 +83,13 @@ impl Intercept for AttemptWatch {
             Some(Err(failure)) => failure.as_connector_error(),
             _ => None,
         };
-        if response.is_some() {
-            self.0.heard();
+        if let Some(response) = response {
+            self.health.heard();
+            response
+                .headers()
+                .get("date")
+                .into_iter()
+                .for_each(|date| self.clock.told(date));
         }
         if response.is_none() && !connection.is_some_and(|failure| error::is_unconnected(failure)) {
             return Ok(());

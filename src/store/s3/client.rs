@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -27,7 +26,6 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetrySpec;
 
 use super::attempts::AttemptWatch;
-use super::health::Health;
 use super::retry::StatusClassifier;
 use crate::config::{S3Checksums, S3Config, S3CredentialFiles};
 use crate::sys;
@@ -51,8 +49,8 @@ const MIN_BYTES_PER_SECOND: u64 = 64 * 1024;
 const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Makes the client. It sends S3 nothing, and asks a metadata service for [`ENVIRONMENT_TIMEOUT`] at most:
-/// credentials are looked for when the first request needs them. `health` hears of every answer.
-pub(super) async fn connect(config: &S3Config, http: SharedHttpClient, health: &Arc<Health>) -> Client {
+/// credentials are looked for when the first request needs them. `watch` hears of every answer.
+pub(super) async fn connect(config: &S3Config, http: SharedHttpClient, watch: AttemptWatch) -> Client {
     let region = region(config, &http).await;
     let shared = environment(config, region, http).await;
     let (request, response) = match config.checksums {
@@ -79,7 +77,7 @@ pub(super) async fn connect(config: &S3Config, http: SharedHttpClient, health: &
                 .token_bucket(TokenBucket::unlimited())
                 .build(),
         )
-        .interceptor(AttemptWatch(Arc::clone(health)))
+        .interceptor(watch)
         // Streams have an idle timeout of their own, and the reader of a client may pause.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(settings.build())

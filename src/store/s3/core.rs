@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::abilities::{Abilities, Lack};
 use super::attempts::Attempts;
+use super::clock::StoreClock;
 use super::error::{S3Error, S3ErrorKind};
 use super::health::{Health, SUSPICION_TIME, Suspicion, Verdict};
 use super::notes::MultipartNotes;
@@ -27,6 +28,7 @@ pub(super) struct Core {
     pub(super) config: S3Config,
     pub(super) permits: Permits,
     pub(super) health: Arc<Health>,
+    pub(super) clock: Arc<StoreClock>,
     pub(super) abilities: Abilities,
     pub(super) counters: Counters,
     pub(super) notes: Option<MultipartNotes>,

@@ -15,6 +15,7 @@
 mod abilities;
 mod attempts;
 mod client;
+mod clock;
 mod core;
 mod enter;
 mod error;
@@ -41,6 +42,8 @@ use std::sync::Arc;
 pub use stats::S3Stats;
 
 use self::abilities::Abilities;
+use self::attempts::AttemptWatch;
+use self::clock::StoreClock;
 use self::core::Core;
 use self::health::Health;
 use self::notes::{MultipartNote, MultipartNotes};
@@ -107,12 +110,17 @@ impl S3 {
             Some(folder) => open_notes(folder, tasks).await?,
             None => (None, Vec::new()),
         };
-        let health = Arc::<Health>::default();
+        let (health, clock) = (Arc::<Health>::default(), Arc::<StoreClock>::default());
+        let watch = AttemptWatch {
+            health: Arc::clone(&health),
+            clock: Arc::clone(&clock),
+        };
         let core = Arc::new(Core {
-            client: client::connect(config, http, &health).await,
+            client: client::connect(config, http, watch).await,
             permits: Permits::new(config.max_concurrency),
             config: config.clone(),
             health,
+            clock,
             abilities: Abilities::default(),
             counters: Counters::default(),
             notes,

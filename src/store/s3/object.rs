@@ -149,6 +149,12 @@ pub(super) fn tag(etag: Option<&str>, headers: Option<&HashMap<String, String>>)
     }
 }
 
+/// Whether an object was sent in parts: a store may say that it is as old as the beginning of that.
+pub(super) fn is_of_parts(tag: &str) -> bool {
+    let parts = tag.trim_matches('"').rsplit_once('-');
+    parts.is_some_and(|(_, count)| !count.is_empty() && count.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 /// The [`tag`] of what an upload has made, for a store without ETags.
 pub(super) fn upload_tag(upload: &str) -> String {
     format!("{UPLOAD_MARK}{upload}")
@@ -315,6 +321,7 @@ mod tests {
             assert_eq!(tag(weak, Some(&headers)).as_deref(), Some("Uu1"));
             assert_eq!(tag(weak, None), None);
         }
+        assert!(is_of_parts("\"00ff-12\"") && !is_of_parts("\"00ff\"") && !is_of_parts("\"00ff-\""));
         assert_eq!(condition("\"a\"").as_deref(), Some("\"a\""));
         assert_eq!(condition("Uu1"), None);
     }

@@ -15,6 +15,7 @@
 mod change;
 mod fill;
 mod freshness;
+mod newer;
 mod outdated;
 mod queue;
 mod record;

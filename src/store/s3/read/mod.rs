@@ -5,7 +5,7 @@ mod open;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 
@@ -68,6 +68,8 @@ struct ObjectHead {
     tag: String,
     length: u64,
     headers: Option<HashMap<String, String>>,
+    /// When it was stored, by our clock.
+    modified: Option<SystemTime>,
 }
 
 impl Core {
@@ -81,10 +83,10 @@ impl Core {
         let meta = match object::form_of(key, head.headers.as_ref()) {
             Err(flaw) => return Ok(Err(flaw)),
             Ok(ObjectForm::Inline(meta)) if meta.size != head.length => return Ok(Err(EntryError::Torn)),
-            Ok(ObjectForm::Inline(meta)) => return Ok(Ok(entry(meta, &head.tag, true))),
+            Ok(ObjectForm::Inline(meta)) => return Ok(Ok(entry(meta, head, true))),
             Ok(ObjectForm::Trailer) => self.read_trailer(key, head, permit).await?,
         };
-        Ok(meta.map(|meta| entry(meta, &head.tag, false)))
+        Ok(meta.map(|meta| entry(meta, head, false)))
     }
 
     async fn read_trailer(
@@ -255,10 +257,11 @@ impl Core {
     }
 }
 
-fn entry(meta: Meta, tag: &str, inline: bool) -> RemoteEntry {
+fn entry(meta: Meta, head: &ObjectHead, inline: bool) -> RemoteEntry {
     RemoteEntry {
         meta: Arc::new(meta),
-        version: object::version(tag, inline),
+        version: object::version(&head.tag, inline),
+        modified: head.modified,
     }
 }
 

@@ -63,10 +63,13 @@ impl Core {
             other => other?,
         };
         let tag = object::tag(head.e_tag.as_deref(), head.metadata.as_ref());
+        let tag = tag.ok_or_else(|| untold(self))?;
+        let modified = head.last_modified.filter(|_| !object::is_of_parts(&tag));
         let head = ObjectHead {
-            tag: tag.ok_or_else(|| untold(self))?,
+            tag,
             length: length_of(head.content_length)?,
             headers: head.metadata,
+            modified: modified.and_then(|modified| self.clock.by_ours(&modified)),
         };
         Ok(Some(FoundObject {
             upload: object::upload_of(head.headers.as_ref()),
@@ -104,6 +107,7 @@ impl Core {
             tag: tag.ok_or_else(|| untold(self))?,
             length: self.whole_of(&answer, length)?,
             headers: answer.metadata.take(),
+            modified: None,
         };
         let mut body = self.body(answer, length, &permit);
         body.begin().await.map_err(of_stream)?;

@@ -179,6 +179,7 @@ impl S3Upload {
         RemoteEntry {
             meta: Arc::clone(&self.job.meta),
             version: object::version(tag, self.job.envelope.is_inline()),
+            modified: None,
         }
     }
 }
@@ -227,6 +228,7 @@ mod tests {
                 metadata: Metadata::default(),
             }),
             version: "v".into(),
+            modified: None,
         });
         Some(FoundObject {
             tag: "\"v\"".into(),

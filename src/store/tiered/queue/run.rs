@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ChangeKind, QueuedChange};
-use crate::store::remote::RemoteUpload;
+use crate::store::remote::{RemoteEntry, RemoteUpload};
 use crate::store::tiered::TieredCore;
-use crate::store::{Draft, Entry, Error, Precondition, RemoteErrorKind, RemoteHealth, Result};
+use crate::store::tiered::newer::is_newer;
+use crate::store::{Draft, Entry, Error, Precondition, RemoteErrorKind, RemoteHealth, Result, StoreKey};
 use crate::tasks;
 
 /// Jobs for the remote tier at once.
@@ -112,12 +113,37 @@ impl TieredCore {
         }
     }
 
+    /// What another server has stored since the delete was answered stays.
     async fn send_delete(&self, job: &QueuedChange) -> Result<()> {
         self.local.discard(job.key.digest()).await?;
-        self.remote.delete(&job.key, &Precondition::None).await?;
+        match self.remote_entry(&job.key).await? {
+            Some(there) if is_newer(&there, job.since) => tracing::info!(
+                entry = job.key.short(),
+                "another server has stored an entry since it was deleted here; it stays"
+            ),
+            Some(there) => self.remove_version(&job.key, &there).await?,
+            None => {}
+        }
         self.arrived(&job.key).await;
         self.finish(&job.key).await;
         Ok(())
+    }
+
+    /// What the remote tier has under a key. An object that is not the entry counts as nothing.
+    async fn remote_entry(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
+        match self.remote.head(key).await {
+            Err(error) if error.remote_error_kind() == Some(RemoteErrorKind::Damaged) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Removes a version from the remote tier, unless another one has taken its place.
+    async fn remove_version(&self, key: &StoreKey, there: &RemoteEntry) -> Result<()> {
+        let this_one = Precondition::Matches(vec![there.meta.etag.clone()]);
+        match self.remote.delete(key, &this_one).await {
+            Ok(_) | Err(Error::Precondition) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends what waits about a key now, because a change that cannot wait follows it. Under the lock of the key.
@@ -158,15 +184,15 @@ impl TieredCore {
 
     /// An upload that may have been done before must not replace what another server has stored since.
     async fn repeated(&self, job: &QueuedChange, entry: &Entry, first: bool) -> Result<Option<Step>> {
-        let Some(there) = self.remote.head(&job.key).await? else {
+        let Some(there) = self.remote_entry(&job.key).await? else {
             return Ok(None);
         };
         let (ours, theirs) = (&entry.meta, &there.meta);
         if theirs.etag == ours.etag && theirs.metadata == ours.metadata {
             return Ok(Some(Step::Done));
         }
-        let is_newer = theirs.origin.stored > ours.origin.stored;
-        Ok((first || is_newer).then_some(Step::Superseded))
+        let gives_way = first || is_newer(&there, ours.origin.stored);
+        Ok(gives_way.then_some(Step::Superseded))
     }
 
     async fn commit_upload(
@@ -221,18 +247,15 @@ impl TieredCore {
         if generation > 0 {
             self.local.condemn(digest, generation).await?;
         }
-        if let Some(there) = self.remote.head(&job.key).await?
-            && there.meta.origin.stored <= job.since
+        if let Some(there) = self.remote_entry(&job.key).await?
+            && !is_newer(&there, job.since)
         {
             if job.kind.is_upload_of(&there.meta.etag) {
                 // It got there before the disk lost it.
                 return self.finish_upload(job).await;
             }
-            let this_one = Precondition::Matches(vec![there.meta.etag.clone()]);
-            match self.remote.delete(&job.key, &this_one).await {
-                Ok(_) | Err(Error::Precondition) => self.arrived(&job.key).await,
-                Err(error) => return Err(error),
-            }
+            self.remove_version(&job.key, &there).await?;
+            self.arrived(&job.key).await;
         }
         tracing::warn!(
             entry = job.key.short(),

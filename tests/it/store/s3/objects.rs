@@ -38,6 +38,23 @@ async fn large_bodies_go_in_parts_and_come_back() {
     assert!(stats.failures.iter().all(|(_, count)| *count == 0), "{stats:?}");
 }
 
+/// An object that came in parts may count as old as its first part.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_tells_when_the_bucket_got_a_whole_object() {
+    let rig = BucketRig::new().await;
+    for (size, is_told) in [(1000, true), (12 * MIB, false)] {
+        rig.put("entry", &body(size, 1)).await;
+        let seen = rig.s3.head(&key("entry")).await.unwrap().unwrap();
+        assert_eq!(seen.modified.is_some(), is_told, "{size}");
+        let Some(modified) = seen.modified else { continue };
+        let off = match modified.elapsed() {
+            Ok(ago) => ago,
+            Err(ahead) => ahead.duration(),
+        };
+        assert!(off.as_secs() < 20, "{off:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_descriptions_are_trailers() {
     let rig = BucketRig::new().await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chacha::config::WhenDown;
 use chacha::store::{Precondition, Store};
@@ -387,4 +387,62 @@ async fn a_stale_delete_mark_of_an_older_version_deletes_nothing_that_was_answer
     assert_eq!(after.s3.objects().len(), 1);
     let twin = after.twin(|_| {}).await;
     assert_eq!(twin.get("key").await.unwrap(), "two");
+}
+
+/// The delete of a server that hears late of the bucket, or stops before it does.
+#[tokio::test]
+async fn a_delete_that_waits_does_not_remove_what_another_server_has_stored_since() {
+    for crash in [false, true] {
+        let pair = pair_with(|_| {}).await;
+        pair.put("key", b"old").await;
+        pair.put("other", b"old").await;
+        pair.drained().await;
+        pair.s3.faults().always(Kind::Delete, Action::access_denied());
+        assert!(pair.delete("key").await.unwrap() && pair.delete("other").await.unwrap());
+        let twin = pair.twin(|_| {}).await;
+        let mut later = draft();
+        later.origin.stored = SystemTime::now();
+        let body = spool(&twin.disk.spools(), b"new").await.unwrap();
+        twin.tiered
+            .put(&key("key"), later, body, Precondition::None)
+            .await
+            .unwrap();
+        assert!(pair.get("key").await.is_none());
+        let pair = match crash {
+            true => pair.crash().await,
+            false => pair,
+        };
+        pair.s3.faults().clear();
+        pair.drained().await;
+        assert_eq!(pair.get("key").await.unwrap(), "new", "{crash}");
+        assert!(pair.get("other").await.is_none() && pair.s3.objects().len() == 1);
+        assert_eq!(records(&pair.plan.disk.dir), 0);
+    }
+}
+
+/// A start does not wait for bodies. One that is damaged waits like all others until it is read, so that nothing older is
+/// served.
+#[tokio::test]
+async fn a_mark_of_an_older_version_over_a_damaged_body_brings_nothing_older_back() {
+    let pair = pair_with(|_| {}).await;
+    pair.put("key", b"older").await;
+    pair.drained().await;
+    pair.s3.stop_listening().await;
+    let bytes = body(100_000, 1);
+    pair.put("key", &bytes).await;
+    let copy = pair.crash_copy().take();
+    let pair = pair.stop().await;
+    let cache = copy.path().join("cache");
+    let file = files_of(&cache, "key").remove(0);
+    let file = fs::File::options().write(true).open(file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[!bytes[50_000]], 50_000).unwrap();
+    let record = cache.join("marks").join(format!("{}.state", key("key").digest()));
+    fs::rename(&record, record.with_extension("upload")).unwrap();
+    fs::write(record.with_extension("upload"), "").unwrap();
+    let after = pair.on_copy(copy).await;
+    pair.s3.resume();
+    after.drained().await;
+    assert!(after.get("key").await.is_none());
+    assert!(after.s3.objects().is_empty());
+    assert_eq!((after.disk.stats().pinned, records(&cache)), (0, 0));
 }
