@@ -117,6 +117,7 @@ fn shown_defaults_are_the_defaults_of_the_code() {
 
     let without_default = LimitsConfig {
         max_entry_size: None,
+        connections_per_address: None,
         ..config.limits
     };
     assert_eq!(without_default, absent.limits);

@@ -107,6 +107,7 @@ pub(super) const S3: &[Key] = &[
 pub(super) const LIMITS: &[Key] = &[
     plain("max_entry_size"),
     plain("max_connections"),
+    plain("connections_per_address"),
     plain("body_idle_timeout"),
     plain("keep_alive"),
     plain("drain_timeout"),

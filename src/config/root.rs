@@ -141,6 +141,7 @@ fn limits(root: &Section<'_>, disk: Option<&DiskConfig>, s3: Option<&S3Config>) 
     let drain = |field: &Field<'_>| field.duration(&defaults::DRAIN_RANGE);
     limits.max_entry_size = section.optional("max_entry_size", |field| field.size(1));
     section.set(&mut limits.max_connections, "max_connections", count);
+    limits.connections_per_address = section.optional("connections_per_address", count);
     section.set(&mut limits.body_idle_timeout, "body_idle_timeout", idle);
     section.set(&mut limits.keep_alive, "keep_alive", idle);
     section.set(&mut limits.drain_timeout, "drain_timeout", drain);

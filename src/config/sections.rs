@@ -199,6 +199,10 @@ pub struct LimitsConfig {
     /// `max_connections`: connections served at once; for a further one, the connection that has been without an
     /// accepted token for longest is ended. 1 to 1048576. Default 16384.
     pub max_connections: usize,
+    /// `connections_per_address`: how many of them one address (of IPv6: a network of 64 bits) may have that never sent
+    /// an accepted token; for a further one, its oldest is ended. Those of `trusted_proxies` do not count. 1 to 1048576.
+    /// Default: a quarter of `max_connections`, at least 64.
+    pub connections_per_address: Option<usize>,
     /// `body_idle_timeout`: longest pause inside of a request body, 1 s to 1 h. Default 60 s.
     pub body_idle_timeout: Duration,
     /// `keep_alive`: how long an idle connection stays open, 1 s to 1 h. Default 120 s; ccache and Bazel
@@ -213,6 +217,7 @@ impl Default for LimitsConfig {
         Self {
             max_entry_size: None,
             max_connections: defaults::MAX_CONNECTIONS,
+            connections_per_address: None,
             body_idle_timeout: defaults::BODY_IDLE_TIMEOUT,
             keep_alive: defaults::KEEP_ALIVE,
             drain_timeout: defaults::DRAIN_TIMEOUT,

@@ -123,9 +123,15 @@ impl Acceptor {
             metrics: Arc::clone(&self.metrics),
             _place: place,
         };
+        // What comes from a proxy is told apart by what the proxy says.
+        let stranger = accepted.source.stranger();
         let this = self.clone();
         let task = self.tasks.spawn(async move {
             if let Some((source, socket, early)) = accepted.begin(&this.context.trusted_proxies).await {
+                if stranger.is_none() {
+                    let connections = &this.context.connections;
+                    connections.comes_from(&activity, source.stranger());
+                }
                 let stream = WireStream::new(
                     (socket, early),
                     send_queue.clone(),
@@ -143,6 +149,7 @@ impl Acceptor {
             drop(open);
         });
         connections.add(&watched, task.abort_handle(), move || sending.is_wanted());
+        connections.comes_from(&watched, stranger);
     }
 
     /// Answers the requests of a connection until it ends.

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::accept::Acceptor;
 use super::conditions::ReadyFlag;
-use super::connections::Connections;
+use super::connections::{ConnectionLimits, Connections};
 use super::listener::{ListenError, Listener};
 use super::reload_record::ReloadRecord;
 use super::service::Context;
@@ -64,7 +64,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let app = app?;
     let metrics = Arc::new(Metrics::new(protocol::names()));
     let (ready, reloads) = (ReadyFlag::default(), ReloadRecord::new());
-    let connections = Connections::new(config.limits.keep_alive, connection_limit(&config));
+    let connections = Connections::new(connection_limits(&config));
     samples::connect(&metrics, &tiers, &app, &connections, (&ready, &reloads));
     let watch = conditions::watch(app.clone(), tiers.clone(), ready, background.stopping());
     background.spawn(watch);
@@ -153,6 +153,19 @@ async fn app(
         forwarder,
         tasks,
     ))
+}
+
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    /// The share of the places that one address may have by default, and the least.
+    const SHARE: usize = 4;
+    const LEAST: usize = 64;
+    let places = connection_limit(config);
+    let per_address = config.limits.connections_per_address;
+    ConnectionLimits {
+        keep_alive: config.limits.keep_alive,
+        places,
+        per_address: per_address.unwrap_or((places / SHARE).max(LEAST)),
+    }
 }
 
 /// Connections served at once: what is configured, or as many as the limit of open files leaves beside

@@ -158,6 +158,7 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
                 [
                     max_entry_size,
                     max_connections,
+                    connections_per_address,
                     body_idle_timeout,
                     keep_alive,
                     drain_timeout

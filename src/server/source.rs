@@ -33,6 +33,11 @@ impl Source {
         }
     }
 
+    /// The address that is held against a connection.
+    pub(super) fn stranger(&self) -> Option<IpAddr> {
+        self.address.filter(|_| !self.is_proxy)
+    }
+
     /// The client of a request.
     pub(super) fn client(&self, headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
         match self.is_proxy {

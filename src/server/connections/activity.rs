@@ -1,12 +1,14 @@
 //! What one connection does, as its stream and its requests tell.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 
+use super::addresses::{AddressBook, AddressEntry, TaskCell};
 use crate::protocol::call::{Acceptance, CallerCount, ClientWatch};
 use crate::server::client_look::ClientLook;
 use crate::sys::Peer;
@@ -41,7 +43,9 @@ pub(super) struct ConnectionState {
     /// which. An HTTP/1 client learns the end from `Connection: close`.
     goaway: OnceLock<Box<GoAway>>,
     client: ClientLook,
-    task: OnceLock<AbortHandle>,
+    task: TaskCell,
+    /// Among those of its address, as long as it has had no caller.
+    address: Mutex<Option<AddressEntry>>,
 }
 
 /// The request to an HTTP/2 connection to end, and the task that must notice it.
@@ -106,6 +110,19 @@ impl ConnectionState {
         self.task.get_or_init(|| task);
     }
 
+    /// Counts the connection among those of an address, of which there may be some without a caller.
+    pub(super) fn comes_from(&self, address: IpAddr, book: &Arc<AddressBook>) {
+        self.set_address(Some(book.enter(address, self.id, &self.task)));
+    }
+
+    fn set_address(&self, entry: Option<AddressEntry>) {
+        let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *address, entry);
+        // The book is not touched under the lock.
+        drop(address);
+        drop(before);
+    }
+
     /// Ends the connection: nothing more is written.
     pub(super) fn cut(&self) {
         if let Some(task) = self.task.get() {
@@ -140,6 +157,7 @@ impl CallerCount for ConnectionState {
         self.requests.fetch_add(CALLER, Relaxed);
         if !self.is_known() {
             self.is_known.store(true, Relaxed);
+            self.set_address(None);
         }
     }
 
@@ -162,7 +180,8 @@ impl Activity {
             sent: AtomicU64::new(0),
             goaway: OnceLock::new(),
             client: ClientLook::default(),
-            task: OnceLock::new(),
+            task: TaskCell::default(),
+            address: Mutex::default(),
         }))
     }
 

@@ -5,9 +5,11 @@
 //! time, for limits that need no milliseconds.
 
 mod activity;
+mod addresses;
 mod precedence;
 mod report;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -19,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use activity::ConnectionState;
 pub(super) use activity::{Activity, RunningRequest};
+use addresses::AddressBook;
 use precedence::{Found, Precedence};
 pub(super) use report::ConnectionStats;
-use report::Report;
+use report::{GivenWay, Report};
 
 use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
 use crate::tasks;
@@ -51,8 +54,20 @@ struct ConnectionList {
     places: Arc<Semaphore>,
     max_connections: usize,
     next_id: AtomicU64,
-    /// Connections that were ended for others.
+    /// Connections that were ended for others, because there was no place.
     given_way: AtomicU64,
+    addresses: Arc<AddressBook>,
+}
+
+/// What there may be of connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConnectionLimits {
+    /// How long one may be idle, or take for the head of a request.
+    pub(super) keep_alive: Duration,
+    /// How many are served at once.
+    pub(super) places: usize,
+    /// How many of them one address may have that never had a caller.
+    pub(super) per_address: usize,
 }
 
 /// A connection as the list knows it.
@@ -90,19 +105,20 @@ impl Watched {
 }
 
 impl Connections {
-    /// A connection may be idle, or take for the head of a request, as long as `keep_alive`. `max_connections` of them
-    /// are served at once.
-    pub(super) fn new(keep_alive: Duration, max_connections: usize) -> Self {
+    /// No connections.
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        let keep_alive = u32::try_from(limits.keep_alive.as_secs()).unwrap_or(u32::MAX);
         Self(Arc::new(ConnectionList {
             clock: Arc::default(),
-            keep_alive: u32::try_from(keep_alive.as_secs()).unwrap_or(u32::MAX).max(1),
+            keep_alive: keep_alive.max(1),
             draining: AtomicBool::new(false),
             list: Mutex::default(),
             precedence: Precedence::default(),
-            places: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
+            places: Arc::new(Semaphore::new(limits.places)),
+            max_connections: limits.places,
             next_id: AtomicU64::new(0),
             given_way: AtomicU64::new(0),
+            addresses: AddressBook::new(limits.per_address),
         }))
     }
 
@@ -160,11 +176,19 @@ impl Connections {
         self.0.precedence.add(&connection.0);
     }
 
+    /// Where a connection comes from, if its address is to be held against it: that of a client, not of a proxy.
+    pub(super) fn comes_from(&self, connection: &Activity, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            connection.0.comes_from(address, &self.0.addresses);
+        }
+    }
+
     /// How many there are, and of what kind.
     pub(super) fn stats(&self) -> ConnectionStats {
         let mut stats = ConnectionStats {
             limit: self.0.max_connections,
-            given_way: self.0.given_way.load(Relaxed),
+            given_way: self.given_way(),
+            last_address: self.0.addresses.last(),
             ..ConnectionStats::default()
         };
         for watched in self.list().iter() {
@@ -173,6 +197,13 @@ impl Connections {
             }
         }
         stats
+    }
+
+    fn given_way(&self) -> GivenWay {
+        GivenWay {
+            full: self.0.given_way.load(Relaxed),
+            address: self.0.addresses.given_way(),
+        }
     }
 
     /// Whether answers must tell their clients to send nothing more on this connection.
@@ -195,7 +226,7 @@ impl Connections {
                     self.end_slow(now);
                     self.0.precedence.tidy(self.list().len());
                     let places = (self.0.places.available_permits(), self.0.max_connections);
-                    report.write(now, places, self.0.given_way.load(Relaxed), || self.stats());
+                    report.write(now, places, self.given_way(), || self.stats());
                 }
             }
         }
@@ -268,9 +299,17 @@ impl Connections {
 mod tests {
     use super::*;
 
+    fn ten_seconds() -> Connections {
+        Connections::new(ConnectionLimits {
+            keep_alive: Duration::from_secs(10),
+            places: 8,
+            per_address: 8,
+        })
+    }
+
     /// Runs `scenario` on one connection; `ended`: whether its task was aborted.
     async fn check(scenario: impl FnOnce(&Connections, &Activity), ended: bool) {
-        let connections = Connections::new(Duration::from_secs(10), 8);
+        let connections = ten_seconds();
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
         connections.add(&activity, tasks.spawn(std::future::pending::<()>()), || false);
@@ -325,7 +364,7 @@ mod tests {
 
     /// Sends `rate` bytes a second for eleven seconds; `wanted`: whether others wait for what it reads.
     async fn check_reader(rate: u64, wanted: bool, ended: bool) {
-        let connections = Connections::new(Duration::from_secs(10), 8);
+        let connections = ten_seconds();
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
         let task = tasks.spawn(std::future::pending::<()>());
@@ -350,7 +389,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stall_of_the_process_is_not_held_against_clients() {
-        let connections = Connections::new(Duration::from_secs(10), 8);
+        let connections = ten_seconds();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(connections.clone().run(CancellationToken::new()));
         tokio::task::yield_now().await;
@@ -361,7 +400,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_ended_is_forgotten() {
-        let connections = Connections::new(Duration::from_secs(10), 8);
+        let connections = ten_seconds();
         let activity = connections.activity();
         let mut tasks = tokio::task::JoinSet::new();
         connections.add(&activity, tasks.spawn(async {}), || false);

@@ -69,6 +69,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("s3.staging_limit", "7GB"),
     ("limits.max_entry_size", "7GB"),
     ("limits.max_connections", "7"),
+    ("limits.connections_per_address", "7"),
     ("limits.body_idle_timeout", "7s"),
     ("limits.keep_alive", "77s"),
     ("limits.drain_timeout", "7s"),

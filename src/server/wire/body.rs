@@ -217,7 +217,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::server::connections::Connections;
+    use crate::server::connections::{ConnectionLimits, Connections};
     use crate::telemetry::access::{AccessLog, Recorder};
     use crate::telemetry::log::Format;
     use crate::telemetry::metrics::Metrics;
@@ -226,7 +226,12 @@ mod tests {
     async fn chunks(body: Body) -> (Vec<WireChunk>, impl Fn() -> bool) {
         let (log, _guard) = AccessLog::to(std::io::sink(), Format::Json).expect("a log");
         let recorder = Recorder::new(Arc::new(Metrics::new([])), log);
-        let activity = Connections::new(Duration::from_secs(1), 1).activity();
+        let limits = ConnectionLimits {
+            keep_alive: Duration::from_secs(1),
+            places: 1,
+            per_address: 1,
+        };
+        let activity = Connections::new(limits).activity();
         let exchange = recorder.begin(&http::Method::GET, None);
         let mut body = WireBody::routed(body, exchange, activity.begin());
         let mut chunks = Vec::new();

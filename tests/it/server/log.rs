@@ -9,7 +9,7 @@ use crate::support::client::within;
 use crate::support::server::TestServer;
 
 /// The documented fields, in their order.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "timestamp",
     "level",
     "target",

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chacha::config::Config;
+use chacha::config::{Config, TrustedProxies};
 use http::StatusCode;
 
 use crate::protocol::bytes;
@@ -224,4 +224,101 @@ async fn what_held_a_place_is_seen() {
     ] {
         until_true(name, async || metric(&server, name).await == expected).await;
     }
+}
+
+/// A flood from one address ends itself, and nobody else's connections. Other systems have but one loopback address.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_that_opens_too_many_connections_loses_its_own() {
+    const MOST: usize = 4;
+    let server = server(|config| {
+        config.limits.connections_per_address = Some(MOST);
+        config.trusted_proxies = TrustedProxies::of(["127.0.0.2/32".parse().unwrap()]);
+    })
+    .await;
+    let mut known = server.acme().raw().await;
+    known.head("HEAD /k HTTP/1.1", "").await;
+    assert!(known.read_head().await.starts_with("HTTP/1.1 200 "));
+    // A proxy may open as many as it likes.
+    let mut proxied = Vec::new();
+    for _ in 0..MOST + 2 {
+        proxied.push(from([127, 0, 0, 2], &server).await);
+    }
+    let mut elsewhere = from([127, 0, 0, 3], &server).await;
+    let mut flood = Vec::new();
+    for _ in 0..2 * MOST {
+        flood.push(server.anonymous().raw().await);
+    }
+    let ended = "chacha_connections_given_way_total{reason=\"address\"}";
+    until_true("the flood has ended itself", async || {
+        metric(&server, ended).await == MOST as u64
+    })
+    .await;
+    for old in flood.iter_mut().take(MOST) {
+        assert_eq!(old.read_to_end().await.0, b"");
+    }
+    let mut rest: Vec<&mut Raw> = flood
+        .iter_mut()
+        .skip(MOST)
+        .chain([&mut elsewhere, &mut known])
+        .collect();
+    rest.extend(&mut proxied);
+    for open in rest {
+        open.head("HEAD /k HTTP/1.1", "").await;
+        open.read_head().await;
+    }
+    assert_eq!(
+        metric(&server, "chacha_connections_given_way_total{reason=\"full\"}").await,
+        0
+    );
+}
+
+/// Clients of one machine that have tokens are as many as they like.
+#[tokio::test]
+async fn connections_that_sent_a_token_do_not_count_for_their_address() {
+    let server = server(|config| config.limits.connections_per_address = Some(1)).await;
+    let mut held = Vec::new();
+    for _ in 0..PLACES / 2 {
+        let mut raw = server.acme().raw().await;
+        raw.head("HEAD /k HTTP/1.1", "").await;
+        raw.read_head().await;
+        held.push(raw);
+    }
+    for raw in &mut held {
+        raw.head("HEAD /k HTTP/1.1", "").await;
+        assert!(raw.read_head().await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+/// Connections that a proxy only passes on count for the address that it names.
+#[tokio::test]
+async fn clients_behind_the_proxy_protocol_are_told_apart() {
+    let server = server(|config| {
+        config.limits.connections_per_address = Some(2);
+        config.trusted_proxies = TrustedProxies::of(["127.0.0.1/32".parse().unwrap()]);
+    })
+    .await;
+    let mut held = Vec::new();
+    for client in ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+        let mut raw = server.anonymous().raw().await;
+        raw.write(format!("PROXY TCP4 {client} 10.0.0.1 4711 443\r\n").as_bytes())
+            .await;
+        // Not before the header was read.
+        raw.head("HEAD /k HTTP/1.1", "").await;
+        raw.read_head().await;
+        held.push(raw);
+    }
+    assert_eq!(held[0].read_to_end().await.0, b"");
+    for raw in &mut held[1..] {
+        raw.head("HEAD /k HTTP/1.1", "").await;
+        raw.read_head().await;
+    }
+}
+
+/// A connection from another address of this machine.
+#[cfg(target_os = "linux")]
+async fn from(address: [u8; 4], server: &TestServer) -> Raw {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    Raw::of(socket.connect(server.address()).await.unwrap())
 }

@@ -155,6 +155,14 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
+    /// The same on a connection that is open.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            authorization: String::new(),
+        }
+    }
+
     /// Writes a head; the line of the request and `headers` as they are, `Host` and `Authorization` added.
     pub(crate) async fn head(&mut self, line: &str, headers: &str) {
         let head = format!(
