@@ -32,6 +32,8 @@ pub enum Class {
     Timeout,
     /// No tier has room for the entry.
     NoSpace,
+    /// The tenant has too much under way; the same request may succeed later.
+    TooMany,
     /// A part that is needed cannot be reached now; the same request may succeed later.
     Unavailable,
     /// A fault of ours or of the machine.

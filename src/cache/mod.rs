@@ -5,6 +5,7 @@
 
 pub mod actions;
 mod key_ring;
+pub mod load;
 pub mod notes;
 pub mod peers;
 
@@ -16,12 +17,12 @@ use futures_util::future::join_all;
 use url::Url;
 
 pub use key_ring::KeyRing;
+use load::{TenantLoads, WriteCharge, Writer};
 
 use crate::auth::{Identity, Namespace, Scope};
 use crate::store::spool::{SpoolDir, SpoolWriter};
-use crate::store::tenant_rules::TenantRules;
 use crate::store::{
-    Draft, Entry, Error, Metadata, Origin, Precondition, Protocol, Result, Store, StoreKey, Stored,
+    Draft, Entry, Error, Meta, Metadata, Origin, Precondition, Protocol, Result, Store, StoreKey, Stored,
 };
 
 /// The name that a client gives to an entry. Two protocols never share entries, even under one name.
@@ -68,18 +69,24 @@ pub struct Hit {
 pub struct Cache {
     store: Arc<dyn Store>,
     spools: SpoolDir,
-    rules: TenantRules,
+    loads: TenantLoads,
 }
 
 impl Cache {
-    /// A cache over `store`; bodies wait in `spools` until they are whole. `rules` are those for tenants.
-    pub fn new(store: Arc<dyn Store>, spools: SpoolDir, rules: TenantRules) -> Self {
-        Self { store, spools, rules }
+    /// A cache over `store`; bodies wait in `spools` until they are whole. `loads` holds what tenants do
+    /// against the operator's rules.
+    pub fn new(store: Arc<dyn Store>, spools: SpoolDir, loads: TenantLoads) -> Self {
+        Self { store, spools, loads }
     }
 
-    /// The operator's rules for tenants.
-    pub fn rules(&self) -> &TenantRules {
-        &self.rules
+    /// What tenants have under way.
+    pub fn loads(&self) -> &TenantLoads {
+        &self.loads
+    }
+
+    /// Whether an entry is no miss for its age.
+    fn counts(&self, meta: &Meta) -> bool {
+        !self.loads.rules().is_too_old(&meta.origin)
     }
 
     /// The entry in the first readable namespace of `scope` that has it.
@@ -92,7 +99,9 @@ impl Cache {
                 // Boxed to keep the future of the usual read small.
                 return Box::pin(self.get_from_fallbacks(scope, name)).await;
             }
-            if let Some(entry) = self.store.get(&key(namespace, name)).await? {
+            if let Some(entry) = self.store.get(&key(namespace, name)).await?
+                && self.counts(&entry.meta)
+            {
                 let namespace = namespace.clone();
                 return Ok(Some(Hit { entry, namespace }));
             }
@@ -109,10 +118,12 @@ impl Cache {
             .collect();
         let heads = join_all(keys.iter().map(|(_, key)| self.store.head(key))).await;
         for ((namespace, key), found) in keys.iter().zip(heads) {
-            if found?.is_none() {
+            if !found?.is_some_and(|meta| self.counts(&meta)) {
                 continue;
             }
-            if let Some(entry) = self.store.get(key).await? {
+            if let Some(entry) = self.store.get(key).await?
+                && self.counts(&entry.meta)
+            {
                 let namespace = (*namespace).clone();
                 return Ok(Some(Hit { entry, namespace }));
             }
@@ -126,7 +137,9 @@ impl Cache {
     /// As [`Store::head`].
     pub async fn head(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
         for namespace in scope.readable() {
-            if let Some(meta) = self.store.head(&key(namespace, name)).await? {
+            if let Some(meta) = self.store.head(&key(namespace, name)).await?
+                && self.counts(&meta)
+            {
                 let entry = Entry::described(meta);
                 let namespace = namespace.clone();
                 return Ok(Some(Hit { entry, namespace }));
@@ -143,6 +156,9 @@ impl Cache {
     pub async fn link(&self, scope: &Scope, name: &EntryName) -> Result<Option<Url>> {
         for namespace in scope.readable() {
             let key = key(namespace, name);
+            if self.is_expired(&key).await? {
+                continue;
+            }
             if let Some(link) = self.store.link(&key).await? {
                 return Ok(Some(link));
             }
@@ -152,6 +168,15 @@ impl Cache {
             }
         }
         Ok(None)
+    }
+
+    /// Whether there is an entry that is a miss for its age. Asks nobody where no rule bounds it.
+    async fn is_expired(&self, key: &StoreKey) -> Result<bool> {
+        if !self.loads.rules().current().bounds_age() {
+            return Ok(false);
+        }
+        let found = self.store.head(key).await?;
+        Ok(found.is_some_and(|meta| !self.counts(&meta)))
     }
 
     /// Whether [`Cache::link`] may ever give a link.
@@ -166,7 +191,7 @@ impl Cache {
     /// again when the entry is committed.
     ///
     /// # Errors
-    /// [`Error::Precondition`], [`Error::TooLarge`], [`Error::NoSpace`] and errors of the tier.
+    /// [`Error::Precondition`], [`Error::TooLarge`], [`Error::NoSpace`], [`Error::OverBound`] and errors of the tier.
     pub async fn begin(
         &self,
         caller: &Identity,
@@ -174,26 +199,21 @@ impl Cache {
         expected: Option<u64>,
         precondition: Precondition,
     ) -> Result<EntryUpload> {
-        let limit = self.store.capacity();
+        let tenancy = Some(caller.tenancy().clone());
+        let limit = self.loads.largest(tenancy.as_ref(), self.store.capacity());
         if let Some(size) = expected.filter(|size| *size > limit) {
             return Err(Error::TooLarge { size, limit });
         }
         let key = key(caller.scope.writable(), name);
-        if precondition != Precondition::None {
-            match self.store.head(&key).await {
-                Ok(current) if precondition.holds(current.as_deref().map(|meta| &meta.etag)) => {}
-                Ok(_) => return Err(Error::Precondition),
-                // The commit decides, perhaps without a tier that cannot be asked.
-                Err(Error::Remote { .. }) if precondition == Precondition::Absent => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.check(&key, &precondition).await?;
+        let charge = self.loads.writes(tenancy.as_ref(), Writer::request(), limit);
+        let charge = charge.take_or_keep(expected)?;
         let writer = self.spools.create(expected).await?;
         let origin = Origin {
             issuer: Arc::clone(&caller.issuer),
             subject: Arc::clone(&caller.subject),
             stored: SystemTime::now(),
-            tenancy: Some(caller.tenancy().clone()),
+            tenancy,
         };
         let metadata = Metadata::default();
         Ok(EntryUpload {
@@ -202,7 +222,35 @@ impl Cache {
             writer,
             draft: Draft { origin, metadata },
             precondition,
+            limit,
+            charge,
         })
+    }
+
+    /// Refuses a write whose precondition does not hold now. What is a miss for its age goes first: it must not stand in
+    /// the way of what takes its place.
+    async fn check(&self, key: &StoreKey, precondition: &Precondition) -> Result<()> {
+        if *precondition == Precondition::None {
+            return Ok(());
+        }
+        let current = match self.store.head(key).await {
+            Ok(current) => current,
+            // The commit decides, perhaps without a tier that cannot be asked.
+            Err(Error::Remote { .. }) if *precondition == Precondition::Absent => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (kept, expired) = match current {
+            Some(meta) if !self.counts(&meta) => (None, Some(meta)),
+            current => (current, None),
+        };
+        if !precondition.holds(kept.as_deref().map(|meta| &meta.etag)) {
+            return Err(Error::Precondition);
+        }
+        if let Some(meta) = expired {
+            let same = Precondition::Matches(vec![meta.etag.clone()]);
+            self.store.delete(key, same).await?;
+        }
+        Ok(())
     }
 
     /// Removes the entry from the writable namespace; `false` if it is not there, even if a fallback has it.
@@ -243,6 +291,10 @@ pub struct EntryUpload {
     writer: SpoolWriter,
     draft: Draft,
     precondition: Precondition,
+    /// The largest body of this tenant.
+    limit: u64,
+    /// Where the bytes are taken from as they come, if the length was not known.
+    charge: Option<WriteCharge>,
 }
 
 impl EntryUpload {
@@ -254,12 +306,15 @@ impl EntryUpload {
     /// Takes the next bytes of the body.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::NoSpace`] and errors of the tier. The upload cannot go on then.
+    /// [`Error::TooLarge`], [`Error::NoSpace`], [`Error::OverBound`] and errors of the tier. The upload cannot go on then.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let size = self.writer.written().saturating_add(chunk.len() as u64);
-        let limit = self.store.capacity();
+        let limit = self.limit;
         if size > limit {
             return Err(Error::TooLarge { size, limit });
+        }
+        if let Some(charge) = &self.charge {
+            charge.take(chunk.len() as u64)?;
         }
         self.writer.write(chunk).await
     }

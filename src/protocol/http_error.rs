@@ -73,6 +73,7 @@ impl HttpError {
             Class::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Class::Timeout => StatusCode::REQUEST_TIMEOUT,
             Class::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            Class::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -181,8 +182,13 @@ impl From<store::Error> for HttpError {
             store::Error::TooLarge { size, limit } => Some((size, limit)),
             _ => None,
         };
+        let retry_after = match error {
+            store::Error::OverBound { retry_after, .. } => Some(retry_after),
+            _ => None,
+        };
         Self {
             detail: Some(chain(&error)),
+            retry_after,
             sizes,
             ..Self::new(error.class(), error.public())
         }

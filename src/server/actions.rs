@@ -13,6 +13,7 @@ use crate::cache::KeyRing;
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
+use crate::cache::load::TenantLoads;
 use crate::cache::notes::{ChangeTaker, ChangeTeller, NoteLog, NoteLogParts, NoteSink};
 use crate::cache::peers::{
     BucketClock, HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber,
@@ -31,7 +32,7 @@ const CLOCK_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn open(
     config: &Config,
     tiers: &Tiers,
-    client: Arc<dyn PeerClient>,
+    (client, loads): (Arc<dyn PeerClient>, TenantLoads),
     tasks: &Tasks,
 ) -> Result<Actions, StartError> {
     let disk = &tiers.disk;
@@ -80,6 +81,7 @@ pub(super) async fn open(
         peers,
         notes,
         tiered: tiers.tiered.clone(),
+        loads,
         settings: ActionsSettings {
             link_lifetime: config.gha.link_lifetime,
             upload_timeout: config.gha.upload_timeout,

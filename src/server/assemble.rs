@@ -18,6 +18,7 @@ use super::wire::LargeSendBuffers;
 use super::{Server, StartError, actions, conditions, ops, samples};
 use crate::auth::Authenticator;
 use crate::cache::Cache;
+use crate::cache::load::TenantLoads;
 use crate::config::{Config, ListenAddr};
 use crate::outbound::Proxies;
 use crate::protocol::app::{App, Limits};
@@ -138,10 +139,11 @@ async fn app(
     links: Links,
     (requests, background): (&Tasks, &Tasks),
 ) -> Result<App, StartError> {
-    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone(), rules.clone());
+    let loads = TenantLoads::new(rules.clone());
+    let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone(), loads.clone());
     let client = peer_client(config, background)?;
     let way = Arc::new(client.clone());
-    let actions = actions::open(config, tiers, way, &tiers.shared).await?;
+    let actions = actions::open(config, tiers, (way, loads), &tiers.shared).await?;
     let forwarder = Forwarder::new(client, actions.clone(), foreign(config, background)?);
     let tasks = requests.clone();
     Ok(App::new(

@@ -23,8 +23,8 @@ impl Server {
     /// keys that have changed and need a restart.
     ///
     /// # Errors
-    /// [`StartError`] if a provider cannot be used, if the rules of tenants promise more than the disk has, or if the keys of an issuer that are known now cannot be
-    /// fetched anew; everything stays as it was then.
+    /// [`StartError`] if a provider cannot be used, if the rules of tenants promise more than the disk has, or if the keys
+    /// of an issuer that are known now cannot be fetched anew; everything stays as it was then.
     pub async fn reload(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let reloaded = self.take_over(config).await;
         self.reloads.note(reloaded.is_ok());
@@ -50,7 +50,7 @@ impl Server {
             return Err(StartError::KeysWouldBeLost { issuer });
         }
         self.app.replace(auth, assemble::limits(&config));
-        self.app.cache().rules().replace(&config.tenants, limit);
+        self.app.cache().loads().rules().replace(&config.tenants, limit);
         std::mem::replace(&mut self.identity, identity).finish().await;
         let wanted = config.clone();
         // What needs a restart stays as it is, also for the comparison of the next reload.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
+use super::tenant_rules::TenantBound;
 use crate::error::{Class, Classify};
 use crate::named::named_enum;
 
@@ -30,6 +32,14 @@ pub enum Error {
         needed: u64,
         /// What is full, for the operator.
         reason: &'static str,
+    },
+    /// The tenant has as much under way as the operator allows.
+    #[error("the tenant is at its bound: tenants, {}", .bound.as_str())]
+    OverBound {
+        /// The rule.
+        bound: TenantBound,
+        /// Another attempt may succeed after this time.
+        retry_after: Duration,
     },
     /// The operating system refused.
     #[error("{operation}: {source}")]
@@ -94,6 +104,7 @@ impl Classify for Error {
             Self::Precondition => Class::PreconditionFailed,
             Self::TooLarge { .. } => Class::TooLarge,
             Self::NoSpace { .. } => Class::NoSpace,
+            Self::OverBound { .. } => Class::TooMany,
             Self::Io { .. } => Class::Internal,
             Self::Remote { .. } | Self::Stopping => Class::Unavailable,
         }
@@ -106,6 +117,11 @@ impl Classify for Error {
                 format!("the entry has {size} bytes, the limit is {limit} bytes").into()
             }
             Self::NoSpace { .. } => "the cache has no room for this entry now".into(),
+            Self::OverBound { bound, .. } => format!(
+                "too much at once: {} of this tenant; try again later",
+                bound.as_str()
+            )
+            .into(),
             Self::Io { .. } => "the cache could not do this".into(),
             Self::Remote { .. } => "the shared tier of the cache cannot do this now".into(),
             Self::Stopping => "the server is shutting down".into(),

@@ -82,6 +82,10 @@ impl Actions {
         if let Some(ended) = self.0.uploads.ended(upload.id) {
             return answer(ended, size);
         }
+        let limit = self.largest(note);
+        if size > limit {
+            return Err(store::Error::TooLarge { size, limit }.into());
+        }
         let body = upload.blocks.assemble(size).await?;
         let stored = self.store(note, body).await;
         if matches!(stored, Err(Error::Exists)) {

@@ -135,13 +135,17 @@ impl Actions {
     /// [`Error::Store`].
     pub async fn read(&self, permit: &ReadPermit) -> Result<Option<Entry>> {
         let entry = self.0.store.get(&permit.key).await?;
-        Ok(entry.filter(|entry| entry.meta.etag == permit.etag))
+        let rules = self.0.loads.rules();
+        let counts = |entry: &Entry| entry.meta.etag == permit.etag && !rules.is_too_old(&entry.meta.origin);
+        Ok(entry.filter(counts))
     }
 
     /// The record of the entry that is stored now under the key of an entry that the catalog knows; `None` if it
     /// is gone. An entry that was stored anew after an eviction has another tag.
     async fn current(&self, entry: &CommittedEntry, key: &StoreKey) -> Result<Option<EntryRecord>> {
-        let Some(meta) = self.0.store.head(key).await? else {
+        let rules = self.0.loads.rules();
+        let found = self.0.store.head(key).await?;
+        let Some(meta) = found.filter(|meta| !rules.is_too_old(&meta.origin)) else {
             return Ok(None);
         };
         if meta.etag == entry.record.etag() {

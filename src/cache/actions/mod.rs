@@ -41,6 +41,7 @@ use self::upload::ActionsUpload;
 use self::upload_note::UploadNote;
 use self::uploads::Uploads;
 use super::KeyRing;
+use super::load::TenantLoads;
 use super::notes::{NoteLog, NoteStats};
 use super::peers::Peers;
 use crate::store::Store;
@@ -79,6 +80,8 @@ pub struct ActionsParts {
     pub notes: Option<NoteLog>,
     /// Where changes wait for the bucket.
     pub tiered: Option<Tiered>,
+    /// What tenants have under way.
+    pub loads: TenantLoads,
     /// The settings of the operator.
     pub settings: ActionsSettings,
 }
@@ -99,6 +102,7 @@ struct ActionsShared {
     peers: Peers,
     notes: Option<NoteLog>,
     tiered: Option<Tiered>,
+    loads: TenantLoads,
     settings: ActionsSettings,
     tasks: Tasks,
 }
@@ -132,6 +136,7 @@ impl Actions {
             peers: parts.peers,
             notes: parts.notes,
             tiered: parts.tiered,
+            loads: parts.loads,
             settings: parts.settings,
             tasks: tasks.clone(),
         }));

@@ -1,12 +1,14 @@
 //! The share of the tier that running uploads may hold. Clients that die leave their uploads behind, and no
 //! tenant may push out the entries of all others with bytes that never become an entry.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::upload::ActionsUpload;
-use super::uploads::IDLE_AFTER;
+use super::upload_note::UploadNote;
+use super::uploads::{IDLE_AFTER, UploadOwner};
 use super::{Actions, Error, Result};
+use crate::store;
+use crate::store::tenant_rules::TenantBound;
 
 /// The largest body, divided by this, is the most that all uploads hold together. One upload alone may hold more.
 const CAPACITY_DIVISOR: u64 = 2;
@@ -15,8 +17,9 @@ const MIN_WEIGHED_BYTES: u64 = 64 * 1024;
 /// See [`MIN_WEIGHED_BYTES`].
 const MAX_UNWEIGHED_UPLOADS: usize = 256;
 /// A tenant with too many uploads may try again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 const BUSY: Error = Error::Busy {
-    retry_after: Duration::from_secs(5),
+    retry_after: RETRY_AFTER,
 };
 /// Longest time between two looks at the traffic of all uploads.
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
@@ -46,16 +49,36 @@ impl Actions {
         }
     }
 
-    /// Ensures that the namespace with this label may begin one more upload. Gives up idle ones for that.
+    /// Ensures that one more upload may begin in the namespace and for the tenant of this note. Gives up idle ones of
+    /// theirs for that.
     ///
     /// # Errors
-    /// [`Error::Busy`] if the namespace has as many uploads as it may have, and none is idle.
-    pub(super) async fn ensure_slot(&self, label: &Arc<str>) -> Result<()> {
-        while self.0.uploads.count(label) >= self.0.settings.max_uploads {
-            let idle = self.0.uploads.most_idle_of(label).ok_or(BUSY)?;
+    /// [`Error::Busy`] if the namespace has as many uploads as it may have, and none is idle; [`Error::Store`] if the
+    /// tenant has.
+    pub(super) async fn ensure_slot(&self, note: &UploadNote) -> Result<()> {
+        let namespace = UploadOwner::namespace(note);
+        while self.0.uploads.count(&namespace) >= self.0.settings.max_uploads {
+            let idle = self.0.uploads.most_idle_of(&namespace).ok_or(BUSY)?;
+            self.make_way(&idle).await;
+        }
+        let Some((owner, most)) = self.most_of_tenant(note) else {
+            return Ok(());
+        };
+        while self.0.uploads.count(&owner) >= most {
+            let idle = self.0.uploads.most_idle_of(&owner);
+            let idle = idle.ok_or(store::Error::OverBound {
+                bound: TenantBound::MaxUploads,
+                retry_after: RETRY_AFTER,
+            })?;
             self.make_way(&idle).await;
         }
         Ok(())
+    }
+
+    /// How many uploads the tenant of this note may have, if a rule says so.
+    fn most_of_tenant(&self, note: &UploadNote) -> Option<(UploadOwner, usize)> {
+        let limits = self.0.loads.rules().limits(&note.tenancy.as_ref()?.tenant)?;
+        Some((UploadOwner::tenant(note)?, limits.max_uploads?))
     }
 
     /// Gives up an idle upload for others, or passes it over for a while.

@@ -9,8 +9,9 @@ use super::upload::ActionsUpload;
 use super::upload_note::UploadNote;
 use super::{Actions, CacheKey, Error, Result, UploadId, Version};
 use crate::auth::{Identity, Ticket};
-use crate::store;
+use crate::cache::load::Writer;
 use crate::store::locks::KeyGuard;
+use crate::store::{self, Precondition};
 
 impl Actions {
     /// Reserves key and version in the writable namespace for an upload of `size` bytes, if the client says so.
@@ -20,7 +21,8 @@ impl Actions {
     /// not get the answer), and to another one after its lease. One that is being committed never does.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::InUpload`], [`Error::WriteDenied`], [`Error::Busy`], [`Error::Store`].
+    /// [`Error::Exists`], [`Error::InUpload`], [`Error::WriteDenied`], [`Error::Busy`], [`Error::Store`], also if the
+    /// tenant has too much under way.
     pub async fn reserve(
         &self,
         caller: &Identity,
@@ -28,20 +30,24 @@ impl Actions {
         version: &Version,
         size: Option<u64>,
     ) -> Result<UploadId> {
-        let limit = self.0.store.capacity();
+        let note = UploadNote::of(caller, key, version)?;
+        let limit = self.largest(&note);
         if let Some(size) = size.filter(|size| *size > limit) {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
-        let note = UploadNote::of(caller, key, version)?;
+        // Refused now rather than in the middle of the archive.
+        let tenancy = note.tenancy.as_ref();
+        self.0.loads.writes(tenancy, Writer::request(), limit).take(0)?;
         // A commit holds the lock of its key for as long as the bucket takes.
         let former = self.0.uploads.of(&note.name);
         if former.is_some_and(|former| former.is_committing()) {
             return Err(Error::InUpload);
         }
         let change = self.0.changes.lock(note.name.digest()).await;
+        self.remove_expired(&note).await?;
         self.refuse_existing(&note).await?;
         self.end_former(&note).await?;
-        self.ensure_slot(&note.label).await?;
+        self.ensure_slot(&note).await?;
         self.begin(note, change).await
     }
 
@@ -96,6 +102,27 @@ impl Actions {
         }
         self.0.catalog.forget(&note.committed(record)).await;
         Ok(())
+    }
+
+    /// An entry that is a miss for its age must not stand in the way of what takes its place. Asks nobody where no rule
+    /// bounds it.
+    async fn remove_expired(&self, note: &UploadNote) -> Result<()> {
+        let rules = self.0.loads.rules();
+        if !rules.current().bounds_age() {
+            return Ok(());
+        }
+        let found = self.0.store.head(&note.name).await?;
+        if let Some(meta) = found.filter(|meta| rules.is_too_old(&meta.origin)) {
+            let same = Precondition::Matches(vec![meta.etag.clone()]);
+            self.0.store.delete(&note.name, same).await?;
+        }
+        Ok(())
+    }
+
+    /// The largest archive that the tenant of an upload may store, in bytes.
+    pub(super) fn largest(&self, note: &UploadNote) -> u64 {
+        let capacity = self.0.store.capacity();
+        self.0.loads.largest(note.tenancy.as_ref(), capacity)
     }
 
     /// Ends the running upload of this entry if the new one may take its place. Under the lock of the key.

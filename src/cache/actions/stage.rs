@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::upload::{ActionsUpload, Activity, ActivityKind};
 use super::{Actions, Error, Result, UploadId};
+use crate::cache::load::{WriteCharge, Writer};
 use crate::store::{self, ETag, TierName, blocks};
 use crate::sys;
 
@@ -17,6 +18,8 @@ pub struct BlockWriter {
     writer: blocks::BlockWriter,
     upload: Arc<ActionsUpload>,
     actions: Actions,
+    /// Where the bytes are taken from as they come, if their number was not known.
+    charge: Option<WriteCharge>,
     _activity: Activity,
 }
 
@@ -26,19 +29,22 @@ impl Actions {
     ///
     /// # Errors
     /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`], [`Error::Busy`],
-    /// [`Error::Store`] (too large, no room).
+    /// [`Error::Store`] (too large, no room, more than the tenant may write now).
     pub async fn stage(&self, id: UploadId, place: BlockPlace, length: Option<u64>) -> Result<BlockWriter> {
         let upload = self.running(id)?;
-        let limit = self.0.store.capacity();
+        let (tenancy, limit) = (upload.note.tenancy.as_ref(), self.largest(&upload.note));
         if let Some(size) = length.filter(|size| *size > limit) {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
         let activity = upload.begin(ActivityKind::Request);
         self.ensure_bytes(&upload, length.unwrap_or(0)).await?;
+        let charge = self.0.loads.writes(tenancy, Writer::Upload(id.get()), limit);
+        let charge = charge.take_or_keep(length)?;
         Ok(BlockWriter {
             writer: upload.blocks.writer(place, length).await?,
             upload,
             actions: self.clone(),
+            charge,
             _activity: activity,
         })
     }
@@ -85,6 +91,9 @@ impl BlockWriter {
     /// [`Error::Size`] beyond the announced length, [`Error::Ended`], [`Error::Store`].
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.check()?;
+        if let Some(charge) = &self.charge {
+            charge.take(chunk.len() as u64)?;
+        }
         Ok(self.writer.write(chunk).await?)
     }
 

@@ -3,6 +3,7 @@
 
 mod ended;
 mod idle_order;
+mod owner;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -14,7 +15,9 @@ use tokio::time::Instant;
 pub(super) use self::ended::EndedUpload;
 use self::ended::EndedUploads;
 use self::idle_order::IdleOrder;
+pub(super) use self::owner::UploadOwner;
 use super::upload::ActionsUpload;
+use super::upload_note::UploadNote;
 use super::{EntryId, UploadId};
 use crate::store::{Digest, StoreKey};
 
@@ -25,7 +28,7 @@ pub(super) struct Uploads(Mutex<UploadTable>);
 struct UploadTable {
     running: BTreeMap<UploadId, RunningUpload>,
     by_key: HashMap<Digest, UploadId>,
-    tenants: HashMap<Arc<str>, TenantUploads>,
+    owners: HashMap<UploadOwner, OwnerUploads>,
     idle: IdleOrder,
     /// The sum of [`RunningUpload::bytes`].
     bytes: u64,
@@ -39,9 +42,9 @@ struct RunningUpload {
     bytes: u64,
 }
 
-/// The running uploads of one tenant.
+/// The running uploads of one owner.
 #[derive(Debug, Default)]
-struct TenantUploads {
+struct OwnerUploads {
     idle: IdleOrder,
     bytes: u64,
 }
@@ -70,12 +73,10 @@ impl Uploads {
         self.lock().ended.of(key.digest()).cloned()
     }
 
-    /// How many uploads the tenant with this label has.
-    pub(super) fn count(&self, label: &Arc<str>) -> usize {
-        self.lock()
-            .tenants
-            .get(label)
-            .map_or(0, |tenant| tenant.idle.len())
+    /// How many uploads an owner has.
+    pub(super) fn count(&self, owner: &UploadOwner) -> usize {
+        let table = self.lock();
+        table.owners.get(owner).map_or(0, |owner| owner.idle.len())
     }
 
     /// How many are running.
@@ -88,9 +89,9 @@ impl Uploads {
         self.pick(|table| table.idle.first(Some(except)))
     }
 
-    /// [`Uploads::most_idle`] of those that the tenant with this label has.
-    pub(super) fn most_idle_of(&self, label: &Arc<str>) -> Option<Arc<ActionsUpload>> {
-        self.pick(|table| table.tenants.get(label)?.idle.first(None))
+    /// [`Uploads::most_idle`] of those that an owner has.
+    pub(super) fn most_idle_of(&self, owner: &UploadOwner) -> Option<Arc<ActionsUpload>> {
+        self.pick(|table| table.owners.get(owner)?.idle.first(None))
     }
 
     /// Looks at the first of an order until it stands where its traffic says. Each look takes the lock anew.
@@ -116,13 +117,11 @@ impl Uploads {
         self.lock().move_to(upload, Instant::now());
     }
 
-    /// Bytes that the other uploads of the same tenant hold.
+    /// Bytes that the other uploads of the same namespace hold.
     pub(super) fn held_beside(&self, upload: &ActionsUpload) -> u64 {
         let table = self.lock();
-        let all = table
-            .tenants
-            .get(&upload.note.label)
-            .map_or(0, |tenant| tenant.bytes);
+        let owner = table.owners.get(&UploadOwner::namespace(&upload.note));
+        let all = owner.map_or(0, |owner| owner.bytes);
         let own = table.running.get(&upload.id).map_or(0, |running| running.bytes);
         all.saturating_sub(own)
     }
@@ -138,8 +137,9 @@ impl Uploads {
         let mut table = self.lock();
         let (id, traffic) = (upload.id, upload.last_traffic());
         table.idle.insert(id, traffic);
-        let label = Arc::clone(&upload.note.label);
-        table.tenants.entry(label).or_default().idle.insert(id, traffic);
+        for owner in UploadOwner::all(&upload.note) {
+            table.owners.entry(owner).or_default().idle.insert(id, traffic);
+        }
         table.by_key.insert(*upload.note.name.digest(), id);
         let running = RunningUpload {
             upload: Arc::clone(&upload),
@@ -187,8 +187,10 @@ impl UploadTable {
     }
 
     fn move_to(&mut self, upload: &ActionsUpload, traffic: Instant) -> bool {
-        if let Some(tenant) = self.tenants.get_mut(&upload.note.label) {
-            tenant.idle.update(upload.id, traffic);
+        for owner in UploadOwner::all(&upload.note) {
+            if let Some(owner) = self.owners.get_mut(&owner) {
+                owner.idle.update(upload.id, traffic);
+            }
         }
         self.idle.update(upload.id, traffic)
     }
@@ -199,14 +201,16 @@ impl UploadTable {
         };
         let now = upload.blocks.received();
         let before = std::mem::replace(&mut running.bytes, now);
-        self.move_bytes(&upload.note.label, before, now);
+        self.move_bytes(&upload.note, before, now);
     }
 
-    fn move_bytes(&mut self, label: &Arc<str>, before: u64, now: u64) {
+    fn move_bytes(&mut self, note: &UploadNote, before: u64, now: u64) {
         let moved = |sum: u64| (sum - before) + now;
         self.bytes = moved(self.bytes);
-        if let Some(tenant) = self.tenants.get_mut(label) {
-            tenant.bytes = moved(tenant.bytes);
+        for owner in UploadOwner::all(note) {
+            if let Some(owner) = self.owners.get_mut(&owner) {
+                owner.bytes = moved(owner.bytes);
+            }
         }
     }
 
@@ -216,12 +220,15 @@ impl UploadTable {
         if self.by_key.get(note.name.digest()) == Some(&id) {
             self.by_key.remove(note.name.digest());
         }
-        self.move_bytes(&note.label, running.bytes, 0);
+        self.move_bytes(note, running.bytes, 0);
         self.idle.remove(id);
-        if let Some(tenant) = self.tenants.get_mut(&note.label) {
-            tenant.idle.remove(id);
-            if tenant.idle.len() == 0 {
-                self.tenants.remove(&note.label);
+        for key in UploadOwner::all(note) {
+            let Some(owner) = self.owners.get_mut(&key) else {
+                continue;
+            };
+            owner.idle.remove(id);
+            if owner.idle.len() == 0 {
+                self.owners.remove(&key);
             }
         }
         Some(running)

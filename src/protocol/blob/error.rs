@@ -156,6 +156,7 @@ fn table(case: ErrorCase) -> StatusAndCode {
         ErrorCase::Other(Class::PreconditionFailed) => (StatusCode::PRECONDITION_FAILED, "ConditionNotMet"),
         ErrorCase::Other(Class::RangeNotSatisfiable) => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
         ErrorCase::Other(Class::Timeout) => (StatusCode::REQUEST_TIMEOUT, "OperationTimedOut"),
+        ErrorCase::Other(Class::TooMany) => (StatusCode::TOO_MANY_REQUESTS, "ServerBusy"),
         ErrorCase::Busy | ErrorCase::Other(Class::Unavailable) => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServerBusy")
         }

@@ -31,7 +31,7 @@ pub(super) async fn answer(call: &mut Call, permit: &ReadPermit) -> Result<Reply
     let meta = Arc::clone(&entry.meta);
     call.record.issuer = Some(Arc::clone(&meta.origin.issuer));
     if let Some(owner) = &meta.origin.tenancy {
-        call.count_for(owner);
+        call.count_for(owner)?;
     }
     let mut reply = error::translate(entry::serve(call, entry));
     let headers = reply.headers_mut();

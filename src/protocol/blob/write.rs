@@ -38,7 +38,7 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
         PutAction::List => LIST,
     };
     if let Some(owner) = call.app.actions().tenancy_of(id) {
-        call.count_for(&owner);
+        call.count_for(&owner)?;
     }
     call.note_early();
     if let PutAction::Bytes(_) = action {

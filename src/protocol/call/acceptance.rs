@@ -4,6 +4,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use crate::cache::load::RequestSlot;
+
 /// A connection, which counts those of its requests that have a caller.
 pub trait CallerCount: Debug + Send + Sync {
     /// The token, link or statement of a request was good.
@@ -18,6 +20,7 @@ pub trait CallerCount: Debug + Send + Sync {
 pub struct Acceptance {
     connection: Arc<dyn CallerCount>,
     is_accepted: bool,
+    slot: Option<Arc<RequestSlot>>,
 }
 
 impl Acceptance {
@@ -26,6 +29,7 @@ impl Acceptance {
         Self {
             connection,
             is_accepted: false,
+            slot: None,
         }
     }
 
@@ -36,9 +40,14 @@ impl Acceptance {
         }
     }
 
-    /// Whether there is a caller. Who asks says from now on when the request is over.
-    pub fn hand_over(mut self) -> bool {
-        std::mem::take(&mut self.is_accepted)
+    /// Keeps the place of the request among those of its tenant.
+    pub(super) fn hold(&mut self, slot: Option<RequestSlot>) {
+        self.slot = slot.map(Arc::new);
+    }
+
+    /// Whether there is a caller, and the place of the request. Who asks says from now on when the request is over.
+    pub fn hand_over(mut self) -> (bool, Option<Arc<RequestSlot>>) {
+        (std::mem::take(&mut self.is_accepted), self.slot.take())
     }
 }
 

@@ -83,10 +83,11 @@ impl Call {
     /// nothing.
     ///
     /// # Errors
-    /// The token is not good, or the request is one that no front-end could understand.
+    /// The token is not good, its tenant has too many requests under way, or the request is one that no front-end could
+    /// understand.
     pub async fn caller(&mut self) -> Result<Arc<Identity>, HttpError> {
         let caller = self.app.caller(&self.parts.headers).await?;
-        self.name(&caller);
+        self.name(&caller)?;
         self.note_early();
         self.check_target()?;
         Ok(caller)
@@ -100,7 +101,7 @@ impl Call {
         let Some(UploadAuth::Caller(caller)) = self.stated_auth()? else {
             return self.caller().await;
         };
-        self.name(&caller);
+        self.name(&caller)?;
         self.note_early();
         self.check_target()?;
         Ok(caller)
@@ -123,7 +124,7 @@ impl Call {
                 }
             },
         };
-        self.name(auth.rights());
+        self.name(auth.rights())?;
         self.note_early();
         self.check_target()?;
         Ok(auth)
@@ -135,16 +136,22 @@ impl Call {
         self.acceptance.accept();
     }
 
-    fn name(&mut self, caller: &Identity) {
+    fn name(&mut self, caller: &Identity) -> Result<(), HttpError> {
         self.accept();
         self.record.issuer = Some(Arc::clone(&caller.issuer));
         self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));
-        self.count_for(caller.tenancy());
+        self.count_for(caller.tenancy())
     }
 
-    /// Notes whom the request counts for: its caller, or without one whom the entry or the upload belongs to.
-    pub(crate) fn count_for(&mut self, tenancy: &Tenancy) {
-        self.record.tenant = Some(Arc::clone(tenancy.tenant.label()));
+    /// Counts the request, until its answer has left, for its caller, or without one for whom the entry or the upload
+    /// belongs to.
+    ///
+    /// # Errors
+    /// That tenant has too many requests under way.
+    pub(crate) fn count_for(&mut self, Tenancy { tenant, .. }: &Tenancy) -> Result<(), HttpError> {
+        self.record.tenant = Some(Arc::clone(tenant.label()));
+        self.acceptance.hold(self.app.cache().loads().enter(tenant)?);
+        Ok(())
     }
 
     /// Refuses a request that no front-end could understand.

@@ -78,7 +78,9 @@ fn table(case: ErrorCase) -> StatusAndCode {
         ErrorCase::Exists => (StatusCode::CONFLICT, EXISTS),
         ErrorCase::Ended | ErrorCase::Other(Class::PreconditionFailed) => (StatusCode::CONFLICT, ENDED),
         ErrorCase::UnknownUpload => (StatusCode::NOT_FOUND, NOT_FOUND),
-        ErrorCase::Busy => (StatusCode::TOO_MANY_REQUESTS, "RequestBlockedException"),
+        ErrorCase::Busy | ErrorCase::Other(Class::TooMany) => {
+            (StatusCode::TOO_MANY_REQUESTS, "RequestBlockedException")
+        }
         ErrorCase::Lasting => (StatusCode::BAD_REQUEST, "ArtifactCacheStorageException"),
         ErrorCase::UnknownBlock
         | ErrorCase::TooManyBlocks

@@ -66,7 +66,7 @@ fn table(case: ErrorCase) -> StatusAndCode {
         ErrorCase::Exists => (StatusCode::CONFLICT, ALREADY_EXISTS),
         ErrorCase::Ended => (StatusCode::CONFLICT, "aborted"),
         ErrorCase::UnknownUpload => (StatusCode::NOT_FOUND, "not_found"),
-        ErrorCase::Busy | ErrorCase::Lasting | ErrorCase::Other(Class::NoSpace) => {
+        ErrorCase::Busy | ErrorCase::Lasting | ErrorCase::Other(Class::NoSpace | Class::TooMany) => {
             (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted")
         }
         ErrorCase::UnknownBlock

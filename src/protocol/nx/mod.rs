@@ -33,7 +33,8 @@ pub(super) fn frontend() -> Frontend {
 
 async fn handle(call: &mut Call) -> Result<Reply, NxError> {
     call.record.route = "/v1/cache/{hash}";
-    let caller = call.caller().await?;
+    let caller = call.caller().await;
+    let caller = caller.map_err(|error| NxError::of_caller(error, &call.parts.method))?;
     let name = name(&call.parts)?;
     match call.parts.method {
         Method::GET | Method::HEAD => match entry::read(call, &caller, &name).await {
@@ -61,6 +62,17 @@ struct NxError {
 }
 
 impl NxError {
+    /// A tenant with too much under way has a miss, or an entry that is not stored.
+    fn of_caller(error: HttpError, method: &Method) -> Self {
+        let reads = [Method::GET, Method::HEAD].contains(method);
+        let status = match error.class() {
+            Class::TooMany if reads => StatusCode::NOT_FOUND,
+            Class::TooMany => StatusCode::FORBIDDEN,
+            _ => error.status(),
+        };
+        Self { error, status }
+    }
+
     fn not_stored(error: HttpError) -> Self {
         let status = match error.class() {
             // Of others than Nx.

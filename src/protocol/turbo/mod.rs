@@ -117,6 +117,7 @@ fn code(class: Class) -> &'static str {
         Class::TooLarge => "too_large",
         Class::Timeout => "timeout",
         Class::NoSpace => "no_space",
+        Class::TooMany => "too_many_requests",
         Class::Unavailable => "unavailable",
         Class::Internal => "internal",
     }

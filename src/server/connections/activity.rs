@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 
 use super::addresses::{AddressBook, AddressEntry, TaskCell};
+use crate::cache::load::RequestSlot;
 use crate::protocol::call::{Acceptance, CallerCount, ClientWatch};
 use crate::server::client_look::ClientLook;
 use crate::sys::Peer;
@@ -70,6 +71,8 @@ pub(super) struct Loneliness {
 pub struct RunningRequest {
     activity: Activity,
     has_caller: bool,
+    /// Its place among the requests of its tenant, if these are bounded.
+    slot: Option<Arc<RequestSlot>>,
 }
 
 impl ConnectionState {
@@ -237,6 +240,7 @@ impl Activity {
         RunningRequest {
             activity: self.clone(),
             has_caller: false,
+            slot: None,
         }
     }
 
@@ -250,7 +254,9 @@ impl Activity {
 impl RunningRequest {
     /// What is known of the caller when the request is answered.
     pub(in crate::server) fn answered(&mut self, acceptance: Option<Acceptance>) {
-        self.has_caller = acceptance.is_some_and(Acceptance::hand_over);
+        if let Some(acceptance) = acceptance {
+            (self.has_caller, self.slot) = acceptance.hand_over();
+        }
     }
 
     fn counted(&self) -> u64 {
@@ -265,6 +271,7 @@ impl Clone for RunningRequest {
         Self {
             activity: self.activity.clone(),
             has_caller: self.has_caller,
+            slot: self.slot.clone(),
         }
     }
 }

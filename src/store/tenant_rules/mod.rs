@@ -2,6 +2,7 @@
 //!
 //! [`TenantRules`] is cheap to clone, and all clones see a reload. Its users ask anew for each request.
 
+mod bound;
 mod glob;
 mod limits;
 mod set;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Tenant;
+use super::{Origin, Tenant};
 use crate::config::TenantRule;
 
+pub use bound::TenantBound;
 pub use limits::TenantLimits;
 pub use set::RuleSet;
 
@@ -36,6 +38,17 @@ impl TenantRules {
     /// The rules of this moment. Another `Arc` than before means that they were replaced.
     pub fn current(&self) -> Arc<RuleSet> {
         self.0.load_full()
+    }
+
+    /// Whether an entry of this origin is a miss for its age.
+    pub fn is_too_old(&self, origin: &Origin) -> bool {
+        let rules = self.0.load();
+        let Some(tenancy) = origin.tenancy.as_ref().filter(|_| rules.bounds_age()) else {
+            return false;
+        };
+        let age = origin.stored.elapsed().unwrap_or_default();
+        let most = rules.resolve(&tenancy.tenant).max_age;
+        most.is_some_and(|most| age >= most)
     }
 
     /// What holds for a tenant at this moment; `None` without any rule, which costs nothing.

@@ -19,6 +19,7 @@ pub struct RuleSet {
     /// Bytes of the local tier, of which a percentage is meant.
     limit: u64,
     reservations: Box<[u64]>,
+    bounds_age: bool,
     resolved: Cache<Digest, Arc<TenantLimits>>,
 }
 
@@ -28,6 +29,7 @@ impl RuleSet {
         let shares = rules.iter().filter_map(|rule| rule.min_share);
         Self {
             reservations: shares.map(|share| share.bytes(limit)).collect(),
+            bounds_age: rules.iter().any(|rule| rule.max_age.is_some()),
             rules: rules.to_vec(),
             limit,
             resolved: Cache::new(MAX_RESOLVED),
@@ -37,6 +39,11 @@ impl RuleSet {
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether any rule has `max_age`.
+    pub fn bounds_age(&self) -> bool {
+        self.bounds_age
     }
 
     /// The bytes that each rule with `min_share` reserves for the tenants that match it, together.

@@ -13,6 +13,7 @@ mod peers_changes;
 mod ranges;
 mod read;
 mod reserved;
+mod rules;
 mod scopes;
 mod tenancy;
 mod tenants;

@@ -126,6 +126,13 @@ impl TestServer {
         self.restart().await;
     }
 
+    /// Has the running server take over another configuration.
+    pub(crate) async fn reload(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        let server = self.server.as_mut().unwrap();
+        assert_eq!(server.reload(self.config.clone()).await.unwrap(), [""; 0]);
+    }
+
     /// Starts the server again with the issuer of another one as a second provider.
     pub(crate) async fn trust(&mut self, other: &Issuer) {
         let mut provider = other.provider();

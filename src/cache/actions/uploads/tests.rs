@@ -13,6 +13,7 @@ use crate::cache::actions::{CacheKey, Version};
 use crate::store::blocks::{BlockDir, BlockPlace};
 use crate::store::budget::Budget;
 use crate::store::spool::SpoolDir;
+use crate::store::{Rank, Tenancy, Tenant};
 use crate::tasks::Tasks;
 
 /// Longer than any upload of these tests.
@@ -46,7 +47,10 @@ impl Rig {
         let version = Version::new("v").expect("version");
         let key = CacheKey::new(&format!("key-{number}")).expect("key");
         let note = UploadNote {
-            tenancy: None,
+            tenancy: Tenant::new("https://issuer.test", "all", None).map(|tenant| Tenancy {
+                tenant,
+                rank: Rank::Pushed,
+            }),
             name: namespace.store_key(&version, &key),
             namespace,
             version,
@@ -63,6 +67,10 @@ impl Rig {
         self.uploads.insert(Arc::clone(&upload));
         upload
     }
+}
+
+fn owner(label: &str) -> UploadOwner {
+    UploadOwner::Namespace(label.into())
 }
 
 async fn put(upload: &ActionsUpload, bytes: &'static [u8]) {
@@ -90,7 +98,7 @@ async fn what_is_being_committed_is_not_idle_and_makes_no_way() {
     assert_eq!(picked(rig.uploads.most_idle(first.id)), Some(2));
     let commit = first.begin(ActivityKind::Commit);
     assert_eq!(picked(rig.uploads.most_idle(other)), Some(2));
-    assert_eq!(picked(rig.uploads.most_idle_of(&"a".into())), None);
+    assert_eq!(picked(rig.uploads.most_idle_of(&owner("a"))), None);
     let and_the_other = second.begin(ActivityKind::Commit);
     assert_eq!(picked(rig.uploads.most_idle(other)), None);
     tokio::time::advance(IDLE_AFTER * 2).await;
@@ -109,7 +117,7 @@ async fn what_is_being_committed_is_not_idle_and_makes_no_way() {
         "its client may ask again"
     );
     tokio::time::advance(IDLE_AFTER).await;
-    assert_eq!(picked(rig.uploads.most_idle_of(&"a".into())), Some(1));
+    assert_eq!(picked(rig.uploads.most_idle_of(&owner("a"))), Some(1));
 }
 
 #[tokio::test]
@@ -179,7 +187,7 @@ async fn bytes_are_counted_by_tenant() {
     assert_eq!((rig.uploads.totals(), beside()), ((3, 11), [3, 1, 0]));
     rig.uploads.end(all[1].id, None);
     rig.uploads.recount(&all[1]);
-    assert_eq!((rig.uploads.totals().1, rig.uploads.count(&"a".into())), (8, 1));
+    assert_eq!((rig.uploads.totals().1, rig.uploads.count(&owner("a"))), (8, 1));
     assert_eq!(
         rig.uploads.ended_of(&all[1].note.name).map(|ended| ended.entry),
         Some(None)
@@ -188,7 +196,7 @@ async fn bytes_are_counted_by_tenant() {
         rig.uploads.end(upload.id, None);
     }
     assert_eq!(rig.uploads.totals(), (0, 0));
-    assert_eq!(rig.uploads.count(&"a".into()), 0);
+    assert_eq!(rig.uploads.count(&owner("a")), 0);
 }
 
 #[tokio::test]

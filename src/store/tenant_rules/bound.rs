@@ -1,0 +1,16 @@
+//! The rules that bound what a tenant has under way.
+
+use crate::named::named_enum;
+
+named_enum! {
+    /// Which of them. The names are those of the keys in the configuration.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum TenantBound {
+        /// Bytes written in a second.
+        WriteRate = "write_rate",
+        /// Requests at once.
+        RequestsInFlight = "requests_in_flight",
+        /// Unfinished uploads of the Actions cache.
+        MaxUploads = "max_uploads",
+    }
+}
