@@ -283,10 +283,19 @@ pub(crate) fn measure(world: &World, server: &Server) {
 
 /// What waits for its upload has a bound of its own.
 async fn check_queue(world: &World, server: &Server) {
-    let waiting = server
-        .metric("chacha_upload_queue_bytes")
-        .await
-        .unwrap_or_default() as u64;
+    if world.bucket.is_none() {
+        return;
+    }
+    // It may be killed meanwhile.
+    let Some(page) = server.page("/metrics").await else {
+        return;
+    };
+    let Some(waiting) = inspect::metric(&page, "chacha_upload_queue_bytes") else {
+        return world
+            .report
+            .fault(format!("queue: server {} does not tell its bytes", server.index));
+    };
+    let waiting = waiting as u64;
     world.report.figure("bytes waiting", waiting);
     let limit = world.queue_limit();
     if waiting > limit {

@@ -11,7 +11,6 @@ use http::Method;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::{Asking, Outcome};
-use crate::inspect;
 
 /// A start with an index to read and a bucket that does not answer.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -177,10 +176,6 @@ impl Server {
             Outcome::Answer(answer) => String::from_utf8(answer.body).ok(),
             _ => None,
         }
-    }
-
-    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
-        inspect::metric(&self.page("/metrics").await?, name)
     }
 
     /// The end of its log.

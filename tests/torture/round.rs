@@ -63,7 +63,7 @@ pub(crate) async fn run(plan: &Plan, seed: u64, mode: Mode, stepper: Option<Path
     !world.report.has_failed()
 }
 
-#[allow(clippy::print_stdout, reason = "the report is what this program is for")]
+#[expect(clippy::print_stdout, reason = "the report is what this program is for")]
 pub(crate) fn print(text: &str) {
     println!("{text}");
 }
@@ -142,21 +142,33 @@ async fn restless(world: &World, server: &Server) -> Option<String> {
     let Some(page) = server.page("/metrics").await else {
         return Some("no metrics".into());
     };
-    let value = |name| inspect::metric(&page, name).unwrap_or_default();
-    let mut zero = vec!["chacha_disk_indexing", "chacha_upload_queue_entries"];
+    is_resting(world, &page).err()
+}
+
+fn is_resting(world: &World, page: &str) -> Result<(), String> {
+    let value = |name| inspect::metric(page, name).ok_or_else(|| format!("no metric {name}"));
+    let mut zero = vec!["chacha_disk_indexing"];
     if world.bucket.is_some() {
-        zero.extend(["chacha_s3_requests_running", "chacha_actions_untold_entries"]);
-        if value("chacha_s3_up") == 0.0 {
-            return Some("the bucket counts as down".into());
+        zero.extend([
+            "chacha_upload_queue_entries",
+            "chacha_s3_requests_running",
+            "chacha_actions_untold_entries",
+        ]);
+        if value("chacha_s3_up")? == 0.0 {
+            return Err("the bucket counts as down".into());
         }
     }
     let others = world.mode.servers as f64 - 1.0;
-    if others > 0.0 && value("chacha_actions_other_servers") < others {
-        return Some("it does not know the other server".into());
+    if others > 0.0 && value("chacha_actions_other_servers")? < others {
+        return Err("it does not know the other server".into());
     }
-    zero.into_iter()
-        .find(|name| value(name) != 0.0)
-        .map(|name| format!("{name} {}", value(name)))
+    for name in zero {
+        let left = value(name)?;
+        if left != 0.0 {
+            return Err(format!("{name} {left}"));
+        }
+    }
+    Ok(())
 }
 
 /// Looks at every slot through every server, and through one that has only the bucket.
@@ -227,10 +239,16 @@ async fn account(world: &World, server: &Server) {
     let Some(page) = server.page("/metrics").await else {
         return;
     };
-    let bytes = |name| inspect::metric(&page, name).unwrap_or_default() as u64;
-    let used = bytes("chacha_disk_used_bytes");
+    let bytes = |name| inspect::metric(&page, name).map(|bytes| bytes as u64);
     // Uploads that have begun hold what they reserved.
-    let reserved = bytes("chacha_disk_reserved_bytes");
+    let (Some(used), Some(reserved)) = (
+        bytes("chacha_disk_used_bytes"),
+        bytes("chacha_disk_reserved_bytes"),
+    ) else {
+        return world
+            .report
+            .fault(format!("account: server {} does not tell it", server.index));
+    };
     let taken = inspect::du(&server.dir());
     let over = used.saturating_sub(taken);
     world.report.figure("bytes counted too many", over);
