@@ -20,6 +20,7 @@ pub use key_ring::KeyRing;
 use load::{TenantLoads, WriteCharge, Writer};
 
 use crate::auth::{Identity, Namespace, Scope};
+use crate::store::memory::MemoryAccount;
 use crate::store::spool::{SpoolDir, SpoolWriter};
 use crate::store::{
     Draft, Entry, Error, Meta, Metadata, Origin, Precondition, Protocol, Result, Store, StoreKey, Stored,
@@ -209,6 +210,7 @@ impl Cache {
         let charge = self.loads.writes(tenancy.as_ref(), Writer::request(), limit);
         let charge = charge.take_or_keep(expected)?;
         let writer = self.spools.create(expected).await?;
+        let writer = writer.charged_to(caller.tenancy().tenant.label());
         let origin = Origin {
             issuer: Arc::clone(&caller.issuer),
             subject: Arc::clone(&caller.subject),
@@ -261,6 +263,11 @@ impl Cache {
         self.store
             .delete(&key(scope.writable(), name), precondition)
             .await
+    }
+
+    /// The account of what requests hold in memory.
+    pub fn memory(&self) -> &MemoryAccount {
+        self.spools.memory()
     }
 
     /// The largest body that can be stored, in bytes.

@@ -30,6 +30,12 @@ pub const LEEWAY: Duration = Duration::from_secs(30);
 /// `disk.memory`, in bytes.
 pub const MEMORY_BYTES: u64 = 32 << 20;
 
+/// `limits.memory`, in bytes, where the machine has enough: a quarter of its memory if that is less.
+pub const LIMITS_MEMORY: u64 = 128 << 20;
+
+/// The least value of `limits.memory`, in bytes: the longest call needs some of it.
+pub(super) const MIN_LIMITS_MEMORY: u64 = 32 << 20;
+
 /// `limits.max_connections`.
 pub const MAX_CONNECTIONS: usize = 16_384;
 

@@ -115,9 +115,11 @@ fn shown_defaults_are_the_defaults_of_the_code() {
     };
     assert_eq!(without_default, default);
 
+    assert_eq!(config.limits.memory, Some(defaults::LIMITS_MEMORY));
     let without_default = LimitsConfig {
         max_entry_size: None,
         connections_per_address: None,
+        memory: None,
         ..config.limits
     };
     assert_eq!(without_default, absent.limits);

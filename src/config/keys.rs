@@ -111,6 +111,7 @@ pub(super) const LIMITS: &[Key] = &[
     plain("body_idle_timeout"),
     plain("keep_alive"),
     plain("drain_timeout"),
+    plain("memory"),
 ];
 
 /// The keys of one entry of `tenants`.

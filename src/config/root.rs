@@ -145,6 +145,14 @@ fn limits(root: &Section<'_>, disk: Option<&DiskConfig>, s3: Option<&S3Config>) 
     section.set(&mut limits.body_idle_timeout, "body_idle_timeout", idle);
     section.set(&mut limits.keep_alive, "keep_alive", idle);
     section.set(&mut limits.drain_timeout, "drain_timeout", drain);
+    limits.memory = section.optional("memory", |field| field.size(defaults::MIN_LIMITS_MEMORY));
+    if let (Some(disk), Some(memory), Some(field)) = (disk, limits.memory, section.field("memory"))
+        && disk.memory > memory / 2
+    {
+        field.warn(
+            "is less than twice disk.memory, which is a part of it; half of it is left to small bodies",
+        );
+    }
     // Nothing may be larger than everything together.
     let least = match (disk, s3) {
         (Some(disk), _) => Some(("disk.limit", disk.limit)),

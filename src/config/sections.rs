@@ -210,6 +210,9 @@ pub struct LimitsConfig {
     pub keep_alive: Duration,
     /// `drain_timeout`: how long running requests may take after SIGTERM, 0 s to 1 h. Default 30 s.
     pub drain_timeout: Duration,
+    /// `memory`: upper bound of what requests hold in memory and of small bodies (`disk.memory`), in bytes. At least 32
+    /// MiB. Default: 128 MiB, or a quarter of the memory of the machine or its control group if that is less.
+    pub memory: Option<u64>,
 }
 
 impl Default for LimitsConfig {
@@ -221,6 +224,7 @@ impl Default for LimitsConfig {
             body_idle_timeout: defaults::BODY_IDLE_TIMEOUT,
             keep_alive: defaults::KEEP_ALIVE,
             drain_timeout: defaults::DRAIN_TIMEOUT,
+            memory: None,
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::error::{Class, Classify, chain};
 use crate::store;
 use crate::telemetry::access::{Outcome, RequestRecord};
 
+/// Memory that is short is given back when requests end or are cut, within seconds.
+const MEMORY_RETRY: Duration = Duration::from_secs(2);
+
 /// A request that did not succeed: what the client may know, and what the operator should.
 #[derive(Debug)]
 pub struct HttpError {
@@ -184,6 +187,7 @@ impl From<store::Error> for HttpError {
         };
         let retry_after = match error {
             store::Error::OverBound { retry_after, .. } => Some(retry_after),
+            store::Error::NoMemory => Some(MEMORY_RETRY),
             _ => None,
         };
         Self {

@@ -18,6 +18,7 @@ use super::service::{Context, Service};
 use super::source::Source;
 use super::wire::{LargeSendBuffers, SendQueue, Socket, WireStream};
 use crate::config::TrustedProxies;
+use crate::store::memory::MemoryAccount;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
@@ -28,6 +29,8 @@ pub(super) struct Acceptor {
     pub(super) metrics: Arc<Metrics>,
     pub(super) tasks: Tasks,
     pub(super) send_buffers: LargeSendBuffers,
+    /// Connections read less at once while it is tight.
+    pub(super) memory: MemoryAccount,
 }
 
 /// An open connection counts until it is dropped, however its task ends.
@@ -137,6 +140,7 @@ impl Acceptor {
                     send_queue.clone(),
                     activity.clone(),
                     this.send_buffers.clone(),
+                    this.memory.clone(),
                 );
                 let service = Service {
                     context: Arc::clone(&this.context),

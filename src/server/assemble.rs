@@ -120,6 +120,7 @@ fn acceptor(
         metrics: Arc::clone(metrics),
         tasks: requests.clone(),
         send_buffers: LargeSendBuffers::of_system(),
+        memory: app.cache().memory().clone(),
     }
 }
 

@@ -12,6 +12,7 @@ mod conditions;
 mod connections;
 mod error;
 mod listener;
+mod memory;
 mod ops;
 pub(crate) mod proxy_header;
 mod reload;

@@ -161,7 +161,8 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
                     connections_per_address,
                     body_idle_timeout,
                     keep_alive,
-                    drain_timeout
+                    drain_timeout,
+                    memory
                 ]
             )),
             (whole, ..) => keys.push(whole),

@@ -12,6 +12,7 @@ use crate::cache::actions::ActionsStats;
 use crate::cache::notes::NoteStats;
 use crate::protocol::app::App;
 use crate::store::disk::{DiskHealth, DiskStats};
+use crate::store::memory::MemoryStats;
 use crate::store::tiered::TieredStats;
 use crate::telemetry::metrics::{Metric, Metrics, metrics};
 
@@ -40,6 +41,8 @@ pub(super) fn connect(
     });
     let connections = connections.clone();
     metrics.add_metrics(move || connections.stats().metrics());
+    let memory = tiers.spools.memory().clone();
+    metrics.add_metrics(move || memory_metrics(&memory.stats()));
     let disk = Arc::clone(&tiers.disk);
     metrics.add_metrics(move || disk_metrics(&disk.stats(), &disk.health(), disk.volume_free()));
     if let Some(remote) = tiers.remote.clone() {
@@ -52,6 +55,16 @@ pub(super) fn connect(
     metrics.add_metrics(move || actions_metrics(&actions.stats()));
     let app = app.clone();
     metrics.add_metrics(move || auth_metrics(app.auth().stats()));
+}
+
+fn memory_metrics(stats: &MemoryStats) -> Vec<Metric> {
+    metrics! {
+        Gauge("chacha_memory_limit_bytes", stats.limit): "Bytes that requests may hold in memory",
+        Gauge("chacha_memory_used_bytes", stats.used): "Bytes that requests hold in memory",
+        Counter("chacha_memory_refused", stats.refused): "Requests refused for want of memory",
+        Counter("chacha_memory_early_writes", stats.early_writes):
+            "Batches of uploads that were written early for want of memory",
+    }
 }
 
 fn disk_metrics(stats: &DiskStats, health: &DiskHealth, volume_free: Option<u64>) -> Vec<Metric> {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::StartError;
 use super::condition::Condition;
+use super::memory::MemoryPlan;
 use crate::config::{Config, DiskConfig, RemoteConfig, WriteMode};
 use crate::store::disk::{Disk, DiskHealth, DiskRole};
 use crate::store::remote::RemoteTier;
@@ -36,14 +37,14 @@ impl Tiers {
     pub(super) async fn open(config: &Config, background: &Tasks) -> Result<Self, StartError> {
         match (&config.disk, config.remote()) {
             (None, None) => Err(StartError::NoTier),
-            (Some(disk), None) => Self::disk_alone(disk, background).await,
+            (Some(disk), None) => Self::disk_alone(config, disk, background).await,
             (None, Some(remote)) => Self::remote_alone(config, remote, background).await,
             (Some(disk), Some(remote)) => Self::both(config, disk, remote, background).await,
         }
     }
 
-    async fn disk_alone(disk: &DiskConfig, background: &Tasks) -> Result<Self, StartError> {
-        let disk = Disk::open(disk, background).await?;
+    async fn disk_alone(config: &Config, disk: &DiskConfig, background: &Tasks) -> Result<Self, StartError> {
+        let disk = open_disk(config, DiskRole::Tier, disk, background).await?;
         Ok(Self {
             store: Arc::clone(&disk) as Arc<_>,
             spools: disk.spools(),
@@ -69,7 +70,7 @@ impl Tiers {
             revalidation: Revalidation::Always,
             redirect: tiering.redirect,
         };
-        let disk = Disk::open_as(DiskRole::Staging, &tiering.staging, background).await?;
+        let disk = open_disk(config, DiskRole::Staging, &tiering.staging, background).await?;
         let (tiers, remote) = Self::compose(disk, config, remote, policy).await?;
         if let Err(error) = probe(&*remote).await {
             tiers.close().await;
@@ -94,7 +95,7 @@ impl Tiers {
                 .map_or(Revalidation::Never, Revalidation::After),
             redirect: tiering.redirect,
         };
-        let disk = Disk::open(disk, background).await?;
+        let disk = open_disk(config, DiskRole::Tier, disk, background).await?;
         let (tiers, remote) = Self::compose(disk, config, remote, policy).await?;
         drop(tiers.shared.spawn(async move {
             if let Err(error) = probe(&*remote).await {
@@ -174,6 +175,29 @@ impl Tiers {
 
 fn seconds_since(time: SystemTime) -> u64 {
     time.elapsed().map_or(0, |time| time.as_secs())
+}
+
+/// Opens the disk with its part of `limits.memory`. The rest is for requests.
+async fn open_disk(
+    config: &Config,
+    role: DiskRole,
+    disk: &DiskConfig,
+    background: &Tasks,
+) -> Result<Arc<Disk>, StartError> {
+    let plan = MemoryPlan::new(config.limits.memory, disk.memory);
+    let (requests, small_bodies) = (plan.requests, plan.small_bodies);
+    tracing::debug!(
+        requests,
+        small_bodies,
+        "bytes of memory as limits.memory bounds them"
+    );
+    let disk = DiskConfig {
+        memory: small_bodies,
+        ..disk.clone()
+    };
+    let disk = Disk::open_as(role, &disk, background).await?;
+    disk.spools().memory().set_limit(requests);
+    Ok(disk)
 }
 
 /// Opens the tier: one arm for each kind, and no other place knows their types. `notes` is a folder of this

@@ -2,7 +2,8 @@
 //!
 //! They are collected without copying into batches of [`BATCH_BYTES`]. One hop to the blocking pool writes a batch
 //! while the next one is collected. So a body takes about two batches of memory, and at worst twice that, whatever
-//! its length. A write that a full volume refuses is tried again after entries made way.
+//! its length. A write that a full volume refuses is tried again after entries made way. Batches count as memory: what
+//! would be too much is written at once, however short it is.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::Error;
 use super::budget::{Budget, FullVolumeRetry};
+use super::memory::MemoryShare;
 use crate::tasks::Tasks;
 
 /// Bytes that are written at once, except at the ends of a body.
@@ -32,6 +34,11 @@ pub(crate) trait BatchSink: Debug + Send + Sized + 'static {
     /// error is given to the next attempt. `last`: the body ends with these bytes.
     fn write(&mut self, frames: &mut Vec<Bytes>, last: bool) -> Result<(), Self::Error>;
 
+    /// Whether batches may be shorter than they would be by themselves.
+    fn takes_short_batches(&self) -> bool {
+        true
+    }
+
     /// The error of the tier, if it is one.
     fn store_error(error: &Self::Error) -> Option<&Error>;
 
@@ -44,7 +51,10 @@ pub(crate) trait BatchSink: Debug + Send + Sized + 'static {
 pub(crate) struct BatchWriter<S: BatchSink> {
     budget: Arc<Budget>,
     tasks: Tasks,
+    memory: MemoryShare,
     batch: Batch,
+    /// Bytes in flight.
+    flying: u64,
     /// `None` while it is in flight, and after a failure.
     job: Option<Box<BatchJob<S>>>,
     flight: Option<JoinHandle<BatchOutcome<S>>>,
@@ -63,8 +73,14 @@ struct BatchJob<S> {
 }
 
 impl<S: BatchSink> BatchWriter<S> {
-    /// For bytes from `offset` of a file on. Evictions of `budget` make way on a full volume.
-    pub(crate) fn new(budget: &Arc<Budget>, tasks: &Tasks, offset: u64, sink: S) -> Self {
+    /// For bytes from `offset` of a file on, which count in `memory` as long as they wait. Evictions of `budget` make
+    /// way on a full volume.
+    pub(crate) fn new(
+        (budget, tasks): (&Arc<Budget>, &Tasks),
+        memory: MemoryShare,
+        offset: u64,
+        sink: S,
+    ) -> Self {
         let job = BatchJob {
             sink,
             frames: Vec::new(),
@@ -74,7 +90,9 @@ impl<S: BatchSink> BatchWriter<S> {
         Self {
             budget: Arc::clone(budget),
             tasks: tasks.clone(),
+            memory,
             batch: Batch::at(offset),
+            flying: 0,
             job: Some(Box::new(job)),
             flight: None,
         }
@@ -85,7 +103,33 @@ impl<S: BatchSink> BatchWriter<S> {
         while self.batch.fill(&mut chunk) {
             self.flush(false).await?;
         }
+        match self.memory.hold(self.batch.bytes + self.flying) {
+            true => Ok(()),
+            // Boxed to keep the future of the common case small.
+            false => Box::pin(self.make_short()).await,
+        }
+    }
+
+    /// There is no memory for what waits: it goes to the sink.
+    async fn make_short(&mut self) -> Result<(), S::Error> {
+        self.settle().await?;
+        if self.memory.hold(self.batch.bytes) {
+            return Ok(());
+        }
+        if self.sink().is_some_and(|sink| !sink.takes_short_batches()) {
+            self.memory.count_refusal();
+            return Err(Error::NoMemory.into());
+        }
+        self.memory.count_early_write();
+        self.flush(false).await?;
+        self.settle().await?;
+        self.memory.shrink(0);
         Ok(())
+    }
+
+    /// What waits counts as this owner's from now on.
+    pub(crate) fn charge(&mut self, owner: &Arc<str>) {
+        self.memory.charge(owner);
     }
 
     /// Writes what waits as the last bytes.
@@ -110,6 +154,7 @@ impl<S: BatchSink> BatchWriter<S> {
     async fn flush(&mut self, last: bool) -> Result<(), S::Error> {
         self.settle().await?;
         let mut job = self.job.take().ok_or_else(S::lost)?;
+        self.flying = self.batch.bytes;
         job.frames = self.batch.take();
         job.summed = false;
         job.last = last;
@@ -129,6 +174,7 @@ impl<S: BatchSink> BatchWriter<S> {
             self.flight = None;
             let Err(error) = outcome else {
                 self.job = Some(job);
+                self.flying = 0;
                 return Ok(());
             };
             let again = match S::store_error(&error) {
@@ -172,6 +218,7 @@ pub(crate) fn total_length(frames: &[Bytes]) -> u64 {
 struct Batch {
     frames: Vec<Bytes>,
     tail: BytesMut,
+    bytes: u64,
     room: usize,
 }
 
@@ -181,6 +228,7 @@ impl Batch {
         Self {
             frames: Vec::new(),
             tail: BytesMut::new(),
+            bytes: 0,
             room: BATCH_BYTES - (offset % BATCH_BYTES as u64) as usize,
         }
     }
@@ -190,6 +238,7 @@ impl Batch {
     fn fill(&mut self, chunk: &mut Bytes) -> bool {
         let fitting = chunk.split_to(self.room.min(chunk.len()));
         self.room -= fitting.len();
+        self.bytes += fitting.len() as u64;
         if fitting.len() < MIN_FRAME_BYTES {
             self.tail.extend_from_slice(&fitting);
         } else {
@@ -211,6 +260,7 @@ impl Batch {
         if self.room == 0 {
             self.room = BATCH_BYTES;
         }
+        self.bytes = 0;
         std::mem::take(&mut self.frames)
     }
 }
@@ -218,6 +268,75 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::memory::MemoryAccount;
+
+    /// Keeps what it gets.
+    #[derive(Debug)]
+    struct Kept {
+        batches: Vec<Vec<u8>>,
+        takes_short: bool,
+    }
+
+    impl BatchSink for Kept {
+        type Error = Error;
+
+        fn sum(&mut self, _frames: &[Bytes]) {}
+
+        fn write(&mut self, frames: &mut Vec<Bytes>, _last: bool) -> Result<(), Error> {
+            self.batches.push(std::mem::take(frames).concat());
+            Ok(())
+        }
+
+        fn takes_short_batches(&self) -> bool {
+            self.takes_short
+        }
+
+        fn store_error(error: &Error) -> Option<&Error> {
+            Some(error)
+        }
+
+        fn lost() -> Error {
+            Error::Stopping
+        }
+    }
+
+    fn writer(account: &MemoryAccount, takes_short: bool) -> BatchWriter<Kept> {
+        let budget = Budget::new(1 << 20, 0, std::time::Duration::ZERO);
+        let sink = Kept {
+            batches: Vec::new(),
+            takes_short,
+        };
+        let share = account.share(&"a".into());
+        BatchWriter::new((&budget, &Tasks::new()), share, 0, sink)
+    }
+
+    #[tokio::test]
+    async fn without_memory_each_frame_goes_at_once_and_nothing_is_held() {
+        let account = MemoryAccount::new(100 * 1024);
+        let mut batches = writer(&account, true);
+        let body: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+        for frame in body.chunks(30_000) {
+            batches.write(Bytes::copy_from_slice(frame)).await.unwrap();
+            let held = batches.batch.bytes + batches.flying;
+            assert!(held <= account.stats().used, "{held}");
+            assert!(account.stats().used <= 50 * 1024);
+        }
+        assert!(account.stats().early_writes >= 4);
+        let sink = batches.finish().await.unwrap();
+        assert!(sink.batches.len() >= 5, "{}", sink.batches.len());
+        assert!(sink.batches.concat() == body);
+        assert_eq!(account.stats().used, 0);
+    }
+
+    #[tokio::test]
+    async fn what_has_to_stay_in_one_piece_is_refused_without_memory() {
+        let account = MemoryAccount::new(100 * 1024);
+        let mut batches = writer(&account, false);
+        batches.write(vec![1; 40_000].into()).await.unwrap();
+        let refused = batches.write(vec![1; 40_000].into()).await;
+        assert!(matches!(refused, Err(Error::NoMemory)), "{refused:?}");
+        assert_eq!(account.stats().refused, 1);
+    }
 
     /// The lengths of the batches that frames of `frames` bytes make from `offset` on.
     fn batches(offset: u64, frames: &[usize]) -> Vec<usize> {

@@ -41,6 +41,9 @@ pub enum Error {
         /// Another attempt may succeed after this time.
         retry_after: Duration,
     },
+    /// Requests hold as much memory as they may, or those of the same tenant do.
+    #[error("requests hold the memory that they may take (limits.memory)")]
+    NoMemory,
     /// The operating system refused.
     #[error("{operation}: {source}")]
     Io {
@@ -106,7 +109,7 @@ impl Classify for Error {
             Self::NoSpace { .. } => Class::NoSpace,
             Self::OverBound { .. } => Class::TooMany,
             Self::Io { .. } => Class::Internal,
-            Self::Remote { .. } | Self::Stopping => Class::Unavailable,
+            Self::Remote { .. } | Self::NoMemory | Self::Stopping => Class::Unavailable,
         }
     }
 
@@ -122,6 +125,7 @@ impl Classify for Error {
                 bound.as_str()
             )
             .into(),
+            Self::NoMemory => "too much is being sent at this moment; try again in some seconds".into(),
             Self::Io { .. } => "the cache could not do this".into(),
             Self::Remote { .. } => "the shared tier of the cache cannot do this now".into(),
             Self::Stopping => "the server is shutting down".into(),

@@ -19,6 +19,7 @@ pub mod key;
 mod little_endian;
 mod lock;
 pub(crate) mod locks;
+pub mod memory;
 mod meta;
 pub mod remote;
 pub mod s3;

@@ -3,6 +3,7 @@
 //! No `unsafe`: the calls go through `rustix` and the standard library.
 
 mod file;
+mod memory;
 mod socket;
 
 pub use file::{
@@ -11,6 +12,7 @@ pub use file::{
     raise_open_file_limit, read_at_nowait, read_exact_at, read_through, send_file, tells_residency,
     volume_free, volume_size, volume_unused, write_all_vectored_at,
 };
+pub use memory::memory_size;
 pub use socket::{Peer, SendBufferLimits, keep_alive, peer_of, set_send_buffer};
 
 /// Runs blocking work on the runtime's pool. Only for work whose end the caller awaits or whose

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::upload::{ActionsUpload, Activity, ActivityKind};
 use super::{Actions, Error, Result, UploadId};
 use crate::cache::load::{WriteCharge, Writer};
-use crate::store::{self, ETag, TierName, blocks};
+use crate::store::{self, ETag, TierName, blocks, memory};
 use crate::sys;
 
 pub use crate::store::blocks::BlockPlace;
@@ -40,8 +40,11 @@ impl Actions {
         self.ensure_bytes(&upload, length.unwrap_or(0)).await?;
         let charge = self.0.loads.writes(tenancy, Writer::Upload(id.get()), limit);
         let charge = charge.take_or_keep(length)?;
+        let writer = upload.blocks.writer(place, length).await?;
+        let owner = upload.note.tenancy.as_ref();
+        let owner = owner.map_or_else(memory::nobody, |owner| Arc::clone(owner.tenant.label()));
         Ok(BlockWriter {
-            writer: upload.blocks.writer(place, length).await?,
+            writer: writer.charged_to(&owner),
             upload,
             actions: self.clone(),
             charge,

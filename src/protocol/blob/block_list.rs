@@ -7,7 +7,7 @@ use quick_xml::events::{BytesRef, Event};
 use super::block_id;
 
 /// Most blocks of one blob, as Azure has it.
-const MAX_BLOCKS: usize = 50_000;
+pub(super) const MAX_BLOCKS: usize = 50_000;
 
 /// What is wrong with a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,13 +6,14 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::block_list::{self, BlockListError};
+use super::block_list::{self, BlockListError, MAX_BLOCKS};
 use super::error::BlobError;
 use super::{BLOB, BLOCK, LIST, block_id, insert_last_modified};
 use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::{Call, Reply};
+use crate::protocol::http_error::HttpError;
 use crate::protocol::{entry, framing, query};
-use crate::store::ETag;
+use crate::store::{self, ETag};
 use crate::sys;
 use crate::telemetry::access::Outcome;
 
@@ -23,6 +24,11 @@ const COPY_SOURCE: HeaderName = HeaderName::from_static("x-ms-copy-source");
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// Longer lists are read away from the async threads.
 const MAX_INLINE_LIST_BYTES: usize = 64 * 1024;
+
+/// The shortest text that names a block: `<Latest>QQ</Latest>`.
+const MIN_ITEM_BYTES: usize = 19;
+/// What the longest id takes in memory: a pointer with a length, 64 bytes, and what the allocator adds.
+const ITEM_MEMORY_BYTES: usize = 96;
 
 /// What a request puts.
 enum PutAction {
@@ -81,7 +87,13 @@ fn action(parts: &Parts) -> Result<PutAction, BlobError> {
 }
 
 async fn put_block_list(call: &mut Call, id: UploadId) -> Result<ETag, BlobError> {
-    let xml = call.small_body(MAX_LIST_BYTES).await?;
+    let (xml, mut memory) = call.counted_body(MAX_LIST_BYTES).await?.into_parts();
+    // The text goes when its blocks are known, and they are there until the list counts.
+    let blocks = (xml.len() / MIN_ITEM_BYTES).min(MAX_BLOCKS);
+    if !memory.hold((xml.capacity() + blocks * ITEM_MEMORY_BYTES) as u64) {
+        memory.count_refusal();
+        return Err(HttpError::from(store::Error::NoMemory).into());
+    }
     let blocks = match xml.len() {
         0..=MAX_INLINE_LIST_BYTES => block_list::parse(&xml),
         _ => sys::run_blocking(move || block_list::parse(&xml))

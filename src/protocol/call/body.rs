@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -14,6 +14,7 @@ use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::framing;
 use crate::protocol::http_error::HttpError;
+use crate::store::memory::CountedBytes;
 use crate::tasks::Tasks;
 use crate::telemetry::access::{EarlyRecord, RequestRecord};
 
@@ -138,11 +139,20 @@ impl RequestBody {
 
 impl Call {
     /// The whole of a body that says what to do, of at most `max` bytes. Refused before it is touched if it
-    /// announces more.
+    /// announces more. It counts as memory of this caller as long as it is there.
     ///
     /// # Errors
-    /// As [`RequestBody::next`], and if the body is too long, or framed in a way that is not undone here.
+    /// As [`RequestBody::next`], and if the body is too long, framed in a way that is not undone here, or more than
+    /// there is memory for.
     pub async fn small_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
+        Ok(self.counted_body(max).await?.into_bytes())
+    }
+
+    /// The same, for one who takes the place of the body by something else.
+    ///
+    /// # Errors
+    /// As [`Call::small_body`].
+    pub async fn counted_body(&mut self, max: usize) -> Result<CountedBytes, HttpError> {
         framing::check(&self.parts.headers)?;
         if self.body.length().is_some_and(|length| length > max as u64) {
             return Err(too_long(max));
@@ -151,22 +161,19 @@ impl Call {
         let whole = tokio::time::timeout(SMALL_BODY_TIMEOUT.saturating_mul(times), self.whole_body(max));
         let late = |_| HttpError::new(Class::Timeout, "the body did not arrive in time");
         let whole = whole.await.map_err(late)??;
-        self.check_stated(&whole)?;
+        self.check_stated(whole.as_ref())?;
         Ok(whole)
     }
 
-    async fn whole_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
-        let Some(first) = self.body.next(&self.app).await? else {
-            return Ok(Bytes::new());
-        };
-        let mut whole = BytesMut::from(first);
-        while whole.len() <= max {
-            match self.body.next(&self.app).await? {
-                Some(data) => whole.extend_from_slice(&data),
-                None => return Ok(whole.freeze()),
+    async fn whole_body(&mut self, max: usize) -> Result<CountedBytes, HttpError> {
+        let mut whole = CountedBytes::new(self.memory());
+        while let Some(data) = self.body.next(&self.app).await? {
+            if whole.len() + data.len() > max {
+                return Err(too_long(max));
             }
+            whole.extend(&data)?;
         }
-        Err(too_long(max))
+        Ok(whole)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::auth::Identity;
 use crate::cache::actions::UploadAuth;
 use crate::cache::peers::Statement;
 use crate::store::Tenancy;
+use crate::store::memory::{self, MemoryShare};
 use crate::telemetry::access::{EarlyRecord, Outcome, RequestRecord};
 
 pub use super::reply::Reply;
@@ -152,6 +153,12 @@ impl Call {
         self.record.tenant = Some(Arc::clone(tenant.label()));
         self.acceptance.hold(self.app.cache().loads().enter(tenant)?);
         Ok(())
+    }
+
+    /// An empty share of the memory of requests, for whom this one counts.
+    pub(crate) fn memory(&self) -> MemoryShare {
+        let owner = self.record.tenant.clone().unwrap_or_else(memory::nobody);
+        self.app.cache().memory().share(&owner)
     }
 
     /// Refuses a request that no front-end could understand.

@@ -6,20 +6,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::artifacts;
 use crate::auth::Identity;
-use crate::cache::EntryName;
 use crate::error::Class;
 use crate::protocol::app::App;
 use crate::protocol::call::{Call, Reply, while_connected};
 use crate::protocol::entry;
 use crate::protocol::http_error::HttpError;
-use crate::store::Meta;
+use crate::store::memory::CountedBytes;
+use crate::store::{self, Meta};
 use crate::sys;
 
 /// A hash has some 16 characters; this is far above the tasks of any repository.
@@ -28,6 +28,8 @@ const MAX_QUERY_BYTES: usize = 1 << 20;
 const MAX_INLINE_BYTES: usize = 64 * 1024;
 /// The most hashes of one call.
 const MAX_HASHES: usize = 20_000;
+/// What a hash takes in memory once it is read: a pointer with lengths, and what the allocator gives at least.
+const HASH_MEMORY_BYTES: usize = 64;
 /// Look-ups of one call at once.
 const PARALLEL_LOOKS: usize = 16;
 /// After so many look-ups others have their turn.
@@ -46,22 +48,25 @@ struct Hashes {
 
 /// Answers which of some artifacts exist.
 pub(super) async fn query(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
-    let bytes = call.small_body(MAX_QUERY_BYTES).await?;
-    let hashes = match bytes.len() {
-        0..=MAX_INLINE_BYTES => parse(&bytes)?,
-        _ => sys::run_blocking(move || parse(&bytes))
+    let (body, mut memory) = call.counted_body(MAX_QUERY_BYTES).await?.into_parts();
+    let hashes = match body.len() {
+        0..=MAX_INLINE_BYTES => parse(&body)?,
+        _ => sys::run_blocking(move || parse(&body))
             .await
             .unwrap_or_else(|_| Err(malformed()))?,
     };
+    if !memory.hold((hashes.len() * HASH_MEMORY_BYTES) as u64) {
+        memory.count_refusal();
+        return Err(store::Error::NoMemory.into());
+    }
     let team = artifacts::team(&call.parts)?;
-    let names = hashes
-        .iter()
-        .map(|hash| Ok(artifacts::name(hash.as_bytes())?.with_version(Arc::clone(&team))))
-        .collect::<Result<Vec<_>, HttpError>>()?;
-    let looks = look_up(&call.app, caller, names);
-    let found = while_connected(call.client.as_ref(), looks).await?;
-    let found = hashes.into_iter().zip(found).collect::<Map<_, _>>();
-    Ok(super::control(call, Value::Object(found).to_string()))
+    for hash in &hashes {
+        artifacts::name(hash.as_bytes())?;
+    }
+    let answer = CountedBytes::new(call.memory());
+    let looks = look_up(&call.app, caller, (hashes, &team), answer);
+    let found = while_connected(call.client.as_ref(), looks).await??;
+    Ok(super::control(call, found.into_bytes()))
 }
 
 /// Each hash once.
@@ -84,17 +89,30 @@ fn malformed() -> HttpError {
     )
 }
 
-/// What is told of the artifacts with these names, in their order.
-async fn look_up(app: &App, caller: &Identity, names: Vec<EntryName>) -> Vec<Value> {
-    let looks = names.into_iter().enumerate().map(|(nth, name)| async move {
+/// Adds to `answer` what is told of each of these artifacts of a team.
+async fn look_up(
+    app: &App,
+    caller: &Identity,
+    (hashes, team): (Vec<String>, &Arc<str>),
+    mut answer: CountedBytes,
+) -> Result<CountedBytes, HttpError> {
+    let looks = hashes.into_iter().enumerate().map(|(nth, hash)| async move {
         if nth % LOOKS_PER_TURN == LOOKS_PER_TURN - 1 {
             // Look-ups that are answered at once would never let go of the thread.
             tokio::task::yield_now().await;
         }
-        let meta = entry::head(app, caller, &name).await;
-        meta.map_or(Value::Null, |meta| told(&meta))
+        let name = artifacts::name(hash.as_bytes())?.with_version(Arc::clone(team));
+        Ok::<_, HttpError>((hash, entry::head(app, caller, &name).await))
     });
-    stream::iter(looks).buffered(PARALLEL_LOOKS).collect().await
+    let mut looks = stream::iter(looks).buffered(PARALLEL_LOOKS);
+    let mut begin = "{";
+    while let Some((hash, meta)) = looks.try_next().await? {
+        let told = meta.map_or(Value::Null, |meta| told(&meta));
+        answer.extend(format!("{begin}{}:{told}", Value::from(hash)).as_bytes())?;
+        begin = ",";
+    }
+    answer.extend(if begin == "{" { b"{}" } else { b"}" })?;
+    Ok(answer)
 }
 
 fn told(meta: &Meta) -> Value {

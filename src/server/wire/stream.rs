@@ -17,6 +17,7 @@ use super::send_buffer::{LargeSendBuffers, SendBuffer};
 use super::send_queue::SendQueue;
 use crate::server::connections::Activity;
 use crate::store::FileRange;
+use crate::store::memory::MemoryAccount;
 use crate::sys;
 
 /// An accepted socket.
@@ -66,6 +67,7 @@ pub struct WireStream {
     /// Bytes of files sent since others had their turn.
     turn: u64,
     send_buffer: SendBuffer,
+    memory: MemoryAccount,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
@@ -80,6 +82,8 @@ impl WireStream {
     const DISK_WAIT_THRESHOLD: Duration = Duration::from_millis(1);
     /// See [`Self::DISK_WAIT_THRESHOLD`].
     const MIN_TIMED_BYTES: u64 = 64 * 1024;
+    /// Most bytes that one read brings while memory is short: hyper then keeps its buffers that small.
+    const SHORT_READ_BYTES: usize = 16 * 1024;
     /// How long a closing connection keeps reading what the client still sends.
     const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -90,6 +94,7 @@ impl WireStream {
         send_queue: SendQueue,
         activity: Activity,
         send_buffers: LargeSendBuffers,
+        memory: MemoryAccount,
     ) -> Self {
         Self {
             socket,
@@ -99,6 +104,7 @@ impl WireStream {
             readiness: Readiness::default(),
             turn: 0,
             send_buffer: SendBuffer::of(send_buffers),
+            memory,
             lingering: None,
         }
     }
@@ -191,6 +197,15 @@ impl WireStream {
         }
     }
 
+    /// Reads a part of what there is.
+    fn poll_read_short(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(Self::SHORT_READ_BYTES));
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads and drops what the client still sends, until it stops or the time is over.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self
@@ -231,6 +246,9 @@ impl AsyncRead for WireStream {
             let length = self.early.len().min(buffer.remaining());
             buffer.put_slice(&self.early.split_to(length));
             return Poll::Ready(Ok(()));
+        }
+        if self.memory.is_tight() && buffer.remaining() > Self::SHORT_READ_BYTES {
+            return self.poll_read_short(cx, buffer);
         }
         Pin::new(&mut self.socket).poll_read(cx, buffer)
     }

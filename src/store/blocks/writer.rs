@@ -14,6 +14,7 @@ use super::upload::{BlockUpload, refused};
 use super::{BlockPlace, BlocksError};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
 use crate::store::budget::OpenFile;
+use crate::store::memory::nobody;
 use crate::store::spool::{ChecksumBuilder, SpoolWriter};
 use crate::store::{Error, TierName};
 use crate::sys;
@@ -24,6 +25,7 @@ use crate::sys;
 pub struct BlockWriter {
     upload: Arc<BlockUpload>,
     kind: WriterKind,
+    owner: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,19 @@ impl BlockWriter {
         Ok(Self {
             upload: Arc::clone(upload),
             kind,
+            owner: nobody(),
         })
+    }
+
+    /// What waits in memory counts as this owner's. Comes before the first bytes.
+    #[must_use]
+    pub fn charged_to(mut self, owner: &Arc<str>) -> Self {
+        match &mut self.kind {
+            WriterKind::Sized(known) => known.batches.charge(owner),
+            WriterKind::Unsized(_, spool) => spool.charge(owner),
+        }
+        self.owner = Arc::clone(owner);
+        self
     }
 
     /// Takes the next bytes. May wait for the disk.
@@ -78,7 +92,7 @@ impl BlockWriter {
         let upload = self.upload;
         let done = match self.kind {
             WriterKind::Sized(known) => known.finish().await,
-            WriterKind::Unsized(place, spool) => copy(&upload, place, *spool).await,
+            WriterKind::Unsized(place, spool) => copy(&upload, place, *spool, &self.owner).await,
         };
         upload.touch();
         done.map(|()| TierName::DISK)
@@ -86,9 +100,15 @@ impl BlockWriter {
 }
 
 /// The length is known now.
-async fn copy(upload: &Arc<BlockUpload>, place: BlockPlace, spool: SpoolWriter) -> Result<(), BlocksError> {
+async fn copy(
+    upload: &Arc<BlockUpload>,
+    place: BlockPlace,
+    spool: SpoolWriter,
+    owner: &Arc<str>,
+) -> Result<(), BlocksError> {
     let spool = spool.finish().await?;
     let mut known = SizedWriter::new(upload, place, spool.len()).await?;
+    known.batches.charge(owner);
     let mut pieces = spool.content().pieces();
     let failed = |error| BlocksError::Store(Error::io("reading a temporary file", error));
     while let Some(piece) = pieces.try_next().await.map_err(failed)? {
@@ -129,7 +149,12 @@ impl SizedWriter {
             epoch,
             declared: length,
             received: 0,
-            batches: BatchWriter::new(dir.spools().budget(), dir.tasks(), offset, sink),
+            batches: BatchWriter::new(
+                (dir.spools().budget(), dir.tasks()),
+                dir.spools().memory().share(&nobody()),
+                offset,
+                sink,
+            ),
         })
     }
 
@@ -212,6 +237,11 @@ impl BatchSink for BlockSink {
             true => upload.commit(&self.place, &mut self.claim, &self.sums.sums(), &[]),
             false => Ok(()),
         }
+    }
+
+    /// A block in the log is written in one piece with its record.
+    fn takes_short_batches(&self) -> bool {
+        self.claim.extent.file != UploadFile::Log
     }
 
     fn store_error(error: &BlocksError) -> Option<&Error> {

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Checksums;
 use crate::store::budget::{BLOCK_BYTES, Budget, whole_blocks};
+use crate::store::memory::MemoryAccount;
 use crate::store::{Error, Result};
 use crate::sys;
 use crate::tasks::Tasks;
@@ -23,6 +24,7 @@ pub struct SpoolDir(Arc<SpoolDirInner>);
 struct SpoolDirInner {
     path: PathBuf,
     budget: Arc<Budget>,
+    memory: MemoryAccount,
     tasks: Tasks,
     last_name: AtomicU64,
     /// Files that exist now.
@@ -31,6 +33,9 @@ struct SpoolDirInner {
     most: AtomicUsize,
     folder_bytes: AtomicU64,
 }
+
+/// Memory for what waits there, in bytes, until somebody sets another limit.
+const DEFAULT_MEMORY_BYTES: u64 = 96 << 20;
 
 /// So many new names fit into a block of a folder: the folder is measured again after as many.
 const NAMES_PER_FOLDER_BLOCK: usize = 64;
@@ -42,6 +47,7 @@ impl SpoolDir {
         Self(Arc::new(SpoolDirInner {
             path,
             budget,
+            memory: MemoryAccount::new(DEFAULT_MEMORY_BYTES),
             tasks,
             last_name: AtomicU64::new(0),
             files: AtomicUsize::new(0),
@@ -69,6 +75,11 @@ impl SpoolDir {
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.0.budget
+    }
+
+    /// The account of what waits in memory.
+    pub fn memory(&self) -> &MemoryAccount {
+        &self.0.memory
     }
 
     pub(super) fn tasks(&self) -> &Tasks {

@@ -11,6 +11,7 @@ use super::dir::room_for;
 use super::{ChecksumBuilder, Checksums, MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Temp};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
 use crate::store::budget::{Ask, OpenFile, Reservation, write_error};
+use crate::store::memory::nobody;
 use crate::store::{Error, Result};
 use crate::sys;
 
@@ -89,12 +90,29 @@ impl SpoolWriter {
             length: expected.unwrap_or(0),
         };
         Self {
-            batches: BatchWriter::new(dir.budget(), dir.tasks(), 0, sink),
+            batches: BatchWriter::new(
+                (dir.budget(), dir.tasks()),
+                dir.memory().share(&nobody()),
+                0,
+                sink,
+            ),
             dir,
             room,
             announced: expected.map(room_for),
             written: 0,
         }
+    }
+
+    /// What waits in memory counts as this owner's. Comes before the first bytes.
+    #[must_use]
+    pub fn charged_to(mut self, owner: &Arc<str>) -> Self {
+        self.charge(owner);
+        self
+    }
+
+    /// See [`SpoolWriter::charged_to`].
+    pub(crate) fn charge(&mut self, owner: &Arc<str>) {
+        self.batches.charge(owner);
     }
 
     /// Adds the next bytes. May wait for the disk and for eviction.

@@ -7,6 +7,7 @@ mod framing;
 mod frontends;
 pub(crate) mod gha;
 mod keys;
+mod memory;
 mod nx;
 mod peers;
 mod peers_changes;
