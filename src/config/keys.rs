@@ -114,7 +114,7 @@ pub(super) const LIMITS: &[Key] = &[
     plain("memory"),
 ];
 
-/// The keys of one entry of `tenants`.
+/// The keys of one entry of `tenants`. `expire_after_unused` is no secret, but is not offered: it is refused with advice.
 pub(super) const TENANTS: &[Key] = &[
     plain("match"),
     plain("min_share"),
@@ -122,7 +122,7 @@ pub(super) const TENANTS: &[Key] = &[
     plain("max_bytes"),
     plain("max_entries"),
     plain("max_age"),
-    plain("expire_after_unused"),
+    secret("expire_after_unused"),
     plain("max_entry_size"),
     plain("max_uploads"),
     plain("write_rate"),

@@ -96,7 +96,7 @@ fn rule(entry: &Field<'_>, has_remote: bool) -> Option<TenantRule> {
     (!rule.pattern.is_empty()).then_some(rule)
 }
 
-/// In a bucket the last use of an entry is noted once a day.
+/// Nobody notes yet when an entry was used last. In a bucket that will be once a day.
 fn unused(field: &Field<'_>, has_remote: bool) -> Result<Duration, String> {
     let time = field.duration(&defaults::ENTRY_AGE_RANGE)?;
     match has_remote && time < defaults::MIN_UNUSED_WITH_REMOTE {
@@ -104,7 +104,9 @@ fn unused(field: &Field<'_>, has_remote: bool) -> Result<Duration, String> {
             "is too short: with `s3`, the last use of an entry is noted once a day; write at least 48h"
                 .to_owned(),
         ),
-        false => Ok(time),
+        false => {
+            Err("is not supported yet; remove the key, or bound the age of entries with `max_age`".to_owned())
+        }
     }
 }
 

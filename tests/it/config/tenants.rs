@@ -13,7 +13,7 @@ fn file(rules: &str) -> String {
 #[test]
 fn rules_keep_their_order_and_their_values() {
     let loaded = accepted(&file(
-        "  - {match: '*', max_bytes: 20%, max_age: 30d, expire_after_unused: 1h}\n  - match: https://a.example#7*\n    \
+        "  - {match: '*', max_bytes: 20%, max_age: 30d}\n  - match: https://a.example#7*\n    \
          min_share: 0.5GB\n    weight: 3\n    max_entries: 7\n    max_entry_size: 1GB\n    max_uploads: 2\n    \
          write_rate: 10MB/s\n    requests_in_flight: 9",
     ));
@@ -22,7 +22,6 @@ fn rules_keep_their_order_and_their_values() {
         pattern: "*".into(),
         max_bytes: Some(Share::Hundredths(2000)),
         max_age: Some(Duration::from_secs(30 * 86_400)),
-        expire_after_unused: Some(Duration::from_secs(3600)),
         ..TenantRule::default()
     };
     let some = TenantRule {
@@ -85,13 +84,18 @@ fn shares_that_cannot_hold_are_refused() {
     check_refused(&staged("91%"), &["c.yaml:6: tenants .. 910000000 bytes"]);
 }
 
+/// Until it is held, nobody must believe that it is.
 #[test]
-fn a_time_of_no_use_that_a_bucket_cannot_note_is_refused() {
-    let rule = "tenants: [{match: '*', expire_after_unused: 47h}]\n";
-    accepted(&format!("{PROVIDER}{DISK}{rule}"));
+fn a_time_of_no_use_is_refused_with_the_reason() {
+    let rule = |time: &str| format!("tenants: [{{match: '*', expire_after_unused: {time}}}]\n");
+    let place = "tenants[0].expire_after_unused";
     check_refused(
-        &format!("{PROVIDER}{DISK}s3: {{bucket: bucket}}\n{rule}"),
-        &["c.yaml:7: tenants[0].expire_after_unused .. 48h"],
+        &format!("{PROVIDER}{DISK}{}", rule("30d")),
+        &[&format!("c.yaml:6: {place} .. not supported yet .. max_age")],
+    );
+    check_refused(
+        &format!("{PROVIDER}{DISK}s3: {{bucket: bucket}}\n{}", rule("47h")),
+        &[&format!("c.yaml:7: {place} .. at least 48h")],
     );
 }
 
