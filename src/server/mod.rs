@@ -11,6 +11,7 @@ mod condition;
 mod conditions;
 mod connections;
 mod error;
+mod held_body;
 mod listener;
 mod memory;
 mod ops;

@@ -13,6 +13,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 
 use super::connections::{Activity, Connections, RunningRequest};
+use super::held_body::HeldBody;
 use super::source::Source;
 use super::wire::{SendQueue, WireBody};
 use crate::config::TrustedProxies;
@@ -74,10 +75,10 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let active = self.begin(&mut request);
         let acceptance = self.activity.acceptance();
-        let answer = self
-            .context
-            .dispatch
-            .answer(request.map(request_body), acceptance);
+        let answer = self.context.dispatch.answer(
+            request.map(|body| request_body(body, &active.running)),
+            acceptance,
+        );
         Box::pin(async move { Ok(active.respond(answer.await)) })
     }
 }
@@ -217,12 +218,12 @@ fn unread(request: &Request<Incoming>) -> UnreadBody {
 }
 
 /// Most requests have no body; an empty one needs no room of its own.
-fn request_body(incoming: Incoming) -> Body {
-    if http_body::Body::is_end_stream(&incoming) {
-        Body::empty()
-    } else {
-        Body::new(incoming)
+fn request_body(body: Incoming, running: &RunningRequest) -> Body {
+    if http_body::Body::is_end_stream(&body) {
+        return Body::empty();
     }
+    let _running = running.clone();
+    Body::new(HeldBody { body, _running })
 }
 
 /// A file for a transport that cannot send it whole.

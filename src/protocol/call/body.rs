@@ -25,7 +25,7 @@ pub const MAX_DISCARDED_BYTES: u64 = 16 * 1024 * 1024;
 /// is not known yet.
 const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A longer one has as much time again for each of so many bytes.
-const SMALL_BODY_BYTES: usize = 1024 * 1024;
+const SMALL_BODY_BYTES: u64 = 1024 * 1024;
 
 /// How long a refused body is read and dropped.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -157,7 +157,8 @@ impl Call {
         if self.body.length().is_some_and(|length| length > max as u64) {
             return Err(too_long(max));
         }
-        let times = 1 + u32::try_from(max / SMALL_BODY_BYTES).unwrap_or(u32::MAX);
+        let length = self.body.length().unwrap_or(max as u64);
+        let times = 1 + u32::try_from(length / SMALL_BODY_BYTES).unwrap_or(u32::MAX);
         let whole = tokio::time::timeout(SMALL_BODY_TIMEOUT.saturating_mul(times), self.whole_body(max));
         let late = |_| HttpError::new(Class::Timeout, "the body did not arrive in time");
         let whole = whole.await.map_err(late)??;

@@ -1,5 +1,6 @@
 //! What one connection does, as its stream and its requests tell.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,7 +9,9 @@ use std::task::Context;
 use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 
-use super::addresses::{AddressBook, AddressEntry, TaskCell};
+use super::common::Common;
+use super::heads::Head;
+use super::strangers::{Stranger, TaskCell, network};
 use crate::cache::load::RequestSlot;
 use crate::protocol::call::{Acceptance, CallerCount, ClientWatch};
 use crate::server::client_look::ClientLook;
@@ -29,7 +32,8 @@ pub struct Activity(pub(super) Arc<ConnectionState>);
 pub(super) struct ConnectionState {
     /// Ascends in the order in which connections come.
     pub(super) id: u64,
-    pub(super) clock: Arc<AtomicU32>,
+    pub(super) common: Arc<Common>,
+    head: Head,
     pub(super) last: AtomicU32,
     /// Requests under way in the lower half, and in the upper one those of them that have a caller. One number, so that
     /// the end of a request changes both at once.
@@ -46,7 +50,7 @@ pub(super) struct ConnectionState {
     client: ClientLook,
     task: TaskCell,
     /// Among those of its address, as long as it has had no caller.
-    address: Mutex<Option<AddressEntry>>,
+    address: Mutex<Option<Stranger<IpAddr>>>,
 }
 
 /// The request to an HTTP/2 connection to end, and the task that must notice it.
@@ -76,6 +80,15 @@ pub struct RunningRequest {
 }
 
 impl ConnectionState {
+    fn touch(&self) {
+        self.last.store(self.common.now(), Relaxed);
+    }
+
+    /// Whether the head that it sends takes too long.
+    pub(super) fn has_late_head(&self, now: u32) -> bool {
+        !self.is_busy() && self.head.is_late(now)
+    }
+
     pub(super) fn idle(&self, now: u32) -> u32 {
         now.saturating_sub(self.last.load(Relaxed))
     }
@@ -98,7 +111,7 @@ impl ConnectionState {
     pub(super) fn loneliness(&self) -> Loneliness {
         // One that has a caller is not lonely before the next second.
         let soonest = match self.has_caller() {
-            true => self.clock.load(Relaxed) + 1,
+            true => self.common.now() + 1,
             false => 0,
         };
         Loneliness {
@@ -114,14 +127,15 @@ impl ConnectionState {
     }
 
     /// Counts the connection among those of an address, of which there may be some without a caller.
-    pub(super) fn comes_from(&self, address: IpAddr, book: &Arc<AddressBook>) {
-        self.set_address(Some(book.enter(address, self.id, &self.task)));
+    pub(super) fn comes_from(&self, address: IpAddr) {
+        let addresses = &self.common.addresses;
+        self.set_address(Some(addresses.enter(network(address), self.id, &self.task)));
     }
 
-    fn set_address(&self, entry: Option<AddressEntry>) {
+    fn set_address(&self, entry: Option<Stranger<IpAddr>>) {
         let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *address, entry);
-        // The book is not touched under the lock.
+        // The others are not touched under the lock.
         drop(address);
         drop(before);
     }
@@ -149,9 +163,15 @@ impl ConnectionState {
     fn end(&self, ended: u64) {
         if ended >= CALLER {
             // Before it ends: in between, the connection must not look as lonely as it was before its first request.
-            self.lonely_since.store(self.clock.load(Relaxed), Relaxed);
+            self.lonely_since.store(self.common.now(), Relaxed);
         }
         self.requests.fetch_sub(ended, Relaxed);
+    }
+}
+
+impl Drop for ConnectionState {
+    fn drop(&mut self) {
+        self.head.end(&self.common.heads);
     }
 }
 
@@ -171,11 +191,12 @@ impl CallerCount for ConnectionState {
 
 impl Activity {
     /// A connection that was accepted now.
-    pub(super) fn new(id: u64, clock: Arc<AtomicU32>) -> Self {
-        let now = clock.load(Relaxed);
+    pub(super) fn new(id: u64, common: Arc<Common>) -> Self {
+        let now = common.now();
         Self(Arc::new(ConnectionState {
             id,
-            clock,
+            common,
+            head: Head::default(),
             last: AtomicU32::new(now),
             requests: AtomicU64::new(0),
             lonely_since: AtomicU32::new(now),
@@ -188,11 +209,23 @@ impl Activity {
         }))
     }
 
-    /// Notes that bytes have moved. It counts only during a request: a client that sends its head byte by byte must
-    /// not hold a connection for ever.
+    /// Notes that bytes have moved. It counts only during a request with a caller: others must not hold a connection for
+    /// ever, byte by byte.
     pub(in crate::server) fn touch(&self) {
-        if self.0.is_busy() {
-            self.0.last.store(self.0.clock.load(Relaxed), Relaxed);
+        if self.0.has_caller() {
+            self.0.touch();
+        }
+    }
+
+    /// Notes that these bytes have come.
+    ///
+    /// # Errors
+    /// They are more of a head than there is memory for.
+    pub(in crate::server) fn heard(&self, bytes: &[u8]) -> io::Result<()> {
+        let state = &*self.0;
+        match state.is_busy() {
+            true => Ok(()),
+            false => state.head.grow(bytes, state.common.now(), &state.common.heads),
         }
     }
 
@@ -209,7 +242,7 @@ impl Activity {
 
     /// Has a look at the client if a request wants to know of it.
     pub(in crate::server) fn look_at_client(&self, peer: impl FnOnce() -> Peer) {
-        self.0.client.look(self.0.clock.load(Relaxed), peer);
+        self.0.client.look(self.0.common.now(), peer);
     }
 
     /// The connection is HTTP/2: its end begins with a GOAWAY.
@@ -236,7 +269,8 @@ impl Activity {
     /// A request has come.
     pub(in crate::server) fn begin(&self) -> RunningRequest {
         self.0.requests.fetch_add(1, Relaxed);
-        self.touch();
+        self.0.head.end(&self.0.common.heads);
+        self.0.touch();
         RunningRequest {
             activity: self.clone(),
             has_caller: false,
@@ -278,7 +312,7 @@ impl Clone for RunningRequest {
 
 impl Drop for RunningRequest {
     fn drop(&mut self) {
-        self.activity.touch();
+        self.activity.0.touch();
         self.activity.0.end(self.counted());
     }
 }

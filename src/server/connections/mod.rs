@@ -5,12 +5,14 @@
 //! time, for limits that need no milliseconds.
 
 mod activity;
-mod addresses;
+mod common;
+mod heads;
 mod precedence;
 mod report;
+mod strangers;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use activity::ConnectionState;
 pub(super) use activity::{Activity, RunningRequest};
-use addresses::AddressBook;
+use common::Common;
 use precedence::{Found, Precedence};
 pub(super) use report::ConnectionStats;
 use report::{GivenWay, Report};
@@ -29,8 +31,10 @@ use report::{GivenWay, Report};
 use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
 use crate::tasks;
 
-/// A connection with a request under way is ended when no byte has moved for this long.
+/// A connection with a request under way that has a caller is ended when no byte has moved for this long.
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// A request without a caller has so many seconds: for its body, for the keys of its issuer, and for a refusal to leave.
+const STRANGER_SECONDS: u32 = 30;
 /// How often a drain polls for connections that have become idle.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a client waits for the place of a connection that gives way, before another one does; and until it is
@@ -43,8 +47,7 @@ pub(super) struct Connections(Arc<ConnectionList>);
 
 #[derive(Debug)]
 struct ConnectionList {
-    /// Seconds since the start, as of the last check.
-    clock: Arc<AtomicU32>,
+    common: Arc<Common>,
     keep_alive: u32,
     draining: AtomicBool,
     /// A connection that has ended stays until the next check.
@@ -56,7 +59,6 @@ struct ConnectionList {
     next_id: AtomicU64,
     /// Connections that were ended for others, because there was no place.
     given_way: AtomicU64,
-    addresses: Arc<AddressBook>,
 }
 
 /// What there may be of connections.
@@ -109,7 +111,7 @@ impl Connections {
     pub(super) fn new(limits: ConnectionLimits) -> Self {
         let keep_alive = u32::try_from(limits.keep_alive.as_secs()).unwrap_or(u32::MAX);
         Self(Arc::new(ConnectionList {
-            clock: Arc::default(),
+            common: Common::new(limits.per_address),
             keep_alive: keep_alive.max(1),
             draining: AtomicBool::new(false),
             list: Mutex::default(),
@@ -118,7 +120,6 @@ impl Connections {
             max_connections: limits.places,
             next_id: AtomicU64::new(0),
             given_way: AtomicU64::new(0),
-            addresses: AddressBook::new(limits.per_address),
         }))
     }
 
@@ -156,7 +157,7 @@ impl Connections {
     /// What a new connection does.
     pub(super) fn activity(&self) -> Activity {
         let id = self.0.next_id.fetch_add(1, Relaxed);
-        Activity::new(id, Arc::clone(&self.0.clock))
+        Activity::new(id, Arc::clone(&self.0.common))
     }
 
     /// Watches over the task of a connection from now on. `is_wanted`: whether it sends a file whose room others wait
@@ -179,7 +180,7 @@ impl Connections {
     /// Where a connection comes from, if its address is to be held against it: that of a client, not of a proxy.
     pub(super) fn comes_from(&self, connection: &Activity, address: Option<IpAddr>) {
         if let Some(address) = address {
-            connection.0.comes_from(address, &self.0.addresses);
+            connection.0.comes_from(address);
         }
     }
 
@@ -188,7 +189,7 @@ impl Connections {
         let mut stats = ConnectionStats {
             limit: self.0.max_connections,
             given_way: self.given_way(),
-            last_address: self.0.addresses.last(),
+            last_address: self.0.common.addresses.last(),
             ..ConnectionStats::default()
         };
         for watched in self.list().iter() {
@@ -202,7 +203,8 @@ impl Connections {
     fn given_way(&self) -> GivenWay {
         GivenWay {
             full: self.0.given_way.load(Relaxed),
-            address: self.0.addresses.given_way(),
+            address: self.0.common.addresses.given_way(),
+            memory: self.0.common.heads.refused(),
         }
     }
 
@@ -221,7 +223,7 @@ impl Connections {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = seconds.tick() => {
-                    let now = self.0.clock.fetch_add(1, Relaxed) + 1;
+                    let now = self.0.common.clock.fetch_add(1, Relaxed) + 1;
                     self.end_idle(now);
                     self.end_slow(now);
                     self.0.precedence.tidy(self.list().len());
@@ -239,7 +241,7 @@ impl Connections {
         let mut polls = tokio::time::interval(DRAIN_POLL_INTERVAL);
         loop {
             polls.tick().await;
-            let now = self.0.clock.load(Relaxed);
+            let now = self.0.common.now();
             self.end_if(|state| !state.is_going_away(now) && !state.is_busy());
             if self.list().is_empty() {
                 return;
@@ -255,7 +257,7 @@ impl Connections {
     }
 
     fn end_idle(&self, now: u32) {
-        self.end_if(|state| state.idle(now) > self.limit(state));
+        self.end_if(|state| state.idle(now) > self.limit(state) || state.has_late_head(now));
     }
 
     /// Ends those that hardly read a file that has no name any more and keeps its room from others.
@@ -284,10 +286,12 @@ impl Connections {
     }
 
     fn limit(&self, state: &ConnectionState) -> u32 {
-        match state.is_busy() {
-            false => self.0.keep_alive,
-            true => self.0.keep_alive.max(STALL_TIMEOUT.as_secs() as u32),
-        }
+        let under_way = match (state.has_caller(), state.is_busy()) {
+            (true, _) => STALL_TIMEOUT.as_secs() as u32,
+            (false, true) => STRANGER_SECONDS,
+            (false, false) => 0,
+        };
+        self.0.keep_alive.max(under_way)
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Watched>> {
@@ -296,116 +300,4 @@ impl Connections {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ten_seconds() -> Connections {
-        Connections::new(ConnectionLimits {
-            keep_alive: Duration::from_secs(10),
-            places: 8,
-            per_address: 8,
-        })
-    }
-
-    /// Runs `scenario` on one connection; `ended`: whether its task was aborted.
-    async fn check(scenario: impl FnOnce(&Connections, &Activity), ended: bool) {
-        let connections = ten_seconds();
-        let activity = connections.activity();
-        let mut tasks = tokio::task::JoinSet::new();
-        connections.add(&activity, tasks.spawn(std::future::pending::<()>()), || false);
-        scenario(&connections, &activity);
-        tokio::task::yield_now().await;
-        assert_eq!(tasks.try_join_next().is_some(), ended);
-    }
-
-    fn look_at(connections: &Connections, second: u32) {
-        connections.0.clock.store(second, Relaxed);
-        connections.end_idle(second);
-    }
-
-    #[tokio::test]
-    async fn an_idle_connection_ends_after_keep_alive() {
-        check(|connections, _| look_at(connections, 10), false).await;
-        check(|connections, _| look_at(connections, 11), true).await;
-    }
-
-    #[tokio::test]
-    async fn bytes_of_a_head_do_not_prolong_it() {
-        let dribble = |connections: &Connections, activity: &Activity| {
-            look_at(connections, 9);
-            activity.touch();
-            look_at(connections, 11);
-        };
-        check(dribble, true).await;
-    }
-
-    #[tokio::test]
-    async fn a_request_under_way_may_take_longer() {
-        for (second, ended) in [(600, false), (901, true)] {
-            let mut running = None;
-            let scenario = |connections: &Connections, activity: &Activity| {
-                running = Some(activity.begin());
-                look_at(connections, second);
-            };
-            check(scenario, ended).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn the_clock_begins_anew_when_a_request_has_ended() {
-        let again = |connections: &Connections, activity: &Activity| {
-            let running = activity.begin();
-            look_at(connections, 50);
-            drop(running);
-            look_at(connections, 60);
-        };
-        check(again, false).await;
-    }
-
-    /// Sends `rate` bytes a second for eleven seconds; `wanted`: whether others wait for what it reads.
-    async fn check_reader(rate: u64, wanted: bool, ended: bool) {
-        let connections = ten_seconds();
-        let activity = connections.activity();
-        let mut tasks = tokio::task::JoinSet::new();
-        let task = tasks.spawn(std::future::pending::<()>());
-        connections.add(&activity, task, move || wanted);
-        let _running = activity.begin();
-        for second in 1..=11 {
-            assert_eq!(tasks.len(), 1);
-            connections.end_slow(second);
-            activity.sent(rate);
-        }
-        tokio::task::yield_now().await;
-        assert_eq!(tasks.try_join_next().is_some(), ended, "{rate}");
-    }
-
-    #[tokio::test]
-    async fn a_slow_reader_is_ended_only_if_others_need_what_it_holds() {
-        check_reader(0, true, true).await;
-        check_reader(6 * 1024, true, true).await;
-        check_reader(7 * 1024, true, false).await;
-        check_reader(0, false, false).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stall_of_the_process_is_not_held_against_clients() {
-        let connections = ten_seconds();
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(connections.clone().run(CancellationToken::new()));
-        tokio::task::yield_now().await;
-        tokio::time::advance(Duration::from_secs(60)).await;
-        tokio::task::yield_now().await;
-        assert!(connections.0.clock.load(Relaxed) <= 2);
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_ended_is_forgotten() {
-        let connections = ten_seconds();
-        let activity = connections.activity();
-        let mut tasks = tokio::task::JoinSet::new();
-        connections.add(&activity, tasks.spawn(async {}), || false);
-        drop(activity);
-        look_at(&connections, 1);
-        assert!(connections.list().is_empty());
-    }
-}
+mod tests;

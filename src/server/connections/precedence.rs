@@ -123,8 +123,9 @@ impl Ord for Candidate {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    use std::sync::atomic::Ordering::Relaxed;
 
+    use super::super::common::Common;
     use super::*;
     use crate::protocol::call::CallerCount;
     use crate::server::connections::Activity;
@@ -133,20 +134,20 @@ mod tests {
     #[test]
     fn the_longest_without_a_caller_is_found_and_never_one_with_a_caller() {
         proptest::proptest!(|(steps: Vec<(u8, u8)>)| {
-            let (precedence, clock) = (Precedence::default(), Arc::new(AtomicU32::new(0)));
+            let (precedence, common) = (Precedence::default(), Common::new(1));
             let mut open: Vec<Activity> = Vec::new();
             for (nth, (step, which)) in steps.into_iter().enumerate() {
                 let chosen = usize::from(which) % open.len().max(1);
                 match (step % 6, open.get(chosen)) {
                     (0, _) | (_, None) => {
-                        let activity = Activity::new(nth as u64, Arc::clone(&clock));
+                        let activity = Activity::new(nth as u64, Arc::clone(&common));
                         precedence.add(&activity.0);
                         open.push(activity);
                     }
                     (1, Some(activity)) => activity.0.accepted(),
                     (2, Some(activity)) if activity.0.has_caller() => activity.0.done(),
                     (3, Some(_)) => drop(open.remove(chosen)),
-                    (4, Some(_)) => _ = clock.fetch_add(1, Relaxed),
+                    (4, Some(_)) => _ = common.clock.fetch_add(1, Relaxed),
                     _ => {
                         let lonely = open.iter().filter(|activity| !activity.0.has_caller());
                         let least = lonely.map(|activity| activity.0.loneliness().since).min();
@@ -170,9 +171,9 @@ mod tests {
 
     #[test]
     fn a_search_among_very_many_with_callers_comes_to_its_end_in_parts() {
-        let (precedence, clock) = (Precedence::default(), Arc::new(AtomicU32::new(7)));
+        let (precedence, common) = (Precedence::default(), Common::new(1));
         let activities: Vec<Activity> = (0..3 * MAX_LOOKS as u64)
-            .map(|id| Activity::new(id, Arc::clone(&clock)))
+            .map(|id| Activity::new(id, Arc::clone(&common)))
             .collect();
         for activity in &activities {
             activity.0.accepted();

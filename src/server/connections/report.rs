@@ -16,6 +16,8 @@ pub(in crate::server) struct GivenWay {
     pub(super) full: u64,
     /// Their address had too many.
     pub(super) address: u64,
+    /// Long heads took too much memory.
+    pub(super) memory: u64,
 }
 
 /// The connections of this moment.
@@ -44,7 +46,11 @@ impl ConnectionStats {
 
     /// As metrics.
     pub(in crate::server) fn metrics(&self) -> Vec<Metric> {
-        let given_way = vec![("full", self.given_way.full), ("address", self.given_way.address)];
+        let given_way = vec![
+            ("full", self.given_way.full),
+            ("address", self.given_way.address),
+            ("memory", self.given_way.memory),
+        ];
         metrics! {
             Gauge("chacha_connections_limit", self.limit as u64): "Client connections that are served at once",
             Gauge("chacha_connections_accepted", self.accepted as u64):
@@ -64,6 +70,7 @@ pub(super) struct Report {
     given_way: GivenWay,
     said_full: Option<u32>,
     said_address: Option<u32>,
+    said_memory: Option<u32>,
     said_few_left: Option<u32>,
 }
 
@@ -74,6 +81,8 @@ enum Line {
     Full(u64),
     /// So many have because their address had too many.
     Address(u64),
+    /// So many were ended because of their heads.
+    Memory(u64),
     FewLeft,
 }
 
@@ -103,6 +112,11 @@ impl Report {
             self.said_address = Some(now);
             let before = std::mem::replace(&mut said.address, given_way.address);
             return Some(Line::Address(given_way.address - before));
+        }
+        if given_way.memory > said.memory && is_due(self.said_memory, now) {
+            self.said_memory = Some(now);
+            let before = std::mem::replace(&mut said.memory, given_way.memory);
+            return Some(Line::Memory(given_way.memory - before));
         }
         if free < limit / MIN_FREE_SHARE && is_due(self.said_few_left, now) {
             self.said_few_left = Some(now);
@@ -136,6 +150,12 @@ impl Line {
                 "limits.connections_per_address: an address had too many connections without an accepted token, and the \
                  oldest were ended; if it is a proxy, name it in trusted_proxies"
             ),
+            Self::Memory(ended) => tracing::warn!(
+                ended,
+                without_token = strangers,
+                "connections with long heads that did not come to their end were ended: together they took too much \
+                 memory; hold such clients off before this server"
+            ),
             Self::FewLeft => tracing::warn!(
                 open,
                 limit,
@@ -157,7 +177,11 @@ mod tests {
     use super::*;
 
     fn given_way(full: u64, address: u64) -> GivenWay {
-        GivenWay { full, address }
+        GivenWay {
+            full,
+            address,
+            memory: 0,
+        }
     }
 
     #[test]
@@ -189,12 +213,16 @@ mod tests {
     }
 
     #[test]
-    fn an_address_and_the_lack_of_places_are_told_apart() {
+    fn the_reasons_are_told_apart() {
         let mut report = Report::default();
         let mut said = Vec::new();
-        while let Some(line) = report.line(5, (0, 100), given_way(1, 2)) {
+        let ended = GivenWay {
+            memory: 3,
+            ..given_way(1, 2)
+        };
+        while let Some(line) = report.line(5, (0, 100), ended) {
             said.push(line);
         }
-        assert_eq!(said, [Line::Full(1), Line::Address(2)]);
+        assert_eq!(said, [Line::Full(1), Line::Address(2), Line::Memory(3)]);
     }
 }

@@ -242,15 +242,16 @@ impl AsyncRead for WireStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.activity.touch();
+        let before = buffer.filled().len();
         if !self.early.is_empty() {
             let length = self.early.len().min(buffer.remaining());
             buffer.put_slice(&self.early.split_to(length));
-            return Poll::Ready(Ok(()));
+        } else if self.memory.is_tight() && buffer.remaining() > Self::SHORT_READ_BYTES {
+            ready!(self.poll_read_short(cx, buffer))?;
+        } else {
+            ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         }
-        if self.memory.is_tight() && buffer.remaining() > Self::SHORT_READ_BYTES {
-            return self.poll_read_short(cx, buffer);
-        }
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        Poll::Ready(self.activity.heard(&buffer.filled()[before..]))
     }
 }
 

@@ -226,6 +226,52 @@ async fn what_held_a_place_is_seen() {
     }
 }
 
+/// A body that says what to do is in memory, and its sender may be anybody. A trickle must not renew its time.
+#[tokio::test]
+async fn the_body_of_a_call_that_trickles_has_ten_seconds() {
+    let server = server(|_| {}).await;
+    let mut raw = server.acme().raw().await;
+    let begin = Instant::now();
+    raw.head("POST /v8/artifacts HTTP/1.1", "Content-Length: 65536\r\n")
+        .await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            () = raw.has_answer() => break,
+            _ = ticks.tick() => {}
+        }
+        raw.try_write(b"x").await;
+    }
+    let answer = raw.read_head().await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(begin.elapsed() >= Duration::from_secs(9), "{:?}", begin.elapsed());
+}
+
+/// Heads that never end take memory. Beyond a bound the longest go, and nobody else's.
+#[tokio::test]
+async fn long_heads_without_an_end_are_ended_before_they_take_much_memory() {
+    let server = TestServer::start_with(|config| config.limits.max_connections = 4096).await;
+    server.acme().put("/k", "kept").await;
+    let mut short = server.anonymous().raw().await;
+    short.write(b"GET /k HTTP/1.1\r\n").await;
+    let head = [
+        b"GET /k HTTP/1.1\r\nHost: cache.test\r\nA: ",
+        &[b'x'; 120_000][..],
+    ]
+    .concat();
+    let mut held = Vec::new();
+    for _ in 0..400 {
+        let mut raw = server.anonymous().raw().await;
+        raw.try_write(&head).await;
+        held.push(raw);
+    }
+    let ended = "chacha_connections_given_way_total{reason=\"memory\"}";
+    until_true("some were ended", async || metric(&server, ended).await > 50).await;
+    answers_promptly(&server).await;
+    short.write(b"Host: cache.test\r\n\r\n").await;
+    assert!(short.read_head().await.starts_with("HTTP/1.1 401 "));
+}
+
 /// A flood from one address ends itself, and nobody else's connections. Other systems have but one loopback address.
 #[cfg(target_os = "linux")]
 #[tokio::test]

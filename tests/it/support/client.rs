@@ -181,6 +181,11 @@ impl Raw {
         within(self.stream.write_all(bytes)).await.is_ok()
     }
 
+    /// Waits until there is something to read.
+    pub(crate) async fn has_answer(&self) {
+        within(self.stream.readable()).await.unwrap();
+    }
+
     /// Ends the sending side only.
     pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
