@@ -126,4 +126,19 @@ mod tests {
             assert_eq!(*sums.sums(), *expected);
         }
     }
+
+    #[test]
+    fn a_part_that_is_not_what_arrived_is_found_where_parts_are_joined() {
+        let file = tempfile::tempfile().expect("a file");
+        let bytes = vec![7; 3000];
+        sys::write_all_vectored_at(&file, &[&bytes], 0).expect("written");
+        let mut sums = JoinedSums::new(&file);
+        sums.push(1000, crc(&bytes[..1000])).expect("a part");
+        sums.push(2000, crc(b"another")).expect("not looked at yet");
+        let joined = sums.finish(3000);
+        assert!(
+            matches!(joined, Err(SumError::Damaged { at: 1000 })),
+            "{joined:?}"
+        );
+    }
 }

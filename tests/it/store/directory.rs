@@ -14,6 +14,16 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+fn folders(dir: &Path) -> Vec<std::path::PathBuf> {
+    let below = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let mut all = Vec::new();
+    for folder in below.filter(|path| path.is_dir()) {
+        all.extend(folders(&folder));
+        all.push(folder);
+    }
+    all
+}
+
 /// Waits for the next looks at the directory.
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {
@@ -31,8 +41,23 @@ async fn other_users_of_the_machine_cannot_read_entries() {
     fs::create_dir(&config.dir).unwrap();
     fs::set_permissions(&config.dir, fs::Permissions::from_mode(0o755)).unwrap();
     let (disk, tasks) = open(&config).await.unwrap();
+    for name in ["entries", "tmp"] {
+        assert_eq!(mode(&config.dir.join(name)), 0o700, "{name}");
+        // Somebody has cleaned up: it is made again.
+        fs::remove_dir_all(config.dir.join(name)).unwrap();
+    }
     put(&*disk, &disk.spools(), &key("k"), b"secret").await.unwrap();
+    let digest = *key("k").digest();
+    disk.set_record(&digest, b"secret".to_vec()).await.unwrap();
+    let _notes = disk.server_folder().unwrap();
+    let (uploads, _) = disk.blocks().await.unwrap();
     assert_eq!(mode(&config.dir), 0o700);
+    let folders = folders(&config.dir);
+    assert!(folders.len() >= 7, "{folders:?}");
+    for folder in folders {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+    }
+    drop(uploads);
     assert_eq!(
         fs::metadata(config.dir.join("lock")).unwrap().mode() & 0o777,
         0o600

@@ -178,6 +178,8 @@ async fn an_old_copy_that_cannot_be_removed_is_removed_when_it_can_be() {
     std::fs::remove_dir_all(&file).unwrap();
     let served = async {
         loop {
+            // Who joins a fetch asks the bucket for nothing.
+            until("nothing is fetched", || one.tiered.stats().filling == 0).await;
             one.s3.forget();
             assert_eq!(one.get("key").await.unwrap(), "new");
             if one.s3.log().is_empty() {

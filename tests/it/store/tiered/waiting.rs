@@ -99,6 +99,24 @@ async fn what_cannot_be_announced_is_not_done() {
 }
 
 #[tokio::test]
+async fn what_the_disk_does_not_take_leaves_nothing_that_waits() {
+    let pair = pair_with(|_| {}).await;
+    pair.disk.indexed().await;
+    let hex = key("key").digest().to_string();
+    let parent = pair.plan.disk.dir.join("entries").join(&hex[..1]);
+    fs::create_dir_all(&parent).unwrap();
+    fs::write(parent.join(&hex[1..3]), "a file in the place of the folder").unwrap();
+    assert!(pair.try_put("key", &body(MIB, 1)).await.is_err());
+    let stats = pair.tiered.stats();
+    assert_eq!((stats.queued, pair.disk.stats().pinned), (0, 0));
+    assert_eq!(records(&pair.plan.disk.dir), 0);
+    fs::remove_file(parent.join(&hex[1..3])).unwrap();
+    pair.put("key", b"bytes").await;
+    pair.drained().await;
+    assert_eq!(pair.get("key").await.unwrap(), "bytes");
+}
+
+#[tokio::test]
 async fn while_a_delete_is_under_way_nothing_older_is_served() {
     let pair = pair_with(|_| {}).await;
     pair.put("key", b"one").await;
@@ -268,8 +286,9 @@ async fn while_the_bucket_is_away_writes_through_it_wait_on_the_disk() {
     pair.put("gone", b"old").await;
     assert_eq!(pair.tiered.stats().queued, 0);
     pair.s3.stop_listening().await;
+    // The first one finds it out: its parts cannot be sent.
+    pair.put("large", &body(9 * MIB, 1)).await;
     pair.put("key", b"new").await;
-    pair.put("large", &body(3 * MIB, 1)).await;
     assert!(pair.delete("gone").await.unwrap());
     assert!(pair.get("gone").await.is_none());
     assert_eq!(pair.tiered.stats().queued, 3);
@@ -281,7 +300,7 @@ async fn while_the_bucket_is_away_writes_through_it_wait_on_the_disk() {
     after.drained().await;
     let twin = after.twin(|_| {}).await;
     assert_eq!(twin.get("key").await.unwrap(), "new");
-    assert!(twin.get("large").await.unwrap() == body(3 * MIB, 1));
+    assert!(twin.get("large").await.unwrap() == body(9 * MIB, 1));
     assert!(twin.get("gone").await.is_none());
     // And through it again.
     after.put("key", b"newest").await;
