@@ -18,7 +18,6 @@ use super::service::{Context, Service};
 use super::source::Source;
 use super::wire::{LargeSendBuffers, SendQueue, Socket, WireStream};
 use crate::config::TrustedProxies;
-use crate::store::memory::MemoryAccount;
 use crate::tasks::{self, Tasks};
 use crate::telemetry::metrics::Metrics;
 
@@ -29,8 +28,6 @@ pub(super) struct Acceptor {
     pub(super) metrics: Arc<Metrics>,
     pub(super) tasks: Tasks,
     pub(super) send_buffers: LargeSendBuffers,
-    /// Connections read less at once while it is tight.
-    pub(super) memory: MemoryAccount,
 }
 
 /// An open connection counts until it is dropped, however its task ends.
@@ -75,11 +72,11 @@ impl Drop for OpenConnection {
 /// hyper's read buffer grows up to this: the length of the frames of a large upload.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
 /// Largest head of an HTTP/2 request; a Basic header with a long token needs 16 KiB.
-const HTTP2_MAX_HEADER_BYTES: u32 = 64 * 1024;
+const HTTP2_MAX_HEADER_BYTES: u32 = 32 * 1024;
 /// Bytes that an HTTP/2 peer may send ahead for one stream, and for all streams of a connection.
 const HTTP2_WINDOW_BYTES: (u32, u32) = (1 << 20, 4 << 20);
 /// Requests of an HTTP/2 connection at once: what RFC 9113, section 6.5.2, calls the least. Each of them may keep some
-/// memory ([`super::service`]).
+/// memory ([`super::wire::GrowingPieces`]).
 const HTTP2_MAX_STREAMS: u32 = 100;
 
 /// Before the next attempt to accept after an error of the process, such as too many open files.
@@ -140,7 +137,7 @@ impl Acceptor {
                     send_queue.clone(),
                     activity.clone(),
                     this.send_buffers.clone(),
-                    this.memory.clone(),
+                    this.context.memory.clone(),
                 );
                 let service = Service {
                     context: Arc::clone(&this.context),

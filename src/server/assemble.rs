@@ -116,11 +116,11 @@ fn acceptor(
             recorder: Recorder::new(Arc::clone(metrics), access_log),
             connections: connections.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
+            memory: app.cache().memory().clone(),
         }),
         metrics: Arc::clone(metrics),
         tasks: requests.clone(),
         send_buffers: LargeSendBuffers::of_system(),
-        memory: app.cache().memory().clone(),
     }
 }
 

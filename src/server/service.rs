@@ -1,12 +1,13 @@
 //! One request on one connection: the record around it, and the way its body leaves.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::response::Response;
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use http_body_util::StreamBody;
@@ -15,17 +16,14 @@ use hyper::body::{Frame, Incoming};
 use super::connections::{Activity, Connections, RunningRequest};
 use super::held_body::HeldBody;
 use super::source::Source;
-use super::wire::{SendQueue, WireBody};
+use super::wire::{GrowingPieces, SendQueue, WireBody};
 use crate::config::TrustedProxies;
 use crate::protocol::Dispatch;
 use crate::protocol::call::{Answered, MAX_DISCARDED_BYTES, Reply, expects_continue};
-use crate::store::{Content, FileRange, Pieces};
+use crate::store::memory::{MemoryAccount, nobody};
+use crate::store::{Content, FileRange};
 use crate::sys;
 use crate::telemetry::access::{Exchange, Recorder};
-
-/// Bytes of a piece of a file for HTTP/2. There a client decides how long a piece waits in memory for its window, up to
-/// two of each stream.
-const HTTP2_PIECE_BYTES: u64 = 32 * 1024;
 
 /// What the requests of all connections share.
 pub(super) struct Context {
@@ -33,6 +31,7 @@ pub(super) struct Context {
     pub(super) recorder: Recorder,
     pub(super) connections: Connections,
     pub(super) trusted_proxies: TrustedProxies,
+    pub(super) memory: MemoryAccount,
 }
 
 /// Answers the requests of one connection.
@@ -187,7 +186,9 @@ impl ActiveRequest {
                 WireBody::routed(stream_of(Content::File(part).pieces()), exchange, running)
             }
             Some(part) => {
-                let pieces = Content::File(part).pieces().of(HTTP2_PIECE_BYTES);
+                let memory = self.context.memory.clone();
+                let owner = exchange.tenant().cloned().unwrap_or_else(nobody);
+                let pieces = GrowingPieces::new(part, memory, owner);
                 WireBody::multiplexed(stream_of(pieces), exchange, running)
             }
             None if self.http1 => WireBody::routed(body, exchange, running),
@@ -227,7 +228,7 @@ fn request_body(body: Incoming, running: &RunningRequest) -> Body {
 }
 
 /// A file for a transport that cannot send it whole.
-fn stream_of(pieces: Pieces) -> Body {
+fn stream_of(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     Body::new(StreamBody::new(pieces.map_ok(Frame::data)))
 }
 

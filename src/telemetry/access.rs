@@ -147,6 +147,11 @@ impl Exchange {
         self.id
     }
 
+    /// Whom the request counts for, once it was answered.
+    pub fn tenant(&self) -> Option<&Arc<str>> {
+        self.record.tenant.as_ref()
+    }
+
     /// What front-ends fill in while they read the body of the request.
     pub fn early(&mut self) -> Arc<EarlyRecord> {
         Arc::clone(self.early.get_or_insert_default())

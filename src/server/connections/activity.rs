@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
@@ -49,8 +49,15 @@ pub(super) struct ConnectionState {
     goaway: OnceLock<Box<GoAway>>,
     client: ClientLook,
     task: TaskCell,
-    /// Among those of its address, as long as it has had no caller.
-    address: Mutex<Option<Stranger<IpAddr>>>,
+    /// Among which it counts, as long as it has had no caller.
+    stranger: Mutex<StrangerPlaces>,
+}
+
+/// See [`ConnectionState::stranger`].
+#[derive(Debug, Default)]
+struct StrangerPlaces {
+    address: Option<Stranger<IpAddr>>,
+    http2: Option<Stranger<()>>,
 }
 
 /// The request to an HTTP/2 connection to end, and the task that must notice it.
@@ -128,16 +135,28 @@ impl ConnectionState {
 
     /// Counts the connection among those of an address, of which there may be some without a caller.
     pub(super) fn comes_from(&self, address: IpAddr) {
-        let addresses = &self.common.addresses;
-        self.set_address(Some(addresses.enter(network(address), self.id, &self.task)));
+        let address = self.common.addresses.enter(network(address), self.id, &self.task);
+        self.stranger().address = Some(address);
+        if self.is_known() {
+            // Its first request was faster.
+            self.is_no_stranger();
+        }
     }
 
-    fn set_address(&self, entry: Option<Stranger<IpAddr>>) {
-        let mut address = self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *address, entry);
+    fn is_no_stranger(&self) {
+        let places = std::mem::take(&mut *self.stranger());
         // The others are not touched under the lock.
-        drop(address);
-        drop(before);
+        drop(places);
+    }
+
+    /// Counts the connection among those of HTTP/2, of which there may be some without a caller.
+    fn is_http2(&self) {
+        let http2 = self.common.http2.enter((), self.id, &self.task);
+        self.stranger().http2 = Some(http2);
+    }
+
+    fn stranger(&self) -> MutexGuard<'_, StrangerPlaces> {
+        self.stranger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the connection: nothing more is written.
@@ -180,7 +199,7 @@ impl CallerCount for ConnectionState {
         self.requests.fetch_add(CALLER, Relaxed);
         if !self.is_known() {
             self.is_known.store(true, Relaxed);
-            self.set_address(None);
+            self.is_no_stranger();
         }
     }
 
@@ -205,7 +224,7 @@ impl Activity {
             goaway: OnceLock::new(),
             client: ClientLook::default(),
             task: TaskCell::default(),
-            address: Mutex::default(),
+            stranger: Mutex::default(),
         }))
     }
 
@@ -223,6 +242,9 @@ impl Activity {
     /// They are more of a head than there is memory for.
     pub(in crate::server) fn heard(&self, bytes: &[u8]) -> io::Result<()> {
         let state = &*self.0;
+        if state.head.begins_http2(bytes) {
+            state.is_http2();
+        }
         match state.is_busy() {
             true => Ok(()),
             false => state.head.grow(bytes, state.common.now(), &state.common.heads),

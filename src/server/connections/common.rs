@@ -14,14 +14,17 @@ pub(super) struct Common {
     pub(super) clock: AtomicU32,
     /// Connections that never had a caller, by address.
     pub(super) addresses: Arc<Strangers<IpAddr>>,
+    /// Connections of HTTP/2 that never had a caller: each has some buffers, whatever it does.
+    pub(super) http2: Arc<Strangers<()>>,
     pub(super) heads: HeadRoom,
 }
 
 impl Common {
-    pub(super) fn new(per_address: usize) -> Arc<Self> {
+    pub(super) fn new(per_address: usize, http2: usize) -> Arc<Self> {
         Arc::new(Self {
             clock: AtomicU32::new(0),
             addresses: Strangers::new(per_address),
+            http2: Strangers::new(http2),
             heads: HeadRoom::default(),
         })
     }

@@ -55,15 +55,21 @@ impl HeadRoom {
 }
 
 impl Head {
+    /// Whether these bytes are the first of the connection, and those of HTTP/2.
+    pub(super) fn begins_http2(&self, bytes: &[u8]) -> bool {
+        if bytes.is_empty() || self.protocol.load(Relaxed) != NEW {
+            return false;
+        }
+        let http2 = bytes.starts_with(PREFACE);
+        self.protocol.store(if http2 { HTTP2 } else { HTTP1 }, Relaxed);
+        http2
+    }
+
     /// Bytes have come while no request was under way.
     ///
     /// # Errors
     /// All heads together take too much, and this is a long one.
     pub(super) fn grow(&self, bytes: &[u8], now: u32, room: &HeadRoom) -> io::Result<()> {
-        if self.protocol.load(Relaxed) == NEW && !bytes.is_empty() {
-            let http2 = bytes.starts_with(PREFACE);
-            self.protocol.store(if http2 { HTTP2 } else { HTTP1 }, Relaxed);
-        }
         if self.protocol.load(Relaxed) != HTTP1 {
             return Ok(());
         }
@@ -106,6 +112,7 @@ mod tests {
     fn is_late(pieces: &[&[u8]]) -> [bool; 2] {
         let (head, room) = (Head::default(), HeadRoom::default());
         for (second, piece) in (100..).zip(pieces) {
+            head.begins_http2(piece);
             head.grow(piece, second, &room).unwrap();
         }
         [110, 111].map(|now| head.is_late(now))
@@ -127,6 +134,7 @@ mod tests {
     #[test]
     fn what_a_head_has_taken_is_given_back_when_it_is_whole() {
         let (head, room) = (Head::default(), HeadRoom::default());
+        assert!(!head.begins_http2(b"GET"));
         for _ in 0..3 {
             for _ in 0..5 {
                 head.grow(&[b'x'; 3000], 1, &room).unwrap();
@@ -143,14 +151,19 @@ mod tests {
     #[test]
     fn only_long_heads_are_refused_when_there_is_no_room() {
         let (room, long) = (HeadRoom::default(), vec![b'x'; 128 * 1024]);
-        let heads: Vec<Head> = (0..300).map(|_| Head::default()).collect();
+        let http1 = || {
+            let head = Head::default();
+            assert!(!head.begins_http2(b"GET"));
+            head
+        };
+        let heads: Vec<Head> = (0..300).map(|_| http1()).collect();
         let refused = heads
             .iter()
             .filter(|head| head.grow(&long, 1, &room).is_err())
             .count();
         assert!((1..100).contains(&refused), "{refused}");
         assert_eq!(room.refused(), refused as u64);
-        Head::default().grow(&[b'x'; FREE_BYTES], 1, &room).unwrap();
+        http1().grow(&[b'x'; FREE_BYTES], 1, &room).unwrap();
         for head in &heads {
             head.end(&room);
         }

@@ -35,6 +35,10 @@ use crate::tasks;
 const STALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// A request without a caller has so many seconds: for its body, for the keys of its issuer, and for a refusal to leave.
 const STRANGER_SECONDS: u32 = 30;
+/// Of the places: the part that connections of HTTP/2 may have that never had a caller, and the least.
+const HTTP2_SHARE: usize = 8;
+/// See [`HTTP2_SHARE`].
+const HTTP2_LEAST: usize = 16;
 /// How often a drain polls for connections that have become idle.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a client waits for the place of a connection that gives way, before another one does; and until it is
@@ -111,7 +115,7 @@ impl Connections {
     pub(super) fn new(limits: ConnectionLimits) -> Self {
         let keep_alive = u32::try_from(limits.keep_alive.as_secs()).unwrap_or(u32::MAX);
         Self(Arc::new(ConnectionList {
-            common: Common::new(limits.per_address),
+            common: Common::new(limits.per_address, (limits.places / HTTP2_SHARE).max(HTTP2_LEAST)),
             keep_alive: keep_alive.max(1),
             draining: AtomicBool::new(false),
             list: Mutex::default(),
@@ -205,6 +209,7 @@ impl Connections {
             full: self.0.given_way.load(Relaxed),
             address: self.0.common.addresses.given_way(),
             memory: self.0.common.heads.refused(),
+            http2: self.0.common.http2.given_way(),
         }
     }
 

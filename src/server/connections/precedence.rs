@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_longest_without_a_caller_is_found_and_never_one_with_a_caller() {
         proptest::proptest!(|(steps: Vec<(u8, u8)>)| {
-            let (precedence, common) = (Precedence::default(), Common::new(1));
+            let (precedence, common) = (Precedence::default(), Common::new(1, 1));
             let mut open: Vec<Activity> = Vec::new();
             for (nth, (step, which)) in steps.into_iter().enumerate() {
                 let chosen = usize::from(which) % open.len().max(1);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_search_among_very_many_with_callers_comes_to_its_end_in_parts() {
-        let (precedence, common) = (Precedence::default(), Common::new(1));
+        let (precedence, common) = (Precedence::default(), Common::new(1, 1));
         let activities: Vec<Activity> = (0..3 * MAX_LOOKS as u64)
             .map(|id| Activity::new(id, Arc::clone(&common)))
             .collect();

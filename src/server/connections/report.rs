@@ -18,6 +18,8 @@ pub(in crate::server) struct GivenWay {
     pub(super) address: u64,
     /// Long heads took too much memory.
     pub(super) memory: u64,
+    /// There were too many of HTTP/2.
+    pub(super) http2: u64,
 }
 
 /// The connections of this moment.
@@ -50,6 +52,7 @@ impl ConnectionStats {
             ("full", self.given_way.full),
             ("address", self.given_way.address),
             ("memory", self.given_way.memory),
+            ("http2", self.given_way.http2),
         ];
         metrics! {
             Gauge("chacha_connections_limit", self.limit as u64): "Client connections that are served at once",
@@ -71,6 +74,7 @@ pub(super) struct Report {
     said_full: Option<u32>,
     said_address: Option<u32>,
     said_memory: Option<u32>,
+    said_http2: Option<u32>,
     said_few_left: Option<u32>,
 }
 
@@ -83,6 +87,8 @@ enum Line {
     Address(u64),
     /// So many were ended because of their heads.
     Memory(u64),
+    /// So many have given way because there were too many of HTTP/2.
+    Http2(u64),
     FewLeft,
 }
 
@@ -117,6 +123,11 @@ impl Report {
             self.said_memory = Some(now);
             let before = std::mem::replace(&mut said.memory, given_way.memory);
             return Some(Line::Memory(given_way.memory - before));
+        }
+        if given_way.http2 > said.http2 && is_due(self.said_http2, now) {
+            self.said_http2 = Some(now);
+            let before = std::mem::replace(&mut said.http2, given_way.http2);
+            return Some(Line::Http2(given_way.http2 - before));
         }
         if free < limit / MIN_FREE_SHARE && is_due(self.said_few_left, now) {
             self.said_few_left = Some(now);
@@ -156,6 +167,12 @@ impl Line {
                 "connections with long heads that did not come to their end were ended: together they took too much \
                  memory; hold such clients off before this server"
             ),
+            Self::Http2(ended) => tracing::warn!(
+                ended,
+                without_token = strangers,
+                "more than an eighth of limits.max_connections were of HTTP/2 and without an accepted token, and the \
+                 oldest were ended; hold such clients off before this server"
+            ),
             Self::FewLeft => tracing::warn!(
                 open,
                 limit,
@@ -180,7 +197,7 @@ mod tests {
         GivenWay {
             full,
             address,
-            memory: 0,
+            ..GivenWay::default()
         }
     }
 
@@ -218,11 +235,15 @@ mod tests {
         let mut said = Vec::new();
         let ended = GivenWay {
             memory: 3,
+            http2: 4,
             ..given_way(1, 2)
         };
         while let Some(line) = report.line(5, (0, 100), ended) {
             said.push(line);
         }
-        assert_eq!(said, [Line::Full(1), Line::Address(2), Line::Memory(3)]);
+        assert_eq!(
+            said,
+            [Line::Full(1), Line::Address(2), Line::Memory(3), Line::Http2(4)]
+        );
     }
 }

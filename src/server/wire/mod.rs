@@ -11,12 +11,14 @@
 
 mod body;
 mod coalesce;
+mod pieces;
 mod readiness;
 mod send_buffer;
 mod send_queue;
 mod stream;
 
 pub use body::WireBody;
+pub use pieces::GrowingPieces;
 pub use send_buffer::LargeSendBuffers;
 pub use send_queue::SendQueue;
 pub use stream::{Socket, WireStream};

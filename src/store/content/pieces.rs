@@ -103,11 +103,9 @@ impl Pieces {
         }
     }
 
-    /// Files in pieces of `length` bytes instead.
-    #[must_use]
-    pub fn of(mut self, length: u64) -> Self {
+    /// Files in pieces of `length` bytes from now on, in place of the usual length.
+    pub fn set_length(&mut self, length: u64) {
         self.length = length.max(1);
-        self
     }
 
     /// The next piece of a file.

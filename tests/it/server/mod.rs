@@ -3,6 +3,8 @@
 mod away;
 mod endpoint;
 mod goaway;
+#[cfg(target_os = "linux")]
+mod http2_memory;
 mod log;
 mod ops;
 mod proxies;

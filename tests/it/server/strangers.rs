@@ -135,6 +135,29 @@ async fn http2_connections_whose_streams_have_no_token_give_way() {
     }
 }
 
+/// Connections of HTTP/2 have buffers whatever they do, so strangers have fewer of them.
+#[tokio::test]
+async fn strangers_have_an_eighth_of_the_places_for_http2() {
+    const MOST: usize = 16;
+    let server = server(|config| config.limits.max_connections = 8 * MOST).await;
+    let mut known = Http2::connect(server.address(), &[]).await;
+    known.get(1, "/k", &server.token("acme/app")).await;
+    known.until(|frame| frame.kind == DATA).await;
+    let mut held = Vec::new();
+    for _ in 0..2 * MOST {
+        held.push(Http2::connect(server.address(), &[]).await);
+    }
+    let ended = "chacha_connections_given_way_total{reason=\"http2\"}";
+    until_true("half of them are ended", async || {
+        metric(&server, ended).await == MOST as u64
+    })
+    .await;
+    for http2 in [&mut known].into_iter().chain(&mut held[MOST..]) {
+        http2.get(3, "/k", "nobody").await;
+        http2.until(|frame| frame.kind == HEADERS).await;
+    }
+}
+
 /// Every place has an upload or a download with a token. Strangers come, and nothing of that breaks.
 #[tokio::test]
 async fn requests_with_a_token_never_give_way() {
