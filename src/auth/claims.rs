@@ -52,21 +52,27 @@ impl Times {
         if expires <= now {
             return Err(TokenError::Expired);
         }
-        if self.not_before.map(at).is_some_and(|start| start > now + leeway) {
-            return Err(TokenError::NotYetValid);
-        }
-        let issued = self.issued.map(at);
-        if issued.is_some_and(|issued| issued > now + leeway) {
-            return Err(TokenError::IssuedAhead);
-        }
+        self.check_begun(now, leeway)?;
         let Some(max_age) = max_age else {
             return Ok(expires);
         };
-        let too_old = issued.ok_or(TokenError::Claim("iat"))? + max_age + leeway;
+        let too_old = self.issued.map(at).ok_or(TokenError::Claim("iat"))? + max_age + leeway;
         if too_old <= now {
             Err(TokenError::TooOld)
         } else {
             Ok(expires.min(too_old))
+        }
+    }
+
+    /// Checks that the life of the token has begun.
+    fn check_begun(&self, now: SystemTime, leeway: Duration) -> Result<(), TokenError> {
+        let is_ahead = |time: Option<u64>| time.is_some_and(|time| at(time) > now + leeway);
+        if is_ahead(self.not_before) {
+            return Err(TokenError::NotYetValid);
+        }
+        match is_ahead(self.issued) {
+            true => Err(TokenError::IssuedAhead),
+            false => Ok(()),
         }
     }
 
@@ -82,9 +88,7 @@ impl Times {
     ) -> Result<SystemTime, TokenError> {
         let Tolerance { leeway, max_age } = tolerance;
         let mut end = at(self.expires.ok_or(TokenError::Claim("exp"))?) + leeway;
-        if self.issued.is_some_and(|issued| at(issued) > now + leeway) {
-            return Err(TokenError::IssuedAhead);
-        }
+        self.check_begun(now, leeway)?;
         if let Some(max_age) = max_age {
             let issued = self.issued.ok_or(TokenError::Claim("iat"))?;
             end = end.min(at(issued) + max_age + leeway);
@@ -231,6 +235,11 @@ mod tests {
             check(json!({"exp": 1000, "iat": 1100}), 1040, None),
             Err(TokenError::IssuedAhead)
         );
+        assert_eq!(
+            check(json!({"exp": 1000, "nbf": 1100}), 1040, None),
+            Err(TokenError::NotYetValid)
+        );
+        assert_eq!(check(json!({"exp": 1000, "nbf": 1070}), 1040, None), Ok(at(1030)));
         let max_age = Some(Duration::from_secs(100));
         assert_eq!(check(json!({"exp": 1000, "iat": 500}), 689, max_age), Ok(at(630)));
         assert_eq!(
