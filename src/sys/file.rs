@@ -1,7 +1,7 @@
 //! Files: reading, writing and sending them, what they take, and how many there may be.
 
 use std::fs::{DirBuilder, File, Metadata};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -100,6 +100,26 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create(true).truncate(false);
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     options.mode(0o600).custom_flags(no_follow).open(path)
+}
+
+/// Blocking: gives a file these bytes in one step: whoever reads it finds all of the former ones or all of these. It can
+/// be read by this user only. `durable`: so it is after a power loss, too.
+pub fn replace_file(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    let mut aside = std::ffi::OsString::from(".");
+    aside.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    let aside = path.with_file_name(aside);
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&aside)?;
+    file.write_all(bytes)?;
+    if durable {
+        file.sync_all()?;
+    }
+    std::fs::rename(&aside, path)?;
+    match path.parent().filter(|_| durable) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Whether a file belongs to the user of this process.
@@ -288,6 +308,21 @@ pub fn volume_free(path: &Path) -> Option<u64> {
 mod tests {
     use super::*;
     use bytes::Bytes;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_for_this_user_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("name.old");
+        for (bytes, durable) in [(&b"first, and long"[..], false), (b"second", true)] {
+            replace_file(&path, bytes, durable).expect("replaced");
+            assert_eq!(std::fs::read(&path).expect("read"), bytes);
+            let mode = path.metadata().expect("a file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
+        assert!(replace_file(&dir.path().join("none/name"), b"", false).is_err());
+    }
 
     #[test]
     fn vectored_writes_keep_order_across_more_slices_than_one_call_takes() {

@@ -9,8 +9,8 @@ mod socket;
 pub use file::{
     CAN_SEND_FILE, PAGE, block_bytes, boot_id, create_private_dir, if_exists, is_own, is_resident,
     is_superuser, is_unreadable, link_count, open_file_limit, open_private, path_block_bytes, punch_hole,
-    raise_open_file_limit, read_at_nowait, read_exact_at, read_through, send_file, tells_residency,
-    volume_free, volume_size, volume_unused, write_all_vectored_at,
+    raise_open_file_limit, read_at_nowait, read_exact_at, read_through, replace_file, send_file,
+    tells_residency, volume_free, volume_size, volume_unused, write_all_vectored_at,
 };
 pub use memory::memory_size;
 pub use socket::{Peer, SendBufferLimits, keep_alive, peer_of, set_send_buffer};

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::UploadId;
 use super::upload_note::UploadNote;
 use crate::store::blocks::Blocks;
+use crate::store::journal::millis;
 
 /// Another job may take the place of an upload without traffic for this long.
 const UPLOAD_LEASE: Duration = Duration::from_secs(2 * 60);
@@ -151,9 +152,4 @@ impl Drop for Activity {
         upload.last_request.fetch_max(since, Ordering::AcqRel);
         upload.running(self.kind).fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@
 //! The time of the ULID is the bucket's. A message is a record ([`crate::store::tagged`]) that is sealed for its place: a name of the
 //! log, or the way to a peer. Its fields: 1 the sender, and for each note 2, whose value is its kind (2 bytes) and body.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::{Note, NoteKind};
 use crate::cache::KeyRing;
 use crate::cache::peers::ServerId;
-use crate::store::journal::{Ulid, parse_ulid, ulid_at};
+use crate::store::journal::{Ulid, millis, parse_ulid, ulid_at};
 use crate::store::shared::MAX_OBJECT_BYTES;
 use crate::store::tagged::{RecordKind, Tag, TaggedReader, TaggedWriter};
 
@@ -114,10 +114,4 @@ pub(super) fn bound(time: SystemTime) -> Ulid {
 
 fn context(id: Ulid) -> Vec<u8> {
     [LOGGED, &id.0.to_be_bytes()].concat()
-}
-
-/// Milliseconds since 1970.
-pub(super) fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{NoteLog, codec};
+use super::NoteLog;
+use crate::store::journal::millis;
+use crate::sys;
 use crate::tasks::pause;
 
 /// Time between two writes.
@@ -26,8 +28,9 @@ impl NoteLog {
                 let Some(until) = this.read_until() else {
                     continue;
                 };
-                let (file, text) = (file.clone(), format!("{}\n", codec::millis(until)));
-                let written = this.0.tasks.spawn_blocking(move || write(&file, &text)).await;
+                let (file, text) = (file.clone(), format!("{}\n", millis(until)));
+                let write = move || sys::replace_file(&file, text.as_bytes(), false);
+                let written = this.0.tasks.spawn_blocking(write).await;
                 if let Ok(Err(error)) = written {
                     tracing::warn!(%error, "the file server/notes-read cannot be written; check the disk");
                 }
@@ -35,11 +38,4 @@ impl NoteLog {
         };
         drop(tasks.spawn(async move { stopping.run_until_cancelled(keeping).await }));
     }
-}
-
-/// In one step: half a number would be another time.
-fn write(file: &Path, text: &str) -> std::io::Result<()> {
-    let aside = file.with_extension("new");
-    std::fs::write(&aside, text)?;
-    std::fs::rename(&aside, file)
 }

@@ -28,6 +28,7 @@ use self::follow::Follower;
 use super::KeyRing;
 use super::peers::{BucketClock, Peer, Peers, ServerId};
 use crate::store::Result;
+use crate::store::journal::millis;
 use crate::store::shared::SharedObjects;
 use crate::tasks::Tasks;
 
@@ -35,8 +36,6 @@ use crate::tasks::Tasks;
 pub const NOTES_PATH: &str = "/_chacha/peer/notes";
 /// A change waits this long for each of the other servers.
 const TELL_TIMEOUT: Duration = Duration::from_millis(500);
-/// A change waits this long for the log.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a note is about. Numbers are kept for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,11 +150,6 @@ impl NoteLog {
         join_all(others.iter().map(|peer| self.tell_one(peer, note))).await;
     }
 
-    /// Adds a note to the log and waits until it is there, some seconds at most; later it is tried again.
-    pub async fn append(&self, note: Note) {
-        let _late = tokio::time::timeout(APPEND_TIMEOUT, self.0.to_bucket.send(note)).await;
-    }
-
     /// Adds a note to the log and waits until it is there, however long that takes. `false` if it was dropped.
     pub async fn append_for_sure(&self, note: Note) -> bool {
         self.0.to_bucket.send(note).await
@@ -206,7 +200,7 @@ impl NoteLog {
 
     /// The bucket's time in milliseconds since 1970.
     pub fn now_millis(&self) -> u64 {
-        codec::millis(self.0.clock.now())
+        millis(self.0.clock.now())
     }
 
     /// Figures of this moment.

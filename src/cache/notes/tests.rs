@@ -149,8 +149,10 @@ impl Server {
         Self { log, heard }
     }
 
+    /// Waits for the bucket as a commit does.
     async fn say(&self, text: &str) {
-        self.log.append(note(text)).await;
+        let arriving = self.log.append_for_sure(note(text));
+        let _late = tokio::time::timeout(std::time::Duration::from_secs(5), arriving).await;
     }
 
     /// What was heard after one more look.
@@ -264,7 +266,7 @@ async fn what_no_server_with_the_key_wrote_is_skipped() {
         kind: NoteKind(999),
         body: Bytes::from_static(b"later"),
     };
-    one.log.append(unknown).await;
+    assert!(one.log.append_for_sure(unknown).await);
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
     one.say("second").await;
     assert_eq!(two.hears().await, ["first", "second"]);

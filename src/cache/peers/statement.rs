@@ -8,7 +8,7 @@
 //! body 1 (0: not stated, 1: its length, 2: its digest), length 8 or digest 32, content
 //! ```
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +17,7 @@ use moka::sync::Cache;
 
 use super::{Peer, ServerId};
 use crate::cache::KeyRing;
+use crate::store::journal::millis;
 
 const FORMAT: u8 = 1;
 const CONTEXT: &[u8] = b"chacha peer request 1";
@@ -212,15 +213,11 @@ fn context(receiver: &Peer, request: StatedRequest<'_>) -> Vec<u8> {
     bytes
 }
 
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::SigningKey;
+    use std::time::UNIX_EPOCH;
 
     const REQUEST: StatedRequest<'static> = StatedRequest {
         method: "POST",

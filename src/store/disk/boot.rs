@@ -9,8 +9,8 @@
 //! With `durability: relaxed` a power loss may bring back the former version of an entry. Nothing here can tell which
 //! entries: whoever has another copy has to compare. That stays so over further starts, until an entry is replaced.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -72,15 +72,8 @@ impl BootNote {
 
     /// Synced, whatever is configured: it is what tells of a power loss.
     fn write(&self, state: &str) -> io::Result<()> {
-        let aside = self.path.with_file_name(".boot");
-        let mut file = File::create(&aside)?;
-        file.write_all(format!("{}\n{state}\n{}\n", self.boot, self.suspect()).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&aside, &self.path)?;
-        match self.path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        let text = format!("{}\n{state}\n{}\n", self.boot, self.suspect());
+        sys::replace_file(&self.path, text.as_bytes(), true)
     }
 }
 

@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
-pub use self::ulid::{Ulid, next_ulid, now_millis, parse_ulid, ulid_at};
+pub use self::ulid::{Ulid, millis, next_ulid, now_millis, parse_ulid, ulid_at};
 
 use super::shared::SharedObjects;
 use super::{Error, Result};

@@ -56,8 +56,13 @@ pub fn parse_ulid(text: &str) -> Option<Ulid> {
 
 /// Milliseconds since 1970.
 pub fn now_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    millis(SystemTime::now())
+}
+
+/// A time in milliseconds since 1970; 0 for those before.
+pub fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::cache::actions::ledger::LedgerSite;
 use crate::store::budget::whole_blocks;
 use crate::store::journal::{Ulid, now_millis};
 use crate::store::tagged::{RecordKind, Tag, TaggedReader, TaggedWriter};
+use crate::sys;
 use crate::tasks::{Tasks, pause};
 
 const UNTIL: Tag = Tag::new(1);
@@ -234,12 +235,7 @@ impl MarkFile {
         let mut record = TaggedWriter::new(&KIND);
         record.number(UNTIL, until);
         let before = bytes_of(&self.path);
-        let aside = self.path.with_extension("new");
-        fs::write(&aside, record.finish())?;
-        if self.site.sync {
-            fs::File::open(&aside)?.sync_all()?;
-        }
-        fs::rename(&aside, &self.path)?;
+        sys::replace_file(&self.path, &record.finish(), self.site.sync)?;
         self.site
             .account
             .adjust(bytes_of(&self.path) as i64 - before as i64);

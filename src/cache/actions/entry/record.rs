@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::ETag;
-use crate::store::journal::{Ulid, next_ulid};
+use crate::store::journal::{Ulid, millis, next_ulid};
 
 /// An entry as the index has it. Ordered by age: `a < b` if `b` was committed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,11 +70,6 @@ impl EntryRecord {
     pub fn etag(&self) -> ETag {
         ETag::new(&format!("{:032x}", u128::from_be_bytes(self.tag)))
     }
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
