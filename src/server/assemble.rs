@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::accept::Acceptor;
-use super::conditions::ReadyFlag;
 use super::connections::{ConnectionLimits, Connections};
 use super::listener::{ListenError, Listener};
 use super::reload_record::ReloadRecord;
@@ -64,17 +63,17 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     }
     let app = app?;
     let metrics = Arc::new(Metrics::new(protocol::names()));
-    let (ready, reloads) = (ReadyFlag::default(), ReloadRecord::new());
+    let (closing, reloads) = (CancellationToken::new(), ReloadRecord::new());
     let connections = Connections::new(connection_limits(&config));
-    samples::connect(&metrics, &tiers, &app, &connections, (&ready, &reloads));
-    let watch = conditions::watch(app.clone(), tiers.clone(), ready, background.stopping());
+    samples::connect(&metrics, &tiers, &app, &connections, (&closing, &reloads));
+    let watch = conditions::watch(app.clone(), tiers.clone(), background.stopping());
     background.spawn(watch);
     background.spawn(connections.clone().run(background.stopping()));
     let acceptor = acceptor(&config, &app, &metrics, access_log, (&connections, &requests));
     let mut server = Server {
         addresses: listeners.iter().map(Listener::address).collect(),
         ops_address: ops_listener.as_ref().map(Listener::address),
-        closing: CancellationToken::new(),
+        closing,
         loops: Vec::new(),
         connections,
         requests,

@@ -4,8 +4,6 @@
 //! over. So whoever looks into the log at any time sees what is wrong now.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -29,8 +27,8 @@ pub(super) struct Readiness {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// Looks at tiers and issuers. Sends no request and touches no disk.
-pub(super) fn look(app: &App, tiers: &Tiers) -> Readiness {
+/// Looks at tiers and issuers; `draining`: no new requests are wanted. Sends no request and touches no disk.
+pub(super) fn look(app: &App, tiers: &Tiers, draining: bool) -> Readiness {
     let (mut conditions, can_store) = tiers.conditions();
     let mut can_verify = false;
     for (issuer, keys) in app.auth().keys() {
@@ -43,26 +41,17 @@ pub(super) fn look(app: &App, tiers: &Tiers) -> Readiness {
             });
         }
     }
-    let refusal = match (can_store, can_verify) {
-        (false, _) => Some("no tier can be used"),
-        (_, false) => Some("no issuer has keys"),
+    let refusal = match (draining, can_store, can_verify) {
+        (true, ..) => Some("draining"),
+        (_, false, _) => Some("no tier can be used"),
+        (_, _, false) => Some("no issuer has keys"),
         _ => None,
     };
     Readiness { refusal, conditions }
 }
 
-/// What the watch keeps for metrics.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ReadyFlag(Arc<AtomicBool>);
-
-impl ReadyFlag {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Logs conditions until `stop`.
-pub(super) async fn watch(app: App, tiers: Tiers, ready: ReadyFlag, stop: CancellationToken) {
+pub(super) async fn watch(app: App, tiers: Tiers, stop: CancellationToken) {
     let mut looks = interval(PERIOD);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut log = ConditionLog::default();
@@ -71,8 +60,7 @@ pub(super) async fn watch(app: App, tiers: Tiers, ready: ReadyFlag, stop: Cancel
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }
-        let seen = look(&app, &tiers);
-        ready.0.store(seen.refusal.is_none(), Ordering::Relaxed);
+        let seen = look(&app, &tiers, false);
         for line in log.lines(seen.conditions, Instant::now()) {
             line.write();
         }

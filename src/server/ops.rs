@@ -14,10 +14,11 @@ use super::condition::Condition;
 use super::conditions;
 use super::tiers::Tiers;
 use crate::protocol::app::App;
+use crate::sys;
 use crate::telemetry::metrics::Metrics;
 
-/// Expositions that are made at once. Each keeps a thread of the runtime until it is whole, and scrapers must
-/// not take all threads from the clients.
+/// Expositions that are made at once. Each keeps a thread until it is whole, and scrapers must not take the threads
+/// of the clients.
 const MAX_EXPOSITIONS: usize = 1;
 
 /// What the listener reports on.
@@ -45,16 +46,12 @@ pub(super) fn router(ops: Ops) -> Router {
 /// verify no token. One of several issuers without keys, a running index, and a bucket behind a disk are reported, but
 /// the server stays in service: it can serve all other requests.
 async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
-    let seen = conditions::look(&ops.app, &ops.tiers);
-    let refusal = match ops.closing.is_cancelled() {
-        true => Some("draining"),
-        false => seen.refusal,
-    };
-    let status = match refusal {
+    let seen = conditions::look(&ops.app, &ops.tiers, ops.closing.is_cancelled());
+    let status = match seen.refusal {
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
         None => StatusCode::OK,
     };
-    let mut text = format!("{}\n", refusal.unwrap_or("ready"));
+    let mut text = format!("{}\n", seen.refusal.unwrap_or("ready"));
     for Condition {
         subject, text: what, ..
     } in seen.conditions
@@ -66,5 +63,15 @@ async fn ready(State(ops): State<Ops>) -> impl IntoResponse {
 
 async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
     const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], ops.metrics.render())
+    // Some numbers are asked of the volume, which may take long.
+    let rendered = sys::run_blocking(move || ops.metrics.render()).await;
+    let status = match rendered {
+        Ok(_) => StatusCode::OK,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (
+        status,
+        [(header::CONTENT_TYPE, CONTENT_TYPE)],
+        rendered.unwrap_or_default(),
+    )
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::conditions::ReadyFlag;
+use tokio_util::sync::CancellationToken;
+
+use super::conditions;
 use super::connections::Connections;
 use super::reload_record::ReloadRecord;
 use super::tiers::Tiers;
@@ -22,12 +24,14 @@ pub(super) fn connect(
     tiers: &Tiers,
     app: &App,
     connections: &Connections,
-    (ready, reloads): (&ReadyFlag, &ReloadRecord),
+    (closing, reloads): (&CancellationToken, &ReloadRecord),
 ) {
-    let ready = ready.clone();
+    let (asked, closing) = ((app.clone(), tiers.clone()), closing.clone());
     metrics.add_metrics(move || {
+        let seen = conditions::look(&asked.0, &asked.1, closing.is_cancelled());
         metrics! {
-            Gauge("chacha_ready", ready.get().into()): "1 if requests should be sent here, as readiness says",
+            Gauge("chacha_ready", seen.refusal.is_none().into()):
+                "1 if requests should be sent here, as readiness says",
         }
     });
     let reloads = reloads.clone();
@@ -44,7 +48,11 @@ pub(super) fn connect(
     let memory = tiers.spools.memory().clone();
     metrics.add_metrics(move || memory_metrics(&memory.stats()));
     let disk = Arc::clone(&tiers.disk);
-    metrics.add_metrics(move || disk_metrics(&disk.stats(), &disk.health(), disk.volume_free()));
+    metrics.add_metrics(move || {
+        let mut all = disk_metrics(&disk.stats(), &disk.health());
+        all.extend(disk.volume_free().into_iter().flat_map(volume_metrics));
+        all
+    });
     if let Some(remote) = tiers.remote.clone() {
         metrics.add_metrics(move || remote.metrics());
     }
@@ -67,7 +75,14 @@ fn memory_metrics(stats: &MemoryStats) -> Vec<Metric> {
     }
 }
 
-fn disk_metrics(stats: &DiskStats, health: &DiskHealth, volume_free: Option<u64>) -> Vec<Metric> {
+/// Left out when the volume cannot be asked: 0 would be a full one.
+fn volume_metrics(free: u64) -> Vec<Metric> {
+    metrics! {
+        Gauge("chacha_disk_volume_free_bytes", free): "Bytes of the volume of the disk tier that are free",
+    }
+}
+
+fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
     metrics! {
         Gauge("chacha_disk_up", (*health == DiskHealth::Up).into()):
             "1 if the directory of the disk tier can be used",
@@ -75,8 +90,6 @@ fn disk_metrics(stats: &DiskStats, health: &DiskHealth, volume_free: Option<u64>
         Gauge("chacha_disk_used_bytes", stats.used): "Bytes that the disk tier takes",
         Gauge("chacha_disk_reserved_bytes", stats.reserved): "Bytes reserved for uploads that are running",
         Gauge("chacha_disk_held_bytes", stats.held): "Bytes of unlinked files that readers have open still",
-        Gauge("chacha_disk_volume_free_bytes", volume_free.unwrap_or(0)):
-            "Bytes of the volume of the disk tier that are free",
         Gauge("chacha_disk_entries", stats.entries as u64): "Entries of the disk tier",
         Gauge("chacha_disk_pinned_bytes", stats.pinned):
             "Bytes of entries that wait for their upload and are not evicted",

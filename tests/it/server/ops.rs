@@ -134,3 +134,26 @@ async fn metrics_hold_no_secret() {
         assert!(!text.text().contains(secret), "{secret}");
     }
 }
+
+#[tokio::test]
+async fn a_draining_server_is_not_ready_in_its_metrics_either() {
+    let mut server = TestServer::start().await;
+    until_ready(&server, StatusCode::OK).await;
+    let ops = server.ops();
+    let says = async |line: &str| ops.get("/metrics").await.text().contains(line);
+    assert!(says("chacha_ready 1\n").await);
+    let mut raw = server.acme().raw().await;
+    raw.head("PUT /k HTTP/1.1", "Content-Length: 3\r\nExpect: 100-continue\r\n")
+        .await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 100 "));
+    let stopping = tokio::spawn(server.take().stop());
+    within(async {
+        while !says("chacha_ready 0\n").await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    raw.write(b"abc").await;
+    assert!(raw.read_head().await.starts_with("HTTP/1.1 201 "));
+    within(stopping).await.unwrap();
+}
