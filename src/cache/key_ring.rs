@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use tokio::time::Instant;
 
+use super::AgreedKeyFile;
 use crate::auth::{MessageSealer, Sealer, SigningKey, Ticket, TicketError};
 use crate::error::chain;
 use crate::store::Result;
@@ -16,6 +18,8 @@ use crate::tasks::{Tasks, pause};
 const SHARED_KEY_NAME: &str = "signing-key";
 /// The shared key is written again after this time, because a lifecycle rule may remove old objects.
 const REWRITE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time between two looks whether the key is still there.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Time between two attempts to agree on the shared key.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -84,18 +88,29 @@ impl KeyRing {
     }
 
     /// Agrees on a key with the other servers of the bucket, in the background: the first server's key counts.
-    /// Until then URLs are good on this server only. The returned future resolves after the first attempt, and
-    /// after [`RETRY_INTERVAL`] at the latest.
+    /// Until then URLs are good on this server only. What was agreed on once stays. The returned future resolves after
+    /// the first attempt, and after [`RETRY_INTERVAL`] at the latest.
     pub fn share(
         &self,
         shared: Arc<dyn SharedObjects>,
-        own: SigningKey,
+        (own, agreed, file): (SigningKey, Option<SigningKey>, AgreedKeyFile),
         tasks: &Tasks,
     ) -> impl Future<Output = ()> + use<> {
         let (tried, first) = tokio::sync::oneshot::channel::<()>();
         let (this, stopping) = (self.clone(), tasks.stopping());
+        if let Some(agreed) = agreed.as_ref().filter(|agreed| **agreed != own) {
+            self.put_first(agreed);
+        }
+        let mut agreement = Agreement {
+            shared,
+            own,
+            agreed,
+            file,
+            written: None,
+            tasks: tasks.clone(),
+        };
         drop(tasks.spawn(async move {
-            let keeping = this.keep_shared(&*shared, own, tried);
+            let keeping = this.keep_shared(&mut agreement, tried);
             stopping.run_until_cancelled(keeping).await;
         }));
         async move {
@@ -103,21 +118,14 @@ impl KeyRing {
         }
     }
 
-    async fn keep_shared(
-        &self,
-        shared: &dyn SharedObjects,
-        mut key: SigningKey,
-        tried: tokio::sync::oneshot::Sender<()>,
-    ) {
+    async fn keep_shared(&self, agreement: &mut Agreement, tried: tokio::sync::oneshot::Sender<()>) {
         let mut tried = Some(tried);
         loop {
-            let pausing = match agree(shared, &key).await {
-                Ok(common) => {
-                    if common.as_bytes() != key.as_bytes() {
-                        self.put_first(&common);
-                        key = common;
-                    }
-                    REWRITE_INTERVAL
+            let pausing = match agreement.look().await {
+                Ok(None) => CHECK_INTERVAL,
+                Ok(Some(common)) => {
+                    self.put_first(&common);
+                    CHECK_INTERVAL
                 }
                 Err(error) => {
                     tracing::debug!("the key for URLs is not agreed on yet: {}", chain(&error));
@@ -139,20 +147,78 @@ impl KeyRing {
     }
 }
 
-/// The key in the bucket; `own` is written there if there is none.
-async fn agree(shared: &dyn SharedObjects, own: &SigningKey) -> Result<SigningKey> {
-    let mine = Bytes::copy_from_slice(own.as_bytes());
-    if shared.create(SHARED_KEY_NAME, mine).await? {
-        return Ok(own.clone());
+/// What this server does about the key in the bucket.
+struct Agreement {
+    shared: Arc<dyn SharedObjects>,
+    own: SigningKey,
+    agreed: Option<SigningKey>,
+    file: AgreedKeyFile,
+    /// When the object was written last.
+    written: Option<Instant>,
+    tasks: Tasks,
+}
+
+impl Agreement {
+    /// Looks at the key in the bucket. Answers a key that was agreed on just now, if it is not the server's own.
+    async fn look(&mut self) -> Result<Option<SigningKey>> {
+        if let Some(agreed) = self.agreed.clone() {
+            self.insist(&agreed).await?;
+            return Ok(None);
+        }
+        let Some(common) = self.agree().await? else {
+            return Ok(None);
+        };
+        self.agreed = Some(common.clone());
+        let (file, kept) = (self.file.clone(), common.clone());
+        let saved = self.tasks.spawn_blocking(move || file.save(&kept)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::warn!(%error, "the file server/agreed-key cannot be written; check the disk");
+        }
+        Ok((common != self.own).then_some(common))
     }
-    let found = shared.get(SHARED_KEY_NAME).await?;
-    let Some(common) = found.as_deref().and_then(SigningKey::from_bytes) else {
-        tracing::warn!(
-            "the object signing-key in the bucket is no key; remove it, so that servers can agree on one"
-        );
-        return Ok(own.clone());
-    };
-    let bytes = Bytes::copy_from_slice(common.as_bytes());
-    shared.put(SHARED_KEY_NAME, bytes).await?;
-    Ok(common)
+
+    /// The key in the bucket; our own is written there if there is none. `None` if what is there is no key.
+    async fn agree(&mut self) -> Result<Option<SigningKey>> {
+        if self.shared.create(SHARED_KEY_NAME, bytes(&self.own)).await? {
+            self.written = Some(Instant::now());
+            return Ok(Some(self.own.clone()));
+        }
+        let found = self.shared.get(SHARED_KEY_NAME).await?;
+        let common = found.as_deref().and_then(SigningKey::from_bytes);
+        match &common {
+            Some(common) => self.write(common).await?,
+            None => tracing::warn!(
+                "the object signing-key in the bucket is no key; remove it, so that servers can agree on one"
+            ),
+        }
+        Ok(common)
+    }
+
+    /// Sees to it that the bucket has the key that was agreed on.
+    async fn insist(&mut self, agreed: &SigningKey) -> Result<()> {
+        let found = self.shared.get(SHARED_KEY_NAME).await?;
+        let is_there = found.as_deref() == Some(agreed.as_bytes());
+        if found.is_some() && !is_there {
+            tracing::warn!(
+                "the object signing-key in the bucket was replaced; this server keeps to the key that was agreed on, \
+                 and puts it back. Look who may write to the bucket, and set gha.signing_key_file. If another key is \
+                 wanted: stop all servers, remove the object and server/agreed-key in the directory of each, start them"
+            );
+        }
+        let is_fresh = |written: Instant| written.elapsed() < REWRITE_INTERVAL;
+        match is_there && self.written.is_some_and(is_fresh) {
+            true => Ok(()),
+            false => self.write(agreed).await,
+        }
+    }
+
+    async fn write(&mut self, key: &SigningKey) -> Result<()> {
+        self.shared.put(SHARED_KEY_NAME, bytes(key)).await?;
+        self.written = Some(Instant::now());
+        Ok(())
+    }
+}
+
+fn bytes(key: &SigningKey) -> Bytes {
+    Bytes::copy_from_slice(key.as_bytes())
 }

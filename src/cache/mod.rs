@@ -4,6 +4,7 @@
 //! order, and without any every read is a miss. A front-end holds a [`Cache`], never a store.
 
 pub mod actions;
+mod agreed_key;
 mod key_ring;
 pub mod load;
 pub mod notes;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use url::Url;
 
+pub use agreed_key::AgreedKeyFile;
 pub use key_ring::KeyRing;
 use load::{TenantLoads, WriteCharge, Writer};
 

@@ -43,6 +43,16 @@ impl Config {
 }
 
 impl RemoteConfig<'_> {
+    /// What tells the place of this tier's objects from that of others.
+    pub fn place(self) -> String {
+        match self {
+            Self::S3(s3) => {
+                let endpoint = s3.endpoint_url.as_ref().map_or("", |url| url.as_str());
+                format!("s3\n{endpoint}\n{}\n{}", s3.bucket, s3.prefix)
+            }
+        }
+    }
+
     /// How this tier works together with the disk.
     pub fn tiering(self) -> Tiering {
         match self {

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::StartError;
 use super::tiers::Tiers;
 use crate::auth::SigningKey;
-use crate::cache::KeyRing;
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
@@ -18,7 +17,8 @@ use crate::cache::notes::{ChangeTaker, ChangeTeller, NoteLog, NoteLogParts, Note
 use crate::cache::peers::{
     BucketClock, HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber,
 };
-use crate::config::{Config, GhaConfig};
+use crate::cache::{AgreedKeyFile, KeyRing};
+use crate::config::{Config, RemoteConfig};
 use crate::error::chain;
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
@@ -36,7 +36,7 @@ pub(super) async fn open(
     tasks: &Tasks,
 ) -> Result<Actions, StartError> {
     let disk = &tiers.disk;
-    let server = ThisServer::load(&config.gha, tiers, tasks).await?;
+    let server = ThisServer::load(config, tiers, tasks).await?;
     let remote = tiers.remote.clone();
     let shared = remote.map(|remote| remote as Arc<dyn SharedObjects>);
     let clock = Arc::<BucketClock>::default();
@@ -151,8 +151,8 @@ async fn keys(
     tasks: &Tasks,
 ) -> KeyRing {
     let keys = KeyRing::new(&server.key);
-    if let (Some(shared), None) = (shared, &config.gha.signing_key_file) {
-        let tried = keys.share(Arc::clone(shared), server.key.clone(), tasks);
+    if let (Some(shared), Some((agreed, file))) = (shared, server.agreed.clone()) {
+        let tried = keys.share(Arc::clone(shared), (server.key.clone(), agreed, file), tasks);
         // Others are asked at once for what this server has signed.
         if config.gha.advertise_url.is_some() {
             tried.await;
@@ -170,19 +170,23 @@ struct ThisServer {
     notes_read: Option<SystemTime>,
     notes_file: PathBuf,
     key: SigningKey,
+    /// What the servers of the bucket have agreed on, if anything, and the file that keeps it. None if the key comes from
+    /// a file, or there is no bucket.
+    agreed: Option<(Option<SigningKey>, AgreedKeyFile)>,
 }
 
 impl ThisServer {
-    async fn load(config: &GhaConfig, tiers: &Tiers, tasks: &Tasks) -> Result<Self, StartError> {
-        let (disk, file) = (Arc::clone(&tiers.disk), config.signing_key_file.clone());
-        let loading = tasks.spawn_blocking(move || Self::read(&disk, file));
+    async fn load(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Result<Self, StartError> {
+        let (disk, file) = (Arc::clone(&tiers.disk), config.gha.signing_key_file.clone());
+        let bucket = config.remote().map(RemoteConfig::place);
+        let loading = tasks.spawn_blocking(move || Self::read(&disk, file, bucket));
         let stopping = |_| crate::store::Error::Stopping;
         let loaded = loading.await.map_err(stopping);
         loaded.map_err(StartError::directory(tiers.disk.role()))?
     }
 
     /// Blocking.
-    fn read(disk: &Disk, file: Option<PathBuf>) -> Result<Self, StartError> {
+    fn read(disk: &Disk, file: Option<PathBuf>, bucket: Option<String>) -> Result<Self, StartError> {
         let folder = disk.server_folder();
         let folder = folder.map_err(StartError::directory(disk.role()))?;
         let id_file = folder.join("id");
@@ -202,6 +206,10 @@ impl ThisServer {
         let owner = SigningKey::load_or_create(&folder.join("claim"));
         let no_owner = unusable("claim", "this server takes another number");
         let owner = owner.map_err(|error| no_owner(error.into()))?;
+        let agreed = bucket.filter(|_| file.is_none()).map(|place| {
+            let file = AgreedKeyFile::new(folder.join("agreed-key"), &place);
+            (file.load(), file)
+        });
         let key = match file {
             Some(file) => SigningKey::load(&file)?,
             None => {
@@ -221,6 +229,7 @@ impl ThisServer {
             notes_read: NoteLog::load_read(&notes_file),
             notes_file,
             key,
+            agreed,
         })
     }
 

@@ -208,7 +208,7 @@ impl Disk {
     pub fn server_folder(&self) -> io::Result<PathBuf> {
         let folder = self.core.layout.path(TopName::Server);
         sys::create_private_dir(&folder)?;
-        self.core.budget.adjust(4 * BLOCK_BYTES as i64);
+        self.core.budget.adjust(5 * BLOCK_BYTES as i64);
         Ok(folder)
     }
 

@@ -19,11 +19,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::gha::{VERSION, create, misses, reserve, save};
+use super::gha::{VERSION, create, link, misses, reserve, save};
 use crate::support::client::within;
 use crate::support::pair::{member, sees};
 use crate::support::s3::S3Server;
 use crate::support::server::TestServer;
+use crate::support::wait::until;
 
 const HELLO: &str = "/_chacha/peer/hello";
 
@@ -358,4 +359,30 @@ async fn a_small_body_that_dribbles_is_not_waited_for() {
     within(read.read_exact(&mut answer)).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 408");
     assert!(begin.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_replaced_in_the_bucket_is_not_taken_and_put_back() {
+    const KEY: &str = "v1/signing-key";
+    let s3 = S3Server::memory();
+    let mut one = member(&s3, |_| {}).await;
+    let agreed = s3.object(KEY).unwrap();
+    save(&one.acme(), "k", "archive").await;
+    let link = link(&one.acme(), "k").await;
+    one.stop().await;
+    for replaced in [&[7; 32][..], b"no key at all"] {
+        s3.put_raw(KEY, replaced.to_vec(), &[]);
+        one.restart().await;
+        until("the key is back", || s3.object(KEY).as_ref() == Some(&agreed)).await;
+        assert_eq!(one.anonymous().get(&link).await.text(), "archive");
+        one.stop().await;
+    }
+    // One that a lifecycle rule has removed comes back as it was.
+    assert!(s3.remove(KEY));
+    one.restart().await;
+    until("the key is back", || s3.object(KEY).as_ref() == Some(&agreed)).await;
+    // Newcomers take what is there.
+    let two = member(&s3, |_| {}).await;
+    sees(&two, 1).await;
+    assert_eq!(s3.object(KEY), Some(agreed));
 }
