@@ -10,6 +10,7 @@ mod s3;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -18,6 +19,12 @@ use crate::telemetry::log::{self, LogError};
 
 /// Exit code for a configuration or a command line that cannot be used, as `clap` does.
 const USAGE_EXIT_CODE: u8 = 2;
+
+/// Threads that wait for the disk. As many reads and writes keep any volume busy; each thread more takes memory for its
+/// stack and for what the allocator keeps for it.
+const MAX_BLOCKING_THREADS: usize = 128;
+/// A thread without work ends after this time, and gives its memory back.
+const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// A multi-tenant HTTP caching proxy server for CI.
 #[derive(Debug, Parser)]
@@ -134,7 +141,12 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     } else {
         tokio::runtime::Builder::new_multi_thread()
     };
-    let runtime = builder.enable_all().thread_name("chacha").build()?;
+    builder
+        .enable_all()
+        .thread_name("chacha")
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_KEEP_ALIVE);
+    let runtime = builder.build()?;
     Ok(runtime.block_on(work))
 }
 
