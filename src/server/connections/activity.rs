@@ -9,7 +9,7 @@ use std::task::Context;
 use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 
-use super::common::Common;
+use super::common::{Common, InCrowd, TooManyRequests};
 use super::heads::Head;
 use super::strangers::{Stranger, TaskCell, network};
 use crate::cache::load::RequestSlot;
@@ -82,6 +82,7 @@ pub(super) struct Loneliness {
 pub struct RunningRequest {
     activity: Activity,
     has_caller: bool,
+    _crowd: Option<InCrowd>,
     /// Its place among the requests of its tenant, if these are bounded.
     slot: Option<Arc<RequestSlot>>,
 }
@@ -290,14 +291,29 @@ impl Activity {
 
     /// A request has come.
     pub(in crate::server) fn begin(&self) -> RunningRequest {
-        self.0.requests.fetch_add(1, Relaxed);
+        let others = self.0.requests.fetch_add(1, Relaxed) % CALLER;
         self.0.head.end(&self.0.common.heads);
         self.0.touch();
         RunningRequest {
             activity: self.clone(),
             has_caller: false,
+            _crowd: self.join_crowd(others),
             slot: None,
         }
+    }
+
+    /// Ends the connection if strangers have too many requests under way.
+    fn join_crowd(&self, others: u64) -> Option<InCrowd> {
+        if self.0.is_known() {
+            return None;
+        }
+        self.0
+            .common
+            .join_crowd(others)
+            .unwrap_or_else(|TooManyRequests| {
+                self.0.cut();
+                None
+            })
     }
 
     /// By which a request says that its caller is known.
@@ -327,6 +343,7 @@ impl Clone for RunningRequest {
         Self {
             activity: self.activity.clone(),
             has_caller: self.has_caller,
+            _crowd: None,
             slot: self.slot.clone(),
         }
     }

@@ -161,3 +161,33 @@ async fn a_connection_that_ended_is_forgotten() {
     look_at(&connections, 1);
     assert!(connections.list().is_empty());
 }
+
+#[tokio::test]
+async fn strangers_have_few_requests_under_way_together() {
+    let connections = ten_seconds();
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut under_way = Vec::new();
+    for _ in 0..100 {
+        let activity = connections.activity();
+        connections.add(&activity, tasks.spawn(std::future::pending::<()>()), || false);
+        under_way.extend((0..100).map(|_| activity.begin()));
+    }
+    // 8 of each connection, and 4096 of all.
+    while tasks.len() > 4096 / 92 + 1 {
+        tasks.join_next().await.unwrap().unwrap_err();
+    }
+    let known = connections.activity();
+    known.0.accepted();
+    let task = tasks.spawn(std::future::pending());
+    connections.add(&known, task.clone(), || false);
+    under_way.extend((0..100).map(|_| known.begin()));
+    tokio::task::yield_now().await;
+    assert!(!task.is_finished(), "it has a caller");
+    under_way.clear();
+    let later = connections.activity();
+    let task = tasks.spawn(std::future::pending());
+    connections.add(&later, task.clone(), || false);
+    under_way.extend((0..100).map(|_| later.begin()));
+    tokio::task::yield_now().await;
+    assert!(!task.is_finished(), "the others are gone");
+}
