@@ -1,6 +1,7 @@
 //! The accept loop: one task for each listener, one for each connection.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use hyper_util::server::conn::auto;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::Activity;
+use super::connections::{Activity, Connections};
 use super::listener::Listener;
 use super::proxy_header;
 use super::service::{Context, Service};
@@ -85,32 +86,9 @@ const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 impl Acceptor {
     /// Accepts until `closing`. The connections that it accepted live on.
     pub(super) async fn run(self, listener: Listener, closing: CancellationToken) {
-        while let Some((accepted, place)) = self.next(&listener, &closing).await {
-            self.serve(accepted, place);
-        }
-    }
-
-    async fn next(
-        &self,
-        listener: &Listener,
-        closing: &CancellationToken,
-    ) -> Option<(Accepted, OwnedSemaphorePermit)> {
-        loop {
-            // A socket first: a listener without clients must not hold the place of a connection.
-            let accepted = async {
-                let (socket, peer) = listener.accept().await?;
-                let source = Source::of(peer, &self.context.trusted_proxies);
-                let place = self.context.connections.place().await;
-                Ok::<_, std::io::Error>((Accepted { socket, source }, place))
-            };
-            let accepted = tokio::select! {
-                () = closing.cancelled() => return None,
-                accepted = accepted => accepted,
-            };
-            match accepted {
-                Ok((accepted, place)) => return Some((accepted, place?)),
-                Err(error) => pause(&error).await,
-            }
+        while let Some((socket, peer, place)) = next(&listener, &self.context.connections, &closing).await {
+            let source = Source::of(peer, &self.context.trusted_proxies);
+            self.serve(Accepted { socket, source }, place);
         }
     }
 
@@ -194,6 +172,29 @@ impl Acceptor {
             .initial_connection_window_size(HTTP2_WINDOW_BYTES.1)
             .max_concurrent_streams(HTTP2_MAX_STREAMS);
         builder
+    }
+}
+
+/// The next socket with the address of its peer and a place; `None` when `closing`.
+pub(super) async fn next(
+    listener: &Listener,
+    connections: &Connections,
+    closing: &CancellationToken,
+) -> Option<(Socket, Option<IpAddr>, OwnedSemaphorePermit)> {
+    loop {
+        // A socket first: a listener without clients must not hold the place of a connection.
+        let accepted = async {
+            let (socket, peer) = listener.accept().await?;
+            Ok::<_, std::io::Error>((socket, peer, connections.place().await))
+        };
+        let accepted = tokio::select! {
+            () = closing.cancelled() => return None,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((socket, peer, place)) => return Some((socket, peer, place?)),
+            Err(error) => pause(&error).await,
+        }
     }
 }
 

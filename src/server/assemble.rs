@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -10,6 +9,7 @@ use url::Url;
 use super::accept::Acceptor;
 use super::connections::{ConnectionLimits, Connections};
 use super::listener::{ListenError, Listener};
+use super::ops_listener::OpsListener;
 use super::reload_record::ReloadRecord;
 use super::service::Context;
 use super::tiers::Tiers;
@@ -27,7 +27,7 @@ use crate::protocol::{self, Dispatch};
 use crate::store::disk;
 use crate::store::tenant_rules::TenantRules;
 use crate::sys;
-use crate::tasks::{self, Tasks};
+use crate::tasks::Tasks;
 use crate::telemetry::access::{AccessLog, Recorder};
 use crate::telemetry::metrics::Metrics;
 
@@ -240,38 +240,13 @@ fn foreign(config: &Config, background: &Tasks) -> Result<Option<(Url, ForwardCl
     Ok(Some((url.clone(), client)))
 }
 
-/// The listener for operators needs neither the speed nor the limits of the other one. It lives until
-/// the very end, so that a draining server can still be asked.
+/// The listener for operators lives as long as what runs in the background.
 fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
-    let router = ops::router(ops);
-    let stopping = server.background.stopping();
-    server.background.spawn(async move {
-        // A client that stalls in the middle of a request must not hold the end of the server.
-        let late = stopping.clone();
-        let until = stopping.cancelled_owned();
-        let serve = async {
-            match listener {
-                Listener::Tcp(listener) => axum::serve(listener, router).with_graceful_shutdown(until).await,
-                Listener::Unix(listener, _file) => {
-                    axum::serve(listener, router).with_graceful_shutdown(until).await
-                }
-            }
-        };
-        let drained = async {
-            late.cancelled().await;
-            tasks::pause(OPS_DRAIN_TIMEOUT).await;
-        };
-        tokio::select! {
-            served = serve => if let Err(error) = served {
-                tracing::error!(%error, "the ops listener ended");
-            },
-            () = drained => {}
-        }
-    });
+    let (tasks, memory) = (server.background.clone(), server.app.cache().memory().clone());
+    let stopping = tasks.stopping();
+    let serve = OpsListener::new(ops::router(ops), tasks, memory).run(listener, stopping);
+    server.background.spawn(serve);
 }
-
-/// How long an answer of the ops listener may take when everything else has ended.
-const OPS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn announce(server: &Server) {
     let largest = server.app.max_entry_size();

@@ -15,6 +15,7 @@ mod held_body;
 mod listener;
 mod memory;
 mod ops;
+mod ops_listener;
 pub(crate) mod proxy_header;
 mod reload;
 mod reload_record;

@@ -302,6 +302,14 @@ impl Activity {
         }
     }
 
+    /// A request has come that may not be interrupted, although nobody needs a token for it.
+    pub(in crate::server) fn begin_known(&self) -> RunningRequest {
+        self.0.accepted();
+        let mut running = self.begin();
+        running.has_caller = true;
+        running
+    }
+
     /// Ends the connection if strangers have too many requests under way.
     fn join_crowd(&self, others: u64) -> Option<InCrowd> {
         if self.0.is_known() {

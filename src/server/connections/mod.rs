@@ -220,10 +220,23 @@ impl Connections {
 
     /// Ends idle connections, once a second, until `stopping`, and says when places run out.
     pub(super) async fn run(self, stopping: CancellationToken) {
+        let mut report = Report::default();
+        let look = |now| {
+            let places = (self.0.places.available_permits(), self.0.max_connections);
+            report.write(now, places, self.given_way(), || self.stats());
+        };
+        self.check_each_second(stopping, look).await;
+    }
+
+    /// The same without a word.
+    pub(super) async fn run_silently(self, stopping: CancellationToken) {
+        self.check_each_second(stopping, |_| ()).await;
+    }
+
+    async fn check_each_second(&self, stopping: CancellationToken, mut look: impl FnMut(u32)) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         // After a stall of the process no time has passed for its clients: they could not be heard.
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut report = Report::default();
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -232,8 +245,7 @@ impl Connections {
                     self.end_idle(now);
                     self.end_slow(now);
                     self.0.precedence.tidy(self.list().len());
-                    let places = (self.0.places.available_permits(), self.0.max_connections);
-                    report.write(now, places, self.given_way(), || self.stats());
+                    look(now);
                 }
             }
         }

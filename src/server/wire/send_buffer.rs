@@ -47,6 +47,11 @@ impl LargeSendBuffers {
         Self::within(SendBufferLimits::of_system())
     }
 
+    /// No connection gets one.
+    pub fn none() -> Self {
+        Self::within(None)
+    }
+
     fn within(system: Option<SendBufferLimits>) -> Self {
         let (length, usual, all) = system.map_or((0, 0, 0), |system| {
             (system.most.min(Self::LARGE_BYTES), system.tuned, system.all)

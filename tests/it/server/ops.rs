@@ -157,3 +157,45 @@ async fn a_draining_server_is_not_ready_in_its_metrics_either() {
     assert!(raw.read_head().await.starts_with("HTTP/1.1 201 "));
     within(stopping).await.unwrap();
 }
+
+/// Whoever reaches the listener for operators holds what can be held of it.
+#[tokio::test]
+async fn strangers_on_the_ops_listener_keep_nobody_from_its_answers() {
+    let server = TestServer::start().await;
+    for attack in [
+        &b""[..],
+        b"GET /metr",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ] {
+        let mut held = Vec::new();
+        for _ in 0..100 {
+            let mut raw = server.ops().raw().await;
+            raw.try_write(attack).await;
+            held.push(raw);
+        }
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            assert_eq!(server.ops().get(path).await.status, StatusCode::OK, "{path}");
+        }
+    }
+}
+
+/// Scrapers and probes have places of their own.
+#[tokio::test]
+async fn the_ops_listener_answers_while_all_places_for_clients_are_taken() {
+    let server = TestServer::start_with(|config| config.limits.max_connections = 2).await;
+    let mut uploads = Vec::new();
+    for _ in 0..2 {
+        let mut upload = server.acme().raw().await;
+        upload
+            .head("PUT /k HTTP/1.1", "Content-Length: 9\r\nExpect: 100-continue\r\n")
+            .await;
+        upload.read_head().await;
+        uploads.push(upload);
+    }
+    let waiting = server.acme().raw().await;
+    assert_eq!(server.ops().get("/healthz").await.text(), "ok\n");
+    assert_eq!(metric(&server, "chacha_connections_accepted").await, 2);
+    drop(waiting);
+}
