@@ -211,7 +211,8 @@ impl Cache {
         self.check(&key, &precondition).await?;
         let charge = self.loads.writes(tenancy.as_ref(), Writer::request(), limit);
         let charge = charge.take_or_keep(expected)?;
-        let writer = self.spools.create(expected).await?;
+        let spools = self.spools.of(Some(&caller.tenancy().tenant));
+        let writer = spools.create(expected).await?;
         let writer = writer.charged_to(caller.tenancy().tenant.label());
         let origin = Origin {
             issuer: Arc::clone(&caller.issuer),
@@ -326,6 +327,11 @@ impl EntryUpload {
             charge.take(chunk.len() as u64)?;
         }
         self.writer.write(chunk).await
+    }
+
+    /// Resolves when others need the room of what came so far: its tenant is above its share.
+    pub async fn revoked(&self) -> Error {
+        self.writer.revoked().await
     }
 
     /// Makes the entry visible, whole. The caller has checked that the body is complete.

@@ -75,7 +75,10 @@ pub(super) async fn open(
     }
     let parts = ActionsParts {
         store: Arc::clone(&tiers.store),
-        blocks: disk.blocks().await.map_err(StartError::directory(disk.role()))?,
+        blocks: disk
+            .blocks_of(Actions::tenant_of)
+            .await
+            .map_err(StartError::directory(disk.role()))?,
         catalog,
         keys,
         peers,

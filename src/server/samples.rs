@@ -13,6 +13,7 @@ use crate::auth::AuthStats;
 use crate::cache::actions::ActionsStats;
 use crate::cache::notes::NoteStats;
 use crate::protocol::app::App;
+use crate::store::EvictionCause;
 use crate::store::disk::{DiskHealth, DiskStats};
 use crate::store::memory::MemoryStats;
 use crate::store::tiered::TieredStats;
@@ -99,10 +100,15 @@ fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
         Gauge("chacha_disk_stuck_files", stats.stuck_files as u64):
             "Files that could not be removed and are tried again",
         Gauge("chacha_disk_memory_bytes", stats.hot_bytes): "Bytes of small bodies kept in memory",
-        Counter("chacha_disk_evictions", stats.evictions): "Entries evicted",
+        CounterBy("chacha_disk_evictions", "cause", evictions(stats)): "Entries evicted",
         Counter("chacha_disk_evicted_bytes", stats.evicted_bytes): "Bytes evicted",
         Counter("chacha_disk_damaged", stats.corrupt): "Entries found damaged and removed",
     }
+}
+
+fn evictions(stats: &DiskStats) -> Vec<(&'static str, u64)> {
+    let causes = EvictionCause::ALL.iter().zip(stats.evictions);
+    causes.map(|(cause, count)| (cause.as_str(), count)).collect()
 }
 
 /// What was fetched and compared, and the changes that the remote tier does not have yet.

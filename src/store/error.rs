@@ -30,8 +30,8 @@ pub enum Error {
     NoSpace {
         /// Bytes that were asked for.
         needed: u64,
-        /// What is full, for the operator.
-        reason: &'static str,
+        /// What is used up.
+        reason: Shortage,
     },
     /// The tenant has as much under way as the operator allows.
     #[error("the tenant is at its bound: tenants, {}", .bound.as_str())]
@@ -73,7 +73,7 @@ impl Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace {
                 needed: 0,
-                reason: "the volume of the cache directory is full",
+                reason: "the volume of the cache directory is full".into(),
             },
             _ => Self::Io { operation, source },
         }
@@ -119,7 +119,7 @@ impl Classify for Error {
             Self::TooLarge { size, limit } => {
                 format!("the entry has {size} bytes, the limit is {limit} bytes").into()
             }
-            Self::NoSpace { .. } => "the cache has no room for this entry now".into(),
+            Self::NoSpace { needed, reason } => reason.public(*needed),
             Self::OverBound { bound, .. } => format!(
                 "too much at once: {} of this tenant; try again later",
                 bound.as_str()
@@ -129,6 +129,50 @@ impl Classify for Error {
             Self::Io { .. } => "the cache could not do this".into(),
             Self::Remote { .. } => "the shared tier of the cache cannot do this now".into(),
             Self::Stopping => "the server is shutting down".into(),
+        }
+    }
+}
+
+/// What of a tier is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Shortage {
+    /// The room for everybody; the text is for the operator.
+    #[error("{0}")]
+    Tier(&'static str),
+    /// The share of one tenant.
+    #[error("its tenant has used up its share of {share} bytes, and nobody is above")]
+    Share {
+        /// Bytes that the tenant never has to give for others.
+        share: u64,
+    },
+    /// What a rule allows to one tenant.
+    #[error("the rule {rule} allows {limit} to its tenant")]
+    Rule {
+        /// The key of the rule.
+        rule: &'static str,
+        /// What it says.
+        limit: u64,
+    },
+}
+
+impl From<&'static str> for Shortage {
+    fn from(text: &'static str) -> Self {
+        Self::Tier(text)
+    }
+}
+
+impl Shortage {
+    /// For whoever asked for `needed` bytes.
+    fn public(self, needed: u64) -> Cow<'static, str> {
+        match self {
+            Self::Tier(_) => "the cache has no room for this entry now".into(),
+            Self::Share { share } => format!(
+                "the entry needs {needed} bytes, and the share of {share} bytes that its tenant has of the cache is used up"
+            )
+            .into(),
+            Self::Rule { rule, limit } => {
+                format!("{rule} allows {limit} to this tenant, and no older entry can make way").into()
+            }
         }
     }
 }

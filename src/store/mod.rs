@@ -46,10 +46,11 @@ pub use content::{
 };
 pub use early::EarlyUpload;
 pub use entry::{Draft, Entry, Stored, TierName};
-pub use error::{Error, RemoteErrorKind, Result};
+pub use error::{Error, RemoteErrorKind, Result, Shortage};
 pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use remote::{RemoteHealth, UploadedParts};
+pub use shares::EvictionCause;
 pub use spool::Spool;
 pub use tenant::{Rank, Tenancy, Tenant};
 

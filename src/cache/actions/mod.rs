@@ -45,6 +45,7 @@ use super::load::TenantLoads;
 use super::notes::{NoteLog, NoteStats};
 use super::peers::Peers;
 use crate::store::Store;
+use crate::store::Tenant;
 use crate::store::blocks::{BlockDir, Blocks};
 use crate::store::locks::KeyLocks;
 use crate::store::tiered::Tiered;
@@ -157,6 +158,11 @@ impl Actions {
             others: self.0.peers.others().len(),
             notes: self.0.notes.as_ref().map(NoteLog::stats),
         }
+    }
+
+    /// Whose an upload is, by its note.
+    pub fn tenant_of(note: &[u8]) -> Option<Tenant> {
+        Some(UploadNote::decode(note)?.tenancy?.tenant)
     }
 
     /// Takes over an upload of an earlier run. A crash may leave two for one key; the second one is removed.

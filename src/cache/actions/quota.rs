@@ -131,13 +131,18 @@ impl Actions {
         let is_idle = || upload.idle() >= timeout;
         // A client with a good token that goes on after a restart is heard of first.
         let is_overdue = || upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
-        let (why, is_due) = match (upload.is_too_old(), is_idle()) {
-            (true, _) => ("an upload older than gha.upload_age is given up", true),
-            (false, true) => ("an upload without traffic is given up", true),
-            (false, false) => ("an upload whose token has expired is given up", is_overdue()),
+        let is_revoked = || upload.blocks.is_revoked();
+        let (why, is_due) = match (upload.is_too_old(), is_idle(), is_revoked()) {
+            (true, _, _) => ("an upload older than gha.upload_age is given up", true),
+            (false, true, _) => ("an upload without traffic is given up", true),
+            (false, false, true) => (
+                "an upload makes way: others need what is above its tenant's share",
+                true,
+            ),
+            (false, false, false) => ("an upload whose token has expired is given up", is_overdue()),
         };
         if is_due {
-            let is_due = || upload.is_too_old() || is_idle() || is_overdue();
+            let is_due = || upload.is_too_old() || is_idle() || is_revoked() || is_overdue();
             let _given_up = self.give_up_if(upload, why, is_due).await;
         }
     }

@@ -100,6 +100,11 @@ impl BlockWriter {
         Ok(self.writer.write(chunk).await?)
     }
 
+    /// Resolves when others need the room of the upload.
+    pub async fn revoked(&self) -> Error {
+        self.writer.revoked().await.into()
+    }
+
     /// Ends the request: from now on its bytes survive a restart. They replace earlier ones at the same place.
     /// Gives the tier that has them.
     ///

@@ -209,7 +209,7 @@ mod tests {
         let io = store::Error::io("write", std::io::Error::other("broken"));
         let full = store::Error::NoSpace {
             needed: 1,
-            reason: "full",
+            reason: "full".into(),
         };
         check(remote(RemoteErrorKind::Unreachable), 503, "ServerBusy").await;
         check(Error::Store(store::Error::Stopping), 503, "ServerBusy").await;

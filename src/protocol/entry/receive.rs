@@ -109,6 +109,9 @@ trait BodySink {
     type Error;
 
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Resolves when others need the room of what came so far: nothing more is taken then.
+    fn revoked(&self) -> impl Future<Output = Self::Error> + Send;
 }
 
 impl BodySink for EntryUpload {
@@ -117,6 +120,10 @@ impl BodySink for EntryUpload {
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = store::Result<()>> + Send {
         EntryUpload::write(self, bytes)
     }
+
+    fn revoked(&self) -> impl Future<Output = store::Error> + Send {
+        EntryUpload::revoked(self)
+    }
 }
 
 impl BodySink for BlockWriter {
@@ -124,6 +131,10 @@ impl BodySink for BlockWriter {
 
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = actions::Result<()>> + Send {
         BlockWriter::write(self, bytes)
+    }
+
+    fn revoked(&self) -> impl Future<Output = actions::Error> + Send {
+        BlockWriter::revoked(self)
     }
 }
 
@@ -135,7 +146,14 @@ where
 {
     let expected = call.body.length();
     let limit = call.app.max_entry_size();
-    while let Some(data) = call.body.next(&call.app).await? {
+    loop {
+        // A client that pauses must not hold room that others need.
+        let next = tokio::select! {
+            biased;
+            next = call.body.next(&call.app) => next?,
+            error = sink.revoked() => return Err(error.into()),
+        };
+        let Some(data) = next else { break };
         let received = call.body.received();
         if received > limit {
             return Err(HttpError::too_large(received, limit).into());

@@ -140,7 +140,7 @@ mod tests {
     async fn every_error_has_its_status() {
         let no_space = store::Error::NoSpace {
             needed: 1,
-            reason: "full",
+            reason: "full".into(),
         };
         let too_large = store::Error::TooLarge { size: 11, limit: 10 };
         for (error, expected) in [

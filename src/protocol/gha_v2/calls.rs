@@ -164,7 +164,7 @@ mod tests {
         let remote = |fault| Error::Store(store::Error::remote("put", fault, "x"));
         let full = store::Error::NoSpace {
             needed: 1,
-            reason: "full",
+            reason: "full".into(),
         };
         for error in [Error::WriteDenied, full.into(), remote(RemoteErrorKind::Denied)] {
             let mut record = RequestRecord::default();

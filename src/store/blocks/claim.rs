@@ -9,7 +9,7 @@ use super::file_usage::max_growth;
 use super::state::{UploadPhase, UploadState};
 use super::upload::{BlockUpload, UploadHop};
 use super::{BlockPlace, BlocksError, log};
-use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, whole_blocks};
+use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, RoomWatch, whole_blocks};
 use crate::store::spool::MAX_MEMORY_SPOOL_BYTES;
 use crate::sys;
 
@@ -31,13 +31,14 @@ impl Claim {
         upload: &Arc<BlockUpload>,
         place: &BlockPlace,
         length: u64,
-    ) -> Result<Self, BlocksError> {
-        let spools = upload.dir.spools();
+    ) -> Result<(Self, RoomWatch), BlocksError> {
+        let spools = &upload.spools;
         let end = match place {
             BlockPlace::At(offset) => offset.saturating_add(length),
             _ => length,
         };
         spools.check_size(end)?;
+        upload.watch.check()?;
         let short = {
             let state = upload.state();
             state.admit(place, length)?;
@@ -47,7 +48,7 @@ impl Claim {
         };
         let bytes = max_room(length, short);
         // An upload holds room that only its end gives back.
-        let room = spools.budget().reserve(bytes, Ask::Growth).await?;
+        let room = spools.reserve(bytes, Ask::Growth).await?;
         let mut state = upload.state();
         state.admit(place, length)?;
         let extent = match short {
@@ -61,13 +62,15 @@ impl Claim {
         state.running += 1;
         let epoch = state.epoch;
         drop(state);
-        Ok(Self {
+        let watch = room.may_be_revoked();
+        let claim = Self {
             upload: Arc::clone(upload),
             extent,
             room: Some(room),
             written: 0,
             epoch,
-        })
+        };
+        Ok((claim, watch))
     }
 
     /// Bytes up to `end`, counted from the beginning of the block, are about to be written.

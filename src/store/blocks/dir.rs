@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::block::UploadFile;
+use crate::store::Tenant;
 use crate::store::spool::SpoolDir;
 use crate::sys;
 use crate::tasks::Tasks;
 
 /// After so many new uploads the folder is measured again.
 const MEASURE_INTERVAL: usize = 64;
+
+/// Reads from the note of an upload whose it is. `None` for nobody who is known.
+pub type TenantOf = fn(&[u8]) -> Option<Tenant>;
 
 /// Makes uploads in one folder of a tier, and finds those of an earlier run. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +25,7 @@ pub struct BlockDir(Arc<BlockDirInner>);
 struct BlockDirInner {
     folder: PathBuf,
     spools: SpoolDir,
+    tenant_of: TenantOf,
     tasks: Tasks,
     made: AtomicUsize,
     /// Bytes of the folder itself, as they are counted.
@@ -29,13 +34,19 @@ struct BlockDirInner {
 
 impl BlockDir {
     /// Blocking: uploads in `folder`, which is made if it is not there.
-    pub(super) fn new(folder: PathBuf, spools: SpoolDir, tasks: Tasks) -> io::Result<Self> {
+    pub(super) fn new(
+        folder: PathBuf,
+        spools: SpoolDir,
+        tenant_of: TenantOf,
+        tasks: Tasks,
+    ) -> io::Result<Self> {
         let before = sys::path_block_bytes(&folder);
         sys::create_private_dir(&folder)?;
         let this = Self(Arc::new(BlockDirInner {
             bytes: before.into(),
             folder,
             spools,
+            tenant_of,
             tasks,
             made: AtomicUsize::new(0),
         }));
@@ -60,6 +71,11 @@ impl BlockDir {
 
     pub(super) fn spools(&self) -> &SpoolDir {
         &self.0.spools
+    }
+
+    /// The same for the tenant that a note names.
+    pub(super) fn spools_of(&self, note: &[u8]) -> SpoolDir {
+        self.0.spools.of((self.0.tenant_of)(note).as_ref())
     }
 
     pub(super) fn tasks(&self) -> &Tasks {

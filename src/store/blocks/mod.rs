@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-pub use dir::BlockDir;
+pub use dir::{BlockDir, TenantOf};
 pub use writer::BlockWriter;
 
 use self::upload::{BlockUpload, blocking};
@@ -146,6 +146,11 @@ impl Blocks {
         self.0.state().has_body()
     }
 
+    /// Whether its room is needed for others: its tenant is above its share. Writers fail, and it should be removed.
+    pub fn is_revoked(&self) -> bool {
+        self.0.watch.is_revoked()
+    }
+
     /// When bytes passed last; the beginning or the restart if none did.
     pub fn last_traffic(&self) -> Instant {
         self.0.last_traffic()
@@ -178,7 +183,7 @@ impl Blocks {
         }
         self.0.touch();
         let bytes = whole_blocks(log::list_bytes(ids.len())) + BLOCK_BYTES;
-        let room = self.0.dir.spools().budget().reserve(bytes, Ask::Growth).await?;
+        let room = self.0.spools.reserve(bytes, Ask::Growth).await?;
         blocking(&self.0, move |upload| upload.put_block_list(&ids, &room)).await
     }
 

@@ -9,7 +9,7 @@ use super::log::LogRecord;
 use super::recover;
 use super::state::UploadState;
 use super::upload::BlockUpload;
-use super::{BlockDir, Blocks, MAX_NOTE_BYTES};
+use super::{BlockDir, Blocks, MAX_NOTE_BYTES, TenantOf};
 use crate::store::budget::{Ask, FullVolumeRetry, whole_blocks};
 use crate::store::spool::{FOLDER_BYTES, SpoolDir};
 use crate::store::{Error, Result};
@@ -17,7 +17,8 @@ use crate::sys;
 use crate::tasks::Tasks;
 
 impl BlockDir {
-    /// Uploads in `folder`, which is on the volume of `spools` and counted there; made if it is not there.
+    /// Uploads in `folder`, which is on the volume of `spools` and counted there; made if it is not there. Room is taken
+    /// for the tenants that `tenant_of` reads from their notes.
     /// Answers what an earlier run left: every upload whose log can be read, up to its last complete block.
     /// The rest is removed. Call it once, before anything is made. Once `tasks` have ended, nothing touches the
     /// folder any more.
@@ -27,11 +28,12 @@ impl BlockDir {
     pub(crate) async fn open(
         folder: PathBuf,
         spools: SpoolDir,
+        tenant_of: TenantOf,
         tasks: &Tasks,
     ) -> Result<(Self, Vec<Blocks>)> {
         let own_tasks = tasks.clone();
         let hop = tasks.spawn_blocking(move || {
-            let this = Self::new(folder, spools, own_tasks)?;
+            let this = Self::new(folder, spools, tenant_of, own_tasks)?;
             let found = recover::all(&this)?;
             Ok((this, found))
         });
@@ -53,9 +55,8 @@ impl BlockDir {
         let note: Box<[u8]> = note.into();
         let record: Arc<[u8]> = LogRecord::Begin { note: note.clone() }.encode(&[]).into();
         let length = record.len() as u64;
-        let spools = self.spools();
+        let spools = self.spools_of(&note);
         let room = spools
-            .budget()
             .reserve(whole_blocks(length) + FOLDER_BYTES, Ask::New)
             .await?;
         let mut retry = FullVolumeRetry::default();
@@ -70,6 +71,7 @@ impl BlockDir {
             }
         }
         let state = UploadState::begun(length);
+        let room = (spools, room);
         Ok(Blocks(BlockUpload::new(id, note, self.clone(), room, state)))
     }
 

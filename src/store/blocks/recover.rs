@@ -74,7 +74,9 @@ fn one(dir: &BlockDir, id: u64) -> io::Result<Option<Blocks>> {
     }
     // What was torn must not be taken for a record later.
     File::options().write(true).open(&path)?.set_len(state.log)?;
-    let room = dir.spools().budget().hold(files.bytes.max(state.cost()));
+    let spools = dir.spools_of(&note);
+    let room = spools.hold(files.bytes.max(state.cost()));
+    let room = (spools, room);
     Ok(Some(Blocks(BlockUpload::new(id, note, dir.clone(), room, state))))
 }
 

@@ -20,8 +20,8 @@ use super::ahead::PartSender;
 use super::block::{Extent, UploadFile};
 use super::dir::BlockDir;
 use super::state::{LinkState, UploadPhase, UploadState};
-use crate::store::budget::{FileHold, OpenFile, Reservation, write_error};
-use crate::store::spool::LinkOwner;
+use crate::store::budget::{FileHold, OpenFile, Reservation, RoomWatch, write_error};
+use crate::store::spool::{LinkOwner, SpoolDir};
 use crate::store::{EarlyUpload, Error};
 use crate::sys;
 
@@ -31,8 +31,11 @@ pub(super) struct BlockUpload {
     pub(super) id: u64,
     pub(super) note: Box<[u8]>,
     pub(super) dir: BlockDir,
+    /// Where room for its tenant is taken.
+    pub(super) spools: SpoolDir,
     /// Room for all that is complete; what is on its way has its own.
     pub(super) room: Reservation,
+    pub(super) watch: RoomWatch,
     /// The handles of the data file and of the one beside it.
     holds: [Arc<FileHold>; 2],
     /// Wakes tasks that wait for a change of phase, for hops to end, or for the second link to go.
@@ -76,15 +79,17 @@ impl BlockUpload {
         id: u64,
         note: Box<[u8]>,
         dir: BlockDir,
-        room: Reservation,
+        (spools, room): (SpoolDir, Reservation),
         state: UploadState,
     ) -> Arc<Self> {
-        let hold = || FileHold::new(dir.spools().budget(), room.owner());
+        let hold = || FileHold::new(dir.spools().budget());
         Arc::new(Self {
             id,
             note,
             holds: [hold(), hold()],
             dir,
+            spools,
+            watch: room.may_be_revoked(),
             room,
             changed: Notify::new(),
             state: Mutex::new(state),

@@ -13,7 +13,7 @@ use super::claim::Claim;
 use super::upload::{BlockUpload, refused};
 use super::{BlockPlace, BlocksError};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
-use crate::store::budget::OpenFile;
+use crate::store::budget::{OpenFile, RoomWatch};
 use crate::store::memory::nobody;
 use crate::store::spool::{ChecksumBuilder, SpoolWriter};
 use crate::store::{Error, TierName};
@@ -44,7 +44,7 @@ impl BlockWriter {
             Some(length) => WriterKind::Sized(Box::new(SizedWriter::new(upload, place, length).await?)),
             None => {
                 upload.state().admit(&place, 0)?;
-                WriterKind::Unsized(place, Box::new(upload.dir.spools().create(None).await?))
+                WriterKind::Unsized(place, Box::new(upload.spools.create(None).await?))
             }
         };
         upload.touch();
@@ -80,6 +80,21 @@ impl BlockWriter {
                 Ok(spool.write(chunk).await?)
             }
         }
+    }
+
+    /// Resolves when the room of the block, or of the upload, is taken back for others.
+    pub(crate) async fn revoked(&self) -> BlocksError {
+        let of_writer = async {
+            match &self.kind {
+                WriterKind::Sized(known) => known.watch.revoked().await,
+                WriterKind::Unsized(_, spool) => spool.revoked().await,
+            }
+        };
+        let error = tokio::select! {
+            error = self.upload.watch.revoked() => error,
+            error = of_writer => error,
+        };
+        error.into()
     }
 
     /// All bytes are here: from now on they count, and survive a restart. Replaces what was at the same place.
@@ -124,12 +139,13 @@ struct SizedWriter {
     epoch: u32,
     declared: u64,
     received: u64,
+    watch: RoomWatch,
     batches: BatchWriter<BlockSink>,
 }
 
 impl SizedWriter {
     async fn new(upload: &Arc<BlockUpload>, place: BlockPlace, length: u64) -> Result<Self, BlocksError> {
-        let claim = Claim::new(upload, &place, length).await?;
+        let (claim, watch) = Claim::new(upload, &place, length).await?;
         let epoch = claim.epoch;
         let offset = match &claim.extent {
             // Shorter than a batch, and written in one piece with its record.
@@ -149,6 +165,7 @@ impl SizedWriter {
             epoch,
             declared: length,
             received: 0,
+            watch,
             batches: BatchWriter::new(
                 (dir.spools().budget(), dir.tasks()),
                 dir.spools().memory().share(&nobody()),
@@ -160,6 +177,8 @@ impl SizedWriter {
 
     async fn write(&mut self, chunk: Bytes) -> Result<(), BlocksError> {
         self.upload.state().check_writer(self.epoch)?;
+        self.watch.check()?;
+        self.upload.watch.check()?;
         let received = self.received + chunk.len() as u64;
         if received > self.declared {
             return Err(self.wrong_size(received));

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Ask, Budget, BudgetState, Waiter, all_reserved};
+use super::waiter::Waiter;
+use super::{Ask, Budget, BudgetState, Owner, all_reserved};
+use crate::store::shares::TenantNumber;
+use crate::store::{Error, Shortage};
 
 impl Budget {
     /// Resolves when there may be something to evict.
@@ -19,7 +22,7 @@ impl Budget {
         let mut waiting = 0_u64;
         let can_have = |waiter: &&Waiter| self.can_have(&state, waiter);
         for waiter in state.waiters.iter().filter(can_have) {
-            let more = waiting.saturating_add(waiter.bytes);
+            let more = waiting.saturating_add(waiter.bytes());
             if waiting > 0 && state.reserved.saturating_add(more) > self.low() {
                 break;
             }
@@ -53,21 +56,88 @@ impl Budget {
         std::mem::take(&mut self.lock().demands)
     }
 
-    /// Nothing can be evicted for the waiters: the youngest growing upload among them has to give up. The next
-    /// one only if what that gives back is not enough.
+    /// The tenant for which room is made first.
+    pub(crate) fn next_writer(&self) -> Owner {
+        let state = self.lock();
+        let first = state.waiters.iter().find(|waiter| self.can_have(&state, waiter));
+        first.map_or_else(Owner::default, |waiter| waiter.counted.owner().clone())
+    }
+
+    /// Nothing can be evicted for the waiters.
+    ///
+    /// If one of them is not above its share, room is taken back for it from those who are. If there is none that can be, the
+    /// youngest growing upload has to give up, and the next one only if what that gives back is not enough. If all are
+    /// above, those are refused whose tenants have no other body on its way.
     pub(crate) fn exhausted(&self) {
         let mut state = self.lock();
         // What is about to become an entry, or is held by a reader that ends soon, is worth waiting for.
         if state.committing > 0 || self.is_pressed() || state.failed_at == Some(state.releases) {
             return;
         }
-        let waiter = state.in_the_way().and_then(|at| state.waiters.remove(at));
-        if waiter.is_some() {
-            state.failed_at = Some(state.releases);
-        }
+        self.divide_with(&state);
+        let first = |waiter: &&Waiter| waiter.is_there() && !self.is_above(waiter.counted.owner());
+        let first = state.waiters.iter().find(first).map(Waiter::bytes);
+        let refused = match first {
+            Some(bytes) if self.revoke(&state.revocable, bytes) => state.waiters.take(Waiter::is_revoked),
+            Some(_) => self.take_one(&mut state, BudgetState::in_the_way),
+            None => self.take_hopeless(&mut state),
+        };
         drop(state);
-        if let Some(waiter) = waiter {
-            let _gone = waiter.answer.send(Err(all_reserved(waiter.bytes)));
+        for waiter in refused {
+            let owner = waiter.counted.owner();
+            let error = match waiter.is_revoked() || self.is_above(owner) {
+                true => self.share_used_up(owner, waiter.bytes()),
+                false => all_reserved(waiter.bytes()),
+            };
+            let _gone = waiter.answer.send(Err(error));
+        }
+    }
+
+    /// Of waiters that are all above their shares: those that hold nothing, or the youngest of the others, whose tenants have
+    /// nothing on its way that could become an entry.
+    fn take_hopeless(&self, state: &mut BudgetState) -> Vec<Waiter> {
+        let waiting = state.waiters.by_tenant();
+        let is_idle = |waiter: &Waiter| {
+            let tenant = waiter.counted.owner().number();
+            tenant.is_some_and(|tenant| self.reserved(tenant) <= waiting.get(&tenant).copied().unwrap_or(0))
+        };
+        let new = (state.waiters).take(|waiter| waiter.ask == Ask::New && is_idle(waiter));
+        if !new.is_empty() {
+            return new;
+        }
+        self.take_one(state, |state| {
+            let growing = |waiter: &Waiter| waiter.is_there() && waiter.ask != Ask::New && is_idle(waiter);
+            state.waiters.iter().position(growing)
+        })
+    }
+
+    /// Bytes that all bodies of a tenant hold and wait for.
+    fn reserved(&self, tenant: TenantNumber) -> u64 {
+        self.shares.table().holdings(tenant).reserved
+    }
+
+    /// The next one has to give up only if what this one gives back is not enough.
+    fn take_one(
+        &self,
+        state: &mut BudgetState,
+        which: impl Fn(&BudgetState) -> Option<usize>,
+    ) -> Vec<Waiter> {
+        let Some(at) = which(state) else {
+            return Vec::new();
+        };
+        state.failed_at = Some(state.releases);
+        state.waiters.remove(at).into_iter().collect()
+    }
+
+    /// A body of this tenant needs `needed` bytes more than there are, and those are within no share.
+    pub(super) fn share_used_up(&self, owner: &Owner, needed: u64) -> Error {
+        let share = |number| self.shares.table().share(number);
+        match owner.number().map(share) {
+            Some(share) => Error::NoSpace {
+                needed,
+                reason: Shortage::Share { share },
+            },
+            None => all_reserved(needed),
         }
     }
 
@@ -75,9 +145,10 @@ impl Budget {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let (waiters, demands) = (
-            std::mem::take(&mut state.waiters),
+        let waiters = std::mem::take(&mut state.waiters);
+        let demands = (
             std::mem::take(&mut state.demands),
+            std::mem::take(&mut state.own_demands),
         );
         drop(state);
         drop((waiters, demands));
@@ -88,16 +159,16 @@ impl BudgetState {
     /// Which waiter has to give up when nothing can be evicted. One of known length only when all room is held
     /// by waiters: then no upload can end and help the others.
     fn in_the_way(&self) -> Option<usize> {
-        let is_there = |(_, waiter): &(usize, &Waiter)| !waiter.answer.is_closed();
+        let is_there = |(_, waiter): &(usize, &Waiter)| waiter.is_there();
         let waiting = || self.waiters.iter().enumerate().filter(is_there);
         if let Some((at, _)) = waiting().find(|(_, waiter)| waiter.ask == Ask::Growth) {
             return Some(at);
         }
         let (mut youngest, mut stuck) = (None, 0_u64);
         for (at, waiter) in waiting() {
-            if let Ask::Announced { held } = waiter.ask {
+            if waiter.ask == Ask::Announced {
                 youngest = Some(at);
-                stuck = stuck.saturating_add(held);
+                stuck = stuck.saturating_add(waiter.held());
             }
         }
         youngest.filter(|_| stuck >= self.reserved)

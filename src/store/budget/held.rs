@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::{Budget, BudgetState, Owner};
+use super::{Budget, BudgetState};
 use crate::store::content::{FileHolder, SlowReader};
 
 /// How long the last close of an evicted file may take: longer ones are readers.
@@ -26,9 +26,6 @@ const MAX_PRESS_WAIT: Duration = Duration::from_secs(14);
 #[derive(Debug)]
 pub(crate) struct FileHold {
     budget: Arc<Budget>,
-    /// For whom the file was made.
-    #[expect(dead_code, reason = "shares of tenants will ask for it")]
-    owner: Owner,
     /// Bytes of it are held.
     held: AtomicBool,
     state: Mutex<HoldState>,
@@ -43,11 +40,10 @@ struct HoldState {
 }
 
 impl FileHold {
-    /// Of a file that is made for `owner`.
-    pub(crate) fn new(budget: &Arc<Budget>, owner: Owner) -> Arc<Self> {
+    /// Of a file without handles.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Arc<Self> {
         Arc::new(Self {
             budget: Arc::clone(budget),
-            owner,
             held: AtomicBool::new(false),
             state: Mutex::default(),
         })

@@ -9,14 +9,21 @@
 //! that only its end gives back; when nothing can be evicted, the youngest growing upload fails at
 //! once instead of waiting for the others, which wait for it. A waiter that needs more than all evictions would
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
+//!
+//! Whoever's tenant is above its share ([`super::shares`]) comes after all others. When nobody can give room it is
+//! refused at once, and room that such tenants hold for running uploads is taken back ([`revoke`]) for those who are
+//! not above. What is reserved and what is waited for counts in the share.
 
+mod bounds;
 mod evictor;
 mod full_volume;
 mod held;
+mod owner;
 mod reservation;
+mod revoke;
 mod wait;
+mod waiter;
 
-use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -27,36 +34,24 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use full_volume::{FullVolumeRetry, VolumeLook, write_error};
 pub(crate) use held::{FileHold, OpenFile};
+pub(crate) use owner::Owner;
 pub(crate) use reservation::Reservation;
+pub(crate) use revoke::RoomWatch;
+pub(crate) use waiter::Ask;
 
+use self::bounds::OwnDemand;
+use self::owner::CountedBytes;
+use self::revoke::RevocableRooms;
+use self::waiter::WaitingLine;
 use super::shares::Shares;
-use super::{Error, Result};
+use super::{Error, Result, Shortage};
 
 /// The unit in which volumes hand out room, in bytes.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
 
-/// For whom room is taken: a tenant, as an opaque number. Everything belongs to nobody in particular for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Owner(u64);
-
 /// `bytes` rounded up to whole blocks.
 pub(crate) fn whole_blocks(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
-}
-
-/// What kind of body asks for room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// A new body: waits its turn, with patience.
-    New,
-    /// A body that holds room already: goes first, and fails at once when nothing can be evicted.
-    Growth,
-    /// A body of known length that grows: goes first, too, and waits with patience while others hold room that
-    /// do not wait themselves.
-    Announced {
-        /// Bytes that it holds already.
-        held: u64,
-    },
 }
 
 /// The account of one directory. See the module.
@@ -93,20 +88,16 @@ struct BudgetState {
     pressed_since: Option<Instant>,
     /// Grows with every release; tells a waiter whether anything moves.
     releases: u64,
-    waiters: VecDeque<Waiter>,
+    waiters: WaitingLine,
+    /// Reservations that can be taken back.
+    revocable: RevocableRooms,
     demands: Vec<(u64, oneshot::Sender<u64>)>,
+    own_demands: Vec<OwnDemand>,
     /// Bodies that become entries at this moment: then something can be evicted that cannot be now.
     committing: usize,
     /// The count of releases when a growing upload was made to fail: its room comes back later.
     failed_at: Option<u64>,
     closed: bool,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    bytes: u64,
-    ask: Ask,
-    answer: oneshot::Sender<Result<Reservation>>,
 }
 
 impl Budget {
@@ -150,10 +141,47 @@ impl Budget {
     /// Tells the shares how many bytes tenants divide: those below the low-water mark, without what belongs to none of
     /// them (folders, the snapshot, files that could not be unlinked).
     pub(crate) fn divide(&self) {
-        let used = self.lock().used;
+        self.divide_with(&self.lock());
+    }
+
+    fn divide_with(&self, state: &BudgetState) {
         let mut shares = self.shares.table();
-        let others = used.saturating_sub(shares.entry_bytes());
+        let others = state.used.saturating_sub(shares.entry_bytes());
         shares.set_capacity(self.low().saturating_sub(others));
+    }
+
+    /// The same before `bytes` are evicted: on a volume that is smaller than the limit, less is there to be divided.
+    pub(crate) fn divide_for(&self, bytes: u64) {
+        self.divide();
+        self.shares.table().lower_capacity(bytes);
+    }
+
+    /// Whether a body of `needed` bytes may find room: what is free, at least what evictions always bring about, and what
+    /// its tenant may push out of the rest.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`].
+    pub(crate) fn check_share(&self, owner: &Owner, needed: u64) -> Result<()> {
+        let Some(tenant) = owner.number() else {
+            return Ok(());
+        };
+        self.check_bound(owner, needed)?;
+        let surplus = self.limit - self.high();
+        let free = self.limit.saturating_sub(self.lock().total()).max(surplus);
+        if needed <= free {
+            return Ok(());
+        }
+        let mut shares = self.shares.table();
+        // Alone, a tenant may push out everything but the surplus above the high-water mark.
+        shares.set_capacity(self.high());
+        let share = shares.share(tenant);
+        match needed <= free.saturating_add(share) {
+            true => Ok(()),
+            false => Err(Error::NoSpace {
+                needed,
+                reason: Shortage::Share { share },
+            }),
+        }
     }
 
     /// The most that one entry can ever take, with everything that belongs to it: what is left below
@@ -175,23 +203,29 @@ impl Budget {
 
     /// Reserves `bytes` if there is room at this moment, ahead of all waiters: for our own housekeeping.
     pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        self.take_for(&Owner::default(), bytes)
+    }
+
+    /// The same for `owner`.
+    fn take_for(self: &Arc<Self>, owner: &Owner, bytes: u64) -> Option<Reservation> {
+        let counted = CountedBytes::new(owner, bytes);
         let mut state = self.lock();
-        if !self.fits(&state, bytes) {
+        if !self.fits(&state, bytes) || self.excess(owner).is_some() {
             return None;
         }
         state.reserve(bytes);
         // An upload that was made to fail and is content with less gives nothing back now.
         state.failed_at = None;
         self.work.notify_one();
-        Some(Reservation::new(self, bytes))
+        Some(Reservation::new(self, counted))
     }
 
-    /// Bytes that an upload has on the volume already, whether or not there is room.
-    pub(crate) fn hold(self: &Arc<Self>, bytes: u64) -> Reservation {
+    /// Bytes that an upload of `owner` has on the volume already, whether or not there is room.
+    pub(crate) fn hold(self: &Arc<Self>, owner: &Owner, bytes: u64) -> Reservation {
         self.lock().reserved += bytes;
         // Something may have to go now.
         self.grant();
-        Reservation::new(self, bytes)
+        Reservation::new(self, CountedBytes::new(owner, bytes))
     }
 
     /// Bytes became used or free without a reservation: folders, the snapshot, found files.
@@ -257,7 +291,7 @@ impl BudgetState {
 fn all_reserved(needed: u64) -> Error {
     Error::NoSpace {
         needed,
-        reason: "nothing can be evicted, all room is reserved by uploads that are still running",
+        reason: "nothing can be evicted, all room is reserved by uploads that are still running".into(),
     }
 }
 

@@ -6,11 +6,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Ask, Budget, BudgetState, Reservation, Waiter, all_reserved};
+use super::owner::CountedBytes;
+use super::revoke::Room;
+use super::waiter::Waiter;
+use super::{Ask, Budget, BudgetState, Owner, Reservation, all_reserved};
 use crate::store::{Error, Result};
 
 /// The longest wait of a reservation while no room is given back.
 pub(super) const IDLE_WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a tenant that is above its share: its own bodies that are on their way become entries meanwhile.
+pub(super) const ABOVE_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest wait of a reservation in all. No client waits longer.
 pub(super) const MAX_WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -24,7 +29,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.answer.close();
         let mut state = self.budget.lock();
-        state.waiters.retain(|waiter| !waiter.answer.is_closed());
+        state.waiters.forget_gone();
         drop(state);
         self.budget.grant();
     }
@@ -36,32 +41,81 @@ enum Turn {
 }
 
 impl Budget {
-    /// Reserves `bytes`; waits for eviction if it must.
+    /// Reserves `bytes` for nobody in particular. See [`Budget::reserve_for`].
+    pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Reservation> {
+        self.reserve_for(&Owner::default(), bytes, ask).await
+    }
+
+    /// Reserves `bytes` for `owner`; waits for eviction if it must.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] if nothing can be evicted and no room is given back, or not enough for two minutes,
-    /// [`Error::Stopping`].
-    pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Reservation> {
+    /// [`Error::NoSpace`]. At once if a rule allows no more to its tenant, or if the tenant is above its share, nothing can
+    /// be evicted, and none of its other bodies is on its way to become an entry; at once, too, for a body that grows
+    /// without having announced it if nothing can be evicted for anybody. Otherwise if no room is given back for a
+    /// while, or not enough for two minutes. [`Error::Stopping`].
+    pub(crate) async fn reserve_for(
+        self: &Arc<Self>,
+        owner: &Owner,
+        bytes: u64,
+        ask: Ask,
+    ) -> Result<Reservation> {
+        let counted = CountedBytes::new(owner, bytes);
+        self.wait_for(counted, ask, None).await
+    }
+
+    /// The same for a reservation that grows.
+    pub(super) async fn grow(
+        self: &Arc<Self>,
+        owner: &Owner,
+        room: &Arc<Room>,
+        bytes: u64,
+        ask: Ask,
+    ) -> Result<Reservation> {
+        let counted = CountedBytes::new(owner, bytes);
+        self.wait_for(counted, ask, Some(Arc::clone(room))).await
+    }
+
+    async fn wait_for(
+        self: &Arc<Self>,
+        counted: CountedBytes,
+        ask: Ask,
+        growing: Option<Arc<Room>>,
+    ) -> Result<Reservation> {
         if !self.settled.is_cancelled() {
             // After the deadline the figures are as good as they get.
             let _known = tokio::time::timeout_at(self.settle_by, self.settled.cancelled()).await;
         }
-        let mut waiting = match self.take_or_queue(bytes, ask)? {
+        let (owner, bytes) = (counted.owner().clone(), counted.bytes());
+        self.keep_bound(&owner, bytes).await?;
+        let mut waiting = match self.take_or_queue(counted, ask, growing)? {
             Turn::Now(reservation) => return Ok(reservation),
             Turn::Later(answer) => Waiting { budget: self, answer },
         };
         let give_up = Instant::now() + MAX_WAIT_TIMEOUT;
         loop {
             let before = self.lock().releases;
-            match tokio::time::timeout(IDLE_WAIT_TIMEOUT, &mut waiting.answer).await {
+            let above = self.is_above(&owner);
+            let idle = if above {
+                ABOVE_WAIT_TIMEOUT
+            } else {
+                IDLE_WAIT_TIMEOUT
+            };
+            match tokio::time::timeout(idle, &mut waiting.answer).await {
                 Ok(answer) => return answer.unwrap_or(Err(Error::Stopping)),
                 Err(_) if self.lock().releases != before && Instant::now() < give_up => {}
+                Err(_) if above => return Err(self.share_used_up(&owner, bytes)),
                 Err(_) => return Err(all_reserved(bytes)),
             }
         }
     }
 
-    fn take_or_queue(self: &Arc<Self>, bytes: u64, ask: Ask) -> Result<Turn> {
+    fn take_or_queue(
+        self: &Arc<Self>,
+        counted: CountedBytes,
+        ask: Ask,
+        growing: Option<Arc<Room>>,
+    ) -> Result<Turn> {
+        let bytes = counted.bytes();
         let mut state = self.lock();
         if state.closed {
             return Err(Error::Stopping);
@@ -72,22 +126,26 @@ impl Budget {
             if state.total() > self.high() {
                 self.work.notify_one();
             }
-            return Ok(Turn::Now(Reservation::new(self, bytes)));
+            return Ok(Turn::Now(Reservation::new(self, counted)));
         }
         let (answer, receiver) = oneshot::channel();
-        let waiter = Waiter { bytes, ask, answer };
-        match ask {
-            Ask::Growth => state.waiters.push_front(waiter),
-            Ask::Announced { .. } => {
-                let growing = state.waiters.iter().take_while(|other| other.ask != Ask::New);
-                let behind = growing.count();
-                state.waiters.insert(behind, waiter);
-            }
-            Ask::New => state.waiters.push_back(waiter),
-        }
+        self.divide_with(&state);
+        state.waiters.add(Waiter {
+            above: self.is_above(counted.owner()),
+            counted,
+            ask,
+            growing,
+            answer,
+        });
         self.note_pressure(&mut state);
         self.work.notify_one();
         Ok(Turn::Later(receiver))
+    }
+
+    /// Whether a tenant is above its share, with all that it holds and waits for.
+    pub(super) fn is_above(&self, owner: &Owner) -> bool {
+        let number = owner.number();
+        number.is_some_and(|number| self.shares.table().is_above(number, 0))
     }
 
     /// Serves waiters in order as far as there is room.
@@ -96,13 +154,13 @@ impl Budget {
         let mut state = self.lock();
         let mut at = 0;
         while let Some(next) = state.waiters.get(at) {
-            let fits = self.fits(&state, next.bytes);
-            if fits || next.answer.is_closed() {
+            let fits = self.fits(&state, next.bytes());
+            if fits || !next.is_there() {
                 if let Some(waiter) = state.waiters.remove(at)
-                    && !waiter.answer.is_closed()
+                    && waiter.is_there()
                 {
-                    state.reserve(waiter.bytes);
-                    granted.push((waiter.answer, Reservation::new(self, waiter.bytes)));
+                    state.reserve(waiter.bytes());
+                    granted.push((waiter.answer, Reservation::new(self, waiter.counted)));
                 }
             } else if self.can_have(&state, next) {
                 break;
@@ -133,8 +191,8 @@ impl Budget {
     /// Whether evictions alone could make room for `waiter`. What unlinked files hold is no matter of evictions: a
     /// cache that is thrown away for it frees nothing.
     pub(super) fn can_have(&self, state: &BudgetState, waiter: &Waiter) -> bool {
-        let least = state.reserved.saturating_add(waiter.bytes);
-        !waiter.answer.is_closed()
+        let least = state.reserved.saturating_add(waiter.bytes());
+        waiter.is_there()
             && least <= self.limit
             && least.saturating_add(state.held) <= self.limit + self.slack()
     }
@@ -142,8 +200,8 @@ impl Budget {
     /// Whether somebody waits who could have room if unlinked files were closed.
     pub(super) fn note_pressure(&self, state: &mut BudgetState) {
         let over = |waiter: &Waiter| {
-            let total = state.total().saturating_add(waiter.bytes);
-            !waiter.answer.is_closed() && total.saturating_add(state.held) > self.limit + self.slack()
+            let total = state.total().saturating_add(waiter.bytes());
+            waiter.is_there() && total.saturating_add(state.held) > self.limit + self.slack()
         };
         let pressed = state.held > 0 && (state.stranded > 0 || state.waiters.iter().any(over));
         state.pressed_since = match pressed {

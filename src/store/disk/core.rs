@@ -27,7 +27,7 @@ use crate::store::budget::Budget;
 use crate::store::lock::DirLock;
 use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::SpoolDir;
-use crate::store::{Error, Precondition, Rank, Result, StoreKey, Tenancy};
+use crate::store::{Error, EvictionCause, Precondition, Rank, Result, StoreKey, Tenancy};
 use crate::tasks::Tasks;
 use crate::telemetry::seldom::is_time;
 
@@ -68,7 +68,8 @@ pub(super) struct DiskCore {
 /// What only grows.
 #[derive(Debug, Default)]
 pub(super) struct DiskCounters {
-    pub(super) evictions: AtomicU64,
+    /// By the number of their cause.
+    pub(super) evictions: [AtomicU64; EvictionCause::ALL.len()],
     pub(super) evicted_bytes: AtomicU64,
     pub(super) corrupt: AtomicU64,
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::core::{DiskCore, cannot_remove};
+use super::index::{FileRecord, MAX_BATCH_ENTRIES};
 use super::role::DiskRole;
-use crate::store::budget::VolumeLook;
+use crate::store::EvictionCause;
+use crate::store::budget::{Owner, VolumeLook};
+use crate::store::shares::{ShareTable, Victim};
 use crate::sys;
 use crate::telemetry::seldom::is_time;
-
-/// Entries per hop to the blocking pool: room is given to waiters after each.
-const MAX_BATCH_ENTRIES: usize = 256;
 
 /// How often readers of unlinked files are looked at, and the volume if others share it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ async fn free_up(core: &Arc<DiskCore>, bytes: u64) -> u64 {
     let before = VolumeLook::at(core.layout.root()).await;
     let mut freed = 0;
     while freed < bytes && !core.stop.is_cancelled() {
-        match free(core, bytes - freed).await {
+        match free(core, bytes - freed, Cause::Volume).await {
             0 => break,
             more => freed += more,
         }
@@ -83,7 +83,7 @@ async fn free_up(core: &Arc<DiskCore>, bytes: u64) -> u64 {
 async fn make_room(core: &Arc<DiskCore>) {
     loop {
         let goal = core.budget.goal();
-        if goal == 0 || free(core, goal).await == 0 {
+        if goal == 0 || free(core, goal, Cause::Limit).await == 0 {
             core.budget.exhausted();
             return;
         }
@@ -93,10 +93,17 @@ async fn make_room(core: &Arc<DiskCore>) {
     }
 }
 
-/// The volume is full for other reasons than our entries: evict as much as is asked for.
+/// Tenants at their own bounds get room from their own entries. Then, if the volume is full for other reasons than our
+/// entries: evict as much as is asked for.
 async fn answer_demands(core: &Arc<DiskCore>) {
     // What was freed beyond the need of one is there for the next one.
     let mut spare = 0;
+    for demand in core.budget.own_demands() {
+        let (owner, bytes) = (demand.owner, demand.bytes);
+        let evict = move |core: &Arc<DiskCore>| core.evict_own(bytes, &owner);
+        let freed = core.blocking(evict).await.unwrap_or(0);
+        let _left = demand.answer.send(freed);
+    }
     for (bytes, answer) in core.budget.demands() {
         let mut freed = bytes;
         if spare < bytes {
@@ -110,9 +117,18 @@ async fn answer_demands(core: &Arc<DiskCore>) {
     }
 }
 
+/// Why room is made.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// The account wants it.
+    Limit,
+    /// The volume has less than the account says.
+    Volume,
+}
+
 /// Files that are out of the index go first, then entries. Answers how many bytes were freed. What readers hold of
 /// them counts as long as the volume may hold more of that.
-async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
+async fn free(core: &Arc<DiskCore>, bytes: u64, cause: Cause) -> u64 {
     if core.unlink_retry.is_worth_it() {
         let freed = retry(core).await;
         if freed > 0 {
@@ -120,7 +136,13 @@ async fn free(core: &Arc<DiskCore>, bytes: u64) -> u64 {
         }
     }
     let before = core.budget.held();
-    let evicted = core.blocking(move |core| core.evict(bytes)).await.unwrap_or(0);
+    let writer = core.budget.next_writer();
+    let evict = move |core: &Arc<DiskCore>| match cause {
+        // Some may have been given back meanwhile.
+        Cause::Limit => core.evict(bytes.min(core.budget.goal()), &writer),
+        Cause::Volume => core.evict_for_volume(bytes),
+    };
+    let evicted = core.blocking(evict).await.unwrap_or(0);
     match core.budget.is_let_go().await {
         true => evicted,
         // If it is all held, the rest of the cache may free nothing either.
@@ -134,10 +156,25 @@ async fn retry(core: &Arc<DiskCore>) -> u64 {
 }
 
 impl DiskCore {
-    /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry. Answers the bytes that it took out,
-    /// some of which may be held by readers still.
-    pub(super) fn evict(&self, bytes: u64) -> u64 {
-        let mut freed = 0;
+    /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry, for a body of `writer`. Answers the bytes
+    /// that it took out, some of which may be held by readers still.
+    pub(super) fn evict(&self, bytes: u64, writer: &Owner) -> u64 {
+        self.budget.divide();
+        self.evict_of(bytes, |shares| shares.victim(writer.number()))
+    }
+
+    /// Blocking: the same because the volume is full, so that less is there to be divided than the limit says.
+    fn evict_for_volume(&self, bytes: u64) -> u64 {
+        self.budget.divide_for(bytes);
+        self.evict_of(bytes, |shares| shares.victim(None))
+    }
+
+    /// Blocking: the same of one tenant, which is at a bound of its own.
+    pub(super) fn evict_own(&self, bytes: u64, owner: &Owner) -> u64 {
+        self.evict_of(bytes, |shares| shares.own_victim(owner.number()?))
+    }
+
+    fn evict_of(&self, bytes: u64, choose: impl FnMut(&mut ShareTable) -> Option<Victim>) -> u64 {
         let Ok(_pass) = self.enter() else { return 0 };
         // On a volume that refuses everything, a batch would cost entries and free nothing.
         let most = if self.unlink_retry.is_full() || self.budget.held() > 0 {
@@ -145,12 +182,18 @@ impl DiskCore {
         } else {
             MAX_BATCH_ENTRIES
         };
-        self.budget.divide();
-        for victim in self.index(|index| index.evict(bytes, most, None)) {
-            match self.retire(&victim) {
+        let victims = self.index(|index| index.evict(bytes, most, choose));
+        self.retire_evicted(&victims)
+    }
+
+    /// Blocking: unlinks what was taken out of the index. Answers the bytes of it.
+    pub(super) fn retire_evicted(&self, victims: &[(FileRecord, EvictionCause)]) -> u64 {
+        let mut freed = 0;
+        for (victim, cause) in victims {
+            match self.retire(victim) {
                 Ok(_existed) => {
                     freed += victim.bytes();
-                    self.counters.evictions.fetch_add(1, Ordering::Relaxed);
+                    self.counters.evictions[*cause as usize].fetch_add(1, Ordering::Relaxed);
                     (self.counters.evicted_bytes).fetch_add(victim.bytes(), Ordering::Relaxed);
                 }
                 Err(error) => cannot_remove(self.role, &error),

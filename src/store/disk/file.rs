@@ -312,7 +312,7 @@ fn blocks(range: &Range<u64>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::budget::{Budget, FileHold, Owner};
+    use crate::store::budget::{Budget, FileHold};
 
     const BLOCK_BYTES: u64 = Checksums::BLOCK_BYTES;
 
@@ -328,7 +328,7 @@ mod tests {
         };
         let metadata = file.metadata().expect("metadata");
         let budget = Budget::new(1 << 30, 0, std::time::Duration::ZERO);
-        let file = FileHold::new(&budget, Owner::default()).open(|| Ok(file));
+        let file = FileHold::new(&budget).open(|| Ok(file));
         let file = file.expect("a handle");
         DiskFile::new(Arc::new(file), &metadata, owner, Checksums::of(&body), false)
     }

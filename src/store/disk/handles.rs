@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::store::budget::{Budget, FileHold, Owner};
+use crate::store::budget::{Budget, FileHold};
 
 /// See the module.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl FileHandles {
         if let Some(hold) = map.holds.get(&generation).and_then(Weak::upgrade) {
             return hold;
         }
-        let hold = FileHold::new(&self.budget, Owner::default());
+        let hold = FileHold::new(&self.budget);
         map.insert(generation, &hold);
         hold
     }

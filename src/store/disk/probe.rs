@@ -56,12 +56,12 @@ impl IndexProbe {
                 rank: Rank::Pushed,
             }),
         };
-        let _full = self.index.commit(new, 0, HotCell::empty());
+        let _full = self.index.commit(new, None, HotCell::empty());
     }
 
     /// Evicts the oldest entry of whoever has to give room.
     pub fn evict(&mut self) {
-        for victim in self.index.evict(1, 1, None) {
+        for (victim, _) in self.index.evict(1, 1, |shares| shares.victim(None)) {
             self.index.retired(victim.generation);
         }
         self.index.garbage.clear();

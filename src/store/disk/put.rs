@@ -12,14 +12,14 @@ use super::file::{DiskFile, EntryOwner};
 use super::format;
 use super::get::{opened_file, opened_in_memory};
 use super::hot::{HotCell, OpenedEntry};
-use super::index::{ExpectedVersion, FileRecord};
+use super::index::{ExpectedVersion, FileRecord, IndexFull};
 use super::layout::{TopName, shard_of};
 use super::shards::{self, ShardDir};
 use crate::config::Durability;
 use crate::store::budget::{BLOCK_BYTES, Committing, FullVolumeRetry, whole_blocks, write_error};
 use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
-use crate::store::{Draft, Error, Meta, Precondition, Result, Spool, StoreKey};
+use crate::store::{Draft, Error, EvictionCause, Meta, Precondition, Result, Shortage, Spool, StoreKey};
 use crate::sys;
 
 impl DiskCore {
@@ -44,11 +44,13 @@ impl DiskCore {
         let exact = whole_blocks(body.len() + trailer.len() as u64) + FOLDER_BYTES;
         body.room().ensure(exact.max(room_for(body.len())), 0).await?;
         let (tenant, belongs) = self.number(meta.origin.tenancy.as_ref());
+        self.check_count(key, belongs, body.len())?;
         let commit = DiskCommit {
             core: Arc::clone(self),
             _tenant: tenant,
             belongs,
             owner: self.owner(key, 0),
+            made_way: Vec::new(),
             meta: Arc::clone(&meta),
             trailer,
             body,
@@ -89,6 +91,31 @@ impl DiskCore {
     }
 }
 
+impl DiskCore {
+    /// How many entries a rule allows to a tenant.
+    fn max_entries(&self, belongs: NumberedTenancy) -> Option<u64> {
+        self.budget.shares().table().limits(belongs.tenant).max_entries
+    }
+
+    /// # Errors
+    /// [`Error::NoSpace`] if a tenant has as many entries as a rule allows, and none of them can make way.
+    fn check_count(&self, key: &StoreKey, belongs: NumberedTenancy, needed: u64) -> Result<()> {
+        let Some(limit) = self.max_entries(belongs) else {
+            return Ok(());
+        };
+        let holdings = *self.budget.shares().table().holdings(belongs.tenant);
+        let has_room = holdings.entries() < limit || holdings.is_evictable();
+        if has_room || self.index(|index| index.current(key.digest())).is_some() {
+            return Ok(());
+        }
+        let rule = "max_entries";
+        Err(Error::NoSpace {
+            needed,
+            reason: Shortage::Rule { rule, limit },
+        })
+    }
+}
+
 /// Why a commit did not happen. Nothing is left of it on the disk, except for a large body.
 enum CommitError {
     /// The index holds another version than the one that the precondition was held against.
@@ -107,6 +134,8 @@ struct DiskCommit {
     belongs: NumberedTenancy,
     /// Generation 0 until there is one.
     owner: EntryOwner,
+    /// Entries of the tenant that made way, as a rule says, and are to be unlinked.
+    made_way: Vec<(FileRecord, EvictionCause)>,
     meta: Arc<Meta>,
     trailer: Bytes,
     body: Spool,
@@ -123,6 +152,7 @@ impl DiskCommit {
     fn try_run(&mut self) -> Result<(), CommitError> {
         let temp = self.write().map_err(CommitError::Failed)?;
         let placed = self.place(&temp);
+        self.core.retire_evicted(&std::mem::take(&mut self.made_way));
         if placed.is_err() && matches!(self.body.body(), SpoolBody::Memory(_)) {
             // The next attempt writes it anew, into the same room.
             temp.remove();
@@ -177,7 +207,7 @@ impl DiskCommit {
     /// The file has its name: make it visible, account for it, remove the former one.
     ///
     /// In this order: room that is free or can be evicted wakes those who look for it, and they look into the index.
-    fn settle(&self, temp: &Temp, grown: i64, shard: &mut ShardDir) -> io::Result<()> {
+    fn settle(&mut self, temp: &Temp, grown: i64, shard: &mut ShardDir) -> io::Result<()> {
         let metadata = temp.file().metadata();
         let rounded = whole_blocks(self.length());
         let bytes = metadata
@@ -195,11 +225,15 @@ impl DiskCommit {
         self.body.room().shrink(bytes.saturating_add_signed(grown));
         let published = self.sync_folders(shard).and(metadata).and_then(|metadata| {
             let cell = HotCell::filled(self.opened(temp, &metadata));
-            let committed = self.core.index(|index| index.commit(new, 0, cell));
+            let committed = self.commit(new, cell);
             committed.map_err(|_| io::Error::other("the index is full"))
         });
         // Whoever evicts it waits for the shard until this is done.
-        self.body.room().settle(bytes.saturating_add_signed(grown));
+        let used = bytes.saturating_add_signed(grown);
+        match published.is_ok() {
+            true => self.body.room().settle_entry(used),
+            false => self.body.room().settle(used),
+        }
         let (retired, outcome) = match published {
             Ok(former) => (former, Ok(())),
             Err(error) => (Some(new), Err(error)),
@@ -211,6 +245,15 @@ impl DiskCommit {
             cannot_remove(self.core.role, &error);
         }
         outcome
+    }
+
+    /// The entry is in the index from now on; others of its tenant make way for it, as a rule says.
+    fn commit(&mut self, new: FileRecord, cell: Arc<HotCell>) -> Result<Option<FileRecord>, IndexFull> {
+        let most = self.core.max_entries(self.belongs).unwrap_or(u64::MAX);
+        self.core.index(|index| {
+            self.made_way = index.keep_count(&new, most);
+            index.commit(new, self.body.room().counted(), cell)
+        })
     }
 
     /// Length of the file in bytes.

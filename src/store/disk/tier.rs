@@ -13,7 +13,9 @@ use super::role::DiskRole;
 use crate::config::DiskConfig;
 use crate::store::spool::SpoolDir;
 use crate::store::tenant_rules::TenantRules;
-use crate::store::{Draft, Entry, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName};
+use crate::store::{
+    Draft, Entry, EvictionCause, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName,
+};
 use crate::sys;
 use crate::tasks::Tasks;
 
@@ -40,8 +42,8 @@ pub struct DiskStats {
     pub unread: usize,
     /// Bytes of entries that are not evicted because another tier does not have them yet.
     pub pinned: u64,
-    /// Entries evicted since the start.
-    pub evictions: u64,
+    /// Entries evicted since the start, by the number of their [`EvictionCause`].
+    pub evictions: [u64; EvictionCause::ALL.len()],
     /// Bytes evicted since the start.
     pub evicted_bytes: u64,
     /// Entries found torn, damaged or foreign since the start, and removed.
@@ -56,6 +58,13 @@ pub struct DiskStats {
     pub open_files: usize,
     /// Files that could not be unlinked and are tried again.
     pub stuck_files: usize,
+}
+
+impl DiskStats {
+    /// Entries evicted since the start.
+    pub fn evicted(&self) -> u64 {
+        self.evictions.iter().sum()
+    }
 }
 
 impl Disk {
@@ -117,7 +126,11 @@ impl Disk {
             entries,
             unread,
             pinned,
-            evictions: core.counters.evictions.load(Ordering::Relaxed),
+            evictions: core
+                .counters
+                .evictions
+                .each_ref()
+                .map(|count| count.load(Ordering::Relaxed)),
             evicted_bytes: core.counters.evicted_bytes.load(Ordering::Relaxed),
             corrupt: core.counters.corrupt.load(Ordering::Relaxed),
             indexing: !core.scan.done.is_cancelled(),

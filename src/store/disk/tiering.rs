@@ -11,7 +11,7 @@ use super::layout::TopName;
 use super::records::{LeftRecord, Mark};
 use super::tier::Disk;
 use crate::config::Durability;
-use crate::store::blocks::{BlockDir, Blocks};
+use crate::store::blocks::{BlockDir, Blocks, TenantOf};
 use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, whole_blocks};
 use crate::store::spool::Checksums;
 use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
@@ -239,10 +239,19 @@ impl Disk {
     /// # Errors
     /// As [`BlockDir::open`].
     pub async fn blocks(&self) -> Result<(BlockDir, Vec<Blocks>)> {
+        self.blocks_of(|_| None).await
+    }
+
+    /// The same for the tenants that the notes of uploads name.
+    ///
+    /// # Errors
+    /// As [`BlockDir::open`].
+    pub async fn blocks_of(&self, tenant_of: TenantOf) -> Result<(BlockDir, Vec<Blocks>)> {
         let core = &self.core;
         BlockDir::open(
             core.layout.path(TopName::Uploads),
             core.spools.clone(),
+            tenant_of,
             &core.uploads,
         )
         .await

@@ -34,6 +34,16 @@ impl TenantHandle {
     pub(crate) fn number(&self) -> TenantNumber {
         self.number
     }
+
+    /// The tenant reserves `bytes`, or waits for them.
+    pub(crate) fn reserve(&self, bytes: u64) {
+        self.shares.table().reserve(self.number, bytes);
+    }
+
+    /// It gives them back.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.shares.table().release(self.number, bytes);
+    }
 }
 
 impl Clone for TenantHandle {

@@ -41,6 +41,13 @@ impl NumberedTenancy {
     };
 }
 
+/// Bytes that a tenant has reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReservedBytes {
+    pub(crate) tenant: TenantNumber,
+    pub(crate) bytes: u64,
+}
+
 /// Entries and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Sum {
@@ -86,7 +93,7 @@ impl Holdings {
         self.entry_bytes().saturating_add(self.reserved)
     }
 
-    pub(super) fn is_evictable(&self) -> bool {
+    pub(crate) fn is_evictable(&self) -> bool {
         self.ranks.iter().any(|sum| sum.entries > 0)
     }
 

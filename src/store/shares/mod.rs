@@ -13,12 +13,6 @@
 //! A tenant has a number while it holds something or somebody holds a [`TenantHandle`] of it. Then the number is
 //! given to another one.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "rules, reservations and metrics come next"
-)]
-
 mod fair;
 mod guarantee;
 mod handle;
@@ -33,5 +27,8 @@ mod tests;
 mod victim;
 
 pub(crate) use handle::TenantHandle;
-pub(crate) use holdings::{Holdings, NumberedTenancy, Place, TenantNumber};
+pub(crate) use holdings::{NumberedTenancy, Place, ReservedBytes, TenantNumber};
 pub(crate) use shared::Shares;
+pub(crate) use table::ShareTable;
+pub use victim::EvictionCause;
+pub(crate) use victim::Victim;

@@ -29,6 +29,7 @@ pub(crate) struct ShareTable {
     /// The sum of the weights of groups that hold something.
     pub(super) weight_sum: u64,
     entry_bytes: u64,
+    reserved: u64,
     pub(super) guarantees: Guarantees,
     /// Seats that sums and orders have not as they are.
     outdated: Vec<u32>,
@@ -57,6 +58,7 @@ impl ShareTable {
             orders: Orders::default(),
             weight_sum: 0,
             entry_bytes: 0,
+            reserved: 0,
             guarantees: Guarantees::default(),
             outdated: Vec::new(),
             rule_set: rules.current(),
@@ -82,6 +84,12 @@ impl ShareTable {
     /// So many bytes are divided from now on.
     pub(crate) fn set_capacity(&mut self, capacity: u64) {
         self.capacity = capacity;
+    }
+
+    /// No more is divided than what stays when tenants give `bytes`.
+    pub(crate) fn lower_capacity(&mut self, bytes: u64) {
+        let held = self.entry_bytes.saturating_add(self.reserved);
+        self.capacity = self.capacity.min(held.saturating_sub(bytes));
     }
 
     /// From now on these rules hold, and what they are replaced by.
@@ -195,12 +203,10 @@ impl ShareTable {
         }
     }
 
-    /// An entry of `bytes` came to a tenant. `reserved` bytes of its reservation became a part of it.
-    pub(crate) fn add_entry(&mut self, number: TenantNumber, place: Place, bytes: u64, reserved: u64) {
+    /// An entry of `bytes` came to a tenant.
+    pub(crate) fn add_entry(&mut self, number: TenantNumber, place: Place, bytes: u64) {
         self.entry_bytes += bytes;
-        let holdings = self.change(number);
-        holdings.sum(place).add(bytes);
-        holdings.reserved = holdings.reserved.saturating_sub(reserved);
+        self.change(number).sum(place).add(bytes);
     }
 
     /// An entry of `bytes` left it.
@@ -212,12 +218,14 @@ impl ShareTable {
 
     /// A tenant reserves `bytes`, or waits for them.
     pub(crate) fn reserve(&mut self, number: TenantNumber, bytes: u64) {
+        self.reserved = self.reserved.saturating_add(bytes);
         let holdings = self.change(number);
         holdings.reserved = holdings.reserved.saturating_add(bytes);
     }
 
-    /// It gives them back.
+    /// It gives them back, or they are a part of an entry now.
     pub(crate) fn release(&mut self, number: TenantNumber, bytes: u64) {
+        self.reserved = self.reserved.saturating_sub(bytes);
         let holdings = self.change(number);
         holdings.reserved = holdings.reserved.saturating_sub(bytes);
         self.give_up_if_idle(number.get());

@@ -2,6 +2,7 @@
 
 use super::holdings::{NumberedTenancy, Sum, TenantNumber};
 use super::table::ShareTable;
+use crate::named::named_enum;
 use crate::store::tenant::Rank;
 
 /// So much of a tenant's share stays open to its lower ranks: a twentieth.
@@ -9,31 +10,56 @@ const LOWER_RANKS_PART: u64 = 20;
 /// Most groups that are looked at. Those before the last one are above their share for what cannot be evicted.
 const MAX_GROUPS: usize = 64;
 
+named_enum! {
+    /// Why an entry goes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum EvictionCause {
+        /// Its tenant is above its share.
+        Above = "above_share",
+        /// Its own tenant needs the room, and nobody who is above can give any.
+        Own = "own",
+        /// Nobody is above: what belongs to no tenant has used up the room, or others have on the same volume.
+        Nobody = "nobody_above",
+        /// Its tenant is at a bound that a rule sets.
+        Rule = "rule",
+    }
+}
+
+/// Who gives room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Victim {
+    /// The oldest entry of this rank of this tenant.
+    pub(crate) whose: NumberedTenancy,
+    pub(crate) cause: EvictionCause,
+}
+
 impl ShareTable {
-    /// Who gives room for a body, which is one of `writer` if that is known: whose oldest entry, of which rank.
+    /// Who gives room for a body, which is one of `writer` if that is known.
     ///
     /// Whoever is at or below its share gives none while somebody is above. If they have nothing to evict, a writer
     /// gets room from itself or has to wait. If nobody is above, what belongs to no tenant has used up the room.
-    pub(crate) fn victim(&mut self, writer: Option<TenantNumber>) -> Option<NumberedTenancy> {
+    pub(crate) fn victim(&mut self, writer: Option<TenantNumber>) -> Option<Victim> {
         self.refresh();
-        let tenant = self
-            .above()
-            .or_else(|| writer.filter(|writer| self.holdings(*writer).is_evictable()))
-            .or_else(|| self.highest())?;
-        let rank = self.rank(tenant)?;
-        Some(NumberedTenancy { tenant, rank })
+        let own = || writer.filter(|writer| self.holdings(*writer).is_evictable());
+        let named = |cause| move |tenant| (tenant, cause);
+        let (tenant, cause) = (self.above().map(named(EvictionCause::Above)))
+            .or_else(|| own().map(named(EvictionCause::Own)))
+            .or_else(|| self.highest().map(named(EvictionCause::Nobody)))?;
+        let whose = NumberedTenancy {
+            tenant,
+            rank: self.rank(tenant)?,
+        };
+        Some(Victim { whose, cause })
     }
 
-    /// Whether somebody who is above its share has something to evict.
-    pub(crate) fn can_give(&mut self) -> bool {
-        self.refresh();
-        self.above().is_some()
-    }
-
-    /// A tenant gives room although it need not: it is at a bound of its own. Its lowest rank goes first.
-    pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<NumberedTenancy> {
-        let rank = self.lowest_rank(tenant)?;
-        Some(NumberedTenancy { tenant, rank })
+    /// A tenant gives room because a rule says so. Its lowest rank goes first.
+    pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<Victim> {
+        let whose = NumberedTenancy {
+            tenant,
+            rank: self.lowest_rank(tenant)?,
+        };
+        let cause = EvictionCause::Rule;
+        Some(Victim { whose, cause })
     }
 
     /// The tenant that is furthest above its share and has something to evict, in the group of which the same holds.

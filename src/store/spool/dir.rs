@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Checksums;
-use crate::store::budget::{BLOCK_BYTES, Budget, whole_blocks};
+use crate::store::budget::{Ask, BLOCK_BYTES, Budget, Owner, Reservation, whole_blocks};
 use crate::store::memory::MemoryAccount;
-use crate::store::{Error, Result};
+use crate::store::shares::TenantHandle;
+use crate::store::{Error, Result, Tenant};
 use crate::sys;
 use crate::tasks::Tasks;
 
@@ -16,9 +17,14 @@ use crate::tasks::Tasks;
 const TRAILER_BYTES: u64 = 4096;
 /// Room for the folders that one more file may need or enlarge, in bytes.
 pub(crate) const FOLDER_BYTES: u64 = 2 * BLOCK_BYTES;
+
 /// Makes spools in the directory of one tier. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct SpoolDir(Arc<SpoolDirInner>);
+pub struct SpoolDir {
+    inner: Arc<SpoolDirInner>,
+    /// For whom it takes room.
+    owner: Owner,
+}
 
 #[derive(Debug)]
 struct SpoolDirInner {
@@ -44,7 +50,8 @@ impl SpoolDir {
     /// Spools in the empty folder `path`, accounted in `budget`.
     pub(crate) fn new(path: PathBuf, budget: Arc<Budget>, tasks: Tasks) -> Self {
         let folder_bytes = folder_bytes(&path).into();
-        Self(Arc::new(SpoolDirInner {
+        let owner = Owner::tenant(TenantHandle::new(budget.shares(), None));
+        let inner = SpoolDirInner {
             path,
             budget,
             memory: MemoryAccount::new(DEFAULT_MEMORY_BYTES),
@@ -53,13 +60,24 @@ impl SpoolDir {
             files: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             folder_bytes,
-        }))
+        };
+        let inner = Arc::new(inner);
+        Self { inner, owner }
+    }
+
+    /// The same for bodies of this tenant, in whose share they count; of nobody who is known if it is `None`.
+    #[must_use]
+    pub fn of(&self, tenant: Option<&Tenant>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            owner: Owner::tenant(TenantHandle::new(self.inner.budget.shares(), tenant)),
+        }
     }
 
     /// The largest body in bytes that can ever be stored.
     pub fn capacity(&self) -> u64 {
         // The room for trailer and folders of the largest body bounds that of every smaller one.
-        let largest = self.0.budget.largest();
+        let largest = self.inner.budget.largest();
         largest.saturating_sub(room_for(largest) - largest)
     }
 
@@ -74,16 +92,32 @@ impl SpoolDir {
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
-        &self.0.budget
+        &self.inner.budget
+    }
+
+    /// Reserves `bytes` for its tenant. See [`Budget::reserve_for`].
+    pub(crate) async fn reserve(&self, bytes: u64, ask: Ask) -> Result<Reservation> {
+        self.inner.budget.reserve_for(&self.owner, bytes, ask).await
+    }
+
+    /// Bytes that its tenant has on the volume already.
+    pub(crate) fn hold(&self, bytes: u64) -> Reservation {
+        self.inner.budget.hold(&self.owner, bytes)
+    }
+
+    /// # Errors
+    /// [`Error::NoSpace`] if a body of `size` bytes is more than what is free and what its tenant may push out.
+    pub(crate) fn check_share(&self, size: u64) -> Result<()> {
+        self.inner.budget.check_share(&self.owner, whole_blocks(size))
     }
 
     /// The account of what waits in memory.
     pub fn memory(&self) -> &MemoryAccount {
-        &self.0.memory
+        &self.inner.memory
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
-        &self.0.tasks
+        &self.inner.tasks
     }
 
     /// A path that no other file had, not even in an earlier run.
@@ -92,32 +126,32 @@ impl SpoolDir {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_micros() as u64);
         let next = |last: u64| now.max(last + 1);
-        let last =
-            (self.0.last_name).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
-        self.0.path.join(format!("{:016x}", last.map_or(now, next)))
+        let last = (self.inner.last_name)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        self.inner.path.join(format!("{:016x}", last.map_or(now, next)))
     }
 
     /// Blocking: makes the folder again after it was removed from outside.
     pub(super) fn make_again(&self) -> std::io::Result<()> {
-        sys::create_private_dir(&self.0.path)
+        sys::create_private_dir(&self.inner.path)
     }
 
     /// Blocking: counts a new file, and what the folder grows by it.
     pub(super) fn file_made(&self) {
-        let files = self.0.files.fetch_add(1, Ordering::Relaxed) + 1;
-        let most = self.0.most.load(Ordering::Relaxed);
+        let files = self.inner.files.fetch_add(1, Ordering::Relaxed) + 1;
+        let most = self.inner.most.load(Ordering::Relaxed);
         if files < most + NAMES_PER_FOLDER_BLOCK {
             return;
         }
-        self.0.most.store(files, Ordering::Relaxed);
-        let now = folder_bytes(&self.0.path);
-        let before = self.0.folder_bytes.swap(now, Ordering::Relaxed);
-        self.0.budget.adjust(now as i64 - before as i64);
+        self.inner.most.store(files, Ordering::Relaxed);
+        let now = folder_bytes(&self.inner.path);
+        let before = self.inner.folder_bytes.swap(now, Ordering::Relaxed);
+        self.inner.budget.adjust(now as i64 - before as i64);
     }
 
     /// A file is gone or has become an entry.
     pub(super) fn file_gone(&self) {
-        self.0.files.fetch_sub(1, Ordering::Relaxed);
+        self.inner.files.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -48,7 +48,7 @@ impl Temp {
                 .create_new(true)
                 .open(&path)
         };
-        let file = FileHold::new(dir.budget(), room.owner()).open(|| match sys::if_exists(make())? {
+        let file = FileHold::new(dir.budget()).open(|| match sys::if_exists(make())? {
             Some(file) => Ok(file),
             None => {
                 // A cleaner of temporary files has removed the empty folder.

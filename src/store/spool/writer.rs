@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::dir::room_for;
 use super::{ChecksumBuilder, Checksums, MAX_MEMORY_SPOOL_BYTES, Spool, SpoolBody, SpoolDir, Temp};
 use crate::store::batch::{BatchSink, BatchWriter, total_length};
-use crate::store::budget::{Ask, OpenFile, Reservation, write_error};
+use crate::store::budget::{Ask, OpenFile, Reservation, RoomWatch, write_error};
 use crate::store::memory::nobody;
 use crate::store::{Error, Result};
 use crate::sys;
@@ -26,17 +26,19 @@ impl SpoolDir {
     /// that need it, a few MiB at a time. Waits for eviction if there is none now.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] if all room is
-    /// reserved by others and stays so, [`Error::Stopping`].
+    /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] at once if that is more than what is
+    /// free and what its tenant may push out, or if the tenant is above its share and nobody can give room, and later if
+    /// all room is reserved by others and stays so. [`Error::Stopping`].
     pub async fn create(&self, expected: Option<u64>) -> Result<SpoolWriter> {
         if let Some(size) = expected {
             self.check_size(size)?;
+            self.check_share(size)?;
         }
         let first = match expected {
             Some(size) => size.min(self.announced_step()),
             None => self.unknown_step(),
         };
-        let room = self.budget().reserve(room_for(first), Ask::New).await?;
+        let room = self.reserve(room_for(first), Ask::New).await?;
         Ok(SpoolWriter::new(self.clone(), room, expected))
     }
 
@@ -44,7 +46,7 @@ impl SpoolDir {
     /// gives up the place in the queue.
     pub(crate) async fn grow(&self, size: u64) -> Result<Growth> {
         self.check_size(size)?;
-        let room = Arc::new(self.budget().reserve(room_for(size), Ask::New).await?);
+        let room = Arc::new(self.reserve(room_for(size), Ask::New).await?);
         let (dir, held) = (self.clone(), Arc::clone(&room));
         let hop = self.tasks().spawn_blocking(move || {
             let temp = Temp::create(&dir, &held)?;
@@ -71,6 +73,7 @@ impl SpoolDir {
 pub struct SpoolWriter {
     dir: SpoolDir,
     room: Arc<Reservation>,
+    watch: RoomWatch,
     /// The room for all of it, in bytes, if its length was announced.
     announced: Option<u64>,
     written: u64,
@@ -80,7 +83,7 @@ pub struct SpoolWriter {
 impl SpoolWriter {
     /// `expected` is the length of the body in bytes, if that is known. The body may become longer or shorter.
     fn new(dir: SpoolDir, room: Reservation, expected: Option<u64>) -> Self {
-        let room = Arc::new(room);
+        let (watch, room) = (room.may_be_revoked(), Arc::new(room));
         let sink = SpoolSink {
             dir: dir.clone(),
             room: Arc::clone(&room),
@@ -98,6 +101,7 @@ impl SpoolWriter {
             ),
             dir,
             room,
+            watch,
             announced: expected.map(room_for),
             written: 0,
         }
@@ -122,9 +126,15 @@ impl SpoolWriter {
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let written = self.written + chunk.len() as u64;
         self.dir.check_size(written)?;
+        self.watch.check()?;
         self.reserve(room_for(written)).await?;
         self.written = written;
         self.batches.write(chunk).await
+    }
+
+    /// Resolves when the room is taken back for others: the body is lost then.
+    pub(crate) async fn revoked(&self) -> Error {
+        self.watch.revoked().await
     }
 
     async fn reserve(&self, needed: u64) -> Result<()> {
@@ -147,6 +157,7 @@ impl SpoolWriter {
     /// # Errors
     /// As [`SpoolWriter::write`].
     pub async fn finish(mut self) -> Result<Spool> {
+        self.room.keep();
         self.batches.settle().await?;
         let in_memory = self.written <= MAX_MEMORY_SPOOL_BYTES as u64
             && self.batches.sink().is_some_and(|sink| sink.temp.is_none());

@@ -150,7 +150,7 @@ async fn ask_remote(core: &Arc<TieredCore>, key: &StoreKey, fill: &Arc<Fill>) ->
         tier: core.remote.name(),
     };
     fill.tell(FillState::Found(entry.clone()));
-    if let Some(spool) = spool(&core.local.spools(), bytes).await {
+    if let Some(spool) = spool(&spools_of(core, &entry.meta), bytes).await {
         publish(core, key, fill, &entry.meta, spool).await;
     }
     Ok(())
@@ -173,7 +173,7 @@ async fn large(
     open: SourceOpen,
 ) {
     let meta = Arc::clone(&open.meta);
-    let Some(growth) = room(core, meta.size).await else {
+    let Some(growth) = room(core, &meta).await else {
         core.fills.end(key.digest(), fill);
         return fill.tell(FillState::streamed(open));
     };
@@ -210,9 +210,15 @@ async fn spool(spools: &SpoolDir, bytes: Bytes) -> Option<Spool> {
     timeout(ROOM_TIMEOUT, write).await.ok()?.ok()
 }
 
-async fn room(core: &TieredCore, size: u64) -> Option<Growth> {
-    let spools = core.local.spools();
-    timeout(ROOM_TIMEOUT, spools.grow(size)).await.ok()?.ok()
+async fn room(core: &TieredCore, meta: &Meta) -> Option<Growth> {
+    let spools = spools_of(core, meta);
+    timeout(ROOM_TIMEOUT, spools.grow(meta.size)).await.ok()?.ok()
+}
+
+/// Room for whom the entry belongs to: its writer, not its reader.
+fn spools_of(core: &TieredCore, meta: &Meta) -> SpoolDir {
+    let tenancy = meta.origin.tenancy.as_ref();
+    core.local.spools().of(tenancy.map(|tenancy| &tenancy.tenant))
 }
 
 /// Makes the entry one of the disk, unless it was changed since it was asked for.

@@ -233,7 +233,7 @@ async fn eviction_between_look_up_and_open_is_a_miss() {
     };
     tokio::join!(write, read);
     assert_eq!(rig.disk.stats().corrupt, 0);
-    assert!(rig.disk.stats().evictions > 0);
+    assert!(rig.disk.stats().evicted() > 0);
 }
 
 #[tokio::test]

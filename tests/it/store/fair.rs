@@ -1,6 +1,13 @@
 //! Fair eviction, through the tier: a tenant that floods harms only itself.
 
-use chacha::store::{Draft, Origin, Rank, Store, Tenancy, Tenant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chacha::config::{Share, TenantRule};
+use chacha::store::blocks::BlockPlace;
+use chacha::store::tenant_rules::TenantRules;
+use chacha::store::{Draft, Error, Origin, Rank, Result, Shortage, Store, Tenancy, Tenant};
 use futures_util::future::join_all;
 
 use super::support::*;
@@ -18,6 +25,10 @@ fn alone(name: &str) -> Tenancy {
 }
 
 async fn put_as(rig: &Rig, tenancy: &Tenancy, name: &str, bytes: &[u8]) {
+    try_put(rig, tenancy, name, bytes).await.unwrap();
+}
+
+async fn try_put(rig: &Rig, tenancy: &Tenancy, name: &str, bytes: &[u8]) -> Result<()> {
     let draft = draft();
     let draft = Draft {
         origin: Origin {
@@ -26,10 +37,11 @@ async fn put_as(rig: &Rig, tenancy: &Tenancy, name: &str, bytes: &[u8]) {
         },
         ..draft
     };
-    let spool = spool(&rig.disk.spools(), bytes).await.unwrap();
+    let spools = rig.disk.spools().of(Some(&tenancy.tenant));
+    let spool = write_spool(&spools, bytes, Some(bytes.len() as u64), 50_000).await?;
     let key = key(name);
-    let put = rig.disk.put(&key, draft, spool, Default::default());
-    put.await.unwrap();
+    rig.disk.put(&key, draft, spool, Default::default()).await?;
+    Ok(())
 }
 
 /// Writes `count` entries `prefix`0, `prefix`1 and so on.
@@ -68,7 +80,7 @@ async fn a_tenant_that_writes_ten_times_the_disk_takes_nothing_of_a_quiet_one() 
     put_many(&rig, &alone("flood"), "flood", 320, 500 * KIB).await;
     settled(&rig).await;
     assert_eq!(left(&rig, "quiet", 60).await, 60);
-    assert!(rig.disk.stats().evictions > 100);
+    assert!(rig.disk.stats().evicted() > 100);
     assert!(left(&rig, "flood", 320).await > 10, "what is free is used");
 }
 
@@ -164,4 +176,177 @@ async fn an_entry_counts_for_the_tenant_that_wrote_it_last() {
         (left(&rig, "shared", 60).await, left(&rig, "own", 60).await),
         (0, 60)
     );
+}
+
+fn is_share<T>(refused: &Result<T>) -> bool {
+    let reason = refused.as_ref().err().map(|error| match error {
+        Error::NoSpace { reason, .. } => *reason,
+        other => panic!("{other}"),
+    });
+    matches!(reason, Some(Shortage::Share { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_hold_all_room_and_go_on_slowly_give_it_back_to_a_quiet_tenant() {
+    let rig = Rig::new(LIMIT).await;
+    let spools = rig.disk.spools().of(Some(&alone("flood").tenant));
+    let mut writers = Vec::new();
+    for _ in 0..8 {
+        let mut writer = spools.create(Some(7 * MIB as u64 / 4)).await.unwrap();
+        writer.write(body(MIB, 1).into()).await.unwrap();
+        writers.push(writer);
+    }
+    assert!(rig.disk.stats().reserved > 13 * MIB as u64);
+    let done = AtomicBool::new(false);
+    // A byte of each now and then, until it is told that its room is needed.
+    let trickles = writers.into_iter().map(async |mut writer| {
+        while !done.load(Ordering::Relaxed) {
+            let written = writer.write(Bytes::from_static(b"x")).await;
+            if written.is_err() {
+                assert!(is_share(&written), "{written:?}");
+                return true;
+            }
+            tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>())
+                .await
+                .ok();
+        }
+        false
+    });
+    let put = async {
+        put_as(&rig, &alone("quiet"), "quiet", &[7; 5 * MIB]).await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let started = std::time::Instant::now();
+    let (revoked, ()) = tokio::join!(join_all(trickles), put);
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    // No more than what is needed, and the youngest of them.
+    let revoked: Vec<_> = revoked.iter().map(|revoked| u8::from(*revoked)).collect();
+    assert!(
+        revoked.is_sorted() && (1..5).contains(&revoked.iter().sum::<u8>()),
+        "{revoked:?}"
+    );
+    // Within its share, it stays.
+    for nth in 0..10 {
+        let refused = try_put(&rig, &alone("flood"), &format!("flood{nth}"), &[7; 4 * MIB]).await;
+        assert!(refused.is_ok() || is_share(&refused), "{refused:?}");
+        assert!(rig.disk.contains(key("quiet").digest()).await.unwrap(), "{nth}");
+    }
+    assert!(rig.get("quiet").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_in_blocks_gives_its_room_back_to_a_quiet_tenant() {
+    let rig = Rig::new(LIMIT).await;
+    let (dir, _) = rig
+        .disk
+        .blocks_of(|note| Some(alone(std::str::from_utf8(note).ok()?).tenant))
+        .await
+        .unwrap();
+    let upload = dir.create(1, b"flood".to_vec()).await.unwrap();
+    for nth in 0..6_u8 {
+        let mut writer = upload
+            .writer(BlockPlace::Block([nth].into()), Some(2 * MIB as u64))
+            .await
+            .unwrap();
+        writer.write(body(2 * MIB, 1).into()).await.unwrap();
+        writer.finish().await.unwrap();
+    }
+    let quiet = alone("quiet");
+    let put = put_as(&rig, &quiet, "quiet", &[7; 5 * MIB]);
+    let give_up = async {
+        until("its room is needed", || upload.is_revoked()).await;
+        let refused = upload.writer(BlockPlace::Block([9].into()), Some(1)).await;
+        assert!(refused.is_err());
+        upload.remove().await;
+    };
+    tokio::join!(put, give_up);
+    assert!(rig.get("quiet").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_is_too_large_for_its_tenants_share_is_refused_at_once_with_both_sizes() {
+    let rig = Rig::new(LIMIT).await;
+    put_many(&rig, &alone("first"), "first", 40, 500 * KIB).await;
+    settled(&rig).await;
+    let size = 10 * MIB as u64;
+    let refused = rig
+        .disk
+        .spools()
+        .of(Some(&alone("second").tenant))
+        .create(Some(size))
+        .await;
+    assert!(is_share(&refused));
+    let text = chacha::error::Classify::public(&refused.unwrap_err());
+    assert!(text.contains("share of"), "{text}");
+    assert_eq!(rig.disk.stats().reserved, 0);
+    // Alone it could.
+    put_as(&rig, &alone("first"), "large", &vec![7; size as usize]).await;
+}
+
+/// Rules for one tenant.
+fn rules(change: impl FnOnce(&mut TenantRule)) -> TenantRules {
+    let mut rule = TenantRule {
+        pattern: "*#bound".into(),
+        ..TenantRule::default()
+    };
+    change(&mut rule);
+    TenantRules::new(&[rule], LIMIT as u64)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_at_a_bound_of_its_own_loses_its_own_entries_the_lowest_rank_first() {
+    let rig = Rig::new(LIMIT).await;
+    rig.disk.follow(&rules(|rule| rule.max_entries = Some(10)));
+    let (bound, other) = (alone("bound"), alone("other"));
+    put_many(&rig, &other, "other", 20, 1000).await;
+    put_many(&rig, &bound, "push", 9, 1000).await;
+    put_many(&rig, &tenancy("bound", "bound", Rank::Other), "pull", 5, 1000).await;
+    assert_eq!((left(&rig, "push", 9).await, left(&rig, "pull", 5).await), (9, 1));
+    // An overwrite needs no room.
+    put_many(&rig, &bound, "push", 9, 1000).await;
+    assert_eq!((left(&rig, "push", 9).await, left(&rig, "pull", 5).await), (9, 1));
+    put_many(&rig, &bound, "more", 8, 1000).await;
+    assert_eq!(left(&rig, "pull", 5).await, 0);
+    assert_eq!(left(&rig, "push", 9).await + left(&rig, "more", 8).await, 10);
+    assert_eq!(left(&rig, "more", 8).await, 8, "the oldest went");
+    assert_eq!(left(&rig, "other", 20).await, 20);
+    // Nothing can make way.
+    for nth in 0..8 {
+        rig.disk.pin(key(&format!("more{nth}")).digest());
+    }
+    rig.disk.pin(key("push7").digest());
+    rig.disk.pin(key("push8").digest());
+    let refused = try_put(&rig, &bound, "last", b"x").await.unwrap_err();
+    assert!(refused.to_string().contains("max_entries"), "{refused}");
+    put_as(&rig, &bound, "push8", b"x").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_never_holds_more_bytes_than_its_rule_allows() {
+    let rig = Rig::new(LIMIT).await;
+    rig.disk
+        .follow(&rules(|rule| rule.max_bytes = Some(Share::Bytes(3 * MIB as u64))));
+    let bound = alone("bound");
+    let lanes = (0..4).map(|lane| {
+        let (rig, bound) = (&rig, &bound);
+        async move {
+            for nth in 0..10 {
+                try_put(rig, bound, &format!("{lane}-{nth}"), &body(500 * KIB, 1))
+                    .await
+                    .ok();
+                assert!(rig.disk.stats().used + rig.disk.stats().reserved < 4 * MIB as u64);
+            }
+        }
+    });
+    join_all(lanes).await;
+    assert!(rig.disk.stats().entries >= 4);
+    let refused = try_put(&rig, &bound, "large", &body(4 * MIB, 1))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("max_bytes"), "{refused}");
+    put_many(&rig, &alone("other"), "other", 8, MIB).await;
 }

@@ -81,7 +81,7 @@ async fn check_order(clean: bool) {
         rig.disk.stats().used <= rig.config.limit * 98 / 100
     })
     .await;
-    assert!(rig.disk.stats().evictions > 0);
+    assert!(rig.disk.stats().evicted() > 0);
     for nth in 0..10 {
         assert!(rig.get(&nth.to_string()).await.is_some(), "{nth} was used");
     }

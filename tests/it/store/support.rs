@@ -180,6 +180,21 @@ pub(crate) async fn spool_as(
     expected: Option<u64>,
     piece: usize,
 ) -> Result<Spool> {
+    write_spool(&own(spools), bytes, expected, piece).await
+}
+
+/// Spools of the tenant that [`draft`] names.
+pub(crate) fn own(spools: &SpoolDir) -> SpoolDir {
+    spools.of(draft().origin.tenancy.map(|tenancy| tenancy.tenant).as_ref())
+}
+
+/// A body for whomever the spools are.
+pub(crate) async fn write_spool(
+    spools: &SpoolDir,
+    bytes: &[u8],
+    expected: Option<u64>,
+    piece: usize,
+) -> Result<Spool> {
     let mut writer = spools.create(expected).await?;
     for piece in bytes.chunks(piece) {
         writer.write(Bytes::copy_from_slice(piece)).await?;

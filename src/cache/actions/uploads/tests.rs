@@ -33,7 +33,7 @@ impl Rig {
         let budget = Budget::new(64 << 20, 0, Duration::ZERO);
         budget.settled();
         let spools = SpoolDir::new(dir.path().join("tmp"), budget, tasks.clone());
-        let opened = BlockDir::open(dir.path().join("uploads"), spools, &tasks).await;
+        let opened = BlockDir::open(dir.path().join("uploads"), spools, |_| None, &tasks).await;
         Self {
             blocks: opened.expect("open").0,
             uploads: Uploads::default(),

@@ -22,7 +22,7 @@ pub(super) async fn in_place(
 ) -> Result<Option<Spool>, BlocksError> {
     let room = match plan.moved().map(|segment| max_growth(segment.length)).sum() {
         0 => upload.room.split(0),
-        growth => upload.dir.spools().budget().reserve(growth, Ask::Growth).await?,
+        growth => upload.spools.reserve(growth, Ask::Growth).await?,
     };
     let plan = Arc::clone(plan);
     blocking(upload, move |upload| {
@@ -53,7 +53,7 @@ fn linked(upload: &Arc<BlockUpload>, file: OpenFile, sums: Checksums) -> Option<
         state.link = LinkState::Linked;
         Arc::new(upload.room.split(state.data.cost()))
     };
-    let spools = upload.dir.spools();
+    let spools = &upload.spools;
     let owner = Arc::clone(upload) as Arc<dyn LinkOwner>;
     match Temp::linked(spools, &room, (&upload.path(UploadFile::Data), file), owner) {
         Ok(temp) => Some(Spool::new(SpoolBody::File(Arc::new(temp)), sums, room)),

@@ -97,8 +97,7 @@ async fn make(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool, B
 }
 
 async fn in_memory(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool, BlocksError> {
-    let budget = upload.dir.spools().budget();
-    let room = Arc::new(budget.reserve(room_for(plan.size), Ask::Growth).await?);
+    let room = Arc::new(upload.spools.reserve(room_for(plan.size), Ask::Growth).await?);
     let bytes = match plan.segments.is_empty() {
         true => Bytes::new(),
         false => {
@@ -120,11 +119,10 @@ async fn in_memory(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spo
 
 /// A body of its own, in order.
 async fn copied(upload: &Arc<BlockUpload>, plan: Arc<BodyPlan>) -> Result<Spool, BlocksError> {
-    let budget = upload.dir.spools().budget();
-    let room = Arc::new(budget.reserve(room_for(plan.size), Ask::Growth).await?);
+    let room = Arc::new(upload.spools.reserve(room_for(plan.size), Ask::Growth).await?);
     blocking(upload, move |upload| {
         let copy = || {
-            let temp = Temp::create(upload.dir.spools(), &room)?;
+            let temp = Temp::create(&upload.spools, &room)?;
             temp.lengthen(plan.size)?;
             let mut summer = ChecksumBuilder::default();
             plan.read(upload, plan.segments.iter(), |_, at, bytes| {

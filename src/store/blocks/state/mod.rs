@@ -114,7 +114,7 @@ impl UploadState {
         match held.saturating_sub(live) > live.max(ALLOWED_GARBAGE_BYTES) || self.log > MAX_LOG_BYTES {
             true => Err(BlocksError::Store(Error::NoSpace {
                 needed: length,
-                reason: "too much of one upload was sent again and again",
+                reason: "too much of one upload was sent again and again".into(),
             })),
             false => Ok(()),
         }

@@ -44,7 +44,7 @@ impl Rig {
         budget.settled();
         drop(tasks.spawn(refuse(Arc::clone(&budget), tasks.clone())));
         let spools = SpoolDir::new(dir.path().join("tmp"), Arc::clone(&budget), tasks.clone());
-        let (blocks, found) = BlockDir::open(dir.path().join("uploads"), spools, &tasks)
+        let (blocks, found) = BlockDir::open(dir.path().join("uploads"), spools, |_| None, &tasks)
             .await
             .expect("open");
         let rig = Self {

@@ -2,7 +2,7 @@
 
 use super::{Index, List, ListKind, Slab, Slot};
 use crate::store::Digest;
-use crate::store::shares::{NumberedTenancy, Place, TenantNumber};
+use crate::store::shares::{NumberedTenancy, Place, ReservedBytes, TenantNumber};
 
 /// For whom and as what an entry counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Index {
     fn move_home(&mut self, digest: &Digest) {
         let Some(id) = self.find(digest) else { return };
         let (stamp, home) = (self.slab.get(id).stamp, self.home(digest));
-        self.recount(id, 0, |index| {
+        self.recount(id, None, |index| {
             index.unlink(id);
             index.link(id, home);
         });
@@ -94,8 +94,8 @@ impl Index {
         list.unlink(slab, id);
     }
 
-    /// The entry counts for its tenant from now on, and `reserved` bytes of that tenant's reservation do not.
-    pub(super) fn count(&mut self, id: u32, reserved: u64) {
+    /// The entry counts for its tenant from now on, and `reserved` does not: that has become the entry.
+    pub(super) fn count(&mut self, id: u32, reserved: Option<ReservedBytes>) {
         let new = Counted::from(self.slab.get(id));
         self.swap(None, Some(new), reserved);
     }
@@ -103,26 +103,34 @@ impl Index {
     /// The entry does not count any more.
     pub(super) fn uncount(&mut self, id: u32) {
         let old = Counted::from(self.slab.get(id));
-        self.swap(Some(old), None, 0);
+        self.swap(Some(old), None, None);
     }
 
     /// Changes an entry, and for whom and as what it counts.
-    pub(super) fn recount(&mut self, id: u32, reserved: u64, change: impl FnOnce(&mut Self)) {
+    pub(super) fn recount(
+        &mut self,
+        id: u32,
+        reserved: Option<ReservedBytes>,
+        change: impl FnOnce(&mut Self),
+    ) {
         let old = Counted::from(self.slab.get(id));
         change(self);
         let new = Counted::from(self.slab.get(id));
-        if old != new || reserved > 0 {
+        if old != new || reserved.is_some() {
             self.swap(Some(old), Some(new), reserved);
         }
     }
 
-    fn swap(&mut self, old: Option<Counted>, new: Option<Counted>, reserved: u64) {
+    fn swap(&mut self, old: Option<Counted>, new: Option<Counted>, reserved: Option<ReservedBytes>) {
         let mut shares = self.shares.table();
         // The new one first: a tenant that holds nothing loses its number.
         if let Some(new) = new {
             self.unread += usize::from(new.unread);
             self.pinned_bytes += new.pinned_bytes();
-            shares.add_entry(new.tenant, new.place, new.bytes, reserved);
+            shares.add_entry(new.tenant, new.place, new.bytes);
+        }
+        if let Some(reserved) = reserved {
+            shares.release(reserved.tenant, reserved.bytes);
         }
         if let Some(old) = old {
             self.unread -= usize::from(old.unread);
@@ -133,7 +141,7 @@ impl Index {
 
     /// The file of an entry takes another number of blocks.
     pub(super) fn resize(&mut self, id: u32, blocks: u32) {
-        self.recount(id, 0, |index| index.slab.get_mut(id).blocks = blocks);
+        self.recount(id, None, |index| index.slab.get_mut(id).blocks = blocks);
     }
 
     /// Whom this version of an entry belongs to was read.
@@ -149,7 +157,7 @@ impl Index {
     /// An entry is another tenant's from now on: the newest one of the same kind.
     pub(super) fn move_to(&mut self, id: u32, to: Option<NumberedTenancy>) {
         let stays = self.slab.get(id).tenancy() == to.unwrap_or(NumberedTenancy::UNKNOWN);
-        self.recount(id, 0, |index| match stays {
+        self.recount(id, None, |index| match stays {
             true => index.slab.get_mut(id).belongs = to,
             false => index.relink(id, |slot| slot.belongs = to),
         });

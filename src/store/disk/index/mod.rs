@@ -25,10 +25,12 @@ use self::tenant_lists::TenantLists;
 use super::hot::{HotCell, HotSet};
 use super::slab::{List, ListKind, Logged, NONE, Slab, Slot};
 use crate::store::Digest;
-use crate::store::shares::{NumberedTenancy, Shares, TenantNumber};
+use crate::store::shares::{EvictionCause, NumberedTenancy, ReservedBytes, ShareTable, Shares, Victim};
 
 /// Look-up tables: a table that grows stops all requests while it does, and a small one is fast.
 const TABLE_COUNT: usize = 64;
+/// Most entries that are evicted under one lock.
+pub(super) const MAX_BATCH_ENTRIES: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -114,12 +116,12 @@ impl Index {
         self.find(digest).map(|id| self.slab.get(id).generation)
     }
 
-    /// Puts a new version in place, of which its tenant has reserved so many bytes until now; answers the former
-    /// one, which is now retiring.
+    /// Puts a new version in place; what was reserved for it counts in no share any more. Answers the former one, which
+    /// is now retiring.
     pub(super) fn commit(
         &mut self,
         new: FileRecord,
-        reserved: u64,
+        reserved: Option<ReservedBytes>,
         cell: Arc<HotCell>,
     ) -> Result<Option<FileRecord>, IndexFull> {
         let (id, former) = match self.find(&new.digest) {
@@ -147,17 +149,45 @@ impl Index {
             .then(|| self.take(id))
     }
 
-    /// Takes the entries that give room for a body of `writer`, until they are `bytes` or `most` entries: of each
-    /// tenant and rank that has to give some, those that were not used for longest.
-    pub(super) fn evict(&mut self, bytes: u64, most: usize, writer: Option<TenantNumber>) -> Vec<FileRecord> {
+    /// Takes entries until they are `bytes` or `most` entries: of each tenant and rank that `choose` names, the one that
+    /// was not used for longest.
+    pub(super) fn evict(
+        &mut self,
+        bytes: u64,
+        most: usize,
+        mut choose: impl FnMut(&mut ShareTable) -> Option<Victim>,
+    ) -> Vec<(FileRecord, EvictionCause)> {
         let mut victims = Vec::new();
         let mut freed = 0;
         while freed < bytes && victims.len() < most {
-            let whose = self.shares.table().victim(writer);
-            let oldest = whose.and_then(|whose| self.lists.oldest(whose, &self.slab));
-            let Some(id) = oldest else { break };
+            let chosen = choose(&mut self.shares.table());
+            let Some(Victim { whose, cause }) = chosen else {
+                break;
+            };
+            let Some(id) = self.lists.oldest(whose, &self.slab) else {
+                break;
+            };
             let victim = self.take(id);
             freed += victim.bytes();
+            victims.push((victim, cause));
+        }
+        victims
+    }
+
+    /// Takes as many entries of the tenant of `new` as have to make way for it, so that the tenant keeps `most`.
+    pub(super) fn keep_count(&mut self, new: &FileRecord, most: u64) -> Vec<(FileRecord, EvictionCause)> {
+        let tenant = new.belongs.unwrap_or(NumberedTenancy::UNKNOWN).tenant;
+        let former = self
+            .find(&new.digest)
+            .map(|id| self.slab.get(id).tenancy().tenant);
+        let more = u64::from(former != Some(tenant));
+        let mut victims = Vec::new();
+        while victims.len() < MAX_BATCH_ENTRIES
+            && self.shares.table().holdings(tenant).entries() + more > most
+        {
+            let mut taken = self.evict(1, 1, |shares| shares.own_victim(tenant));
+            // What is left is pinned.
+            let Some(victim) = taken.pop() else { break };
             victims.push(victim);
         }
         victims
@@ -225,7 +255,13 @@ impl Index {
     }
 
     /// Adds an entry to a list, unless it is pinned.
-    fn insert(&mut self, new: &FileRecord, logged: Logged, list: ListKind, reserved: u64) -> Option<u32> {
+    fn insert(
+        &mut self,
+        new: &FileRecord,
+        logged: Logged,
+        list: ListKind,
+        reserved: Option<ReservedBytes>,
+    ) -> Option<u32> {
         let id = self.slab.insert(Slot {
             digest: new.digest,
             generation: new.generation,
@@ -257,7 +293,7 @@ impl Index {
     }
 
     /// Writes a new version into a slot.
-    fn replace(&mut self, id: u32, new: &FileRecord, reserved: u64) -> FileRecord {
+    fn replace(&mut self, id: u32, new: &FileRecord, reserved: Option<ReservedBytes>) -> FileRecord {
         self.cool(id);
         let former = FileRecord::from(self.slab.get(id));
         self.recount(id, reserved, |index| {

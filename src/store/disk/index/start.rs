@@ -58,7 +58,7 @@ impl Index {
     fn restore_new(&mut self, row: &FileRecord) -> i64 {
         // Stamps of this run follow those of earlier ones, even if their clock was ahead.
         self.clock = self.clock.max(row.stamp);
-        match self.insert(row, Logged::Yes, ListKind::Restored, 0) {
+        match self.insert(row, Logged::Yes, ListKind::Restored, None) {
             Some(_) => row.bytes() as i64,
             None => 0,
         }
@@ -100,7 +100,7 @@ impl Index {
                 ScanOutcome::Known(grown)
             }
             std::cmp::Ordering::Less => {
-                let former = self.replace(id, file, 0).generation;
+                let former = self.replace(id, file, None).generation;
                 self.retiring.remove(&former);
                 match std::mem::replace(&mut self.slab.get_mut(id).seen, true) {
                     true => ScanOutcome::Replaced(grown, former),
@@ -112,7 +112,7 @@ impl Index {
     }
 
     fn found_new(&mut self, file: &FileRecord) -> ScanOutcome {
-        let Some(id) = self.insert(file, Logged::No, ListKind::Found, 0) else {
+        let Some(id) = self.insert(file, Logged::No, ListKind::Found, None) else {
             return ScanOutcome::Older;
         };
         self.slab.get_mut(id).seen = true;

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::{ExpectedVersion, FileRecord, Index, ListKind};
 use crate::store::disk::hot::HotCell;
 use crate::store::disk::probe::digest;
-use crate::store::shares::{NumberedTenancy, Shares, TenantHandle, TenantNumber};
+use crate::store::shares::{
+    NumberedTenancy, ReservedBytes, ShareTable, Shares, TenantHandle, TenantNumber, Victim,
+};
 use crate::store::{Rank, Tenant};
 
 /// What the index should do, the slow way: oldest first.
@@ -30,6 +32,10 @@ impl Naive {
 fn index() -> Index {
     // Nobody is above its share: whoever holds most gives room.
     Index::new(0, 0, Arc::new(Shares::new(u64::MAX)))
+}
+
+fn anybody(shares: &mut ShareTable) -> Option<Victim> {
+    shares.victim(None)
 }
 
 fn record(name: u64, generation: u64) -> FileRecord {
@@ -65,7 +71,7 @@ fn check(
                 belongs: Some(belongs),
                 ..record(name, now)
             };
-            let former = index.commit(new, 0, HotCell::empty());
+            let former = index.commit(new, None, HotCell::empty());
             let former = former.expect("not full").map(|former| former.generation);
             assert_eq!(former, naive.take(name).map(|(generation, _)| generation));
             naive.0.push((name, now, belongs));
@@ -98,9 +104,9 @@ fn check(
         }
         _ => {
             let whose = index.shares.table().victim(None);
-            let evicted = index.evict(1, 1, None);
-            let oldest = whose.and_then(|whose| naive.take_oldest(whose));
-            assert_eq!(evicted.first().map(|victim| victim.generation), oldest);
+            let evicted = index.evict(1, 1, anybody);
+            let oldest = whose.and_then(|victim| naive.take_oldest(victim.whose));
+            assert_eq!(evicted.first().map(|(victim, _)| victim.generation), oldest);
         }
     }
     assert_eq!(index.len(), naive.0.len());
@@ -134,11 +140,11 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
         index.remove(&digest(round % 37), ExpectedVersion::Any);
         // Takes the slot of the removed one.
         index
-            .commit(record(round, round), 0, HotCell::empty())
+            .commit(record(round, round), None, HotCell::empty())
             .expect("not full");
         index.pin(&digest(round % 31));
         index
-            .commit(record(round % 29, 2 * round), 0, HotCell::empty())
+            .commit(record(round % 29, 2 * round), None, HotCell::empty())
             .expect("not full");
         index.unpin(&digest(round % 31));
     });
@@ -147,9 +153,9 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
         stamps.insert(record.generation, record.stamp);
     });
     let order: Vec<u64> = index
-        .evict(u64::MAX, usize::MAX, None)
+        .evict(u64::MAX, usize::MAX, anybody)
         .iter()
-        .map(|victim| stamps[&victim.generation])
+        .map(|(victim, _)| stamps[&victim.generation])
         .collect();
     assert_eq!(order.len(), stamps.len());
     assert!(order.is_sorted(), "{order:?}");
@@ -172,7 +178,9 @@ fn a_row_of_the_snapshot_overrules_nothing_that_this_run_knows() {
     index.found(&row(2, 5, 1));
     index.restore(&row(3, 5, 1));
     index.hit(&digest(3), 100);
-    index.commit(row(4, 9, 1), 0, HotCell::empty()).expect("not full");
+    index
+        .commit(row(4, 9, 1), None, HotCell::empty())
+        .expect("not full");
     for name in 2..5 {
         assert_eq!(index.restore(&row(name, 6, 2)), 0);
         assert_eq!(index.restore_gone(&digest(name), 99), 0);
@@ -196,14 +204,18 @@ fn pins_and_versions_count_for_whom_they_belong_to() {
     };
     let held = |index: &Index| numbers.map(|number| *index.shares.table().holdings(number));
     index.shares.table().reserve(numbers[0], 9000);
+    let reserved = Some(ReservedBytes {
+        tenant: numbers[0],
+        bytes: 9000,
+    });
     index
-        .commit(of(0, 1, 2), 9000, HotCell::empty())
+        .commit(of(0, 1, 2), reserved, HotCell::empty())
         .expect("not full");
     drop(tenants);
     assert_eq!((held(&index)[0].reserved, held(&index)[0].bytes()), (0, 8192));
     index.pin(&digest(1));
     assert_eq!((held(&index)[0].pinned.bytes, index.pinned_bytes()), (8192, 8192));
-    assert!(index.evict(1, 1, None).is_empty());
+    assert!(index.evict(1, 1, anybody).is_empty());
     // The next writer is another tenant, whose number is new again.
     let second = TenantHandle::new(&index.shares, Tenant::new("i", "2", None).as_ref());
     let mut other = of(1, 1, 3);
@@ -211,7 +223,7 @@ fn pins_and_versions_count_for_whom_they_belong_to() {
         tenant: second.number(),
         ..belongs
     });
-    index.commit(other, 0, HotCell::empty()).expect("not full");
+    index.commit(other, None, HotCell::empty()).expect("not full");
     let sum = *index.shares.table().holdings(second.number());
     assert_eq!(
         (sum.pinned.bytes, sum.entries(), index.pinned_bytes()),
@@ -223,7 +235,7 @@ fn pins_and_versions_count_for_whom_they_belong_to() {
         (sum.pinned.bytes, sum.bytes(), index.pinned_bytes()),
         (0, 3 * 4096, 0)
     );
-    assert_eq!(index.evict(1, 1, None).len(), 1);
+    assert_eq!(index.evict(1, 1, anybody).len(), 1);
     assert_eq!(index.shares.table().entry_bytes(), 0);
     assert_ne!(second.number(), TenantNumber::UNKNOWN);
 }
@@ -245,16 +257,16 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
         index.hit(&digest(7), 200 + round);
     }
     index
-        .commit(record(200, 300), 0, HotCell::empty())
+        .commit(record(200, 300), None, HotCell::empty())
         .expect("not full");
     index.remove(&digest(9), ExpectedVersion::Any);
     // Takes the slot of the removed one, and leaves it before it was ever written.
     index
-        .commit(record(201, 301), 0, HotCell::empty())
+        .commit(record(201, 301), None, HotCell::empty())
         .expect("not full");
     index.remove(&digest(201), ExpectedVersion::Any);
     index
-        .commit(record(202, 302), 0, HotCell::empty())
+        .commit(record(202, 302), None, HotCell::empty())
         .expect("not full");
     let (rows, gone) = changed(&mut index);
     assert_eq!(rows, [8, 300, 302]);
@@ -300,9 +312,9 @@ proptest! {
         order(&mut index, ListKind::Found, 7, |_| {});
         let mut left = Vec::new();
         index.records(0, 100, |record| left.push((record.generation, record.stamp)));
-        let evicted = index.evict(u64::MAX, usize::MAX, None);
+        let evicted = index.evict(u64::MAX, usize::MAX, anybody);
         let stamp = |generation| left.iter().find(|(other, _)| *other == generation).map(|(_, stamp)| *stamp);
-        let order: Vec<u64> = evicted.iter().filter_map(|victim| stamp(victim.generation)).collect();
+        let order: Vec<u64> = evicted.iter().filter_map(|(victim, _)| stamp(victim.generation)).collect();
         all.sort_unstable();
         prop_assert_eq!(order, all);
     }

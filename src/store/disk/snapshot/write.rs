@@ -11,7 +11,7 @@ use super::SnapshotCause;
 use super::format::{MAX_BATCH_NAME_BYTES, MAX_BATCH_ROWS, ROW_BYTES, SnapshotBatch, clean_mark};
 use super::tenants::ToldTenants;
 use crate::store::Tenant;
-use crate::store::budget::{BLOCK_BYTES, Reservation, whole_blocks};
+use crate::store::budget::{BLOCK_BYTES, Owner, Reservation, whole_blocks};
 use crate::store::disk::core::DiskCore;
 use crate::store::disk::index::{FileRecord, IndexChanges};
 use crate::store::disk::layout::{SHARD_COUNT, TopName};
@@ -208,7 +208,7 @@ impl DiskCore {
                 Some(room) => return Ok(room),
                 // What stands in the way beyond that is nothing that evictions remove.
                 None if freed > bytes => return Err(io::ErrorKind::StorageFull.into()),
-                None => match self.evict(bytes) {
+                None => match self.evict(bytes, &Owner::default()) {
                     0 => return Err(io::ErrorKind::StorageFull.into()),
                     more => freed += more,
                 },

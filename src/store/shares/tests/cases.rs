@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{TestRules, tenant};
-use crate::store::shares::{NumberedTenancy, Place, Shares, TenantHandle, TenantNumber};
+use crate::store::shares::{EvictionCause, NumberedTenancy, Place, Shares, TenantHandle, TenantNumber};
 use crate::store::tenant::Rank;
 
 fn shares(capacity: u64) -> Arc<Shares> {
@@ -16,11 +16,11 @@ fn handle(shares: &Arc<Shares>, number: usize, group: usize) -> TenantHandle {
 
 fn add(shares: &Shares, handle: &TenantHandle, rank: Rank, bytes: u64) {
     let mut table = shares.table();
-    table.add_entry(handle.number(), Place::Rank(rank), bytes, 0);
+    table.add_entry(handle.number(), Place::Rank(rank), bytes);
 }
 
 fn victim(shares: &Shares) -> Option<NumberedTenancy> {
-    shares.table().victim(None)
+    shares.table().victim(None).map(|victim| victim.whose)
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn alone_a_tenant_has_everything_and_gives_its_lowest_rank_beyond_a_twentieth() 
         shares
             .table()
             .own_victim(alone.number())
-            .map(|victim| victim.rank),
+            .map(|victim| victim.whose.rank),
         Some(Rank::Other)
     );
 }
@@ -91,10 +91,13 @@ fn what_cannot_be_evicted_is_nobody_elses_loss() {
     shares.table().reserve(stuck.number(), 900);
     add(&shares, &quiet, Rank::Other, 200);
     assert!(shares.table().is_above(stuck.number(), 0) && !shares.table().is_above(quiet.number(), 0));
-    assert_eq!((victim(&shares), shares.table().can_give()), (None, false));
+    assert_eq!(victim(&shares), None);
     // Its own need is another matter.
     let own = shares.table().victim(Some(quiet.number()));
-    assert_eq!(own.map(|victim| victim.tenant), Some(quiet.number()));
+    assert_eq!(
+        own.map(|own| (own.whose.tenant, own.cause)),
+        Some((quiet.number(), EvictionCause::Own))
+    );
     // Nor is it when they are of one group.
     let sibling = handle(&shares, 3, 1);
     add(&shares, &sibling, Rank::Other, 100);

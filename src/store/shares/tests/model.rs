@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::TestRules;
 use super::oracle::{Naive, Oracle};
-use crate::store::shares::{Place, Shares, TenantHandle, TenantNumber};
+use crate::store::shares::{EvictionCause, Place, Shares, TenantHandle, TenantNumber, Victim};
 use crate::store::tenant::Rank;
 
 const CAPACITY: u64 = 10_000;
@@ -101,7 +101,7 @@ impl Pair {
 
     fn add(&mut self, who: usize, rank: Option<Rank>, bytes: u64) {
         let place = rank.map_or(Place::Pinned, Place::Rank);
-        self.shares.table().add_entry(self.number(who), place, bytes, 0);
+        self.shares.table().add_entry(self.number(who), place, bytes);
         self.oracle.tenants[who].entries.push((rank, bytes));
         self.largest = self.largest.max(bytes);
     }
@@ -143,14 +143,20 @@ impl Pair {
         while self.oracle.bytes() > CAPACITY {
             let victim = self.shares.table().victim(Some(self.number(writer)));
             let shares = self.oracle.shares();
-            let Some(victim) = victim else {
+            let Some(Victim { whose: victim, cause }) = victim else {
                 return self.check_nobody(writer, &shares);
             };
             let who = (0..self.handles.len()).find(|who| self.number(*who) == victim.tenant);
             let who = who.expect("a known tenant");
             let (share, above) = shares[who];
             let nobody = shares.iter().all(|(_, above)| !above);
-            assert!(above || who == writer || nobody, "{who} is at or below its share");
+            let right = match cause {
+                EvictionCause::Above => above,
+                EvictionCause::Own => who == writer,
+                EvictionCause::Nobody => nobody,
+                EvictionCause::Rule => false,
+            };
+            assert!(right, "{who} is at or below its share: {cause:?}, {shares:?}");
             let naive = &self.oracle.tenants[who];
             let exact = [share - INEXACT, share, share + INEXACT].map(|share| naive.rank(share));
             assert!(exact.contains(&Some(victim.rank)), "{exact:?} {:?}", victim.rank);

@@ -73,7 +73,7 @@ async fn what_waits_is_not_evicted() {
         .await
         .unwrap();
     }
-    assert!(pair.disk.stats().evictions > 0);
+    assert!(pair.disk.stats().evicted() > 0);
     assert!(pair.local("waits").await.unwrap() == bytes);
     gate.open();
     pair.drained().await;

@@ -1,4 +1,6 @@
-use super::wait::{IDLE_WAIT_TIMEOUT, MAX_WAIT_TIMEOUT};
+mod fair;
+
+use super::wait::{ABOVE_WAIT_TIMEOUT, IDLE_WAIT_TIMEOUT, MAX_WAIT_TIMEOUT};
 use super::*;
 use crate::store::Error;
 
@@ -173,9 +175,7 @@ async fn closing_ends_every_wait() {
 /// A file with one handle.
 fn open(budget: &Arc<Budget>) -> OpenFile {
     let file = tempfile::tempfile();
-    FileHold::new(budget, Owner::default())
-        .open(|| file)
-        .expect("open")
+    FileHold::new(budget).open(|| file).expect("open")
 }
 
 #[tokio::test(start_paused = true)]

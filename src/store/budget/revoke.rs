@@ -1,0 +1,137 @@
+//! Taking room back from uploads that run.
+//!
+//! Room that nobody else needs is anybody's, so a tenant may hold far more than its share for bodies that are on their
+//! way, and none of it can be evicted. When somebody who is not above its share finds no room, the youngest reservations
+//! of those who are above are revoked: their writers fail at once, and give the room back.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::Notify;
+
+use super::Budget;
+use super::owner::Owner;
+use crate::store::shares::TenantNumber;
+use crate::store::{Error, Result};
+
+/// Bytes that one reservation holds.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) bytes: AtomicU64,
+    revoked: AtomicBool,
+    /// It is too late for that.
+    pub(super) kept: AtomicBool,
+    told: Notify,
+}
+
+impl Room {
+    pub(super) fn new(bytes: u64) -> Arc<Self> {
+        Arc::new(Self {
+            bytes: bytes.into(),
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub(super) fn is_revoked(&self) -> bool {
+        self.revoked.load(Relaxed)
+    }
+
+    fn revoke(&self) {
+        self.revoked.store(true, Relaxed);
+        self.told.notify_waiters();
+    }
+}
+
+/// Whether a reservation was revoked.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomWatch {
+    pub(super) budget: Arc<Budget>,
+    pub(super) owner: Owner,
+    pub(super) room: Arc<Room>,
+}
+
+impl RoomWatch {
+    /// Whether others need it.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.room.is_revoked()
+    }
+
+    /// # Errors
+    /// [`Error::NoSpace`] if others need it: it has to be given back.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.is_revoked() {
+            true => Err(self.error()),
+            false => Ok(()),
+        }
+    }
+
+    /// Resolves when others need it.
+    pub(crate) async fn revoked(&self) -> Error {
+        loop {
+            let mut told = std::pin::pin!(self.room.told.notified());
+            told.as_mut().enable();
+            if self.is_revoked() {
+                return self.error();
+            }
+            told.await;
+        }
+    }
+
+    fn error(&self) -> Error {
+        self.budget.share_used_up(&self.owner, self.room.bytes())
+    }
+}
+
+/// Rooms that can be taken back, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct RevocableRooms {
+    rooms: Vec<(TenantNumber, Weak<Room>)>,
+    /// Above so many, those that are gone are forgotten.
+    prune_at: usize,
+}
+
+/// The list is looked through at this length for the first time.
+const MIN_PRUNE_LENGTH: usize = 64;
+
+impl RevocableRooms {
+    pub(super) fn add(&mut self, owner: &Owner, room: &Arc<Room>) {
+        let Some(tenant) = owner.number() else { return };
+        if self.rooms.len() >= self.prune_at {
+            self.rooms.retain(|(_, room)| room.strong_count() > 0);
+            self.prune_at = (2 * self.rooms.len()).max(MIN_PRUNE_LENGTH);
+        }
+        self.rooms.push((tenant, Arc::downgrade(room)));
+    }
+
+    /// Takes back `bytes` of tenants for whom `is_above` holds, the youngest first. What was taken back before and is
+    /// still held counts. Answers whether any room is on its way back.
+    fn revoke(&self, bytes: u64, is_above: impl Fn(TenantNumber) -> bool) -> bool {
+        let rooms = self.rooms.iter().rev();
+        let rooms = rooms.filter_map(|(tenant, room)| Some((*tenant, room.upgrade()?)));
+        let (coming, others): (Vec<_>, Vec<_>) = rooms
+            .filter(|(_, room)| room.bytes() > 0 && !room.kept.load(Relaxed))
+            .partition(|(_, room)| room.is_revoked());
+        let mut back: u64 = coming.iter().map(|(_, room)| room.bytes()).sum();
+        for (tenant, room) in others {
+            if back >= bytes {
+                break;
+            }
+            if is_above(tenant) {
+                room.revoke();
+                back += room.bytes();
+            }
+        }
+        back > 0
+    }
+}
+
+impl Budget {
+    /// Takes back `bytes` that tenants above their shares hold for uploads. Answers whether any are on their way back.
+    pub(super) fn revoke(&self, rooms: &RevocableRooms, bytes: u64) -> bool {
+        rooms.revoke(bytes, |tenant| self.shares.table().is_above(tenant, 0))
+    }
+}
