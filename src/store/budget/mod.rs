@@ -14,6 +14,7 @@
 //! refused at once, and room that such tenants hold for running uploads is taken back ([`revoke`]) for those who are
 //! not above. What is reserved and what is waited for counts in the share.
 
+mod ask;
 mod bounds;
 mod evictor;
 mod full_volume;
@@ -32,12 +33,12 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use ask::Ask;
 pub(crate) use full_volume::{FullVolumeRetry, VolumeLook, write_error};
 pub(crate) use held::{FileHold, OpenFile};
 pub(crate) use owner::Owner;
 pub(crate) use reservation::Reservation;
 pub(crate) use revoke::RoomWatch;
-pub(crate) use waiter::Ask;
 
 use self::bounds::OwnDemand;
 use self::owner::CountedBytes;

@@ -5,23 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::ask::Ask;
 use super::owner::CountedBytes;
 use super::reservation::Reservation;
 use super::revoke::Room;
 use crate::store::Result;
 use crate::store::shares::TenantNumber;
-
-/// What kind of body asks for room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// A new body: waits its turn, with patience.
-    New,
-    /// A body that holds room already: goes first, and fails at once when nothing can be evicted.
-    Growth,
-    /// A body of known length that grows: goes first, too, and waits with patience while others hold room that
-    /// do not wait themselves.
-    Announced,
-}
 
 /// Somebody who waits.
 #[derive(Debug)]
