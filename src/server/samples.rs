@@ -100,7 +100,11 @@ fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
         Gauge("chacha_disk_stuck_files", stats.stuck_files as u64):
             "Files that could not be removed and are tried again",
         Gauge("chacha_disk_memory_bytes", stats.hot_bytes): "Bytes of small bodies kept in memory",
-        CounterBy("chacha_disk_evictions", "cause", evictions(stats)): "Entries evicted",
+        Counter("chacha_disk_evictions", stats.evicted()): "Entries evicted",
+        CounterBy("chacha_disk_evictions_by_cause", "cause", evictions(stats)):
+            "Entries evicted, by why their tenants had to give room",
+        Gauge("chacha_disk_unread_entries", stats.unread as u64):
+            "Entries of which nobody has read yet whom they belong to",
         Counter("chacha_disk_evicted_bytes", stats.evicted_bytes): "Bytes evicted",
         Counter("chacha_disk_damaged", stats.corrupt): "Entries found damaged and removed",
     }
