@@ -12,6 +12,8 @@ use crate::store::tenant::Rank;
 const CAPACITY: u64 = 10_000;
 /// Rounding of whole bytes and of floats.
 const INEXACT: f64 = 8.0;
+/// Less than a byte is nothing.
+const BYTE: f64 = 0.5;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -110,7 +112,7 @@ impl Pair {
         match *step {
             Step::Write { who, rank, bytes } => self.add(who, Some(rank), bytes),
             Step::Remove { who, entry } if entry < self.oracle.tenants[who].entries.len() => {
-                self.take(who, entry)
+                self.take(who, entry);
             }
             Step::Pin { who, entry } if entry < self.oracle.tenants[who].entries.len() => {
                 let bytes = self.oracle.tenants[who].entries[entry].1;
@@ -142,16 +144,17 @@ impl Pair {
     fn evict(&mut self, writer: usize) {
         while self.oracle.bytes() > CAPACITY {
             let victim = self.shares.table().victim(Some(self.number(writer)));
-            let shares = self.oracle.shares();
+            let shares = self.oracle.shares(INEXACT);
             let Some(Victim { whose: victim, cause }) = victim else {
                 return self.check_nobody(writer, &shares);
             };
             let who = (0..self.handles.len()).find(|who| self.number(*who) == victim.tenant);
             let who = who.expect("a known tenant");
-            let (share, above) = shares[who];
+            let (share, _) = shares[who];
             let nobody = shares.iter().all(|(_, above)| !above);
             let right = match cause {
-                EvictionCause::Above => above,
+                // The table counts in whole bytes.
+                EvictionCause::Above => self.oracle.shares(-INEXACT)[who].1,
                 EvictionCause::Own => who == writer,
                 EvictionCause::Nobody => nobody,
                 EvictionCause::Rule => false,
@@ -178,7 +181,7 @@ impl Pair {
         }
         let has_some = self.oracle.tenants.iter().any(Naive::is_evictable);
         assert!(
-            !has_some || shares.iter().any(|(_, above)| *above),
+            !has_some || self.oracle.shares(-INEXACT).iter().any(|(_, above)| *above),
             "nobody is above"
         );
     }
@@ -199,7 +202,7 @@ impl Pair {
 
     /// The share that is told is the one that holds: with what is covered for whoever is above it.
     fn check_shares(&self) {
-        for (who, (share, above)) in self.oracle.shares().into_iter().enumerate() {
+        for (who, (share, above)) in self.oracle.shares(BYTE).into_iter().enumerate() {
             let told = self.shares.table().share(self.number(who)) as f64;
             if above {
                 assert!((told - share).abs() < INEXACT, "{who}: {told} told, {share}");

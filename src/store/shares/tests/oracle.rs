@@ -141,8 +141,9 @@ impl Oracle {
         kept
     }
 
-    /// The share of each tenant that holds something, and whether it is above, in a group that is.
-    pub(super) fn shares(&self) -> Vec<(f64, bool)> {
+    /// The share of each tenant that holds something, and whether it is above by more than `slack` bytes, in a group
+    /// that is.
+    pub(super) fn shares(&self, slack: f64) -> Vec<(f64, bool)> {
         let (over, covered, groups) = (self.over(), self.covered(), self.groups());
         let all: f64 = groups.values().map(|(weight, _)| weight).sum();
         let mut shares = vec![(0.0, false); self.tenants.len()];
@@ -152,8 +153,7 @@ impl Oracle {
             let group_over: f64 = members.iter().map(|at| over[*at]).sum();
             for at in members {
                 let own = part * f64::from(self.tenants[*at].weight) / in_group as f64;
-                // Less than a byte is nothing.
-                let above = over[*at] > own + 0.5 && group_over > part + 0.5;
+                let above = over[*at] > own + slack && group_over > part + slack;
                 shares[*at] = (own + covered[*at], above);
             }
         }
