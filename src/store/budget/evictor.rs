@@ -45,6 +45,21 @@ impl Budget {
         total.saturating_sub(self.low()).max(over).max(short)
     }
 
+    /// How many bytes are missing for the next waiter alone; any number if nobody waits.
+    pub(crate) fn need(&self) -> u64 {
+        let state = self.lock();
+        let first = state.waiters.iter().find(|waiter| self.can_have(&state, waiter));
+        first.map_or(u64::MAX, |waiter| {
+            let total = state.total().saturating_add(waiter.bytes());
+            total.saturating_sub(self.limit).max(1)
+        })
+    }
+
+    /// Whether somebody waits for room.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.lock().waiters.is_empty()
+    }
+
     /// So many bytes of the volume are free at this moment.
     pub(crate) fn look(self: &Arc<Self>, free: u64) {
         self.lock().volume_free = Some(free);

@@ -5,20 +5,25 @@
 //! of those who are above are revoked: their writers fail at once, and give the room back.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Budget;
 use super::owner::Owner;
 use crate::store::shares::TenantNumber;
 use crate::store::{Error, Result};
 
+/// For so long, a tenant that is not above its share loses nothing of its own while room that was taken back is on its way.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Bytes that one reservation holds.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     pub(super) bytes: AtomicU64,
-    revoked: AtomicBool,
+    revoked: OnceLock<Instant>,
     /// It is too late for that.
     pub(super) kept: AtomicBool,
     told: Notify,
@@ -36,12 +41,19 @@ impl Room {
         self.bytes.load(Relaxed)
     }
 
+    /// Whether its writer is expected to give it back soon. Most do at once, an upload in pieces when it is looked at.
+    fn is_coming(&self) -> bool {
+        self.revoked
+            .get()
+            .is_some_and(|at| at.elapsed() < REVOKE_PATIENCE)
+    }
+
     pub(super) fn is_revoked(&self) -> bool {
-        self.revoked.load(Relaxed)
+        self.revoked.get().is_some()
     }
 
     fn revoke(&self) {
-        self.revoked.store(true, Relaxed);
+        self.revoked.get_or_init(Instant::now);
         self.told.notify_waiters();
     }
 }
@@ -107,6 +119,16 @@ impl RevocableRooms {
         self.rooms.push((tenant, Arc::downgrade(room)));
     }
 
+    /// Whether any room of tenants for whom `is_above` holds can be taken back, or is expected.
+    fn any_for_others(&self, is_above: impl Fn(TenantNumber) -> bool) -> bool {
+        let rooms = self.rooms.iter();
+        let mut rooms = rooms.filter_map(|(tenant, room)| Some((*tenant, room.upgrade()?)));
+        rooms.any(|(tenant, room)| {
+            let is_held = room.bytes() > 0 && !room.kept.load(Relaxed);
+            is_held && (room.is_coming() || !room.is_revoked() && is_above(tenant))
+        })
+    }
+
     /// Takes back `bytes` of tenants for whom `is_above` holds, the youngest first. What was taken back before and is
     /// still held counts. Answers whether any room is on its way back.
     fn revoke(&self, bytes: u64, is_above: impl Fn(TenantNumber) -> bool) -> bool {
@@ -130,6 +152,13 @@ impl RevocableRooms {
 }
 
 impl Budget {
+    /// Whether room can be taken back for `writer`, or is on its way back, so that nothing of its own has to go.
+    pub(crate) fn is_room_coming(&self, writer: &Owner) -> bool {
+        let state = self.lock();
+        let is_above = |tenant| self.shares.table().is_above(tenant, 0);
+        writer.number().is_some() && !self.is_above(writer) && state.revocable.any_for_others(is_above)
+    }
+
     /// Takes back `bytes` that tenants above their shares hold for uploads. Answers whether any are on their way back.
     pub(super) fn revoke(&self, rooms: &RevocableRooms, bytes: u64) -> bool {
         rooms.revoke(bytes, |tenant| self.shares.table().is_above(tenant, 0))

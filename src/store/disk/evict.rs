@@ -30,7 +30,8 @@ pub(super) async fn run(core: Arc<DiskCore>) {
             _ = looks.tick() => {
                 core.budget.press();
                 leave_free(&core).await;
-                if !core.budget.is_pressed_for_long() {
+                // Room that was taken back may not have come.
+                if !core.budget.is_pressed_for_long() && !core.budget.is_waited_for() {
                     continue;
                 }
             }
@@ -158,8 +159,15 @@ async fn retry(core: &Arc<DiskCore>) -> u64 {
 impl DiskCore {
     /// Blocking: evicts a batch of at most `bytes`, rounded up to an entry, for a body of `writer`. Answers the bytes
     /// that it took out, some of which may be held by readers still.
+    ///
+    /// If nobody who is above a share has entries, uploads give room first, and then the writer no more than it needs.
     pub(super) fn evict(&self, bytes: u64, writer: &Owner) -> u64 {
         self.budget.divide();
+        let freed = self.evict_of(bytes, ShareTable::victim_above);
+        if freed > 0 || self.budget.is_room_coming(writer) {
+            return freed;
+        }
+        let bytes = bytes.min(self.budget.need());
         self.evict_of(bytes, |shares| shares.victim(writer.number()))
     }
 

@@ -52,6 +52,18 @@ impl ShareTable {
         Some(Victim { whose, cause })
     }
 
+    /// The same of those only who are above their shares.
+    pub(crate) fn victim_above(&mut self) -> Option<Victim> {
+        self.refresh();
+        let tenant = self.above()?;
+        let whose = NumberedTenancy {
+            tenant,
+            rank: self.rank(tenant)?,
+        };
+        let cause = EvictionCause::Above;
+        Some(Victim { whose, cause })
+    }
+
     /// A tenant gives room because a rule says so. Its lowest rank goes first.
     pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<Victim> {
         let whose = NumberedTenancy {

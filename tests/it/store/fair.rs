@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chacha::config::{Share, TenantRule};
 use chacha::store::blocks::BlockPlace;
+use chacha::store::spool::SpoolWriter;
 use chacha::store::tenant_rules::TenantRules;
 use chacha::store::{Draft, Error, Origin, Rank, Result, Shortage, Store, Tenancy, Tenant};
 use futures_util::future::join_all;
@@ -186,6 +187,46 @@ fn is_share<T>(refused: &Result<T>) -> bool {
     matches!(reason, Some(Shortage::Share { .. }))
 }
 
+/// A byte now and then, until the writer is told that its room is needed, which is the answer, or all is done.
+async fn trickle(mut writer: SpoolWriter, done: &AtomicBool) -> bool {
+    while !done.load(Ordering::Relaxed) {
+        let written = writer.write(Bytes::from_static(b"x")).await;
+        if written.is_err() {
+            assert!(is_share(&written), "{written:?}");
+            return true;
+        }
+        tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>())
+            .await
+            .ok();
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_of_others_give_room_before_a_tenant_within_its_share_loses_an_entry() {
+    let rig = Rig::new(LIMIT).await;
+    put_many(&rig, &alone("quiet"), "quiet", 12, 500 * KIB).await;
+    let spools = rig.disk.spools().of(Some(&alone("flood").tenant));
+    let mut writers = Vec::new();
+    for _ in 0..5 {
+        let mut writer = spools.create(Some(7 * MIB as u64 / 4)).await.unwrap();
+        writer.write(body(MIB, 1).into()).await.unwrap();
+        writers.push(writer);
+    }
+    let done = AtomicBool::new(false);
+    let trickles = join_all(writers.into_iter().map(|writer| trickle(writer, &done)));
+    let puts = async {
+        put_many(&rig, &alone("quiet"), "more", 3, 500 * KIB).await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let (revoked, ()) = tokio::join!(trickles, puts);
+    assert!(revoked.contains(&true), "nothing had to be taken back");
+    assert_eq!(
+        (left(&rig, "quiet", 12).await, left(&rig, "more", 3).await),
+        (12, 3)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_that_hold_all_room_and_go_on_slowly_give_it_back_to_a_quiet_tenant() {
     let rig = Rig::new(LIMIT).await;
@@ -198,20 +239,7 @@ async fn uploads_that_hold_all_room_and_go_on_slowly_give_it_back_to_a_quiet_ten
     }
     assert!(rig.disk.stats().reserved > 13 * MIB as u64);
     let done = AtomicBool::new(false);
-    // A byte of each now and then, until it is told that its room is needed.
-    let trickles = writers.into_iter().map(async |mut writer| {
-        while !done.load(Ordering::Relaxed) {
-            let written = writer.write(Bytes::from_static(b"x")).await;
-            if written.is_err() {
-                assert!(is_share(&written), "{written:?}");
-                return true;
-            }
-            tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>())
-                .await
-                .ok();
-        }
-        false
-    });
+    let trickles = writers.into_iter().map(|writer| trickle(writer, &done));
     let put = async {
         put_as(&rig, &alone("quiet"), "quiet", &[7; 5 * MIB]).await;
         done.store(true, Ordering::Relaxed);
