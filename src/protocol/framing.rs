@@ -21,18 +21,11 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), HttpError> {
     ))
 }
 
-/// Refuses a body to store whose end could be meant to be that of the connection: with HTTP/1.0 it may, without a
-/// length (RFC 1945, section 7.2.2), and an empty entry would be stored. From HTTP/1.1 on a request without any length
-/// has no body (RFC 9112, section 6.3), and curl and hyper send an empty one so. HTTP/2 marks the end of every body.
+/// Refuses a body to store that says neither how long it is nor that it comes in chunks (RFC 9110, section 15.5.12).
+/// Up to HTTP/1.1 such a request has no body (RFC 9112, section 6.3): most likely its sender meant to end it by closing
+/// the connection, and an empty entry would be stored. Who stores an empty one says `Content-Length: 0`. HTTP/2 marks
+/// the end of every body.
 pub(crate) fn check_stored(parts: &Parts) -> Result<(), HttpError> {
-    match parts.version {
-        Version::HTTP_09 | Version::HTTP_10 => check_length(parts),
-        _ => check(&parts.headers),
-    }
-}
-
-/// The same for a protocol that demands a length (RFC 9110, section 15.5.12), as Azure's storage does, but for HTTP/2.
-pub(crate) fn check_length(parts: &Parts) -> Result<(), HttpError> {
     let headers = &parts.headers;
     check(headers)?;
     let framed =

@@ -49,7 +49,7 @@ pub(super) async fn answer(call: &mut Call, id: UploadId) -> Result<Reply, BlobE
     call.note_early();
     if let PutAction::Bytes(_) = action {
         // Passed on, it would look like an empty body that was meant.
-        framing::check_length(&call.parts)?;
+        framing::check_stored(&call.parts)?;
     }
     if let Some(reply) = call.forward_to_owner(id, None).await? {
         return Ok(reply);

@@ -84,7 +84,7 @@ pub(crate) async fn put_block(
 /// Everything that can be refused before the body is touched, so before `100 Continue`. Gives the length
 /// of the body, if that is known.
 fn check_block(call: &Call, place: &BlockPlace, length: Option<u64>) -> Result<Option<u64>, GhaError> {
-    framing::check_length(&call.parts)?;
+    framing::check_stored(&call.parts)?;
     let framed = call.body.length();
     if length.is_some() && framed.is_some() && length != framed {
         return Err(GhaError::invalid(

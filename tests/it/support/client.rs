@@ -115,7 +115,7 @@ impl Client {
         let empty = body.is_empty();
         let mut request = request.body(Full::new(body)).unwrap();
         if empty && [Method::PUT, Method::POST, Method::PATCH].contains(request.method()) {
-            // hyper leaves it out, most other clients do not.
+            // hyper leaves it out, other clients do not.
             request
                 .headers_mut()
                 .insert("content-length", HeaderValue::from_static("0"));
