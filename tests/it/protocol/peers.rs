@@ -251,26 +251,16 @@ async fn a_peer_never_gets_a_token() {
             create(&client, &format!("k{nth}")).await;
         }
     };
-    let heard = async {
-        while !fake.heard().contains("x-chacha-passed") {
-            tokio::task::yield_now().await;
-        }
-    };
     tokio::select! {
         () = asking => {}
-        () = within(heard) => {}
+        () = until("a call is passed on", || fake.heard().contains("x-chacha-passed")) => {}
     }
     let chunk = format!("/_apis/artifactcache/caches/{}", 0xabc_u64 << 41 | 7);
     let headers = [("content-range", "bytes 0-2/*"), ("cookie", "secret=1")];
     let sending = client.send(Method::PATCH, &chunk, &headers, "abc");
-    let passed = async {
-        while !fake.heard().contains("patch ") {
-            tokio::task::yield_now().await;
-        }
-    };
     tokio::select! {
-        _ = sending => {}
-        () = within(passed) => {}
+        answer = sending => panic!("{} although only the other server can answer", answer.status),
+        () = until("the chunk is passed on", || fake.heard().contains("patch ")) => {}
     }
     let heard = fake.heard();
     assert!(heard.contains("x-chacha-peer: "), "{heard}");

@@ -8,6 +8,7 @@ use crate::support::client::{Client, within};
 use crate::support::pair::member;
 use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 use crate::support::server::TestServer;
+use crate::support::wait::until;
 
 /// Two servers that do not compare their copies by themselves, and one tenant at both.
 async fn plain(change: impl Fn(&mut chacha::config::Config)) -> (S3Server, [TestServer; 2], [Client; 2]) {
@@ -22,6 +23,12 @@ async fn plain(change: impl Fn(&mut chacha::config::Config)) -> (S3Server, [Test
     let token = one.token("acme/app");
     let clients = [&one, &two].map(|server| server.anonymous().with_token(&token));
     (s3, [one, two], clients)
+}
+
+/// The objects of the log of notes.
+fn notes(s3: &S3Server) -> Vec<String> {
+    let objects = s3.objects().into_keys();
+    objects.filter(|name| name.starts_with("v1/notes/")).collect()
 }
 
 #[tokio::test]
@@ -54,13 +61,10 @@ async fn a_change_that_a_server_was_not_told_of_is_read_in_the_log() {
     two.get("/k").await;
     // Nobody is told: the other server is away for a moment.
     servers[1].stop().await;
+    until("the former change is logged", || !notes(&s3).is_empty()).await;
+    let before = notes(&s3);
     one.put("/k", "new").await;
-    within(async {
-        while !s3.objects().into_keys().any(|name| name.starts_with("v1/notes/")) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until("the change is logged", || notes(&s3) != before).await;
     // It has read the notes until a moment before.
     let read = std::time::SystemTime::now() - Duration::from_secs(60);
     let read = read.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
@@ -81,12 +85,9 @@ async fn a_server_that_was_away_for_too_long_compares_what_it_has() {
     servers[1].stop().await;
     one.put("/a", "new").await;
     one.delete("/b").await;
-    // Longer than notes are kept.
-    for name in s3
-        .objects()
-        .into_keys()
-        .filter(|name| name.starts_with("v1/notes/"))
-    {
+    // Longer than notes are kept; and no note comes later.
+    servers[0].stop().await;
+    for name in notes(&s3) {
         s3.remove(&name);
     }
     let kept = servers[1].dir().join("cache/server/notes-read");

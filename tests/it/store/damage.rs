@@ -275,10 +275,13 @@ async fn bytes_that_rot_after_they_left_the_page_cache_are_a_miss_in_the_same_ru
         rig.put("entry", &body(size, 1)).await;
         rig.put("other", &body(size, 2)).await;
         assert!(rig.get("entry").await.unwrap() == body(size, 1));
-        let file = rig.file_of("entry");
-        // What was found in the page cache holds for two seconds.
-        tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
-        rot(&file, at as u64);
+        let Content::File(part) = rig.disk.get(&key("entry")).await.unwrap().unwrap().content else {
+            panic!("a body of {size} bytes is a file");
+        };
+        rot(&rig.file_of("entry"), at as u64);
+        // What was found in the page cache holds for two seconds, or until a reader had to wait.
+        part.waited(size as u64);
+        drop(part);
         assert!(rig.get("entry").await.is_none(), "{size} bytes at {at}");
         assert_eq!(rig.disk.stats().corrupt, 1);
         // Cold bytes that are what they were are served.

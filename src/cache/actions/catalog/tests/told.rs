@@ -36,7 +36,7 @@ fn copied(from: &Path) -> tempfile::TempDir {
 async fn until_found(journal: &Arc<Memory>, text: &str) {
     let looking = async {
         while find(&over(journal), &[text]).await.as_deref() != Some(text) {
-            tokio::task::yield_now().await;
+            crate::tasks::pause(Duration::from_millis(1)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), looking)
