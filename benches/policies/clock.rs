@@ -1,9 +1,10 @@
 //! Visited bits in place of lists that move: a hit writes one bit, the rest happens when somebody has to go.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::cache::Policy;
 use super::list::Order;
+use super::segments::Segments;
 
 /// First in, first out, with another round for what was read.
 #[derive(Debug, Default)]
@@ -44,33 +45,25 @@ impl Policy for Clock {
 /// Two segments like those of [`super::lru::Segmented`], moved between by visited bits.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentedClock {
-    probation: Order,
-    protected: Order,
+    segments: Segments,
     visited: HashSet<u64>,
-    bytes: HashMap<u64, u64>,
-    all: u64,
-    protected_bytes: u64,
 }
 
 impl SegmentedClock {
     fn forget(&mut self, key: u64) {
-        let bytes = self.bytes.remove(&key).unwrap_or(0);
-        self.all -= bytes;
-        if self.protected.remove(key) {
-            self.protected_bytes -= bytes;
-        }
-        self.probation.remove(key);
+        self.segments.forget(key);
         self.visited.remove(&key);
     }
 
     fn shrink_protected(&mut self) {
-        while self.protected_bytes > self.all / 5 * 4 {
-            let Some(key) = self.protected.pop() else { break };
+        while self.segments.is_too_protected() {
+            let Some(key) = self.segments.protected.pop() else {
+                break;
+            };
             if self.visited.remove(&key) {
-                self.protected.touch(key);
+                self.segments.protected.touch(key);
             } else {
-                self.protected_bytes -= self.bytes[&key];
-                self.probation.touch(key);
+                self.segments.demote(key);
             }
         }
     }
@@ -82,9 +75,7 @@ impl Policy for SegmentedClock {
     }
 
     fn insert(&mut self, key: u64, bytes: u64) {
-        self.bytes.insert(key, bytes);
-        self.all += bytes;
-        self.probation.touch(key);
+        self.segments.insert(key, bytes);
     }
 
     fn hit(&mut self, key: u64) {
@@ -93,8 +84,8 @@ impl Policy for SegmentedClock {
 
     fn evict(&mut self) -> Option<u64> {
         loop {
-            let Some((_, key)) = self.probation.from(0) else {
-                let (_, key) = self.protected.from(0)?;
+            let Some((_, key)) = self.segments.probation.from(0) else {
+                let (_, key) = self.segments.protected.from(0)?;
                 self.forget(key);
                 return Some(key);
             };
@@ -102,9 +93,7 @@ impl Policy for SegmentedClock {
                 self.forget(key);
                 return Some(key);
             }
-            self.probation.remove(key);
-            self.protected.touch(key);
-            self.protected_bytes += self.bytes[&key];
+            self.segments.protect(key);
             self.shrink_protected();
         }
     }

@@ -1,9 +1,8 @@
 //! Least recently used, whole and in two segments.
 
-use std::collections::HashMap;
-
 use super::cache::Policy;
 use super::list::Order;
+use super::segments::Segments;
 
 #[derive(Debug, Default)]
 pub(crate) struct Lru(Order);
@@ -30,26 +29,9 @@ impl Policy for Lru {
     }
 }
 
-/// What was read once moves into the protected segment, which has at most four fifths of the bytes.
+/// What was read once moves into the protected segment.
 #[derive(Debug, Default)]
-pub(crate) struct Segmented {
-    probation: Order,
-    protected: Order,
-    bytes: HashMap<u64, u64>,
-    all: u64,
-    protected_bytes: u64,
-}
-
-impl Segmented {
-    fn forget(&mut self, key: u64) {
-        let bytes = self.bytes.remove(&key).unwrap_or(0);
-        self.all -= bytes;
-        if self.protected.remove(key) {
-            self.protected_bytes -= bytes;
-        }
-        self.probation.remove(key);
-    }
-}
+pub(crate) struct Segmented(Segments);
 
 impl Policy for Segmented {
     fn name(&self) -> &'static str {
@@ -57,31 +39,27 @@ impl Policy for Segmented {
     }
 
     fn insert(&mut self, key: u64, bytes: u64) {
-        self.bytes.insert(key, bytes);
-        self.all += bytes;
-        self.probation.touch(key);
+        self.0.insert(key, bytes);
     }
 
     fn hit(&mut self, key: u64) {
-        if self.probation.remove(key) {
-            self.protected_bytes += self.bytes[&key];
-        }
-        self.protected.touch(key);
-        while self.protected_bytes > self.all / 5 * 4 {
-            let Some(moved) = self.protected.pop() else { break };
-            self.protected_bytes -= self.bytes[&moved];
-            self.probation.touch(moved);
+        self.0.protect(key);
+        while self.0.is_too_protected() {
+            let Some(moved) = self.0.protected.pop() else {
+                break;
+            };
+            self.0.demote(moved);
         }
     }
 
     fn evict(&mut self) -> Option<u64> {
-        let victim = self.probation.from(0).or_else(|| self.protected.from(0));
+        let victim = self.0.probation.from(0).or_else(|| self.0.protected.from(0));
         let (_, victim) = victim?;
-        self.forget(victim);
+        self.0.forget(victim);
         Some(victim)
     }
 
     fn remove(&mut self, key: u64) {
-        self.forget(key);
+        self.0.forget(key);
     }
 }

@@ -18,6 +18,7 @@ mod list;
 mod lru;
 mod queues;
 mod random;
+mod segments;
 mod sieve;
 mod traces;
 
