@@ -105,13 +105,14 @@ async fn look_up(
         Ok::<_, HttpError>((hash, entry::head(app, caller, &name).await))
     });
     let mut looks = stream::iter(looks).buffered(PARALLEL_LOOKS);
-    let mut begin = "{";
+    answer.extend(b"{")?;
+    let mut comma = "";
     while let Some((hash, meta)) = looks.try_next().await? {
         let told = meta.map_or(Value::Null, |meta| told(&meta));
-        answer.extend(format!("{begin}{}:{told}", Value::from(hash)).as_bytes())?;
-        begin = ",";
+        answer.extend(format!("{comma}{}:{told}", Value::from(hash)).as_bytes())?;
+        comma = ",";
     }
-    answer.extend(if begin == "{" { b"{}" } else { b"}" })?;
+    answer.extend(b"}")?;
     Ok(answer)
 }
 

@@ -45,7 +45,7 @@ impl Budget {
     }
 
     /// By how many bytes a tenant is above its bound, and that bound.
-    pub(super) fn excess(&self, owner: &Owner) -> Option<(u64, u64)> {
+    pub(crate) fn excess(&self, owner: &Owner) -> Option<(u64, u64)> {
         let number = owner.number()?;
         let mut shares = self.shares.table();
         let limit = shares.limits(number).max_bytes?;

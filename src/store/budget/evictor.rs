@@ -48,11 +48,13 @@ impl Budget {
     /// How many bytes are missing for the next waiter alone; any number if nobody waits.
     pub(crate) fn need(&self) -> u64 {
         let state = self.lock();
-        let first = state.waiters.iter().find(|waiter| self.can_have(&state, waiter));
-        first.map_or(u64::MAX, |waiter| {
-            let total = state.total().saturating_add(waiter.bytes());
-            total.saturating_sub(self.limit).max(1)
-        })
+        let next = self.next_waiter(&state);
+        next.map_or(u64::MAX, |waiter| self.shortage(&state, waiter.bytes()).max(1))
+    }
+
+    /// The waiter that is served next, if evictions can make room for it.
+    pub(super) fn next_waiter<'a>(&self, state: &'a BudgetState) -> Option<&'a Waiter> {
+        state.waiters.iter().find(|waiter| self.can_have(state, waiter))
     }
 
     /// Whether somebody waits for room.
@@ -74,8 +76,8 @@ impl Budget {
     /// The tenant for which room is made first.
     pub(crate) fn next_writer(&self) -> Owner {
         let state = self.lock();
-        let first = state.waiters.iter().find(|waiter| self.can_have(&state, waiter));
-        first.map_or_else(Owner::default, |waiter| waiter.counted.owner().clone())
+        let next = self.next_waiter(&state);
+        next.map_or_else(Owner::default, |waiter| waiter.counted.owner().clone())
     }
 
     /// Nothing can be evicted for the waiters.
@@ -91,7 +93,8 @@ impl Budget {
         }
         self.divide_with(&state);
         let first = |waiter: &&Waiter| waiter.is_there() && !self.is_above(waiter.counted.owner());
-        let first = state.waiters.iter().find(first).map(Waiter::bytes);
+        let first = state.waiters.iter().find(first);
+        let first = first.map(|waiter| self.shortage(&state, waiter.bytes()).max(1));
         let refused = match first {
             Some(bytes) if self.revoke(&state.revocable, bytes) => state.waiters.take(Waiter::is_revoked),
             Some(_) => self.take_one(&mut state, BudgetState::in_the_way),

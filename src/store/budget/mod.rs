@@ -11,8 +11,8 @@
 //! give is passed over, and nothing is evicted for it: only the end of another upload can help.
 //!
 //! Whoever's tenant is above its share ([`super::shares`]) comes after all others. When nobody can give room it is
-//! refused at once, and room that such tenants hold for running uploads is taken back ([`revoke`]) for those who are
-//! not above. What is reserved and what is waited for counts in the share.
+//! refused: at once if none of its other bodies is on its way, else after five seconds without a release. Room that such
+//! tenants hold for running uploads is taken back ([`revoke`]) for those who are not above. What is reserved and what is waited for counts in the share.
 
 mod ask;
 mod bounds;
@@ -172,10 +172,8 @@ impl Budget {
         if needed <= free {
             return Ok(());
         }
-        let mut shares = self.shares.table();
         // Alone, a tenant may push out everything but the surplus above the high-water mark.
-        shares.set_capacity(self.high());
-        let share = shares.share(tenant);
+        let share = self.shares.table().share_of(tenant, self.high());
         match needed <= free.saturating_add(share) {
             true => Ok(()),
             false => Err(Error::NoSpace {

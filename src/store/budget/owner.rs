@@ -62,7 +62,7 @@ impl CountedBytes {
 
     /// The bytes go on counting; whoever takes them sees to their end.
     pub(super) fn take(&mut self) -> (Owner, u64) {
-        (self.owner.clone(), std::mem::take(&mut self.bytes))
+        (std::mem::take(&mut self.owner), std::mem::take(&mut self.bytes))
     }
 }
 

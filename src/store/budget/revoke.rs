@@ -120,7 +120,7 @@ impl RevocableRooms {
     }
 
     /// Whether any room of tenants for whom `is_above` holds can be taken back, or is expected.
-    fn any_for_others(&self, is_above: impl Fn(TenantNumber) -> bool) -> bool {
+    fn any_for_others(&self, mut is_above: impl FnMut(TenantNumber) -> bool) -> bool {
         let rooms = self.rooms.iter();
         let mut rooms = rooms.filter_map(|(tenant, room)| Some((*tenant, room.upgrade()?)));
         rooms.any(|(tenant, room)| {
@@ -131,7 +131,7 @@ impl RevocableRooms {
 
     /// Takes back `bytes` of tenants for whom `is_above` holds, the youngest first. What was taken back before and is
     /// still held counts. Answers whether any room is on its way back.
-    fn revoke(&self, bytes: u64, is_above: impl Fn(TenantNumber) -> bool) -> bool {
+    fn revoke(&self, bytes: u64, mut is_above: impl FnMut(TenantNumber) -> bool) -> bool {
         let rooms = self.rooms.iter().rev();
         let rooms = rooms.filter_map(|(tenant, room)| Some((*tenant, room.upgrade()?)));
         let (coming, others): (Vec<_>, Vec<_>) = rooms
@@ -155,12 +155,16 @@ impl Budget {
     /// Whether room can be taken back for `writer`, or is on its way back, so that nothing of its own has to go.
     pub(crate) fn is_room_coming(&self, writer: &Owner) -> bool {
         let state = self.lock();
-        let is_above = |tenant| self.shares.table().is_above(tenant, 0);
-        writer.number().is_some() && !self.is_above(writer) && state.revocable.any_for_others(is_above)
+        if writer.number().is_none() || self.is_above(writer) {
+            return false;
+        }
+        let mut shares = self.shares.table();
+        (state.revocable).any_for_others(|tenant| shares.is_above(tenant, 0))
     }
 
     /// Takes back `bytes` that tenants above their shares hold for uploads. Answers whether any are on their way back.
     pub(super) fn revoke(&self, rooms: &RevocableRooms, bytes: u64) -> bool {
-        rooms.revoke(bytes, |tenant| self.shares.table().is_above(tenant, 0))
+        let mut shares = self.shares.table();
+        rooms.revoke(bytes, |tenant| shares.is_above(tenant, 0))
     }
 }

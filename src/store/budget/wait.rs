@@ -120,7 +120,7 @@ impl Budget {
         if state.closed {
             return Err(Error::Stopping);
         }
-        let first = ask != Ask::New || !state.waiters.iter().any(|waiter| self.can_have(&state, waiter));
+        let first = ask != Ask::New || self.next_waiter(&state).is_none();
         if first && self.fits(&state, bytes) {
             state.reserve(bytes);
             if state.total() > self.high() {
@@ -181,11 +181,20 @@ impl Budget {
 
     /// Whether there is room for `bytes` at this moment.
     pub(super) fn fits(&self, state: &BudgetState, bytes: u64) -> bool {
+        self.shortage(state, bytes) == 0
+    }
+
+    /// How much has to be given back until there is room for `bytes`.
+    pub(super) fn shortage(&self, state: &BudgetState, bytes: u64) -> u64 {
         let total = state.total().saturating_add(bytes);
-        let is_left = |free: u64| free >= self.min_free.saturating_add(bytes);
-        total <= self.limit
-            && total.saturating_add(state.held) <= self.limit + self.slack()
-            && state.volume_free.is_none_or(is_left)
+        let least_free = self.min_free.saturating_add(bytes);
+        let on_volume = state
+            .volume_free
+            .map_or(0, |free| least_free.saturating_sub(free));
+        let with_held = total.saturating_add(state.held);
+        (total.saturating_sub(self.limit))
+            .max(with_held.saturating_sub(self.limit + self.slack()))
+            .max(on_volume)
     }
 
     /// Whether evictions alone could make room for `waiter`. What unlinked files hold is no matter of evictions: a

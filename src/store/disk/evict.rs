@@ -100,9 +100,7 @@ async fn answer_demands(core: &Arc<DiskCore>) {
     // What was freed beyond the need of one is there for the next one.
     let mut spare = 0;
     for demand in core.budget.own_demands() {
-        let (owner, bytes) = (demand.owner, demand.bytes);
-        let evict = move |core: &Arc<DiskCore>| core.evict_own(bytes, &owner);
-        let freed = core.blocking(evict).await.unwrap_or(0);
+        let freed = keep_bound(core, demand.owner, demand.bytes).await;
         let _left = demand.answer.send(freed);
     }
     for (bytes, answer) in core.budget.demands() {
@@ -116,6 +114,16 @@ async fn answer_demands(core: &Arc<DiskCore>) {
         // Who asked may have left.
         let _left = answer.send(freed);
     }
+}
+
+/// Evicts entries of a tenant that was above its own bound by `bytes`, by as much as it is now: what went for another one
+/// of its demands serves this one as well. Answers how many bytes there are for it.
+async fn keep_bound(core: &Arc<DiskCore>, owner: Owner, bytes: u64) -> u64 {
+    let Some((excess, _)) = core.budget.excess(&owner) else {
+        return bytes;
+    };
+    let evict = move |core: &Arc<DiskCore>| core.evict_own(excess, &owner);
+    core.blocking(evict).await.unwrap_or(0)
 }
 
 /// Why room is made.
@@ -137,10 +145,9 @@ async fn free(core: &Arc<DiskCore>, bytes: u64, cause: Cause) -> u64 {
         }
     }
     let before = core.budget.held();
-    let writer = core.budget.next_writer();
     let evict = move |core: &Arc<DiskCore>| match cause {
         // Some may have been given back meanwhile.
-        Cause::Limit => core.evict(bytes.min(core.budget.goal()), &writer),
+        Cause::Limit => core.evict(bytes.min(core.budget.goal()), &core.budget.next_writer()),
         Cause::Volume => core.evict_for_volume(bytes),
     };
     let evicted = core.blocking(evict).await.unwrap_or(0);

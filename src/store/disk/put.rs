@@ -222,14 +222,14 @@ impl DiskCommit {
         };
         // What is held beyond the file goes back first: it would push the total over the high-water mark once the entry
         // is counted as well, and the entry that was just stored could be the one that goes for it.
-        self.body.room().shrink(bytes.saturating_add_signed(grown));
+        let used = bytes.saturating_add_signed(grown);
+        self.body.room().shrink(used);
         let published = self.sync_folders(shard).and(metadata).and_then(|metadata| {
             let cell = HotCell::filled(self.opened(temp, &metadata));
             let committed = self.commit(new, cell);
             committed.map_err(|_| io::Error::other("the index is full"))
         });
         // Whoever evicts it waits for the shard until this is done.
-        let used = bytes.saturating_add_signed(grown);
         match published.is_ok() {
             true => self.body.room().settle_entry(used),
             false => self.body.room().settle(used),
@@ -249,9 +249,11 @@ impl DiskCommit {
 
     /// The entry is in the index from now on; others of its tenant make way for it, as a rule says.
     fn commit(&mut self, new: FileRecord, cell: Arc<HotCell>) -> Result<Option<FileRecord>, IndexFull> {
-        let most = self.core.max_entries(self.belongs).unwrap_or(u64::MAX);
+        let most = self.core.max_entries(self.belongs);
         self.core.index(|index| {
-            self.made_way = index.keep_count(&new, most);
+            if let Some(most) = most {
+                self.made_way = index.keep_count(&new, most);
+            }
             index.commit(new, self.body.room().counted(), cell)
         })
     }

@@ -18,6 +18,14 @@ impl ShareTable {
         self.fair_part(number).saturating_add(covered)
     }
 
+    /// The same if `capacity` bytes were divided.
+    pub(crate) fn share_of(&mut self, number: TenantNumber, capacity: u64) -> u64 {
+        let now = std::mem::replace(&mut self.capacity, capacity);
+        let share = self.share(number);
+        self.capacity = now;
+        share
+    }
+
     /// Whether a tenant would be above its share, and its group above the group's, if it held `more` bytes.
     pub(crate) fn is_above(&mut self, number: TenantNumber, more: u64) -> bool {
         self.refresh();

@@ -49,11 +49,13 @@ impl Guarantees {
             let Some(guarantee) = self.all.get_mut(*at) else {
                 continue;
             };
-            self.outdated = true;
-            match seat.holdings.is_empty() {
+            let has_moved = match seat.holdings.is_empty() {
                 true => guarantee.members.remove(&number),
                 false => guarantee.members.insert(number),
             };
+            // Who was above what is covered, and is, moves no level.
+            let is_capped = seat.known.over > 0 && seat.holdings.bytes() > seat.covered;
+            self.outdated |= has_moved || !is_capped;
         }
     }
 

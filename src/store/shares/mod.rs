@@ -8,7 +8,7 @@
 //! - [`table::ShareTable`] is the pure structure: sums, and sets in which groups and tenants stand in order.
 //! - [`victim`] chooses; [`fair`] computes a share, for messages, refusals and metrics.
 //! - [`Shares`] is the table that the index and the account of the disk use together. Its lock is the innermost one: it
-//!   is taken under those of both, and nothing is called while it is held.
+//!   is taken under those of both, and nothing that takes another lock of the store is called while it is held.
 //!
 //! A tenant has a number while it holds something or somebody holds a [`TenantHandle`] of it. Then the number is
 //! given to another one.

@@ -136,7 +136,10 @@ impl ShareTable {
         );
         let number = match self.free_seats.pop() {
             Some(number) => {
-                self.seats[number as usize] = seat;
+                let free = &mut self.seats[number as usize];
+                // It may stand among the outdated ones still.
+                let outdated = free.outdated;
+                *free = Seat { outdated, ..seat };
                 number
             }
             None => {
@@ -266,9 +269,8 @@ impl ShareTable {
     pub(super) fn refresh(&mut self) {
         self.reread_rules();
         while let Some(number) = self.outdated.pop() {
-            if self.seats[number as usize].outdated {
-                self.restate(number);
-            }
+            self.seats[number as usize].outdated = false;
+            self.restate(number);
         }
         for (number, covered) in self.guarantees.take_covered(&self.seats) {
             let seat = &mut self.seats[number as usize];
@@ -281,7 +283,6 @@ impl ShareTable {
     /// Brings what a seat holds into sums and orders.
     fn restate(&mut self, number: u32) {
         let seat = &mut self.seats[number as usize];
-        seat.outdated = false;
         if seat.holdings.is_empty() {
             seat.covered = 0;
         }

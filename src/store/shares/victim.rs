@@ -33,45 +33,43 @@ pub(crate) struct Victim {
     pub(crate) cause: EvictionCause,
 }
 
+impl Victim {
+    fn new(tenant: TenantNumber, rank: Rank, cause: EvictionCause) -> Self {
+        let whose = NumberedTenancy { tenant, rank };
+        Self { whose, cause }
+    }
+}
+
 impl ShareTable {
     /// Who gives room for a body, which is one of `writer` if that is known.
     ///
     /// Whoever is at or below its share gives none while somebody is above. If they have nothing to evict, a writer
     /// gets room from itself or has to wait. If nobody is above, what belongs to no tenant has used up the room.
     pub(crate) fn victim(&mut self, writer: Option<TenantNumber>) -> Option<Victim> {
-        self.refresh();
-        let own = || writer.filter(|writer| self.holdings(*writer).is_evictable());
-        let named = |cause| move |tenant| (tenant, cause);
-        let (tenant, cause) = (self.above().map(named(EvictionCause::Above)))
-            .or_else(|| own().map(named(EvictionCause::Own)))
-            .or_else(|| self.highest().map(named(EvictionCause::Nobody)))?;
-        let whose = NumberedTenancy {
-            tenant,
-            rank: self.rank(tenant)?,
-        };
-        Some(Victim { whose, cause })
+        if let Some(victim) = self.victim_above() {
+            return Some(victim);
+        }
+        if let Some(writer) = writer.filter(|writer| self.holdings(*writer).is_evictable()) {
+            return Some(Victim::new(writer, self.rank(writer)?, EvictionCause::Own));
+        }
+        let highest = self.highest()?;
+        Some(Victim::new(highest, self.rank(highest)?, EvictionCause::Nobody))
     }
 
     /// The same of those only who are above their shares.
     pub(crate) fn victim_above(&mut self) -> Option<Victim> {
         self.refresh();
         let tenant = self.above()?;
-        let whose = NumberedTenancy {
-            tenant,
-            rank: self.rank(tenant)?,
-        };
-        let cause = EvictionCause::Above;
-        Some(Victim { whose, cause })
+        Some(Victim::new(tenant, self.rank(tenant)?, EvictionCause::Above))
     }
 
     /// A tenant gives room because a rule says so. Its lowest rank goes first.
     pub(crate) fn own_victim(&self, tenant: TenantNumber) -> Option<Victim> {
-        let whose = NumberedTenancy {
+        Some(Victim::new(
             tenant,
-            rank: self.lowest_rank(tenant)?,
-        };
-        let cause = EvictionCause::Rule;
-        Some(Victim { whose, cause })
+            self.lowest_rank(tenant)?,
+            EvictionCause::Rule,
+        ))
     }
 
     /// The tenant that is furthest above its share and has something to evict, in the group of which the same holds.

@@ -27,8 +27,8 @@ impl SpoolDir {
     ///
     /// # Errors
     /// [`Error::TooLarge`] at once if `expected` can never fit, [`Error::NoSpace`] at once if that is more than what is
-    /// free and what its tenant may push out, or if the tenant is above its share and nobody can give room, and later if
-    /// all room is reserved by others and stays so. [`Error::Stopping`].
+    /// free and what its tenant may push out, or if the tenant is above its share, nobody can give room and none of its other
+    /// bodies is on its way, and later if all room is reserved by others and stays so. [`Error::Stopping`].
     pub async fn create(&self, expected: Option<u64>) -> Result<SpoolWriter> {
         if let Some(size) = expected {
             self.check_size(size)?;

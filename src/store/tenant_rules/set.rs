@@ -20,6 +20,8 @@ pub struct RuleSet {
     limit: u64,
     reservations: Box<[u64]>,
     bounds_age: bool,
+    /// What holds for everybody if there is no rule.
+    none: Arc<TenantLimits>,
     resolved: Cache<Digest, Arc<TenantLimits>>,
 }
 
@@ -32,6 +34,7 @@ impl RuleSet {
             bounds_age: rules.iter().any(|rule| rule.max_age.is_some()),
             rules: rules.to_vec(),
             limit,
+            none: Arc::default(),
             resolved: Cache::new(MAX_RESOLVED),
         }
     }
@@ -53,6 +56,9 @@ impl RuleSet {
 
     /// What holds for a tenant.
     pub fn resolve(&self, tenant: &Tenant) -> Arc<TenantLimits> {
+        if self.is_empty() {
+            return Arc::clone(&self.none);
+        }
         if let Some(known) = self.resolved.get(tenant.digest()) {
             return known;
         }
