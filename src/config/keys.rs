@@ -114,7 +114,7 @@ pub(super) const LIMITS: &[Key] = &[
     plain("memory"),
 ];
 
-/// The keys of one entry of `tenants`. `expire_after_unused` is no secret, but is not offered: it is refused with advice.
+/// The keys of one entry of `tenants`. `expire_after_unused` is no secret, but is not offered: with `s3` it is refused.
 pub(super) const TENANTS: &[Key] = &[
     plain("match"),
     plain("min_share"),

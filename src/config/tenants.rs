@@ -96,17 +96,19 @@ fn rule(entry: &Field<'_>, has_remote: bool) -> Option<TenantRule> {
     (!rule.pattern.is_empty()).then_some(rule)
 }
 
-/// Nobody notes yet when an entry was used last. In a bucket that will be once a day.
+/// In a bucket nobody notes yet when an entry was used last. That will be once a day.
 fn unused(field: &Field<'_>, has_remote: bool) -> Result<Duration, String> {
     let time = field.duration(&defaults::ENTRY_AGE_RANGE)?;
-    match has_remote && time < defaults::MIN_UNUSED_WITH_REMOTE {
-        true => Err(
+    match has_remote {
+        false => Ok(time),
+        true if time < defaults::MIN_UNUSED_WITH_REMOTE => Err(
             "is too short: with `s3`, the last use of an entry is noted once a day; write at least 48h"
                 .to_owned(),
         ),
-        false => {
-            Err("is not supported yet; remove the key, or bound the age of entries with `max_age`".to_owned())
-        }
+        true => Err(
+            "is not supported with `s3` yet; remove the key, or bound the age of entries with `max_age`"
+                .to_owned(),
+        ),
     }
 }
 

@@ -51,6 +51,7 @@ impl Server {
         }
         self.app.replace(auth, assemble::limits(&config));
         self.app.cache().loads().rules().replace(&config.tenants, limit);
+        self.tiers.disk.rules_changed();
         std::mem::replace(&mut self.identity, identity).finish().await;
         let wanted = config.clone();
         // What needs a restart stays as it is, also for the comparison of the next reload.

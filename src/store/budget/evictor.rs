@@ -15,6 +15,11 @@ impl Budget {
         self.work.notified().await;
     }
 
+    /// Has the evictor look whether there is something to evict.
+    pub(crate) fn wake(&self) {
+        self.work.notify_one();
+    }
+
     /// How many bytes should be freed now: down to the low-water mark, with room for all waiters
     /// that can be served at once.
     pub(crate) fn goal(&self) -> u64 {

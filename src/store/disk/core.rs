@@ -18,6 +18,7 @@ use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
 use super::records::Records;
 use super::role::DiskRole;
+use super::rules::FollowedRules;
 use super::shards::{self, Shards, StartScan};
 use super::snapshot::{Snapshot, SnapshotCause};
 use super::unlink_retry::UnlinkRetry;
@@ -49,6 +50,7 @@ pub(super) struct DiskCore {
     pub(super) records: Records,
     pub(super) boot: BootNote,
     pub(super) health: HealthCheck,
+    pub(super) rules: FollowedRules,
     pub(super) counters: DiskCounters,
     pub(super) durability: Durability,
     /// Bytes of the volume that are left to others.

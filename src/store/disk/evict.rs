@@ -20,10 +20,15 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) async fn run(core: Arc<DiskCore>) {
     let mut looks = tokio::time::interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut indexed = false;
     loop {
         tokio::select! {
             () = core.stop.cancelled() => break,
             () = core.budget.wanted() => {}
+            () = core.indexed(), if !indexed => {
+                indexed = true;
+                core.rules.require_bounds();
+            }
             () = core.unlink_retry.due() => {
                 let _freed = retry(&core).await;
             }
@@ -38,6 +43,7 @@ pub(super) async fn run(core: Arc<DiskCore>) {
         }
         answer_demands(&core).await;
         make_room(&core).await;
+        keep_bounds(&core).await;
     }
     core.budget.close();
 }
@@ -100,7 +106,7 @@ async fn answer_demands(core: &Arc<DiskCore>) {
     // What was freed beyond the need of one is there for the next one.
     let mut spare = 0;
     for demand in core.budget.own_demands() {
-        let freed = keep_bound(core, demand.owner, demand.bytes).await;
+        let freed = keep_own_bound(core, demand.owner, demand.bytes).await;
         let _left = demand.answer.send(freed);
     }
     for (bytes, answer) in core.budget.demands() {
@@ -116,9 +122,17 @@ async fn answer_demands(core: &Arc<DiskCore>) {
     }
 }
 
+/// Evicts a batch of what a tenant holds beyond its bounds, after rules have changed. Others get a turn before the next one.
+async fn keep_bounds(core: &Arc<DiskCore>) {
+    if core.rules.take_bounds() && core.blocking(|core| core.evict_over_bound()).await.unwrap_or(0) > 0 {
+        core.rules.require_bounds();
+        core.budget.wake();
+    }
+}
+
 /// Evicts entries of a tenant that was above its own bound by `bytes`, by as much as it is now: what went for another one
 /// of its demands serves this one as well. Answers how many bytes there are for it.
-async fn keep_bound(core: &Arc<DiskCore>, owner: Owner, bytes: u64) -> u64 {
+async fn keep_own_bound(core: &Arc<DiskCore>, owner: Owner, bytes: u64) -> u64 {
     let Some((excess, _)) = core.budget.excess(&owner) else {
         return bytes;
     };
@@ -187,6 +201,14 @@ impl DiskCore {
     /// Blocking: the same of one tenant, which is at a bound of its own.
     pub(super) fn evict_own(&self, bytes: u64, owner: &Owner) -> u64 {
         self.evict_of(bytes, |shares| shares.own_victim(owner.number()?))
+    }
+
+    /// Blocking: the same of the first tenant that is above its bounds, if there is one.
+    fn evict_over_bound(&self) -> u64 {
+        let over = self.budget.shares().table().first_over_bound();
+        over.map_or(0, |(tenant, serial)| {
+            self.evict_of(u64::MAX, |shares| shares.bound_victim(tenant, serial))
+        })
     }
 
     fn evict_of(&self, bytes: u64, choose: impl FnMut(&mut ShareTable) -> Option<Victim>) -> u64 {

@@ -24,6 +24,10 @@ impl DiskCore {
     pub(super) async fn find(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
         for _ in 0..MAX_ATTEMPTS {
             let now = now();
+            // Boxed to keep the future of a hit small.
+            if self.rules.shortest_unused().is_some() && Box::pin(self.expire(key.digest(), now)).await? {
+                continue;
+            }
             let Some(hit) = self.index(|index| index.hit(key.digest(), now)) else {
                 if self.scan.knows(key.digest()) {
                     return Ok(None);

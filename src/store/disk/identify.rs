@@ -63,7 +63,7 @@ async fn read_all(core: &Arc<DiskCore>) {
 
 impl DiskCore {
     /// Blocking: reads whom an entry belongs to. What cannot be read stays as it is: whoever opens it finds out.
-    fn read_tenancy(&self, digest: &Digest, generation: u64) {
+    pub(super) fn read_tenancy(&self, digest: &Digest, generation: u64) {
         let read = || -> io::Result<_> {
             let Some(file) = sys::if_exists(File::open(self.layout.entry(digest, generation)))? else {
                 return Ok(None);

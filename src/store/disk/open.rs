@@ -14,6 +14,7 @@ use super::boot::BootNote;
 use super::core::{DiskCore, DiskCounters, now};
 use super::error::DiskOpenError;
 use super::evict;
+use super::expire;
 use super::format::VERSION;
 use super::handles::FileHandles;
 use super::health::HealthCheck;
@@ -25,6 +26,7 @@ use super::private;
 use super::records::Records;
 use super::recover;
 use super::role::DiskRole;
+use super::rules::FollowedRules;
 use super::shards::{Shards, StartScan};
 use super::snapshot::load::SnapshotLoader;
 use super::snapshot::{self, Snapshot};
@@ -64,6 +66,7 @@ pub(super) async fn open(
     let (core, unread) = hop.await.map_err(|_| DiskOpenError::Stopping)??;
     tasks.spawn(recover::run(Arc::clone(&core), unread));
     tasks.spawn(evict::run(Arc::clone(&core)));
+    tasks.spawn(expire::run(Arc::clone(&core)));
     tasks.spawn(snapshot::run(Arc::clone(&core)));
     tasks.spawn(look::run(Arc::clone(&core)));
     tasks.spawn(identify::run(Arc::clone(&core)));
@@ -104,6 +107,7 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Prepare
         spools: SpoolDir::new(layout.path(TopName::Tmp), Arc::clone(&budget), tasks.clone()),
         snapshot: Snapshot::new(layout.path(TopName::Index)),
         health: HealthCheck::new(volume),
+        rules: FollowedRules::default(),
         records,
         boot,
         layout,

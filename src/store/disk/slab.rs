@@ -43,6 +43,11 @@ impl Slot {
         self.belongs.unwrap_or(NumberedTenancy::UNKNOWN)
     }
 
+    /// The last use, in microseconds since 1970.
+    pub(super) fn last_used(&self) -> u64 {
+        self.stamp
+    }
+
     /// Bytes that the file takes.
     pub(super) fn bytes(&self) -> u64 {
         u64::from(self.blocks) * BLOCK_BYTES

@@ -98,6 +98,14 @@ impl Disk {
     /// From now on these rules say what shares tenants have, and what they are replaced by.
     pub fn follow(&self, rules: &TenantRules) {
         self.core.budget.shares().table().follow(rules.clone());
+        self.core.rules.follow(rules);
+        self.rules_changed();
+    }
+
+    /// The rules that are followed were replaced: what tenants hold beyond them goes soon.
+    pub fn rules_changed(&self) {
+        self.core.rules.change();
+        self.core.budget.wake();
     }
 
     /// Where bodies for [`Store::put`] are made.

@@ -13,6 +13,7 @@
 //! A tenant has a number while it holds something or somebody holds a [`TenantHandle`] of it. Then the number is
 //! given to another one.
 
+mod bound;
 mod fair;
 mod guarantee;
 mod handle;

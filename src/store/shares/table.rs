@@ -99,7 +99,7 @@ impl ShareTable {
     }
 
     /// Takes the rules over if they were replaced. Takes time for all tenants.
-    fn reread_rules(&mut self) {
+    pub(super) fn reread_rules(&mut self) {
         let now = self.rules.current();
         if Arc::ptr_eq(&now, &self.rule_set) {
             return;

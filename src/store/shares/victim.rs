@@ -22,6 +22,8 @@ named_enum! {
         Nobody = "nobody_above",
         /// Its tenant is at a bound that a rule sets.
         Rule = "rule",
+        /// Nobody has used it for as long as a rule allows.
+        Unused = "unused",
     }
 }
 

@@ -10,6 +10,7 @@ mod set;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -49,6 +50,11 @@ impl TenantRules {
         let age = origin.stored.elapsed().unwrap_or_default();
         let most = rules.resolve(&tenancy.tenant).max_age;
         most.is_some_and(|most| age >= most)
+    }
+
+    /// The shortest `expire_after_unused` of any rule.
+    pub fn shortest_unused(&self) -> Option<Duration> {
+        self.0.load().shortest_unused()
     }
 
     /// What holds for a tenant at this moment; `None` without any rule, which costs nothing.

@@ -1,6 +1,7 @@
 //! All rules of one configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
 
@@ -20,6 +21,7 @@ pub struct RuleSet {
     limit: u64,
     reservations: Box<[u64]>,
     bounds_age: bool,
+    shortest_unused: Option<Duration>,
     /// What holds for everybody if there is no rule.
     none: Arc<TenantLimits>,
     resolved: Cache<Digest, Arc<TenantLimits>>,
@@ -32,6 +34,7 @@ impl RuleSet {
         Self {
             reservations: shares.map(|share| share.bytes(limit)).collect(),
             bounds_age: rules.iter().any(|rule| rule.max_age.is_some()),
+            shortest_unused: rules.iter().filter_map(|rule| rule.expire_after_unused).min(),
             rules: rules.to_vec(),
             limit,
             none: Arc::default(),
@@ -47,6 +50,11 @@ impl RuleSet {
     /// Whether any rule has `max_age`.
     pub fn bounds_age(&self) -> bool {
         self.bounds_age
+    }
+
+    /// The shortest `expire_after_unused` of any rule.
+    pub fn shortest_unused(&self) -> Option<Duration> {
+        self.shortest_unused
     }
 
     /// The bytes that each rule with `min_share` reserves for the tenants that match it, together.

@@ -10,6 +10,7 @@ use super::bytes;
 use super::gha::{
     VERSION, begin, commit, create, finalize, json_of, link, misses, patch, reserve, save, with,
 };
+use crate::support::client::Client;
 use crate::support::server::TestServer;
 use crate::support::wait::until_true;
 
@@ -248,4 +249,56 @@ async fn a_reload_changes_the_rules_of_a_running_server() {
     assert_eq!(acme.put("/k", bytes(11, 1)).await.status, StatusCode::CREATED);
     server.reload(|config| config.tenants.clear()).await;
     assert_eq!(acme.put("/k", bytes(1000, 1)).await.status, StatusCode::CREATED);
+}
+
+/// Reading other entries must not keep it, and neither must the look that finds it unused.
+#[tokio::test]
+async fn an_entry_that_nobody_has_used_for_too_long_is_a_miss_in_every_protocol() {
+    let server = server(|rule| rule.expire_after_unused = Some(Duration::from_secs(4))).await;
+    let (acme, globex) = (server.acme(), server.tenant("globex/site"));
+    for client in [&acme, &globex] {
+        client.put("/unused", "unused").await;
+        save(client, "unused", "unused archive").await;
+        client.put("/used", "used").await;
+    }
+    let old = link(&acme, "unused").await;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(4100) {
+        assert_eq!(acme.get("/used").await.text(), "used");
+    }
+    assert_eq!(acme.head("/unused").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(acme.get("/unused").await.status, StatusCode::NOT_FOUND);
+    assert!(misses(&acme, "unused").await);
+    assert_eq!(server.anonymous().get(&old).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(globex.get("/unused").await.text(), "unused");
+    assert!(!misses(&globex, "unused").await);
+    save(&acme, "unused", "new archive").await;
+    assert!(!misses(&acme, "unused").await);
+}
+
+#[tokio::test]
+async fn a_reload_that_lowers_a_bound_acts_before_the_next_write() {
+    let mut server = server(|rule| rule.max_entries = Some(9)).await;
+    let (acme, globex) = (server.acme(), server.tenant("globex/site"));
+    for nth in 0..9 {
+        acme.put(&format!("/{nth}"), "x").await;
+        globex.put(&format!("/{nth}"), "x").await;
+    }
+    let there = async |client: &Client| {
+        let mut there = 0;
+        for nth in 0..9 {
+            let found = client.head(&format!("/{nth}")).await.status == StatusCode::OK;
+            there += u32::from(found);
+        }
+        there
+    };
+    assert_eq!(there(&acme).await, 9);
+    server
+        .reload(|config| config.tenants[0].max_entries = Some(2))
+        .await;
+    until_true("what is beyond the bound is gone", async || {
+        there(&acme).await == 2
+    })
+    .await;
+    assert_eq!(there(&globex).await, 9);
 }

@@ -378,3 +378,25 @@ async fn a_tenant_never_holds_more_bytes_than_its_rule_allows() {
     assert!(refused.to_string().contains("max_bytes"), "{refused}");
     put_many(&rig, &alone("other"), "other", 8, MIB).await;
 }
+
+/// Bytes as well, in many batches, and neither those of others nor what waits for another tier.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bound_that_is_lowered_is_kept_at_once_by_whom_it_is_for() {
+    let rig = Rig::new(LIMIT).await;
+    let rule = |max_bytes| TenantRule {
+        pattern: "*#large".into(),
+        max_bytes,
+        ..TenantRule::default()
+    };
+    let rules = TenantRules::new(&[rule(None)], rig.config.limit);
+    rig.disk.follow(&rules);
+    put_many(&rig, &alone("large"), "large", 600, 100).await;
+    put_many(&rig, &alone("other"), "other", 100, 100).await;
+    rig.disk.pin(key("large0").digest());
+    rules.replace(&[rule(Some(Share::Bytes(10 * 4096)))], rig.config.limit);
+    rig.disk.rules_changed();
+    until("only the bound is left", || rig.disk.stats().entries == 110).await;
+    assert_eq!(left(&rig, "other", 100).await, 100);
+    assert_eq!(left(&rig, "large", 1).await, 1, "it waits for another tier");
+    assert_eq!(left(&rig, "large", 600).await, 10);
+}

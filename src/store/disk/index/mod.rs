@@ -11,6 +11,7 @@ mod start;
 mod tenant_lists;
 #[cfg(test)]
 mod tests;
+mod unused;
 mod values;
 
 use std::collections::{HashMap, HashSet};

@@ -157,7 +157,7 @@ impl Pair {
                 EvictionCause::Above => self.oracle.shares(-INEXACT)[who].1,
                 EvictionCause::Own => who == writer,
                 EvictionCause::Nobody => nobody,
-                EvictionCause::Rule => false,
+                EvictionCause::Rule | EvictionCause::Unused => false,
             };
             assert!(right, "{who} is at or below its share: {cause:?}, {shares:?}");
             let naive = &self.oracle.tenants[who];

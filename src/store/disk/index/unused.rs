@@ -1,0 +1,45 @@
+//! Entries that nobody used for as long as a rule allows (`expire_after_unused`).
+
+use super::{FileRecord, Index, ListKind};
+use crate::store::Digest;
+use crate::store::shares::EvictionCause;
+
+impl Index {
+    /// Takes the entry under `digest` if it is one of these at `now`, in microseconds since 1970. Its file is retiring.
+    pub(in crate::store::disk) fn take_unused(&mut self, digest: &Digest, now: u64) -> Option<FileRecord> {
+        let id = self.find(digest)?;
+        self.is_unused(id, now).then(|| self.take(id))
+    }
+
+    /// The same of all in the slots `from..from + most`; `false` after the last one.
+    pub(in crate::store::disk) fn take_all_unused(
+        &mut self,
+        (from, most): (usize, usize),
+        now: u64,
+        victims: &mut Vec<(FileRecord, EvictionCause)>,
+    ) -> bool {
+        let unused = self.slots(from, most).filter(|(id, _)| self.is_unused(*id, now));
+        let unused: Vec<u32> = unused.map(|(id, _)| id).collect();
+        let taken = unused
+            .into_iter()
+            .map(|id| (self.take(id), EvictionCause::Unused));
+        victims.extend(taken);
+        from + most < self.slab.end()
+    }
+
+    /// The version under `digest`, if nobody has read yet whom it belongs to.
+    pub(in crate::store::disk) fn unread_generation(&self, digest: &Digest) -> Option<u64> {
+        let slot = self.slab.get(self.find(digest)?);
+        slot.belongs.is_none().then_some(slot.generation)
+    }
+
+    /// What is pinned stays: another tier does not have it yet.
+    fn is_unused(&self, id: u32, now: u64) -> bool {
+        let slot = self.slab.get(id);
+        let Some(belongs) = slot.belongs.filter(|_| slot.list != ListKind::Pinned) else {
+            return false;
+        };
+        let most = self.shares.table().limits(belongs.tenant).expire_after_unused;
+        most.is_some_and(|most| u128::from(now.saturating_sub(slot.last_used())) >= most.as_micros())
+    }
+}
