@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Budget;
 use super::owner::Owner;
+use super::{Budget, BudgetState};
 use crate::store::shares::TenantNumber;
 use crate::store::{Error, Result};
 
@@ -129,6 +129,12 @@ impl RevocableRooms {
         })
     }
 
+    /// Whether any room that was taken back is expected.
+    fn is_any_coming(&self) -> bool {
+        let mut rooms = self.rooms.iter().rev().filter_map(|(_, room)| room.upgrade());
+        rooms.any(|room| room.bytes() > 0 && room.is_coming())
+    }
+
     /// Takes back `bytes` of tenants for whom `is_above` holds, the youngest first. What was taken back before and is
     /// still held counts. Answers whether any room is on its way back.
     fn revoke(&self, bytes: u64, mut is_above: impl FnMut(TenantNumber) -> bool) -> bool {
@@ -148,6 +154,14 @@ impl RevocableRooms {
             }
         }
         back > 0
+    }
+}
+
+impl BudgetState {
+    /// Whether room is on its way back for somebody who is not above its share. Nobody who is above gets any meanwhile.
+    pub(super) fn is_room_promised(&self) -> bool {
+        let first = self.waiters.iter().next();
+        first.is_some_and(|first| !first.above) && self.revocable.is_any_coming()
     }
 }
 

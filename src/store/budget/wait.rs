@@ -120,8 +120,7 @@ impl Budget {
         if state.closed {
             return Err(Error::Stopping);
         }
-        let first = ask != Ask::New || self.next_waiter(&state).is_none();
-        if first && self.fits(&state, bytes) {
+        if self.is_first(&state, counted.owner(), ask) && self.fits(&state, bytes) {
             state.reserve(bytes);
             if state.total() > self.high() {
                 self.work.notify_one();
@@ -142,6 +141,14 @@ impl Budget {
         Ok(Turn::Later(receiver))
     }
 
+    /// Whether nobody who waits goes before a new reservation of `owner`.
+    fn is_first(&self, state: &BudgetState, owner: &Owner, ask: Ask) -> bool {
+        if state.is_room_promised() && self.is_above(owner) {
+            return false;
+        }
+        ask != Ask::New || self.next_waiter(state).is_none()
+    }
+
     /// Whether a tenant is above its share, with all that it holds and waits for.
     pub(super) fn is_above(&self, owner: &Owner) -> bool {
         let number = owner.number();
@@ -154,7 +161,9 @@ impl Budget {
         let mut state = self.lock();
         let mut at = 0;
         while let Some(next) = state.waiters.get(at) {
-            let fits = self.fits(&state, next.bytes());
+            // Whoever was passed over is still the first in the line.
+            let is_promised = next.above && state.is_room_promised();
+            let fits = !is_promised && self.fits(&state, next.bytes());
             if fits || !next.is_there() {
                 if let Some(waiter) = state.waiters.remove(at)
                     && waiter.is_there()

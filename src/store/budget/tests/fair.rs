@@ -89,7 +89,8 @@ async fn whoever_is_not_above_its_share_is_served_first_and_gets_room_back_from_
     kept.keep();
     let mut growth = Box::pin(grows.ensure(50 * MIB, 0));
     pending!(growth);
-    let mut first = Box::pin(budget.reserve_for(&quiet, 35 * MIB, Ask::New));
+    // One more than what the youngest one holds is missing.
+    let mut first = Box::pin(budget.reserve_for(&quiet, 41 * MIB, Ask::New));
     pending!(first);
     budget.exhausted();
     // The youngest one waits, and fails at once; the other one is told.
@@ -101,8 +102,10 @@ async fn whoever_is_not_above_its_share_is_served_first_and_gets_room_back_from_
     let mut behind = Box::pin(budget.reserve_for(&flood, 15 * MIB, Ask::New));
     pending!(behind);
     drop(grows);
-    let first = first.await.expect("its turn");
+    pending!(first);
+    pending!(behind);
     drop(stalled);
+    let first = first.await.expect("its turn");
     behind.await.expect("room");
     drop(first);
 }
