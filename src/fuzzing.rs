@@ -234,9 +234,10 @@ mod tests {
     ];
 
     /// What gets past the first look of each parser.
-    const SEEDS: [&[u8]; 16] = [
+    const SEEDS: [&[u8]; 17] = [
         b"\x10\0\0\0\0\0\0\0bytes=2-",
         b"Basic eDplLmUuZQ==",
+        b"Bearer chacha_jt_bm9uY2Ugb2YgMTIuAAAAAAAAAAFzZWFsZWR0YWcgb2YgMTYgYnl0ZXMu_1qUyfx",
         b"default(claims.ref, \"x\") =~ \"^refs/\"",
         b"/v8/artifacts/%41%2f%25?team=a",
         b"oidc_providers:\n  - url: https://a.example\n    cache_key_exprs: [claims.sub]\ndisk: {dir: c, limit: 1GB}\n",

@@ -9,7 +9,7 @@
 //! ```text
 //! cli                               fuzzing
 //! server
-//! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, peer, reserved}
+//! protocol::{http, turbo, nx, gha_v1, gha_v2, blob, peer, token, reserved}
 //! protocol::entry
 //! protocol::gha
 //! protocol (app, authorities, call, framing, http_error, key, links, path, query, reply)

@@ -8,6 +8,8 @@ use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
 use super::identity::{ExpiredIdentity, Identity};
 use super::issuer::{KeyTiming, KeysState};
+use super::job_token::{JobTokens, is_job_token};
+use super::judge::{self, JudgedToken};
 use super::provider::Provider;
 use super::stats::{AuthStats, count};
 use super::token::UnverifiedToken;
@@ -20,6 +22,7 @@ use crate::tasks::Tasks;
 #[derive(Clone)]
 pub struct Authenticator {
     shared: Arc<AuthenticatorShared>,
+    job_tokens: JobTokens,
 }
 
 struct AuthenticatorShared {
@@ -67,7 +70,20 @@ impl Authenticator {
                 tokens: TokenCache::new(),
                 stats,
             }),
+            job_tokens: JobTokens::default(),
         })
+    }
+
+    /// The same, which makes and accepts job tokens.
+    #[must_use]
+    pub fn with_job_tokens(mut self, job_tokens: JobTokens) -> Self {
+        self.job_tokens = job_tokens;
+        self
+    }
+
+    /// What makes and opens job tokens.
+    pub fn job_tokens(&self) -> &JobTokens {
+        &self.job_tokens
     }
 
     /// The identity of the sender of these credentials.
@@ -83,7 +99,11 @@ impl Authenticator {
             return Ok(identity);
         }
         // Boxed to keep the future of the common case small.
-        let judged = Box::pin(self.judge(credentials)).await;
+        self.counted(Box::pin(self.judge(credentials)).await)
+    }
+
+    /// Counts what came of a token that was looked at.
+    pub(super) fn counted<T>(&self, judged: Result<T, Error>) -> Result<T, Error> {
         let stats = &self.shared.stats;
         count(match &judged {
             Ok(_) => &stats.verified,
@@ -94,16 +114,31 @@ impl Authenticator {
     }
 
     async fn judge(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
-        let jwt = credentials.jwt()?;
-        let token = UnverifiedToken::parse(&jwt)?;
-        let provider = self.provider(&token)?;
-        let verified = provider.verify(&token).await?;
-        let granted = provider.grant(&verified)?;
-        provider.note_fallback(&granted);
-        let identity = Arc::new(provider.identity(&token, &verified, &granted));
-        let (kept, now) = (Arc::clone(&identity), SystemTime::now());
-        self.shared.tokens.insert(credentials, kept, verified.key, now);
+        let text = credentials.token()?;
+        let (identity, key) = match is_job_token(&text) {
+            true => (self.judge_job_token(&text, Duration::ZERO)?.identity(&text), None),
+            false => {
+                let token = UnverifiedToken::parse(&text)?;
+                let provider = self.provider(&token)?;
+                let verified = provider.verify(&token).await?;
+                let granted = provider.grant(&verified.claims)?;
+                provider.note_fallback(&granted);
+                (
+                    provider.identity_of(&token, &verified, &granted),
+                    Some(verified.key),
+                )
+            }
+        };
+        let (identity, now) = (Arc::new(identity), SystemTime::now());
+        let kept = Arc::clone(&identity);
+        self.shared.tokens.insert(credentials, kept, key, now);
         Ok(identity)
+    }
+
+    /// A text that is a job token, by the rules of now. It may have expired at most `grace` ago.
+    pub(super) fn judge_job_token(&self, text: &str, grace: Duration) -> Result<JudgedToken<'_>, Error> {
+        let times = (SystemTime::now(), grace);
+        judge::judge(&self.job_tokens, &self.shared.providers, text, times)
     }
 
     /// The rights that credentials would have which [`Authenticator::authenticate`] refused with `error`, if nothing is
@@ -121,21 +156,30 @@ impl Authenticator {
         if !error.is_expired() {
             return Err(error);
         }
-        let jwt = credentials.jwt()?;
-        let token = UnverifiedToken::parse(&jwt)?;
+        let text = credentials.token()?;
+        if is_job_token(&text) {
+            let judged = self.judge_job_token(&text, grace)?;
+            return Ok(ExpiredIdentity::new(judged.identity(&text)));
+        }
+        let token = UnverifiedToken::parse(&text)?;
         let provider = self.provider(&token)?;
         let verified = provider.verify_late(&token, grace).await?;
-        let granted = provider.grant(&verified)?;
-        let identity = provider.identity(&token, &verified, &granted);
+        let granted = provider.grant(&verified.claims)?;
+        let identity = provider.identity_of(&token, &verified, &granted);
         Ok(ExpiredIdentity::new(identity))
     }
 
     /// Explains what these credentials grant and why, for an operator that may see claims. Always verifies anew;
     /// changes nothing.
     pub async fn explain(&self, credentials: &Credentials<'_>) -> Explanation {
-        let jwt = credentials.jwt();
-        let token = jwt.as_deref().map_err(|reason| *reason);
-        match token.and_then(UnverifiedToken::parse) {
+        let text = credentials.token();
+        if let Some(text) = text.as_deref().ok().filter(|text| is_job_token(text)) {
+            let judged = self.judge_job_token(text, Duration::ZERO);
+            let rights = judged.map(|judged| Rights::new(judged.identity(text), judged.granted, None));
+            return Explanation::new(None, rights);
+        }
+        let text = text.as_deref().map_err(|reason| *reason);
+        match text.and_then(UnverifiedToken::parse) {
             Ok(token) => Explanation::new(Some(&token), self.rights(&token).await),
             Err(reason) => Explanation::new(None, Err(reason.into())),
         }
@@ -144,23 +188,14 @@ impl Authenticator {
     async fn rights(&self, token: &UnverifiedToken<'_>) -> Result<Rights, Error> {
         let provider = self.provider(token)?;
         let verified = provider.verify(token).await?;
-        let granted = provider.grant(&verified)?;
-        let identity = provider.identity(token, &verified, &granted);
-        let skipped = granted.skipped.into_iter();
-        let skipped = skipped.map(|(index, reason)| (index, reason.to_string()));
-        Ok(Rights {
-            key: verified.key.id().map(Into::into),
-            identity,
-            source: granted.source,
-            tenant_source: granted.tenancy.source,
-            skipped: skipped.collect(),
-            write_error: granted.write_error.map(|reason| reason.to_string()),
-            protect_error: granted.tenancy.protect_error.map(|reason| reason.to_string()),
-        })
+        let granted = provider.grant(&verified.claims)?;
+        let identity = provider.identity_of(token, &verified, &granted);
+        let key = verified.key.id().map(Into::into);
+        Ok(Rights::new(identity, granted, key))
     }
 
     /// Chooses by equality of bytes: no case folding, no trailing slash forgiven.
-    fn provider(&self, token: &UnverifiedToken<'_>) -> Result<&Provider, Error> {
+    pub(super) fn provider(&self, token: &UnverifiedToken<'_>) -> Result<&Provider, Error> {
         let mut providers = self.shared.providers.iter();
         let named = providers.find(|provider| **provider.issuer.url() == *token.issuer());
         named.ok_or(Error::UnknownIssuer)
@@ -170,6 +205,12 @@ impl Authenticator {
     pub fn issuers(&self) -> impl Iterator<Item = (&str, bool)> {
         let issuers = self.shared.providers.iter().map(|provider| &provider.issuer);
         issuers.map(|issuer| (&**issuer.url(), issuer.has_keys()))
+    }
+
+    /// The configured issuers, and the audiences that their tokens may name; none for any.
+    pub fn audiences(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let providers = self.shared.providers.iter();
+        providers.map(|provider| (&**provider.issuer.url(), provider.audiences()))
     }
 
     /// The configured issuers, and how their keys stand.

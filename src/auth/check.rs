@@ -3,6 +3,7 @@
 use super::credentials::Credentials;
 use super::error::Error;
 use super::expr::{Expression, ValueKind};
+use super::job_token;
 use super::token::UnverifiedToken;
 use crate::config::{ExpressionCheck, ExpressionKind};
 
@@ -28,7 +29,11 @@ impl ExpressionCheck for Expressions {
 /// What is wrong with it.
 pub(crate) fn read_header(value: &[u8]) -> Result<(), Error> {
     let credentials = Credentials::from_header_values([value].into_iter())?;
-    let jwt = credentials.jwt()?;
-    UnverifiedToken::parse(&jwt)?;
+    let text = credentials.token()?;
+    if job_token::is_job_token(&text) {
+        job_token::read(&text)?;
+        return Ok(());
+    }
+    UnverifiedToken::parse(&text)?;
     Ok(())
 }

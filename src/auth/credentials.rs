@@ -6,12 +6,13 @@ use aws_lc_rs::digest;
 
 use super::base64_any;
 use super::error::{CredentialsError, Error};
+use super::job_token::PREFIX;
 
 /// The credentials of one request, as they came. A secret: `Debug` shows nothing, and it cannot be
 /// cloned.
 ///
 /// Nothing is parsed until the secret is asked for: a request whose header was verified a moment ago is recognised
-/// by its digest alone. Other kinds of secrets, such as tokens of our own, become methods beside [`Credentials::jwt`].
+/// by its digest alone.
 pub struct Credentials<'a> {
     value: &'a [u8],
 }
@@ -41,20 +42,33 @@ impl<'a> Credentials<'a> {
         Ok(Self { value })
     }
 
+    /// From a token that did not come in a header.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is too long, or cannot be a token.
+    pub fn from_token(text: &'a str) -> Result<Self, Error> {
+        let value = text.as_bytes();
+        if value.len() > Self::MAX_BYTES {
+            return Err(CredentialsError::TooLong.into());
+        }
+        token(value, CredentialsError::Shape)?;
+        Ok(Self { value })
+    }
+
     /// The value of the header, without the blanks around it.
     pub(super) fn value(&self) -> &[u8] {
         self.value
     }
 
-    /// The JSON Web Token (RFC 7519) in the credentials; nothing about it is checked but that it is
-    /// visible ASCII with two dots.
+    /// The token in the credentials: a JSON Web Token (RFC 7519) or a job token. Nothing about it is checked but that it is
+    /// visible ASCII, and has two dots or the prefix of a job token.
     ///
     /// Accepts `Bearer TOKEN`, `Basic` with the token in place of the password (the user is
     /// ignored; standard or URL-safe base64, padded or not), and the bare token. The name of the
     /// scheme is case-insensitive (RFC 9110 section 11.1).
-    pub(super) fn jwt(&self) -> Result<Box<str>, CredentialsError> {
+    pub(super) fn token(&self) -> Result<Box<str>, CredentialsError> {
         match self.value.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
-            None => jwt(self.value, CredentialsError::Scheme),
+            None => token(self.value, CredentialsError::Scheme),
             Some(end) => with_scheme(&self.value[..end], self.value[end..].trim_ascii_start()),
         }
     }
@@ -62,7 +76,7 @@ impl<'a> Credentials<'a> {
     /// SHA-256 over the token: equal only for equal tokens, whatever the claims say. Scheme, user name and spelling of
     /// the header do not count, so that one token is one entry of the token cache. Without a token, over the value.
     pub(super) fn digest(&self) -> [u8; 32] {
-        let token = self.jwt();
+        let token = self.token();
         let hashed = token.as_deref().map_or(self.value, str::as_bytes);
         let mut digest = [0; 32];
         digest.copy_from_slice(digest::digest(&digest::SHA256, hashed).as_ref());
@@ -78,14 +92,14 @@ impl fmt::Debug for Credentials<'_> {
 
 fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, CredentialsError> {
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return jwt(rest, CredentialsError::Shape);
+        return token(rest, CredentialsError::Shape);
     }
     if scheme.eq_ignore_ascii_case(b"basic") {
         let pair = base64_any::decode(rest).ok_or(CredentialsError::BasicEncoding)?;
         // The user cannot hold a colon, the password can (RFC 7617 section 2).
         let password = pair.splitn(2, |byte| *byte == b':').nth(1);
         let password = password.filter(|password| !password.is_empty());
-        return jwt(
+        return token(
             password.ok_or(CredentialsError::BasicPassword)?,
             CredentialsError::Shape,
         );
@@ -93,10 +107,11 @@ fn with_scheme(scheme: &[u8], rest: &[u8]) -> Result<Box<str>, CredentialsError>
     Err(CredentialsError::Scheme)
 }
 
-/// Takes what may be a token: visible ASCII with two dots. `otherwise` says what it is if not.
-fn jwt(bytes: &[u8], otherwise: CredentialsError) -> Result<Box<str>, CredentialsError> {
+/// Takes what may be a token. `otherwise` says what it is if not.
+fn token(bytes: &[u8], otherwise: CredentialsError) -> Result<Box<str>, CredentialsError> {
     let dots = bytes.iter().filter(|byte| **byte == b'.').count();
-    if dots != 2 || !bytes.iter().all(u8::is_ascii_graphic) {
+    let is_token = dots == 2 || bytes.starts_with(PREFIX.as_bytes());
+    if !is_token || !bytes.iter().all(u8::is_ascii_graphic) {
         return Err(otherwise);
     }
     std::str::from_utf8(bytes).map(Into::into).map_err(|_| otherwise)
@@ -110,7 +125,7 @@ mod tests {
 
     fn read(values: &[&str]) -> Result<String, Error> {
         let credentials = Credentials::from_header_values(values.iter().map(|value| value.as_bytes()))?;
-        Ok(credentials.jwt()?.into())
+        Ok(credentials.token()?.into())
     }
 
     fn malformed(value: &str) -> CredentialsError {

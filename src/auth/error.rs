@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::job_token::JobTokenError;
 use super::scope::{RightsError, RulesError};
 use crate::error::{Class, Classify};
 
@@ -42,6 +43,9 @@ pub enum Error {
         /// Which rule, and why.
         source: RightsError,
     },
+    /// A job token that is not good.
+    #[error("job token refused: {0}")]
+    JobToken(#[from] JobTokenError),
     /// The token cannot be judged now, because keys of its issuer could not be fetched.
     #[error("the keys of {issuer} could not be fetched")]
     KeysUnavailable {
@@ -55,10 +59,11 @@ pub enum Error {
 impl Error {
     /// Whether credentials were sent and are not good: `error="invalid_token"` of RFC 6750 section 3.1.
     pub fn is_invalid_token(&self) -> bool {
-        matches!(
-            self,
-            Self::Malformed(_) | Self::UnknownIssuer | Self::Rejected { .. }
-        )
+        match self {
+            Self::Malformed(_) | Self::UnknownIssuer | Self::Rejected { .. } => true,
+            Self::JobToken(reason) => reason.class() == Class::Unauthenticated,
+            _ => false,
+        }
     }
 
     /// Whether the time of a token has run out, by its own `exp` or by `max_age`. Its signature is good; its other
@@ -69,7 +74,7 @@ impl Error {
             Self::Rejected {
                 reason: TokenError::Expired | TokenError::TooOld,
                 ..
-            }
+            } | Self::JobToken(JobTokenError::Expired)
         )
     }
 
@@ -89,6 +94,7 @@ impl Classify for Error {
                 Class::Unauthenticated
             }
             Self::Forbidden { .. } => Class::Forbidden,
+            Self::JobToken(reason) => reason.class(),
             Self::KeysUnavailable { .. } => Class::Unavailable,
         }
     }
@@ -100,6 +106,7 @@ impl Classify for Error {
             Self::UnknownIssuer => "the token was not issued by a configured provider".into(),
             Self::Rejected { reason, .. } => reason.to_string().into(),
             Self::Forbidden { source, .. } => source.public(),
+            Self::JobToken(reason) => reason.to_string().into(),
             Self::KeysUnavailable { .. } => {
                 "the keys of the token's issuer cannot be fetched at the moment".into()
             }

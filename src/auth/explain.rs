@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::claims::Times;
 use super::error::{Error, KeyLabel, printable};
 use super::identity::Identity;
-use super::scope::NamespaceSource;
+use super::scope::{Granted, NamespaceSource};
 use super::tenancy::TenantSource;
 use super::token::UnverifiedToken;
 use crate::store::Tenancy;
@@ -50,6 +50,22 @@ pub struct Rights {
     pub write_error: Option<String>,
     /// Why `protect_if` has no result, if it failed; nothing is protected then.
     pub protect_error: Option<String>,
+}
+
+impl Rights {
+    pub(super) fn new(identity: Identity, granted: Granted, key: Option<Arc<str>>) -> Self {
+        let skipped = granted.skipped.into_iter();
+        let skipped = skipped.map(|(index, reason)| (index, reason.to_string()));
+        Self {
+            key,
+            identity,
+            source: granted.source,
+            tenant_source: granted.tenancy.source,
+            skipped: skipped.collect(),
+            write_error: granted.write_error.map(|reason| reason.to_string()),
+            protect_error: granted.tenancy.protect_error.map(|reason| reason.to_string()),
+        }
+    }
 }
 
 impl Explanation {

@@ -1,6 +1,7 @@
 //! One configured issuer with everything that its tokens must satisfy.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -30,6 +31,8 @@ pub(super) struct Provider {
     audiences: Vec<String>,
     tolerance: Tolerance,
     rules: Rules,
+    /// The claims that a job token of this issuer has to hold.
+    claim_names: BTreeSet<String>,
     /// Whether the log has it that tokens of this issuer name no project.
     told_fallback: AtomicBool,
 }
@@ -37,8 +40,8 @@ pub(super) struct Provider {
 /// A token that passed every check but the rules.
 pub(super) struct VerifiedToken {
     pub(super) key: Arc<VerifyingKey>,
-    claims: Map<String, Value>,
-    expires: SystemTime,
+    pub(super) claims: Map<String, Value>,
+    pub(super) expires: SystemTime,
 }
 
 impl Provider {
@@ -64,6 +67,7 @@ impl Provider {
                 leeway: config.leeway,
                 max_age: config.max_age,
             },
+            claim_names: rules.claim_names(),
             rules,
             told_fallback: AtomicBool::new(false),
             issuer: Issuer::start(config, timing, stats.clone(), tasks)?,
@@ -132,10 +136,30 @@ impl Provider {
         Ok(VerifiedToken { key, claims, expires })
     }
 
-    /// Applies the rules: which namespaces may the bearer read, and in which does it write?
-    pub(super) fn grant(&self, verified: &VerifiedToken) -> Result<Granted, Error> {
+    /// Checks once more for whom a token was made.
+    pub(super) fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Error> {
+        let checked = claims::check_audience(claims, &self.audiences);
+        checked.map_err(|reason| Error::Rejected {
+            issuer: self.issuer.url().clone(),
+            key: KeyLabel::new(None),
+            reason,
+        })
+    }
+
+    /// Accepted values of `aud`; none accepts any.
+    pub(super) fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// The claims that the rules of now use, and what the log and the lists of revoked tokens ask for.
+    pub(super) fn claim_names(&self) -> &BTreeSet<String> {
+        &self.claim_names
+    }
+
+    /// Applies the rules to verified claims: which namespaces may the bearer read, and in which does it write?
+    pub(super) fn grant(&self, claims: &Map<String, Value>) -> Result<Granted, Error> {
         let issuer = self.issuer.url();
-        let granted = self.rules.apply(issuer, &verified.claims);
+        let granted = self.rules.apply(issuer, claims);
         granted.map_err(|source| Error::Forbidden {
             issuer: issuer.clone(),
             source,
@@ -156,21 +180,32 @@ impl Provider {
         }
     }
 
-    pub(super) fn identity(
+    pub(super) fn identity_of(
         &self,
         token: &UnverifiedToken<'_>,
         verified: &VerifiedToken,
         granted: &Granted,
     ) -> Identity {
-        let subject = verified.claims.get("sub").and_then(Value::as_str);
+        let of_token = (verified.expires, TokenDigest::of(token.text()));
+        self.identity(&verified.claims, granted, of_token)
+    }
+
+    /// The bearer of a token with these claims, its end and its digest.
+    pub(super) fn identity(
+        &self,
+        claims: &Map<String, Value>,
+        granted: &Granted,
+        (expires, token): (SystemTime, TokenDigest),
+    ) -> Identity {
+        let subject = claims.get("sub").and_then(Value::as_str);
         Identity {
             issuer: self.issuer.url().clone(),
             subject: subject.unwrap_or_default().into(),
             scope: granted.scope.clone(),
             may_write: granted.may_write,
             tenancy: granted.tenancy.tenancy.clone(),
-            expires: verified.expires,
-            token: TokenDigest::of(token.text()),
+            expires,
+            token,
         }
     }
 }

@@ -3,13 +3,15 @@
 mod ac;
 mod error;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use super::expr::{EvalError, Expression, ValueKind};
 use super::identity::{Namespace, Scope};
-use super::tenancy::{GrantedTenancy, TenancyRules};
+use super::run_claims;
+use super::tenancy::{self, GrantedTenancy, TenancyRules};
 use crate::config::{ProviderConfig, TokenScopes};
 
 pub use ac::AcError;
@@ -52,6 +54,17 @@ pub enum NamespaceSource {
     Expressions,
     /// The claim `ac`.
     Ac,
+}
+
+impl NamespaceSource {
+    /// The name of a namespace for clients of GitHub's cache: of its scope, else its text.
+    pub(super) fn scope_name(self, claims: &Map<String, Json>, namespace: &Namespace) -> String {
+        let named = match self {
+            Self::Ac => ac::scope_name(claims, namespace),
+            Self::Expressions => None,
+        };
+        named.unwrap_or_else(|| namespace.path().to_string())
+    }
 }
 
 impl Rules {
@@ -108,6 +121,25 @@ impl Rules {
         let all = all.chain(tenant).chain(group).chain(protect_if);
         all.flat_map(|(place, expression)| expression.warnings().into_iter().map(move |text| (place, text)))
             .collect()
+    }
+
+    /// The names of the claims that decide about a token: those in the expressions, and those that are looked at without one.
+    pub(super) fn claim_names(&self) -> BTreeSet<String> {
+        let rules = [&self.allow_if, &self.write_if].into_iter().flatten();
+        let tenancy = &self.tenancy;
+        let whose = [&tenancy.tenant, &tenancy.group, &tenancy.protect_if]
+            .into_iter()
+            .flatten();
+        let expressions = self.namespaces.iter().chain(rules).chain(whose);
+        let mut names: BTreeSet<String> = expressions.flat_map(Expression::claim_names).collect();
+        let scopes = self.scopes.map_or(&[][..], |TokenScopes::Ac| ac::NAMES);
+        let always = ["sub", "aud"]
+            .iter()
+            .chain(scopes)
+            .chain(tenancy::NAMES)
+            .chain(run_claims::NAMES);
+        names.extend(always.map(|name| (*name).to_owned()));
+        names
     }
 
     /// The rights of a token of `issuer` (the URL as configured) with these claims.

@@ -49,6 +49,12 @@ impl KeyRing {
         Self(Arc::new(ArcSwap::from_pointee(vec![RingKey::new(key)])))
     }
 
+    /// A ring with this key, and a former one that opens and never seals.
+    pub fn with_former(key: &SigningKey, former: Option<&SigningKey>) -> Self {
+        let keys = [Some(key), former].into_iter().flatten().map(RingKey::new);
+        Self(Arc::new(ArcSwap::from_pointee(keys.collect())))
+    }
+
     /// How often the key has changed.
     pub(super) fn changes(&self) -> usize {
         self.0.load().len() - 1
@@ -201,7 +207,7 @@ impl Agreement {
         if found.is_some() && !is_there {
             tracing::warn!(
                 "the object signing-key in the bucket was replaced; this server keeps to the key that was agreed on, \
-                 and puts it back. Look who may write to the bucket, and set gha.signing_key_file. If another key is \
+                 and puts it back. Look who may write to the bucket, and set signing_key_file. If another key is \
                  wanted: stop all servers, remove the object and server/agreed-key in the directory of each, start them"
             );
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::auth::{SigningKey, key_file_error, key_token_error};
-use crate::config::{Config, ConfigError, LoadedConfig};
+use crate::config::{Config, ConfigError, LoadedConfig, NO_JOB_KEY};
 use crate::outbound::{CaFile, Proxies};
 use crate::sys;
 
@@ -18,6 +18,10 @@ pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     let volume = volume(&loaded.config);
     for (key, warning) in &volume {
         super::say(&format!("warning: {}", loaded.places.error(key, warning.clone())));
+    }
+    let warned = |key: &str| loaded.warnings.iter().any(|warning| warning.key == key);
+    if loaded.config.lacks_job_key() && !warned("job_tokens") {
+        super::say(&format!("note: {NO_JOB_KEY}"));
     }
     for fault in &faults {
         super::fail(&fault.to_string());
@@ -58,11 +62,12 @@ fn key_files(loaded: &LoadedConfig) -> Vec<ConfigError> {
     }
     let s3 = config.s3.as_ref();
     note("s3.ca_file", s3.and_then(|s3| s3.ca_file.as_ref()), ca_file);
-    note(
-        "gha.signing_key_file",
-        config.gha.signing_key_file.as_ref(),
-        |path| SigningKey::load(path).err().map(|fault| fault.to_string()),
-    );
+    let signing_key = |path: &Path| SigningKey::load(path).err().map(|fault| fault.to_string());
+    if let Some((key, file)) = config.signing_key() {
+        note(key, Some(file), signing_key);
+    }
+    let former = config.signing_key_file_former.as_ref();
+    note("signing_key_file_former", former, signing_key);
     faults
 }
 

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use crate::auth::{Authenticator, Credentials};
+use crate::auth::{Authenticator, Credentials, JobTokenKeys, JobTokens, SigningKey};
+use crate::config::Config;
 use crate::tasks::Tasks;
 
 #[derive(Debug, Args)]
@@ -33,7 +34,8 @@ pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     super::block_on(async {
         let tasks = Tasks::new();
-        let auth = Authenticator::start(loaded.config.providers, &tasks)?;
+        let job_tokens = job_tokens(&loaded.config);
+        let auth = Authenticator::start(loaded.config.providers, &tasks)?.with_job_tokens(job_tokens);
         let header = format!("{AUTH_SCHEME}{}", token.trim());
         let explanation = match Credentials::from_header_values(std::iter::once(header.as_bytes())) {
             Ok(credentials) => auth.explain(&credentials).await,
@@ -47,6 +49,13 @@ pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         })
     })?
+}
+
+/// Blocking. Only a key that the configuration names: the one that a server keeps on its disk is for that server alone.
+fn job_tokens(config: &Config) -> JobTokens {
+    let key = config.signing_key();
+    let key = key.and_then(|(_, file)| SigningKey::load(file).ok());
+    JobTokens::new(key.map(|key| JobTokenKeys::new(&key, None)), config.job_tokens)
 }
 
 fn refused(reason: &str) -> ExitCode {

@@ -28,7 +28,11 @@ pub(super) fn warnings(loaded: &LoadedConfig) -> Vec<ConfigError> {
         note("s3.secret_access_key_file", Some(&files.secret_access_key));
         note("s3.session_token_file", files.session_token.as_ref());
     }
-    note("gha.signing_key_file", config.gha.signing_key_file.as_ref());
+    if let Some((key, file)) = config.signing_key() {
+        note(key, Some(file));
+    }
+    let former = config.signing_key_file_former.as_ref();
+    note("signing_key_file_former", former);
     warnings
 }
 

@@ -87,6 +87,12 @@ pub const GHA_UPLOAD_AGE: Duration = Duration::from_secs(6 * 3600);
 /// `gha.max_uploads`.
 pub const GHA_MAX_UPLOADS: usize = 1024;
 
+/// `job_tokens.default_ttl`: longer than most jobs.
+pub const JOB_TOKEN_TTL: Duration = HOUR;
+
+/// `job_tokens.max_ttl`: as long as a hosted runner of GitHub lets a job run.
+pub const JOB_TOKEN_MAX_TTL: Duration = Duration::from_secs(6 * 3600);
+
 /// Between two heartbeats of a server with `gha.advertise_url`.
 pub const GHA_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -166,6 +172,10 @@ pub(super) const S3_PART_RANGE: RangeInclusive<u64> = 5 << 20..=1 << 30;
 
 /// Accepted values of `link_lifetime`, `upload_timeout` and `upload_age`.
 pub(super) const GHA_LIFETIME_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
+
+/// Accepted values of `default_ttl` and `max_ttl`: nothing revokes a token that is out.
+pub(super) const JOB_TOKEN_TTL_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
 
 /// Accepted values of `max_uploads`.

@@ -4,7 +4,8 @@ use super::expression::{ExpressionCheck, ExpressionKind};
 use super::keys::{ROOT, SECTIONS};
 use super::suggest::offered;
 use super::{
-    Config, DiskConfig, GhaConfig, LimitsConfig, LoadedConfig, S3Config, WriteMode, defaults, parse,
+    Config, DiskConfig, GhaConfig, JobTokensConfig, LimitsConfig, LoadedConfig, S3Config, WriteMode,
+    defaults, parse,
 };
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
@@ -84,6 +85,7 @@ fn shown_defaults_are_the_defaults_of_the_code() {
         "oidc_providers[0].ca_file",
         "s3.staging_dir",
         "s3.staging_limit",
+        "gha.signing_key_file",
     ];
     assert_eq!(odd, expected, "{warnings:?}");
     let absent = read(EXAMPLE).config;
@@ -92,6 +94,11 @@ fn shown_defaults_are_the_defaults_of_the_code() {
     assert_eq!(config.listen, defaults::listen());
     assert_eq!(config.ops_listen, absent.ops_listen);
     assert_eq!(config.ops_listen, Some(defaults::ops_listen()));
+
+    assert_eq!(config.job_tokens, Some(JobTokensConfig::default()));
+    assert_eq!(absent.job_tokens, config.job_tokens);
+    let keys = (&absent.signing_key_file, &absent.signing_key_file_former);
+    assert_eq!(keys, (&None, &None));
 
     let (shown, default) = (&config.providers[0], &absent.providers[0]);
     assert_eq!(shown.algorithms, default.algorithms);

@@ -139,6 +139,15 @@ impl<'a> Field<'a> {
         self.value.as_bool().ok_or_else(fault)
     }
 
+    /// Whether it says `off`: whether a bare `off` is a text or a boolean depends on the version of YAML.
+    pub(super) fn is_off(&self) -> bool {
+        match self.value {
+            Value::Bool(switch) => !switch,
+            Value::String(text) => text.eq_ignore_ascii_case("off"),
+            _ => false,
+        }
+    }
+
     /// A whole number in `range`.
     pub(super) fn count(&self, range: &RangeInclusive<u64>) -> Result<usize, String> {
         let count = self.value.as_u64().filter(|count| range.contains(count));

@@ -19,6 +19,10 @@ pub(super) fn gha(root: &Section<'_>, insecure_http: bool) -> GhaConfig {
     let lifetime = |field: &Field<'_>| field.duration(&defaults::GHA_LIFETIME_RANGE);
     let uploads = |field: &Field<'_>| field.count(&defaults::GHA_UPLOADS_RANGE);
     config.signing_key_file = section.optional("signing_key_file", Field::file_path);
+    let at_top = root.field("signing_key_file").is_some();
+    if let Some(field) = section.field("signing_key_file").filter(|_| at_top) {
+        field.warn("is not used: `signing_key_file` at the top of the file stands above it; remove it");
+    }
     section.set(&mut config.link_lifetime, "link_lifetime", lifetime);
     section.set(&mut config.upload_timeout, "upload_timeout", lifetime);
     section.set(&mut config.upload_age, "upload_age", lifetime);
@@ -27,7 +31,8 @@ pub(super) fn gha(root: &Section<'_>, insecure_http: bool) -> GhaConfig {
         weburl::results_service(field.text()?)
     });
     config.advertise_url = advertise_url(root, &section, insecure_http);
-    if config.advertise_url.is_some() && config.signing_key_file.is_none() && remote::has_section(root) {
+    let in_bucket = config.signing_key_file.is_none() && !at_top && remote::has_section(root);
+    if config.advertise_url.is_some() && in_bucket {
         section.warn(
             "has no signing_key_file: the key by which servers know each other lies in the bucket, so whoever can read or write \
              the bucket can pass for one of them; give all servers the same file",

@@ -26,6 +26,9 @@ pub(super) const ROOT: &[Key] = &[
     plain("allow_insecure_http"),
     plain("outbound_proxy_file"),
     plain("trusted_proxies"),
+    plain("signing_key_file"),
+    plain("signing_key_file_former"),
+    plain("job_tokens"),
     plain("oidc_providers"),
     plain("disk"),
     plain("s3"),
@@ -33,6 +36,9 @@ pub(super) const ROOT: &[Key] = &[
     plain("tenants"),
     plain("gha"),
 ];
+
+/// The keys of `job_tokens`.
+pub(super) const JOB_TOKENS: &[Key] = &[plain("default_ttl"), plain("max_ttl")];
 
 /// The keys of one entry of `oidc_providers`.
 pub(super) const PROVIDER: &[Key] = &[
@@ -142,6 +148,7 @@ pub(super) const GHA: &[Key] = &[
 
 /// All sections below the top, with the name under which a message speaks of them.
 pub(super) const SECTIONS: &[(&str, &[Key])] = &[
+    ("job_tokens", JOB_TOKENS),
     ("oidc_providers", PROVIDER),
     ("disk", DISK),
     ("s3", S3),

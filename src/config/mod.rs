@@ -17,6 +17,7 @@ pub(crate) mod example;
 mod expression;
 mod field;
 mod gha;
+mod job_tokens;
 mod key_places;
 mod keypath;
 mod keys;
@@ -45,12 +46,13 @@ mod words;
 pub use address::{InvalidAddress, ListenAddr};
 pub use error::{ConfigError, ConfigErrors};
 pub use expression::{ExpressionCheck, ExpressionKind};
+pub use job_tokens::NO_JOB_KEY;
 pub use key_places::KeyPlaces;
 pub use load::{LoadedConfig, load, parse};
 pub use proxies::TrustedProxies;
 pub use remote::{RemoteConfig, Tiering};
 pub use sections::{
-    Config, DiskConfig, GhaConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
+    Config, DiskConfig, GhaConfig, JobTokensConfig, LimitsConfig, ProviderConfig, S3Config, S3CredentialFiles,
 };
 pub use tenants::{Share, TenantRule, reservable, shares_fault};
 pub use words::{

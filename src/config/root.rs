@@ -11,8 +11,8 @@ use super::reader::ConfigReader;
 use super::section::Section;
 use super::weburl::{self, UrlRules};
 use super::{
-    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, provider, proxies,
-    tenants, tiers,
+    Config, DiskConfig, LimitsConfig, ListenAddr, S3Config, address, defaults, gha, job_tokens, provider,
+    proxies, tenants, tiers,
 };
 
 /// Reads the whole file. `None` when something required is missing or wrong; every fault is reported.
@@ -42,12 +42,16 @@ pub(super) fn config(
     let limits = limits(&root, disk.as_ref(), s3.as_ref());
     let tenants = tenants::tenants(&root, disk.as_ref(), s3.as_ref());
     let gha = gha::gha(&root, insecure_http);
+    let sealing = job_tokens::sealing(&root, gha.signing_key_file.as_ref());
     Some(Config {
         listen,
         ops_listen,
         base_url,
         outbound_proxy_file,
         trusted_proxies,
+        signing_key_file: sealing.file,
+        signing_key_file_former: sealing.former,
+        job_tokens: sealing.job_tokens,
         providers: providers?,
         disk,
         s3,
@@ -121,9 +125,7 @@ fn one_address(field: &Field<'_>) -> Result<ListenAddr, String> {
 
 fn ops_listen(field: &Field<'_>) -> Result<Option<ListenAddr>, String> {
     match field.value {
-        // Whether a bare `off` is a text or a boolean depends on the version of YAML.
-        Value::Bool(false) => Ok(None),
-        Value::String(text) if text.eq_ignore_ascii_case("off") => Ok(None),
+        _ if field.is_off() => Ok(None),
         Value::Sequence(_) | Value::Bool(true) => {
             Err("is not one address; write 127.0.0.1:9080, or off for none".to_owned())
         }

@@ -27,6 +27,13 @@ pub struct Config {
     /// `trusted_proxies`: the networks of proxies whose word on the address of a client counts, by `Forwarded`,
     /// `X-Forwarded-For` or the PROXY protocol; `unix` for sockets of the file system. Default: none.
     pub trusted_proxies: TrustedProxies,
+    /// `signing_key_file`: the secret that seals links and job tokens, equal on all servers with one bucket. Default: made
+    /// once and kept in the disk directory, or for links in the bucket.
+    pub signing_key_file: Option<PathBuf>,
+    /// `signing_key_file_former`: the secret that was there before. It opens what it has sealed, and seals nothing.
+    pub signing_key_file_former: Option<PathBuf>,
+    /// `job_tokens`: how long job tokens live; `None` if it is `off`.
+    pub job_tokens: Option<JobTokensConfig>,
     /// `oidc_providers`: the issuers whose tokens are accepted. At least one.
     pub providers: Vec<ProviderConfig>,
     /// `disk`: the local tier.
@@ -39,6 +46,24 @@ pub struct Config {
     pub tenants: Vec<TenantRule>,
     /// `gha`: the cache of GitHub Actions.
     pub gha: GhaConfig,
+}
+
+/// The `job_tokens` section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobTokensConfig {
+    /// `default_ttl`: the life of a token whose job asks for none, 1 min to 24 h, at most `max_ttl`. Default 1 h.
+    pub default_ttl: Duration,
+    /// `max_ttl`: the longest life, 1 min to 24 h. Default 6 h.
+    pub max_ttl: Duration,
+}
+
+impl Default for JobTokensConfig {
+    fn default() -> Self {
+        Self {
+            default_ttl: defaults::JOB_TOKEN_TTL,
+            max_ttl: defaults::JOB_TOKEN_MAX_TTL,
+        }
+    }
 }
 
 /// One entry of `oidc_providers`.
@@ -232,8 +257,7 @@ impl Default for LimitsConfig {
 /// The `gha` section: the cache of GitHub Actions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GhaConfig {
-    /// `signing_key_file`: the secret that seals links, equal on all servers with one bucket. Default: made once
-    /// and kept in the disk directory or the bucket.
+    /// `signing_key_file`: another name of the key at the top of the file, which stands above it.
     pub signing_key_file: Option<PathBuf>,
     /// `link_lifetime`: how long a download link is good, 1 min to 24 h. Default 1 h.
     pub link_lifetime: Duration,

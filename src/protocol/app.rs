@@ -138,7 +138,11 @@ impl App {
     }
 }
 
-fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, AuthError> {
+/// The credentials of a request.
+///
+/// # Errors
+/// There are none, several, or such that nobody could read.
+pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>, AuthError> {
     let values = headers.get_all(header::AUTHORIZATION).iter();
     Credentials::from_header_values(values.map(|value| value.as_bytes()))
 }

@@ -38,6 +38,11 @@ impl Links {
         self
     }
 
+    /// `base_url`, without a slash at its end.
+    pub(crate) fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
     /// The names of this server.
     pub(super) fn authorities(&self) -> &Authorities {
         &self.authorities

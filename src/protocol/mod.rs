@@ -23,6 +23,7 @@ mod peer;
 pub(crate) mod query;
 pub mod reply;
 mod reserved;
+mod token;
 mod turbo;
 
 use std::pin::Pin;
@@ -56,6 +57,7 @@ fn frontends() -> Vec<Frontend> {
         gha_v1::frontend(),
         gha_v2::frontend(),
         peer::frontend(),
+        token::frontend(),
         reserved::frontend(),
         turbo::frontend(),
         nx::frontend(),

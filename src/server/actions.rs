@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::StartError;
 use super::tiers::Tiers;
-use crate::auth::SigningKey;
+use crate::auth::{JobTokenKeys, JobTokens, SigningKey};
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
@@ -32,11 +32,10 @@ const CLOCK_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn open(
     config: &Config,
     tiers: &Tiers,
-    (client, loads): (Arc<dyn PeerClient>, TenantLoads),
+    (client, loads, server): (Arc<dyn PeerClient>, TenantLoads, ThisServer),
     tasks: &Tasks,
 ) -> Result<Actions, StartError> {
     let disk = &tiers.disk;
-    let server = ThisServer::load(config, tiers, tasks).await?;
     let remote = tiers.remote.clone();
     let shared = remote.map(|remote| remote as Arc<dyn SharedObjects>);
     let clock = Arc::<BucketClock>::default();
@@ -153,7 +152,7 @@ async fn keys(
     shared: Option<&Arc<dyn SharedObjects>>,
     tasks: &Tasks,
 ) -> KeyRing {
-    let keys = KeyRing::new(&server.key);
+    let keys = KeyRing::with_former(&server.key, server.former_key.as_ref());
     if let (Some(shared), Some((agreed, file))) = (shared, server.agreed.clone()) {
         let tried = keys.share(Arc::clone(shared), (server.key.clone(), agreed, file), tasks);
         // Others are asked at once for what this server has signed.
@@ -165,7 +164,7 @@ async fn keys(
 }
 
 /// What tells this server from others, the same after a restart.
-struct ThisServer {
+pub(super) struct ThisServer {
     number: ServerNumber,
     /// The file that keeps it.
     id_file: PathBuf,
@@ -173,23 +172,51 @@ struct ThisServer {
     notes_read: Option<SystemTime>,
     notes_file: PathBuf,
     key: SigningKey,
+    /// What opens and does not seal.
+    former_key: Option<SigningKey>,
+    /// What seals job tokens: nothing that a bucket holds or ever held, as who reads that could make tokens.
+    job_key: Option<SigningKey>,
     /// What the servers of the bucket have agreed on, if anything, and the file that keeps it. None if the key comes from
     /// a file, or there is no bucket.
     agreed: Option<(Option<SigningKey>, AgreedKeyFile)>,
 }
 
+/// The files of keys that the configuration names, each with the key that does.
+struct KeyFiles {
+    signing: Option<(&'static str, PathBuf)>,
+    former: Option<(&'static str, PathBuf)>,
+}
+
+impl KeyFiles {
+    fn of(config: &Config) -> Self {
+        let former = config.signing_key_file_former.clone();
+        Self {
+            signing: config.signing_key().map(|(key, file)| (key, file.clone())),
+            former: former.map(|file| ("signing_key_file_former", file)),
+        }
+    }
+
+    /// Blocking.
+    fn load(named: Option<(&'static str, PathBuf)>) -> Result<Option<SigningKey>, StartError> {
+        let load = |(key, file): (&'static str, PathBuf)| {
+            SigningKey::load(&file).map_err(|cause| StartError::SigningKey { key, cause })
+        };
+        named.map(load).transpose()
+    }
+}
+
 impl ThisServer {
-    async fn load(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Result<Self, StartError> {
-        let (disk, file) = (Arc::clone(&tiers.disk), config.gha.signing_key_file.clone());
+    pub(super) async fn load(config: &Config, tiers: &Tiers, tasks: &Tasks) -> Result<Self, StartError> {
+        let (disk, files) = (Arc::clone(&tiers.disk), KeyFiles::of(config));
         let bucket = config.remote().map(RemoteConfig::place);
-        let loading = tasks.spawn_blocking(move || Self::read(&disk, file, bucket));
+        let loading = tasks.spawn_blocking(move || Self::read(&disk, files, bucket));
         let stopping = |_| crate::store::Error::Stopping;
         let loaded = loading.await.map_err(stopping);
         loaded.map_err(StartError::directory(tiers.disk.role()))?
     }
 
     /// Blocking.
-    fn read(disk: &Disk, file: Option<PathBuf>, bucket: Option<String>) -> Result<Self, StartError> {
+    fn read(disk: &Disk, files: KeyFiles, bucket: Option<String>) -> Result<Self, StartError> {
         let folder = disk.server_folder();
         let folder = folder.map_err(StartError::directory(disk.role()))?;
         let id_file = folder.join("id");
@@ -209,17 +236,27 @@ impl ThisServer {
         let owner = SigningKey::load_or_create(&folder.join("claim"));
         let no_owner = unusable("claim", "this server takes another number");
         let owner = owner.map_err(|error| no_owner(error.into()))?;
-        let agreed = bucket.filter(|_| file.is_none()).map(|place| {
+        let (named, former_key) = (KeyFiles::load(files.signing)?, KeyFiles::load(files.former)?);
+        let made_once = |name: &str, loss: &'static str| {
+            let no_key = unusable(name, loss);
+            let kept = SigningKey::load_or_create(&folder.join(name));
+            kept.map_err(|error| no_key(error.into()))
+        };
+        let job_key = match (&named, &bucket) {
+            (Some(key), _) => Some(key.clone()),
+            (None, None) => Some(made_once(
+                "job-key",
+                "job tokens that were given out are refused",
+            )?),
+            (None, Some(_)) => None,
+        };
+        let agreed = bucket.filter(|_| named.is_none()).map(|place| {
             let file = AgreedKeyFile::new(folder.join("agreed-key"), &place);
             (file.load(), file)
         });
-        let key = match file {
-            Some(file) => SigningKey::load(&file)?,
-            None => {
-                let kept = SigningKey::load_or_create(&folder.join("signing-key"));
-                let no_key = unusable("signing-key", "links that were given out are refused");
-                kept.map_err(|error| no_key(error.into()))?
-            }
+        let key = match named {
+            Some(key) => key,
+            None => made_once("signing-key", "links that were given out are refused")?,
         };
         let number = ServerNumber {
             id,
@@ -232,8 +269,17 @@ impl ThisServer {
             notes_read: NoteLog::load_read(&notes_file),
             notes_file,
             key,
+            former_key,
+            job_key,
             agreed,
         })
+    }
+
+    /// What makes and opens job tokens here.
+    pub(super) fn job_tokens(&self, config: &Config) -> JobTokens {
+        let former = self.former_key.as_ref();
+        let keys = self.job_key.as_ref().map(|key| JobTokenKeys::new(key, former));
+        JobTokens::new(keys, config.job_tokens)
     }
 
     /// Keeps the number, if it is another one than before.

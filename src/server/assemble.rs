@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::accept::Acceptor;
+use super::actions::ThisServer;
 use super::connections::{ConnectionLimits, Connections};
 use super::listener::{ListenError, Listener};
 use super::ops_listener::OpsListener;
@@ -18,7 +19,7 @@ use super::{Server, StartError, actions, conditions, ops, samples};
 use crate::auth::Authenticator;
 use crate::cache::Cache;
 use crate::cache::load::TenantLoads;
-use crate::config::{Config, ListenAddr};
+use crate::config::{Config, ListenAddr, NO_JOB_KEY};
 use crate::outbound::Proxies;
 use crate::protocol::app::{App, Limits};
 use crate::protocol::forward::{ForwardClient, Forwarder};
@@ -143,7 +144,9 @@ async fn app(
     let cache = Cache::new(Arc::clone(&tiers.store), tiers.spools.clone(), loads.clone());
     let client = peer_client(config, background)?;
     let way = Arc::new(client.clone());
-    let actions = actions::open(config, tiers, (way, loads), &tiers.shared).await?;
+    let server = ThisServer::load(config, tiers, &tiers.shared).await?;
+    let auth = auth.with_job_tokens(server.job_tokens(config));
+    let actions = actions::open(config, tiers, (way, loads, server), &tiers.shared).await?;
     let forwarder = Forwarder::new(client, actions.clone(), foreign(config, background)?);
     let tasks = requests.clone();
     Ok(App::new(
@@ -254,6 +257,9 @@ fn announce(server: &Server) {
         bytes = largest,
         "entries up to this size are taken: limits.max_entry_size"
     );
+    if server.config.lacks_job_key() {
+        tracing::info!("{NO_JOB_KEY}");
+    }
     for address in &server.addresses {
         tracing::info!(address = address.to_string(), "listening");
     }

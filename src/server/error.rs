@@ -57,9 +57,14 @@ pub enum StartError {
         /// What is lost with it.
         loss: &'static str,
     },
-    /// The key for URLs cannot be used.
-    #[error("gha.signing_key_file: {0}")]
-    SigningKey(#[from] KeyFileError),
+    /// A key that seals cannot be used.
+    #[error("{key}: {cause}")]
+    SigningKey {
+        /// The key of the configuration that names its file.
+        key: &'static str,
+        /// What is wrong.
+        cause: KeyFileError,
+    },
     /// Other servers are to be called with TLS, and this machine has no root certificates.
     #[error(
         "gha: {0}; `forward_unknown_to` and `advertise_url` with https:// need root certificates on this machine"

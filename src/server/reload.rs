@@ -39,7 +39,10 @@ impl Server {
         }
         let identity = Tasks::new();
         let auth = match Authenticator::start(config.providers.clone(), &identity) {
-            Ok(auth) => auth,
+            Ok(auth) => {
+                let job_tokens = self.app.auth().job_tokens().with(config.job_tokens);
+                auth.with_job_tokens(job_tokens)
+            }
             Err(error) => {
                 identity.finish().await;
                 return Err(error.into());
@@ -90,6 +93,7 @@ fn reloaded(old: &Config, new: Config) -> Config {
     Config {
         providers: new.providers,
         tenants: new.tenants,
+        job_tokens: new.job_tokens,
         limits: LimitsConfig {
             max_entry_size: new.limits.max_entry_size,
             body_idle_timeout: new.limits.body_idle_timeout,
@@ -124,6 +128,9 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
             base_url,
             outbound_proxy_file,
             trusted_proxies,
+            signing_key_file,
+            signing_key_file_former,
+            job_tokens,
             providers,
             disk,
             s3,

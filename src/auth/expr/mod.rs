@@ -94,6 +94,17 @@ impl Expression {
         warn::warnings(&self.root)
     }
 
+    /// The names of the claims that it uses, each without what is nested in it. Names may repeat.
+    pub(super) fn claim_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.root.walk(&mut |node| {
+            if let Node::Claim(path) = node {
+                names.push(path.first().to_owned());
+            }
+        });
+        names
+    }
+
     /// [`Expression::of_kind`] for what may be a text or a number.
     ///
     /// # Errors

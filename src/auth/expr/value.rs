@@ -74,6 +74,12 @@ impl ClaimPath {
         Self::new(segments.map(str::to_owned).collect())
     }
 
+    /// The name of the claim itself.
+    pub(super) fn first(&self) -> &str {
+        // Never empty.
+        self.0.first().map_or("", String::as_str)
+    }
+
     /// The name for messages.
     pub(super) fn name(&self) -> String {
         shown(&self.0.join("."))

@@ -17,6 +17,9 @@ pub(super) const AC_CLAIM: &str = "ac";
 /// The claim that names the repository of the scopes: branches of two repositories have equal names.
 const REPOSITORY_CLAIM: &str = "repository_id";
 
+/// The claims that are looked at here.
+pub(super) const NAMES: &[&str] = &[AC_CLAIM, REPOSITORY_CLAIM];
+
 /// Most scopes of a token. Each is one more look-up for a miss; GitHub gives two or three.
 const MAX_SCOPES: usize = 64;
 
@@ -91,6 +94,19 @@ pub(super) fn scope(issuer: &Arc<str>, claims: &Map<String, Json>, ac: &Json) ->
         scope: Scope::with_first(first.0.clone(), readable(&first), others),
         may_write,
         reference: first.2.clone(),
+    })
+}
+
+/// The name of the scope whose namespace this is.
+pub(super) fn scope_name(claims: &Map<String, Json>, namespace: &Namespace) -> Option<String> {
+    let repository = repository(claims).ok()?;
+    let rights = rights(claims.get(AC_CLAIM)?).ok()?;
+    let mut names = rights.into_iter().map(|(name, _)| name);
+    names.find(|name| {
+        let mut path = String::new();
+        push_part(&mut path, &repository);
+        push_part(&mut path, name);
+        path == **namespace.path()
     })
 }
 

@@ -8,6 +8,8 @@ mod rank;
 #[cfg(test)]
 mod tests;
 
+pub(super) use claims::{NAMES, claim_text};
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

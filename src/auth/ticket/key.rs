@@ -39,7 +39,7 @@ impl SigningKey {
     }
 
     /// A key for one purpose, which reveals nothing about this one.
-    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+    pub(in crate::auth) fn derive(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, &self.0)
     }
 }

@@ -2,7 +2,7 @@
 //! a look-up.
 //!
 //! Invariants: an identity is forgotten at the end of the token's life, after five minutes, or when the key that
-//! signed the token is withdrawn, whichever comes first. Failures are not cached: a flood of bad tokens cannot push
+//! signed the token is withdrawn, whichever comes first. A reload makes another cache. Failures are not cached: a flood of bad tokens cannot push
 //! out good ones.
 
 mod per_thread;
@@ -68,7 +68,7 @@ impl TokenCache {
         &self,
         credentials: &Credentials<'_>,
         identity: Arc<Identity>,
-        key: Arc<VerifyingKey>,
+        key: Option<Arc<VerifyingKey>>,
         now: SystemTime,
     ) {
         let until = identity.expires.min(now + Self::MAX_LIFETIME);
@@ -93,7 +93,7 @@ mod tests {
         cache.insert(
             &credentials("a"),
             identity(at(1000)),
-            Arc::new(VerifyingKey::sample()),
+            Some(Arc::new(VerifyingKey::sample())),
             at(900),
         );
         for _ in 0..2 {
@@ -110,7 +110,7 @@ mod tests {
         cache.insert(
             &credentials("a"),
             identity(at(10_000)),
-            Arc::new(VerifyingKey::sample()),
+            Some(Arc::new(VerifyingKey::sample())),
             at(1000),
         );
         assert!(cache.get(&credentials("a"), at(1299)).is_some());
@@ -121,11 +121,11 @@ mod tests {
     fn an_entry_ends_with_its_key() {
         let cache = TokenCache::new();
         let key = Arc::new(VerifyingKey::sample());
-        cache.insert(&credentials("a"), identity(at(1000)), key.clone(), at(900));
+        cache.insert(&credentials("a"), identity(at(1000)), Some(key.clone()), at(900));
         cache.insert(
             &credentials("b"),
             identity(at(1000)),
-            Arc::new(VerifyingKey::sample()),
+            Some(Arc::new(VerifyingKey::sample())),
             at(900),
         );
         assert!(cache.get(&credentials("a"), at(999)).is_some());

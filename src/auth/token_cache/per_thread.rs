@@ -18,15 +18,15 @@ const SLOT_COUNT: usize = 64;
 #[derive(Clone)]
 pub(super) struct CachedIdentity {
     pub(super) identity: Arc<Identity>,
-    /// The key that verified the token.
-    pub(super) key: Arc<VerifyingKey>,
+    /// The key of the issuer that verified the token; none for a job token.
+    pub(super) key: Option<Arc<VerifyingKey>>,
     /// The end of its time in the cache.
     pub(super) until: SystemTime,
 }
 
 impl CachedIdentity {
     pub(super) fn is_good(&self, now: SystemTime) -> bool {
-        now < self.until && !self.key.is_withdrawn()
+        now < self.until && self.key.as_ref().is_none_or(|key| !key.is_withdrawn())
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) mod tests {
         CachedIdentity {
             until: identity.expires,
             identity,
-            key: Arc::new(VerifyingKey::sample()),
+            key: Some(Arc::new(VerifyingKey::sample())),
         }
     }
 

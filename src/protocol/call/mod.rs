@@ -137,7 +137,11 @@ impl Call {
         self.acceptance.accept();
     }
 
-    fn name(&mut self, caller: &Identity) -> Result<(), HttpError> {
+    /// Says whose request this is, and counts it for its tenant.
+    ///
+    /// # Errors
+    /// The tenant has too many requests under way.
+    pub(crate) fn name(&mut self, caller: &Identity) -> Result<(), HttpError> {
         self.accept();
         self.record.issuer = Some(Arc::clone(&caller.issuer));
         self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));

@@ -13,6 +13,10 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("allow_insecure_http", "true"),
     ("outbound_proxy_file", "other"),
     ("trusted_proxies", "[unix]"),
+    ("signing_key_file", "other"),
+    ("signing_key_file_former", "other"),
+    ("job_tokens.default_ttl", "7m"),
+    ("job_tokens.max_ttl", "7h"),
     ("oidc_providers.url", "https://other.example.com"),
     ("oidc_providers.audiences", "[https://other.example.com]"),
     ("oidc_providers.algorithms", "[ES384]"),
@@ -146,6 +150,7 @@ fn what_is_reloaded_is_not_named() {
     let old = config(&with_every_key());
     for key in [
         "oidc_providers.url",
+        "job_tokens.max_ttl",
         "tenants.weight",
         "limits.max_entry_size",
         "limits.body_idle_timeout",

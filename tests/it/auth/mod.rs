@@ -6,6 +6,7 @@ mod claims;
 mod explain;
 mod headers;
 mod issuers;
+mod job_tokens;
 mod keys;
 mod late;
 mod reach;

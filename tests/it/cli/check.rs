@@ -16,16 +16,16 @@ async fn a_good_file_is_ok_and_its_warnings_are_printed() {
     let ended = chacha(&["check", "-f", &file]).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
     let lines: Vec<&str> = ended.out.lines().collect();
-    assert_eq!(lines.len(), 3, "{ended:?}");
-    assert!(
-        lines[0].starts_with(&format!("warning: {file}:4: oidc_providers[0]")),
-        "{ended:?}"
-    );
-    assert!(
-        lines[1].starts_with(&format!("warning: {file}:12: s3.staging_dir: ")),
-        "{ended:?}"
-    );
-    assert_eq!(lines[2], format!("{file}: ok, 2 warnings"));
+    assert_eq!(lines.len(), 4, "{ended:?}");
+    let starts = [
+        format!("warning: {file}:4: oidc_providers[0]"),
+        format!("warning: {file}:12: s3.staging_dir: "),
+        "note: no job tokens are issued: ".to_owned(),
+    ];
+    for (line, start) in lines.iter().zip(&starts) {
+        assert!(line.starts_with(start), "{ended:?}");
+    }
+    assert_eq!(lines[3], format!("{file}: ok, 2 warnings"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod gha;
+mod job_tokens;
 mod proxies;
 mod robust;
 mod s3;

@@ -5,7 +5,7 @@ use http::Method;
 use crate::support::server::TestServer;
 
 /// Every front-end: its name, a path that it claims, and the media type of its errors.
-const FRONTENDS: [(&str, &str, &str); 8] = [
+const FRONTENDS: [(&str, &str, &str); 9] = [
     ("blob", "/_chacha/blob/x", "application/xml"),
     (
         "gha_v1",
@@ -14,6 +14,7 @@ const FRONTENDS: [(&str, &str, &str); 8] = [
     ),
     ("gha_v2", "/twirp/x", "application/json"),
     ("peer", "/_chacha/peer/entries", "text/plain; charset=utf-8"),
+    ("token", "/_chacha/token", "application/json"),
     ("none", "/_chacha/x", "text/plain; charset=utf-8"),
     ("turbo", "/v8/artifacts/x", "application/json"),
     ("nx", "/v1/cache/x", "text/plain; charset=utf-8"),

@@ -18,6 +18,7 @@ mod rules;
 mod scopes;
 mod tenancy;
 mod tenants;
+mod token;
 mod turbo;
 mod turbo_query;
 mod webdav;

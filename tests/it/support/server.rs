@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use chacha::config::{
-    Config, DiskConfig, GhaConfig, LimitsConfig, ListenAddr, ProviderConfig, TrustedProxies,
+    Config, DiskConfig, GhaConfig, JobTokensConfig, LimitsConfig, ListenAddr, ProviderConfig, TrustedProxies,
 };
 use chacha::server::Server;
 use chacha::telemetry::access::AccessLog;
@@ -205,6 +205,9 @@ fn config(provider: ProviderConfig, dir: &Path) -> Config {
         base_url: None,
         outbound_proxy_file: None,
         trusted_proxies: TrustedProxies::default(),
+        signing_key_file: None,
+        signing_key_file_former: None,
+        job_tokens: Some(JobTokensConfig::default()),
         providers: vec![provider],
         disk: Some(DiskConfig::new(dir.join("cache"), LIMIT)),
         s3: None,

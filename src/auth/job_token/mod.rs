@@ -1,0 +1,68 @@
+//! Job tokens: credentials that this server seals itself, for jobs that live longer than the token of their CI system.
+//!
+//! ```text
+//! payload   what is sealed: ids, time of issue, issuer, claims, and what was granted
+//! keys      sealing and opening, under a label and a key of their own
+//! text      the two forms that clients carry, with a checksum
+//! bound     what was granted, as an upper bound for all rules to come
+//! ask       what a job asks for in an exchange, and what of it it gets
+//! ```
+//!
+//! Nothing here looks at rules, issuers or a clock: `judge` and `exchange` of `auth` do.
+
+mod ask;
+mod bound;
+mod checksum;
+mod error;
+mod keys;
+mod payload;
+mod text;
+mod token_id;
+
+use crate::config::JobTokensConfig;
+
+pub use ask::{NamespaceChoice, Restriction, RightsChoice};
+pub(super) use ask::{NarrowError, read_only_reason};
+pub(super) use bound::Bound;
+pub use error::JobTokenError;
+pub use keys::JobTokenKeys;
+pub(super) use payload::{Payload, names_digest};
+pub use text::JobTokenForm;
+pub(super) use text::{PREFIX, is_job_token, read, write, write_front, write_jwt};
+pub use token_id::TokenId;
+
+/// The longest job token in characters. As the password of Basic it still fits into one line of a header.
+pub(super) const MAX_CHARS: usize = 3000;
+
+/// What makes and opens job tokens on this server. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct JobTokens {
+    keys: Option<JobTokenKeys>,
+    lifetimes: Option<JobTokensConfig>,
+}
+
+impl JobTokens {
+    /// Without keys, or with `job_tokens: off`, none are made and none are accepted.
+    pub fn new(keys: Option<JobTokenKeys>, lifetimes: Option<JobTokensConfig>) -> Self {
+        Self { keys, lifetimes }
+    }
+
+    /// The same keys with another configuration.
+    #[must_use]
+    pub fn with(&self, lifetimes: Option<JobTokensConfig>) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            lifetimes,
+        }
+    }
+
+    /// Keys and lifetimes.
+    ///
+    /// # Errors
+    /// Job tokens are off, or there is no key for them.
+    pub(super) fn in_use(&self) -> Result<(&JobTokenKeys, JobTokensConfig), JobTokenError> {
+        let lifetimes = self.lifetimes.ok_or(JobTokenError::Off)?;
+        let keys = self.keys.as_ref().ok_or(JobTokenError::NoKey)?;
+        Ok((keys, lifetimes))
+    }
+}
