@@ -49,6 +49,8 @@ pub(super) struct ConnectionState {
     goaway: OnceLock<Box<GoAway>>,
     client: ClientLook,
     task: TaskCell,
+    /// It was ended because strangers have too many requests under way.
+    is_cut_for_crowd: AtomicBool,
     /// Among which it counts, as long as it has had no caller.
     stranger: Mutex<StrangerPlaces>,
 }
@@ -225,6 +227,7 @@ impl Activity {
             goaway: OnceLock::new(),
             client: ClientLook::default(),
             task: TaskCell::default(),
+            is_cut_for_crowd: AtomicBool::new(false),
             stranger: Mutex::default(),
         }))
     }
@@ -319,6 +322,10 @@ impl Activity {
             .common
             .join_crowd(others)
             .unwrap_or_else(|TooManyRequests| {
+                // Of HTTP/2, more requests may come before the end.
+                if !self.0.is_cut_for_crowd.swap(true, Relaxed) {
+                    self.0.common.crowd_ended.fetch_add(1, Relaxed);
+                }
                 self.0.cut();
                 None
             })

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use super::heads::HeadRoom;
 use super::strangers::Strangers;
@@ -18,6 +18,8 @@ pub(super) struct Common {
     pub(super) http2: Arc<Strangers<()>>,
     /// Requests of connections that never had a caller, beyond the first [`FREE_REQUESTS`] of each.
     crowd: AtomicUsize,
+    /// Connections that were ended because there were too many such requests.
+    pub(super) crowd_ended: AtomicU64,
     pub(super) heads: HeadRoom,
 }
 
@@ -37,6 +39,7 @@ impl Common {
             addresses: Strangers::new(per_address),
             http2: Strangers::new(http2),
             crowd: AtomicUsize::new(0),
+            crowd_ended: AtomicU64::new(0),
             heads: HeadRoom::default(),
         })
     }

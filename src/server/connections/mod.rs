@@ -6,6 +6,7 @@
 
 mod activity;
 mod common;
+mod given_way;
 mod heads;
 mod precedence;
 mod report;
@@ -24,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use activity::ConnectionState;
 pub(super) use activity::{Activity, RunningRequest};
 use common::Common;
+use given_way::{GivenWay, Reason};
 use precedence::{Found, Precedence};
 pub(super) use report::ConnectionStats;
-use report::{GivenWay, Report};
+use report::Report;
 
 use crate::store::{MIN_READ_BYTES, MIN_READ_TIME_SECONDS};
 use crate::tasks;
@@ -205,12 +207,19 @@ impl Connections {
     }
 
     fn given_way(&self) -> GivenWay {
-        GivenWay {
-            full: self.0.given_way.load(Relaxed),
-            address: self.0.common.addresses.given_way(),
-            memory: self.0.common.heads.refused(),
-            http2: self.0.common.http2.given_way(),
+        let common = &self.0.common;
+        let ended = |reason: &Reason| match reason {
+            Reason::Full => self.0.given_way.load(Relaxed),
+            Reason::Address => common.addresses.given_way(),
+            Reason::Memory => common.heads.refused(),
+            Reason::Http2 => common.http2.given_way(),
+            Reason::Requests => common.crowd_ended.load(Relaxed),
+        };
+        let mut all = GivenWay::default();
+        for (reason, count) in Reason::ALL.iter().zip(&mut all) {
+            *count = ended(reason);
         }
+        all
     }
 
     /// Whether answers must tell their clients to send nothing more on this connection.
@@ -303,12 +312,12 @@ impl Connections {
     }
 
     fn limit(&self, state: &ConnectionState) -> u32 {
-        let under_way = match (state.has_caller(), state.is_busy()) {
-            (true, _) => STALL_TIMEOUT.as_secs() as u32,
+        match (state.has_caller(), state.is_busy()) {
+            (true, _) => self.0.keep_alive.max(STALL_TIMEOUT.as_secs() as u32),
+            // However long others may idle: a body that does not come holds more than an idle connection.
             (false, true) => STRANGER_SECONDS,
-            (false, false) => 0,
-        };
-        self.0.keep_alive.max(under_way)
+            (false, false) => self.0.keep_alive,
+        }
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Watched>> {

@@ -2,25 +2,13 @@
 
 use std::net::IpAddr;
 
+use super::given_way::{GivenWay, Reason};
 use crate::telemetry::metrics::{Metric, metrics};
 
 /// Seconds between two lines about the same.
 const INTERVAL_SECONDS: u32 = 60;
 /// Of the places: when fewer are free than one in so many, the log says so.
 const MIN_FREE_SHARE: usize = 5;
-
-/// Connections that were ended for others, since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::server) struct GivenWay {
-    /// All places were taken.
-    pub(super) full: u64,
-    /// Their address had too many.
-    pub(super) address: u64,
-    /// Long heads took too much memory.
-    pub(super) memory: u64,
-    /// There were too many of HTTP/2.
-    pub(super) http2: u64,
-}
 
 /// The connections of this moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,12 +36,10 @@ impl ConnectionStats {
 
     /// As metrics.
     pub(in crate::server) fn metrics(&self) -> Vec<Metric> {
-        let given_way = vec![
-            ("full", self.given_way.full),
-            ("address", self.given_way.address),
-            ("memory", self.given_way.memory),
-            ("http2", self.given_way.http2),
-        ];
+        let given_way = Reason::ALL.iter().zip(self.given_way);
+        let given_way = given_way
+            .map(|(reason, count)| (reason.as_str(), count))
+            .collect();
         metrics! {
             Gauge("chacha_connections_limit", self.limit as u64): "Client connections that are served at once",
             Gauge("chacha_connections_accepted", self.accepted as u64):
@@ -71,24 +57,16 @@ impl ConnectionStats {
 pub(super) struct Report {
     /// Connections that had given way when that was said last.
     given_way: GivenWay,
-    said_full: Option<u32>,
-    said_address: Option<u32>,
-    said_memory: Option<u32>,
-    said_http2: Option<u32>,
+    /// By the number of the reason.
+    said: [Option<u32>; Reason::ALL.len()],
     said_few_left: Option<u32>,
 }
 
 /// What is to be said now.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
-    /// So many connections have given way because there was no place.
-    Full(u64),
-    /// So many have because their address had too many.
-    Address(u64),
-    /// So many were ended because of their heads.
-    Memory(u64),
-    /// So many have given way because there were too many of HTTP/2.
-    Http2(u64),
+    /// So many connections have given way.
+    GivenWay(Reason, u64),
     FewLeft,
 }
 
@@ -107,27 +85,18 @@ impl Report {
     }
 
     fn line(&mut self, now: u32, (free, limit): (usize, usize), given_way: GivenWay) -> Option<Line> {
-        let said = &mut self.given_way;
-        if given_way.full > said.full && is_due(self.said_full, now) {
-            // It says more than that few are left.
-            (self.said_full, self.said_few_left) = (Some(now), Some(now));
-            let before = std::mem::replace(&mut said.full, given_way.full);
-            return Some(Line::Full(given_way.full - before));
-        }
-        if given_way.address > said.address && is_due(self.said_address, now) {
-            self.said_address = Some(now);
-            let before = std::mem::replace(&mut said.address, given_way.address);
-            return Some(Line::Address(given_way.address - before));
-        }
-        if given_way.memory > said.memory && is_due(self.said_memory, now) {
-            self.said_memory = Some(now);
-            let before = std::mem::replace(&mut said.memory, given_way.memory);
-            return Some(Line::Memory(given_way.memory - before));
-        }
-        if given_way.http2 > said.http2 && is_due(self.said_http2, now) {
-            self.said_http2 = Some(now);
-            let before = std::mem::replace(&mut said.http2, given_way.http2);
-            return Some(Line::Http2(given_way.http2 - before));
+        for reason in Reason::ALL.iter().copied() {
+            let at = reason as usize;
+            let ended = given_way[at] - self.given_way[at];
+            if ended == 0 || !is_due(self.said[at], now) {
+                continue;
+            }
+            (self.said[at], self.given_way[at]) = (Some(now), given_way[at]);
+            if reason == Reason::Full {
+                // It says more than that few are left.
+                self.said_few_left = Some(now);
+            }
+            return Some(Line::GivenWay(reason, ended));
         }
         if free < limit / MIN_FREE_SHARE && is_due(self.said_few_left, now) {
             self.said_few_left = Some(now);
@@ -147,7 +116,7 @@ impl Line {
             ..
         } = *stats;
         match self {
-            Self::Full(ended) => tracing::warn!(
+            Self::GivenWay(Reason::Full, ended) => tracing::warn!(
                 ended,
                 limit,
                 accepted,
@@ -155,23 +124,29 @@ impl Line {
                 "limits.max_connections: all places were taken, and connections without an accepted token were ended \
                  for new ones; hold such clients off before this server, or raise the limit"
             ),
-            Self::Address(ended) => tracing::warn!(
+            Self::GivenWay(Reason::Address, ended) => tracing::warn!(
                 ended,
                 address = stats.last_address.map(tracing::field::display),
                 "limits.connections_per_address: an address had too many connections without an accepted token, and the \
                  oldest were ended; if it is a proxy, name it in trusted_proxies"
             ),
-            Self::Memory(ended) => tracing::warn!(
+            Self::GivenWay(Reason::Memory, ended) => tracing::warn!(
                 ended,
                 without_token = strangers,
                 "connections with long heads that did not come to their end were ended: together they took too much \
                  memory; hold such clients off before this server"
             ),
-            Self::Http2(ended) => tracing::warn!(
+            Self::GivenWay(Reason::Http2, ended) => tracing::warn!(
                 ended,
                 without_token = strangers,
                 "more than an eighth of limits.max_connections were of HTTP/2 and without an accepted token, and the \
                  oldest were ended; hold such clients off before this server"
+            ),
+            Self::GivenWay(Reason::Requests, ended) => tracing::warn!(
+                ended,
+                without_token = strangers,
+                "connections without an accepted token had too many requests under way, and those that sent more were \
+                 ended; hold such clients off before this server"
             ),
             Self::FewLeft => tracing::warn!(
                 open,
@@ -193,36 +168,28 @@ fn is_due(said: Option<u32>, now: u32) -> bool {
 mod tests {
     use super::*;
 
-    fn given_way(full: u64, address: u64) -> GivenWay {
-        GivenWay {
-            full,
-            address,
-            ..GivenWay::default()
-        }
-    }
-
     #[test]
     fn a_flood_writes_one_line_a_minute_with_all_that_it_cost() {
         let mut report = Report::default();
         let lines: Vec<_> = (0..200)
             .filter_map(|second: u32| {
-                let ended = given_way(3 * u64::from(second), 0);
+                let ended = [3 * u64::from(second), 0, 0, 0, 0];
                 Some((second, report.line(second, (0, 10), ended)?))
             })
             .collect();
         let expected = [
             (0, Line::FewLeft),
-            (1, Line::Full(3)),
-            (61, Line::Full(180)),
-            (121, Line::Full(180)),
-            (181, Line::Full(180)),
+            (1, Line::GivenWay(Reason::Full, 3)),
+            (61, Line::GivenWay(Reason::Full, 180)),
+            (121, Line::GivenWay(Reason::Full, 180)),
+            (181, Line::GivenWay(Reason::Full, 180)),
         ];
         assert_eq!(lines, expected);
     }
 
     #[test]
     fn it_is_said_before_the_places_run_out() {
-        let (mut report, nobody) = (Report::default(), GivenWay::default());
+        let (mut report, nobody) = (Report::default(), [0; Reason::ALL.len()]);
         assert_eq!(report.line(1, (20, 100), nobody), None);
         assert_eq!(report.line(2, (19, 100), nobody), Some(Line::FewLeft));
         assert_eq!(report.line(61, (0, 100), nobody), None);
@@ -233,17 +200,14 @@ mod tests {
     fn the_reasons_are_told_apart() {
         let mut report = Report::default();
         let mut said = Vec::new();
-        let ended = GivenWay {
-            memory: 3,
-            http2: 4,
-            ..given_way(1, 2)
-        };
-        while let Some(line) = report.line(5, (0, 100), ended) {
+        while let Some(line) = report.line(5, (0, 100), [1, 2, 3, 4, 5]) {
             said.push(line);
         }
-        assert_eq!(
-            said,
-            [Line::Full(1), Line::Address(2), Line::Memory(3), Line::Http2(4)]
-        );
+        let expected: Vec<_> = Reason::ALL
+            .iter()
+            .zip(1..)
+            .map(|(reason, ended)| Line::GivenWay(*reason, ended))
+            .collect();
+        assert_eq!(said, expected);
     }
 }

@@ -4,8 +4,12 @@ use super::*;
 use crate::protocol::call::CallerCount;
 
 fn ten_seconds() -> Connections {
+    idle_for(10)
+}
+
+fn idle_for(keep_alive: u64) -> Connections {
     Connections::new(ConnectionLimits {
-        keep_alive: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(keep_alive),
         places: 8,
         per_address: 8,
     })
@@ -13,7 +17,10 @@ fn ten_seconds() -> Connections {
 
 /// Runs `scenario` on one connection; `ended`: whether its task was aborted.
 async fn check(scenario: impl FnOnce(&Connections, &Activity), ended: bool) {
-    let connections = ten_seconds();
+    check_on(ten_seconds(), scenario, ended).await;
+}
+
+async fn check_on(connections: Connections, scenario: impl FnOnce(&Connections, &Activity), ended: bool) {
     let activity = connections.activity();
     let mut tasks = tokio::task::JoinSet::new();
     connections.add(&activity, tasks.spawn(std::future::pending::<()>()), || false);
@@ -78,6 +85,24 @@ async fn a_request_under_way_may_take_longer() {
             look_at(connections, second);
         };
         check(scenario, ended).await;
+    }
+}
+
+/// The time that connections may idle, 120 s by default, is none for bodies of strangers that do not come.
+#[tokio::test]
+async fn a_stranger_with_a_request_has_thirty_seconds_however_long_others_may_idle() {
+    for (second, is_busy, ended) in [
+        (30, true, false),
+        (31, true, true),
+        (120, false, false),
+        (121, false, true),
+    ] {
+        let mut running = None;
+        let scenario = |connections: &Connections, activity: &Activity| {
+            running = is_busy.then(|| activity.begin());
+            look_at(connections, second);
+        };
+        check_on(idle_for(120), scenario, ended).await;
     }
 }
 
@@ -176,6 +201,8 @@ async fn strangers_have_few_requests_under_way_together() {
     while tasks.len() > 4096 / 92 + 1 {
         tasks.join_next().await.unwrap().unwrap_err();
     }
+    let ended = connections.given_way()[Reason::Requests as usize];
+    assert_eq!(ended, 100 - 4096 / 92, "each of them once");
     let known = connections.activity();
     known.0.accepted();
     let task = tasks.spawn(std::future::pending());
