@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::{Activity, Connections};
+use super::http_bounds::HttpBounds;
 use super::listener::Listener;
 use super::proxy_header;
 use super::service::{Context, Service};
@@ -70,15 +70,16 @@ impl Drop for OpenConnection {
     }
 }
 
-/// hyper's read buffer grows up to this: the length of the frames of a large upload.
-const READ_BUFFER_BYTES: usize = 128 * 1024;
-/// Largest head of an HTTP/2 request; a Basic header with a long token needs 16 KiB.
-const HTTP2_MAX_HEADER_BYTES: u32 = 32 * 1024;
-/// Bytes that an HTTP/2 peer may send ahead for one stream, and for all streams of a connection.
-const HTTP2_WINDOW_BYTES: (u32, u32) = (1 << 20, 4 << 20);
-/// Requests of an HTTP/2 connection at once: what RFC 9113, section 6.5.2, calls the least. Each of them may keep some
-/// memory ([`super::wire::GrowingPieces`]).
-const HTTP2_MAX_STREAMS: u32 = 100;
+const BOUNDS: HttpBounds = HttpBounds {
+    // The length of the frames of a large upload.
+    read_buffer: 128 * 1024,
+    // A Basic header with a long token needs 16 KiB.
+    http2_head: 32 * 1024,
+    http2_windows: (1 << 20, 4 << 20),
+    // What RFC 9113, section 6.5.2, calls the least. Each of them may keep some memory
+    // ([`super::wire::GrowingPieces`]).
+    http2_streams: 100,
+};
 
 /// Before the next attempt to accept after an error of the process, such as too many open files.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -133,8 +134,8 @@ impl Acceptor {
 
     /// Answers the requests of a connection until it ends.
     async fn answer(&self, stream: WireStream, service: Service, activity: &Activity) {
-        let connection = self
-            .builder()
+        let connection = BOUNDS
+            .builder(&self.tasks)
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let mut connection = pin!(connection);
@@ -150,28 +151,6 @@ impl Acceptor {
         if let Err(error) = ended.await {
             log_unreadable(&*error);
         }
-    }
-
-    fn builder(&self) -> auto::Builder<Tasks> {
-        let mut builder = auto::Builder::new(self.tasks.clone());
-        builder
-            .http1()
-            // Connections that idle are found by `connections`.
-            .header_read_timeout(None)
-            .max_buf_size(READ_BUFFER_BYTES)
-            // Otherwise hyper reads while a request is answered, to notice a client that leaves. Each such read
-            // takes a buffer of its own, since the request still holds the first. The write notices a client
-            // that has left, and a client that has only ended its side still gets its answer.
-            .half_close(true)
-            .writev(true);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(HTTP2_MAX_HEADER_BYTES)
-            .initial_stream_window_size(HTTP2_WINDOW_BYTES.0)
-            .initial_connection_window_size(HTTP2_WINDOW_BYTES.1)
-            .max_concurrent_streams(HTTP2_MAX_STREAMS);
-        builder
     }
 }
 

@@ -247,7 +247,7 @@ fn foreign(config: &Config, background: &Tasks) -> Result<Option<(Url, ForwardCl
 fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
     let (tasks, memory) = (server.background.clone(), server.app.cache().memory().clone());
     let stopping = tasks.stopping();
-    let serve = OpsListener::new(ops::router(ops), tasks, memory).run(listener, stopping);
+    let serve = OpsListener::new(ops::routers(ops), tasks, memory).run(listener, stopping);
     server.background.spawn(serve);
 }
 

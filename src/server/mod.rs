@@ -12,6 +12,7 @@ mod conditions;
 mod connections;
 mod error;
 mod held_body;
+mod http_bounds;
 mod listener;
 mod memory;
 mod ops;

@@ -13,8 +13,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -22,6 +21,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::accept;
 use super::connections::{Activity, ConnectionLimits, Connections};
+use super::http_bounds::HttpBounds;
 use super::listener::Listener;
 use super::wire::{LargeSendBuffers, SendQueue, Socket, WireStream};
 use crate::store::memory::MemoryAccount;
@@ -33,21 +33,22 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_PER_ADDRESS: usize = 32;
 /// Longer than the intervals of scrapers.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
-/// Requests that are answered at once; others wait.
+/// Requests that are answered at once of each of the routers; others wait.
 const MAX_REQUESTS: usize = 8;
 /// How long an answer may take, the wait included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// No request here has a body.
+/// No request here needs a body; some clients send one.
 const MAX_BODY_BYTES: usize = 1024;
 /// How long an answer may take when everything else has ended.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Head of a request, and what else hyper may hold of a connection.
-const BUFFER_BYTES: usize = 16 * 1024;
-/// What HTTP/2 may send ahead.
-const HTTP2_WINDOW_BYTES: u32 = 16 * 1024;
-/// Requests of an HTTP/2 connection at once.
-const HTTP2_MAX_STREAMS: u32 = 8;
+const BOUNDS: HttpBounds = HttpBounds {
+    // Head of a request, and what else hyper may hold of a connection.
+    read_buffer: 16 * 1024,
+    http2_head: 16 * 1024,
+    http2_windows: (16 * 1024, 16 * 1024),
+    http2_streams: 8,
+};
 
 /// What the listener works with.
 pub(super) struct OpsListener {
@@ -64,15 +65,19 @@ struct OpsService {
 }
 
 impl OpsListener {
-    /// A listener for `router`; its tasks are those of `tasks`.
-    pub(super) fn new(router: Router, tasks: Tasks, memory: MemoryAccount) -> Self {
+    /// A listener for these routers, none of which waits for another; its tasks are those of `tasks`.
+    pub(super) fn new(
+        routers: impl IntoIterator<Item = Router>,
+        tasks: Tasks,
+        memory: MemoryAccount,
+    ) -> Self {
         let connections = Connections::new(ConnectionLimits {
             keep_alive: KEEP_ALIVE,
             places: MAX_CONNECTIONS,
             per_address: MAX_PER_ADDRESS,
         });
         Self {
-            router: bounded(router),
+            router: bounded(routers),
             connections,
             tasks,
             memory,
@@ -120,19 +125,8 @@ impl OpsListener {
             LargeSendBuffers::none(),
             self.memory.clone(),
         );
-        let mut builder = auto::Builder::new(self.tasks.clone());
-        builder
-            .http1()
-            .header_read_timeout(None)
-            .max_buf_size(BUFFER_BYTES);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(BUFFER_BYTES as u32)
-            .initial_stream_window_size(HTTP2_WINDOW_BYTES)
-            .initial_connection_window_size(HTTP2_WINDOW_BYTES)
-            .max_concurrent_streams(HTTP2_MAX_STREAMS);
-        let connection = builder
+        let connection = BOUNDS
+            .builder(&self.tasks)
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         async move {
@@ -159,9 +153,10 @@ impl hyper::service::Service<Request<Incoming>> for OpsService {
 }
 
 /// The layers around the answers.
-fn bounded(router: Router) -> Router {
-    router
-        .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
+fn bounded(routers: impl IntoIterator<Item = Router>) -> Router {
+    let at_once = |router: Router| router.layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS));
+    let all = routers.into_iter().map(at_once);
+    all.fold(Router::new(), Router::merge)
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
             ANSWER_TIMEOUT,
@@ -177,7 +172,11 @@ mod tests {
     use super::*;
 
     async fn ask(router: &Router, body: &'static str) -> StatusCode {
-        let request = Request::get("/")
+        ask_at(router, "/", body).await
+    }
+
+    async fn ask_at(router: &Router, path: &str, body: &'static str) -> StatusCode {
+        let request = Request::get(path)
             .header("content-length", body.len())
             .body(Body::from(body))
             .unwrap();
@@ -188,13 +187,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_takes_too_long_ends_and_so_do_those_that_wait_for_it() {
         let stuck = get(async || std::future::pending::<&str>().await);
-        let router = bounded(Router::new().route("/", stuck));
+        let router = bounded([Router::new().route("/", stuck)]);
         let begin = Instant::now();
         let asked = (0..2 * MAX_REQUESTS).map(|_| ask(&router, ""));
         for status in futures_util::future::join_all(asked).await {
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         }
         assert_eq!(begin.elapsed().as_secs(), ANSWER_TIMEOUT.as_secs());
+    }
+
+    /// A volume that hangs keeps scrapes, and a probe that waits for them has the server restarted.
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_does_not_wait_for_scrapes_that_hang() {
+        let stuck = get(async || std::future::pending::<&str>().await);
+        let router = bounded([
+            Router::new().route("/probe", get(async || "ok")),
+            Router::new().route("/", stuck),
+        ]);
+        let begin = Instant::now();
+        let mut stuck = Box::pin(futures_util::future::join_all((0..50).map(|_| ask(&router, ""))));
+        assert!(futures_util::poll!(&mut stuck).is_pending());
+        assert_eq!(ask_at(&router, "/probe", "").await, StatusCode::OK);
+        assert_eq!(begin.elapsed().as_secs(), 0);
     }
 
     #[tokio::test]
@@ -209,7 +223,7 @@ mod tests {
             RUNNING.fetch_sub(1, Relaxed);
             assert!(running < MAX_REQUESTS);
         });
-        let router = bounded(Router::new().route("/", counted));
+        let router = bounded([Router::new().route("/", counted)]);
         let asked = (0..10 * MAX_REQUESTS).map(|_| ask(&router, ""));
         for status in futures_util::future::join_all(asked).await {
             assert_eq!(status, StatusCode::OK);
@@ -218,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_is_refused() {
-        let router = bounded(Router::new().route("/", get(async || "x")));
+        let router = bounded([Router::new().route("/", get(async || "x"))]);
         const LONG: &str = match std::str::from_utf8(&[b'x'; MAX_BODY_BYTES + 1]) {
             Ok(text) => text,
             Err(_) => panic!("ASCII"),
