@@ -224,19 +224,19 @@ pub struct LimitsConfig {
     /// `max_connections`: connections served at once; for a further one, the connection that has been without an
     /// accepted token for longest is ended. 1 to 1048576. Default 16384.
     pub max_connections: usize,
-    /// `connections_per_address`: how many of them one address (of IPv6: a network of 64 bits) may have that never sent
-    /// an accepted token; for a further one, its oldest is ended. Those of `trusted_proxies` do not count. 1 to 1048576.
+    /// `connections_per_address`: how many of these places one address (of IPv6: a network of 64 bits) may have for
+    /// connections that never sent an accepted token; for a further one, its oldest is ended. Those of `trusted_proxies` do not count. 1 to 1048576.
     /// Default: a quarter of `max_connections`, at least 64.
     pub connections_per_address: Option<usize>,
     /// `body_idle_timeout`: longest pause inside of a request body, 1 s to 1 h. Default 60 s.
     pub body_idle_timeout: Duration,
-    /// `keep_alive`: how long an idle connection stays open, 1 s to 1 h. Default 120 s; ccache and Bazel
+    /// `keep_alive`: how long a connection stays open without a request under way, 1 s to 1 h. Default 120 s; ccache and Bazel
     /// need more than 75 s.
     pub keep_alive: Duration,
     /// `drain_timeout`: how long running requests may take after SIGTERM, 0 s to 1 h. Default 30 s.
     pub drain_timeout: Duration,
-    /// `memory`: upper bound of what requests hold in memory and of small bodies (`disk.memory`), in bytes. At least 32
-    /// MiB. Default: 128 MiB, or a quarter of the memory of the machine or its control group if that is less.
+    /// `memory`: upper bound of what requests hold in memory and of small bodies (`disk.memory`, at most half of it), in
+    /// bytes. At least 32 MiB. Without it, a `disk.memory` above 32 MiB comes on top. Default: 128 MiB, or a quarter of the memory of the machine or its control group if that is less.
     pub memory: Option<u64>,
 }
 

@@ -124,7 +124,7 @@ named_enum! {
     /// The numbers are stored with entries. Never change the order.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Rank {
-        /// Protected by a claim, by the operator's rule, or of the default branch.
+        /// Protected by a claim, or by the operator's rule.
         Protected = "protected",
         /// Other pushes.
         Pushed = "pushed",

@@ -1,7 +1,8 @@
 //! The local tier: one immutable file per version of an entry, and an index of them in memory.
 //!
 //! - A commit writes a file, gives it a name that no other version ever has, and swaps a slot of the
-//!   [`index`]. A commit therefore meets no eviction and no delete on its path.
+//!   [`index`]. A commit therefore meets no delete on its path, and no eviction but
+//!   that of its own tenant's entries at `max_entries`.
 //! - A hit is one short lock and no call to the operating system; what is hot is held open or in
 //!   memory ([`hot`]). A cold entry costs one hop to the blocking pool.
 //! - Bytes are checked before this process gives them for the first time, when they come from the disk again, and after a
