@@ -15,8 +15,11 @@ pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         super::say(&format!("warning: {warning}"));
     }
-    let volume = volume(&loaded.config);
-    for (key, warning) in &volume {
+    let machine: Vec<_> = volume(&loaded.config)
+        .into_iter()
+        .chain(memory(&loaded.config, sys::memory_size()))
+        .collect();
+    for (key, warning) in &machine {
         super::say(&format!("warning: {}", loaded.places.error(key, warning.clone())));
     }
     let warned = |key: &str| loaded.warnings.iter().any(|warning| warning.key == key);
@@ -29,7 +32,7 @@ pub(super) fn execute(file: &Path) -> anyhow::Result<ExitCode> {
     if !faults.is_empty() {
         return Ok(ExitCode::from(super::USAGE_EXIT_CODE));
     }
-    let (file, count) = (file.display(), loaded.warnings.len() + volume.len());
+    let (file, count) = (file.display(), loaded.warnings.len() + machine.len());
     super::say(&format!("{file}: ok, {count} warnings"));
     Ok(ExitCode::SUCCESS)
 }
@@ -98,4 +101,44 @@ fn volume(config: &Config) -> Vec<(&'static str, String)> {
         warnings.push(("disk.min_free", text));
     }
     warnings
+}
+
+/// What the memory of this machine, or of its control group, cannot hold, by key.
+fn memory(config: &Config, machine: Option<u64>) -> Option<(&'static str, String)> {
+    let (size, limit) = (machine?, config.limits.memory);
+    let (key, bytes) = match (limit, &config.disk) {
+        (Some(limit), _) => ("limits.memory", limit),
+        (None, Some(disk)) => ("disk.memory", disk.memory),
+        (None, None) => return None,
+    };
+    (bytes > size).then(|| {
+        let text = format!(
+            "is {bytes} bytes, and this process may use {size}, with everything else that it needs; lower it, or the \
+             system ends the server when clients send much"
+        );
+        (key, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_the_machine_does_not_have_is_named() {
+        let config = |limits: &str, disk: &str| {
+            let text = format!(
+                "oidc_providers: [{{url: 'https://a.example', cache_key_exprs: [claims.sub]}}]\n\
+                 disk: {{dir: /cache, limit: 1GB{disk}}}\nlimits: {{{limits}}}\n"
+            );
+            let loaded = crate::config::parse("c.yaml", &text, &crate::auth::Expressions);
+            loaded.unwrap_or_else(|report| panic!("{report}")).config
+        };
+        let key = |limits, disk, size| memory(&config(limits, disk), Some(size)).map(|(key, _)| key);
+        assert_eq!(key("memory: 2GiB", "", 2 << 30), None);
+        assert_eq!(key("memory: 2GiB", "", (2 << 30) - 1), Some("limits.memory"));
+        assert_eq!(key("", ", memory: 2GiB", 1 << 30), Some("disk.memory"));
+        assert_eq!(key("", "", 1 << 30), None);
+        assert_eq!(memory(&config("memory: 2GiB", ""), None), None);
+    }
 }

@@ -108,6 +108,9 @@ pub(super) const MAX_TENANT_RULES: usize = 1024;
 /// The most bytes of `match`: longer than any name of a tenant.
 pub(super) const MAX_PATTERN_BYTES: usize = 4096;
 
+/// The longest URL of an issuer. Each octet may take three in a name, and a value of 256 bytes stands behind it.
+pub(super) const MAX_ISSUER_BYTES: usize = 1024;
+
 /// The least `expire_after_unused` with `s3`, where the last use of an entry is noted once a day.
 pub(super) const MIN_UNUSED_WITH_REMOTE: Duration = Duration::from_secs(48 * 3600);
 

@@ -40,7 +40,11 @@ pub(super) fn config(
     }
     let (disk, s3) = tiers::tiers(&root);
     let limits = limits(&root, disk.as_ref(), s3.as_ref());
-    let tenants = tenants::tenants(&root, disk.as_ref(), s3.as_ref());
+    let tenants = tenants::tenants(
+        &root,
+        (disk.as_ref(), s3.as_ref()),
+        providers.as_deref().unwrap_or_default(),
+    );
     let gha = gha::gha(&root, insecure_http);
     let sealing = job_tokens::sealing(&root, gha.signing_key_file.as_ref());
     Some(Config {

@@ -13,27 +13,44 @@ pub(super) const MAX_BYTES: u64 = 1 << 63;
 const SIZE_FORMS: &str =
     "write a number with a unit, such as 50GB (50 * 10^9 bytes) or 50GiB (50 * 2^30 bytes)";
 
+/// Why a text is no size that is accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SizeFault {
+    /// It does not have the form of a size.
+    Form,
+    /// It has, but not one that is accepted.
+    Value(String),
+}
+
 /// Reads a size with or without a unit; blanks around it are ignored.
 pub(super) fn parse(text: &str, min: u64) -> Result<u64, String> {
+    read(text, min).map_err(|fault| match fault {
+        SizeFault::Form => format!("is not a size; {SIZE_FORMS}"),
+        SizeFault::Value(fault) => fault,
+    })
+}
+
+/// [`parse`] for what may have other forms as well.
+pub(super) fn read(text: &str, min: u64) -> Result<u64, SizeFault> {
     let text = text.trim();
     if text.starts_with('-') {
-        return in_range(0, min);
+        return in_range(0, min).map_err(SizeFault::Value);
     }
     let (number, unit) = split(text);
     if number.is_empty() || !unit.chars().all(|letter| letter.is_ascii_alphabetic()) {
-        return Err(format!("is not a size; {SIZE_FORMS}"));
+        return Err(SizeFault::Form);
     }
     refuse_bits(number, unit)?;
     // Without a unit, `bytesize` refuses what does not fit instead of saturating.
     let unit = match unit {
-        "" if number.contains('.') => return Err(format!("is not a size; {SIZE_FORMS}")),
+        "" if number.contains('.') => return Err(SizeFault::Form),
         "" => "B",
         _ => unit,
     };
     let bytes = format!("{number}{unit}")
         .parse::<ByteSize>()
-        .map_err(|_| format!("is not a size; {SIZE_FORMS}"))?;
-    in_range(bytes.as_u64(), min)
+        .map_err(|_| SizeFault::Form)?;
+    in_range(bytes.as_u64(), min).map_err(SizeFault::Value)
 }
 
 /// Checks a size that is known in bytes.
@@ -57,7 +74,7 @@ fn split(text: &str) -> (&str, &str) {
 
 /// `Gb` means gigabits to network people and gigabytes to others. `gb` is left alone: a text without
 /// a capital does not make that difference.
-fn refuse_bits(number: &str, unit: &str) -> Result<(), String> {
+fn refuse_bits(number: &str, unit: &str) -> Result<(), SizeFault> {
     let ambiguous = unit.ends_with('b') && unit.chars().any(|letter| letter.is_ascii_uppercase());
     if !ambiguous {
         return Ok(());
@@ -65,7 +82,7 @@ fn refuse_bits(number: &str, unit: &str) -> Result<(), String> {
     let upper = unit.to_ascii_uppercase();
     let prefix = upper.trim_end_matches('B').trim_end_matches('I');
     let Some(power) = "KMGTPE".find(prefix).filter(|_| prefix.len() == 1) else {
-        return Err(format!("is not a size; {SIZE_FORMS}"));
+        return Err(SizeFault::Form);
     };
     let (ten, two) = ((power + 1) * 3, (power + 1) * 10);
     let binary = format!("{number}{prefix}iB ({number} * 2^{two} bytes)");
@@ -74,9 +91,9 @@ fn refuse_bits(number: &str, unit: &str) -> Result<(), String> {
     } else {
         format!("{number}{prefix}B ({number} * 10^{ten} bytes) or {binary}")
     };
-    Err(format!(
+    Err(SizeFault::Value(format!(
         "is ambiguous, because a small b after {prefix} may mean bits; write {forms}"
-    ))
+    )))
 }
 
 fn shown(bytes: u64) -> String {

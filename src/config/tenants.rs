@@ -1,5 +1,6 @@
 //! The list `tenants`: rules for those who share a fate.
 
+mod doubts;
 mod pattern;
 mod rule;
 mod share;
@@ -13,7 +14,8 @@ use super::field::Field;
 use super::keys::TENANTS;
 use super::remote;
 use super::section::Section;
-use super::{DiskConfig, S3Config, defaults, size};
+use super::{DiskConfig, ProviderConfig, S3Config, defaults, size};
+use doubts::Beside;
 
 pub use rule::TenantRule;
 pub use share::Share;
@@ -24,8 +26,8 @@ const EXAMPLE: &str = "match: \"https://token.actions.githubusercontent.com#*\""
 /// Reads all rules; every fault is reported, and a rule with one is left out.
 pub(super) fn tenants(
     root: &Section<'_>,
-    disk: Option<&DiskConfig>,
-    s3: Option<&S3Config>,
+    (disk, s3): (Option<&DiskConfig>, Option<&S3Config>),
+    providers: &[ProviderConfig],
 ) -> Vec<TenantRule> {
     let Some(list) = root.field("tenants") else {
         return Vec::new();
@@ -38,12 +40,13 @@ pub(super) fn tenants(
             defaults::MAX_TENANT_RULES
         ));
     }
-    let read: Vec<_> = entries
-        .iter()
-        .map(|entry| rule(entry, remote::has_section(root)))
-        .collect();
-    let rules: Vec<TenantRule> = read.into_iter().flatten().collect();
-    if let Some(limit) = local_limit(disk, s3)
+    let beside = Beside {
+        providers,
+        has_remote: remote::has_section(root),
+        limit: local_limit(disk, s3),
+    };
+    let rules: Vec<TenantRule> = entries.iter().filter_map(|entry| rule(entry, &beside)).collect();
+    if let Some(limit) = beside.limit
         && let Some(fault) = shares_fault(&rules, limit)
     {
         list.error(fault);
@@ -57,7 +60,7 @@ pub(super) fn local_limit(disk: Option<&DiskConfig>, s3: Option<&S3Config>) -> O
     disk.map(|disk| disk.limit).or_else(staging)
 }
 
-fn rule(entry: &Field<'_>, has_remote: bool) -> Option<TenantRule> {
+fn rule(entry: &Field<'_>, beside: &Beside<'_>) -> Option<TenantRule> {
     let section = &Section::open(entry, TENANTS)?;
     let age = |field: &Field<'_>| field.duration(&defaults::ENTRY_AGE_RANGE);
     let count = |field: &Field<'_>| field.count(&defaults::TENANT_COUNT_RANGE);
@@ -65,35 +68,26 @@ fn rule(entry: &Field<'_>, has_remote: bool) -> Option<TenantRule> {
     let pattern = section.required("match", EXAMPLE, |field| pattern::check(field.text()?));
     let weight = section.optional("weight", |field| field.count(&defaults::WEIGHT_RANGE));
     let rule = TenantRule {
-        pattern: pattern.unwrap_or_default(),
+        pattern: String::new(),
         min_share: section.optional("min_share", share),
         weight: weight.and_then(|weight| u32::try_from(weight).ok()),
         max_bytes: section.optional("max_bytes", share),
         max_entries: section.optional("max_entries", count).map(|count| count as u64),
         max_age: section.optional("max_age", age),
-        expire_after_unused: section.optional("expire_after_unused", |field| unused(field, has_remote)),
+        expire_after_unused: section
+            .optional("expire_after_unused", |field| unused(field, beside.has_remote)),
         max_entry_size: section.optional("max_entry_size", |field| field.size(1)),
         max_uploads: section.optional("max_uploads", |field| field.count(&defaults::GHA_UPLOADS_RANGE)),
         write_rate: section.optional("write_rate", rate),
         requests_in_flight: section.optional("requests_in_flight", count),
     };
-    if let Some(field) = section
-        .field("match")
-        .filter(|_| pattern::leaves_issuer_open(&rule.pattern))
-    {
-        field.warn(
-            "does not say which issuer is meant, so whoever controls another one can take such a name; write the issuer \
-             before the `#`, or a lone * for everybody",
-        );
-    }
-    let nothing = TenantRule {
-        pattern: rule.pattern.clone(),
-        ..TenantRule::default()
+    // Only now: the faults of all keys are told at once.
+    let rule = TenantRule {
+        pattern: pattern?,
+        ..rule
     };
-    if rule == nothing && !rule.pattern.is_empty() {
-        section.warn("has no key beside `match`, so it changes nothing; add one or remove the rule");
-    }
-    (!rule.pattern.is_empty()).then_some(rule)
+    doubts::warn(section, &rule, beside);
+    Some(rule)
 }
 
 /// In a bucket nobody notes yet when an entry was used last. That will be once a day.

@@ -2,6 +2,8 @@
 
 use url::{Host, Url};
 
+use super::defaults;
+
 /// What the author of a file has allowed explicitly for one URL.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UrlRules {
@@ -21,6 +23,12 @@ pub(super) fn issuer(text: &str, rules: UrlRules) -> Result<String, String> {
             "is the address of a discovery document; write the issuer, the part before /.well-known"
                 .to_owned(),
         );
+    }
+    if text.len() > defaults::MAX_ISSUER_BYTES {
+        return Err(format!(
+            "is longer than {} bytes, and names of tenants would be too long with it; use the issuer's short address",
+            defaults::MAX_ISSUER_BYTES
+        ));
     }
     if text.ends_with('/') && !rules.trailing_slash {
         return Err(
@@ -169,6 +177,18 @@ mod tests {
         check("http://127.8.8.8/x");
         check("http://[::1]:9000");
         check("http://localhost:9000");
+    }
+
+    /// With the value of a tenant behind it, it has to fit into `match` and into the records of entries.
+    #[test]
+    fn an_issuer_is_not_longer_than_names_of_tenants_can_be() {
+        let url = |length: usize| format!("https://{}", "a".repeat(length - "https://".len()));
+        let longest = defaults::MAX_ISSUER_BYTES;
+        assert_eq!(issuer(&url(longest), NOTHING), Ok(url(longest)));
+        let fault = issuer(&url(longest + 1), NOTHING).expect_err("too long");
+        assert!(fault.contains("longer than 1024 bytes"), "{fault}");
+        // Of 256 bytes, each encoded, and the separator.
+        assert!(3 * longest + 3 * 256 + 1 <= defaults::MAX_PATTERN_BYTES);
     }
 
     #[test]

@@ -49,3 +49,14 @@ pub(super) fn leaves_issuer_open(pattern: &str) -> bool {
         None => !pattern.chars().all(|letter| letter == WILDCARD),
     }
 }
+
+/// The issuer that the pattern names, as names have it; `None` if it leaves that open.
+pub(super) fn issuer(pattern: &str) -> Option<&str> {
+    let (issuer, _) = pattern.split_once(SEPARATOR)?;
+    (!leaves_issuer_open(pattern)).then_some(issuer)
+}
+
+/// Whether it is a name that it stands for, and not many.
+pub(super) fn is_one_name(pattern: &str) -> bool {
+    !pattern.contains(WILDCARD)
+}

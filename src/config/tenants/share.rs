@@ -1,6 +1,6 @@
 //! Parts of the local tier.
 
-use super::super::size;
+use super::super::size::{self, SizeFault};
 
 /// How a share may be written.
 const SHARE_FORMS: &str = "write a size such as 5GB, or a percentage of the limit such as 10%";
@@ -32,12 +32,12 @@ impl Share {
 /// Reads `5GB` or `12.5%`.
 pub(super) fn share(text: &str) -> Result<Share, String> {
     let Some(percent) = text.trim().strip_suffix('%') else {
-        return size::parse(text, 1).map(Share::Bytes).map_err(|fault| {
-            match fault.starts_with("is not a size") {
-                true => format!("is no share; {SHARE_FORMS}"),
-                false => fault,
-            }
-        });
+        return size::read(text, 1)
+            .map(Share::Bytes)
+            .map_err(|fault| match fault {
+                SizeFault::Form => format!("is no share; {SHARE_FORMS}"),
+                SizeFault::Value(fault) => fault,
+            });
     };
     let (whole, fraction) = percent
         .trim_end()

@@ -130,6 +130,45 @@ fn a_pattern_that_leaves_the_issuer_open_gets_a_warning() {
 }
 
 #[test]
+fn what_a_rule_can_hardly_mean_gets_a_warning() {
+    let check = |rule: &str, expected: &str| {
+        let warnings = accepted(&file(&format!("  - {rule}"))).warnings;
+        let texts: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        match expected {
+            "" => assert_eq!(texts, [""; 0], "{rule}"),
+            _ => assert!(
+                texts.len() == 1 && texts[0].contains(expected),
+                "{rule}: {texts:?}"
+            ),
+        }
+    };
+    check("{match: 'https://a.example#7', weight: 2}", "");
+    check(
+        "{match: 'https://b.example#7', weight: 2}",
+        "none of `oidc_providers`",
+    );
+    check(
+        "{match: 'https://b.example#*', weight: 2}",
+        "none of `oidc_providers`",
+    );
+    check("{match: '*', max_entry_size: 1GB}", "");
+    check("{match: '*', max_entry_size: 1PB}", "bounds nothing");
+    check(
+        "{match: 'https://a.example#7', min_share: 10%, max_bytes: 10%}",
+        "",
+    );
+    check(
+        "{match: 'https://a.example#7', min_share: 10%, max_bytes: 9%}",
+        "for nobody",
+    );
+    // One reservation for many.
+    check(
+        "{match: 'https://a.example#*', min_share: 10%, max_bytes: 9%}",
+        "",
+    );
+}
+
+#[test]
 fn an_issuer_that_names_no_project_gets_a_warning() {
     let warnings = |tenant: &str| {
         let text =
