@@ -12,6 +12,7 @@ use crate::cache::actions;
 use crate::error::{Class, Classify, chain};
 use crate::store;
 use crate::telemetry::access::{Outcome, RequestRecord};
+use crate::telemetry::refusals::Refusal;
 
 /// Memory that is short is given back when requests end or are cut, within seconds.
 const MEMORY_RETRY: Duration = Duration::from_secs(2);
@@ -25,6 +26,7 @@ pub struct HttpError {
     token_sent: bool,
     retry_after: Option<Duration>,
     sizes: Option<(u64, u64)>,
+    refusal: Option<Refusal>,
 }
 
 impl HttpError {
@@ -37,6 +39,7 @@ impl HttpError {
             token_sent: false,
             retry_after: None,
             sizes: None,
+            refusal: None,
         }
     }
 
@@ -104,6 +107,7 @@ impl HttpError {
     /// Notes in the record how this counts, and why it came to it.
     pub fn note(&self, record: &mut RequestRecord) {
         record.outcome = self.outcome();
+        record.refusal = self.refusal;
         record.error = Some(self.detail.as_deref().unwrap_or(&self.public).into());
     }
 
@@ -194,6 +198,7 @@ impl From<store::Error> for HttpError {
             detail: Some(chain(&error)),
             retry_after,
             sizes,
+            refusal: error.refusal(),
             ..Self::new(error.class(), error.public())
         }
     }
@@ -203,12 +208,13 @@ impl From<actions::Error> for HttpError {
     fn from(error: actions::Error) -> Self {
         let retry_after = match error {
             actions::Error::Store(error) => return error.into(),
-            actions::Error::Busy { retry_after } => Some(retry_after),
+            actions::Error::Busy { retry_after, .. } => Some(retry_after),
             _ => None,
         };
         Self {
             detail: Some(chain(&error)),
             retry_after,
+            refusal: error.refusal(),
             ..Self::new(error.class(), error.public())
         }
     }

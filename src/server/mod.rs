@@ -23,6 +23,7 @@ mod reload_record;
 mod samples;
 mod service;
 pub(crate) mod source;
+mod tenant_samples;
 mod tiers;
 pub mod wire;
 

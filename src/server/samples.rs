@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::conditions;
 use super::connections::Connections;
 use super::reload_record::ReloadRecord;
+use super::tenant_samples;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
 use crate::cache::actions::ActionsStats;
@@ -18,6 +19,7 @@ use crate::store::disk::{DiskHealth, DiskStats};
 use crate::store::memory::MemoryStats;
 use crate::store::tiered::TieredStats;
 use crate::telemetry::metrics::{Metric, Metrics, metrics};
+use crate::telemetry::refusals::{Refusal, Refusals};
 
 /// Reads the numbers of the tiers and of the identity layer whenever metrics are asked for.
 pub(super) fn connect(
@@ -46,6 +48,17 @@ pub(super) fn connect(
     });
     let connections = connections.clone();
     metrics.add_metrics(move || connections.stats().metrics());
+    let refusals = Arc::clone(metrics.refusals());
+    let (refused, disk, actions) = (
+        Arc::clone(&refusals),
+        Arc::clone(&tiers.disk),
+        app.actions().clone(),
+    );
+    metrics.add_metrics(move || {
+        let figures = disk.tenants(tenant_samples::MAX_TENANTS);
+        tenant_samples::tenant_metrics(&figures, &refused, &actions)
+    });
+    metrics.add_metrics(move || refusal_metrics(&refusals));
     let memory = tiers.spools.memory().clone();
     metrics.add_metrics(move || memory_metrics(&memory.stats()));
     let disk = Arc::clone(&tiers.disk);
@@ -64,6 +77,15 @@ pub(super) fn connect(
     metrics.add_metrics(move || actions_metrics(&actions.stats()));
     let app = app.clone();
     metrics.add_metrics(move || auth_metrics(app.auth().stats()));
+}
+
+fn refusal_metrics(refusals: &Refusals) -> Vec<Metric> {
+    let counts = Refusal::ALL.iter().zip(refusals.all());
+    let counts = counts.map(|(reason, count)| (reason.as_str(), count)).collect();
+    metrics! {
+        CounterBy("chacha_refusals", "reason", counts):
+            "Requests refused for what others need as well: room, memory, bounds of tenants",
+    }
 }
 
 fn memory_metrics(stats: &MemoryStats) -> Vec<Metric> {
@@ -88,6 +110,8 @@ fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
         Gauge("chacha_disk_up", (*health == DiskHealth::Up).into()):
             "1 if the directory of the disk tier can be used",
         Gauge("chacha_disk_limit_bytes", stats.limit): "Configured limit of the disk tier",
+        Gauge("chacha_disk_low_mark_bytes", stats.low_mark):
+            "Down to here room is made when the limit is near; what the shares of tenants are parts of",
         Gauge("chacha_disk_used_bytes", stats.used): "Bytes that the disk tier takes",
         Gauge("chacha_disk_reserved_bytes", stats.reserved): "Bytes reserved for uploads that are running",
         Gauge("chacha_disk_held_bytes", stats.held): "Bytes of unlinked files that readers have open still",

@@ -113,12 +113,12 @@ impl<S: BatchSink> BatchWriter<S> {
     /// There is no memory for what waits: it goes to the sink.
     async fn make_short(&mut self) -> Result<(), S::Error> {
         self.settle().await?;
+        let needs_all = self.sink().is_some_and(|sink| !sink.takes_short_batches());
+        if needs_all {
+            return Ok(self.memory.hold_or_refuse(self.batch.bytes)?);
+        }
         if self.memory.hold(self.batch.bytes) {
             return Ok(());
-        }
-        if self.sink().is_some_and(|sink| !sink.takes_short_batches()) {
-            self.memory.count_refusal();
-            return Err(Error::NoMemory.into());
         }
         self.memory.count_early_write();
         self.flush(false).await?;

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
-use super::tenant_rules::TenantBound;
+use super::tenant_rules::{HeldBound, TenantBound};
 use crate::error::{Class, Classify};
 use crate::named::named_enum;
+use crate::telemetry::refusals::Refusal;
 
 /// Result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,6 +93,21 @@ impl Error {
         }
     }
 
+    /// Whether it is a refusal for what others need as well.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::TooLarge { .. } => Some(Refusal::MaxEntrySize),
+            Self::NoSpace { reason, .. } => Some(reason.refusal()),
+            Self::OverBound { bound, .. } => Some(match bound {
+                TenantBound::WriteRate => Refusal::WriteRate,
+                TenantBound::RequestsInFlight => Refusal::RequestsInFlight,
+                TenantBound::MaxUploads => Refusal::MaxUploads,
+            }),
+            Self::NoMemory => Some(Refusal::Memory),
+            Self::Precondition | Self::Io { .. } | Self::Remote { .. } | Self::Stopping => None,
+        }
+    }
+
     /// The kind of error, if a remote tier is the cause.
     pub fn remote_error_kind(&self) -> Option<RemoteErrorKind> {
         match self {
@@ -146,10 +162,10 @@ pub enum Shortage {
         share: u64,
     },
     /// What a rule allows to one tenant.
-    #[error("the rule {rule} allows {limit} to its tenant")]
+    #[error("the rule {} allows {limit} to its tenant", .rule.as_str())]
     Rule {
-        /// The key of the rule.
-        rule: &'static str,
+        /// The rule.
+        rule: HeldBound,
         /// What it says.
         limit: u64,
     },
@@ -162,6 +178,21 @@ impl From<&'static str> for Shortage {
 }
 
 impl Shortage {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Tier(_) => Refusal::Room,
+            Self::Share { .. } => Refusal::Share,
+            Self::Rule {
+                rule: HeldBound::MaxBytes,
+                ..
+            } => Refusal::MaxBytes,
+            Self::Rule {
+                rule: HeldBound::MaxEntries,
+                ..
+            } => Refusal::MaxEntries,
+        }
+    }
+
     /// For whoever asked for `needed` bytes.
     fn public(self, needed: u64) -> Cow<'static, str> {
         match self {
@@ -171,6 +202,7 @@ impl Shortage {
             )
             .into(),
             Self::Rule { rule, limit } => {
+                let rule = rule.as_str();
                 format!("{rule} allows {limit} to this tenant, and no older entry can make way").into()
             }
         }

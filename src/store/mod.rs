@@ -50,7 +50,7 @@ pub use error::{Error, RemoteErrorKind, Result, Shortage};
 pub use key::{Digest, Protocol, StoreKey};
 pub use meta::{ETag, Meta, Metadata, MetadataError, Origin};
 pub use remote::{RemoteHealth, UploadedParts};
-pub use shares::EvictionCause;
+pub use shares::{EvictionCause, HeldFigures, LargeTenant, TenantFigures};
 pub use spool::Spool;
 pub use tenant::{Rank, Tenancy, Tenant};
 

@@ -26,3 +26,17 @@ pub fn run_blocking<T: Send + 'static>(
 ) -> tokio::task::JoinHandle<T> {
     tokio::task::spawn_blocking(work)
 }
+
+/// Runs work that is short for short input at once, and else on the runtime's pool.
+///
+/// # Errors
+/// As [`run_blocking`]: it panicked, or the runtime ends.
+pub async fn run_sized<T: Send + 'static>(
+    is_short: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    match is_short {
+        true => Ok(work()),
+        false => run_blocking(work).await,
+    }
+}

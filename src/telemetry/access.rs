@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::line::{LineValue, name};
 use super::metrics::Metrics;
+use super::refusals::Refusal;
 
 pub use super::line::AccessLog;
 pub use super::metrics::{MethodLabel, Outcome};
@@ -31,6 +32,8 @@ pub struct RequestRecord {
     pub tier: &'static str,
     /// Bytes of the request body.
     pub received: u64,
+    /// Why it was refused, if that was for what others need as well.
+    pub refusal: Option<Refusal>,
     /// The full chain of an error, for the operator.
     pub error: Option<Arc<str>>,
 }
@@ -227,6 +230,10 @@ impl Drop for Exchange {
             self.record.received,
             self.sent,
         );
+        if let Some(reason) = self.record.refusal {
+            let refusals = self.recorder.0.metrics.refusals();
+            refusals.count(reason, self.record.tenant.as_ref());
+        }
         if self.recorder.0.log.is_on() {
             self.write_line(outcome, seconds);
         }

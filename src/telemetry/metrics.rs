@@ -1,6 +1,6 @@
-//! Every metric of the server, in Prometheus' terms. Labels come from closed sets.
+//! Every metric of the server, in Prometheus' terms. Labels come from closed sets, but for those of the largest tenants.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -11,10 +11,13 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{self, Registry};
 
+use super::refusals::Refusals;
 use crate::named::named_enum;
 
 /// The label of requests that ended before a front-end took them.
 const NO_PROTOCOL: &str = "none";
+/// The label of tenants.
+const TENANT: &str = "tenant";
 /// Seconds; a cache answers between some 10 us and minutes.
 const DURATION_BUCKETS: &[f64] = &[0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0];
 
@@ -94,6 +97,11 @@ pub enum MetricValue {
     Counter(u64),
     /// Only grows: the name of a label from a closed set, and its values with their numbers.
     CounterBy(&'static str, Vec<(&'static str, u64)>),
+    /// Goes up and down: for each of a bounded number of tenants, by their labels.
+    TenantGauge(Vec<(Arc<str>, u64)>),
+    /// Only grows while the tenant is known: the name of a label from a closed set, and for each of a bounded number of
+    /// tenants one of its values with its number.
+    TenantCounterBy(&'static str, Vec<(Arc<str>, &'static str, u64)>),
 }
 
 /// A list of [`Metric`]s: of each its [`MetricValue`] with the name in front, and one sentence.
@@ -123,6 +131,7 @@ pub struct Metrics {
     received: Counter,
     sent: Counter,
     connections: Gauge,
+    refusals: Arc<Refusals>,
 }
 
 impl Metrics {
@@ -157,6 +166,7 @@ impl Metrics {
             received,
             sent,
             connections,
+            refusals: Arc::default(),
         }
     }
 
@@ -207,6 +217,11 @@ impl Metrics {
         &self.connections
     }
 
+    /// Requests that were refused for what others need as well.
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
+    }
+
     /// Adds values that another part keeps; `read` is called whenever metrics are asked for.
     pub fn add_metrics(&self, read: impl Fn() -> Vec<Metric> + Send + Sync + 'static) {
         self.lock()
@@ -244,6 +259,10 @@ fn protocols(frontends: impl IntoIterator<Item = &'static str>) -> Vec<&'static 
     protocols
 }
 
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
 struct MetricCollector(Box<dyn Fn() -> Vec<Metric> + Send + Sync>);
 
 impl std::fmt::Debug for MetricCollector {
@@ -256,18 +275,29 @@ impl Collector for MetricCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for metric in (self.0)() {
             let kind = match metric.value {
-                MetricValue::Gauge(_) => MetricType::Gauge,
-                MetricValue::Counter(_) | MetricValue::CounterBy(..) => MetricType::Counter,
+                MetricValue::Gauge(_) | MetricValue::TenantGauge(_) => MetricType::Gauge,
+                MetricValue::Counter(_) | MetricValue::CounterBy(..) | MetricValue::TenantCounterBy(..) => {
+                    MetricType::Counter
+                }
             };
             let mut row = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
             match metric.value {
-                MetricValue::Gauge(value) => {
-                    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(row)?;
-                }
+                MetricValue::Gauge(value) => gauge(value).encode(row)?,
                 MetricValue::Counter(value) => ConstCounter::new(value).encode(row)?,
                 MetricValue::CounterBy(label, values) => {
                     for (name, value) in values {
                         ConstCounter::new(value).encode(row.encode_family(&[(label, name)])?)?;
+                    }
+                }
+                MetricValue::TenantGauge(values) => {
+                    for (tenant, value) in values {
+                        gauge(value).encode(row.encode_family(&[(TENANT, &*tenant)])?)?;
+                    }
+                }
+                MetricValue::TenantCounterBy(label, values) => {
+                    for (tenant, name, value) in values {
+                        let labels = [(TENANT, &*tenant), (label, name)];
+                        ConstCounter::new(value).encode(row.encode_family(&labels)?)?;
                     }
                 }
             }

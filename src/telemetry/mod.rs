@@ -6,5 +6,6 @@ pub mod access;
 mod line;
 pub mod log;
 pub mod metrics;
+pub mod refusals;
 pub mod seldom;
 mod writer;

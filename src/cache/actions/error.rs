@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::{Class, Classify};
 use crate::store;
 use crate::store::blocks::BlocksError;
+use crate::telemetry::refusals::Refusal;
 
 /// Result of an operation of the Actions cache.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -60,15 +61,42 @@ pub enum Error {
         /// The most that are accepted.
         limit: usize,
     },
-    /// The tenant has too many uploads.
-    #[error("too many uploads are running in this namespace")]
+    /// The uploads of the namespace have as much of something as they may.
+    #[error("{reason}")]
     Busy {
+        /// Of what.
+        reason: BusyReason,
         /// Another attempt may succeed after this time.
         retry_after: Duration,
     },
     /// An error of the tiers.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Of what the running uploads of a namespace have as much as they may. The texts are for clients, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BusyReason {
+    /// Their number.
+    #[error("too many uploads are running in this namespace (gha.max_uploads)")]
+    Uploads,
+    /// The bytes that they hold.
+    #[error("the other uploads that are running in this namespace hold too many bytes")]
+    Bytes,
+}
+
+impl Error {
+    /// Whether it is a refusal for what others need as well.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Busy { reason, .. } => Some(match reason {
+                BusyReason::Uploads => Refusal::NamespaceUploads,
+                BusyReason::Bytes => Refusal::NamespaceUploadBytes,
+            }),
+            Self::Store(error) => error.refusal(),
+            _ => None,
+        }
+    }
 }
 
 impl From<BlocksError> for Error {

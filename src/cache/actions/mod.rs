@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use entry::{CacheKey, NameError, Version};
-pub use error::{Error, Result};
+pub use error::{BusyReason, Error, Result};
 pub use find::{FoundEntry, LookupQuery};
 pub use id::{EntryId, UploadId};
 pub use permit::{Permission, ReadPermit};
@@ -39,7 +39,7 @@ pub use upload_auth::UploadAuth;
 use self::catalog::{Catalog, CatalogStats};
 use self::upload::ActionsUpload;
 use self::upload_note::UploadNote;
-use self::uploads::Uploads;
+use self::uploads::{UploadOwner, Uploads};
 use super::KeyRing;
 use super::load::TenantLoads;
 use super::notes::{NoteLog, NoteStats};
@@ -158,6 +158,16 @@ impl Actions {
             others: self.0.peers.others().len(),
             notes: self.0.notes.as_ref().map(NoteLog::stats),
         }
+    }
+
+    /// How many uploads are running, and how many bytes they hold.
+    pub fn uploads(&self) -> (usize, u64) {
+        self.0.uploads.totals()
+    }
+
+    /// The same for one tenant.
+    pub fn uploads_of(&self, tenant: &Tenant) -> (usize, u64) {
+        self.0.uploads.totals_of(&UploadOwner::Tenant(*tenant.digest()))
     }
 
     /// Whose an upload is, by its note.

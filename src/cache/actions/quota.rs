@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::upload::ActionsUpload;
 use super::upload_note::UploadNote;
 use super::uploads::{IDLE_AFTER, UploadOwner};
-use super::{Actions, Error, Result};
+use super::{Actions, BusyReason, Error, Result};
 use crate::store;
 use crate::store::tenant_rules::TenantBound;
 
@@ -18,13 +18,17 @@ const MIN_WEIGHED_BYTES: u64 = 64 * 1024;
 const MAX_UNWEIGHED_UPLOADS: usize = 256;
 /// A tenant with too many uploads may try again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-const BUSY: Error = Error::Busy {
-    retry_after: RETRY_AFTER,
-};
 /// Longest time between two looks at the traffic of all uploads.
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
 /// Uploads that one such look takes out of the table at once.
 const SLICE_UPLOADS: usize = 256;
+
+fn busy(reason: BusyReason) -> Error {
+    Error::Busy {
+        reason,
+        retry_after: RETRY_AFTER,
+    }
+}
 
 impl Actions {
     /// Ensures that `upload` may take `bytes` more. Gives up idle uploads of any tenant for that.
@@ -44,7 +48,7 @@ impl Actions {
         }
         let others = uploads.held_beside(upload);
         match others > 0 && others.saturating_add(bytes) > share {
-            true => Err(BUSY),
+            true => Err(busy(BusyReason::Bytes)),
             false => Ok(()),
         }
     }
@@ -58,7 +62,8 @@ impl Actions {
     pub(super) async fn ensure_slot(&self, note: &UploadNote) -> Result<()> {
         let namespace = UploadOwner::namespace(note);
         while self.0.uploads.count(&namespace) >= self.0.settings.max_uploads {
-            let idle = self.0.uploads.most_idle_of(&namespace).ok_or(BUSY)?;
+            let idle = self.0.uploads.most_idle_of(&namespace);
+            let idle = idle.ok_or(busy(BusyReason::Uploads))?;
             self.make_way(&idle).await;
         }
         let Some((owner, most)) = self.most_of_tenant(note) else {

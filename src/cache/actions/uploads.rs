@@ -132,6 +132,13 @@ impl Uploads {
         (table.running.len(), table.bytes)
     }
 
+    /// The same for one owner.
+    pub(super) fn totals_of(&self, owner: &UploadOwner) -> (usize, u64) {
+        let table = self.lock();
+        let found = table.owners.get(owner);
+        found.map_or((0, 0), |owner| (owner.idle.len(), owner.bytes))
+    }
+
     /// Adds an upload; the caller holds the lock of its key and has ended the former one.
     pub(super) fn insert(&self, upload: Arc<ActionsUpload>) {
         let mut table = self.lock();

@@ -13,7 +13,7 @@ use crate::cache::actions::{BlockPlace, UploadId};
 use crate::protocol::call::{Call, Reply};
 use crate::protocol::http_error::HttpError;
 use crate::protocol::{entry, framing, query};
-use crate::store::{self, ETag};
+use crate::store::ETag;
 use crate::sys;
 use crate::telemetry::access::Outcome;
 
@@ -90,16 +90,11 @@ async fn put_block_list(call: &mut Call, id: UploadId) -> Result<ETag, BlobError
     let (xml, mut memory) = call.counted_body(MAX_LIST_BYTES).await?.into_parts();
     // The text goes when its blocks are known, and they are there until the list counts.
     let blocks = (xml.len() / MIN_ITEM_BYTES).min(MAX_BLOCKS);
-    if !memory.hold((xml.capacity() + blocks * ITEM_MEMORY_BYTES) as u64) {
-        memory.count_refusal();
-        return Err(HttpError::from(store::Error::NoMemory).into());
-    }
-    let blocks = match xml.len() {
-        0..=MAX_INLINE_LIST_BYTES => block_list::parse(&xml),
-        _ => sys::run_blocking(move || block_list::parse(&xml))
-            .await
-            .unwrap_or(Err(BlockListError::Syntax)),
-    };
+    let held = memory.hold_or_refuse((xml.capacity() + blocks * ITEM_MEMORY_BYTES) as u64);
+    held.map_err(HttpError::from)?;
+    let is_short = xml.len() <= MAX_INLINE_LIST_BYTES;
+    let blocks = sys::run_sized(is_short, move || block_list::parse(&xml)).await;
+    let blocks = blocks.unwrap_or(Err(BlockListError::Syntax));
     let blocks = blocks.map_err(|error| match error {
         BlockListError::Syntax => BlobError::XML,
         BlockListError::Id => BlobError::XML_VALUE,

@@ -18,8 +18,8 @@ use crate::protocol::app::App;
 use crate::protocol::call::{Call, Reply, while_connected};
 use crate::protocol::entry;
 use crate::protocol::http_error::HttpError;
+use crate::store::Meta;
 use crate::store::memory::CountedBytes;
-use crate::store::{self, Meta};
 use crate::sys;
 
 /// A hash has some 16 characters; this is far above the tasks of any repository.
@@ -49,16 +49,10 @@ struct Hashes {
 /// Answers which of some artifacts exist.
 pub(super) async fn query(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> {
     let (body, mut memory) = call.counted_body(MAX_QUERY_BYTES).await?.into_parts();
-    let hashes = match body.len() {
-        0..=MAX_INLINE_BYTES => parse(&body)?,
-        _ => sys::run_blocking(move || parse(&body))
-            .await
-            .unwrap_or_else(|_| Err(malformed()))?,
-    };
-    if !memory.hold((hashes.len() * HASH_MEMORY_BYTES) as u64) {
-        memory.count_refusal();
-        return Err(store::Error::NoMemory.into());
-    }
+    let is_short = body.len() <= MAX_INLINE_BYTES;
+    let hashes = sys::run_sized(is_short, move || parse(&body)).await;
+    let hashes = hashes.unwrap_or_else(|_| Err(malformed()))?;
+    memory.hold_or_refuse((hashes.len() * HASH_MEMORY_BYTES) as u64)?;
     let team = artifacts::team(&call.parts)?;
     for hash in &hashes {
         artifacts::name(hash.as_bytes())?;

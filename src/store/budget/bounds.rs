@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Budget, Owner};
+use crate::store::tenant_rules::HeldBound;
 use crate::store::{Error, Result, Shortage};
 
 /// A tenant that has to evict some of its own entries.
@@ -72,7 +73,7 @@ impl Budget {
 }
 
 fn at_bound(needed: u64, limit: u64) -> Error {
-    let rule = "max_bytes";
+    let rule = HeldBound::MaxBytes;
     Error::NoSpace {
         needed,
         reason: Shortage::Rule { rule, limit },

@@ -251,7 +251,8 @@ impl Budget {
         self.limit - self.limit / 50
     }
 
-    fn low(&self) -> u64 {
+    /// Down to here room is made, once there is too little; what tenants divide.
+    pub(crate) fn low(&self) -> u64 {
         low(self.limit)
     }
 

@@ -19,6 +19,7 @@ use crate::config::Durability;
 use crate::store::budget::{BLOCK_BYTES, Committing, FullVolumeRetry, whole_blocks, write_error};
 use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::{FOLDER_BYTES, SpoolBody, Temp, joined, room_for};
+use crate::store::tenant_rules::HeldBound;
 use crate::store::{Draft, Error, EvictionCause, Meta, Precondition, Result, Shortage, Spool, StoreKey};
 use crate::sys;
 
@@ -108,7 +109,7 @@ impl DiskCore {
         if has_room || self.index(|index| index.current(key.digest())).is_some() {
             return Ok(());
         }
-        let rule = "max_entries";
+        let rule = HeldBound::MaxEntries;
         Err(Error::NoSpace {
             needed,
             reason: Shortage::Rule { rule, limit },

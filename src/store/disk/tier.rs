@@ -14,7 +14,8 @@ use crate::config::DiskConfig;
 use crate::store::spool::SpoolDir;
 use crate::store::tenant_rules::TenantRules;
 use crate::store::{
-    Draft, Entry, EvictionCause, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TierName,
+    Draft, Entry, EvictionCause, Meta, Precondition, Result, Spool, Store, StoreKey, Stored, TenantFigures,
+    TierName,
 };
 use crate::sys;
 use crate::tasks::Tasks;
@@ -36,6 +37,8 @@ pub struct DiskStats {
     pub held: u64,
     /// The configured limit in bytes.
     pub limit: u64,
+    /// Down to here room is made, once there is too little.
+    pub low_mark: u64,
     /// Entries in the index.
     pub entries: usize,
     /// Entries of which nobody has read yet whom they belong to.
@@ -131,6 +134,7 @@ impl Disk {
             reserved,
             held: core.budget.held(),
             limit: core.budget.limit(),
+            low_mark: core.budget.low(),
             entries,
             unread,
             pinned,
@@ -147,6 +151,11 @@ impl Disk {
             open_files,
             stuck_files: core.unlink_retry.len(),
         }
+    }
+
+    /// The tenants, of which at most `most` apart. Takes time for all of them.
+    pub fn tenants(&self, most: usize) -> TenantFigures {
+        self.core.budget.shares().figures(most)
     }
 
     /// Free bytes of the volume; `None` if it cannot be asked.

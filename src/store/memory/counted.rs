@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{MemoryShare, PIECE_BYTES};
-use crate::store::{Error, Result};
+use crate::store::Result;
 
 /// A buffer that grows with what comes, and counts with what it takes.
 #[derive(Debug)]
@@ -45,10 +45,7 @@ impl CountedBytes {
     fn grow(&mut self, needed: usize) -> Result<()> {
         let held = self.bytes.capacity();
         let capacity = needed.max(held + held / 2).next_multiple_of(PIECE_BYTES as usize);
-        if !self.share.hold(capacity as u64) {
-            self.share.count_refusal();
-            return Err(Error::NoMemory);
-        }
+        self.share.hold_or_refuse(capacity as u64)?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }

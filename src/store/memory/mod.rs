@@ -13,6 +13,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 pub use counted::CountedBytes;
 
+use super::{Error, Result};
+
 /// Memory is taken in pieces of this size, in bytes.
 const PIECE_BYTES: u64 = 16 * 1024;
 
@@ -144,6 +146,18 @@ impl MemoryShare {
         taken
     }
 
+    /// [`MemoryShare::hold`] for a request that cannot do without.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], which is counted.
+    pub(crate) fn hold_or_refuse(&mut self, bytes: u64) -> Result<()> {
+        if self.hold(bytes) {
+            return Ok(());
+        }
+        self.account.0.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Error::NoMemory)
+    }
+
     /// Gives back what exceeds `bytes`.
     pub fn shrink(&mut self, bytes: u64) {
         let kept = bytes.next_multiple_of(PIECE_BYTES).min(self.bytes);
@@ -162,11 +176,6 @@ impl MemoryShare {
     /// Counts a batch that is written early, because this share could not grow.
     pub(crate) fn count_early_write(&self) {
         self.account.0.early_writes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a request that is refused, because this share could not grow.
-    pub(crate) fn count_refusal(&self) {
-        self.account.0.refused.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -38,7 +38,7 @@ impl ShareTable {
     }
 
     /// Bytes that groups divide.
-    fn divided(&self) -> u64 {
+    pub(super) fn divided(&self) -> u64 {
         self.capacity.saturating_sub(self.guarantees.bytes())
     }
 

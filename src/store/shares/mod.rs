@@ -6,7 +6,7 @@
 //! What a reservation ([`guarantee`]) covers of a tenant does not count in that.
 //!
 //! - [`table::ShareTable`] is the pure structure: sums, and sets in which groups and tenants stand in order.
-//! - [`victim`] chooses; [`fair`] computes a share, for messages, refusals and metrics.
+//! - [`victim`] chooses; [`fair`] computes a share, for messages, refusals and metrics; [`figures`] is what operators see.
 //! - [`Shares`] is the table that the index and the account of the disk use together. Its lock is the innermost one: it
 //!   is taken under those of both, and nothing that takes another lock of the store is called while it is held.
 //!
@@ -14,7 +14,9 @@
 //! given to another one.
 
 mod bound;
+mod cause;
 mod fair;
+mod figures;
 mod guarantee;
 mod handle;
 mod holdings;
@@ -27,9 +29,10 @@ mod table;
 mod tests;
 mod victim;
 
+pub use cause::EvictionCause;
+pub use figures::{HeldFigures, LargeTenant, TenantFigures};
 pub(crate) use handle::TenantHandle;
 pub(crate) use holdings::{NumberedTenancy, Place, ReservedBytes, TenantNumber};
 pub(crate) use shared::Shares;
 pub(crate) use table::ShareTable;
-pub use victim::EvictionCause;
 pub(crate) use victim::Victim;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cause::EvictionCause;
 use super::holdings::Holdings;
 use crate::store::tenant::Tenant;
 use crate::store::tenant_rules::TenantLimits;
@@ -17,6 +18,8 @@ pub(super) struct Seat {
     /// Who needs the number although the tenant may hold nothing.
     pub(super) handles: u32,
     pub(super) holdings: Holdings,
+    /// Entries that were evicted, by the number of the cause.
+    pub(super) evictions: [u32; EvictionCause::ALL.len()],
     /// Bytes of it that reservations cover.
     pub(super) covered: u64,
     /// What the operator's rules say of it.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::cause::EvictionCause;
 use super::guarantee::Guarantees;
 use super::holdings::{Holdings, Place, TenantNumber};
 use super::orders::{Orders, ratio};
@@ -74,6 +75,7 @@ impl ShareTable {
             group,
             handles: 0,
             holdings: Holdings::default(),
+            evictions: [0; EvictionCause::ALL.len()],
             covered: 0,
             limits,
             known: Standing::default(),
@@ -217,6 +219,12 @@ impl ShareTable {
         self.entry_bytes = self.entry_bytes.saturating_sub(bytes);
         self.change(number).sum(place).remove(bytes);
         self.give_up_if_idle(number.get());
+    }
+
+    /// An entry of a tenant is going to be evicted.
+    pub(crate) fn count_eviction(&mut self, number: TenantNumber, cause: EvictionCause) {
+        let count = &mut self.seats[number.index()].evictions[cause as usize];
+        *count = count.saturating_add(1);
     }
 
     /// A tenant reserves `bytes`, or waits for them.

@@ -1,31 +1,14 @@
 //! Who gives room.
 
+use super::cause::EvictionCause;
 use super::holdings::{NumberedTenancy, Sum, TenantNumber};
 use super::table::ShareTable;
-use crate::named::named_enum;
 use crate::store::tenant::Rank;
 
 /// So much of a tenant's share stays open to its lower ranks: a twentieth.
 const LOWER_RANKS_PART: u64 = 20;
 /// Most groups that are looked at. Those before the last one are above their share for what cannot be evicted.
 const MAX_GROUPS: usize = 64;
-
-named_enum! {
-    /// Why an entry goes.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum EvictionCause {
-        /// Its tenant is above its share.
-        Above = "above_share",
-        /// Its own tenant needs the room, and nobody who is above can give any.
-        Own = "own",
-        /// Nobody is above: what belongs to no tenant has used up the room, or others have on the same volume.
-        Nobody = "nobody_above",
-        /// Its tenant is at a bound that a rule sets.
-        Rule = "rule",
-        /// Nobody has used it for as long as a rule allows.
-        Unused = "unused",
-    }
-}
 
 /// Who gives room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

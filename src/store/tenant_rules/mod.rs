@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use super::{Origin, Tenant};
 use crate::config::TenantRule;
 
-pub use bound::TenantBound;
+pub use bound::{HeldBound, TenantBound};
 pub use limits::TenantLimits;
 pub use set::RuleSet;
 

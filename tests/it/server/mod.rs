@@ -11,5 +11,6 @@ mod proxies;
 mod shutdown;
 mod start;
 mod strangers;
+mod tenant_metrics;
 mod tiers;
 mod unix;

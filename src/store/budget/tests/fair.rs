@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Share, TenantRule};
 use crate::store::Tenant;
 use crate::store::shares::TenantHandle;
-use crate::store::tenant_rules::TenantRules;
+use crate::store::tenant_rules::{HeldBound, TenantRules};
 
 /// A tenant in a group of its own.
 fn owner(budget: &Budget, name: &str) -> Owner {
@@ -182,7 +182,7 @@ async fn a_tenant_at_its_bound_makes_room_for_itself_or_is_refused() {
     budget.own_demands().remove(0).answer.send(0).expect("it waits");
     let refused = last.await.expect_err("nothing can make way");
     let reason = Shortage::Rule {
-        rule: "max_bytes",
+        rule: HeldBound::MaxBytes,
         limit: 10 * MIB,
     };
     assert!(

@@ -168,11 +168,18 @@ impl Index {
             let Some(id) = self.lists.oldest(whose, &self.slab) else {
                 break;
             };
-            let victim = self.take(id);
+            let victim = self.take_victim(id, cause);
             freed += victim.bytes();
             victims.push((victim, cause));
         }
         victims
+    }
+
+    /// Takes an entry, and counts for its tenant that it did not want that.
+    fn take_victim(&mut self, id: u32, cause: EvictionCause) -> FileRecord {
+        let tenant = self.slab.get(id).tenancy().tenant;
+        self.shares.table().count_eviction(tenant, cause);
+        self.take(id)
     }
 
     /// Takes as many entries of the tenant of `new` as have to make way for it, so that the tenant keeps `most`.

@@ -8,7 +8,8 @@ impl Index {
     /// Takes the entry under `digest` if it is one of these at `now`, in microseconds since 1970. Its file is retiring.
     pub(in crate::store::disk) fn take_unused(&mut self, digest: &Digest, now: u64) -> Option<FileRecord> {
         let id = self.find(digest)?;
-        self.is_unused(id, now).then(|| self.take(id))
+        self.is_unused(id, now)
+            .then(|| self.take_victim(id, EvictionCause::Unused))
     }
 
     /// The same of all in the slots `from..from + most`; `false` after the last one.
@@ -20,9 +21,8 @@ impl Index {
     ) -> bool {
         let unused = self.slots(from, most).filter(|(id, _)| self.is_unused(*id, now));
         let unused: Vec<u32> = unused.map(|(id, _)| id).collect();
-        let taken = unused
-            .into_iter()
-            .map(|id| (self.take(id), EvictionCause::Unused));
+        let cause = EvictionCause::Unused;
+        let taken = unused.into_iter().map(|id| (self.take_victim(id, cause), cause));
         victims.extend(taken);
         from + most < self.slab.end()
     }

@@ -1,6 +1,7 @@
 //! The shares against an oracle that computes max-min shares from nothing but what everybody holds.
 
 mod cases;
+mod figures;
 mod model;
 mod oracle;
 
