@@ -179,6 +179,12 @@ impl Digest {
         &self.0
     }
 
+    /// Its first eight bytes. They are uniform, so tables take them for a hash.
+    pub(crate) fn prefix(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// Reads what `Display` writes. Only lower-case digits, so that one digest has one text.
     pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());

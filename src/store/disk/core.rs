@@ -1,7 +1,7 @@
 //! What all parts of the tier share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use super::file::Condemn;
 use super::format::EntryError;
 use super::handles::FileHandles;
 use super::health::HealthCheck;
-use super::hot::OpenedEntry;
+use super::hot::{HotTable, OpenedEntry};
 use super::index::{ExpectedVersion, FileRecord, Index};
 use super::layout::{Layout, shard_of};
 use super::records::Records;
@@ -64,7 +64,8 @@ pub(super) struct DiskCore {
     /// Changes under way.
     pub(super) passes: TaskTracker,
     pub(super) last_generation: AtomicU64,
-    pub(super) index: Mutex<Index>,
+    pub(super) hot: Arc<HotTable>,
+    pub(super) index: RwLock<Index>,
 }
 
 /// What only grows.
@@ -103,15 +104,20 @@ pub(super) fn cannot_remove(role: DiskRole, error: &std::io::Error) {
 }
 
 impl DiskCore {
-    /// Looks into the index. `work` must be short and must not touch the disk.
+    /// Changes the index. `work` must be short and must not touch the disk.
     pub(super) fn index<R>(&self, work: impl FnOnce(&mut Index) -> R) -> R {
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let outcome = work(&mut index);
-        let garbage = std::mem::take(&mut index.garbage);
+        let cooled = std::mem::take(&mut index.cooled.cells);
         drop(index);
         // Files are closed here, outside of the lock.
-        drop(garbage);
+        drop(cooled);
         outcome
+    }
+
+    /// Looks into the index, beside others who do the same. `work` must be short and must not touch the disk.
+    pub(super) fn read_index<R>(&self, work: impl FnOnce(&Index) -> R) -> R {
+        work(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A tenancy in numbers, which hold as long as the handle does.
@@ -167,7 +173,7 @@ impl DiskCore {
             .inspect_err(|_| self.unlink_retry.add(retired))?;
         let existed = self.retire_in(&mut shard, retired)?;
         // With another one in its place, it was a former one itself.
-        shard.unsynced |= existed && self.index(|index| index.current(&retired.digest)).is_some();
+        shard.unsynced |= existed && self.read_index(|index| index.current(&retired.digest)).is_some();
         Ok(existed)
     }
 
@@ -263,6 +269,10 @@ impl Condemn for DiskCore {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::config::DiskConfig;
     use crate::store::disk::Disk;
@@ -290,12 +300,9 @@ mod tests {
             .expect("stored");
     }
 
-    /// A volume keeps the order of two removals by chance only, so no copy of one can show this.
-    #[tokio::test]
-    async fn a_replaced_version_is_gone_for_good_before_the_later_one_goes() {
-        let dir = tempfile::tempdir().expect("folder");
+    async fn open(dir: &std::path::Path, tasks: &Tasks) -> Arc<Disk> {
         let config = DiskConfig {
-            dir: dir.path().to_owned(),
+            dir: dir.to_owned(),
             limit: 16 << 20,
             min_free: 0,
             durability: Durability::Fsync,
@@ -303,9 +310,34 @@ mod tests {
             open_files: None,
             revalidate_after: None,
         };
-        let tasks = Tasks::new();
-        let disk = Disk::open(&config, &tasks).await.expect("a disk");
+        let disk = Disk::open(&config, tasks).await.expect("a disk");
         disk.indexed().await;
+        disk
+    }
+
+    #[tokio::test]
+    async fn a_hit_does_not_wait_for_an_eviction() {
+        let (dir, tasks) = (tempfile::tempdir().expect("folder"), Tasks::new());
+        let disk = open(dir.path(), &tasks).await;
+        put(&disk, b"body").await;
+        let other = Arc::clone(&disk);
+        let (sender, answer) = std::sync::mpsc::channel();
+        let evicting = disk.core.index.write().expect("the lock");
+        let reader = std::thread::spawn(move || sender.send(other.get(&key()).now_or_never()));
+        let answer = answer.recv_timeout(Duration::from_secs(20));
+        drop(evicting);
+        let entry = answer.expect("a hit waits").expect("a hit awaits something");
+        assert_eq!(entry.expect("no error").expect("an entry").meta.size, 4);
+        reader.join().expect("no panic").expect("somebody listens");
+        disk.close().await;
+        tasks.finish().await;
+    }
+
+    /// A volume keeps the order of two removals by chance only, so no copy of one can show this.
+    #[tokio::test]
+    async fn a_replaced_version_is_gone_for_good_before_the_later_one_goes() {
+        let (dir, tasks) = (tempfile::tempdir().expect("folder"), Tasks::new());
+        let disk = open(dir.path(), &tasks).await;
         let (core, digest) = (&disk.core, *key().digest());
         let may_come_back = || core.shards.lock(shard_of(&digest)).unsynced;
         // Nobody knows what an earlier run has removed.

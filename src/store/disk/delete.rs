@@ -51,7 +51,7 @@ impl DiskCore {
     /// was one; `None` if there is another version than `expect`.
     fn delete_now(&self, digest: &Digest, expect: ExpectedVersion) -> std::io::Result<Option<bool>> {
         let mut shard = self.shards.lock(shard_of(digest));
-        if !expect.fits(self.index(|index| index.current(digest))) {
+        if !expect.fits(self.read_index(|index| index.current(digest))) {
             return Ok(None);
         }
         self.sync_unlinks(shard_of(digest), &mut shard)?;

@@ -152,8 +152,8 @@ mod tests {
         for (name, tenant) in [("unused", "short"), ("used", "short"), ("other", "long")] {
             put(&disk, name, tenant).await;
         }
-        disk.core
-            .index(|index| index.hit(key("used").digest(), in_minutes(50)));
+        let used = disk.core.index(|index| index.warm(key("used").digest()));
+        used.expect("an entry").cell.touch(in_minutes(50));
         assert!(!expires(&disk, "unused", in_minutes(59)).await);
         close(disk, tasks).await;
         let (disk, tasks) = open(dir.path()).await;

@@ -10,9 +10,9 @@ use super::core::{DiskCore, FoundEntry, now};
 use super::file::{Condemn, DiskFile, EntryOwner};
 use super::format::{self, EntryError, EntryOpenError, MAX_MEMORY_BODY_BYTES};
 use super::hot::OpenedEntry;
-use super::index::IndexHit;
+use super::index::{IndexHit, LookUp};
 use crate::store::spool::Checksums;
-use crate::store::{Content, Entry, EntryFile, Error, FileRange, Meta, Result, StoreKey, TierName};
+use crate::store::{Content, Digest, Entry, EntryFile, Error, FileRange, Meta, Result, StoreKey, TierName};
 
 /// A file that was changed so many microseconds after its generation was not changed by us.
 const CLOCK_SLACK_US: u64 = 2_000_000;
@@ -24,17 +24,18 @@ impl DiskCore {
     pub(super) async fn find(self: &Arc<Self>, key: &StoreKey) -> Result<Option<FoundEntry>> {
         for _ in 0..MAX_ATTEMPTS {
             let now = now();
-            // Boxed to keep the future of a hit small.
-            if self.rules.shortest_unused().is_some() && Box::pin(self.expire(key.digest(), now)).await? {
-                continue;
-            }
-            let Some(hit) = self.index(|index| index.hit(key.digest(), now)) else {
+            let Some(hit) = self.look_up(key.digest()) else {
                 if self.scan.knows(key.digest()) {
                     return Ok(None);
                 }
                 self.know(key.digest()).await?;
                 continue;
             };
+            // Boxed to keep the future of a hit small.
+            if self.may_be_unused(&hit, now) && Box::pin(self.expire(key.digest(), now)).await? {
+                continue;
+            }
+            hit.cell.touch(now);
             let opened = match hit.cell.opened.get() {
                 Some(opened) if opened.is_sound(now) => Some(Arc::clone(opened)),
                 Some(_) => {
@@ -50,6 +51,25 @@ impl DiskCore {
             }
         }
         Ok(None)
+    }
+
+    /// What is hot is found without the lock of the index. Only an entry without a cell needs it for itself.
+    fn look_up(&self, digest: &Digest) -> Option<IndexHit> {
+        if let Some(row) = self.hot.find(digest) {
+            return Some(row.into());
+        }
+        match self.read_index(|index| index.look_up(digest)) {
+            LookUp::Absent => None,
+            LookUp::Cold => self.index(|index| index.warm(digest)),
+            LookUp::Found(hit) => Some(hit),
+        }
+    }
+
+    /// Whether some rule may take the entry for a miss, as nobody used it for so long.
+    fn may_be_unused(&self, hit: &IndexHit, now: u64) -> bool {
+        let shortest = self.rules.shortest_unused();
+        let unused = || u128::from(now.saturating_sub(hit.cell.last_used()));
+        shortest.is_some_and(|shortest| unused() >= shortest.as_micros())
     }
 
     /// The same for somebody who reads its body. What was not checked yet, or has left the page cache, is read and

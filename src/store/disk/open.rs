@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::task::TaskTracker;
@@ -128,7 +128,8 @@ fn prepare(config: &DiskConfig, role: DiskRole, tasks: &Tasks) -> Result<Prepare
         closed: AtomicBool::new(false),
         passes: TaskTracker::new(),
         last_generation: AtomicU64::new(now()),
-        index: Mutex::new(index),
+        hot: Arc::clone(index.hot_table()),
+        index: RwLock::new(index),
     });
     let until = Some(Instant::now() + LOAD_FIRST);
     let opened = core.open_snapshot();

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use super::hot::HotCell;
-use super::index::{FileRecord, Index};
+use super::index::{FileRecord, Index, LookUp};
 use super::snapshot::format::{BatchReader, framed};
 use super::snapshot::former::{self, FormerReader};
 use crate::store::budget::BLOCK_BYTES;
@@ -64,13 +64,28 @@ impl IndexProbe {
         for (victim, _) in self.index.evict(1, 1, |shares| shares.victim(None)) {
             self.index.retired(victim.generation);
         }
-        self.index.garbage.clear();
+        self.index.cooled.cells.clear();
     }
 
-    /// Looks up one of the entries, and makes it the newest.
-    pub fn hit(&mut self, nth: u64) -> bool {
-        self.next += 1;
-        self.index.hit(&digest(nth), self.next).is_some()
+    /// Looks up one of the entries, and uses it.
+    pub fn hit(&self, nth: u64) -> bool {
+        match self.index.look_up(&digest(nth)) {
+            LookUp::Found(hit) => {
+                hit.cell.touch(self.next);
+                true
+            }
+            LookUp::Absent | LookUp::Cold => false,
+        }
+    }
+
+    /// A tenant comes to hold more for a moment, and somebody asks who gives room.
+    pub fn choose(&self, nth: usize) -> bool {
+        let number = self.tenants[nth % self.tenants.len()].number();
+        let mut shares = self.shares.table();
+        shares.reserve(number, BLOCK_BYTES);
+        let victim = shares.victim(None);
+        shares.release(number, BLOCK_BYTES);
+        victim.is_some()
     }
 
     /// Asks for the share of one of the tenants.

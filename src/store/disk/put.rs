@@ -106,7 +106,7 @@ impl DiskCore {
         };
         let holdings = *self.budget.shares().table().holdings(belongs.tenant);
         let has_room = holdings.entries() < limit || holdings.is_evictable();
-        if has_room || self.index(|index| index.current(key.digest())).is_some() {
+        if has_room || self.read_index(|index| index.current(key.digest())).is_some() {
             return Ok(());
         }
         let rule = HeldBound::MaxEntries;
@@ -167,7 +167,7 @@ impl DiskCommit {
         let mut shard = core.shards.lock(shard_of(&self.owner.digest));
         // Other commits and deletes under this digest wait for the shard, so this holds until
         // the slot is swapped. Eviction may take the former version meanwhile, which does no harm.
-        let current = core.index(|index| index.current(&self.owner.digest));
+        let current = core.read_index(|index| index.current(&self.owner.digest));
         if !self.expect.fits(current) {
             return Err(CommitError::Changed);
         }

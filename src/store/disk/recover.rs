@@ -170,7 +170,7 @@ impl DiskCore {
 
     /// Blocking: removes records of the snapshot that have no file.
     fn sweep(&self) {
-        let end = self.index(|index| index.slab.end());
+        let end = self.read_index(|index| index.slab.end());
         for from in (0..end).step_by(SLICE_SLOTS) {
             for gone in self.index(|index| index.sweep(from, SLICE_SLOTS)) {
                 self.index(|index| index.retired(gone.generation));
@@ -184,7 +184,7 @@ impl DiskCore {
     /// them: collected and moved in slices, sorted without the lock, so that requests are never held up for long.
     pub(super) fn order(&self, list: ListKind) {
         let (mut slots, mut from) = (Vec::new(), 0);
-        while self.index(|index| index.list_slots(list, from, SLICE_SLOTS, &mut slots)) {
+        while self.read_index(|index| index.list_slots(list, from, SLICE_SLOTS, &mut slots)) {
             from += SLICE_SLOTS;
         }
         slots.sort_unstable();
@@ -211,7 +211,7 @@ pub(super) fn forget_lost(core: &DiskCore) {
     let (mut from, mut more) = (0, true);
     while more && !core.stop.is_cancelled() {
         let mut slice = Vec::new();
-        more = core.index(|index| index.records(from, SLICE_SLOTS, |record| slice.push(record)));
+        more = core.read_index(|index| index.records(from, SLICE_SLOTS, |record| slice.push(record)));
         from += SLICE_SLOTS;
         for record in slice {
             let file = core.layout.entry(&record.digest, record.generation);
@@ -239,7 +239,7 @@ pub(super) async fn run(core: Arc<DiskCore>, unread: Option<SnapshotLoader>) {
         Ok(true) => {
             core.scan.complete.store(true, Ordering::SeqCst);
             tracing::info!(
-                entries = core.index(|index| index.len()),
+                entries = core.read_index(|index| index.len()),
                 added = core.scan.added.load(Ordering::Relaxed),
                 removed = core.scan.removed.load(Ordering::Relaxed),
                 "indexed the cache directory"

@@ -18,7 +18,7 @@ pub(super) struct Slot {
     pub(super) digest: Digest,
     /// Names the file of this version of the entry; 0 in a free slot.
     pub(super) generation: u64,
-    /// Last use, in microseconds since 1970.
+    /// Last use, in microseconds since 1970. The cell may know a later one.
     pub(super) stamp: u64,
     /// Blocks of 4 KiB that the file takes.
     pub(super) blocks: u32,
@@ -43,14 +43,15 @@ impl Slot {
         self.belongs.unwrap_or(NumberedTenancy::UNKNOWN)
     }
 
-    /// The last use, in microseconds since 1970.
-    pub(super) fn last_used(&self) -> u64 {
-        self.stamp
-    }
-
     /// Bytes that the file takes.
     pub(super) fn bytes(&self) -> u64 {
         u64::from(self.blocks) * BLOCK_BYTES
+    }
+
+    /// When it was used last, in microseconds since 1970, to within a tenth of a second.
+    pub(super) fn last_used(&self) -> u64 {
+        let known = self.hot.as_ref().map_or(0, |cell| cell.last_used());
+        self.stamp.max(known)
     }
 
     /// As what it counts for that tenant.
@@ -65,11 +66,11 @@ impl Slot {
 /// The lists of the index: one of pinned entries, and one of each other kind for each tenant and rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListKind {
-    /// Ordered by last use.
+    /// What was written in this run, or got another round in it.
     Used,
-    /// Rows of the snapshot that were not used since; ordered by last use once all are read.
+    /// Rows of the snapshot; ordered by last use once all are read.
     Restored,
-    /// Found files that wait for their place in the order of use.
+    /// Found files; ordered by their times once all are found.
     Found,
     /// Entries that must not be evicted.
     Pinned,
@@ -144,7 +145,7 @@ impl Slab {
     }
 }
 
-/// A doubly linked list of slots; the front was used last.
+/// A doubly linked list of slots; the back goes first.
 #[derive(Debug)]
 pub(super) struct List {
     head: u32,

@@ -125,7 +125,7 @@ impl Disk {
     pub fn stats(&self) -> DiskStats {
         let core = &self.core;
         let (used, reserved) = core.budget.figures();
-        let (entries, unread, pinned, (hot_entries, hot_bytes, open_files)) = core.index(|index| {
+        let (entries, unread, pinned, (hot_entries, hot_bytes, open_files)) = core.read_index(|index| {
             let (entries, unread) = (index.len(), index.unread());
             (entries, unread, index.pinned_bytes(), index.hot_figures())
         });

@@ -27,7 +27,7 @@ impl Disk {
     /// [`Error::Io`] if its folder cannot be read.
     pub async fn contains(&self, digest: &Digest) -> Result<bool> {
         self.core.know(digest).await?;
-        Ok(self.core.index(|index| index.current(digest)).is_some())
+        Ok(self.core.read_index(|index| index.current(digest)).is_some())
     }
 
     /// The generation of the entry under this digest: greater than those of all versions before. 0 if there is none.
@@ -36,14 +36,14 @@ impl Disk {
     /// [`Error::Io`] if its folder cannot be read.
     pub async fn generation(&self, digest: &Digest) -> Result<u64> {
         self.core.know(digest).await?;
-        Ok(self.core.index(|index| index.current(digest)).unwrap_or(0))
+        Ok(self.core.read_index(|index| index.current(digest)).unwrap_or(0))
     }
 
     /// Whether a power loss may have brought back this version of the entry under this digest in the place of a later
     /// one. Without one it costs nothing.
     pub fn is_suspect(&self, digest: &Digest) -> bool {
         let suspect = self.core.boot.suspect();
-        let current = || self.core.index(|index| index.current(digest));
+        let current = || self.core.read_index(|index| index.current(digest));
         suspect > 0 && current().is_some_and(|generation| generation <= suspect)
     }
 
@@ -99,7 +99,7 @@ impl Disk {
     /// [`Error::Io`].
     pub async fn identity(&self, digest: &Digest) -> Result<Option<(StoreKey, Checksums)>> {
         self.core.know(digest).await?;
-        let Some(generation) = self.core.index(|index| index.current(digest)) else {
+        let Some(generation) = self.core.read_index(|index| index.current(digest)) else {
             return Ok(None);
         };
         let digest = *digest;

@@ -62,8 +62,7 @@ impl Index {
             index.link(id, home);
         });
         if home == ListKind::Used {
-            // The list is ordered by stamps.
-            self.touch(id, stamp);
+            self.make_newest(id, stamp);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::store::disk::slab::Logged;
 /// What changed since the last look. Slots say what is in them when they are asked.
 #[derive(Debug, Default)]
 pub(in crate::store::disk) struct IndexChanges {
-    /// Slots of entries that were added or used.
+    /// Slots of entries that were added, or whose use was noted.
     pub(in crate::store::disk) slots: Vec<u32>,
     /// Entries that were removed: all versions up to this one.
     pub(in crate::store::disk) gone: Vec<(Digest, u64)>,

@@ -1,12 +1,16 @@
-//! The index: which entries exist, in which version, and in which order they were used.
+//! The index: which entries exist, in which version, and in which order they go.
 //!
 //! Everything is in memory and guarded by one lock ([`super::core::DiskCore::index`]) that is held for
 //! look-ups only, never across input, output or an await. A commit is a swap of a slot; the file of
 //! the former version is *retiring* until it is unlinked, so that neither a scan nor a crash between
 //! the two can bring it back unnoticed.
+//!
+//! A hit moves nothing: the cell of the entry notes it ([`super::hot`]). What was used since it took its place in a list
+//! gets another round when its turn has come to go ([`second_round`]).
 
 mod lists;
 mod log;
+mod second_round;
 mod start;
 mod tenant_lists;
 #[cfg(test)]
@@ -20,10 +24,10 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 pub(super) use log::IndexChanges;
-pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, ScanOutcome};
+pub(super) use values::{ExpectedVersion, FileRecord, IndexFull, IndexHit, LookUp, ScanOutcome};
 
 use self::tenant_lists::TenantLists;
-use super::hot::{HotCell, HotSet};
+use super::hot::{Cooled, HotCell, HotSet, HotTable};
 use super::slab::{List, ListKind, Logged, NONE, Slab, Slot};
 use crate::store::Digest;
 use crate::store::shares::{EvictionCause, NumberedTenancy, ReservedBytes, ShareTable, Shares, Victim};
@@ -32,6 +36,8 @@ use crate::store::shares::{EvictionCause, NumberedTenancy, ReservedBytes, ShareT
 const TABLE_COUNT: usize = 64;
 /// Most entries that are evicted under one lock.
 pub(super) const MAX_BATCH_ENTRIES: usize = 256;
+/// Entries that got another round under one lock; no further victim is chosen then.
+const MAX_BATCH_SPARED: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -54,14 +60,8 @@ pub(super) struct Index {
     unread: usize,
     clock: u64,
     changes: IndexChanges,
-    /// Cells that left their slots. Dropping them may close files, so the caller does it after the lock.
-    pub(super) garbage: Vec<Arc<HotCell>>,
-}
-
-fn hash(digest: &Digest) -> u64 {
-    // The digest is uniform already.
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    /// Cells that left their slots. The caller drops them after the lock.
+    pub(super) cooled: Cooled,
 }
 
 fn table_of(digest: &Digest) -> usize {
@@ -85,7 +85,7 @@ impl Index {
             unread: 0,
             clock: 0,
             changes: IndexChanges::default(),
-            garbage: Vec::new(),
+            cooled: Cooled::default(),
         }
     }
 
@@ -98,18 +98,29 @@ impl Index {
         self.hot.figures()
     }
 
-    /// The entry under `digest`, which becomes the one used last.
-    pub(super) fn hit(&mut self, digest: &Digest, now: u64) -> Option<IndexHit> {
+    /// Where cells that are counted are found without a lock of the index.
+    pub(super) fn hot_table(&self) -> &Arc<HotTable> {
+        self.hot.table()
+    }
+
+    /// The entry under `digest`. Whoever uses it touches its cell.
+    pub(super) fn look_up(&self, digest: &Digest) -> LookUp {
+        match self.find(digest).map(|id| self.slab.get(id)) {
+            None => LookUp::Absent,
+            Some(slot) => slot
+                .hot
+                .as_ref()
+                .map_or(LookUp::Cold, |cell| LookUp::Found(IndexHit::new(slot, cell))),
+        }
+    }
+
+    /// The same; the entry gets a cell if it has none.
+    pub(super) fn warm(&mut self, digest: &Digest) -> Option<IndexHit> {
         let id = self.find(digest)?;
-        self.touch(id, now);
         let slot = self.slab.get_mut(id);
-        let cell = slot.hot.get_or_insert_default();
-        cell.touch();
-        Some(IndexHit {
-            generation: slot.generation,
-            trusted: slot.trusted,
-            cell: Arc::clone(cell),
-        })
+        let stamp = slot.stamp;
+        let cell = Arc::clone(slot.hot.get_or_insert_with(|| HotCell::used_at(stamp)));
+        Some(IndexHit::new(slot, &cell))
     }
 
     /// The version under `digest`.
@@ -132,12 +143,12 @@ impl Index {
                 (inserted.ok_or(IndexFull)?, None)
             }
         };
-        self.touch(id, new.stamp);
+        cell.came_at(self.make_newest(id, new.stamp));
         let slot = self.slab.get_mut(id);
         slot.seen = true;
         slot.trusted = true;
         slot.hot = Some(cell);
-        self.hot.admit(&mut self.slab, id, &mut self.garbage);
+        self.admit_to_hot(id);
         Ok(former)
     }
 
@@ -150,8 +161,8 @@ impl Index {
             .then(|| self.take(id))
     }
 
-    /// Takes entries until they are `bytes` or `most` entries: of each tenant and rank that `choose` names, the one that
-    /// was not used for longest.
+    /// Takes entries until they are `bytes` or `most` entries, or many got another round: of each tenant and rank that
+    /// `choose` names, the one whose turn it is.
     pub(super) fn evict(
         &mut self,
         bytes: u64,
@@ -159,13 +170,13 @@ impl Index {
         mut choose: impl FnMut(&mut ShareTable) -> Option<Victim>,
     ) -> Vec<(FileRecord, EvictionCause)> {
         let mut victims = Vec::new();
-        let mut freed = 0;
-        while freed < bytes && victims.len() < most {
+        let (mut freed, mut spared) = (0, 0);
+        while freed < bytes && victims.len() < most && spared < MAX_BATCH_SPARED {
             let chosen = choose(&mut self.shares.table());
             let Some(Victim { whose, cause }) = chosen else {
                 break;
             };
-            let Some(id) = self.lists.oldest(whose, &self.slab) else {
+            let Some(id) = self.next_victim(whose, &mut spared) else {
                 break;
             };
             let victim = self.take_victim(id, cause);
@@ -226,8 +237,13 @@ impl Index {
         }
         slot.trusted |= checked;
         if slot.hot.as_ref().is_some_and(|cell| Arc::ptr_eq(cell, &hit.cell)) {
-            self.hot.admit(&mut self.slab, id, &mut self.garbage);
+            self.admit_to_hot(id);
         }
+    }
+
+    fn admit_to_hot(&mut self, id: u32) {
+        self.hot.admit(&mut self.slab, id, &mut self.cooled);
+        self.keep_uses();
     }
 
     /// The bytes of this version are checked.
@@ -247,18 +263,21 @@ impl Index {
             && slot.hot.as_ref().is_some_and(|cell| Arc::ptr_eq(cell, &hit.cell))
         {
             slot.trusted = false;
-            self.cool(id);
+            if let Some(at) = self.cool(id) {
+                self.give_round(id, at);
+            }
         }
     }
 
     /// See [`HotSet::shed_files`].
     pub(super) fn shed_files(&mut self) {
-        self.hot.shed_files(&mut self.slab, &mut self.garbage);
+        self.hot.shed_files(&mut self.slab, &mut self.cooled);
+        self.keep_uses();
     }
 
     fn find(&self, digest: &Digest) -> Option<u32> {
         self.tables[table_of(digest)]
-            .find(hash(digest), |id| self.slab.get(*id).digest == *digest)
+            .find(digest.prefix(), |id| self.slab.get(*id).digest == *digest)
             .copied()
     }
 
@@ -292,7 +311,7 @@ impl Index {
         self.count(id, reserved);
         let slab = &self.slab;
         self.tables[table_of(&new.digest)]
-            .insert_unique(hash(&new.digest), id, |id| hash(&slab.get(*id).digest));
+            .insert_unique(new.digest.prefix(), id, |id| slab.get(*id).digest.prefix());
         self.entries += 1;
         if logged == Logged::No {
             self.changes.slots.push(id);
@@ -333,7 +352,7 @@ impl Index {
         self.unlink(id);
         let victim = FileRecord::from(self.slab.get(id));
         if let Ok(entry) =
-            self.tables[table_of(&victim.digest)].find_entry(hash(&victim.digest), |other| *other == id)
+            self.tables[table_of(&victim.digest)].find_entry(victim.digest.prefix(), |other| *other == id)
         {
             entry.remove();
         }
@@ -341,25 +360,23 @@ impl Index {
         victim
     }
 
-    fn cool(&mut self, id: u32) {
-        if let Some(cell) = self.slab.get_mut(id).hot.take() {
-            self.hot.forget(&cell);
-            self.garbage.push(cell);
-        }
+    /// Takes the cell out of a slot. Answers when the entry was used last, if it was since somebody asked.
+    fn cool(&mut self, id: u32) -> Option<u64> {
+        let slot = self.slab.get_mut(id);
+        let cell = slot.hot.take()?;
+        let (digest, generation) = (slot.digest, slot.generation);
+        self.hot.forget(&digest, generation, &cell);
+        let used = cell.take_visit();
+        self.cooled.cells.push(cell);
+        used
     }
 
-    /// Stamps only grow, so that the list is always ordered by them, and a snapshot too.
-    fn touch(&mut self, id: u32, now: u64) {
+    /// The entry becomes the newest of all. Answers its stamp, which is greater than those before.
+    fn make_newest(&mut self, id: u32, now: u64) -> u64 {
         self.clock = now.max(self.clock + 1);
-        let stamp = self.clock;
-        let slot = self.slab.get(id);
-        if slot.list == ListKind::Pinned {
-            // It takes its place in the order when its pin ends.
-        } else if self.lists.newest(slot.tenancy()) != Some(id) {
-            self.unlink(id);
-            self.link(id, ListKind::Used);
-        }
-        self.slab.get_mut(id).stamp = stamp;
+        self.slab.get_mut(id).stamp = self.clock;
+        self.move_to_front(id);
         self.outdate(id);
+        self.clock
     }
 }

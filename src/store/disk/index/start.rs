@@ -134,7 +134,7 @@ impl Index {
     }
 
     /// Makes these entries the ones of a list that are evicted last, the last of them last of all. Those that were
-    /// used, replaced or removed since they were collected stay where they are.
+    /// moved, replaced or removed since they were collected stay where they are.
     pub(in crate::store::disk) fn order(&mut self, list: ListKind, sorted: &[(u64, u32)]) {
         for (stamp, id) in sorted {
             let slot = self.slab.get(*id);

@@ -1,4 +1,4 @@
-//! The lists of all tenants: for each of their ranks one of each kind, in the order of last use.
+//! The lists of all tenants: for each of their ranks one of each kind, in the order in which their entries go.
 
 use crate::store::Rank;
 use crate::store::disk::slab::{List, ListKind, Slab};
@@ -10,12 +10,11 @@ pub(super) struct TenantLists(Vec<[RankLists; Rank::ALL.len()]>);
 
 #[derive(Debug, Default)]
 struct RankLists {
-    /// Entries whose last use is known, ordered by it.
+    /// Entries that were written in this run, or got another round in it: in that order.
     used: List,
-    /// Entries of the snapshot that were not used since.
+    /// Other entries of the snapshot, by their last use in earlier runs.
     restored: List,
-    /// Entries found by the scan and not used since; in no order until [`super::Index::order`], then by the time of
-    /// their files.
+    /// Entries found by the scan; in no order until [`super::Index::order`], then by the time of their files.
     found: List,
 }
 
@@ -35,12 +34,12 @@ impl TenantLists {
         }
     }
 
-    /// The entry that was used last.
+    /// The entry at the front of those that this run knows.
     pub(super) fn newest(&self, tenancy: NumberedTenancy) -> Option<u32> {
         self.lists(tenancy)?.used.front()
     }
 
-    /// The entry that was not used for longest.
+    /// The entry whose turn it is: of those at the ends of the lists the one with the earliest stamp.
     pub(super) fn oldest(&self, tenancy: NumberedTenancy, slab: &Slab) -> Option<u32> {
         let lists = self.lists(tenancy)?;
         let backs = [lists.found.back(), lists.restored.back(), lists.used.back()];

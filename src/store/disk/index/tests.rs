@@ -1,5 +1,6 @@
 //! The index against a list that does the same the slow way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -12,33 +13,72 @@ use crate::store::shares::{
 };
 use crate::store::{Rank, Tenant};
 
-/// What the index should do, the slow way: oldest first.
+/// What the index should do, the slow way: who goes next comes first.
 #[derive(Default)]
-struct Naive(Vec<(u64, u64, NumberedTenancy)>);
+struct Naive(Vec<Known>);
+
+#[derive(Clone, Copy)]
+struct Known {
+    name: u64,
+    generation: u64,
+    belongs: NumberedTenancy,
+    /// When it came, or was used last when it got another round.
+    stamp: u64,
+    visited: Option<u64>,
+}
 
 impl Naive {
-    fn take(&mut self, name: u64) -> Option<(u64, NumberedTenancy)> {
-        let at = self.0.iter().position(|(other, _, _)| *other == name)?;
-        let (_, generation, belongs) = self.0.remove(at);
-        Some((generation, belongs))
+    fn find(&mut self, name: u64) -> Option<&mut Known> {
+        self.0.iter_mut().find(|known| known.name == name)
     }
 
-    fn take_oldest(&mut self, whose: NumberedTenancy) -> Option<u64> {
-        let at = self.0.iter().position(|(_, _, belongs)| *belongs == whose)?;
-        Some(self.0.remove(at).1)
+    fn take(&mut self, name: u64) -> Option<u64> {
+        let at = self.0.iter().position(|known| known.name == name)?;
+        Some(self.0.remove(at).generation)
+    }
+
+    fn take_next(&mut self, whose: NumberedTenancy) -> Option<u64> {
+        let mut spared: Vec<(u64, u64)> = Vec::new();
+        loop {
+            let at = self.0.iter().position(|known| known.belongs == whose)?;
+            let Some(used) = self.0[at].visited.take() else {
+                let is_newer = |(used, _): &(u64, u64)| self.0[at].stamp > *used;
+                let goes = match spared.iter().all(is_newer) {
+                    true => spared.iter().min().map(|(_, name)| *name),
+                    false => None,
+                };
+                let next = self.0[at].name;
+                if goes.is_some() {
+                    let newest = self.0.remove(at);
+                    self.0.push(newest);
+                }
+                return self.take(goes.unwrap_or(next));
+            };
+            let mut known = self.0.remove(at);
+            known.stamp = known.stamp.max(used);
+            spared.push((used, known.name));
+            self.0.push(known);
+        }
     }
 }
 
-fn index() -> Index {
+/// As a request does it. Answers the generation.
+pub(super) fn hit(index: &mut Index, name: u64, now: u64) -> Option<u64> {
+    let hit = index.warm(&digest(name))?;
+    hit.cell.touch(now);
+    Some(hit.generation)
+}
+
+pub(super) fn index() -> Index {
     // Nobody is above its share: whoever holds most gives room.
     Index::new(0, 0, Arc::new(Shares::new(u64::MAX)))
 }
 
-fn anybody(shares: &mut ShareTable) -> Option<Victim> {
+pub(super) fn anybody(shares: &mut ShareTable) -> Option<Victim> {
     shares.victim(None)
 }
 
-fn record(name: u64, generation: u64) -> FileRecord {
+pub(super) fn record(name: u64, generation: u64) -> FileRecord {
     FileRecord {
         digest: digest(name),
         generation,
@@ -73,31 +113,34 @@ fn check(
             };
             let former = index.commit(new, None, HotCell::empty());
             let former = former.expect("not full").map(|former| former.generation);
-            assert_eq!(former, naive.take(name).map(|(generation, _)| generation));
-            naive.0.push((name, now, belongs));
+            assert_eq!(former, naive.take(name));
+            naive.0.push(Known {
+                name,
+                generation: now,
+                belongs,
+                stamp: now,
+                visited: None,
+            });
         }
         2 => {
-            let hit = index.hit(&digest(name), now).map(|hit| hit.generation);
-            let known = naive.take(name);
-            assert_eq!(hit, known.map(|(generation, _)| generation));
-            naive
-                .0
-                .extend(known.map(|(generation, belongs)| (name, generation, belongs)));
+            let known = naive.find(name).map(|known| {
+                // To within the grain of a cell.
+                known.visited.get_or_insert(now);
+                known.generation
+            });
+            assert_eq!(hit(index, name, now), known);
         }
         3 => {
             let removed = index.remove(&digest(name), ExpectedVersion::Any);
-            let known = naive.take(name).map(|(generation, _)| generation);
+            let known = naive.take(name);
             assert_eq!(removed.map(|removed| removed.generation), known);
         }
         4 => {
             let generation = index.current(&digest(name));
             generation.inspect(|generation| index.assign(&digest(name), *generation, belongs));
-            let known = naive.0.iter_mut().find(|(other, _, _)| *other == name);
-            if let Some(known) = known {
-                // It is the newest of its new list, which is what a look-up makes it anyway.
-                known.2 = belongs;
-                index.hit(&digest(name), now);
-                let known = *known;
+            if let Some(known) = naive.find(name).filter(|known| known.belongs != belongs) {
+                // It is the newest of its new list.
+                let known = Known { belongs, ..*known };
                 naive.take(name);
                 naive.0.push(known);
             }
@@ -105,8 +148,8 @@ fn check(
         _ => {
             let whose = index.shares.table().victim(None);
             let evicted = index.evict(1, 1, anybody);
-            let oldest = whose.and_then(|victim| naive.take_oldest(victim.whose));
-            assert_eq!(evicted.first().map(|(victim, _)| victim.generation), oldest);
+            let next = whose.and_then(|victim| naive.take_next(victim.whose));
+            assert_eq!(evicted.first().map(|(victim, _)| victim.generation), next);
         }
     }
     assert_eq!(index.len(), naive.0.len());
@@ -133,10 +176,11 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
     for name in 0..40 {
         index.found(&record(name, 1 + name * 17 % 41));
     }
-    let mut round = 100;
+    let (mut round, mut used) = (100, HashSet::new());
     order(&mut index, ListKind::Found, 4, |index| {
         round += 1;
-        index.hit(&digest(round % 40), round);
+        hit(index, round % 40, round);
+        used.insert(digest(round % 40));
         index.remove(&digest(round % 37), ExpectedVersion::Any);
         // Takes the slot of the removed one.
         index
@@ -152,12 +196,12 @@ fn requests_between_the_slices_of_a_sort_do_not_tear_the_lists() {
     index.records(0, 100, |record| {
         stamps.insert(record.generation, record.stamp);
     });
-    let order: Vec<u64> = index
-        .evict(u64::MAX, usize::MAX, anybody)
+    let evicted = index.evict(u64::MAX, usize::MAX, anybody);
+    assert_eq!(evicted.len(), stamps.len());
+    let unused = evicted
         .iter()
-        .map(|(victim, _)| stamps[&victim.generation])
-        .collect();
-    assert_eq!(order.len(), stamps.len());
+        .filter(|(victim, _)| !used.contains(&victim.digest));
+    let order: Vec<u64> = unused.map(|(victim, _)| stamps[&victim.generation]).collect();
     assert!(order.is_sorted(), "{order:?}");
     assert_eq!(index.len(), 0);
 }
@@ -177,7 +221,7 @@ fn a_row_of_the_snapshot_overrules_nothing_that_this_run_knows() {
     // Met by the scan, used, and written in this run.
     index.found(&row(2, 5, 1));
     index.restore(&row(3, 5, 1));
-    index.hit(&digest(3), 100);
+    hit(&mut index, 3, 100);
     index
         .commit(row(4, 9, 1), None, HotCell::empty())
         .expect("not full");
@@ -244,6 +288,7 @@ fn pins_and_versions_count_for_whom_they_belong_to() {
 fn the_snapshot_gets_each_change_once_and_nothing_else() {
     let mut index = index();
     let changed = |index: &mut Index| {
+        index.log_uses(&(0..400).map(digest).collect::<Vec<_>>());
         let changes = index.take_changes();
         let mut rows = Vec::new();
         index.changed(&changes.slots, |record| rows.push(record.generation));
@@ -254,7 +299,7 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
     }
     assert_eq!(changed(&mut index), (vec![], vec![]));
     for round in 0..3 {
-        index.hit(&digest(7), 200 + round);
+        hit(&mut index, 7, 200 + round);
     }
     index
         .commit(record(200, 300), None, HotCell::empty())
@@ -269,7 +314,7 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
         .commit(record(202, 302), None, HotCell::empty())
         .expect("not full");
     let (rows, gone) = changed(&mut index);
-    assert_eq!(rows, [8, 300, 302]);
+    assert_eq!(rows, [300, 302, 8]);
     assert_eq!(gone, [(digest(9), 10)]);
     assert_eq!(changed(&mut index), (vec![], vec![]));
     index.remove(&digest(202), ExpectedVersion::Any);
@@ -282,7 +327,7 @@ fn the_snapshot_gets_each_change_once_and_nothing_else() {
 
 proptest! {
     #[test]
-    fn the_index_is_a_map_in_which_each_tenant_and_rank_is_ordered_by_use(
+    fn the_index_is_a_map_in_which_what_was_used_gets_another_round_in_its_rank(
         steps in prop::collection::vec((0..6_u8, 0..12_u64, 0..4_usize, prop::sample::select(Rank::ALL)), 1..200)
     ) {
         let mut index = index();

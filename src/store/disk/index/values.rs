@@ -4,9 +4,18 @@ use std::sync::Arc;
 
 use crate::store::Digest;
 use crate::store::budget::BLOCK_BYTES;
-use crate::store::disk::hot::HotCell;
+use crate::store::disk::hot::{HotCell, HotRow};
 use crate::store::disk::slab::Slot;
 use crate::store::shares::NumberedTenancy;
+
+/// What a look-up finds.
+#[derive(Debug)]
+pub(in crate::store::disk) enum LookUp {
+    Absent,
+    /// It has no cell yet.
+    Cold,
+    Found(IndexHit),
+}
 
 /// A look-up that found something.
 #[derive(Debug)]
@@ -15,6 +24,29 @@ pub(in crate::store::disk) struct IndexHit {
     /// Written or checked by this process.
     pub(in crate::store::disk) trusted: bool,
     pub(in crate::store::disk) cell: Arc<HotCell>,
+}
+
+impl IndexHit {
+    pub(super) fn new(slot: &Slot, cell: &Arc<HotCell>) -> Self {
+        Self {
+            generation: slot.generation,
+            trusted: slot.trusted,
+            cell: Arc::clone(cell),
+        }
+    }
+}
+
+impl From<HotRow> for IndexHit {
+    fn from(row: HotRow) -> Self {
+        let HotRow { generation, cell, .. } = row;
+        // Nobody opens what is open.
+        let trusted = false;
+        Self {
+            generation,
+            trusted,
+            cell,
+        }
+    }
 }
 
 /// What the index must hold under a digest for a change to happen.
@@ -61,7 +93,7 @@ impl From<&Slot> for FileRecord {
         Self {
             digest: slot.digest,
             generation: slot.generation,
-            stamp: slot.stamp,
+            stamp: slot.last_used(),
             blocks: slot.blocks,
             belongs: slot.belongs,
         }

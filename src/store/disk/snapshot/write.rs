@@ -17,6 +17,8 @@ use crate::store::disk::index::{FileRecord, IndexChanges};
 use crate::store::disk::layout::{SHARD_COUNT, TopName};
 use crate::sys;
 
+/// Uses that are noted under one lock.
+const SLICE_USES: usize = 512;
 /// How often changes are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(60);
 /// A snapshot of at most this length is never written anew because of its length.
@@ -48,9 +50,6 @@ pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
             () = core.stop.cancelled() => return,
             _ = clock.tick() => {}
         }
-        if !core.index(|index| index.has_changes()) {
-            continue;
-        }
         let Ok(_pass) = core.enter() else { return };
         match core
             .blocking(|core| core.write_snapshot(SnapshotCause::Interval))
@@ -66,6 +65,10 @@ pub(in crate::store::disk) async fn run(core: Arc<DiskCore>) {
 impl DiskCore {
     /// Blocking: brings the file up to date. Does nothing while it is still being read.
     pub(in crate::store::disk) fn write_snapshot(&self, cause: SnapshotCause) -> io::Result<()> {
+        self.log_uses();
+        if cause == SnapshotCause::Interval && !self.read_index(|index| index.has_changes()) {
+            return Ok(());
+        }
         let Some(mut writer) = self.snapshot.take_writer() else {
             if self.snapshot.is_lost() {
                 drop(self.index(|index| index.take_changes()));
@@ -79,9 +82,18 @@ impl DiskCore {
         written
     }
 
+    /// Hits note uses without the lock of the index: what the snapshot does not have of them becomes a change.
+    fn log_uses(&self) {
+        for used in self.hot.unlogged() {
+            for slice in used.chunks(SLICE_USES) {
+                self.index(|index| index.log_uses(slice));
+            }
+        }
+    }
+
     fn write_with(&self, writer: &mut SnapshotWriter, cause: SnapshotCause) -> io::Result<()> {
         let changes = self.index(|index| index.take_changes());
-        let rows = self.index(|index| index.len()) as u64 * ROW_BYTES as u64;
+        let rows = self.read_index(|index| index.len()) as u64 * ROW_BYTES as u64;
         // A stop must not take long.
         let is_long = cause == SnapshotCause::Interval && writer.len > MIN_REWRITE_BYTES + rows + rows / 2;
         // Somebody may have emptied the directory.
