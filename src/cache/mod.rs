@@ -175,7 +175,7 @@ impl Cache {
 
     /// Whether there is an entry that is a miss for its age. Asks nobody where no rule bounds it.
     async fn is_expired(&self, key: &StoreKey) -> Result<bool> {
-        if !self.loads.rules().current().bounds_age() {
+        if !self.loads.rules().bounds_age() {
             return Ok(false);
         }
         let found = self.store.head(key).await?;

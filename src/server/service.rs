@@ -16,7 +16,7 @@ use hyper::body::{Frame, Incoming};
 use super::connections::{Activity, Connections, RunningRequest};
 use super::held_body::HeldBody;
 use super::source::Source;
-use super::wire::{GrowingPieces, SendQueue, WireBody};
+use super::wire::{GrowingPieces, PendingRequest, SendQueue, WireBody};
 use crate::config::TrustedProxies;
 use crate::protocol::Dispatch;
 use crate::protocol::call::{Answered, MAX_DISCARDED_BYTES, Reply, expects_continue};
@@ -42,12 +42,11 @@ pub(super) struct Service {
     pub(super) activity: Activity,
 }
 
-/// A request under way. Small: its space is set up for every request.
+/// A request under way. Small: its space is set up for every request, and moved.
 struct ActiveRequest {
     context: Arc<Context>,
     send_queue: SendQueue,
-    running: RunningRequest,
-    exchange: Exchange,
+    pending: Box<PendingRequest>,
     http1: bool,
     head: bool,
     sends_body: bool,
@@ -75,7 +74,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let active = self.begin(&mut request);
         let acceptance = self.activity.acceptance();
         let answer = self.context.dispatch.answer(
-            request.map(|body| request_body(body, &active.running)),
+            request.map(|body| request_body(body, &active.pending.running)),
             acceptance,
         );
         Box::pin(async move { Ok(active.respond(answer.await)) })
@@ -105,8 +104,7 @@ impl Service {
         ActiveRequest {
             context: Arc::clone(&self.context),
             send_queue: self.send_queue.clone(),
-            running,
-            exchange,
+            pending: Box::new(PendingRequest { exchange, running }),
             http1,
             head: request.method() == Method::HEAD,
             sends_body,
@@ -122,7 +120,7 @@ impl Service {
 impl ActiveRequest {
     fn respond(mut self, answered: Answered) -> Response<WireBody> {
         let (reply, record, acceptance) = answered.into_parts();
-        self.running.answered(acceptance);
+        self.pending.running.answered(acceptance);
         let Reply {
             response,
             file,
@@ -131,10 +129,10 @@ impl ActiveRequest {
         let (mut parts, body) = response.into_parts();
         self.end_connection(&mut parts);
         if parts.status.is_client_error() || parts.status.is_server_error() {
-            add_id(&mut parts.headers, &REQUEST_ID, &self.exchange);
+            add_id(&mut parts.headers, &REQUEST_ID, &self.pending.exchange);
         }
         if let Some(name) = id_header {
-            add_id(&mut parts.headers, name, &self.exchange);
+            add_id(&mut parts.headers, name, &self.pending.exchange);
         }
         let length = match &file {
             Some(part) => Some(part.len()),
@@ -147,8 +145,10 @@ impl ActiveRequest {
         {
             parts.headers.insert(header::CONTENT_LENGTH, length.into());
         }
-        self.exchange
-            .answered(parts.status.as_u16(), length.filter(|_| !self.head), record);
+        let sent = length.filter(|_| !self.head);
+        self.pending
+            .exchange
+            .answered(parts.status.as_u16(), sent, record);
         Response::from_parts(parts, self.wire(body, file))
     }
 
@@ -175,24 +175,20 @@ impl ActiveRequest {
     }
 
     fn wire(self, body: Body, file: Option<FileRange>) -> WireBody {
-        let (exchange, running) = (self.exchange, self.running);
+        let request = self.pending;
         match file {
             // hyper leaves the body of an answer to HEAD out by itself, but only with HTTP/1.
-            _ if self.head && !self.http1 => WireBody::multiplexed(Body::empty(), exchange, running),
-            Some(part) if self.http1 && sys::CAN_SEND_FILE => {
-                WireBody::file(part, self.send_queue, exchange, running)
-            }
-            Some(part) if self.http1 => {
-                WireBody::routed(stream_of(Content::File(part).pieces()), exchange, running)
-            }
+            _ if self.head && !self.http1 => WireBody::multiplexed(Body::empty(), request),
+            Some(part) if self.http1 && sys::CAN_SEND_FILE => WireBody::file(part, self.send_queue, request),
+            Some(part) if self.http1 => WireBody::routed(stream_of(Content::File(part).pieces()), request),
             Some(part) => {
                 let memory = self.context.memory.clone();
-                let owner = exchange.tenant().cloned().unwrap_or_else(nobody);
+                let owner = request.exchange.tenant().cloned().unwrap_or_else(nobody);
                 let pieces = GrowingPieces::new(part, memory, owner);
-                WireBody::multiplexed(stream_of(pieces), exchange, running)
+                WireBody::multiplexed(stream_of(pieces), request)
             }
-            None if self.http1 => WireBody::routed(body, exchange, running),
-            None => WireBody::multiplexed(body, exchange, running),
+            None if self.http1 => WireBody::routed(body, request),
+            None => WireBody::multiplexed(body, request),
         }
     }
 }

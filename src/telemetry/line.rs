@@ -173,12 +173,17 @@ fn address(line: &mut Vec<u8>, value: Option<IpAddr>) {
     match value {
         None => {}
         Some(IpAddr::V4(address)) => {
-            for (nth, byte) in address.octets().into_iter().enumerate() {
-                if nth > 0 {
-                    line.push(b'.');
+            // "255.255.255.255", with a point at the end.
+            let (mut text, mut length) = ([0; 16], 0);
+            for octet in address.octets() {
+                let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+                let skipped = 2 - usize::from(octet > 9) - usize::from(octet > 99);
+                for byte in digits.iter().skip(skipped).chain(b".") {
+                    text[length % 16] = *byte;
+                    length += 1;
                 }
-                number(line, byte.into());
             }
+            line.extend_from_slice(&text[..length - 1]);
         }
         Some(IpAddr::V6(address)) => _ = write!(line, "{address}"),
     }

@@ -108,7 +108,7 @@ impl Actions {
     /// bounds it.
     async fn remove_expired(&self, note: &UploadNote) -> Result<()> {
         let rules = self.0.loads.rules();
-        if !rules.current().bounds_age() {
+        if !rules.bounds_age() {
             return Ok(());
         }
         let found = self.0.store.head(&note.name).await?;

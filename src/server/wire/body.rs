@@ -12,7 +12,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::send_queue::{FileToken, PendingFile, PendingRequest, SendQueue};
 use crate::server::connections::RunningRequest;
 use crate::store::FileRange;
-use crate::telemetry::access::Exchange;
 
 /// A response body that counts what leaves and closes the record of its request when it is dropped.
 ///
@@ -26,35 +25,26 @@ pub struct WireBody(BodySource);
 #[derive(Debug)]
 enum BodySource {
     /// What the router made, and whether a chunk may still be all of it and leaves at once.
-    Routed(Body, PendingRequest, bool),
+    Routed(Body, Box<PendingRequest>, bool),
     /// A file, not yet handed to the stream.
-    File(FileRange, SendQueue, PendingRequest),
+    File(FileRange, SendQueue, Box<PendingRequest>),
     /// A file that the stream sends now.
     Sent,
 }
 
 impl WireBody {
     /// A body that hyper writes.
-    pub fn routed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(BodySource::Routed(
-            body,
-            PendingRequest { exchange, running },
-            true,
-        ))
+    pub fn routed(body: Body, request: Box<PendingRequest>) -> Self {
+        Self(BodySource::Routed(body, request, true))
     }
 
     /// A body that hyper's HTTP/2 sends when the client has room for it.
-    pub fn multiplexed(body: Body, exchange: Exchange, running: RunningRequest) -> Self {
-        Self(BodySource::Routed(
-            body,
-            PendingRequest { exchange, running },
-            false,
-        ))
+    pub fn multiplexed(body: Body, request: Box<PendingRequest>) -> Self {
+        Self(BodySource::Routed(body, request, false))
     }
 
     /// A body that the stream of the connection sends; HTTP/1 only.
-    pub fn file(part: FileRange, send_queue: SendQueue, exchange: Exchange, running: RunningRequest) -> Self {
-        let request = PendingRequest { exchange, running };
+    pub fn file(part: FileRange, send_queue: SendQueue, request: Box<PendingRequest>) -> Self {
         Self(BodySource::File(part, send_queue, request))
     }
 }
@@ -233,7 +223,8 @@ mod tests {
         };
         let activity = Connections::new(limits).activity();
         let exchange = recorder.begin(&http::Method::GET, None);
-        let mut body = WireBody::routed(body, exchange, activity.begin());
+        let running = activity.begin();
+        let mut body = WireBody::routed(body, Box::new(PendingRequest { exchange, running }));
         let mut chunks = Vec::new();
         while let Some(frame) = body.frame().await {
             chunks.push(frame.expect("a frame").into_data().expect("data"));

@@ -20,5 +20,5 @@ mod stream;
 pub use body::WireBody;
 pub use pieces::GrowingPieces;
 pub use send_buffer::LargeSendBuffers;
-pub use send_queue::SendQueue;
+pub use send_queue::{PendingRequest, SendQueue};
 pub use stream::{Socket, WireStream};

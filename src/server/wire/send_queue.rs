@@ -33,15 +33,19 @@ pub(super) struct PendingFile {
     pub(super) token: Arc<FileToken>,
     /// What is still to be sent.
     pub(super) rest: FileRange,
-    pub(super) request: PendingRequest,
+    pub(super) request: Box<PendingRequest>,
 }
 
 /// What lasts as long as a request is under way: until the last byte of its answer has left, or its
 /// connection has ended.
+///
+/// Boxed from its beginning on: hyper moves an answer many times.
 #[derive(Debug)]
-pub(super) struct PendingRequest {
-    pub(super) exchange: Exchange,
-    pub(super) running: RunningRequest,
+pub struct PendingRequest {
+    /// Its record.
+    pub exchange: Exchange,
+    /// Its place among those of the connection.
+    pub running: RunningRequest,
 }
 
 /// Shared by one connection's responses (which fill it) and its stream (which empties it).
