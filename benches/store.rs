@@ -6,16 +6,23 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use chacha::config::{DiskConfig, Durability};
+use chacha::cache::load::TenantLoads;
+use chacha::config::{DiskConfig, Durability, TenantRule};
 use chacha::store::disk::Disk;
 use chacha::store::disk::probe::IndexProbe;
-use chacha::store::{Draft, Metadata, Origin, Precondition, Protocol, Store, StoreKey};
+use chacha::store::tenant_rules::TenantRules;
+use chacha::store::{Draft, Metadata, Origin, Precondition, Protocol, Store, StoreKey, Tenant};
 use chacha::tasks::Tasks;
-use divan::Bencher;
+use divan::{AllocProfiler, Bencher};
+use futures_util::FutureExt;
 use tokio::runtime::Runtime;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
@@ -104,6 +111,38 @@ fn hot_get(bencher: Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| rig.runtime.block_on(rig.disk.get(&key)).unwrap().unwrap());
 }
 
+/// Look-ups of many hot entries by one and by two threads, counted for their tenants where a rule bounds requests.
+#[divan::bench(threads = [1, 2], args = [false, true], sample_count = 50, sample_size = 20_000)]
+fn hot_get_for_tenants(bencher: Bencher<'_, '_>, is_bounded: bool) {
+    let rig = Rig::new(64 << 20, 64);
+    let keys: Vec<_> = (0..8192).map(key).collect();
+    keys.iter().for_each(|key| rig.put(key, &body(256)));
+    let rules = TenantRules::new(&bounds(is_bounded), 1 << 30);
+    let loads = TenantLoads::new(rules);
+    let tenant = |nth: u64| Tenant::new("https://issuer", &nth.to_string(), None).unwrap();
+    let tenants: Vec<_> = (0..64).map(tenant).collect();
+    let disk = &rig.disk;
+    let next = AtomicUsize::new(0);
+    bencher
+        // Each look-up of a thread has another key and another tenant than that before it.
+        .with_inputs(|| next.fetch_add(1, Ordering::Relaxed) * 7919)
+        .bench_values(|nth| {
+            let _place = loads.enter(&tenants[nth % tenants.len()]).unwrap();
+            let got = disk.get(&keys[nth % keys.len()]).now_or_never();
+            got.unwrap().unwrap().unwrap()
+        });
+}
+
+/// A rule that bounds requests, or none.
+fn bounds(is_bounded: bool) -> Vec<TenantRule> {
+    let rule = TenantRule {
+        pattern: "*".into(),
+        requests_in_flight: Some(1000),
+        ..TenantRule::default()
+    };
+    is_bounded.then_some(rule).into_iter().collect()
+}
+
 #[divan::bench]
 fn hot_head(bencher: Bencher<'_, '_>) {
     let rig = Rig::new(32 << 20, 64);
@@ -144,7 +183,7 @@ const MANY: u64 = 1_000_000;
 
 #[divan::bench(args = [1, 100, 100_000], sample_count = 20, sample_size = 10_000)]
 fn index_hit_among_a_million(bencher: Bencher<'_, '_>, tenants: u64) {
-    let mut index = IndexProbe::with_entries(MANY, tenants);
+    let index = IndexProbe::with_entries(MANY, tenants);
     let mut nth = 0;
     bencher.bench_local(|| {
         nth = (nth + 7919) % MANY;
@@ -159,6 +198,22 @@ fn index_insert_and_evict_among_a_million(bencher: Bencher<'_, '_>, tenants: u64
         index.insert();
         index.evict();
     });
+}
+
+#[divan::bench(args = [1, 100, 100_000], sample_count = 20, sample_size = 10_000)]
+fn choosing_who_gives_room(bencher: Bencher<'_, '_>, tenants: u64) {
+    let index = IndexProbe::with_entries(MANY, tenants);
+    let mut nth = 0;
+    bencher.bench_local(|| {
+        nth += 7919;
+        assert!(index.choose(nth));
+    });
+}
+
+/// Look at the bytes: what 100,000 tenants take more than one, with an entry each.
+#[divan::bench(args = [1, 100_000], sample_count = 1, sample_size = 1)]
+fn memory_of_tenants(tenants: u64) -> IndexProbe {
+    IndexProbe::with_entries(100_000, tenants)
 }
 
 #[divan::bench(args = [1, 100, 100_000], sample_count = 20, sample_size = 10_000)]
