@@ -11,7 +11,7 @@ use super::reload_record::ReloadRecord;
 use super::tenant_samples;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
-use crate::cache::actions::ActionsStats;
+use crate::cache::actions::{ActionsStats, GivenUp};
 use crate::cache::notes::NoteStats;
 use crate::protocol::app::App;
 use crate::store::EvictionCause;
@@ -165,6 +165,8 @@ fn tiered_metrics(stats: &TieredStats) -> Vec<Metric> {
 
 fn actions_metrics(stats: &ActionsStats) -> Vec<Metric> {
     let catalog = &stats.catalog;
+    let given_up = GivenUp::ALL.iter().zip(stats.given_up);
+    let given_up = given_up.map(|(reason, count)| (reason.as_str(), count)).collect();
     let mut all = note_metrics(stats.notes.as_ref());
     all.extend(metrics! {
         Gauge("chacha_actions_entries", catalog.entries as u64):
@@ -176,6 +178,8 @@ fn actions_metrics(stats: &ActionsStats) -> Vec<Metric> {
             "Entries that the other servers of the bucket were not told about yet",
         Gauge("chacha_actions_uploads", stats.uploads as u64): "Uploads that are running",
         Gauge("chacha_actions_upload_bytes", stats.upload_bytes): "Bytes that the running uploads hold",
+        CounterBy("chacha_actions_given_up", "reason", given_up):
+            "Uploads that ended before they were entries, without their clients' doing",
         Gauge("chacha_actions_other_servers", stats.others as u64):
             "Other servers of the same bucket that are there",
     });

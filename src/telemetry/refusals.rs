@@ -180,4 +180,53 @@ mod tests {
         assert_eq!(refusals.of("steady")[Refusal::Share as usize], 200);
         assert_eq!(refusals.all()[Refusal::Share as usize], 20_200);
     }
+
+    /// What is written while this lives.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A flood of refusals must not be one of lines, and nobody may have to guess what to do.
+    #[test]
+    fn what_runs_out_is_said_once_a_minute_with_the_key_that_helps() {
+        let (log, tenant) = (Log::default(), Arc::from("0123456789ab"));
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let refusals = Refusals::default();
+        tracing::subscriber::with_default(subscriber, || {
+            for reason in Refusal::ALL.iter().cycle().take(10 * REASONS) {
+                refusals.count(*reason, Some(&tenant));
+            }
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        for (reason, key) in [
+            (Refusal::Share, "disk.limit"),
+            (Refusal::Room, "disk.limit"),
+            (Refusal::MaxBytes, "max_bytes"),
+            (Refusal::MaxEntries, "max_entries"),
+            (Refusal::Memory, "limits.memory"),
+        ] {
+            let name = format!("reason=\"{}\"", reason.as_str());
+            let lines: Vec<_> = text.lines().filter(|line| line.contains(&name)).collect();
+            assert!(lines.len() == 1 && lines[0].contains(key), "{lines:?}");
+            assert!(
+                lines[0].contains("WARN") && lines[0].contains("0123456789ab"),
+                "{lines:?}"
+            );
+        }
+        assert_eq!(text.lines().count(), 5, "{text}");
+    }
 }

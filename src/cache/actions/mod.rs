@@ -11,6 +11,7 @@ mod commit;
 pub mod entry;
 mod error;
 mod find;
+mod given_up;
 mod id;
 pub mod index;
 pub mod ledger;
@@ -31,12 +32,14 @@ use std::time::Duration;
 pub use entry::{CacheKey, NameError, Version};
 pub use error::{BusyReason, Error, Result};
 pub use find::{FoundEntry, LookupQuery};
+pub use given_up::GivenUp;
 pub use id::{EntryId, UploadId};
 pub use permit::{Permission, ReadPermit};
 pub use stage::{BlockPlace, BlockWriter};
 pub use upload_auth::UploadAuth;
 
 use self::catalog::{Catalog, CatalogStats};
+use self::given_up::GivenUpCounts;
 use self::upload::ActionsUpload;
 use self::upload_note::UploadNote;
 use self::uploads::{UploadOwner, Uploads};
@@ -96,6 +99,7 @@ struct ActionsShared {
     store: Arc<dyn Store>,
     blocks: BlockDir,
     uploads: Uploads,
+    given_up: GivenUpCounts,
     catalog: Catalog,
     /// Locked for a key while a reservation or a commit changes its entry or its upload.
     changes: KeyLocks,
@@ -117,6 +121,8 @@ pub struct ActionsStats {
     pub uploads: usize,
     /// Bytes that they hold.
     pub upload_bytes: u64,
+    /// Uploads that were given up since the start, by the number of the reason.
+    pub given_up: [u64; GivenUp::ALL.len()],
     /// Other servers of the same bucket.
     pub others: usize,
     /// Figures of the notes, with a bucket.
@@ -131,6 +137,7 @@ impl Actions {
             store: parts.store,
             blocks,
             uploads: Uploads::default(),
+            given_up: GivenUpCounts::default(),
             catalog: parts.catalog,
             changes: KeyLocks::default(),
             keys: parts.keys,
@@ -155,6 +162,7 @@ impl Actions {
             catalog: self.0.catalog.stats(),
             uploads,
             upload_bytes,
+            given_up: self.0.given_up.all(),
             others: self.0.peers.others().len(),
             notes: self.0.notes.as_ref().map(NoteLog::stats),
         }

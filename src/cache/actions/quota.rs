@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::given_up::GivenUp;
 use super::upload::ActionsUpload;
 use super::upload_note::UploadNote;
 use super::uploads::{IDLE_AFTER, UploadOwner};
@@ -88,8 +89,9 @@ impl Actions {
 
     /// Gives up an idle upload for others, or passes it over for a while.
     async fn make_way(&self, idle: &ActionsUpload) {
-        let why = "an upload without traffic makes way for others";
-        let given_up = self.give_up_if(idle, why, || idle.idle() >= IDLE_AFTER).await;
+        let given_up = self
+            .give_up_if(idle, GivenUp::Room, || idle.idle() >= IDLE_AFTER)
+            .await;
         if !given_up {
             self.0.uploads.pass_over(idle);
         }
@@ -97,15 +99,16 @@ impl Actions {
 
     /// Gives up an upload for which `is_due` holds under the lock of its key. `false` if it does not, or if somebody
     /// changes that key at this moment: what is being committed, or begun anew, is no upload without traffic.
-    async fn give_up_if(&self, upload: &ActionsUpload, why: &'static str, is_due: impl Fn() -> bool) -> bool {
+    async fn give_up_if(&self, upload: &ActionsUpload, why: GivenUp, is_due: impl Fn() -> bool) -> bool {
         let Some(_change) = self.0.changes.try_lock(upload.note.name.digest()) else {
             return false;
         };
         if upload.is_committing() || !is_due() || self.0.uploads.get(upload.id).is_none() {
             return false;
         }
-        tracing::info!(namespace = %upload.note.label, "{why}");
+        tracing::info!(namespace = %upload.note.label, "{}", why.text());
         self.give_up(upload).await;
+        self.0.given_up.count(why);
         true
     }
 
@@ -138,13 +141,10 @@ impl Actions {
         let is_overdue = || upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
         let is_revoked = || upload.blocks.is_revoked();
         let (why, is_due) = match (upload.is_too_old(), is_idle(), is_revoked()) {
-            (true, _, _) => ("an upload older than gha.upload_age is given up", true),
-            (false, true, _) => ("an upload without traffic is given up", true),
-            (false, false, true) => (
-                "an upload makes way: others need what is above its tenant's share",
-                true,
-            ),
-            (false, false, false) => ("an upload whose token has expired is given up", is_overdue()),
+            (true, _, _) => (GivenUp::Age, true),
+            (false, true, _) => (GivenUp::Idle, true),
+            (false, false, true) => (GivenUp::Share, true),
+            (false, false, false) => (GivenUp::Expired, is_overdue()),
         };
         if is_due {
             let is_due = || upload.is_too_old() || is_idle() || is_revoked() || is_overdue();

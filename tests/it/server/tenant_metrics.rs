@@ -1,11 +1,13 @@
 //! What operators see of tenants: the largest ones and all others, by labels that tell nothing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chacha::config::TenantRule;
 use http::StatusCode;
 
 use crate::protocol::bytes;
+use crate::protocol::gha::{begin, patch};
 use crate::support::server::TestServer;
 use crate::support::wait::until_true;
 
@@ -95,4 +97,42 @@ async fn refusals_are_counted_by_reason_and_for_their_tenant() {
             && !evictions.is_empty(),
         "{evictions:?}"
     );
+}
+
+#[tokio::test]
+async fn uploads_are_counted_for_their_tenant_and_said_to_be_given_up() {
+    for (age, idle, reason) in [(3600, 1, "idle"), (1, 1, "age")] {
+        let server = TestServer::start_with(|config| {
+            config.gha.upload_age = Duration::from_secs(age);
+            config.gha.upload_timeout = Duration::from_secs(idle);
+        })
+        .await;
+        let acme = server.acme();
+        assert_eq!(acme.put("/k", "x").await.status, StatusCode::CREATED);
+        let id = begin(&acme, "k").await;
+        patch(&acme, id, 0, bytes(1000, 1)).await;
+        let reason = format!("reason=\"{reason}\"");
+        until_true("it is given up", async || {
+            lines(&server, "chacha_actions_given_up_total").await[&reason] == 1
+        })
+        .await;
+        let uploads = lines(&server, "chacha_tenant_uploads").await;
+        assert_eq!(
+            (uploads.len(), uploads.values().sum::<u64>()),
+            (2, 0),
+            "{uploads:?}"
+        );
+    }
+    let server = TestServer::start().await;
+    let acme = server.acme();
+    assert_eq!(acme.put("/k", "x").await.status, StatusCode::CREATED);
+    let id = begin(&acme, "k").await;
+    patch(&acme, id, 0, bytes(1000, 1)).await;
+    let (uploads, held) = (
+        lines(&server, "chacha_tenant_uploads").await,
+        lines(&server, "chacha_tenant_upload_bytes").await,
+    );
+    assert_eq!(uploads["tenant=\"other\""], 0);
+    assert_eq!(uploads.values().sum::<u64>(), 1);
+    assert_eq!(held.values().sum::<u64>(), 1000);
 }
