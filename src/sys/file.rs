@@ -108,9 +108,9 @@ pub fn replace_file(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> 
     let mut aside = std::ffi::OsString::from(".");
     aside.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     let aside = path.with_file_name(aside);
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&aside)?;
+    // What is in its place, a link even, is not written to.
+    if_exists(std::fs::remove_file(&aside))?;
+    let mut file = open_private(&aside)?;
     file.write_all(bytes)?;
     if durable {
         file.sync_all()?;
@@ -322,6 +322,18 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
         assert!(replace_file(&dir.path().join("none/name"), b"", false).is_err());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_new_file_is_not_followed() {
+        let dir = tempfile::tempdir().expect("folder");
+        let (path, other) = (dir.path().join("name"), dir.path().join("other"));
+        std::fs::write(&other, "of somebody else").expect("written");
+        std::os::unix::fs::symlink(&other, dir.path().join(".name")).expect("a link");
+        replace_file(&path, b"ours", false).expect("replaced");
+        assert_eq!(std::fs::read(&path).expect("read"), b"ours");
+        assert_eq!(std::fs::read(&other).expect("read"), b"of somebody else");
+        assert!(path.symlink_metadata().expect("a file").is_file());
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! For whom room is taken, and what counts in a share at once: bytes that are held, and bytes that are waited for.
 
+use std::sync::Arc;
+
 use crate::store::shares::{TenantHandle, TenantNumber};
 
-/// A tenant; nobody if it is none: folders, the snapshot, records.
+/// A tenant; nobody if it is none: folders, the snapshot, records. Cheap to clone: no lock is taken.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Owner(Option<TenantHandle>);
+pub(crate) struct Owner(Option<Arc<TenantHandle>>);
 
 impl Owner {
     /// Room for this tenant.
     pub(crate) fn tenant(handle: TenantHandle) -> Self {
-        Self(Some(handle))
+        Self(Some(Arc::new(handle)))
     }
 
     /// The number of the tenant.
     pub(crate) fn number(&self) -> Option<TenantNumber> {
-        self.0.as_ref().map(TenantHandle::number)
+        self.0.as_ref().map(|tenant| tenant.number())
     }
 
     /// Bytes count in its share.

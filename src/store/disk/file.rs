@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use tokio::sync::{Mutex, MutexGuard};
-
+use super::check_turn::CheckTurns;
 use super::format::EntryError;
 use crate::store::budget::OpenFile;
 use crate::store::content::FileHolder;
@@ -30,8 +29,7 @@ pub(super) struct DiskFile {
     cold_at: AtomicU64,
     residency: Residency,
     damaged: AtomicBool,
-    /// Held by whoever checks what answers wait for.
-    turn: Mutex<()>,
+    turns: CheckTurns,
 }
 
 /// Who removes a version of an entry that turned out to be damaged.
@@ -97,7 +95,7 @@ impl DiskFile {
             since: AtomicU64::new(seconds()),
             cold_at: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
-            turn: Mutex::new(()),
+            turns: CheckTurns::default(),
         })
     }
 
@@ -134,9 +132,9 @@ impl DiskFile {
         }
     }
 
-    /// Waits for those who check it.
-    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// Whose turn it is to check what answers wait for.
+    pub(super) fn turns(&self) -> &CheckTurns {
+        &self.turns
     }
 
     pub(super) fn is_damaged(&self) -> bool {

@@ -12,7 +12,7 @@ use super::format::{self, EntryError, EntryOpenError, MAX_MEMORY_BODY_BYTES};
 use super::hot::OpenedEntry;
 use super::index::{IndexHit, LookUp};
 use crate::store::spool::Checksums;
-use crate::store::{Content, Digest, Entry, EntryFile, Error, FileRange, Meta, Result, StoreKey, TierName};
+use crate::store::{Content, Digest, Entry, Error, FileRange, Meta, Result, StoreKey, TierName};
 
 /// A file that was changed so many microseconds after its generation was not changed by us.
 const CLOCK_SLACK_US: u64 = 2_000_000;
@@ -101,15 +101,13 @@ impl DiskCore {
         range: &FileRange,
     ) -> Result<bool> {
         let first = file.checked_first();
-        let was_checked = file.verified(0..first);
-        let _turn = file.turn().await;
-        // Of one that has left the page cache, a second look would not tell.
-        let by_another = !was_checked && file.verified(0..first);
-        if by_another || file.is_damaged() {
+        let turn = file.turns().wait().await;
+        let Some(turn) = turn.filter(|_| !file.is_damaged()) else {
             return Ok(!file.is_damaged());
-        }
+        };
         let range = range.clone();
         let warmed = self.blocking(move |_| range.warm(first)).await?;
+        turn.end();
         if file.is_checked() {
             self.index(|index| index.trust(key.digest(), generation));
         }

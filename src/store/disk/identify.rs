@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use super::core::DiskCore;
 use super::format;
+use super::recover::SLICE_SLOTS;
 use super::slab::ListKind;
 use crate::store::Digest;
 use crate::{sys, tasks};
 
-/// Slots of the index that are looked at under one lock.
-const SLICE_SLOTS: usize = 4096;
 /// Files that are read before others get a turn.
 const FILES_AT_ONCE: usize = 64;
 /// Between two turns.
@@ -31,12 +30,12 @@ pub(super) async fn run(core: Arc<DiskCore>) {
 
 async fn read_all(core: &Arc<DiskCore>) {
     core.indexed().await;
-    let (mut slots, mut from) = (Vec::new(), 0);
-    while core.index(|index| index.unread_slots(from, SLICE_SLOTS, &mut slots)) {
-        from += SLICE_SLOTS;
+    if core.index(|index| index.unread()) == 0 {
+        return;
     }
-    // Each becomes the newest of its list, so the newest one comes last.
-    slots.sort_unstable();
+    let Ok(slots) = core.blocking(|core| core.unread_slots()).await else {
+        return;
+    };
     for slots in slots.chunks(FILES_AT_ONCE) {
         let files = core.index(|index| {
             let files = slots.iter().filter_map(|(_, id)| index.unread_version(*id));
@@ -62,6 +61,17 @@ async fn read_all(core: &Arc<DiskCore>) {
 }
 
 impl DiskCore {
+    /// Blocking: looks through the whole index, and sorts what may be all of it.
+    fn unread_slots(&self) -> Vec<(u64, u32)> {
+        let (mut slots, mut from) = (Vec::new(), 0);
+        while self.index(|index| index.unread_slots(from, SLICE_SLOTS, &mut slots)) {
+            from += SLICE_SLOTS;
+        }
+        // Each becomes the newest of its list, so the newest one comes last.
+        slots.sort_unstable();
+        slots
+    }
+
     /// Blocking: reads whom an entry belongs to. What cannot be read stays as it is: whoever opens it finds out.
     pub(super) fn read_tenancy(&self, digest: &Digest, generation: u64) {
         let read = || -> io::Result<_> {

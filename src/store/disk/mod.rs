@@ -21,6 +21,7 @@
 //! body leaves memory. Files held open are looked at once a second.
 
 mod boot;
+mod check_turn;
 mod core;
 mod delete;
 mod error;

@@ -23,7 +23,7 @@ use crate::store::{Error, Result};
 use crate::sys;
 
 /// Slots of the index that are looked at under one lock.
-const SLICE_SLOTS: usize = 4096;
+pub(super) const SLICE_SLOTS: usize = 4096;
 /// Most folders that are scanned at the same time.
 const MAX_SCANS: usize = 4;
 

@@ -46,16 +46,6 @@ impl TenantHandle {
     }
 }
 
-impl Clone for TenantHandle {
-    fn clone(&self) -> Self {
-        self.shares.table().copy_handle(self.number);
-        Self {
-            shares: Arc::clone(&self.shares),
-            number: self.number,
-        }
-    }
-}
-
 impl Drop for TenantHandle {
     fn drop(&mut self) {
         self.shares.table().drop_handle(self.number);
