@@ -18,7 +18,8 @@
 //! store::tiered
 //! store::{disk, s3, follow}         auth
 //! store (batch, blocks, budget, content, crc, description, early, entry, error, journal, key, little_endian, lock,
-//!        locks, memory, meta, remote, shared, shares, source, spool, tagged, tenant, tenant_fields, tenant_rules, trailer)
+//!        locks, memory, meta, remote, shared, shares, source, spool, tagged, tenant, tenant_fields, tenant_rules, trailer,
+//!        turns)
 //! config, telemetry
 //! sys, tasks, range, error, outbound, named
 //! ```

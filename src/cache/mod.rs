@@ -1,4 +1,4 @@
-//! The operations of front-ends on entries. They take a scope and a name, and never give a store key.
+//! The operations of front-ends on entries. They take a caller and a name, and never give a store key.
 //!
 //! Invariants: only the writable namespace of a scope is written or deleted; the readable ones are read in
 //! order, and without any every read is a miss. A front-end holds a [`Cache`], never a store.
@@ -21,7 +21,7 @@ pub use agreed_key::AgreedKeyFile;
 pub use key_ring::KeyRing;
 use load::{TenantLoads, WriteCharge, Writer};
 
-use crate::auth::{Identity, Namespace, Scope};
+use crate::auth::{Identity, Namespace};
 use crate::store::memory::MemoryAccount;
 use crate::store::spool::{SpoolDir, SpoolWriter};
 use crate::store::{
@@ -92,17 +92,17 @@ impl Cache {
         !self.loads.rules().is_too_old(&meta.origin)
     }
 
-    /// The entry in the first readable namespace of `scope` that has it.
+    /// The entry in the first readable namespace of `caller` that has it.
     ///
     /// # Errors
     /// As [`Store::get`]. A front-end of a cache answers them as a miss.
-    pub async fn get(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
-        for (nth, namespace) in scope.readable().enumerate() {
-            if nth == 1 && self.store.is_remote() && scope.readable().count() > 2 {
+    pub async fn get(&self, caller: &Identity, name: &EntryName) -> Result<Option<Hit>> {
+        for (nth, namespace) in caller.scope.readable().enumerate() {
+            if nth == 1 && self.store.is_remote() && caller.scope.readable().count() > 2 {
                 // Boxed to keep the future of the usual read small.
-                return Box::pin(self.get_from_fallbacks(scope, name)).await;
+                return Box::pin(self.get_from_fallbacks(caller, name)).await;
             }
-            if let Some(entry) = self.store.get(&key(namespace, name)).await?
+            if let Some(entry) = self.store.get(&key(caller, namespace, name)).await?
                 && self.counts(&entry.meta)
             {
                 let namespace = namespace.clone();
@@ -114,10 +114,10 @@ impl Cache {
 
     /// [`Cache::get`] without the first readable namespace, for tiers where each look-up takes long: all look-ups run
     /// at once, so that a miss in many namespaces costs no more than in one.
-    async fn get_from_fallbacks(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
-        let fallbacks = scope.readable().skip(1);
+    async fn get_from_fallbacks(&self, caller: &Identity, name: &EntryName) -> Result<Option<Hit>> {
+        let fallbacks = caller.scope.readable().skip(1);
         let keys: Vec<_> = fallbacks
-            .map(|namespace| (namespace, key(namespace, name)))
+            .map(|namespace| (namespace, key(caller, namespace, name)))
             .collect();
         let heads = join_all(keys.iter().map(|(_, key)| self.store.head(key))).await;
         for ((namespace, key), found) in keys.iter().zip(heads) {
@@ -138,9 +138,9 @@ impl Cache {
     ///
     /// # Errors
     /// As [`Store::head`].
-    pub async fn head(&self, scope: &Scope, name: &EntryName) -> Result<Option<Hit>> {
-        for namespace in scope.readable() {
-            if let Some(meta) = self.store.head(&key(namespace, name)).await?
+    pub async fn head(&self, caller: &Identity, name: &EntryName) -> Result<Option<Hit>> {
+        for namespace in caller.scope.readable() {
+            if let Some(meta) = self.store.head(&key(caller, namespace, name)).await?
                 && self.counts(&meta)
             {
                 let entry = Entry::described(meta);
@@ -156,9 +156,9 @@ impl Cache {
     ///
     /// # Errors
     /// As [`Store::link`].
-    pub async fn link(&self, scope: &Scope, name: &EntryName) -> Result<Option<Url>> {
-        for namespace in scope.readable() {
-            let key = key(namespace, name);
+    pub async fn link(&self, caller: &Identity, name: &EntryName) -> Result<Option<Url>> {
+        for namespace in caller.scope.readable() {
+            let key = key(caller, namespace, name);
             if self.is_expired(&key).await? {
                 continue;
             }
@@ -207,7 +207,7 @@ impl Cache {
         if let Some(size) = expected.filter(|size| *size > limit) {
             return Err(Error::TooLarge { size, limit });
         }
-        let key = key(caller.scope.writable(), name);
+        let key = key(caller, caller.scope.writable(), name);
         self.check(&key, &precondition).await?;
         let charge = self.loads.writes(tenancy.as_ref(), Writer::request(), limit);
         let charge = charge.take_or_keep(expected)?;
@@ -262,9 +262,14 @@ impl Cache {
     ///
     /// # Errors
     /// [`Error::Precondition`] and errors of the tier.
-    pub async fn delete(&self, scope: &Scope, name: &EntryName, precondition: Precondition) -> Result<bool> {
+    pub async fn delete(
+        &self,
+        caller: &Identity,
+        name: &EntryName,
+        precondition: Precondition,
+    ) -> Result<bool> {
         self.store
-            .delete(&key(scope.writable(), name), precondition)
+            .delete(&key(caller, caller.scope.writable(), name), precondition)
             .await
     }
 
@@ -279,14 +284,15 @@ impl Cache {
     }
 }
 
-/// The only place where a namespace and a name become a store key.
-fn key(namespace: &Namespace, name: &EntryName) -> StoreKey {
+/// The only place where a namespace and a name become a store key. Whoever waits with it waits in the turn of `caller`.
+fn key(caller: &Identity, namespace: &Namespace, name: &EntryName) -> StoreKey {
     let key = StoreKey::new(
         Arc::clone(namespace.issuer()),
         Arc::clone(namespace.path()),
         name.protocol,
         Arc::clone(&name.key),
-    );
+    )
+    .asked_by(caller.tenancy().tenant.asker());
     match &name.version {
         Some(version) => key.with_version(Arc::clone(version)),
         None => key,

@@ -7,18 +7,17 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::remote::{RemoteParts, RemoteTier, RemoteUpload};
+use super::turns::{FairPermit, FairSemaphore};
 use super::{Draft, Error, Result, Spool, StoreKey};
 use crate::tasks::Tasks;
 
 /// Parts of all uploads of a tier that are under way at once: commits want permits of the remote tier, too.
 const MAX_PARTS_UNDER_WAY: usize = 8;
 
-/// How many parts all uploads of one tier may send at once.
-pub(crate) fn upload_slots() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_PARTS_UNDER_WAY))
+/// How many parts all uploads of one tier may send at once. Tenants take turns.
+pub(crate) fn upload_slots() -> Arc<FairSemaphore> {
+    FairSemaphore::new(MAX_PARTS_UNDER_WAY)
 }
 
 /// How parts of one entry are sent before its body is whole. Cheap to clone; making one sends no request.
@@ -26,11 +25,11 @@ pub(crate) fn upload_slots() -> Arc<Semaphore> {
 pub struct EarlyUpload {
     remote: Arc<dyn RemoteTier>,
     key: StoreKey,
-    slots: Arc<Semaphore>,
+    slots: Arc<FairSemaphore>,
 }
 
 impl EarlyUpload {
-    pub(crate) fn new(remote: &Arc<dyn RemoteTier>, key: &StoreKey, slots: &Arc<Semaphore>) -> Self {
+    pub(crate) fn new(remote: &Arc<dyn RemoteTier>, key: &StoreKey, slots: &Arc<FairSemaphore>) -> Self {
         Self {
             remote: Arc::clone(remote),
             key: key.clone(),
@@ -48,9 +47,9 @@ impl EarlyUpload {
         self.remote.begin(&self.key).await
     }
 
-    /// Waits for the right to send one part. `None` never happens: the semaphore is never closed.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).acquire_owned().await.ok()
+    /// Waits for the right to send one part.
+    pub(crate) async fn slot(&self) -> FairPermit {
+        self.slots.acquire(self.key.asker()).await
     }
 
     /// The tasks of the remote tier: whatever sends to it ends with it.

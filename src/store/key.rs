@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::turns::Asker;
 use crate::named::named_enum;
 
 named_enum! {
@@ -34,9 +36,11 @@ impl Protocol {
 ///
 /// The digest is BLAKE3 over the canonical form: each part with its length in front, so two
 /// different tuples never have the same bytes. The tuple is stored with the entry and compared on read.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct StoreKey {
     digest: Digest,
+    /// In whose name this is asked for. No part of the identity.
+    asker: Asker,
     issuer: Arc<str>,
     namespace: Arc<str>,
     protocol: Protocol,
@@ -53,13 +57,14 @@ impl StoreKey {
     pub fn new(issuer: Arc<str>, namespace: Arc<str>, protocol: Protocol, key: impl Into<Arc<[u8]>>) -> Self {
         let mut this = Self {
             digest: Digest::default(),
+            asker: Asker::SERVER,
             issuer,
             namespace,
             protocol,
             key: key.into(),
             version: None,
         };
-        this.digest = this.hash();
+        this.digest = this.digest_of_parts();
         this
     }
 
@@ -67,8 +72,20 @@ impl StoreKey {
     #[must_use]
     pub fn with_version(mut self, version: Arc<str>) -> Self {
         self.version = Some(version);
-        self.digest = self.hash();
+        self.digest = self.digest_of_parts();
         self
+    }
+
+    /// The same key, asked for in the name of a tenant: those who wait for a tier take turns.
+    #[must_use]
+    pub fn asked_by(mut self, asker: Asker) -> Self {
+        self.asker = asker;
+        self
+    }
+
+    /// In whose name this is asked for.
+    pub fn asker(&self) -> Asker {
+        self.asker
     }
 
     /// The front-end whose entry this is.
@@ -123,7 +140,7 @@ impl StoreKey {
         (key.canonical() == bytes).then_some(key)
     }
 
-    fn hash(&self) -> Digest {
+    fn digest_of_parts(&self) -> Digest {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -144,6 +161,26 @@ impl StoreKey {
         if let Some(version) = &self.version {
             visit(version.as_bytes());
         }
+    }
+}
+
+/// Of the tuple, whoever asks.
+impl PartialEq for StoreKey {
+    fn eq(&self, other: &Self) -> bool {
+        let tuple = |key: &Self| (key.digest, key.protocol);
+        tuple(self) == tuple(other)
+            && self.issuer == other.issuer
+            && self.namespace == other.namespace
+            && self.key == other.key
+            && self.version == other.version
+    }
+}
+
+impl Eq for StoreKey {}
+
+impl Hash for StoreKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) mod tenant_fields;
 pub mod tenant_rules;
 pub mod tiered;
 pub(crate) mod trailer;
+pub(crate) mod turns;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use remote::{RemoteHealth, UploadedParts};
 pub use shares::{EvictionCause, HeldFigures, LargeTenant, TenantFigures};
 pub use spool::Spool;
 pub use tenant::{Rank, Tenancy, Tenant};
+pub use turns::Asker;
 
 /// What must hold for a write or a delete to happen, checked in the same step as the change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -109,6 +109,13 @@ pub trait RemoteTier: SharedObjects {
     /// [`super::Error::Precondition`], [`super::Error::Remote`].
     async fn delete(&self, key: &StoreKey, precondition: &Precondition) -> Result<bool>;
 
+    /// Removes this version of an entry, unless another one has taken its place. Where a tier can, it makes sure of that
+    /// itself, without another look.
+    ///
+    /// # Errors
+    /// [`super::Error::Remote`].
+    async fn delete_version(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<()>;
+
     /// A URL with which anybody can read the body of this entry for some minutes; `None` if there is none
     /// that gives the body and nothing else. Sends no request.
     ///

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::key::Digest;
+use super::turns::Asker;
 use crate::named::named_enum;
 
 /// What stands in a name as it is. No separator, no space, and none of the characters of a glob.
@@ -78,6 +79,12 @@ impl Tenant {
     /// Tells tenants apart: over both names.
     pub fn digest(&self) -> &Digest {
         &self.0.digest
+    }
+
+    /// Whose turn it is when this tenant asks for something.
+    pub fn asker(&self) -> Asker {
+        let digest = self.0.digest.as_bytes();
+        Asker::of_digest(std::array::from_fn(|at| digest[at]))
     }
 
     /// A name for logs and metrics that reveals nothing: the first 12 hex digits of the digest.

@@ -67,7 +67,7 @@ impl Actions {
             }
             looked += candidates.len();
             wave = PARALLEL_LOOKS;
-            if let Some((entry, key, position)) = self.first_there(candidates, &mut passed).await? {
+            if let Some((entry, key, position)) = self.first_there(caller, candidates, &mut passed).await? {
                 let namespace = scope.readable().nth(position).unwrap_or(scope.writable());
                 return Ok(Some(self.found(entry, key, namespace)));
             }
@@ -79,12 +79,17 @@ impl Actions {
     /// leave the catalog; those whose bytes may still come are added to `passed`. Looks at all of them at once.
     async fn first_there(
         &self,
+        caller: &Identity,
         candidates: Vec<Candidate>,
         passed: &mut Vec<Ulid>,
     ) -> Result<Option<(CommittedEntry, StoreKey, usize)>> {
+        let asker = caller.tenancy().tenant.asker();
         let looks = candidates.into_iter().map(|candidate| async move {
             let Candidate { entry, position, .. } = candidate;
-            let key = entry.namespace.store_key(&entry.version, &entry.key);
+            let key = entry
+                .namespace
+                .store_key(&entry.version, &entry.key)
+                .asked_by(asker);
             let current = self.current(&entry, &key).await;
             (current, entry, key, position)
         });

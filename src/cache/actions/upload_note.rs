@@ -48,8 +48,9 @@ impl UploadNote {
         }
         let writable = caller.scope.writable();
         let namespace = NamespaceId::of(writable);
+        let name = namespace.store_key(version, key);
         Ok(Self {
-            name: namespace.store_key(version, key),
+            name: name.asked_by(caller.tenancy().tenant.asker()),
             namespace,
             version: version.clone(),
             key: key.clone(),
@@ -116,14 +117,18 @@ impl UploadNote {
             ))),
         };
         let (began, expires) = (time()?, time()?);
+        let tenancy = match rest.is_empty() {
+            true => None,
+            false => Some(take_tenancy(&mut rest)?),
+        };
+        let asker = tenancy.as_ref().map(|tenancy| tenancy.tenant.asker());
         Some(Self {
-            name: namespace.store_key(&version, &key),
+            name: namespace
+                .store_key(&version, &key)
+                .asked_by(asker.unwrap_or_default()),
             label,
             subject,
-            tenancy: match rest.is_empty() {
-                true => None,
-                false => Some(take_tenancy(&mut rest)?),
-            },
+            tenancy,
             holder,
             began,
             expires,

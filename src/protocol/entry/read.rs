@@ -26,9 +26,9 @@ use crate::telemetry::access::{Outcome, RequestRecord};
 pub async fn read(call: &mut Call, caller: &Identity, name: &EntryName) -> Option<(Reply, Arc<Meta>)> {
     let cache = call.app.cache();
     let found = if call.parts.method == Method::HEAD {
-        cache.head(&caller.scope, name).await
+        cache.head(caller, name).await
     } else {
-        cache.get(&caller.scope, name).await
+        cache.get(caller, name).await
     };
     let record = &mut call.record;
     match found {
@@ -66,7 +66,7 @@ fn for_method(method: &Method, entry: Entry) -> Entry {
 
 /// The description of the entry under `name`; as for [`read`], a tier that fails is a miss.
 pub async fn head(app: &App, caller: &Identity, name: &EntryName) -> Option<Arc<Meta>> {
-    let found = app.cache().head(&caller.scope, name).await;
+    let found = app.cache().head(caller, name).await;
     found
         .map(|hit| hit.map(|hit| hit.entry.meta))
         .unwrap_or_else(|error| {

@@ -22,7 +22,7 @@ pub(super) async fn answer(call: &mut Call, caller: &Identity, name: &EntryName)
         return None;
     }
     // A tier that fails is met again, and told, on the ordinary way.
-    let link = call.app.cache().link(&caller.scope, name).await.ok()??;
+    let link = call.app.cache().link(caller, name).await.ok()??;
     let location = HeaderValue::from_str(link.as_str()).ok()?;
     call.record.outcome = Outcome::Hit;
     call.record.tier = "link";

@@ -18,6 +18,7 @@ use super::object;
 use super::permits::{ALL_TAKEN, Permits};
 use super::stats::{Counters, Op};
 use crate::config::S3Config;
+use crate::store::turns::Asker;
 use crate::store::{RemoteErrorKind, StoreKey};
 use crate::tasks::Tasks;
 
@@ -163,18 +164,18 @@ impl Core {
         }
     }
 
-    /// Waits for a permit, and makes a request with it.
+    /// Waits for a permit in the turn of `asker`, and makes a request with it.
     pub(super) async fn call<T, E>(
         self: &Arc<Self>,
-        op: Op,
+        (op, asker): (Op, Asker),
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
     ) -> Result<T, S3Error>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let _permit = match op.changes() {
-            true => self.enter_to_write().await?,
-            false => self.enter().await?,
+            true => self.enter_to_write(asker).await?,
+            false => self.enter(asker).await?,
         };
         self.ask(op, request).await
     }

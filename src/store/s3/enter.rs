@@ -2,38 +2,38 @@
 
 use std::time::Duration;
 
-use tokio::sync::AcquireError;
-
 use super::core::Core;
 use super::error::S3Error;
 use super::permits::{ALL_TAKEN, Permit};
 use crate::store::RemoteErrorKind;
+use crate::store::turns::Asker;
 
 impl Core {
-    /// Waits for a permit to read, unless the server is given a rest.
+    /// Waits for a permit to read, in the turn of `asker`, unless the server is given a rest.
     ///
     /// # Errors
     /// [`RemoteErrorKind::Resting`] at once; [`RemoteErrorKind::Timeout`] if all permits stay taken for
     /// `s3.idle_timeout`.
-    pub(super) async fn enter(&self) -> Result<Permit, S3Error> {
-        self.wait(self.permits.one(), self.config.idle_timeout).await
+    pub(super) async fn enter(&self, asker: Asker) -> Result<Permit, S3Error> {
+        self.wait(self.permits.one(asker), self.config.idle_timeout).await
     }
 
     /// The same for a short request of a write, which must not be lost for others that are slow: waits for
     /// `s3.write_timeout`.
-    pub(super) async fn enter_to_write(&self) -> Result<Permit, S3Error> {
-        self.wait(self.permits.one(), self.config.write_timeout).await
+    pub(super) async fn enter_to_write(&self, asker: Asker) -> Result<Permit, S3Error> {
+        self.wait(self.permits.one(asker), self.config.write_timeout)
+            .await
     }
 
     /// The same for a body on its way out.
-    pub(super) async fn enter_to_send(&self) -> Result<Permit, S3Error> {
-        self.wait(self.permits.one_to_send(), self.config.write_timeout)
+    pub(super) async fn enter_to_send(&self, asker: Asker) -> Result<Permit, S3Error> {
+        self.wait(self.permits.one_to_send(asker), self.config.write_timeout)
             .await
     }
 
     async fn wait(
         &self,
-        permit: impl Future<Output = Result<Permit, AcquireError>>,
+        permit: impl Future<Output = Permit>,
         patience: Duration,
     ) -> Result<Permit, S3Error> {
         if self.health.is_resting() {
@@ -43,7 +43,7 @@ impl Core {
         let permit = async {
             tokio::select! {
                 biased;
-                permit = permit => permit.map_err(|_| stopping()),
+                permit = permit => Ok(permit),
                 () = self.health.found_down() => Err(self.resting()),
             }
         };
@@ -54,8 +54,4 @@ impl Core {
         };
         tokio::time::timeout(patience, permit).await.unwrap_or_else(late)
     }
-}
-
-fn stopping() -> S3Error {
-    S3Error::new(RemoteErrorKind::Other, "the server is shutting down")
 }

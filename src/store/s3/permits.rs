@@ -1,25 +1,24 @@
-//! The permits of `s3.max_concurrency`.
+//! The permits of `s3.max_concurrency`, which tenants take in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use crate::store::turns::{Asker, FairPermit, FairSemaphore};
 
 /// The right to one request, and to the stream of its answer.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _one: OwnedSemaphorePermit,
+    _one: FairPermit,
     /// Of those that bodies may have on their way out.
-    _sending: Option<OwnedSemaphorePermit>,
+    _sending: Option<FairPermit>,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Permits {
-    all: Arc<Semaphore>,
+    all: Arc<FairSemaphore>,
     /// Three quarters: many parts on their way out must not keep readers waiting.
-    sending: Arc<Semaphore>,
-    count: usize,
+    sending: Arc<FairSemaphore>,
     /// Those who wait for a permit.
     waiting: AtomicUsize,
 }
@@ -43,17 +42,15 @@ impl Drop for Waiting<'_> {
 impl Permits {
     pub(super) fn new(count: usize) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(count)),
-            sending: Arc::new(Semaphore::new((count - count / 4).max(1))),
-            count,
+            all: FairSemaphore::new(count),
+            sending: FairSemaphore::new((count - count / 4).max(1)),
             waiting: AtomicUsize::default(),
         }
     }
 
     /// How many are taken, and how many there are.
     pub(super) fn figures(&self) -> (usize, usize) {
-        let used = self.count.saturating_sub(self.all.available_permits());
-        (used, self.count)
+        self.all.figures()
     }
 
     /// Somebody waits until this is dropped.
@@ -66,19 +63,19 @@ impl Permits {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) async fn one(&self) -> Result<Permit, AcquireError> {
-        Ok(Permit {
-            _one: Arc::clone(&self.all).acquire_owned().await?,
+    pub(super) async fn one(&self, asker: Asker) -> Permit {
+        Permit {
+            _one: self.all.acquire(asker).await,
             _sending: None,
-        })
+        }
     }
 
-    pub(super) async fn one_to_send(&self) -> Result<Permit, AcquireError> {
-        let sending = Arc::clone(&self.sending).acquire_owned().await?;
-        Ok(Permit {
-            _one: Arc::clone(&self.all).acquire_owned().await?,
+    pub(super) async fn one_to_send(&self, asker: Asker) -> Permit {
+        let sending = self.sending.acquire(asker).await;
+        Permit {
+            _one: self.all.acquire(asker).await,
             _sending: Some(sending),
-        })
+        }
     }
 }
 

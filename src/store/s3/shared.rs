@@ -15,7 +15,7 @@ use super::error::{S3Error, S3ErrorKind};
 use super::stats::Op;
 use super::upload::encryption;
 use crate::store::shared::{ListedObject, MAX_OBJECT_BYTES, ObjectPage, SharedObjects};
-use crate::store::{RemoteErrorKind, Result};
+use crate::store::{Asker, RemoteErrorKind, Result};
 
 /// The longest key of an object in bytes.
 const MAX_KEY_BYTES: usize = 1024;
@@ -49,7 +49,9 @@ impl Core {
             .customize()
             .config_override(client::for_write(&self.config, 0));
         // The futures of the SDK are large.
-        Box::pin(self.call(op, request.send())).await.map(drop)
+        Box::pin(self.call((op, Asker::SERVER), request.send()))
+            .await
+            .map(drop)
     }
 
     async fn read_shared(self: &Arc<Self>, name: &str) -> Result<Option<Bytes>, S3Error> {
@@ -59,7 +61,7 @@ impl Core {
             .bucket(self.bucket())
             .key(self.shared_name(name));
         // The body comes under the same permit.
-        let _permit = self.enter().await?;
+        let _permit = self.enter(Asker::SERVER).await?;
         let answer = match self.ask(Op::Get, request.send()).await {
             Err(failure) if failure.kind == S3ErrorKind::Missing => return Ok(None),
             other => other?,
@@ -85,7 +87,7 @@ impl Core {
             .bucket(self.bucket())
             .prefix(self.shared_name(prefix))
             .set_start_after(after.map(|name| self.shared_name(name)));
-        let answer = Box::pin(self.call(Op::List, request.send())).await?;
+        let answer = Box::pin(self.call((Op::List, Asker::SERVER), request.send())).await?;
         let more = answer.is_truncated == Some(true);
         let objects = answer.contents.unwrap_or_default().into_iter();
         let objects = objects.filter_map(|object| {
@@ -163,7 +165,7 @@ impl SharedObjects for S3 {
             .delete_object()
             .bucket(core.bucket())
             .key(core.shared_name(name));
-        match Box::pin(core.call(Op::Delete, request.send())).await {
+        match Box::pin(core.call((Op::Delete, Asker::SERVER), request.send())).await {
             Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
             other => other
                 .map(drop)

@@ -8,7 +8,7 @@ use super::error::{S3Error, S3ErrorKind};
 use super::notes::MultipartNote;
 use super::stats::Op;
 use super::upload::parts::{self, abort_once, settle};
-use crate::store::RemoteErrorKind;
+use crate::store::{Asker, RemoteErrorKind};
 use crate::tasks::pause;
 
 /// Between two sweeps.
@@ -25,7 +25,7 @@ pub(super) async fn abort_noted(core: Arc<Core>, mut left: Vec<MultipartNote>) {
         for note in std::mem::take(&mut left) {
             let settled = tokio::select! {
                 () = stopping.cancelled() => return,
-                settled = settle(&core, &note.object, &note.upload) => settled,
+                settled = settle(&core, Asker::SERVER, (&note.object, &note.upload)) => settled,
             };
             if !settled {
                 left.push(note);
@@ -92,13 +92,13 @@ async fn sweep(core: &Arc<Core>) -> Result<usize, S3Error> {
             .prefix(core.config.object_prefix())
             .set_key_marker(marker.0.take())
             .set_upload_id_marker(marker.1.take());
-        let page = Box::pin(core.call(Op::ListUploads, request.send())).await?;
+        let page = Box::pin(core.call((Op::ListUploads, Asker::SERVER), request.send())).await?;
         for upload in page.uploads() {
             let (Some(name), Some(id)) = (upload.key(), upload.upload_id()) else {
                 continue;
             };
             if is_old(upload.initiated().map(|time| time.secs())) {
-                abort_once(core, name, id).await?;
+                abort_once(core, Asker::SERVER, (name, id)).await?;
                 aborted += 1;
             }
         }

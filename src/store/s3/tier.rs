@@ -31,6 +31,8 @@ pub(super) const MAX_BODY_BYTES: u64 = (5 << 40) - (40 << 20) - (2 << 20);
 const UNDIVIDED_BYTES: u64 = 1 << 50;
 /// How long a link is valid.
 const LINK_LIFETIME: Duration = Duration::from_secs(600);
+/// What errors of a delete say.
+const DELETING: &str = "deleting an object";
 /// How often a delete is tried when another writer has changed the object.
 const MAX_DELETES: u32 = 8;
 
@@ -108,6 +110,10 @@ impl RemoteTier for S3 {
         self.core.delete(key, precondition).await
     }
 
+    async fn delete_version(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<()> {
+        self.core.delete_version(key, entry).await
+    }
+
     /// Valid for 10 minutes, for whatever version is there then.
     async fn link(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Option<Url>> {
         const OPERATION: &str = "making a link";
@@ -134,10 +140,9 @@ impl RemoteTier for S3 {
 impl Core {
     /// See [`RemoteTier::delete`]. An object that is not the entry is left alone.
     async fn delete(self: &Arc<Self>, key: &StoreKey, precondition: &Precondition) -> Result<bool> {
-        const OPERATION: &str = "deleting an object";
         for _ in 0..MAX_DELETES {
             let seen = self.describe_to_write(key).await;
-            let seen = seen.map_err(|failure| failure.at(OPERATION))?;
+            let seen = seen.map_err(|failure| failure.at(DELETING))?;
             let found = seen.and_then(|seen| Some((seen.entry.ok()?, seen.tag)));
             if !precondition.holds(found.as_ref().map(|(entry, _)| &entry.meta.etag)) {
                 return Err(Error::Precondition);
@@ -151,10 +156,19 @@ impl Core {
                 Ok(()) => return Ok(true),
                 Err(failure) if matches!(failure.kind, S3ErrorKind::Precondition | S3ErrorKind::Conflict) => {
                 }
-                Err(failure) => return Err(failure.at(OPERATION)),
+                Err(failure) => return Err(failure.at(DELETING)),
             }
         }
-        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at(OPERATION))
+        Err(S3Error::new(RemoteErrorKind::Other, "the object changed again and again").at(DELETING))
+    }
+
+    /// See [`RemoteTier::delete_version`].
+    async fn delete_version(self: &Arc<Self>, key: &StoreKey, entry: &RemoteEntry) -> Result<()> {
+        let (tag, _) = object::tag_of(&entry.version);
+        match self.remove(key, object::condition(tag)).await {
+            Err(failure) if failure.kind == S3ErrorKind::Precondition => Ok(()),
+            other => other.map_err(|failure| failure.at(DELETING)),
+        }
     }
 
     /// Removes the object; only the version `expected` where the server knows such a condition.
@@ -170,10 +184,11 @@ impl Core {
                 .send()
         };
         let conditional = expected.is_some();
-        match self.call(Op::Delete, request(expected)).await {
-            Err(failure) if failure.kind == S3ErrorKind::Unsupported && conditional => {
-                self.call(Op::Delete, request(None)).await.map(drop)
-            }
+        match self.call((Op::Delete, key.asker()), request(expected)).await {
+            Err(failure) if failure.kind == S3ErrorKind::Unsupported && conditional => self
+                .call((Op::Delete, key.asker()), request(None))
+                .await
+                .map(drop),
             // Another caller has removed it meanwhile.
             Err(failure) if failure.kind == S3ErrorKind::Missing => Ok(()),
             other => other.map(drop),

@@ -28,7 +28,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 use url::Url;
 
 pub use freshness::Revalidation;
@@ -44,6 +43,7 @@ use super::early::{EarlyUpload, upload_slots};
 use super::follow::{Fills, TransferContext};
 use super::locks::KeyLocks;
 use super::remote::RemoteTier;
+use super::turns::FairSemaphore;
 use super::{Draft, Entry, Error, Meta, Precondition, Result, Spool, Store, StoreKey, Stored};
 use crate::config::{WhenDown, WriteMode};
 use crate::tasks::{self, Tasks};
@@ -83,7 +83,7 @@ struct TieredCore {
     observer: OnceLock<Arc<dyn ChangeObserver>>,
     queue: UploadQueue,
     /// Of [`EarlyUpload`]s.
-    slots: Arc<Semaphore>,
+    slots: Arc<FairSemaphore>,
     /// Changes of one key, one after the other.
     changes: KeyLocks,
     /// Comparisons of one key, one after the other.

@@ -55,7 +55,7 @@ impl NamespaceId {
         &self.0.path
     }
 
-    /// The key of an entry of this namespace in the tiers.
+    /// The key of an entry of this namespace in the tiers, asked for by nobody in particular.
     pub(in crate::cache) fn store_key(&self, version: &Version, key: &CacheKey) -> StoreKey {
         let (issuer, path) = (Arc::clone(self.issuer()), Arc::clone(self.path()));
         StoreKey::new(issuer, path, Protocol::Gha, key.as_str().as_bytes())

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::progress::{PartProgress, ProgressChange};
@@ -24,6 +24,7 @@ use crate::store::budget::FileHold;
 use crate::store::content::EntryFile;
 use crate::store::remote::{EarlyUploadTask, RemoteParts};
 use crate::store::spool::fresh;
+use crate::store::turns::FairPermit;
 use crate::store::{Content, EarlyUpload, Error, FileRange, Result, UploadedParts};
 
 /// Parts of one upload that are under way at once.
@@ -148,7 +149,7 @@ impl SenderShared {
             tokio::select! {
                 () = self.closed.cancelled() => break,
                 Some(sent) = under_way.next() => sent?,
-                Some((slot, part)) = self.next(), if under_way.len() < MAX_PARTS_IN_FLIGHT => {
+                (slot, part) = self.next(), if under_way.len() < MAX_PARTS_IN_FLIGHT => {
                     under_way.push(self.send_one(&*parts, &file, slot, part));
                 }
             }
@@ -179,14 +180,14 @@ impl SenderShared {
     }
 
     /// The next part, and the right to send it.
-    async fn next(&self) -> Option<(OwnedSemaphorePermit, u64)> {
+    async fn next(&self) -> (FairPermit, u64) {
         loop {
             while !self.progress().is_ready() {
                 self.changed.notified().await;
             }
-            let slot = self.upload.slot().await?;
+            let slot = self.upload.slot().await;
             if let Some(part) = self.progress().begin() {
-                return Some((slot, part));
+                return (slot, part);
             }
         }
     }
@@ -195,7 +196,7 @@ impl SenderShared {
         &self,
         parts: &dyn RemoteParts,
         file: &Arc<dyn EntryFile>,
-        slot: OwnedSemaphorePermit,
+        slot: FairPermit,
         part: u64,
     ) -> Result<()> {
         let length = self.upload.part_size();

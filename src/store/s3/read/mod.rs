@@ -231,7 +231,7 @@ impl Core {
         range: Range<u64>,
     ) -> Result<SourceStream, S3Error> {
         let (tag, _) = object::tag_of(version);
-        let permit = Arc::new(self.enter().await?);
+        let permit = Arc::new(self.enter(key.asker()).await?);
         let wanted = range.end - range.start;
         let body = self.range(key, tag, range, &permit).await?;
         Ok(body.stream(wanted))

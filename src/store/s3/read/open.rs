@@ -49,13 +49,16 @@ impl Core {
             .key(self.name(key));
         let (permit, answer) = match to_write {
             true => {
-                let permit = self.enter_to_write().await?;
+                let permit = self.enter_to_write(key.asker()).await?;
                 let request = request
                     .customize()
                     .config_override(client::for_write(&self.config, 0));
                 (permit, self.ask(Op::Head, request.send()).await)
             }
-            false => (self.enter().await?, self.ask(Op::Head, request.send()).await),
+            false => {
+                let permit = self.enter(key.asker()).await?;
+                (permit, self.ask(Op::Head, request.send()).await)
+            }
         };
         let permit = Arc::new(permit);
         let head = match answer {
@@ -97,7 +100,7 @@ impl Core {
         self: &Arc<Self>,
         key: &StoreKey,
     ) -> Result<Option<Result<SourceOpen, EntryError>>, S3Error> {
-        let permit = Arc::new(self.enter().await?);
+        let permit = Arc::new(self.enter(key.asker()).await?);
         let Some(mut answer) = self.front(key).await? else {
             return Ok(None);
         };

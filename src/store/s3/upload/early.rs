@@ -41,7 +41,7 @@ impl Core {
         // The futures of the SDK are large.
         let parts = Box::pin(MultipartUpload::begin(
             self,
-            &self.name(key),
+            (&self.name(key), key.asker()),
             Envelope::headers_behind(&id),
         ))
         .await;

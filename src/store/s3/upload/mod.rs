@@ -113,7 +113,8 @@ fn described(draft: Draft, sums: &Checksums) -> Result<Arc<Meta>> {
 impl UploadJob {
     /// Sends the whole object in parts.
     async fn send(&self) -> Result<MultipartUpload, S3Error> {
-        let parts = MultipartUpload::begin(&self.core, &self.name, self.envelope.headers.clone()).await?;
+        let object = (self.name.as_str(), self.key.asker());
+        let parts = MultipartUpload::begin(&self.core, object, self.envelope.headers.clone()).await?;
         let length = part_length(self.source.len(), self.core.config.part_size);
         parts.send_rest(&self.source, length).await?;
         Ok(parts)
@@ -123,7 +124,7 @@ impl UploadJob {
     async fn put(&self, rule: &WriteCondition) -> Result<Option<String>, S3Error> {
         let length = self.source.len();
         let config = &self.core.config;
-        let permit = self.core.enter_to_send().await?;
+        let permit = self.core.enter_to_send(self.key.asker()).await?;
         let request = self
             .core
             .client

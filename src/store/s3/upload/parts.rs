@@ -16,6 +16,7 @@ use crate::store::s3::client;
 use crate::store::s3::core::Core;
 use crate::store::s3::error::{S3Error, S3ErrorKind};
 use crate::store::s3::stats::Op;
+use crate::store::turns::Asker;
 use crate::tasks::pause;
 
 /// The most parts that S3 takes.
@@ -51,19 +52,21 @@ pub(super) struct MultipartUpload {
     core: Arc<Core>,
     name: String,
     id: String,
+    asker: Asker,
     /// What S3 has, by number.
     done: Mutex<BTreeMap<i32, CompletedPart>>,
     finished: bool,
 }
 
 impl MultipartUpload {
-    /// Begins an upload of the object `name` with this user metadata, and notes it.
+    /// Begins an upload of the object with this name with this user metadata, and notes it. All of it goes in the turn
+    /// of the asker.
     pub(super) async fn begin(
         core: &Arc<Core>,
-        name: &str,
+        object: (&str, Asker),
         headers: HashMap<String, String>,
     ) -> Result<Self, S3Error> {
-        let parts = Self::create(core, name, headers).await?;
+        let parts = Self::create(core, object, headers).await?;
         if let Some(notes) = &core.notes {
             notes.note(&parts.name, &parts.id).await;
         }
@@ -92,7 +95,11 @@ impl MultipartUpload {
 
     /// Runs in a task of its own: when the caller is dropped meanwhile, the answer is still read, and the upload that
     /// it names is aborted.
-    async fn create(core: &Arc<Core>, name: &str, headers: HashMap<String, String>) -> Result<Self, S3Error> {
+    async fn create(
+        core: &Arc<Core>,
+        (name, asker): (&str, Asker),
+        headers: HashMap<String, String>,
+    ) -> Result<Self, S3Error> {
         let config = &core.config;
         let request = core
             .client
@@ -109,7 +116,7 @@ impl MultipartUpload {
         let tasks = core.tasks.clone();
         let begun = tasks.spawn(async move {
             let answer = tokio::select! {
-                answer = core.call(Op::CreateUpload, request.send()) => answer?,
+                answer = core.call((Op::CreateUpload, asker), request.send()) => answer?,
                 () = given_up(&core) => return Err(stopping()),
             };
             let id = answer.upload_id.ok_or_else(|| {
@@ -119,6 +126,7 @@ impl MultipartUpload {
                 core,
                 name,
                 id,
+                asker,
                 done: Mutex::default(),
                 finished: false,
             })
@@ -134,7 +142,7 @@ impl MultipartUpload {
         range: Range<u64>,
     ) -> Result<(), S3Error> {
         let length = range.end - range.start;
-        let permit = self.core.enter_to_send().await?;
+        let permit = self.core.enter_to_send(self.asker).await?;
         let request = self
             .core
             .client
@@ -172,7 +180,8 @@ impl MultipartUpload {
             .set_if_none_match(rule.if_none_match())
             .customize()
             .config_override(client::for_assembly(&self.core.config));
-        let answer = self.core.call(Op::CompleteUpload, request.send()).await?;
+        let step = (Op::CompleteUpload, self.asker);
+        let answer = self.core.call(step, request.send()).await?;
         Ok(answer.e_tag)
     }
 
@@ -219,19 +228,19 @@ impl Drop for MultipartUpload {
         if self.finished || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        let core = Arc::clone(&self.core);
+        let (core, asker) = (Arc::clone(&self.core), self.asker);
         let (name, id) = (std::mem::take(&mut self.name), std::mem::take(&mut self.id));
         let tasks = self.core.tasks.clone();
-        drop(tasks.spawn(async move { abort(&core, &name, &id).await }));
+        drop(tasks.spawn(async move { abort(&core, asker, (&name, &id)).await }));
     }
 }
 
 /// Aborts an upload; tries for a while, or until the server stops: its note is found at the next start.
-async fn abort(core: &Arc<Core>, name: &str, id: &str) {
+async fn abort(core: &Arc<Core>, asker: Asker, upload: (&str, &str)) {
     let stopping = core.tasks.stopping();
     for _ in 0..MAX_ABORTS {
         let settled = tokio::select! {
-            settled = settle(core, name, id) => settled,
+            settled = settle(core, asker, upload) => settled,
             () = given_up(core) => return,
         };
         if settled {
@@ -244,9 +253,10 @@ async fn abort(core: &Arc<Core>, name: &str, id: &str) {
     }
 }
 
-/// Aborts an upload and forgets its note; `false` if that is worth another attempt.
-pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str) -> bool {
-    match abort_once(core, name, id).await {
+/// Aborts an upload, given by name of the object and id, and forgets its note; `false` if that is worth another attempt.
+pub(in crate::store::s3) async fn settle(core: &Arc<Core>, asker: Asker, upload: (&str, &str)) -> bool {
+    let (name, id) = upload;
+    match abort_once(core, asker, upload).await {
         Ok(()) => {}
         // Another attempt would get the same answer.
         Err(failure) if failure.remote_kind() == Some(RemoteErrorKind::Denied) => {
@@ -265,7 +275,11 @@ pub(in crate::store::s3) async fn settle(core: &Arc<Core>, name: &str, id: &str)
 }
 
 /// Aborts an upload; one that is gone already is no failure.
-pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &str) -> Result<(), S3Error> {
+pub(in crate::store::s3) async fn abort_once(
+    core: &Arc<Core>,
+    asker: Asker,
+    (name, id): (&str, &str),
+) -> Result<(), S3Error> {
     let request = core
         .client
         .abort_multipart_upload()
@@ -274,7 +288,7 @@ pub(in crate::store::s3) async fn abort_once(core: &Arc<Core>, name: &str, id: &
         .upload_id(id)
         .customize()
         .config_override(client::for_write(&core.config, 0));
-    match core.call(Op::AbortUpload, request.send()).await {
+    match core.call((Op::AbortUpload, asker), request.send()).await {
         Ok(_) => Ok(()),
         Err(failure) if matches!(failure.kind, S3ErrorKind::NoUpload | S3ErrorKind::Missing) => Ok(()),
         Err(failure) => Err(failure),

@@ -203,7 +203,7 @@ impl UploadQueue {
         let former = state.jobs.insert(digest, job);
         self.forget(&mut state, former);
         let (line, jobs) = state.line(is_local);
-        line.push((digest, number));
+        line.push(key.asker(), (digest, number));
         if line.ready() > 2 * jobs.len() + MAX_STALE {
             line.keep(|(digest, number)| jobs.get(digest).is_some_and(|job| job.number == *number));
         }

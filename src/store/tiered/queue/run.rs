@@ -121,7 +121,7 @@ impl TieredCore {
                 entry = job.key.short(),
                 "another server has stored an entry since it was deleted here; it stays"
             ),
-            Some(there) => self.remove_version(&job.key, &there).await?,
+            Some(there) => self.remote.delete_version(&job.key, &there).await?,
             None => {}
         }
         self.arrived(&job.key).await;
@@ -130,19 +130,16 @@ impl TieredCore {
     }
 
     /// What the remote tier has under a key. An object that is not the entry counts as nothing.
+    ///
+    /// An answer may have been damaged on its way, too. So a delete decides that would only succeed on nothing: it
+    /// looks by itself, and touches neither an entry nor anything else.
     async fn remote_entry(&self, key: &StoreKey) -> Result<Option<RemoteEntry>> {
         match self.remote.head(key).await {
-            Err(error) if error.remote_error_kind() == Some(RemoteErrorKind::Damaged) => Ok(None),
+            Err(error) if error.remote_error_kind() == Some(RemoteErrorKind::Damaged) => {
+                let nothing = self.remote.delete(key, &Precondition::Absent).await;
+                nothing.map(|_| None).map_err(|_| error)
+            }
             found => found,
-        }
-    }
-
-    /// Removes a version from the remote tier, unless another one has taken its place.
-    async fn remove_version(&self, key: &StoreKey, there: &RemoteEntry) -> Result<()> {
-        let this_one = Precondition::Matches(vec![there.meta.etag.clone()]);
-        match self.remote.delete(key, &this_one).await {
-            Ok(_) | Err(Error::Precondition) => Ok(()),
-            Err(error) => Err(error),
         }
     }
 
@@ -178,6 +175,10 @@ impl TieredCore {
             origin: entry.meta.origin.clone(),
             metadata: entry.meta.metadata.clone(),
         };
+        // After a restart nobody but the entry tells whose it is.
+        let writer = entry.meta.origin.tenancy.as_ref();
+        let asker = writer.map_or(job.key.asker(), |writer| writer.tenant.asker());
+        let key = key.asked_by(asker);
         let upload = self.remote.upload(&key, draft, &sums, entry.content.clone());
         Ok(Step::Commit(upload.await?, entry))
     }
@@ -254,7 +255,7 @@ impl TieredCore {
                 // It got there before the disk lost it.
                 return self.finish_upload(job).await;
             }
-            self.remove_version(&job.key, &there).await?;
+            self.remote.delete_version(&job.key, &there).await?;
             self.arrived(&job.key).await;
         }
         tracing::warn!(

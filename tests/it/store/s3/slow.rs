@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chacha::store::remote::RemoteTier;
-use chacha::store::{Precondition, RemoteErrorKind, RemoteHealth};
+use chacha::store::{Asker, Precondition, RemoteErrorKind, RemoteHealth};
+
+use futures_util::future::join_all;
+use futures_util::poll;
 
 use super::super::support::*;
 use super::faults::{Rig, fault};
@@ -64,6 +67,43 @@ async fn a_look_up_waits_for_a_free_request_no_longer() {
     no_look_up_waits(&rig).await;
     drop(held);
     assert!(rig.s3.head(&key("k")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_flood_of_look_ups_in_a_slow_bucket_delays_another_tenant_by_one_of_them() {
+    let rig = Rig::changed(|config| {
+        config.max_concurrency = 4;
+        config.idle_timeout = TEST_TIMEOUT;
+    })
+    .await;
+    let gate = Gate::new();
+    let faults = rig.server.faults();
+    faults.times(Kind::Head, 4, Action::Hold(gate.clone()));
+    let look = |name: String, asker: u64| {
+        let (s3, key) = (rig.s3.clone(), key(&name).asked_by(Asker::from_number(asker)));
+        Box::pin(async move { s3.head(&key).await.unwrap().is_none() })
+    };
+    let slow = join_all((0..4).map(|nth| look(nth.to_string(), 1)));
+    let others = async {
+        gate.reached(4).await;
+        let mut looks: Vec<_> = (4..500).map(|nth| look(nth.to_string(), 1)).collect();
+        looks.push(look("quiet".to_owned(), 2));
+        for look in &mut looks {
+            assert!(poll!(look).is_pending());
+        }
+        rig.server.forget();
+        gate.open();
+        join_all(looks).await
+    };
+    let (slow, others) = tokio::join!(slow, others);
+    assert!(slow.into_iter().chain(others).all(|is_missing| is_missing));
+    let mut looks = rig.server.log();
+    looks.retain(|asked| asked.kind == Kind::Head);
+    assert_eq!(looks.len(), 497);
+    let quiet = key("quiet").digest().to_string();
+    let turn = looks.iter().position(|asked| asked.object.ends_with(&quiet[2..]));
+    let turn = turn.expect("it was asked for");
+    assert!(turn < 4, "its turn was {turn}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod back;
 mod change;
 mod crash;
+mod deletes;
 mod fill;
 mod model;
 mod power;
