@@ -24,6 +24,7 @@ mod reservation;
 mod revoke;
 mod wait;
 mod waiter;
+mod waiting;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -39,6 +40,7 @@ pub(crate) use held::{FileHold, OpenFile};
 pub(crate) use owner::Owner;
 pub(crate) use reservation::Reservation;
 pub(crate) use revoke::RoomWatch;
+pub(crate) use waiting::WaitingBounds;
 
 use self::bounds::OwnDemand;
 use self::owner::CountedBytes;

@@ -12,9 +12,9 @@ use super::records::{LeftRecord, Mark};
 use super::tier::Disk;
 use crate::config::Durability;
 use crate::store::blocks::{BlockDir, Blocks, TenantOf};
-use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, whole_blocks};
+use crate::store::budget::{Ask, BLOCK_BYTES, Reservation, WaitingBounds, whole_blocks};
 use crate::store::spool::Checksums;
-use crate::store::{Digest, Entry, Error, Result, Store, StoreKey};
+use crate::store::{Digest, Entry, Error, Result, Store, StoreKey, Tenant};
 use crate::sys;
 
 /// Bytes for [`Disk::parts_folder`]: a block for each note, and the folder.
@@ -122,6 +122,11 @@ impl Disk {
     /// The configured limit, in bytes.
     pub fn limit(&self) -> u64 {
         self.core.budget.limit()
+    }
+
+    /// How many bytes may wait here for a remote tier, and what of that is reserved for a tenant.
+    pub(crate) fn waiting_bounds(&self, tenant: Option<&Tenant>) -> WaitingBounds {
+        self.core.budget.waiting_bounds(tenant)
     }
 
     /// Records that earlier runs left, oldest first. What has one is pinned from the start on.

@@ -18,6 +18,13 @@ impl ShareTable {
         self.fair_part(number).saturating_add(covered)
     }
 
+    /// Bytes that rules reserve for all tenants, and for this one if it held everything.
+    pub(crate) fn reservations(&mut self, number: Option<TenantNumber>) -> (u64, u64) {
+        self.refresh();
+        let own = number.map_or(0, |number| self.guarantees.part(number.get(), &self.seats));
+        (self.guarantees.bytes(), own)
+    }
+
     /// The same if `capacity` bytes were divided.
     pub(crate) fn share_of(&mut self, number: TenantNumber, capacity: u64) -> u64 {
         let now = std::mem::replace(&mut self.capacity, capacity);

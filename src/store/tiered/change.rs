@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::TieredCore;
-use super::queue::{ChangeKind, Claim};
+use super::queue::{ChangeKind, Claim, QueueRoom};
 use super::record::{KeyRecord, KeyState};
 use super::waiting::Queued;
 use crate::config::{WhenDown, WriteMode};
@@ -193,7 +193,7 @@ impl TieredCore {
         self.hold(key, &precondition).await?;
         let copy = self.local.contains(digest).await?;
         if self.queue.is_waiting(digest) || copy && self.queues_now() {
-            let room = self.queue.reserve(digest, &ChangeKind::Delete, Claim::Known);
+            let room = self.room_for_delete(key, Claim::Known);
             if let Some(room) = room {
                 return self.delete_waiting(key, copy, room).await;
             }
@@ -215,8 +215,7 @@ impl TieredCore {
             }
             Err(error) if self.delete_may_wait(&error) => {
                 let claim = if copy { Claim::Known } else { Claim::Unknown };
-                let room = self.queue.reserve(key.digest(), &ChangeKind::Delete, claim);
-                match room {
+                match self.room_for_delete(key, claim) {
                     Some(room) => match self.begin_delete(key, room).await {
                         Ok(()) => Ok(true),
                         Err(refused) => {
@@ -229,6 +228,11 @@ impl TieredCore {
             }
             Err(error) => Err(self.give_up(key, copy, error).await),
         }
+    }
+
+    fn room_for_delete(&self, key: &StoreKey, claim: Claim) -> Option<QueueRoom<'_>> {
+        let bounds = self.local.waiting_bounds(None);
+        self.queue.reserve(key, &ChangeKind::Delete, claim, bounds)
     }
 
     fn delete_may_wait(&self, error: &Error) -> bool {

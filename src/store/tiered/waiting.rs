@@ -53,7 +53,9 @@ impl TieredCore {
             size,
             etag: etag.clone(),
         };
-        let Some(room) = self.queue.reserve(digest, &kind, Claim::Known) else {
+        let writer = draft.origin.tenancy.as_ref();
+        let bounds = self.local.waiting_bounds(writer.map(|writer| &writer.tenant));
+        let Some(room) = self.queue.reserve(key, &kind, Claim::Known, bounds) else {
             return Ok(Queued::NoRoom(Box::new((draft, body))));
         };
         self.hold(key, precondition).await?;

@@ -169,7 +169,7 @@ impl UploadQueue {
     /// Adds what an earlier run left, whether or not there is room.
     pub(super) fn add_left(&self, key: &StoreKey, kind: ChangeKind, since: SystemTime) {
         let bytes = room::bytes_of(&kind);
-        self.lock().usage.force(bytes);
+        self.lock().usage.force(key.asker(), bytes);
         self.insert(key, kind, since, bytes, true);
     }
 
@@ -222,7 +222,7 @@ impl UploadQueue {
         let Some(former) = former else { return };
         self.hidden
             .fetch_sub(former.kind.hides().into(), Ordering::Release);
-        state.usage.give_back(former.room);
+        state.usage.give_back(former.key.asker(), former.room);
     }
 
     /// How many changes wait, and since when the oldest does.

@@ -5,6 +5,7 @@ mod change;
 mod crash;
 mod deletes;
 mod fill;
+mod flood;
 mod model;
 mod power;
 mod replicas;
