@@ -10,6 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+/// Threads of the blocking pool, which wait for the disk. As many reads and writes keep any volume busy; each thread more
+/// takes memory for its stack and for what the allocator keeps for it.
+pub const MAX_BLOCKING_THREADS: usize = 128;
+
 /// Starts tasks, tells them to stop, and waits for them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {

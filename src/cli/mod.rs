@@ -15,14 +15,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, LoadedConfig};
+use crate::tasks::MAX_BLOCKING_THREADS;
 use crate::telemetry::log::{self, LogError};
 
 /// Exit code for a configuration or a command line that cannot be used, as `clap` does.
 const USAGE_EXIT_CODE: u8 = 2;
 
-/// Threads that wait for the disk. As many reads and writes keep any volume busy; each thread more takes memory for its
-/// stack and for what the allocator keeps for it.
-const MAX_BLOCKING_THREADS: usize = 128;
 /// A thread without work ends after this time, and gives its memory back.
 const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(4);
 

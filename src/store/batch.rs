@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::budget::{Budget, FullVolumeRetry};
 use super::memory::MemoryShare;
+use super::turns::{Asker, file_turn};
 use crate::tasks::Tasks;
 
 /// Bytes that are written at once, except at the ends of a body.
@@ -51,6 +52,8 @@ pub(crate) trait BatchSink: Debug + Send + Sized + 'static {
 pub(crate) struct BatchWriter<S: BatchSink> {
     budget: Arc<Budget>,
     tasks: Tasks,
+    /// In whose name it is written.
+    asker: Asker,
     memory: MemoryShare,
     batch: Batch,
     /// Bytes in flight.
@@ -76,7 +79,7 @@ impl<S: BatchSink> BatchWriter<S> {
     /// For bytes from `offset` of a file on, which count in `memory` as long as they wait. Evictions of `budget` make
     /// way on a full volume.
     pub(crate) fn new(
-        (budget, tasks): (&Arc<Budget>, &Tasks),
+        (budget, tasks, asker): (&Arc<Budget>, &Tasks, Asker),
         memory: MemoryShare,
         offset: u64,
         sink: S,
@@ -90,6 +93,7 @@ impl<S: BatchSink> BatchWriter<S> {
         Self {
             budget: Arc::clone(budget),
             tasks: tasks.clone(),
+            asker,
             memory,
             batch: Batch::at(offset),
             flying: 0,
@@ -158,12 +162,17 @@ impl<S: BatchSink> BatchWriter<S> {
         job.frames = self.batch.take();
         job.summed = false;
         job.last = last;
-        self.start(job);
+        self.start(job).await;
         Ok(())
     }
 
-    fn start(&mut self, job: Box<BatchJob<S>>) {
-        self.flight = Some(self.tasks.spawn_blocking(|| job.run()));
+    /// Has it written when it is its turn.
+    async fn start(&mut self, job: Box<BatchJob<S>>) {
+        let turn = file_turn(self.asker).await;
+        self.flight = Some(self.tasks.spawn_blocking(move || {
+            let _turn = turn;
+            job.run()
+        }));
     }
 
     /// Waits until nothing is in flight.
@@ -188,7 +197,7 @@ impl<S: BatchSink> BatchWriter<S> {
             if !again {
                 return Err(error);
             }
-            self.start(job);
+            self.start(job).await;
         }
         Ok(())
     }
@@ -307,7 +316,7 @@ mod tests {
             takes_short,
         };
         let share = account.share(&"a".into());
-        BatchWriter::new((&budget, &Tasks::new()), share, 0, sink)
+        BatchWriter::new((&budget, &Tasks::new(), Asker::SERVER), share, 0, sink)
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Content, Meta, Metadata, Origin};
+use super::{Asker, Content, Meta, Metadata, Origin};
 
 /// Which tier gave or took the bytes of an entry, for the log. Only tiers make one.
 ///
@@ -53,6 +53,13 @@ impl Entry {
         let content = Content::Described(meta.size);
         let tier = TierName::NONE;
         Self { meta, content, tier }
+    }
+
+    /// The same for a reader in the name of `asker`.
+    #[must_use]
+    pub(crate) fn asked_by(mut self, asker: Asker) -> Self {
+        self.content = self.content.asked_by(asker);
+        self
     }
 }
 

@@ -1,13 +1,12 @@
 //! What the next piece of a file has to wait for, besides the socket.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
-use tokio::task::JoinHandle;
 
 use crate::store::FileRange;
+use crate::store::turns::file_turn;
 use crate::sys;
 
 /// Whether the next piece of the file that is being sent is there.
@@ -17,7 +16,7 @@ pub(super) struct Readiness(Option<PieceWait>);
 /// What a piece waits for.
 enum PieceWait {
     /// The blocking pool reads it: into the page cache if it is cold, or because it is torn.
-    Read(JoinHandle<io::Result<()>>, ReadReason),
+    Read(BoxFuture<'static, io::Result<()>>, ReadReason),
     /// Its bytes have not arrived yet.
     Missing(BoxFuture<'static, io::Result<()>>),
 }
@@ -55,9 +54,9 @@ impl Readiness {
             let length = part.available().min(most);
             match &mut self.0 {
                 Some(PieceWait::Read(reading, reason)) => {
-                    let (read, reason) = (ready!(Pin::new(reading).poll(cx)), *reason);
+                    let (read, reason) = (ready!(reading.as_mut().poll(cx)), *reason);
                     self.0 = None;
-                    read.map_err(io::Error::other)??;
+                    read?;
                     return Poll::Ready(match reason {
                         ReadReason::Cold => Ok(length),
                         ReadReason::Torn => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -83,7 +82,16 @@ impl Readiness {
 
     fn read(&mut self, part: &FileRange, length: u64, reason: ReadReason) {
         let part = part.clone();
-        let reading = sys::run_blocking(move || part.warm(length));
-        self.0 = Some(PieceWait::Read(reading, reason));
+        self.0 = Some(PieceWait::Read(Box::pin(warm(part, length)), reason));
     }
+}
+
+/// Reads in the blocking pool when it is its turn.
+async fn warm(part: FileRange, length: u64) -> io::Result<()> {
+    let turn = file_turn(part.asker()).await;
+    let reading = sys::run_blocking(move || {
+        let _turn = turn;
+        part.warm(length)
+    });
+    reading.await.map_err(io::Error::other)?
 }

@@ -167,7 +167,7 @@ impl SizedWriter {
             received: 0,
             watch,
             batches: BatchWriter::new(
-                (dir.spools().budget(), dir.tasks()),
+                (dir.spools().budget(), dir.tasks(), upload.spools.asker()),
                 dir.spools().memory().share(&nobody()),
                 offset,
                 sink,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::store::Asker;
 use crate::store::shares::{TenantHandle, TenantNumber};
 
 /// A tenant; nobody if it is none: folders, the snapshot, records. Cheap to clone: no lock is taken.
@@ -17,6 +18,11 @@ impl Owner {
     /// The number of the tenant.
     pub(crate) fn number(&self) -> Option<TenantNumber> {
         self.0.as_ref().map(|tenant| tenant.number())
+    }
+
+    /// Whose turn it is when something is done for it.
+    pub(crate) fn asker(&self) -> Asker {
+        self.0.as_ref().map_or(Asker::SERVER, |tenant| tenant.asker())
     }
 
     /// Bytes count in its share.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{FileHolder, Residency};
+use crate::store::turns::Asker;
 use crate::sys;
 
 /// An open file of a tier. Its bytes never change; it may be unlinked while readers hold it.
@@ -65,6 +66,8 @@ pub struct FileRange {
     end: u64,
     /// Began as the entire body.
     whole: bool,
+    /// In whose name a cold disk is read.
+    asker: Asker,
 }
 
 impl FileRange {
@@ -75,7 +78,18 @@ impl FileRange {
             start: 0,
             end: length,
             whole: true,
+            asker: Asker::SERVER,
         }
+    }
+
+    /// From now on it is read in the name of `asker`.
+    pub(crate) fn ask_as(&mut self, asker: Asker) {
+        self.asker = asker;
+    }
+
+    /// In whose name it is read: those who wait for a cold disk take turns.
+    pub(crate) fn asker(&self) -> Asker {
+        self.asker
     }
 
     /// Length in bytes.
@@ -108,6 +122,7 @@ impl FileRange {
             start,
             end,
             whole: self.whole && (start, end) == (self.start, self.end),
+            asker: self.asker,
         }
     }
 

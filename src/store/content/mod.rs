@@ -23,6 +23,8 @@ pub use holding::{FileHolder, MIN_READ_BYTES, MIN_READ_TIME_SECONDS, SlowReader}
 pub use pieces::Pieces;
 pub use residency::Residency;
 
+use super::turns::Asker;
+
 /// The bytes of one entry, or a part of them.
 #[derive(Debug, Clone)]
 pub enum Content {
@@ -64,6 +66,15 @@ impl Content {
             Self::Remote(part) => Self::Remote(part.slice(start..end)),
             Self::Described(_) => Self::Described(end - start),
         }
+    }
+
+    /// From now on a file is read in the name of `asker`.
+    #[must_use]
+    pub(crate) fn asked_by(mut self, asker: Asker) -> Self {
+        if let Self::File(part) = &mut self {
+            part.ask_as(asker);
+        }
+        self
     }
 
     /// The bytes in order, a bounded piece at a time, read off the async threads when the disk is cold.

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use super::{Content, FileRange, MIN_READ_BYTES, MIN_READ_TIME_SECONDS, SlowReader};
+use crate::store::turns::file_turn;
 use crate::sys;
 
 /// See [`Content::pieces`]. Ends with an error when the bytes are damaged, or fewer than they should be.
@@ -20,7 +21,7 @@ pub struct Pieces {
     rest: PiecesRest,
     /// Bytes of a piece of a file.
     length: u64,
-    reading: Option<tokio::task::JoinHandle<io::Result<Bytes>>>,
+    reading: Option<BoxFuture<'static, io::Result<Bytes>>>,
     arriving: Option<BoxFuture<'static, io::Result<()>>>,
     stream: Option<BoxStream<'static, io::Result<Bytes>>>,
 }
@@ -119,8 +120,7 @@ impl Pieces {
                 }
             }
             if let Some(reading) = &mut self.reading {
-                let piece = ready!(Pin::new(reading).poll(cx))
-                    .unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+                let piece = ready!(reading.as_mut().poll(cx));
                 self.reading = None;
                 return Poll::Ready(Some(piece));
             }
@@ -149,12 +149,22 @@ impl Pieces {
             if piece.is_hot(length) && piece.read_now(&mut buffer) == Some(buffer.len()) {
                 return Poll::Ready(Some(Ok(buffer.into())));
             }
-            self.reading = Some(sys::run_blocking(move || {
-                piece.read(&mut buffer)?;
-                Ok(buffer.into())
-            }));
+            self.reading = Some(Box::pin(read_cold(piece, buffer)));
         }
     }
+}
+
+/// Reads a piece in the blocking pool when it is its turn.
+async fn read_cold(piece: FileRange, mut buffer: Vec<u8>) -> io::Result<Bytes> {
+    let turn = file_turn(piece.asker()).await;
+    let reading = sys::run_blocking(move || {
+        let _turn = turn;
+        piece.read(&mut buffer)?;
+        Ok(buffer.into())
+    });
+    reading
+        .await
+        .unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
 impl Stream for Pieces {
@@ -177,5 +187,56 @@ impl Stream for Pieces {
                 stream.as_mut().poll_next(cx)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::ops::Range;
+
+    use futures_util::{StreamExt, poll};
+
+    use super::*;
+    use crate::store::EntryFile;
+    use crate::store::turns::{Asker, MAX_FILE_TURNS};
+
+    /// Cold, whoever looks.
+    #[derive(Debug)]
+    struct ColdFile(File);
+
+    impl EntryFile for ColdFile {
+        fn file(&self) -> &File {
+            &self.0
+        }
+
+        fn verified(&self, _range: Range<u64>) -> bool {
+            false
+        }
+
+        fn verify(&self, _range: Range<u64>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cold_read_does_not_wait_behind_all_reads_of_another_tenant() {
+        let (flood, quiet) = (Asker::from_number(1), Asker::from_number(2));
+        let file = tempfile::tempfile().expect("temporary file");
+        sys::write_all_vectored_at(&file, &[b"bytes"], 0).expect("written");
+        let mut held = Vec::new();
+        while held.len() < MAX_FILE_TURNS {
+            held.push(file_turn(flood).await);
+        }
+        let mut waiting: Vec<_> = (0..1000).map(|_| Box::pin(file_turn(flood))).collect();
+        for wait in &mut waiting {
+            assert!(poll!(wait).is_pending());
+        }
+        let content = Content::File(FileRange::whole(Arc::new(ColdFile(file)), 5));
+        let mut pieces = content.asked_by(quiet).pieces();
+        assert!(poll!(pieces.next()).is_pending());
+        drop(held.pop());
+        let piece = pieces.next().await.expect("a piece").expect("read");
+        assert_eq!(piece, "bytes");
     }
 }

@@ -28,6 +28,7 @@ use crate::store::budget::Budget;
 use crate::store::lock::DirLock;
 use crate::store::shares::{NumberedTenancy, TenantHandle};
 use crate::store::spool::SpoolDir;
+use crate::store::turns::{Asker, file_turn};
 use crate::store::{Error, EvictionCause, Precondition, Rank, Result, StoreKey, Tenancy};
 use crate::tasks::Tasks;
 use crate::telemetry::seldom::is_time;
@@ -139,6 +140,20 @@ impl DiskCore {
         let core = Arc::clone(self);
         let hop = self.tasks.spawn_blocking(move || work(&core));
         hop.await.map_err(|_| Error::Stopping)
+    }
+
+    /// The same for work on files that a tenant waits for: those who do take turns.
+    pub(super) async fn blocking_for<T: Send + 'static>(
+        self: &Arc<Self>,
+        asker: Asker,
+        work: impl FnOnce(&Arc<Self>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let turn = file_turn(asker).await;
+        let work = move |core: &Arc<Self>| {
+            let _turn = turn;
+            work(core)
+        };
+        self.blocking(work).await
     }
 
     /// Permission to change something; [`DiskCore::close`] waits until it is dropped.

@@ -106,7 +106,7 @@ impl DiskCore {
             return Ok(!file.is_damaged());
         };
         let range = range.clone();
-        let warmed = self.blocking(move |_| range.warm(first)).await?;
+        let warmed = self.blocking_for(key.asker(), move |_| range.warm(first)).await?;
         turn.end();
         if file.is_checked() {
             self.index(|index| index.trust(key.digest(), generation));
@@ -118,10 +118,10 @@ impl DiskCore {
     /// Opens an entry once for all who ask for it meanwhile. `None`: look again, it has changed.
     async fn open_cold(self: &Arc<Self>, key: &StoreKey, hit: &IndexHit) -> Result<Option<Arc<OpenedEntry>>> {
         let open = || async {
-            let (core, key) = (Arc::clone(self), key.clone());
+            let (key, asker) = (key.clone(), key.asker());
             let (generation, trusted) = (hit.generation, hit.trusted);
-            let open = move || core.open(&key, generation, trusted);
-            let opened = self.tasks.spawn_blocking(open).await;
+            let open = move |core: &Arc<Self>| core.open(&key, generation, trusted);
+            let opened = self.blocking_for(asker, open).await;
             opened.map_err(|lost| EntryOpenError::Io(io::Error::other(lost)))?
         };
         match hit.cell.opened.get_or_try_init(open).await {

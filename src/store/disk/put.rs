@@ -72,8 +72,8 @@ impl DiskCore {
         let mut retry = FullVolumeRetry::default();
         loop {
             let size = commit.body.len();
-            let hop = self.tasks.spawn_blocking(move || commit.run());
-            let (stopped, back) = match hop.await.map_err(|_| Error::Stopping)? {
+            let hop = self.blocking_for(key.asker(), move |_| commit.run());
+            let (stopped, back) = match hop.await? {
                 Ok(()) => return Ok(()),
                 Err(stopped) => stopped,
             };

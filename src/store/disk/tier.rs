@@ -180,7 +180,7 @@ impl Disk {
 impl Store for Disk {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
         let found = self.core.find_sound(key).await?;
-        Ok(found.map(|found| found.opened.entry.clone()))
+        Ok(found.map(|found| found.opened.entry.clone().asked_by(key.asker())))
     }
 
     async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {

@@ -13,6 +13,7 @@ use super::{GrowingFile, Judge, damaged};
 use crate::store::batch::total_length;
 use crate::store::source::{EntrySource, SourceOpen, SourceStream};
 use crate::store::spool::{ChecksumBuilder, Checksums};
+use crate::store::turns::{Asker, file_turn};
 use crate::store::{Error, Result, Spool};
 use crate::tasks::Tasks;
 
@@ -34,6 +35,8 @@ pub(crate) struct Transfer {
     context: TransferContext,
     source: Arc<dyn EntrySource>,
     version: Arc<str>,
+    /// In whose name it is fetched and written.
+    asker: Asker,
     growing: GrowingFile,
     /// Checksums of the parts that are done.
     sums: Mutex<Vec<Box<[u64]>>>,
@@ -45,7 +48,7 @@ impl Transfer {
     /// Fetches the version that `open` tells of from `source` into `growing`.
     pub(crate) fn new(
         context: &TransferContext,
-        source: Arc<dyn EntrySource>,
+        (source, asker): (Arc<dyn EntrySource>, Asker),
         open: &SourceOpen,
         growing: GrowingFile,
     ) -> Arc<Self> {
@@ -55,6 +58,7 @@ impl Transfer {
             context: context.clone(),
             version: Arc::clone(&open.version),
             source,
+            asker,
             growing,
         })
     }
@@ -182,7 +186,9 @@ impl Transfer {
             }
             if length > 0 {
                 let (growing, offset, mut sums) = (self.growing.clone(), *at, std::mem::take(summer));
+                let turn = file_turn(self.asker).await;
                 let hop = self.context.tasks.spawn_blocking(move || {
+                    let _turn = turn;
                     frames.iter().for_each(|frame| sums.update(frame));
                     growing.write(part, &frames, offset).map(|()| sums)
                 });

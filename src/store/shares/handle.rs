@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::holdings::TenantNumber;
 use super::shared::Shares;
 use crate::store::tenant::Tenant;
+use crate::store::turns::Asker;
 
 /// While it is there, the number belongs to the tenant, whether or not it holds anything.
 #[derive(Debug)]
 pub(crate) struct TenantHandle {
     shares: Arc<Shares>,
     number: TenantNumber,
+    asker: Asker,
 }
 
 impl TenantHandle {
@@ -28,11 +30,16 @@ impl TenantHandle {
         Self {
             shares: Arc::clone(shares),
             number,
+            asker: tenant.map_or(Asker::SERVER, Tenant::asker),
         }
     }
 
     pub(crate) fn number(&self) -> TenantNumber {
         self.number
+    }
+
+    pub(crate) fn asker(&self) -> Asker {
+        self.asker
     }
 
     /// The tenant reserves `bytes`, or waits for them.

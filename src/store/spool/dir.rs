@@ -9,7 +9,7 @@ use super::Checksums;
 use crate::store::budget::{Ask, BLOCK_BYTES, Budget, Owner, Reservation, whole_blocks};
 use crate::store::memory::MemoryAccount;
 use crate::store::shares::TenantHandle;
-use crate::store::{Error, Result, Tenant};
+use crate::store::{Asker, Error, Result, Tenant};
 use crate::sys;
 use crate::tasks::Tasks;
 
@@ -93,6 +93,11 @@ impl SpoolDir {
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.inner.budget
+    }
+
+    /// In whose name bodies are written.
+    pub(crate) fn asker(&self) -> Asker {
+        self.owner.asker()
     }
 
     /// Reserves `bytes` for its tenant. See [`Budget::reserve_for`].

@@ -94,7 +94,7 @@ impl SpoolWriter {
         };
         Self {
             batches: BatchWriter::new(
-                (dir.budget(), dir.tasks()),
+                (dir.budget(), dir.tasks(), dir.asker()),
                 dir.memory().share(&nobody()),
                 0,
                 sink,

@@ -47,7 +47,7 @@ impl TieredCore {
             match fill.told().await? {
                 FillState::Found(entry) => {
                     if leads || self.is_current(key, &fill, &entry.meta, arrived).await? {
-                        return Ok(Some(found(entry)));
+                        return Ok(Some(found(entry).asked_by(key.asker())));
                     }
                 }
                 // What was opened is for the reader that asked; the others came later.
@@ -183,7 +183,7 @@ async fn large(
         content: growing.content(),
         tier: core.remote.name(),
     }));
-    let transfer = Transfer::new(&core.transfers, source, &open, growing);
+    let transfer = Transfer::new(&core.transfers, (source, key.asker()), &open, growing);
     let judge = Judge::by_tag(&meta.etag);
     match transfer.run(open.first, open.length, &judge).await {
         Ok(body) => publish(core, key, fill, &meta, body).await,

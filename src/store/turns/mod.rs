@@ -6,10 +6,14 @@
 //! does for nobody in particular is a tenant like the others ([`Asker::SERVER`]).
 
 mod asker;
+mod files;
 mod line;
 mod semaphore;
 
 pub use asker::Asker;
+#[cfg(test)]
+pub(crate) use files::MAX_FILE_TURNS;
+pub(crate) use files::file_turn;
 pub(crate) use semaphore::{FairPermit, FairSemaphore};
 
 #[cfg(test)]
