@@ -5,6 +5,7 @@
 
 pub mod actions;
 mod agreed_key;
+pub mod bucket_rules;
 mod key_ring;
 pub mod load;
 pub mod notes;

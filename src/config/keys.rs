@@ -120,7 +120,7 @@ pub(super) const LIMITS: &[Key] = &[
     plain("memory"),
 ];
 
-/// The keys of one entry of `tenants`. `expire_after_unused` is no secret, but is not offered: with `s3` it is refused.
+/// The keys of one entry of `tenants`.
 pub(super) const TENANTS: &[Key] = &[
     plain("match"),
     plain("min_share"),
@@ -128,7 +128,7 @@ pub(super) const TENANTS: &[Key] = &[
     plain("max_bytes"),
     plain("max_entries"),
     plain("max_age"),
-    secret("expire_after_unused"),
+    plain("expire_after_unused"),
     plain("max_entry_size"),
     plain("max_uploads"),
     plain("write_rate"),

@@ -90,19 +90,15 @@ fn rule(entry: &Field<'_>, beside: &Beside<'_>) -> Option<TenantRule> {
     Some(rule)
 }
 
-/// In a bucket nobody notes yet when an entry was used last. That will be once a day.
+/// In a bucket the last use of an entry is noted once a day.
 fn unused(field: &Field<'_>, has_remote: bool) -> Result<Duration, String> {
     let time = field.duration(&defaults::ENTRY_AGE_RANGE)?;
-    match has_remote {
-        false => Ok(time),
-        true if time < defaults::MIN_UNUSED_WITH_REMOTE => Err(
+    match has_remote && time < defaults::MIN_UNUSED_WITH_REMOTE {
+        true => Err(
             "is too short: with `s3`, the last use of an entry is noted once a day; write at least 48h"
                 .to_owned(),
         ),
-        true => Err(
-            "is not supported with `s3` yet; remove the key, or bound the age of entries with `max_age`"
-                .to_owned(),
-        ),
+        false => Ok(time),
     }
 }
 

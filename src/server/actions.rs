@@ -12,6 +12,7 @@ use crate::auth::{JobTokenKeys, JobTokens, SigningKey};
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
+use crate::cache::bucket_rules::BucketRulesParts;
 use crate::cache::load::TenantLoads;
 use crate::cache::notes::{ChangeTaker, ChangeTeller, NoteLog, NoteLogParts, NoteSink};
 use crate::cache::peers::{
@@ -38,7 +39,8 @@ pub(super) async fn open(
     let disk = &tiers.disk;
     let remote = tiers.remote.clone();
     let shared = remote.map(|remote| remote as Arc<dyn SharedObjects>);
-    let clock = Arc::<BucketClock>::default();
+    let rules = tiers.bucket_rules.as_ref();
+    let clock = rules.map_or_else(Arc::<BucketClock>::default, |rules| Arc::clone(rules.clock()));
     let keys = keys(config, &server, shared.as_ref(), tasks).await;
     let membership = |shared: &Arc<dyn SharedObjects>, url: &url::Url| Membership {
         shared: Arc::clone(shared),
@@ -58,6 +60,14 @@ pub(super) async fn open(
         _ => Peers::alone(server.number.id),
     };
     learn_time(shared.as_deref(), &clock, peers.me()).await;
+    if let (Some(rules), Some(remote)) = (rules, &tiers.remote) {
+        let parts = BucketRulesParts {
+            remote: Arc::clone(remote),
+            peers: peers.clone(),
+            mark: server.uses_mark.clone(),
+        };
+        rules.start(parts, tasks);
+    }
     let note_log = |objects| NoteLogParts {
         objects,
         keys: keys.clone(),
@@ -171,6 +181,8 @@ pub(super) struct ThisServer {
     /// Until when the notes of other servers were read, and the file that says so.
     notes_read: Option<SystemTime>,
     notes_file: PathBuf,
+    /// It is there while uses wait for the bucket.
+    uses_mark: PathBuf,
     key: SigningKey,
     /// What opens and does not seal.
     former_key: Option<SigningKey>,
@@ -268,6 +280,7 @@ impl ThisServer {
             id_file,
             notes_read: NoteLog::load_read(&notes_file),
             notes_file,
+            uses_mark: folder.join("uses"),
             key,
             former_key,
             job_key,

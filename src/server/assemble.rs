@@ -45,8 +45,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let auth = Authenticator::start(config.providers.clone(), &identity)?;
     let rules = TenantRules::new(&config.tenants, config.local_limit());
     // Boxed: a remote tier may set up its client in a large future.
-    let tiers = Box::pin(Tiers::open(&config, &background)).await?;
-    tiers.disk.follow(&rules);
+    let mut tiers = Box::pin(Tiers::open(&config, &background)).await?;
+    tiers.follow(&rules);
 
     let links = links(&config, &listeners);
     let app = Box::pin(app(

@@ -12,6 +12,7 @@ use super::tenant_samples;
 use super::tiers::Tiers;
 use crate::auth::AuthStats;
 use crate::cache::actions::{ActionsStats, GivenUp};
+use crate::cache::bucket_rules::BucketRulesStats;
 use crate::cache::notes::NoteStats;
 use crate::protocol::app::App;
 use crate::store::EvictionCause;
@@ -73,6 +74,9 @@ pub(super) fn connect(
     if let Some(tiered) = tiers.tiered.clone() {
         metrics.add_metrics(move || tiered_metrics(&tiered.stats()));
     }
+    if let Some(rules) = tiers.bucket_rules.clone() {
+        metrics.add_metrics(move || bucket_rules_metrics(&rules.stats()));
+    }
     let actions = app.actions().clone();
     metrics.add_metrics(move || actions_metrics(&actions.stats()));
     let app = app.clone();
@@ -131,6 +135,22 @@ fn disk_metrics(stats: &DiskStats, health: &DiskHealth) -> Vec<Metric> {
             "Entries of which nobody has read yet whom they belong to",
         Counter("chacha_disk_evicted_bytes", stats.evicted_bytes): "Bytes evicted",
         Counter("chacha_disk_damaged", stats.corrupt): "Entries found damaged and removed",
+    }
+}
+
+fn bucket_rules_metrics(stats: &BucketRulesStats) -> Vec<Metric> {
+    metrics! {
+        Gauge("chacha_bucket_rules_pending", stats.pending as u64):
+            "Uses of entries that are noted and not in the bucket yet",
+        Counter("chacha_bucket_rules_noted", stats.noted): "Uses of entries that were put into the bucket",
+        Counter("chacha_bucket_rules_dropped", stats.dropped):
+            "Uses that found no room: their entries count as used",
+        Counter("chacha_bucket_rules_passes", stats.passes): "Passes over the tenants of the bucket",
+        Counter("chacha_bucket_rules_failed_passes", stats.failed_passes):
+            "Passes that were broken off because the bucket failed",
+        Counter("chacha_bucket_rules_removed", stats.removed):
+            "Entries that a rule of their tenant has removed from the bucket",
+        Counter("chacha_bucket_rules_removed_bytes", stats.removed_bytes): "Bytes of these",
     }
 }
 

@@ -7,11 +7,13 @@ use std::time::SystemTime;
 use super::StartError;
 use super::condition::Condition;
 use super::memory::MemoryPlan;
+use crate::cache::bucket_rules::{BucketRules, BucketRulesPace};
 use crate::config::{Config, DiskConfig, RemoteConfig, WriteMode};
 use crate::store::disk::{Disk, DiskHealth, DiskRole};
 use crate::store::remote::RemoteTier;
 use crate::store::s3::S3;
 use crate::store::spool::SpoolDir;
+use crate::store::tenant_rules::TenantRules;
 use crate::store::tiered::{Policy, Revalidation, Tiered};
 use crate::store::{RemoteErrorKind, RemoteHealth, Store};
 use crate::tasks::Tasks;
@@ -24,6 +26,8 @@ pub(super) struct Tiers {
     pub(super) disk: Arc<Disk>,
     pub(super) remote: Option<Arc<dyn RemoteTier>>,
     pub(super) tiered: Option<Tiered>,
+    /// The rules of tenants as the remote tier has to hold them.
+    pub(super) bucket_rules: Option<BucketRules>,
     /// Fills, commits and uploads. They end before the disk is closed.
     pub(super) shared: Tasks,
 }
@@ -51,6 +55,7 @@ impl Tiers {
             disk,
             remote: None,
             tiered: None,
+            bucket_rules: None,
             shared: Tasks::new(),
         })
     }
@@ -122,9 +127,21 @@ impl Tiers {
             disk,
             remote: Some(Arc::clone(&remote)),
             tiered: Some(tiered),
+            bucket_rules: None,
             shared,
         };
         Ok((tiers, remote))
+    }
+
+    /// From now on these rules hold, and what they are replaced by.
+    pub(super) fn follow(&mut self, rules: &TenantRules) {
+        self.disk.follow(rules);
+        if let Some(tiered) = &self.tiered {
+            let (clock, pace) = (Arc::default(), BucketRulesPace::default());
+            let bucket_rules = BucketRules::new(rules.clone(), clock, pace);
+            tiered.observe_uses(bucket_rules.observer());
+            self.bucket_rules = Some(bucket_rules);
+        }
     }
 
     /// Ends fills and uploads, then saves the index of the disk. What was not uploaded has its record.

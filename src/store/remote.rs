@@ -123,19 +123,6 @@ pub trait RemoteTier: SharedObjects {
     /// [`super::Error::Remote`] without credentials.
     async fn link(&self, key: &StoreKey, entry: &RemoteEntry) -> Result<Option<Url>>;
 
-    /// Where a client should read this entry itself because it is long; `None` for all others.
-    ///
-    /// # Errors
-    /// As [`RemoteTier::head`] and [`RemoteTier::link`].
-    async fn link_if_long(&self, key: &StoreKey) -> Result<Option<Url>> {
-        match self.head(key).await? {
-            Some(entry) if entry.meta.size > self.source(key).plan().part_size => {
-                self.link(key, &entry).await
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// The largest body in bytes.
     fn capacity(&self) -> u64;
 }

@@ -34,3 +34,11 @@ pub struct TenantRule {
     /// `requests_in_flight`: requests at once on one server.
     pub requests_in_flight: Option<usize>,
 }
+
+impl TenantRule {
+    /// Whether something of it is held in a remote tier.
+    pub fn bounds_remote(&self) -> bool {
+        let times = self.max_age.or(self.expire_after_unused);
+        times.is_some() || self.max_bytes.is_some() || self.max_entries.is_some()
+    }
+}

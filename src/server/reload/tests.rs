@@ -84,6 +84,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("tenants.max_bytes", "7GB"),
     ("tenants.max_entries", "7"),
     ("tenants.max_age", "7d"),
+    ("tenants.expire_after_unused", "7d"),
     ("tenants.max_entry_size", "7GB"),
     ("tenants.max_uploads", "7"),
     ("tenants.write_rate", "7MB/s"),

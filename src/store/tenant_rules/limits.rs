@@ -28,6 +28,12 @@ pub struct TenantLimits {
 }
 
 impl TenantLimits {
+    /// Whether something of it is held in a remote tier.
+    pub fn bounds_remote(&self) -> bool {
+        let times = self.max_age.or(self.expire_after_unused);
+        times.is_some() || self.max_bytes.is_some() || self.max_entries.is_some()
+    }
+
     /// The weight; 1 where no rule says another one.
     pub fn weight(&self) -> u32 {
         self.weight.unwrap_or(1)

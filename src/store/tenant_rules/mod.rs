@@ -70,6 +70,11 @@ impl TenantRules {
         most.is_some_and(|most| age >= most)
     }
 
+    /// Whether any rule is held in a remote tier.
+    pub fn bounds_remote(&self) -> bool {
+        self.0.current.load().bounds_remote()
+    }
+
     /// The shortest `expire_after_unused` of any rule.
     pub fn shortest_unused(&self) -> Option<Duration> {
         self.exist().then(|| self.0.current.load().shortest_unused())?

@@ -22,6 +22,7 @@ pub struct RuleSet {
     reservations: Box<[u64]>,
     bounds_age: bool,
     shortest_unused: Option<Duration>,
+    bounds_remote: bool,
     /// What holds for everybody if there is no rule.
     none: Arc<TenantLimits>,
     resolved: Cache<Digest, Arc<TenantLimits>>,
@@ -35,6 +36,7 @@ impl RuleSet {
             reservations: shares.map(|share| share.bytes(limit)).collect(),
             bounds_age: rules.iter().any(|rule| rule.max_age.is_some()),
             shortest_unused: rules.iter().filter_map(|rule| rule.expire_after_unused).min(),
+            bounds_remote: rules.iter().any(TenantRule::bounds_remote),
             rules: rules.to_vec(),
             limit,
             none: Arc::default(),
@@ -50,6 +52,11 @@ impl RuleSet {
     /// Whether any rule has `max_age`.
     pub fn bounds_age(&self) -> bool {
         self.bounds_age
+    }
+
+    /// Whether any rule is held in a remote tier.
+    pub fn bounds_remote(&self) -> bool {
+        self.bounds_remote
     }
 
     /// The shortest `expire_after_unused` of any rule.

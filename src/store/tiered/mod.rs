@@ -22,6 +22,7 @@ mod record;
 mod recover;
 mod revalidate;
 mod stats;
+mod uses;
 mod waiting;
 
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,7 @@ use url::Url;
 pub use freshness::Revalidation;
 pub use outdated::{ChangeHolder, ChangeObserver, HeldEntry, WaitingEntry};
 pub use stats::TieredStats;
+pub use uses::UseObserver;
 
 use self::freshness::Freshness;
 use self::outdated::Outdated;
@@ -81,6 +83,8 @@ struct TieredCore {
     outdated: Outdated,
     /// Hears of changes, if there are other servers.
     observer: OnceLock<Arc<dyn ChangeObserver>>,
+    /// Hears of uses, if rules need them.
+    uses: OnceLock<Arc<dyn UseObserver>>,
     queue: UploadQueue,
     /// Of [`EarlyUpload`]s.
     slots: Arc<FairSemaphore>,
@@ -114,6 +118,7 @@ impl Tiered {
             freshness: Freshness::new(policy.revalidation),
             outdated: Outdated::default(),
             observer: OnceLock::new(),
+            uses: OnceLock::new(),
             queue: UploadQueue::new(policy.queue_limit),
             slots: upload_slots(),
             changes: KeyLocks::default(),
@@ -146,28 +151,20 @@ impl Tiered {
 #[async_trait]
 impl Store for Tiered {
     async fn get(&self, key: &StoreKey) -> Result<Option<Entry>> {
-        match self.0.copy(key).await {
+        let found = match self.0.copy(key).await {
             Ok(Some(entry)) => Ok(Some(entry)),
             // Boxed to keep the future of a hit small.
             Ok(None) => self.0.damaged_is_missing(key, Box::pin(self.0.fetch(key)).await),
             Err(error) => self.0.damaged_is_missing(key, Err(error)),
-        }
+        }?;
+        self.0.used(key, found.as_ref().map(|entry| &*entry.meta));
+        Ok(found)
     }
 
     async fn head(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
-        let core = &self.0;
-        match core.copy_head(key).await {
-            Ok(Some(meta)) => return Ok(Some(meta)),
-            Ok(None) if core.queue.is_waiting(key.digest()) => return Ok(None),
-            Ok(None) => {
-                if let Some(held) = Box::pin(core.held_entry(key)).await {
-                    return Ok(held.map(|entry| entry.meta));
-                }
-            }
-            Err(error) => return core.damaged_is_missing(key, Err(error)),
-        }
-        let found = Box::pin(core.remote.head(key)).await;
-        core.damaged_is_missing(key, found.map(|found| found.map(|entry| entry.meta)))
+        let found = self.0.find(key).await?;
+        self.0.used(key, found.as_deref());
+        Ok(found)
     }
 
     async fn put(
@@ -177,7 +174,9 @@ impl Store for Tiered {
         body: Spool,
         precondition: Precondition,
     ) -> Result<Stored> {
-        TieredCore::put(&self.0, key, draft, body, precondition).await
+        let stored = TieredCore::put(&self.0, key, draft, body, precondition).await?;
+        self.0.stored(key, &stored.meta);
+        Ok(stored)
     }
 
     async fn delete(&self, key: &StoreKey, precondition: Precondition) -> Result<bool> {
@@ -211,11 +210,34 @@ impl Store for Tiered {
         if !core.policy.redirect || waits || core.local.contains(digest).await? {
             return Ok(None);
         }
-        core.remote.link_if_long(key).await
+        let Some(entry) = core.remote.head(key).await? else {
+            return Ok(None);
+        };
+        if entry.meta.size <= core.remote.source(key).plan().part_size {
+            return Ok(None);
+        }
+        core.used(key, Some(&entry.meta));
+        core.remote.link(key, &entry).await
     }
 }
 
 impl TieredCore {
+    /// The description of an entry, wherever it is.
+    async fn find(&self, key: &StoreKey) -> Result<Option<Arc<Meta>>> {
+        match self.copy_head(key).await {
+            Ok(Some(meta)) => return Ok(Some(meta)),
+            Ok(None) if self.queue.is_waiting(key.digest()) => return Ok(None),
+            Ok(None) => {
+                if let Some(held) = Box::pin(self.held_entry(key)).await {
+                    return Ok(held.map(|entry| entry.meta));
+                }
+            }
+            Err(error) => return self.damaged_is_missing(key, Err(error)),
+        }
+        let found = Box::pin(self.remote.head(key)).await;
+        self.damaged_is_missing(key, found.map(|found| found.map(|entry| entry.meta)))
+    }
+
     /// The entry on the disk. A disk that fails is a miss here: the remote tier may have the entry.
     async fn local_get(&self, key: &StoreKey) -> Option<Entry> {
         readable(self.local.get(key).await)

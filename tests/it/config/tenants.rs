@@ -84,20 +84,17 @@ fn shares_that_cannot_hold_are_refused() {
     check_refused(&staged("91%"), &["c.yaml:6: tenants .. 910000000 bytes"]);
 }
 
-/// Until it is held in a bucket, nobody must believe that it is.
 #[test]
-fn a_time_of_no_use_is_refused_with_a_bucket() {
+fn a_time_of_no_use_that_a_bucket_cannot_hold_is_refused() {
     let rule = |time: &str| format!("tenants: [{{match: '*', expire_after_unused: {time}}}]\n");
     let place = "tenants[0].expire_after_unused";
     let loaded = accepted(&format!("{PROVIDER}{DISK}{}", rule("1s")));
     let time = loaded.config.tenants[0].expire_after_unused;
     assert_eq!(time, Some(Duration::from_secs(1)));
-    check_refused(
-        &format!("{PROVIDER}{DISK}s3: {{bucket: bucket}}\n{}", rule("30d")),
-        &[&format!(
-            "c.yaml:7: {place} .. not supported with `s3` yet .. max_age"
-        )],
-    );
+    accepted(&format!(
+        "{PROVIDER}{DISK}s3: {{bucket: bucket}}\n{}",
+        rule("48h")
+    ));
     check_refused(
         &format!("{PROVIDER}{DISK}s3: {{bucket: bucket}}\n{}", rule("47h")),
         &[&format!("c.yaml:7: {place} .. at least 48h")],

@@ -10,6 +10,7 @@ mod model;
 mod power;
 mod replicas;
 pub(super) mod rig;
+mod rules;
 mod staged;
 mod stalled;
 mod troubles;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chacha::cache::bucket_rules::{BucketRules, BucketRulesParts};
+use chacha::cache::peers::{Peers, ServerId};
 use chacha::config::{DiskConfig, S3Config, WhenDown, WriteMode};
 use chacha::store::disk::Disk;
 use chacha::store::s3::S3;
@@ -122,6 +124,21 @@ impl Pair {
     /// Another server with a disk of its own over the same bucket.
     pub(crate) async fn twin(&self, change: impl FnOnce(&mut Plan)) -> Self {
         Self::with(Arc::clone(&self.s3), change).await
+    }
+
+    /// The folder of the cache.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.plan.disk.dir
+    }
+
+    /// Holds rules in the bucket, as a server that knows no other.
+    pub(crate) fn hold(&self, rules: &BucketRules) {
+        let parts = BucketRulesParts {
+            remote: Arc::clone(&self.remote) as _,
+            peers: Peers::alone(ServerId::new(1).unwrap()),
+            mark: self.folder().with_file_name("uses"),
+        };
+        rules.start(parts, &self.remote_tasks);
     }
 
     /// Requests to S3 that are under way.
