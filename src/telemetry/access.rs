@@ -104,6 +104,17 @@ impl Recorder {
     }
 }
 
+/// The two digits of each byte.
+static HEX_PAIRS: [[u8; 2]; 256] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Names one request in logs and in error answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId(u32, u64);
@@ -111,11 +122,10 @@ pub struct RequestId(u32, u64);
 impl RequestId {
     /// 24 hex digits: the process, then the request.
     fn text(self) -> [u8; 24] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let bytes = (u128::from(self.0) << 64 | u128::from(self.1)).to_be_bytes();
         let mut text = [0; 24];
         for (byte, pair) in bytes[4..].iter().zip(text.as_chunks_mut::<2>().0) {
-            *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            *pair = HEX_PAIRS[usize::from(*byte)];
         }
         text
     }

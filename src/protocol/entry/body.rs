@@ -7,17 +7,18 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 
+use super::headers;
 use crate::protocol::call::Reply;
-use crate::store::{Content, Pieces, TierName};
+use crate::store::{Content, ETag, Pieces, TierName};
 use crate::telemetry::access::RequestRecord;
 
-/// An answer with the bytes of an entry and the media type of opaque bytes. Their length is written by
-/// the connection.
+/// An answer with bytes of the entry with this tag.
 pub(super) fn respond(
     status: StatusCode,
+    etag: &ETag,
     content: Content,
     tier: TierName,
     record: &mut RequestRecord,
@@ -34,18 +35,7 @@ pub(super) fn respond(
         }
         streamed => Reply::new(status, Body::new(SizedBody::new(streamed))),
     };
-    let headers = reply.headers_mut();
-    headers.reserve(6);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    // Links to bodies are URLs that a browser can open, and what is there came from a client. Together with the type
-    // this leaves a browser nothing but to save it, so no Content-Disposition is needed.
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    *reply.headers_mut() = headers::read(etag);
     reply
 }
 

@@ -5,9 +5,11 @@
 
 mod body;
 pub mod conditions;
+mod headers;
 mod read;
 mod receive;
 
-pub use read::{head, insert_etag, read, serve};
+pub use headers::insert_etag;
+pub use read::{head, read, serve};
 pub(crate) use receive::put_block;
 pub use receive::receive;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body;
 use super::conditions::{self, Verdict};
+use super::headers;
 use crate::auth::Identity;
 use crate::cache::EntryName;
 use crate::error::{Class, chain};
@@ -88,7 +89,7 @@ fn answer_conditions(parts: &Parts, entry: Entry, record: &mut RequestRecord) ->
         Verdict::NotModified => {
             record.outcome = Outcome::Condition;
             let mut reply = Reply::new(StatusCode::NOT_MODIFIED, Body::empty());
-            describe(reply.headers_mut(), etag);
+            headers::insert_known(reply.headers_mut(), etag);
             reply
         }
         Verdict::Failed => {
@@ -99,19 +100,24 @@ fn answer_conditions(parts: &Parts, entry: Entry, record: &mut RequestRecord) ->
 }
 
 fn whole(entry: Entry, record: &mut RequestRecord) -> Reply {
-    let mut reply = body::respond(StatusCode::OK, entry.content, entry.tier, record);
-    describe(reply.headers_mut(), &entry.meta.etag);
-    reply
+    body::respond(
+        StatusCode::OK,
+        &entry.meta.etag,
+        entry.content,
+        entry.tier,
+        record,
+    )
 }
 
 fn respond(parts: &Parts, entry: Entry, record: &mut RequestRecord) -> Reply {
     let Entry { meta, content, tier } = entry;
     let Meta { size, etag, .. } = &*meta;
-    let mut reply = match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
-        Resolved::Whole => body::respond(StatusCode::OK, content, tier, record),
+    match range(parts, etag).map_or(Resolved::Whole, |range| range.resolve(*size)) {
+        Resolved::Whole => body::respond(StatusCode::OK, etag, content, tier, record),
         Resolved::Part(part) => {
             let span = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            let mut reply = body::respond(StatusCode::PARTIAL_CONTENT, content.slice(part), tier, record);
+            let (status, content) = (StatusCode::PARTIAL_CONTENT, content.slice(part));
+            let mut reply = body::respond(status, etag, content, tier, record);
             insert_span(reply.headers_mut(), &span);
             reply
         }
@@ -119,11 +125,9 @@ fn respond(parts: &Parts, entry: Entry, record: &mut RequestRecord) -> Reply {
             let failure = HttpError::new(Class::RangeNotSatisfiable, "the range lies outside of the entry");
             let mut reply = failure.render(record);
             insert_span(reply.headers_mut(), &format!("bytes */{size}"));
-            return reply;
+            reply
         }
-    };
-    describe(reply.headers_mut(), etag);
-    reply
+    }
 }
 
 /// The range that counts: `GET` only (RFC 9110, section 14.2), one header, the right version.
@@ -133,23 +137,6 @@ fn range(parts: &Parts, current: &ETag) -> Option<ByteRange> {
     let one = values.next().is_none() && parts.method == Method::GET;
     let counts = one && conditions::range_applies(&parts.headers, current);
     counts.then(|| ByteRange::parse(value))?
-}
-
-/// The headers that every successful read has.
-fn describe(headers: &mut HeaderMap, etag: &ETag) {
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-cache"),
-    );
-    insert_etag(headers, etag);
-}
-
-/// Shared with the entry; a tag is hexadecimal, so this cannot fail.
-pub fn insert_etag(headers: &mut HeaderMap, etag: &ETag) {
-    if let Ok(value) = HeaderValue::from_maybe_shared(etag.quoted().clone()) {
-        headers.insert(header::ETAG, value);
-    }
 }
 
 /// Numbers only, so this cannot fail.
