@@ -112,7 +112,7 @@ fn hot_get(bencher: Bencher<'_, '_>, size: usize) {
 }
 
 /// Look-ups of many hot entries by one and by two threads, counted for their tenants where a rule bounds requests.
-#[divan::bench(threads = [1, 2], args = [false, true], sample_count = 50, sample_size = 20_000)]
+#[divan::bench(threads = [1, 2], args = [false, true], sample_count = 2000, sample_size = 500)]
 fn hot_get_for_tenants(bencher: Bencher<'_, '_>, is_bounded: bool) {
     let rig = Rig::new(64 << 20, 64);
     let keys: Vec<_> = (0..8192).map(key).collect();
