@@ -49,16 +49,8 @@ pub(super) fn connect(
     });
     let connections = connections.clone();
     metrics.add_metrics(move || connections.stats().metrics());
+    tenant_samples::connect(metrics, tiers, app.actions());
     let refusals = Arc::clone(metrics.refusals());
-    let (refused, disk, actions) = (
-        Arc::clone(&refusals),
-        Arc::clone(&tiers.disk),
-        app.actions().clone(),
-    );
-    metrics.add_metrics(move || {
-        let figures = disk.tenants(tenant_samples::MAX_TENANTS);
-        tenant_samples::tenant_metrics(&figures, &refused, &actions)
-    });
     metrics.add_metrics(move || refusal_metrics(&refusals));
     let memory = tiers.spools.memory().clone();
     metrics.add_metrics(move || memory_metrics(&memory.stats()));

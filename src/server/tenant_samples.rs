@@ -6,13 +6,15 @@
 
 use std::sync::{Arc, LazyLock};
 
+use super::tiers::Tiers;
 use crate::cache::actions::Actions;
+use crate::store::memory::MemoryAccount;
 use crate::store::{EvictionCause, HeldFigures, LargeTenant, TenantFigures};
-use crate::telemetry::metrics::{Metric, metrics};
+use crate::telemetry::metrics::{Metric, Metrics, metrics};
 use crate::telemetry::refusals::{Refusal, Refusals};
 
 /// Tenants that have metrics of their own.
-pub(super) const MAX_TENANTS: usize = 20;
+const MAX_TENANTS: usize = 20;
 
 /// The label of all others together. No tenant has it: theirs have twelve digits.
 static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
@@ -23,8 +25,27 @@ fn label(large: &LargeTenant) -> &Arc<str> {
     large.tenant.as_ref().map_or(&UNKNOWN, |tenant| tenant.label())
 }
 
+/// What else knows of tenants.
+#[derive(Debug)]
+struct Sources {
+    refusals: Arc<Refusals>,
+    actions: Actions,
+    memory: MemoryAccount,
+}
+
+/// Looks at all tenants whenever metrics are asked for.
+pub(super) fn connect(metrics: &Metrics, tiers: &Tiers, actions: &Actions) {
+    let disk = Arc::clone(&tiers.disk);
+    let sources = Sources {
+        refusals: Arc::clone(metrics.refusals()),
+        actions: actions.clone(),
+        memory: tiers.spools.memory().clone(),
+    };
+    metrics.add_metrics(move || tenant_metrics(&disk.tenants(MAX_TENANTS), &sources));
+}
+
 /// `figures` have at most [`MAX_TENANTS`].
-pub(super) fn tenant_metrics(figures: &TenantFigures, refusals: &Refusals, actions: &Actions) -> Vec<Metric> {
+fn tenant_metrics(figures: &TenantFigures, sources: &Sources) -> Vec<Metric> {
     let held = |read: fn(&HeldFigures) -> u64| -> Vec<_> {
         let largest = figures.largest.iter();
         let largest = largest.map(|large| (Arc::clone(label(large)), read(&large.held)));
@@ -50,9 +71,27 @@ pub(super) fn tenant_metrics(figures: &TenantFigures, refusals: &Refusals, actio
             "1 if a tenant is above its share and gives room first; of the others, how many are",
         TenantGauge("chacha_tenant_share_bytes", shares): "Bytes that a tenant never has to give for others",
     };
-    all.extend(upload_metrics(figures, actions));
-    all.extend(counters(figures, refusals));
+    all.extend(memory_metrics(figures, &sources.memory));
+    all.extend(upload_metrics(figures, &sources.actions));
+    all.extend(counters(figures, &sources.refusals));
     all
+}
+
+fn memory_metrics(figures: &TenantFigures, memory: &MemoryAccount) -> Vec<Metric> {
+    let mut rest = memory.stats().used;
+    let held = |large: &LargeTenant| {
+        let held = large
+            .tenant
+            .as_ref()
+            .map_or(0, |tenant| memory.held_by(tenant.label()));
+        rest = rest.saturating_sub(held);
+        (Arc::clone(label(large)), held)
+    };
+    let mut all: Vec<_> = figures.largest.iter().map(held).collect();
+    all.push((Arc::clone(&OTHER), rest));
+    metrics! {
+        TenantGauge("chacha_tenant_memory_bytes", all): "Bytes that requests of a tenant hold in memory",
+    }
 }
 
 fn upload_metrics(figures: &TenantFigures, actions: &Actions) -> Vec<Metric> {

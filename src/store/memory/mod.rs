@@ -103,6 +103,11 @@ impl MemoryAccount {
         }
     }
 
+    /// Bytes that one owner holds.
+    pub fn held_by(&self, owner: &str) -> u64 {
+        self.lock().get(owner).copied().unwrap_or(0)
+    }
+
     fn take(&self, owner: &Arc<str>, bytes: u64) -> bool {
         let mut owners = self.lock();
         let used = self.0.used.load(Ordering::Relaxed) + bytes;
@@ -233,6 +238,8 @@ mod tests {
         assert!(account.is_tight());
         flood.shrink(1);
         assert_eq!(account.stats().used, 11 * PIECE_BYTES);
+        let held = ["flood", "quiet", "nobody"].map(|name| account.held_by(name) / PIECE_BYTES);
+        assert_eq!(held, [1, 10, 0]);
         assert!(!account.is_tight());
     }
 
