@@ -8,8 +8,8 @@ use super::upload::ActionsUpload;
 use super::upload_note::UploadNote;
 use super::uploads::{IDLE_AFTER, UploadOwner};
 use super::{Actions, BusyReason, Error, Result};
-use crate::store;
 use crate::store::tenant_rules::TenantBound;
+use crate::{store, tasks};
 
 /// The largest body, divided by this, is the most that all uploads hold together. One upload alone may hold more.
 const CAPACITY_DIVISOR: u64 = 2;
@@ -21,6 +21,8 @@ const MAX_UNWEIGHED_UPLOADS: usize = 256;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest time between two looks at the traffic of all uploads.
 const MAX_INTERVAL: Duration = Duration::from_secs(15);
+/// The next look after one that could not give up all that it should have: their keys were being changed.
+const AGAIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Uploads that one such look takes out of the table at once.
 const SLICE_UPLOADS: usize = 256;
 
@@ -112,30 +114,42 @@ impl Actions {
         true
     }
 
-    /// Gives up uploads without traffic, and those whose rights have ended, until the server stops.
+    /// Gives up uploads without traffic, those whose rights have ended, and at once those whose room others need, until
+    /// the server stops.
     pub(super) async fn give_up_idle(self) {
         let (stopping, timeout) = (self.0.tasks.stopping(), self.0.settings.upload_timeout);
-        let mut rounds = tokio::time::interval(MAX_INTERVAL.min(timeout));
+        let interval = MAX_INTERVAL.min(timeout);
+        let mut pause = interval;
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                _ = rounds.tick() => {}
+                () = self.0.blocks.revoked() => {}
+                () = tasks::pause(pause) => {}
             }
-            let mut last = None;
-            loop {
-                let uploads = self.0.uploads.after(last, SLICE_UPLOADS);
-                let Some(end) = uploads.last() else {
-                    break;
-                };
-                last = Some(end.id);
-                for upload in &uploads {
-                    self.give_up_due(upload, timeout).await;
-                }
+            pause = match self.give_up_all_due(timeout).await {
+                true => interval,
+                false => AGAIN_INTERVAL,
+            };
+        }
+    }
+
+    /// `false` if some of them could not be given up now.
+    async fn give_up_all_due(&self, timeout: Duration) -> bool {
+        let (mut last, mut is_done) = (None, true);
+        loop {
+            let uploads = self.0.uploads.after(last, SLICE_UPLOADS);
+            let Some(end) = uploads.last() else {
+                return is_done;
+            };
+            last = Some(end.id);
+            for upload in &uploads {
+                is_done &= self.give_up_due(upload, timeout).await;
             }
         }
     }
 
-    async fn give_up_due(&self, upload: &ActionsUpload, timeout: Duration) {
+    /// `false` if it should be given up, but could not be now.
+    async fn give_up_due(&self, upload: &ActionsUpload, timeout: Duration) -> bool {
         let is_idle = || upload.idle() >= timeout;
         // A client with a good token that goes on after a restart is heard of first.
         let is_overdue = || upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
@@ -148,7 +162,8 @@ impl Actions {
         };
         if is_due {
             let is_due = || upload.is_too_old() || is_idle() || is_revoked() || is_overdue();
-            let _given_up = self.give_up_if(upload, why, is_due).await;
+            return self.give_up_if(upload, why, is_due).await || upload.is_committing();
         }
+        true
     }
 }

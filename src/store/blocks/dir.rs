@@ -69,6 +69,11 @@ impl BlockDir {
         self.spools().budget().adjust(now as i64 - before as i64);
     }
 
+    /// Resolves when uploads may have been revoked since the last time. For one who waits.
+    pub async fn revoked(&self) {
+        self.spools().budget().taken_back().await;
+    }
+
     pub(super) fn spools(&self) -> &SpoolDir {
         &self.0.spools
     }

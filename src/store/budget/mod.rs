@@ -69,6 +69,8 @@ pub(crate) struct Budget {
     work: Notify,
     /// An unlinked file was closed.
     let_go: Notify,
+    /// Room was taken back from uploads that may have nobody who would notice.
+    taken_back: Notify,
     /// Whether somebody waits for what unlinked files hold. A copy of what the state says.
     pressed: AtomicBool,
     settled: CancellationToken,
@@ -125,6 +127,7 @@ impl Budget {
             state: Mutex::new(state),
             work: Notify::new(),
             let_go: Notify::new(),
+            taken_back: Notify::new(),
             pressed: AtomicBool::new(false),
             settled: CancellationToken::new(),
             settle_by: Instant::now() + patience,

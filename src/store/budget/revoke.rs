@@ -179,6 +179,15 @@ impl Budget {
     /// Takes back `bytes` that tenants above their shares hold for uploads. Answers whether any are on their way back.
     pub(super) fn revoke(&self, rooms: &RevocableRooms, bytes: u64) -> bool {
         let mut shares = self.shares.table();
-        rooms.revoke(bytes, |tenant| shares.is_above(tenant, 0))
+        let is_coming = rooms.revoke(bytes, |tenant| shares.is_above(tenant, 0));
+        if is_coming {
+            self.taken_back.notify_one();
+        }
+        is_coming
+    }
+
+    /// Resolves when room was taken back. For one who waits.
+    pub(crate) async fn taken_back(&self) {
+        self.taken_back.notified().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::{DiskCore, cannot_remove};
 use super::index::{FileRecord, MAX_BATCH_ENTRIES};
@@ -13,6 +13,8 @@ use crate::store::shares::{ShareTable, Victim};
 use crate::sys;
 use crate::telemetry::seldom::is_time;
 
+/// How long one turn may read whom entries belong to before it evicts what belongs to nobody who is known.
+const MAX_READ_TIME: Duration = Duration::from_millis(200);
 /// How often readers of unlinked files are looked at, and the volume if others share it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -211,16 +213,36 @@ impl DiskCore {
         })
     }
 
-    fn evict_of(&self, bytes: u64, choose: impl FnMut(&mut ShareTable) -> Option<Victim>) -> u64 {
+    fn evict_of(&self, bytes: u64, mut choose: impl FnMut(&mut ShareTable) -> Option<Victim>) -> u64 {
         let Ok(_pass) = self.enter() else { return 0 };
+        let is_known = self.read_victims(&mut choose);
         // On a volume that refuses everything, a batch would cost entries and free nothing.
-        let most = if self.unlink_retry.is_full() || self.budget.held() > 0 {
+        let most = if !is_known || self.unlink_retry.is_full() || self.budget.held() > 0 {
             1
         } else {
             MAX_BATCH_ENTRIES
         };
         let victims = self.index(|index| index.evict(bytes, most, choose));
         self.retire_evicted(&victims)
+    }
+
+    /// Blocking: after a crash, what nobody has read yet belongs to nobody who is known, and would go first. So it is read
+    /// whose those entries are whose turn it is. Answers whether all are known.
+    fn read_victims(&self, choose: &mut impl FnMut(&mut ShareTable) -> Option<Victim>) -> bool {
+        if self.index(|index| index.unread()) == 0 {
+            return true;
+        }
+        let began = Instant::now();
+        let mut last = None;
+        while let Some(next) = self.index(|index| index.unread_victim(&mut *choose)) {
+            // What cannot be read may go.
+            if last == Some(next) || began.elapsed() >= MAX_READ_TIME {
+                break;
+            }
+            self.read_tenancy(&next.0, next.1);
+            last = Some(next);
+        }
+        false
     }
 
     /// Blocking: unlinks what was taken out of the index. Answers the bytes of it.

@@ -116,6 +116,12 @@ impl SpoolDir {
         self.inner.budget.check_share(&self.owner, whole_blocks(size))
     }
 
+    /// The share of its tenant in bytes.
+    pub(super) fn share(&self) -> Option<u64> {
+        let tenant = self.owner.number()?;
+        Some(self.inner.budget.shares().table().share(tenant))
+    }
+
     /// The account of what waits in memory.
     pub fn memory(&self) -> &MemoryAccount {
         &self.inner.memory

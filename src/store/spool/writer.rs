@@ -58,8 +58,10 @@ impl SpoolDir {
         Ok(Growth { temp, room })
     }
 
+    /// Never much of its tenant's share: who needs little must not have to push out its own entries for the rest of a step.
     fn unknown_step(&self) -> u64 {
-        UNKNOWN_STEP_BYTES.min(self.budget().largest() / 16)
+        let most = UNKNOWN_STEP_BYTES.min(self.budget().largest() / 16);
+        self.share().map_or(most, |share| most.min(share / 16))
     }
 
     fn announced_step(&self) -> u64 {

@@ -3,6 +3,7 @@
 mod conditions;
 mod connection;
 mod credentials;
+mod floods;
 mod framing;
 mod frontends;
 pub(crate) mod gha;

@@ -179,6 +179,18 @@ async fn an_entry_counts_for_the_tenant_that_wrote_it_last() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_crash_leaves_is_its_tenants_before_anybody_has_read_it() {
+    let rig = Rig::new(4 * LIMIT).await;
+    // Many files, so that they are not read in a moment, and the oldest, so that it is their turn first.
+    put_many(&rig, &alone("quiet"), "quiet", 3000, KIB).await;
+    put_many(&rig, &alone("flood"), "flood", 48, MIB).await;
+    let rig = rig.crash().await;
+    put_many(&rig, &alone("flood"), "again", 30, MIB).await;
+    settled(&rig).await;
+    assert_eq!(left(&rig, "quiet", 3000).await, 3000);
+}
+
 fn is_share<T>(refused: &Result<T>) -> bool {
     let reason = refused.as_ref().err().map(|error| match error {
         Error::NoSpace { reason, .. } => *reason,
@@ -313,6 +325,27 @@ async fn an_entry_that_is_too_large_for_its_tenants_share_is_refused_at_once_wit
     assert_eq!(rig.disk.stats().reserved, 0);
     // Alone it could.
     put_as(&rig, &alone("first"), "large", &vec![7; size as usize]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_without_a_length_asks_for_no_more_than_a_small_share_has() {
+    let rig = Rig::new(LIMIT).await;
+    let quiet = alone("quiet");
+    put_many(&rig, &quiet, "quiet", 8, 20 * KIB).await;
+    let mut writers = Vec::new();
+    for nth in 0..37 {
+        let spools = rig.disk.spools().of(Some(&alone(&format!("crowd{nth}")).tenant));
+        let mut writer = spools.create(Some(400 * KIB as u64)).await.unwrap();
+        writer.write(Bytes::from_static(b"x")).await.unwrap();
+        writers.push(writer);
+    }
+    let spools = rig.disk.spools().of(Some(&quiet.tenant));
+    // Much more than this is free, but less than a step of a large share.
+    write_spool(&spools, &body(20 * KIB, 1), None, 5000)
+        .await
+        .unwrap();
+    assert_eq!(rig.disk.stats().evicted(), 0);
+    assert_eq!(left(&rig, "quiet", 8).await, 8);
 }
 
 /// Rules for one tenant.

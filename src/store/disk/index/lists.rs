@@ -2,7 +2,7 @@
 
 use super::{Index, List, ListKind, Slab, Slot};
 use crate::store::Digest;
-use crate::store::shares::{NumberedTenancy, Place, ReservedBytes, TenantNumber};
+use crate::store::shares::{NumberedTenancy, Place, ReservedBytes, ShareTable, TenantNumber, Victim};
 
 /// For whom and as what an entry counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +185,16 @@ impl Index {
         let unread = self.slots(from, most).filter(|(_, slot)| slot.belongs.is_none());
         slots.extend(unread.map(|(id, slot)| (slot.stamp, id)));
         from + most < self.slab.end()
+    }
+
+    /// The entry whose turn it is to be evicted, if it is one of these: digest and generation.
+    pub(in crate::store::disk) fn unread_victim(
+        &mut self,
+        choose: impl FnOnce(&mut ShareTable) -> Option<Victim>,
+    ) -> Option<(Digest, u64)> {
+        let victim = choose(&mut self.shares.table())?;
+        let id = self.lists.oldest(victim.whose, &self.slab)?;
+        self.unread_version(id)
     }
 
     /// The version in a slot, if it is one of these still.
