@@ -11,6 +11,7 @@ mod damage;
 mod directory;
 mod disk;
 mod fair;
+mod fair_model;
 mod held;
 mod model;
 mod moto;
