@@ -12,7 +12,7 @@ use crate::history::{Fate, Sight, Slot};
 use crate::http::{Answer, Asking, Form, Outcome, Payload};
 use crate::world::World;
 
-const VERSION: &str = "b9a7c7b6f2b54cf6a4d9d6ac4e1e9ff6d8a5f3b1c0e2947586afbecd10325476";
+pub(crate) const VERSION: &str = "b9a7c7b6f2b54cf6a4d9d6ac4e1e9ff6d8a5f3b1c0e2947586afbecd10325476";
 const KEYS: u64 = 30;
 /// As the toolkit: a step is sent again when it has no answer or 5xx.
 const TRIES: usize = 8;
@@ -161,22 +161,22 @@ async fn first_generation(client: &mut Client, slot: &Slot, id: u64, len: u64) -
     step(client, "v1 commit", slot, &commit).await.fate()
 }
 
-fn call(world: &World, slot: &Slot, method: &str, body: &serde_json::Value) -> Asking {
+pub(crate) fn call(world: &World, tenant: usize, method: &str, body: &serde_json::Value) -> Asking {
     let path = format!("/twirp/github.actions.results.api.v1.CacheService/{method}");
-    authorized(world, slot.tenant, Method::POST, path)
+    authorized(world, tenant, Method::POST, path)
         .header("content-type", "application/json")
         .text(body.to_string())
 }
 
 /// The path and the query of a link.
-fn target(link: &str) -> Option<String> {
+pub(crate) fn target(link: &str) -> Option<String> {
     let rest = link.split_once("://")?.1;
     Some(rest[rest.find('/')?..].to_owned())
 }
 
 async fn second_generation(client: &mut Client, slot: &Slot, id: u64, len: u64) -> Fate {
     let body = json!({"key": slot.key, "version": VERSION});
-    let create = call(&client.world, slot, "CreateCacheEntry", &body);
+    let create = call(&client.world, slot.tenant, "CreateCacheEntry", &body);
     let created = step(client, "v2 create", slot, &create).await;
     let url = created.answer.filter(|answer| answer.status.is_success());
     let Some(url) = url.and_then(|answer| target(answer.json()["signed_upload_url"].as_str()?)) else {
@@ -190,7 +190,7 @@ async fn second_generation(client: &mut Client, slot: &Slot, id: u64, len: u64) 
         return Fate::Incomplete;
     }
     let body = json!({"key": slot.key, "version": VERSION, "size_bytes": len.to_string()});
-    let finalize = call(&client.world, slot, "FinalizeCacheEntryUpload", &body);
+    let finalize = call(&client.world, slot.tenant, "FinalizeCacheEntryUpload", &body);
     step(client, "v2 finalize", slot, &finalize).await.fate()
 }
 
@@ -304,7 +304,7 @@ async fn find(world: &World, slot: &Slot, server: usize) -> Result<Option<String
         }
         false => {
             let body = json!({"key": slot.key, "restore_keys": [], "version": VERSION});
-            call(world, slot, "GetCacheEntryDownloadURL", &body)
+            call(world, slot.tenant, "GetCacheEntryDownloadURL", &body)
         }
     };
     let Outcome::Answer(answer) = asking.send(world.address(server)).await else {

@@ -17,6 +17,8 @@ use crate::world::{DISK_LIMIT, World};
 
 /// Calls before which the stepper may kill; a second of work is some hundreds.
 const MAX_CALLS: u64 = 1500;
+/// The same beside a crowd.
+const MAX_CALLS_IN_A_CROWD: u64 = 20_000;
 /// The server's own bound for files that are unlinked but open: 5 % of the limit.
 const UNLINKED_BYTES: u64 = DISK_LIMIT / 20;
 /// Starts that the stepper may kill one after the other.
@@ -36,6 +38,9 @@ const FAULTS: [(&str, u64); 11] = [
     ("lose", 8),
     ("throttle", 6),
 ];
+
+/// The same beside a crowd, which needs some time to fill a disk.
+const FAULTS_IN_A_CROWD: [(&str, u64); 4] = [("look", 90), ("kill", 3), ("step", 4), ("power", 3)];
 
 /// Does one thing after another until the time is over.
 pub(crate) struct Tormentor {
@@ -76,6 +81,10 @@ impl Tormentor {
         self.end_outage();
     }
 
+    fn has_crowd(&self) -> bool {
+        self.world.mode.crowd.is_some()
+    }
+
     fn pick(&mut self) -> &'static str {
         let usable = |name: &str| {
             let fits = !OUTAGES.contains(&name) || self.world.bucket.is_some() && self.outage.is_none();
@@ -83,7 +92,12 @@ impl Tormentor {
                 && (name != "step" || self.stepper.is_some())
                 && (name != "power" || !self.world.durable)
         };
-        let usable: Vec<_> = FAULTS.iter().filter(|(name, _)| usable(name)).collect();
+        let all: &[(&str, u64)] = if self.has_crowd() {
+            &FAULTS_IN_A_CROWD
+        } else {
+            &FAULTS
+        };
+        let usable: Vec<_> = all.iter().filter(|(name, _)| usable(name)).collect();
         let total: u64 = usable.iter().map(|(_, weight)| weight).sum();
         let mut at = self.rng.below(total.max(1));
         for (name, weight) in usable {
@@ -130,6 +144,10 @@ impl Tormentor {
                         .fault(format!("stop: server {}: {why}", server.index));
                 }
             }
+            "power" => {
+                self.world.lose_power();
+                server.kill();
+            }
             _ => server.kill(),
         }
         if fault == "power" {
@@ -138,7 +156,7 @@ impl Tormentor {
                 .report
                 .note(self.world.history.now(), "damaged", json!({"files": done}));
         }
-        let step = fault == "step" || self.rng.chance(30);
+        let step = fault == "step" || self.rng.chance(30) && !self.has_crowd();
         self.start(server, step).await;
         // What waits for its upload is nowhere else.
         let may_wait = self.world.mode.tiers == Tiers::Back || self.has_been_away;
@@ -168,7 +186,7 @@ impl Tormentor {
             }
             let place = std::fs::read_to_string(server.home.join("stepper")).unwrap_or_default();
             self.note("stepped", json!({"server": server.index, "place": place.trim()}));
-            let again = self.rng.chance(40);
+            let again = self.rng.chance(40) && !self.has_crowd();
             self.start(&server, again).await;
             self.world
                 .history
@@ -182,12 +200,17 @@ impl Tormentor {
             // Without a disk a start needs the bucket.
             self.end_outage();
         }
+        let most = if self.has_crowd() {
+            MAX_CALLS_IN_A_CROWD
+        } else {
+            MAX_CALLS
+        };
         for _ in 0..STARTS {
             // Some in the start itself, most in the work after it.
             let calls = if self.rng.chance(30) {
                 self.rng.spread(1, 100)
             } else {
-                self.rng.spread(40, MAX_CALLS)
+                self.rng.spread(40, most)
             };
             let stepper = self
                 .stepper

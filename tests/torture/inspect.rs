@@ -70,6 +70,8 @@ pub(crate) fn unlinked(pid: u32, dir: &Path) -> u64 {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Held {
     pub(crate) descriptors: usize,
+    /// The memory that it has now, in bytes.
+    pub(crate) memory: u64,
     /// The most memory it had at once, in bytes.
     pub(crate) peak_memory: u64,
     /// Processor time so far, in hundredths of a second.
@@ -79,14 +81,17 @@ pub(crate) struct Held {
 pub(crate) fn held(pid: u32) -> Held {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let status = read("status");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    let bytes = |name: &str| {
+        let text = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(text.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    };
     let stat = read("stat");
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let times = after_name.split_whitespace().skip(11).take(2);
     Held {
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count),
-        peak_memory: peak.unwrap_or_default() * 1024,
+        memory: bytes("VmRSS:").unwrap_or_default(),
+        peak_memory: bytes("VmHWM:").unwrap_or_default(),
         processor: times.filter_map(|text| text.parse::<u64>().ok()).sum(),
     }
 }

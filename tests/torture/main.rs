@@ -2,6 +2,7 @@
 //! away; and an oracle that says whether what the clients saw can have happened.
 //!
 //! `cargo test` runs the tests of the oracle only. `.ci/long/torture` tortures; `plan.rs` says what can be asked for.
+//! Some rounds have a crowd of tenants that flood, and one within its share that must not notice.
 //! A seed gives the same plan again: the same keys, sizes, faults and pauses. Threads run as they will.
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +13,12 @@
 mod actions;
 mod body;
 mod client;
+mod crowd;
 mod damage;
+mod drain;
 mod etags;
 mod faults;
+mod flood;
 mod history;
 mod http;
 mod inspect;
@@ -24,6 +28,7 @@ mod oracle_tests;
 mod outage;
 mod plan;
 mod process;
+mod quiet;
 mod report;
 mod rng;
 mod round;

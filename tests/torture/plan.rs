@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::crowd::Crowd;
+
 /// Which servers run, and over what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tiers {
@@ -14,16 +16,32 @@ pub(crate) enum Tiers {
     Bucket,
 }
 
-/// A mode by its name: `disk`, `through`, `back`, `bucket`, with `2` behind it for two servers.
+/// A mode by its name: `disk`, `through`, `back`, `bucket`, with `2` behind it for two servers, and with `+ten` (or another
+/// crowd) for tenants that flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mode {
     pub(crate) tiers: Tiers,
     pub(crate) servers: usize,
+    /// Who floods, if anybody.
+    pub(crate) crowd: Option<Crowd>,
 }
 
 /// All modes of a long run, in turn.
-pub(crate) const MODES: [&str; 7] = [
-    "disk", "through", "back", "through2", "back2", "bucket", "bucket2",
+pub(crate) const MODES: [&str; 14] = [
+    "disk",
+    "through",
+    "back",
+    "through2",
+    "back2",
+    "bucket",
+    "bucket2",
+    "disk+one",
+    "disk+ten",
+    "disk+group",
+    "disk+groups",
+    "through+ten",
+    "back2+groups",
+    "bucket2+group",
 ];
 
 impl Mode {
@@ -36,9 +54,13 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, servers) = match text.strip_suffix('2') {
+        let (name, crowd) = match text.split_once('+') {
+            Some((name, crowd)) => (name, Some(crowd.parse()?)),
+            None => (text, None),
+        };
+        let (name, servers) = match name.strip_suffix('2') {
             Some(name) => (name, 2),
-            None => (text, 1),
+            None => (name, 1),
         };
         let tiers = match name {
             "disk" if servers == 1 => Tiers::Disk,
@@ -47,7 +69,11 @@ impl FromStr for Mode {
             "bucket" => Tiers::Bucket,
             _ => return Err(format!("{text:?} is no mode; there are: {}", MODES.join(" "))),
         };
-        Ok(Self { tiers, servers })
+        Ok(Self {
+            tiers,
+            servers,
+            crowd,
+        })
     }
 }
 
@@ -61,10 +87,9 @@ impl std::fmt::Display for Mode {
         };
         f.write_str(name)?;
         if self.servers == 2 {
-            f.write_str("2")
-        } else {
-            Ok(())
+            f.write_str("2")?;
         }
+        self.crowd.map_or(Ok(()), |crowd| write!(f, "+{crowd}"))
     }
 }
 
@@ -79,6 +104,8 @@ pub(crate) struct Plan {
     pub(crate) binary: PathBuf,
     /// Where failed rounds leave what they saw.
     pub(crate) reports: PathBuf,
+    /// Whether to wait after a flood until everything has timed out.
+    pub(crate) has_time: bool,
     /// Faults that are left out, by the names of `faults.rs`.
     pub(crate) without: Vec<String>,
 }
@@ -94,7 +121,13 @@ pub(crate) enum Rounds {
 }
 
 /// A short run: every mode that a bug has hidden in, with seeds that are always the same, and a random one.
-const FIXED: [(u64, &str); 4] = [(1, "disk"), (2, "through"), (3, "back"), (4, "back2")];
+const FIXED: [(u64, &str); 5] = [
+    (1, "disk"),
+    (2, "through"),
+    (3, "back"),
+    (4, "back2"),
+    (5, "disk+groups"),
+];
 
 impl Plan {
     /// From the environment: `TORTURE_SECONDS`, `TORTURE_SEED`, `TORTURE_MODE`, `TORTURE_WORK` (seconds of a round),
@@ -127,10 +160,11 @@ impl Plan {
             (None, None) => Rounds::These(short(&modes)),
         };
         Ok(Self {
-            rounds,
             work: Duration::from_secs(number("TORTURE_WORK")?.unwrap_or(8)),
             binary: get("TORTURE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_chacha").into(), PathBuf::from),
             reports: get("TORTURE_REPORTS").map_or_else(|| root.join("target/torture"), PathBuf::from),
+            has_time: matches!(rounds, Rounds::Until { .. }),
+            rounds,
             without: list("TORTURE_WITHOUT"),
         })
     }
@@ -165,7 +199,9 @@ mod tests {
         for name in MODES {
             assert_eq!(name.parse::<Mode>().unwrap().to_string(), name);
         }
-        assert!("disk2".parse::<Mode>().is_err() && "".parse::<Mode>().is_err());
+        for wrong in ["disk2", "", "disk+", "disk+two", "+ten"] {
+            assert!(wrong.parse::<Mode>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,28 +5,36 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use crate::actions;
 use crate::client::{self, Client};
+use crate::crowd::Crowd;
+use crate::drain;
 use crate::faults::{self, Tormentor};
+use crate::flood::{FLOODERS, Flooder};
 use crate::history::{Slot, WITNESS};
 use crate::inspect;
 use crate::oracle::{self, Rules};
 use crate::plan::{Mode, Plan, Tiers};
 use crate::process::Server;
+use crate::quiet::Quiet;
 use crate::report::Report;
 use crate::rng::Rng;
 use crate::world::{OPEN_FILES, World};
 
 const CLIENTS: u64 = 10;
+/// The same beside a crowd.
+const CLIENTS_IN_A_CROWD: u64 = 3;
 /// A bucket counts as back, the queue is empty, the others have heard.
 const REST_TIMEOUT: Duration = Duration::from_secs(60);
-const REST_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const REST_PAUSE: Duration = Duration::from_millis(100);
 /// What replicas promise is 1 s; a busy machine adds to it.
 const LAG: Duration = Duration::from_secs(3);
 /// A debug build with all its threads.
 const MAX_MEMORY_BYTES: u64 = 400 << 20;
 /// Besides entries: sockets, logs, locks.
-const MAX_OTHER_DESCRIPTORS: usize = 80;
+pub(crate) const MAX_OTHER_DESCRIPTORS: usize = 80;
 /// What the account may hold besides files: room for files that are rewritten (index, ledger).
 const MISCOUNT_BYTES: u64 = 512 << 10;
 /// What may be written between the two looks.
@@ -71,7 +79,13 @@ pub(crate) fn print(text: &str) {
 /// Clients and faults at once.
 async fn torment(world: &Arc<World>, plan: &Plan, rng: &mut Rng, stepper: Option<PathBuf>) {
     let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (1..=CLIENTS)
+    let crowd = world.mode.crowd;
+    let count = if crowd.is_some() {
+        CLIENTS_IN_A_CROWD
+    } else {
+        CLIENTS
+    };
+    let mut clients: Vec<_> = (1..=count)
         .map(|name| {
             let client = Client {
                 world: world.clone(),
@@ -82,7 +96,12 @@ async fn torment(world: &Arc<World>, plan: &Plan, rng: &mut Rng, stepper: Option
         })
         .collect();
     let mut tormentor = Tormentor::new(world.clone(), rng.fork(0), stepper, plan.without.clone());
+    let quiet = crowd.map(|crowd| flood(world, crowd, rng, &stop, &mut clients));
     tormentor.work(plan.work).await;
+    let mut quiet = match quiet {
+        Some(quiet) => Some(after_flood(world, plan, &stop, std::mem::take(&mut clients), quiet).await),
+        None => None,
+    };
     if let Some(bucket) = &world.bucket {
         // Answers that were still to be lost.
         bucket.faults().clear();
@@ -91,10 +110,57 @@ async fn torment(world: &Arc<World>, plan: &Plan, rng: &mut Rng, stepper: Option
     for server in &world.servers {
         end(world, server, rng).await;
     }
+    if let Some(quiet) = &mut quiet {
+        quiet.look("after the end of the server").await;
+    }
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.await.expect("a client does not panic");
     }
+}
+
+/// Begins a flood, and the tenant that must not notice.
+fn flood(
+    world: &Arc<World>,
+    crowd: Crowd,
+    rng: &mut Rng,
+    stop: &Arc<AtomicBool>,
+    clients: &mut Vec<JoinHandle<()>>,
+) -> JoinHandle<Quiet> {
+    clients.extend((0..FLOODERS).map(|nth| {
+        let flooder = Flooder {
+            world: world.clone(),
+            rng: rng.fork(1000 + nth),
+            crowd,
+        };
+        tokio::spawn(flooder.work(stop.clone()))
+    }));
+    tokio::spawn(Quiet::new(world.clone(), rng.fork(999), crowd).work(stop.clone()))
+}
+
+/// Ends everything that clients do, and looks at what is left of it.
+async fn after_flood(
+    world: &Arc<World>,
+    plan: &Plan,
+    stop: &AtomicBool,
+    clients: Vec<JoinHandle<()>>,
+    quiet: JoinHandle<Quiet>,
+) -> Quiet {
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.expect("a client does not panic");
+    }
+    let mut quiet = quiet.await.expect("the quiet tenant does not panic");
+    for server in &world.servers {
+        // The stepper may have ended it meanwhile.
+        if server.has_ended().is_some() {
+            faults::start(world, server, None).await;
+        }
+        faults::measure(world, server);
+        drain::look(world, server, plan.has_time).await;
+    }
+    quiet.look("after the flood").await;
+    quiet
 }
 
 async fn end(world: &World, server: &Server, rng: &mut Rng) {

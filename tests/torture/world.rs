@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::json;
 
+use crate::crowd::Crowd;
 use crate::etags::Etags;
 use crate::history::{History, WITNESS};
 use crate::plan::{Mode, Plan, Tiers};
@@ -33,6 +35,7 @@ pub(crate) struct World {
     pub(crate) issuer: Issuer,
     pub(crate) bucket: Option<Arc<S3Server>>,
     pub(crate) servers: Vec<Arc<Server>>,
+    /// Of the tenants that write registers, of the quiet one, of the crowd.
     pub(crate) tokens: Vec<String>,
     pub(crate) etags: Etags,
     witness: OnceLock<SocketAddr>,
@@ -41,6 +44,7 @@ pub(crate) struct World {
     pub(crate) narrow: bool,
     /// When a power loss was played for the last time.
     pub(crate) power_loss: Mutex<u64>,
+    losses: AtomicU64,
     binary: PathBuf,
     dir: tempfile::TempDir,
 }
@@ -48,9 +52,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(plan: &Plan, mode: Mode, rng: &mut Rng, report: Report) -> Self {
         let issuer = Issuer::start().await;
-        let tokens = (0..TENANTS).map(|tenant| {
-            issuer.token(json!({"repository": format!("tenant-{tenant}/app"), "ref": "refs/heads/main"}))
-        });
+        let registers = (0..TENANTS)
+            .map(|tenant| json!({"repository": format!("tenant-{tenant}/app"), "ref": "refs/heads/main"}));
+        let crowd = mode.crowd.into_iter().flat_map(Crowd::claims);
+        let tokens = registers.chain(crowd).map(|claims| issuer.token(claims));
         let mut this = Self {
             mode,
             history: History::new(),
@@ -64,6 +69,7 @@ impl World {
             durable: rng.chance(25),
             narrow: rng.chance(40),
             power_loss: Mutex::default(),
+            losses: AtomicU64::default(),
             binary: plan.binary.clone(),
             dir: tempfile::tempdir().unwrap(),
         };
@@ -79,6 +85,15 @@ impl World {
 
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// How often power was lost. Each may have taken whatever was written before.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn lose_power(&self) {
+        self.losses.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Another server with an empty directory over the same bucket.
@@ -128,7 +143,9 @@ impl World {
                 text += "  revalidate_after: 1s\n";
             }
         }
-        let Some(bucket) = &self.bucket else { return text };
+        let Some(bucket) = &self.bucket else {
+            return text + "gha: {upload_timeout: 1m}\n";
+        };
         let write = if self.mode.tiers == Tiers::Back {
             "back"
         } else {
