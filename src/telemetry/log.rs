@@ -48,6 +48,8 @@ pub fn start(format: Format, level: &str) -> Result<Log, LogError> {
 /// The SDK of S3 warns of what the tier itself reports better, and at lower levels shows requests. All its
 /// modules begin so; a directive of the operator for one of them counts more.
 const SDK_DIRECTIVE: &str = "aws_=error";
+/// HTTP/2 warns of clients that reset many requests: anybody could fill the log with that, without a token.
+const HTTP2_DIRECTIVE: &str = "h2=error";
 
 /// The filter that `level` means, or what is wrong with it.
 ///
@@ -63,7 +65,9 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     {
         return Err(format!("{word:?} is no level"));
     }
-    let all = [&[SDK_DIRECTIVE], directives.as_slice()].concat().join(",");
+    let all = [&[SDK_DIRECTIVE, HTTP2_DIRECTIVE], directives.as_slice()]
+        .concat()
+        .join(",");
     EnvFilter::try_new(all).map_err(|error| error.to_string())
 }
 
