@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -27,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) home: PathBuf,
     pub(crate) binary: PathBuf,
     child: Mutex<Option<Child>>,
+    is_stepped: AtomicBool,
 }
 
 /// How a start ended.
@@ -53,6 +55,7 @@ impl Server {
             home,
             binary,
             child: Mutex::default(),
+            is_stepped: AtomicBool::new(false),
         }
     }
 
@@ -71,6 +74,7 @@ impl Server {
 
     /// Starts it, under the stepper if that is given with a number of calls, and waits until it takes connections.
     pub(crate) async fn start(&self, stepper: Option<(&PathBuf, u64)>) -> Started {
+        self.is_stepped.store(stepper.is_some(), Ordering::Relaxed);
         let log = File::options()
             .create(true)
             .append(true)
@@ -123,6 +127,11 @@ impl Server {
 
     fn try_wait(&self) -> Option<ExitStatus> {
         self.child.lock().unwrap().as_mut()?.try_wait().ok().flatten()
+    }
+
+    /// Whether the stepper may end it at any time.
+    pub(crate) fn is_stepped(&self) -> bool {
+        self.is_stepped.load(Ordering::Relaxed)
     }
 
     /// Whether it has ended by itself, or by the stepper.

@@ -152,8 +152,8 @@ async fn after_flood(
     }
     let mut quiet = quiet.await.expect("the quiet tenant does not panic");
     for server in &world.servers {
-        // The stepper may have ended it meanwhile.
-        if server.has_ended().is_some() {
+        if server.has_ended().is_some() || server.is_stepped() {
+            server.kill();
             faults::start(world, server, None).await;
         }
         faults::measure(world, server);
