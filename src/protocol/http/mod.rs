@@ -104,7 +104,7 @@ async fn delete(call: &mut Call, caller: &Identity) -> Result<Reply, HttpError> 
     }
     let precondition = conditions::change(&call.parts.headers)?;
     let cache = call.app.cache();
-    if !cache.delete(&caller, &name, precondition).await? {
+    if !cache.delete(caller, &name, precondition).await? {
         return Ok(http_error::not_found(&mut call.record));
     }
     call.record.outcome = Outcome::Deleted;
