@@ -3,12 +3,13 @@
 use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
+use super::claims::at;
 use super::credentials::Credentials;
 use super::error::{Error, SetupError};
 use super::explain::{Explanation, Rights};
-use super::identity::{ExpiredIdentity, Identity};
+use super::identity::{ExpiredIdentity, Identity, TokenDigest};
 use super::issuer::{KeyTiming, KeysState};
-use super::job_token::{JobTokens, is_job_token};
+use super::job_token::{JobTokens, Payload, is_job_token};
 use super::judge::{self, JudgedToken};
 use super::provider::Provider;
 use super::stats::{AuthStats, count};
@@ -94,12 +95,18 @@ impl Authenticator {
     /// # Errors
     /// Unauthenticated, forbidden or unavailable: see [`Error`].
     pub async fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
-        if let Some(identity) = self.shared.tokens.get(credentials, SystemTime::now()) {
+        if let Some(identity) = self.remembered(credentials) {
             count(&self.shared.stats.remembered);
             return Ok(identity);
         }
         // Boxed to keep the future of the common case small.
         self.counted(Box::pin(self.judge(credentials)).await)
+    }
+
+    fn remembered(&self, credentials: &Credentials<'_>) -> Option<Arc<Identity>> {
+        let generation = self.job_tokens.revoked().generation();
+        let tokens = &self.shared.tokens;
+        tokens.get(credentials, (SystemTime::now(), generation))
     }
 
     /// Counts what came of a token that was looked at.
@@ -115,6 +122,8 @@ impl Authenticator {
 
     async fn judge(&self, credentials: &Credentials<'_>) -> Result<Arc<Identity>, Error> {
         let text = credentials.token()?;
+        // Before it is judged: what is revoked meanwhile counts next time.
+        let generation = self.job_tokens.revoked().generation();
         let (identity, key) = match is_job_token(&text) {
             true => (self.judge_job_token(&text, Duration::ZERO)?.identity(&text), None),
             false => {
@@ -131,8 +140,18 @@ impl Authenticator {
         };
         let (identity, now) = (Arc::new(identity), SystemTime::now());
         let kept = Arc::clone(&identity);
-        self.shared.tokens.insert(credentials, kept, key, now);
+        let tokens = &self.shared.tokens;
+        tokens.insert(credentials, kept, (key, generation), now);
         Ok(identity)
+    }
+
+    /// Who a job token stands for that was opened, if the rules of now know that.
+    pub(super) fn known_identity(&self, payload: &Payload, (text, expires): (&str, u64)) -> Option<Identity> {
+        let mut providers = self.shared.providers.iter();
+        let provider = providers.find(|provider| **provider.issuer.url() == *payload.issuer)?;
+        let granted = provider.grant(&payload.claims).ok()?;
+        let of_token = (at(expires), TokenDigest::of(text));
+        Some(provider.identity(&payload.claims, &granted, of_token))
     }
 
     /// A text that is a job token, by the rules of now. It may have expired at most `grace` ago.

@@ -13,6 +13,9 @@ use super::job_token::JobTokenError;
 use super::scope::{RightsError, RulesError};
 use crate::error::{Class, Classify};
 
+/// The list of revoked tokens is read again within this time.
+const REVOKED_RETRY: Duration = Duration::from_secs(5);
+
 /// Why a request has no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,6 +85,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeysUnavailable { retry_after, .. } => Some(*retry_after),
+            Self::JobToken(JobTokenError::RevokedUnknown) => Some(REVOKED_RETRY),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 //! What is sealed are the claims and the restriction, not the verdict: each use is judged by the rules of then. A token that
 //! is made of a job token never lives longer and never may more.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +18,7 @@ use super::identity::{Identity, TokenDigest};
 use super::job_token::{
     self, Bound, JobTokenForm, JobTokenKeys, MAX_CHARS, Payload, Restriction, TokenId, read_only_reason,
 };
+use super::judge::seconds_now;
 use super::provider::Provider;
 use super::scope::Granted;
 use super::token::UnverifiedToken;
@@ -75,7 +76,7 @@ struct Subject<'p> {
 
 /// Of a job token that is exchanged.
 struct Parent {
-    first: TokenId,
+    first: (TokenId, u64),
     expires: u64,
     /// Whether claims were left out of it.
     is_cut: bool,
@@ -93,7 +94,7 @@ impl Authenticator {
         }
         let subject = self.counted(self.subject(&request.subject).await)?;
         subject.check_targets(request)?;
-        let issued_at = seconds(SystemTime::now());
+        let issued_at = seconds_now();
         let ttl = request.ttl.unwrap_or(lifetimes.default_ttl.as_secs());
         let mut expires = issued_at + ttl.min(lifetimes.max_ttl.as_secs());
         if let Some(parent) = &subject.parent {
@@ -113,7 +114,7 @@ impl Authenticator {
                 granted: judged.granted,
                 digest: judged.payload.exchanged_from.clone(),
                 parent: Some(Parent {
-                    first: judged.payload.first(),
+                    first: judged.payload.first(judged.expires),
                     expires: judged.expires,
                     is_cut: judged.payload.kept_names.is_some(),
                 }),
@@ -217,8 +218,4 @@ fn front(granted: &Granted, claims: &Map<String, Value>, (issued_at, expires): (
     let ac = Value::from(list).to_string();
     let begins = issued_at.saturating_sub(JWT_BEGINS_EARLIER);
     serde_json::json!({ "ac": ac, "nbf": begins, "exp": expires }).to_string()
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

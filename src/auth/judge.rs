@@ -3,14 +3,14 @@
 //! What belongs to the token of the CI system alone (signature, times, `max_age`) was checked in the exchange. All that an
 //! operator may have changed since is checked here: the provider, its audiences, its rules.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
 use super::claims::at;
 use super::error::Error;
 use super::identity::{Identity, TokenDigest};
-use super::job_token::{self, JobTokenError, JobTokens, Payload};
+use super::job_token::{self, JobTokenError, JobTokenKeys, JobTokens, Payload};
 use super::provider::Provider;
 use super::scope::Granted;
 
@@ -33,9 +33,16 @@ pub(super) fn judge<'p>(
     text: &str,
     (now, grace): (SystemTime, Duration),
 ) -> Result<JudgedToken<'p>, Error> {
-    let (payload, expires) = open(job_tokens, text)?;
+    let (keys, _) = job_tokens.in_use()?;
+    let (payload, expires) = open(keys, text)?;
     if at(expires) + grace <= now {
         return Err(JobTokenError::Expired.into());
+    }
+    let (first, _) = payload.first(expires);
+    match job_tokens.revoked().contains(first) {
+        None => return Err(JobTokenError::RevokedUnknown.into()),
+        Some(true) => return Err(JobTokenError::Revoked.into()),
+        Some(false) => {}
     }
     let mut providers = providers.iter();
     let provider = providers.find(|provider| **provider.issuer.url() == *payload.issuer);
@@ -56,8 +63,7 @@ pub(super) fn judge<'p>(
 }
 
 /// What is sealed, and the end of the token's life.
-fn open(job_tokens: &JobTokens, text: &str) -> Result<(Payload, u64), JobTokenError> {
-    let (keys, _) = job_tokens.in_use()?;
+pub(super) fn open(keys: &JobTokenKeys, text: &str) -> Result<(Payload, u64), JobTokenError> {
     let read = job_token::read(text)?;
     let (payload, expires) = keys.open(&read.sealed).ok_or(JobTokenError::Foreign)?;
     let payload = Payload::decode(&payload)?;
@@ -65,6 +71,12 @@ fn open(job_tokens: &JobTokens, text: &str) -> Result<(Payload, u64), JobTokenEr
         true => Ok((payload, expires)),
         false => Err(JobTokenError::Foreign),
     }
+}
+
+/// The time in seconds since 1970.
+pub(super) fn seconds_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 impl JudgedToken<'_> {
@@ -82,7 +94,7 @@ impl JudgedToken<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::issuer::KeyTiming;
-    use super::super::job_token::{Bound, JobTokenKeys};
+    use super::super::job_token::Bound;
     use super::super::ticket::SigningKey;
     use super::*;
     use crate::config::{JobTokensConfig, ProviderConfig};

@@ -32,6 +32,7 @@ mod issuer;
 mod job_token;
 mod judge;
 mod provider;
+mod revoke;
 mod run_claims;
 mod scope;
 mod stats;
@@ -56,8 +57,10 @@ pub use identity::{ExpiredIdentity, Identity, Namespace, Scope, TokenDigest};
 pub use introspect::Introspection;
 pub use issuer::{KeyTiming, KeysState, key_file_error, key_token_error};
 pub use job_token::{
-    JobTokenError, JobTokenForm, JobTokenKeys, JobTokens, NamespaceChoice, Restriction, RightsChoice, TokenId,
+    JobTokenError, JobTokenForm, JobTokenKeys, JobTokens, NamespaceChoice, NotKeptError, Restriction,
+    Revocation, RevocationKeeper, RevokedTokens, RightsChoice, TokenId,
 };
+pub use revoke::{Revocable, RevokeError};
 pub use scope::{AcError, Granted, NamespaceSource, RightsError, RulePlace, Rules, RulesError};
 pub use stats::AuthStats;
 pub use tenancy::{GrantedTenancy, TenantSource};

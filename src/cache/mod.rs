@@ -10,6 +10,7 @@ mod key_ring;
 pub mod load;
 pub mod notes;
 pub mod peers;
+pub mod revocations;
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -273,7 +273,8 @@ pub struct GhaConfig {
     /// `advertise_url`: under which the other servers of the bucket reach this one: scheme, host and port. `http`
     /// only for loopback hosts, or with `allow_insecure_http: true` at the top of the file. Default: not at all.
     pub advertise_url: Option<Url>,
-    /// Not in the file: how often this server renews its heartbeat in the bucket, 10 s. A server that misses three
+    /// Not in the file: how often this server renews its heartbeat in the bucket, 10 s; revoked job tokens are looked for
+    /// twice as often. A server that misses three
     /// counts as gone. Tests set less.
     pub heartbeat: Duration,
 }

@@ -55,6 +55,13 @@ impl HttpError {
         self
     }
 
+    /// The same with the time after which another try may succeed.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     /// The text for the client.
     pub fn public(&self) -> &str {
         &self.public

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::StartError;
 use super::tiers::Tiers;
-use crate::auth::{JobTokenKeys, JobTokens, SigningKey};
+use crate::auth::{JobTokenKeys, JobTokens, MessageSealer, RevokedTokens, SigningKey};
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
 use crate::cache::actions::ledger::LedgerSite;
 use crate::cache::actions::{Actions, ActionsParts, ActionsSettings};
@@ -18,6 +18,7 @@ use crate::cache::notes::{ChangeTaker, ChangeTeller, NoteLog, NoteLogParts, Note
 use crate::cache::peers::{
     BucketClock, HeartbeatTiming, Membership, PeerClient, Peers, ServerId, ServerNumber,
 };
+use crate::cache::revocations::{RevocationParts, Revocations};
 use crate::cache::{AgreedKeyFile, KeyRing};
 use crate::config::{Config, RemoteConfig};
 use crate::error::chain;
@@ -183,6 +184,8 @@ pub(super) struct ThisServer {
     notes_file: PathBuf,
     /// It is there while uses wait for the bucket.
     uses_mark: PathBuf,
+    /// The file of revoked job tokens.
+    revoked_file: PathBuf,
     key: SigningKey,
     /// What opens and does not seal.
     former_key: Option<SigningKey>,
@@ -281,6 +284,7 @@ impl ThisServer {
             notes_read: NoteLog::load_read(&notes_file),
             notes_file,
             uses_mark: folder.join("uses"),
+            revoked_file: folder.join("revoked"),
             key,
             former_key,
             job_key,
@@ -288,11 +292,28 @@ impl ThisServer {
         })
     }
 
-    /// What makes and opens job tokens here.
-    pub(super) fn job_tokens(&self, config: &Config) -> JobTokens {
+    /// What makes, opens and revokes job tokens here.
+    pub(super) async fn job_tokens(&self, config: &Config, tiers: &Tiers) -> JobTokens {
+        let Some(key) = &self.job_key else {
+            return JobTokens::new(None, config.job_tokens);
+        };
         let former = self.former_key.as_ref();
-        let keys = self.job_key.as_ref().map(|key| JobTokenKeys::new(key, former));
-        JobTokens::new(keys, config.job_tokens)
+        let (keys, revoked) = (JobTokenKeys::new(key, former), RevokedTokens::default());
+        let objects = tiers.remote.clone();
+        let parts = RevocationParts {
+            file: self.revoked_file.clone(),
+            disk: Arc::clone(&tiers.disk),
+            objects: objects.map(|objects| objects as Arc<dyn SharedObjects>),
+            sealers: [Some(key), former]
+                .into_iter()
+                .flatten()
+                .map(MessageSealer::new)
+                .collect(),
+            revoked: revoked.clone(),
+            interval: config.gha.heartbeat / 2,
+        };
+        let keeper = Revocations::open(parts, &tiers.shared).await;
+        JobTokens::new(Some(keys), config.job_tokens).revoking(revoked, Arc::new(keeper))
     }
 
     /// Keeps the number, if it is another one than before.

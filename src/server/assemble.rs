@@ -145,7 +145,7 @@ async fn app(
     let client = peer_client(config, background)?;
     let way = Arc::new(client.clone());
     let server = ThisServer::load(config, tiers, &tiers.shared).await?;
-    let auth = auth.with_job_tokens(server.job_tokens(config));
+    let auth = auth.with_job_tokens(server.job_tokens(config, tiers).await);
     let actions = actions::open(config, tiers, (way, loads, server), &tiers.shared).await?;
     let forwarder = Forwarder::new(client, actions.clone(), foreign(config, background)?);
     let tasks = requests.clone();

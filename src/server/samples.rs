@@ -10,7 +10,7 @@ use super::connections::Connections;
 use super::reload_record::ReloadRecord;
 use super::tenant_samples;
 use super::tiers::Tiers;
-use crate::auth::AuthStats;
+use crate::auth::{AuthStats, RevokedTokens};
 use crate::cache::actions::{ActionsStats, GivenUp};
 use crate::cache::bucket_rules::BucketRulesStats;
 use crate::cache::notes::NoteStats;
@@ -72,7 +72,12 @@ pub(super) fn connect(
     let actions = app.actions().clone();
     metrics.add_metrics(move || actions_metrics(&actions.stats()));
     let app = app.clone();
-    metrics.add_metrics(move || auth_metrics(app.auth().stats()));
+    metrics.add_metrics(move || {
+        let auth = app.auth();
+        let mut all = auth_metrics(auth.stats());
+        all.extend(revoked_metrics(auth.job_tokens().revoked()));
+        all
+    });
 }
 
 fn refusal_metrics(refusals: &Refusals) -> Vec<Metric> {
@@ -209,6 +214,19 @@ fn note_metrics(stats: Option<&NoteStats>) -> Vec<Metric> {
         Counter("chacha_notes_dropped", stats.dropped):
             "Notes that found too many others waiting for the bucket",
     }
+}
+
+/// The age is left out until all was read once: 0 would be fresh.
+fn revoked_metrics(revoked: &RevokedTokens) -> Vec<Metric> {
+    let mut all = metrics! {
+        Gauge("chacha_revoked_tokens", revoked.count() as u64): "Revoked chains of job tokens that would not have ended yet",
+    };
+    if let Some(age) = revoked.age() {
+        all.extend(metrics! {
+            Gauge("chacha_revoked_age_seconds", age.as_secs()): "How long ago all revoked job tokens were read",
+        });
+    }
+    all
 }
 
 fn auth_metrics(stats: &AuthStats) -> Vec<Metric> {

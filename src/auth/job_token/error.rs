@@ -23,6 +23,12 @@ pub enum JobTokenError {
     /// Its time is over.
     #[error("the job token has expired")]
     Expired,
+    /// It, or another one of its chain of exchanges, was revoked.
+    #[error("the job token was revoked")]
+    Revoked,
+    /// Which tokens were revoked could not be read since the start.
+    #[error("which job tokens were revoked is not known yet; the same request may succeed later")]
+    RevokedUnknown,
     /// Its issuer is none of the providers of now.
     #[error("the issuer behind the job token is no longer a configured provider")]
     IssuerGone,
@@ -41,6 +47,7 @@ impl JobTokenError {
     pub fn class(self) -> Class {
         match self {
             Self::NothingLeft => Class::Forbidden,
+            Self::RevokedUnknown => Class::Unavailable,
             _ => Class::Unauthenticated,
         }
     }

@@ -22,9 +22,9 @@ pub(in crate::auth) struct Payload {
     #[serde(rename = "v")]
     version: u8,
     pub(in crate::auth) id: TokenId,
-    /// Of the token with which the chain of exchanges began, if it is not this one.
+    /// Of the token with which the chain of exchanges began, if it is not this one: its id, and the end of its life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    first: Option<TokenId>,
+    first: Option<(TokenId, u64)>,
     /// In seconds since 1970.
     #[serde(rename = "iat")]
     pub(in crate::auth) issued_at: u64,
@@ -52,7 +52,7 @@ impl Payload {
         issuer: &str,
         (claims, exchanged_from): (Map<String, Value>, String),
         bound: Bound,
-        (issued_at, first): (u64, Option<TokenId>),
+        (issued_at, first): (u64, Option<(TokenId, u64)>),
     ) -> Self {
         Self {
             version: VERSION,
@@ -86,9 +86,9 @@ impl Payload {
         self.front == front.map(|front| URL_SAFE_NO_PAD.encode(front))
     }
 
-    /// The id of the token with which the chain of exchanges began.
-    pub(in crate::auth) fn first(&self) -> TokenId {
-        self.first.unwrap_or(self.id)
+    /// The token with which the chain of exchanges began, and the end of its life. `expires`: the end of this one.
+    pub(in crate::auth) fn first(&self, expires: u64) -> (TokenId, u64) {
+        self.first.unwrap_or((self.id, expires))
     }
 
     pub(in crate::auth) fn encode(&self) -> Vec<u8> {
@@ -127,7 +127,7 @@ mod tests {
         });
         let decode = |json: &Value| Payload::decode(json.to_string().as_bytes());
         let payload = decode(&known).unwrap();
-        assert_eq!(payload.first(), payload.id);
+        assert_eq!(payload.first(7), (payload.id, 7));
         assert_eq!(
             decode(&serde_json::from_slice(&payload.encode()).unwrap())
                 .unwrap()

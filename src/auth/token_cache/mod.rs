@@ -45,8 +45,8 @@ impl TokenCache {
     }
 
     /// The identity behind these credentials, if they were verified recently and still stand. Never
-    /// waits.
-    pub(super) fn get(&self, credentials: &Credentials<'_>, now: SystemTime) -> Option<Arc<Identity>> {
+    /// waits. `generation`: that of the list of revoked tokens.
+    pub(super) fn get(&self, credentials: &Credentials<'_>, now: (SystemTime, u64)) -> Option<Arc<Identity>> {
         let value = credentials.value();
         if let Some(cached) = per_thread::get(self.id, value) {
             if cached.is_good(now) {
@@ -68,11 +68,16 @@ impl TokenCache {
         &self,
         credentials: &Credentials<'_>,
         identity: Arc<Identity>,
-        key: Option<Arc<VerifyingKey>>,
+        (key, generation): (Option<Arc<VerifyingKey>>, u64),
         now: SystemTime,
     ) {
         let until = identity.expires.min(now + Self::MAX_LIFETIME);
-        let cached = CachedIdentity { identity, key, until };
+        let cached = CachedIdentity {
+            identity,
+            key,
+            generation,
+            until,
+        };
         self.tokens.insert(credentials.digest(), cached);
     }
 }
@@ -93,15 +98,15 @@ mod tests {
         cache.insert(
             &credentials("a"),
             identity(at(1000)),
-            Some(Arc::new(VerifyingKey::sample())),
+            (Some(Arc::new(VerifyingKey::sample())), 0),
             at(900),
         );
         for _ in 0..2 {
-            assert!(cache.get(&credentials("a"), at(999)).is_some());
-            assert!(cache.get(&credentials("b"), at(999)).is_none());
+            assert!(cache.get(&credentials("a"), (at(999), 7)).is_some());
+            assert!(cache.get(&credentials("b"), (at(999), 7)).is_none());
         }
-        assert!(cache.get(&credentials("a"), at(1000)).is_none());
-        assert!(cache.get(&credentials("a"), at(1000)).is_none());
+        assert!(cache.get(&credentials("a"), (at(1000), 7)).is_none());
+        assert!(cache.get(&credentials("a"), (at(1000), 7)).is_none());
     }
 
     #[test]
@@ -110,27 +115,41 @@ mod tests {
         cache.insert(
             &credentials("a"),
             identity(at(10_000)),
-            Some(Arc::new(VerifyingKey::sample())),
+            (Some(Arc::new(VerifyingKey::sample())), 0),
             at(1000),
         );
-        assert!(cache.get(&credentials("a"), at(1299)).is_some());
-        assert!(cache.get(&credentials("a"), at(1300)).is_none());
+        assert!(cache.get(&credentials("a"), (at(1299), 7)).is_some());
+        assert!(cache.get(&credentials("a"), (at(1300), 7)).is_none());
     }
 
     #[test]
     fn an_entry_ends_with_its_key() {
         let cache = TokenCache::new();
         let key = Arc::new(VerifyingKey::sample());
-        cache.insert(&credentials("a"), identity(at(1000)), Some(key.clone()), at(900));
+        cache.insert(
+            &credentials("a"),
+            identity(at(1000)),
+            (Some(key.clone()), 0),
+            at(900),
+        );
         cache.insert(
             &credentials("b"),
             identity(at(1000)),
-            Some(Arc::new(VerifyingKey::sample())),
+            (Some(Arc::new(VerifyingKey::sample())), 0),
             at(900),
         );
-        assert!(cache.get(&credentials("a"), at(999)).is_some());
+        assert!(cache.get(&credentials("a"), (at(999), 7)).is_some());
         key.withdraw();
-        assert!(cache.get(&credentials("a"), at(999)).is_none());
-        assert!(cache.get(&credentials("b"), at(999)).is_some());
+        assert!(cache.get(&credentials("a"), (at(999), 7)).is_none());
+        assert!(cache.get(&credentials("b"), (at(999), 7)).is_some());
+    }
+
+    #[test]
+    fn a_job_token_is_judged_again_once_one_was_revoked() {
+        let cache = TokenCache::new();
+        cache.insert(&credentials("a"), identity(at(1000)), (None, 3), at(900));
+        assert!(cache.get(&credentials("a"), (at(999), 3)).is_some());
+        assert!(cache.get(&credentials("a"), (at(999), 3)).is_some());
+        assert!(cache.get(&credentials("a"), (at(999), 4)).is_none());
     }
 }

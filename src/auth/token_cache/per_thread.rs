@@ -20,13 +20,19 @@ pub(super) struct CachedIdentity {
     pub(super) identity: Arc<Identity>,
     /// The key of the issuer that verified the token; none for a job token.
     pub(super) key: Option<Arc<VerifyingKey>>,
+    /// Of the list of revoked tokens, when a job token was judged.
+    pub(super) generation: u64,
     /// The end of its time in the cache.
     pub(super) until: SystemTime,
 }
 
 impl CachedIdentity {
-    pub(super) fn is_good(&self, now: SystemTime) -> bool {
-        now < self.until && self.key.as_ref().is_none_or(|key| !key.is_withdrawn())
+    pub(super) fn is_good(&self, (now, generation): (SystemTime, u64)) -> bool {
+        let stands = match &self.key {
+            Some(key) => !key.is_withdrawn(),
+            None => self.generation == generation,
+        };
+        now < self.until && stands
     }
 }
 
@@ -87,6 +93,7 @@ pub(super) mod tests {
             until: identity.expires,
             identity,
             key: Some(Arc::new(VerifyingKey::sample())),
+            generation: 0,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Job tokens: `POST /_chacha/token` exchanges a token for one (RFC 8693), `/_chacha/whoami` says what a token is and may,
-//! and `/_chacha/token/audience` for whom a CI system has to make its tokens.
+//! Job tokens. `/_chacha/token` exchanges a token for one (RFC 8693), `/_chacha/token/revoke` ends one (RFC 7009),
+//! `/_chacha/whoami` says what a token is and may, and `/_chacha/token/audience` for whom a CI system has to make its tokens.
 //!
 //! All answers are JSON, are never stored by anybody, and have the names of RFC 8693, RFC 6749 and RFC 7662 where those
 //! have one.
@@ -9,6 +9,7 @@ mod error;
 mod exchange;
 mod parameters;
 mod request;
+mod revoke;
 
 use http::Method;
 use serde_json::json;
@@ -23,6 +24,7 @@ use crate::telemetry::access::Outcome;
 
 /// How logs and metrics name the paths.
 const EXCHANGE: &str = "/_chacha/token";
+const REVOKE: &str = "/_chacha/token/revoke";
 const AUDIENCE: &str = "/_chacha/token/audience";
 const WHOAMI: &str = "/_chacha/whoami";
 
@@ -43,8 +45,9 @@ pub(super) fn frontend() -> Frontend {
 
 /// What is below these paths and not here stays reserved.
 fn route(path: &DecodedPath<'_>) -> Option<&'static str> {
-    let routes: [(&str, &[&str]); 3] = [
+    let routes: [(&str, &[&str]); 4] = [
         (EXCHANGE, &["_chacha", "token"]),
+        (REVOKE, &["_chacha", "token", "revoke"]),
         (AUDIENCE, &["_chacha", "token", "audience"]),
         (WHOAMI, &["_chacha", "whoami"]),
     ];
@@ -59,9 +62,10 @@ async fn handle(call: &mut Call) -> Result<Reply, TokenError> {
     call.record.route = route;
     match (route, &call.parts.method) {
         (EXCHANGE, &Method::POST) => Box::pin(exchange::exchange(call)).await,
+        (REVOKE, &Method::POST) => Box::pin(revoke::revoke(call)).await,
         (WHOAMI, &Method::GET | &Method::HEAD) => Box::pin(whoami(call)).await,
         (AUDIENCE, &Method::GET | &Method::HEAD) => audience(call),
-        (EXCHANGE, _) => Ok(TokenError::method(&mut call.record).method_not_allowed("POST")),
+        (EXCHANGE | REVOKE, _) => Ok(TokenError::method(&mut call.record).method_not_allowed("POST")),
         _ => Ok(TokenError::method(&mut call.record).method_not_allowed("GET, HEAD")),
     }
 }

@@ -3,6 +3,7 @@
 mod attacks;
 mod errors;
 mod exchange;
+mod revoke;
 mod rules;
 mod whoami;
 
