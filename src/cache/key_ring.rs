@@ -110,6 +110,7 @@ impl KeyRing {
         let mut agreement = Agreement {
             shared,
             own,
+            is_kept: agreed.is_some(),
             agreed,
             file,
             written: None,
@@ -158,6 +159,8 @@ struct Agreement {
     shared: Arc<dyn SharedObjects>,
     own: SigningKey,
     agreed: Option<SigningKey>,
+    /// Whether the file has it.
+    is_kept: bool,
     file: AgreedKeyFile,
     /// When the object was written last.
     written: Option<Instant>,
@@ -168,6 +171,7 @@ impl Agreement {
     /// Looks at the key in the bucket. Answers a key that was agreed on just now, if it is not the server's own.
     async fn look(&mut self) -> Result<Option<SigningKey>> {
         if let Some(agreed) = self.agreed.clone() {
+            self.keep(&agreed).await;
             self.insist(&agreed).await?;
             return Ok(None);
         }
@@ -175,22 +179,39 @@ impl Agreement {
             return Ok(None);
         };
         self.agreed = Some(common.clone());
-        let (file, kept) = (self.file.clone(), common.clone());
-        let saved = self.tasks.spawn_blocking(move || file.save(&kept)).await;
-        if let Ok(Err(error)) = saved {
-            tracing::warn!(%error, "the file server/agreed-key cannot be written; check the disk");
-        }
+        self.keep(&common).await;
         Ok((common != self.own).then_some(common))
+    }
+
+    /// Sees to it that the file has the key that was agreed on.
+    async fn keep(&mut self, agreed: &SigningKey) {
+        if self.is_kept {
+            return;
+        }
+        let (file, key) = (self.file.clone(), agreed.clone());
+        match self.tasks.spawn_blocking(move || file.save(&key)).await {
+            Ok(Ok(())) => self.is_kept = true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the file server/agreed-key cannot be written; check the disk");
+            }
+            Err(_) => tracing::debug!("the file server/agreed-key was not written"),
+        }
     }
 
     /// The key in the bucket; our own is written there if there is none. `None` if what is there is no key.
     async fn agree(&mut self) -> Result<Option<SigningKey>> {
-        if self.shared.create(SHARED_KEY_NAME, bytes(&self.own)).await? {
-            self.written = Some(Instant::now());
-            return Ok(Some(self.own.clone()));
-        }
-        let found = self.shared.get(SHARED_KEY_NAME).await?;
-        let common = found.as_deref().and_then(SigningKey::from_bytes);
+        let found = loop {
+            if self.shared.create(SHARED_KEY_NAME, bytes(&self.own)).await? {
+                self.written = Some(Instant::now());
+                return Ok(Some(self.own.clone()));
+            }
+            match self.shared.get(SHARED_KEY_NAME).await? {
+                Some(found) => break found,
+                // It was removed in between.
+                None => pause(RETRY_INTERVAL).await,
+            }
+        };
+        let common = SigningKey::from_bytes(&found);
         match &common {
             Some(common) => self.write(common).await?,
             None => tracing::warn!(
@@ -228,3 +249,6 @@ impl Agreement {
 fn bytes(key: &SigningKey) -> Bytes {
     Bytes::copy_from_slice(key.as_bytes())
 }
+
+#[cfg(test)]
+mod tests;
