@@ -7,6 +7,7 @@ mod lookup;
 
 use std::sync::Arc;
 
+use super::app::App;
 use super::call::Call;
 use super::http_error::HttpError;
 use crate::auth::Identity;
@@ -32,6 +33,16 @@ pub(crate) async fn writer(call: &mut Call) -> Result<Arc<Identity>, HttpError> 
 /// The caller that goes on with an upload.
 pub(crate) async fn upload_auth(call: &mut Call) -> Result<UploadAuth, HttpError> {
     call.upload_auth().await.map_err(write_denied)
+}
+
+/// # Errors
+/// No archive of `size` bytes is taken.
+pub(crate) fn check_size(app: &App, size: u64) -> Result<(), HttpError> {
+    let limit = app.max_entry_size();
+    match size > limit {
+        true => Err(HttpError::too_large(size, limit)),
+        false => Ok(()),
+    }
 }
 
 fn write_denied(error: HttpError) -> HttpError {

@@ -12,7 +12,6 @@ use crate::protocol::app::App;
 use crate::protocol::call::{Call, Reply};
 use crate::protocol::entry;
 use crate::protocol::gha::{self, GhaError, MAX_CALL_BYTES};
-use crate::protocol::http_error::HttpError;
 use crate::telemetry::access::Outcome;
 
 pub(super) async fn reserve(call: &mut Call) -> Result<Reply, RestError> {
@@ -33,11 +32,8 @@ fn reservation(app: &App, body: &Bytes) -> Result<(CacheKey, Version, Option<u64
     let request: ReserveRequest = messages::parse(body)?;
     let (key, version) = (CacheKey::new(&request.key)?, Version::new(&request.version)?);
     let size = request.cache_size.and_then(|size| u64::try_from(size).ok());
-    let limit = app.max_entry_size();
-    match size.filter(|size| *size > limit) {
-        Some(size) => Err(HttpError::too_large(size, limit).into()),
-        None => Ok((key, version, size)),
-    }
+    gha::check_size(app, size.unwrap_or(0))?;
+    Ok((key, version, size))
 }
 
 /// Takes a chunk. The toolkit sends it without `Content-Length`, so its length is that of `Content-Range`.
@@ -62,6 +58,7 @@ pub(super) async fn commit(call: &mut Call, id: Option<UploadId>) -> Result<Repl
     }
     let body = call.small_body(MAX_CALL_BYTES).await?;
     let CommitRequest { size } = messages::parse(&body)?;
+    gha::check_size(&call.app, size)?;
     call.app.actions().commit(&auth, id, size).await?;
     Ok(no_content(call, Outcome::Stored))
 }

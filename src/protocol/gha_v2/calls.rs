@@ -94,6 +94,7 @@ async fn commit(
     size: i64,
 ) -> Result<EntryId, GhaError> {
     let size = u64::try_from(size).map_err(|_| GhaError::invalid("the size is negative"))?;
+    gha::check_size(app, size)?;
     Ok(app.actions().finalize(auth, key, version, size).await?)
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use serde_json::json;
 
-use super::{VERSION, begin, call, commit, create, finalize, json_of, link, patch, reserve, save};
+use super::{
+    VERSION, begin, call, commit, create, finalize, json_of, link, misses, patch, reserve, save, with,
+};
 use crate::support::s3::{Action, Gate, Kind, S3Server, Which};
 use crate::support::server::TestServer;
 
@@ -72,4 +74,22 @@ async fn a_save_does_not_wait_for_a_bucket_that_is_known_to_be_away() {
     }
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(9), "{took:?}");
+}
+
+/// The parts are within the limit, each by itself.
+#[tokio::test]
+async fn an_archive_of_parts_that_fit_is_held_against_the_largest_entry() {
+    let server = TestServer::start_with(|config| config.limits.max_entry_size = Some(1000)).await;
+    let client = server.acme();
+    let url = create(&client, "blocks").await;
+    for block in ["QUFB", "QkJC"] {
+        let url = with(&url, &format!("comp=block&blockid={block}"));
+        let put = server.anonymous().put(&url, vec![1; 600]).await;
+        assert_eq!(put.status, StatusCode::CREATED);
+    }
+    let list = "<BlockList><Latest>QUFB</Latest><Latest>QkJC</Latest></BlockList>";
+    let put = server.anonymous().put(&with(&url, "comp=blocklist"), list).await;
+    assert_eq!(put.status, StatusCode::CREATED);
+    assert_ne!(json_of(&finalize(&client, "blocks", 1200).await)["ok"], true);
+    assert!(misses(&client, "blocks").await);
 }
