@@ -44,7 +44,6 @@ impl Actions {
             return Err(Error::InUpload);
         }
         let change = self.0.changes.lock(note.name.digest()).await;
-        self.remove_expired(&note).await?;
         self.refuse_existing(&note).await?;
         self.end_former(&note).await?;
         self.ensure_slot(&note).await?;
@@ -88,35 +87,41 @@ impl Actions {
         Ok(upload)
     }
 
-    /// An entry never changes. What the catalog knows and the store has lost may be saved again.
+    /// An entry never changes. What is a miss for its age, and what the catalog knows and the store has lost, may be saved
+    /// again. What the catalog does not know is asked for only where a rule bounds the age of entries; if the bucket
+    /// cannot be asked, the commit decides.
     async fn refuse_existing(&self, note: &UploadNote) -> Result<()> {
-        let Some(record) = self.known(note).await else {
+        let known = self.known(note).await;
+        if known.is_none() && !self.0.loads.rules().bounds_age() {
             return Ok(());
+        }
+        let exists = match self.remove_if_expired(note).await {
+            Err(store::Error::Remote { .. }) if known.is_none() => return Ok(()),
+            exists => exists?,
         };
-        if self.0.store.head(&note.name).await?.is_some() {
-            return Err(Error::Exists);
+        match known {
+            Some(_) if exists => Err(Error::Exists),
+            // Saved on another server a moment ago: the first commit in the bucket wins.
+            Some(record) if !self.may_come(&record) => {
+                self.0.catalog.forget(&note.committed(record)).await;
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        if self.may_come(&record) {
-            // Saved on another server a moment ago. The first commit in the bucket wins.
-            return Ok(());
-        }
-        self.0.catalog.forget(&note.committed(record)).await;
-        Ok(())
     }
 
-    /// An entry that is a miss for its age must not stand in the way of what takes its place. Asks nobody where no rule
-    /// bounds it.
-    async fn remove_expired(&self, note: &UploadNote) -> Result<()> {
-        let rules = self.0.loads.rules();
-        if !rules.bounds_age() {
-            return Ok(());
-        }
-        let found = self.0.store.head(&note.name).await?;
-        if let Some(meta) = found.filter(|meta| rules.is_too_old(&meta.origin)) {
+    /// Whether the entry is there. One that is a miss for its age goes: it must not stand in the way of what takes its
+    /// place.
+    async fn remove_if_expired(&self, note: &UploadNote) -> store::Result<bool> {
+        let Some(meta) = self.0.store.head(&note.name).await? else {
+            return Ok(false);
+        };
+        let is_expired = self.0.loads.rules().is_too_old(&meta.origin);
+        if is_expired {
             let same = Precondition::Matches(vec![meta.etag.clone()]);
             self.0.store.delete(&note.name, same).await?;
         }
-        Ok(())
+        Ok(!is_expired)
     }
 
     /// The largest archive that the tenant of an upload may store, in bytes.
