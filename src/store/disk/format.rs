@@ -58,11 +58,7 @@ pub(super) struct ParsedEntry {
 pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<ParsedEntry, EntryOpenError> {
     let is_whole = length <= MAX_WHOLE_READ_BYTES;
     let start = if is_whole { 0 } else { length - TAIL_BYTES };
-    let mut tail = read_from(file, start, length)?;
-    let end = trailer::begin(&tail, length)?;
-    if end < start {
-        tail = read_from(file, end, length)?;
-    }
+    let (tail, end) = tail(file, start, length)?;
     let Described { meta, sums } = trailer::parse(&tail, length, key)?;
     let body = is_whole.then(|| Bytes::copy_from_slice(&tail[..end as usize]));
     Ok(ParsedEntry { meta, sums, body })
@@ -70,8 +66,7 @@ pub(super) fn read(file: &File, length: u64, key: &StoreKey) -> Result<ParsedEnt
 
 /// Blocking: the key of an entry and the checksums of its body, from its file of `length` bytes.
 pub(super) fn identify(file: &File, length: u64) -> Result<Option<(StoreKey, Checksums)>, EntryOpenError> {
-    let tail = read_from(file, length.saturating_sub(TAIL_BYTES), length)?;
-    let tail = read_from(file, trailer::begin(&tail, length)?, length)?;
+    let (tail, _) = tail(file, length.saturating_sub(TAIL_BYTES), length)?;
     let Some(key) = trailer::key(&tail, length)? else {
         return Ok(None);
     };
@@ -81,13 +76,18 @@ pub(super) fn identify(file: &File, length: u64) -> Result<Option<(StoreKey, Che
 
 /// Blocking: whom an entry belongs to, from its file of `length` bytes; `None` if that does not stand there.
 pub(super) fn tenancy(file: &File, length: u64) -> Result<Option<Tenancy>, EntryOpenError> {
-    let start = length.saturating_sub(TAIL_BYTES);
+    let (tail, _) = tail(file, length.saturating_sub(TAIL_BYTES), length)?;
+    Ok(trailer::tenancy(&tail, length)?)
+}
+
+/// The end of a file of `length` bytes, from `start` on or from where the body ends, and the latter.
+fn tail(file: &File, start: u64, length: u64) -> Result<(Vec<u8>, u64), EntryOpenError> {
     let mut tail = read_from(file, start, length)?;
     let end = trailer::begin(&tail, length)?;
     if end < start {
         tail = read_from(file, end, length)?;
     }
-    Ok(trailer::tenancy(&tail, length)?)
+    Ok((tail, end))
 }
 
 fn read_from(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {

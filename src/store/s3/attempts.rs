@@ -85,11 +85,9 @@ impl Intercept for AttemptWatch {
         };
         if let Some(response) = response {
             self.health.heard();
-            response
-                .headers()
-                .get("date")
-                .into_iter()
-                .for_each(|date| self.clock.told(date));
+            if let Some(date) = response.headers().get("date") {
+                self.clock.told(date);
+            }
         }
         if response.is_none() && !connection.is_some_and(|failure| error::is_unconnected(failure)) {
             return Ok(());
