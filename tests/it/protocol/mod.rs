@@ -1,5 +1,6 @@
 //! The front-ends over real sockets; one file for each concern.
 
+mod attacks;
 mod conditions;
 mod connection;
 mod credentials;

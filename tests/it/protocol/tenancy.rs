@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::gha::{begin, commit, create, finalize, patch, reserve, save};
 use crate::support::client::Client;
+use crate::support::s3::S3Server;
 use crate::support::server::TestServer;
 
 /// A caller whose token names a repository by its id, on a pull request or not.
@@ -84,6 +85,25 @@ async fn what_is_stored_belongs_to_its_writer_in_every_protocol() {
         check(&server, body, 1);
     }
     check(&server, "of a request", 2);
+}
+
+/// Otherwise a pull request could make what main has pushed an entry that is evicted first, by reading it.
+#[tokio::test]
+async fn what_a_reader_of_a_fallback_fetches_belongs_to_its_writer() {
+    let s3 = S3Server::memory();
+    let section = s3.config(S3Server::BUCKET);
+    let mut server = TestServer::start_with(|config| config.s3 = Some(section)).await;
+    let put = job(&server, "push").put("/k", "pushed to main").await;
+    assert_eq!(put.status, StatusCode::CREATED);
+    server.wipe().await;
+    let claims = json!({
+        "repository": "acme/app", "repository_id": 1111, "repository_owner_id": "22", "ref": "refs/pull/1/merge",
+        "event_name": "pull_request",
+    });
+    let reader = server.anonymous().with_token(&server.issuer.token(claims));
+    assert_eq!(reader.get("/k").await.text(), "pushed to main");
+    server.stop().await;
+    check(&server, "pushed to main", 1);
 }
 
 #[tokio::test]
