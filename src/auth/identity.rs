@@ -142,7 +142,7 @@ pub struct Identity {
     pub subject: Arc<str>,
     /// The namespaces that the caller may read, and the one where it writes.
     pub scope: Scope,
-    /// Whom what is written belongs to.
+    /// Whom what this caller writes belongs to.
     pub tenancy: Tenancy,
     /// Whether the rules and the scopes of the token allow to write and delete.
     pub may_write: bool,
@@ -150,13 +150,6 @@ pub struct Identity {
     pub expires: SystemTime,
     /// The digest of the token that the caller sent.
     pub token: TokenDigest,
-}
-
-impl Identity {
-    /// Whom what this caller writes belongs to. Made once for a token.
-    pub fn tenancy(&self) -> &Tenancy {
-        &self.tenancy
-    }
 }
 
 /// The bearer of a token whose time has run out. It may only go on with work that was begun with the same token while

@@ -204,7 +204,7 @@ impl Cache {
         expected: Option<u64>,
         precondition: Precondition,
     ) -> Result<EntryUpload> {
-        let tenancy = Some(caller.tenancy().clone());
+        let tenancy = Some(caller.tenancy.clone());
         let limit = self.loads.largest(tenancy.as_ref(), self.store.capacity());
         if let Some(size) = expected.filter(|size| *size > limit) {
             return Err(Error::TooLarge { size, limit });
@@ -212,10 +212,12 @@ impl Cache {
         let key = key(caller, caller.scope.writable(), name);
         self.check(&key, &precondition).await?;
         let charge = self.loads.writes(tenancy.as_ref(), Writer::request(), limit);
-        let charge = charge.take_or_keep(expected)?;
-        let spools = self.spools.of(Some(&caller.tenancy().tenant));
+        // What is refused is not paid for.
+        charge.take(0)?;
+        let spools = self.spools.of(Some(&caller.tenancy.tenant));
         let writer = spools.create(expected).await?;
-        let writer = writer.charged_to(caller.tenancy().tenant.label());
+        let writer = writer.charged_to(caller.tenancy.tenant.label());
+        let charge = charge.take_or_keep(expected)?;
         let origin = Origin {
             issuer: Arc::clone(&caller.issuer),
             subject: Arc::clone(&caller.subject),
@@ -294,7 +296,7 @@ fn key(caller: &Identity, namespace: &Namespace, name: &EntryName) -> StoreKey {
         name.protocol,
         Arc::clone(&name.key),
     )
-    .asked_by(caller.tenancy().tenant.asker());
+    .asked_by(caller.tenancy.tenant.asker());
     match &name.version {
         Some(version) => key.with_version(Arc::clone(version)),
         None => key,

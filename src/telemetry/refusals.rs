@@ -33,8 +33,6 @@ named_enum! {
         RequestsInFlight = "requests_in_flight",
         /// The namespace has as many unfinished uploads as it may.
         NamespaceUploads = "namespace_uploads",
-        /// The unfinished uploads of the namespace hold as many bytes as they may.
-        NamespaceUploadBytes = "namespace_upload_bytes",
         /// Requests hold the memory that they may take.
         Memory = "memory",
     }
@@ -68,8 +66,7 @@ impl Refusal {
             | Self::MaxUploads
             | Self::WriteRate
             | Self::RequestsInFlight
-            | Self::NamespaceUploads
-            | Self::NamespaceUploadBytes => None,
+            | Self::NamespaceUploads => None,
         }
     }
 }

@@ -61,11 +61,9 @@ pub enum Error {
         /// The most that are accepted.
         limit: usize,
     },
-    /// The uploads of the namespace have as much of something as they may.
-    #[error("{reason}")]
+    /// The namespace has as many running uploads as it may. The text is for clients, too.
+    #[error("too many uploads are running in this namespace (gha.max_uploads)")]
     Busy {
-        /// Of what.
-        reason: BusyReason,
         /// Another attempt may succeed after this time.
         retry_after: Duration,
     },
@@ -74,25 +72,11 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-/// Of what the running uploads of a namespace have as much as they may. The texts are for clients, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BusyReason {
-    /// Their number.
-    #[error("too many uploads are running in this namespace (gha.max_uploads)")]
-    Uploads,
-    /// The bytes that they hold.
-    #[error("the other uploads that are running in this namespace hold too many bytes")]
-    Bytes,
-}
-
 impl Error {
     /// Whether it is a refusal for what others need as well.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Busy { reason, .. } => Some(match reason {
-                BusyReason::Uploads => Refusal::NamespaceUploads,
-                BusyReason::Bytes => Refusal::NamespaceUploadBytes,
-            }),
+            Self::Busy { .. } => Some(Refusal::NamespaceUploads),
             Self::Store(error) => error.refusal(),
             _ => None,
         }

@@ -83,7 +83,7 @@ impl Actions {
         candidates: Vec<Candidate>,
         passed: &mut Vec<Ulid>,
     ) -> Result<Option<(CommittedEntry, StoreKey, usize)>> {
-        let asker = caller.tenancy().tenant.asker();
+        let asker = caller.tenancy.tenant.asker();
         let looks = candidates.into_iter().map(|candidate| async move {
             let Candidate { entry, position, .. } = candidate;
             let key = entry

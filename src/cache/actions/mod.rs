@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use entry::{CacheKey, NameError, Version};
-pub use error::{BusyReason, Error, Result};
+pub use error::{Error, Result};
 pub use find::{FoundEntry, LookupQuery};
 pub use given_up::GivenUp;
 pub use id::{EntryId, UploadId};

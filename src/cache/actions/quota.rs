@@ -1,5 +1,7 @@
-//! The share of the tier that running uploads may hold. Clients that die leave their uploads behind, and no
-//! tenant may push out the entries of all others with bytes that never become an entry.
+//! How many uploads run, and how long those without traffic may. Clients that die leave their uploads behind.
+//!
+//! How many bytes they hold is a matter of the tier: they count in the share of their tenant, and above it their room
+//! is taken back when others need it.
 
 use std::time::Duration;
 
@@ -7,16 +9,10 @@ use super::given_up::GivenUp;
 use super::upload::ActionsUpload;
 use super::upload_note::UploadNote;
 use super::uploads::{IDLE_AFTER, UploadOwner};
-use super::{Actions, BusyReason, Error, Result};
+use super::{Actions, Error, Result};
 use crate::store::tenant_rules::TenantBound;
 use crate::{store, tasks};
 
-/// The largest body, divided by this, is the most that all uploads hold together. One upload alone may hold more.
-const CAPACITY_DIVISOR: u64 = 2;
-/// Shorter bodies are not weighed while there are at most [`MAX_UNWEIGHED_UPLOADS`].
-const MIN_WEIGHED_BYTES: u64 = 64 * 1024;
-/// See [`MIN_WEIGHED_BYTES`].
-const MAX_UNWEIGHED_UPLOADS: usize = 256;
 /// A tenant with too many uploads may try again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest time between two looks at the traffic of all uploads.
@@ -26,33 +22,14 @@ const AGAIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Uploads that one such look takes out of the table at once.
 const SLICE_UPLOADS: usize = 256;
 
-fn busy(reason: BusyReason) -> Error {
-    Error::Busy {
-        reason,
-        retry_after: RETRY_AFTER,
-    }
-}
-
 impl Actions {
-    /// Ensures that `upload` may take `bytes` more. Gives up idle uploads of any tenant for that.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] if other uploads of the same tenant hold the share.
-    pub(super) async fn ensure_bytes(&self, upload: &ActionsUpload, bytes: u64) -> Result<()> {
-        if bytes < MIN_WEIGHED_BYTES && self.0.uploads.len() <= MAX_UNWEIGHED_UPLOADS {
-            return Ok(());
-        }
-        let (uploads, share) = (&self.0.uploads, self.0.store.capacity() / CAPACITY_DIVISOR);
-        while uploads.totals().1.saturating_add(bytes) > share {
-            let Some(idle) = uploads.most_idle(upload.id) else {
-                break;
-            };
-            self.make_way(&idle).await;
-        }
-        let others = uploads.held_beside(upload);
-        match others > 0 && others.saturating_add(bytes) > share {
-            true => Err(busy(BusyReason::Bytes)),
-            false => Ok(()),
+    /// Before `upload` takes `bytes` more: idle uploads of its tenant go while all of them hold more than its share. The
+    /// tenant would have to push out its own entries for what nobody goes on with.
+    pub(super) async fn end_idle_beside(&self, upload: &ActionsUpload, bytes: u64) {
+        if let Some(owner) = UploadOwner::tenant(&upload.note) {
+            let held = || self.0.uploads.held(&owner).saturating_add(bytes);
+            let is_enough = || held() <= upload.blocks.share();
+            let _enough = self.make_way_until(&owner, is_enough).await;
         }
     }
 
@@ -63,24 +40,18 @@ impl Actions {
     /// [`Error::Busy`] if the namespace has as many uploads as it may have, and none is idle; [`Error::Store`] if the
     /// tenant has.
     pub(super) async fn ensure_slot(&self, note: &UploadNote) -> Result<()> {
+        let retry_after = RETRY_AFTER;
         let namespace = UploadOwner::namespace(note);
-        while self.0.uploads.count(&namespace) >= self.0.settings.max_uploads {
-            let idle = self.0.uploads.most_idle_of(&namespace);
-            let idle = idle.ok_or(busy(BusyReason::Uploads))?;
-            self.make_way(&idle).await;
+        if !self.ensure_below(&namespace, self.0.settings.max_uploads).await {
+            return Err(Error::Busy { retry_after });
         }
-        let Some((owner, most)) = self.most_of_tenant(note) else {
-            return Ok(());
-        };
-        while self.0.uploads.count(&owner) >= most {
-            let idle = self.0.uploads.most_idle_of(&owner);
-            let idle = idle.ok_or(store::Error::OverBound {
-                bound: TenantBound::MaxUploads,
-                retry_after: RETRY_AFTER,
-            })?;
-            self.make_way(&idle).await;
+        match self.most_of_tenant(note) {
+            Some((owner, most)) if !self.ensure_below(&owner, most).await => {
+                let bound = TenantBound::MaxUploads;
+                Err(store::Error::OverBound { bound, retry_after }.into())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// How many uploads the tenant of this note may have, if a rule says so.
@@ -89,25 +60,37 @@ impl Actions {
         Some((UploadOwner::tenant(note)?, limits.max_uploads?))
     }
 
-    /// Gives up an idle upload for others, or passes it over for a while.
-    async fn make_way(&self, idle: &ActionsUpload) {
-        let given_up = self
-            .give_up_if(idle, GivenUp::Room, || idle.idle() >= IDLE_AFTER)
-            .await;
-        if !given_up {
-            self.0.uploads.pass_over(idle);
-        }
+    async fn ensure_below(&self, owner: &UploadOwner, most: usize) -> bool {
+        let is_below = || self.0.uploads.count(owner) < most;
+        self.make_way_until(owner, is_below).await
     }
 
-    /// Gives up an upload for which `is_due` holds under the lock of its key. `false` if it does not, or if somebody
+    /// Gives up idle uploads of `owner`, the most idle first, until `is_enough`. `false` if it is not, and none is idle.
+    async fn make_way_until(&self, owner: &UploadOwner, is_enough: impl Fn() -> bool) -> bool {
+        while !is_enough() {
+            let Some(idle) = self.0.uploads.most_idle_of(owner) else {
+                return false;
+            };
+            let reason = || (idle.idle() >= IDLE_AFTER).then_some(GivenUp::Room);
+            if !self.give_up_if(&idle, reason).await {
+                self.0.uploads.pass_over(&idle);
+            }
+        }
+        true
+    }
+
+    /// Gives up an upload if there is a reason under the lock of its key. `false` if there is none, or if somebody
     /// changes that key at this moment: what is being committed, or begun anew, is no upload without traffic.
-    async fn give_up_if(&self, upload: &ActionsUpload, why: GivenUp, is_due: impl Fn() -> bool) -> bool {
+    async fn give_up_if(&self, upload: &ActionsUpload, reason: impl Fn() -> Option<GivenUp>) -> bool {
         let Some(_change) = self.0.changes.try_lock(upload.note.name.digest()) else {
             return false;
         };
-        if upload.is_committing() || !is_due() || self.0.uploads.get(upload.id).is_none() {
+        if upload.is_committing() || self.0.uploads.get(upload.id).is_none() {
             return false;
         }
+        let Some(why) = reason() else {
+            return false;
+        };
         tracing::info!(namespace = %upload.note.label, "{}", why.text());
         self.give_up(upload).await;
         self.0.given_up.count(why);
@@ -150,20 +133,20 @@ impl Actions {
 
     /// `false` if it should be given up, but could not be now.
     async fn give_up_due(&self, upload: &ActionsUpload, timeout: Duration) -> bool {
-        let is_idle = || upload.idle() >= timeout;
-        // A client with a good token that goes on after a restart is heard of first.
-        let is_overdue = || upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
-        let is_revoked = || upload.blocks.is_revoked();
-        let (why, is_due) = match (upload.is_too_old(), is_idle(), is_revoked()) {
-            (true, _, _) => (GivenUp::Age, true),
-            (false, true, _) => (GivenUp::Idle, true),
-            (false, false, true) => (GivenUp::Share, true),
-            (false, false, false) => (GivenUp::Expired, is_overdue()),
+        let reason = || {
+            if upload.is_too_old() {
+                return Some(GivenUp::Age);
+            }
+            if upload.idle() >= timeout {
+                return Some(GivenUp::Idle);
+            }
+            if upload.blocks.is_revoked() {
+                return Some(GivenUp::Share);
+            }
+            // A client with a good token that goes on after a restart is heard of first.
+            let is_overdue = upload.is_overdue() && upload.idle() >= MAX_INTERVAL;
+            is_overdue.then_some(GivenUp::Expired)
         };
-        if is_due {
-            let is_due = || upload.is_too_old() || is_idle() || is_revoked() || is_overdue();
-            return self.give_up_if(upload, why, is_due).await || upload.is_committing();
-        }
-        true
+        reason().is_none() || self.give_up_if(upload, reason).await || upload.is_committing()
     }
 }

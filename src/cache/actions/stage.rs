@@ -28,7 +28,7 @@ impl Actions {
     /// returns. The caller has asked [`Actions::may_upload`] or holds a ticket.
     ///
     /// # Errors
-    /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`], [`Error::Busy`],
+    /// [`Error::UnknownUpload`], [`Error::Ended`], [`Error::TooManyBlocks`],
     /// [`Error::Store`] (too large, no room, more than the tenant may write now).
     pub async fn stage(&self, id: UploadId, place: BlockPlace, length: Option<u64>) -> Result<BlockWriter> {
         let upload = self.running(id)?;
@@ -37,12 +37,13 @@ impl Actions {
             return Err(store::Error::TooLarge { size, limit }.into());
         }
         let activity = upload.begin(ActivityKind::Request);
-        self.ensure_bytes(&upload, length.unwrap_or(0)).await?;
+        self.end_idle_beside(&upload, length.unwrap_or(0)).await;
         let charge = self.0.loads.writes(tenancy, Writer::Upload(id.get()), limit);
-        let charge = charge.take_or_keep(length)?;
+        // What is refused is not paid for.
+        charge.take(0)?;
         let writer = upload.blocks.writer(place, length).await?;
-        let owner = upload.note.tenancy.as_ref();
-        let owner = owner.map_or_else(memory::nobody, |owner| Arc::clone(owner.tenant.label()));
+        let charge = charge.take_or_keep(length)?;
+        let owner = tenancy.map_or_else(memory::nobody, |owner| Arc::clone(owner.tenant.label()));
         Ok(BlockWriter {
             writer: writer.charged_to(&owner),
             upload,

@@ -50,13 +50,13 @@ impl UploadNote {
         let namespace = NamespaceId::of(writable);
         let name = namespace.store_key(version, key);
         Ok(Self {
-            name: name.asked_by(caller.tenancy().tenant.asker()),
+            name: name.asked_by(caller.tenancy.tenant.asker()),
             namespace,
             version: version.clone(),
             key: key.clone(),
             label: Arc::clone(writable.label()),
             subject: Arc::clone(&caller.subject),
-            tenancy: Some(caller.tenancy().clone()),
+            tenancy: Some(caller.tenancy.clone()),
             holder: *caller.token.as_bytes(),
             began: from_seconds(seconds(SystemTime::now())),
             expires: from_seconds(seconds(caller.expires)),

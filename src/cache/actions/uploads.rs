@@ -29,7 +29,6 @@ struct UploadTable {
     running: BTreeMap<UploadId, RunningUpload>,
     by_key: HashMap<Digest, UploadId>,
     owners: HashMap<UploadOwner, OwnerUploads>,
-    idle: IdleOrder,
     /// The sum of [`RunningUpload::bytes`].
     bytes: u64,
     ended: EndedUploads,
@@ -79,29 +78,12 @@ impl Uploads {
         table.owners.get(owner).map_or(0, |owner| owner.idle.len())
     }
 
-    /// How many are running.
-    pub(super) fn len(&self) -> usize {
-        self.lock().running.len()
-    }
-
-    /// The upload that had no traffic for the longest time, [`IDLE_AFTER`] or more, of all but `except`.
-    pub(super) fn most_idle(&self, except: UploadId) -> Option<Arc<ActionsUpload>> {
-        self.pick(|table| table.idle.first(Some(except)))
-    }
-
-    /// [`Uploads::most_idle`] of those that an owner has.
+    /// The upload of an owner that had no traffic for the longest time, [`IDLE_AFTER`] or more. Looks at the first until
+    /// it stands where its traffic says. Each look takes the lock anew.
     pub(super) fn most_idle_of(&self, owner: &UploadOwner) -> Option<Arc<ActionsUpload>> {
-        self.pick(|table| table.owners.get(owner)?.idle.first(None))
-    }
-
-    /// Looks at the first of an order until it stands where its traffic says. Each look takes the lock anew.
-    fn pick(
-        &self,
-        first: impl Fn(&UploadTable) -> Option<(Instant, UploadId)>,
-    ) -> Option<Arc<ActionsUpload>> {
         loop {
             let mut table = self.lock();
-            let (seen, id) = first(&table)?;
+            let (seen, id) = table.owners.get(owner)?.idle.first()?;
             if seen.elapsed() < IDLE_AFTER {
                 return None;
             }
@@ -117,13 +99,10 @@ impl Uploads {
         self.lock().move_to(upload, Instant::now());
     }
 
-    /// Bytes that the other uploads of the same namespace hold.
-    pub(super) fn held_beside(&self, upload: &ActionsUpload) -> u64 {
+    /// Bytes that the uploads of an owner hold.
+    pub(super) fn held(&self, owner: &UploadOwner) -> u64 {
         let table = self.lock();
-        let owner = table.owners.get(&UploadOwner::namespace(&upload.note));
-        let all = owner.map_or(0, |owner| owner.bytes);
-        let own = table.running.get(&upload.id).map_or(0, |running| running.bytes);
-        all.saturating_sub(own)
+        table.owners.get(owner).map_or(0, |owner| owner.bytes)
     }
 
     /// How many are running, and how many bytes they hold.
@@ -143,7 +122,6 @@ impl Uploads {
     pub(super) fn insert(&self, upload: Arc<ActionsUpload>) {
         let mut table = self.lock();
         let (id, traffic) = (upload.id, upload.last_traffic());
-        table.idle.insert(id, traffic);
         for owner in UploadOwner::all(&upload.note) {
             table.owners.entry(owner).or_default().idle.insert(id, traffic);
         }
@@ -194,12 +172,13 @@ impl UploadTable {
     }
 
     fn move_to(&mut self, upload: &ActionsUpload, traffic: Instant) -> bool {
+        let mut moved = false;
         for owner in UploadOwner::all(&upload.note) {
             if let Some(owner) = self.owners.get_mut(&owner) {
-                owner.idle.update(upload.id, traffic);
+                moved |= owner.idle.update(upload.id, traffic);
             }
         }
-        self.idle.update(upload.id, traffic)
+        moved
     }
 
     fn count_bytes(&mut self, upload: &ActionsUpload) {
@@ -228,7 +207,6 @@ impl UploadTable {
             self.by_key.remove(note.name.digest());
         }
         self.move_bytes(note, running.bytes, 0);
-        self.idle.remove(id);
         for key in UploadOwner::all(note) {
             let Some(owner) = self.owners.get_mut(&key) else {
                 continue;

@@ -167,7 +167,7 @@ fn table(case: ErrorCase) -> StatusAndCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::actions::{BusyReason, Error};
+    use crate::cache::actions::Error;
     use crate::protocol::http_error::HttpError;
     use crate::store::{self, RemoteErrorKind};
     use std::time::Duration;
@@ -190,8 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_error_has_its_code_and_its_status() {
-        let busy = |reason| Error::Busy {
-            reason,
+        let busy = Error::Busy {
             retry_after: Duration::from_secs(1),
         };
         check(BlobError::FORGED, 403, "AuthenticationFailed").await;
@@ -199,10 +198,8 @@ mod tests {
         check(Error::Ended, 409, "BlobAlreadyExists").await;
         check(Error::UnknownBlock, 400, "InvalidBlockList").await;
         check(Error::TooManyBlocks { limit: 1 }, 409, "BlockCountExceedsLimit").await;
-        let text = check(busy(BusyReason::Uploads), 503, "ServerBusy").await;
+        let text = check(busy, 503, "ServerBusy").await;
         assert!(text.contains("too many uploads"), "{text}");
-        let text = check(busy(BusyReason::Bytes), 503, "ServerBusy").await;
-        assert!(text.contains("too many bytes"), "{text}");
         let large = check(HttpError::too_large(11, 10), 413, "RequestBodyTooLarge").await;
         assert!(large.contains("11") && large.contains("10"), "{large}");
     }

@@ -145,7 +145,7 @@ impl Call {
         self.accept();
         self.record.issuer = Some(Arc::clone(&caller.issuer));
         self.record.namespace = Some(Arc::clone(caller.scope.writable().label()));
-        self.count_for(caller.tenancy())
+        self.count_for(&caller.tenancy)
     }
 
     /// Counts the request, until its answer has left, for its caller, or without one for whom the entry or the upload

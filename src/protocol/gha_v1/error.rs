@@ -111,7 +111,7 @@ fn table(case: ErrorCase) -> StatusAndCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::actions::{BusyReason, Error};
+    use crate::cache::actions::Error;
     use crate::protocol::http_error::HttpError;
     use crate::store;
     use serde_json::Value;
@@ -166,11 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_busy_tenant_learns_when_to_come_again() {
         let retry_after = Duration::from_secs(7);
-        let (status, _, reply) = answered(Error::Busy {
-            reason: BusyReason::Uploads,
-            retry_after,
-        })
-        .await;
+        let (status, _, reply) = answered(Error::Busy { retry_after }).await;
         assert_eq!(status, 429);
         assert_eq!(reply.response.headers()["retry-after"], "7");
     }

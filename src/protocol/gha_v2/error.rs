@@ -94,7 +94,7 @@ fn table(case: ErrorCase) -> StatusAndCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::actions::{BusyReason, Error, NameError};
+    use crate::cache::actions::{Error, NameError};
     use crate::store;
     use serde_json::Value;
     use std::time::Duration;
@@ -115,7 +115,6 @@ mod tests {
     #[tokio::test]
     async fn every_error_has_its_code_and_its_status() {
         let busy = Error::Busy {
-            reason: BusyReason::Uploads,
             retry_after: Duration::from_secs(1),
         };
         let size = Error::Size {

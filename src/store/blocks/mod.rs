@@ -151,6 +151,11 @@ impl Blocks {
         self.0.watch.is_revoked()
     }
 
+    /// Bytes that its tenant never has to give for others.
+    pub fn share(&self) -> u64 {
+        self.0.spools.share().unwrap_or(u64::MAX)
+    }
+
     /// When bytes passed last; the beginning or the restart if none did.
     pub fn last_traffic(&self) -> Instant {
         self.0.last_traffic()

@@ -117,7 +117,7 @@ impl SpoolDir {
     }
 
     /// The share of its tenant in bytes.
-    pub(super) fn share(&self) -> Option<u64> {
+    pub(crate) fn share(&self) -> Option<u64> {
         let tenant = self.owner.number()?;
         Some(self.inner.budget.shares().table().share(tenant))
     }

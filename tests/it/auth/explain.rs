@@ -38,10 +38,7 @@ async fn a_good_token_is_explained() {
         &format!("tenant: {}#acme/app\n", world.issuer.url()),
         &format!("group: {}\n", world.issuer.url()),
         "rank: pushed\n",
-        &format!(
-            "in logs and metrics: {}",
-            rights.identity.tenancy().tenant.label()
-        ),
+        &format!("in logs and metrics: {}", rights.identity.tenancy.tenant.label()),
     ] {
         assert!(text.contains(line), "{text}");
     }

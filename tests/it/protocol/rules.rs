@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chacha::config::TenantRule;
+use chacha::config::{Share, TenantRule};
 use http::StatusCode;
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use super::gha::{
     VERSION, begin, commit, create, finalize, json_of, link, misses, patch, reserve, save, with,
 };
 use crate::support::client::Client;
+use crate::support::s3::{Action, Kind, S3Server};
 use crate::support::server::TestServer;
 use crate::support::wait::until_true;
 
@@ -301,4 +302,50 @@ async fn a_reload_that_lowers_a_bound_acts_before_the_next_write() {
     })
     .await;
     assert_eq!(there(&globex).await, 9);
+}
+
+/// What takes no room costs no turn: the answer says that it was refused for something else.
+#[tokio::test]
+async fn a_write_that_is_refused_is_not_charged() {
+    let server = server(|rule| {
+        rule.write_rate = Some(1000);
+        rule.max_bytes = Some(Share::Bytes(1 << 20));
+    })
+    .await;
+    let acme = server.acme();
+    let refused = acme.put("/large", bytes(2 << 20, 1)).await;
+    assert_eq!(refused.status, StatusCode::INSUFFICIENT_STORAGE);
+    let url = create(&acme, "blocks").await;
+    let refused = server
+        .anonymous()
+        .put(&with(&url, "comp=block&blockid=QUFB"), bytes(2 << 20, 1))
+        .await;
+    assert!(refused.status.is_server_error(), "{}", refused.status);
+    assert_eq!(acme.put("/k", "x").await.status, StatusCode::CREATED);
+}
+
+/// A bucket that is down must not fail saves for a rule about age: the commit decides.
+#[tokio::test]
+async fn a_reservation_asks_the_bucket_once_and_goes_on_without_it() {
+    let s3 = S3Server::memory();
+    let section = s3.config(S3Server::BUCKET);
+    let rule = TenantRule {
+        pattern: "*".into(),
+        max_age: Some(Duration::from_secs(86_400)),
+        ..TenantRule::default()
+    };
+    let server = TestServer::start_with(|config| {
+        config.s3 = Some(section);
+        config.tenants = vec![rule];
+    })
+    .await;
+    let acme = server.acme();
+    s3.forget();
+    begin(&acme, "first").await;
+    assert_eq!(s3.count(Kind::Head), 1, "for what the catalog does not know");
+    save(&acme, "kept", "kept").await;
+    s3.faults().always(Kind::Head, Action::access_denied());
+    begin(&acme, "second").await;
+    let kept = reserve(&acme, json!({"key": "kept", "version": VERSION})).await;
+    assert_eq!(kept.status, StatusCode::CONFLICT, "it is here");
 }

@@ -41,10 +41,9 @@ impl IdleOrder {
         }
     }
 
-    /// The first one that is not `except`, and the traffic by which it stands there.
-    pub(super) fn first(&self, except: Option<UploadId>) -> Option<(Instant, UploadId)> {
-        let mut places = self.order.iter().copied();
-        places.find(|(_, id)| Some(*id) != except)
+    /// The first one, and the traffic by which it stands there.
+    pub(super) fn first(&self) -> Option<(Instant, UploadId)> {
+        self.order.first().copied()
     }
 }
 
@@ -62,14 +61,13 @@ mod tests {
         for (number, seconds) in [(1, 5), (2, 3), (3, 4)] {
             order.insert(id(number), at(seconds));
         }
-        assert_eq!(order.first(None), Some((at(3), id(2))));
-        assert_eq!(order.first(Some(id(2))), Some((at(4), id(3))));
+        assert_eq!(order.first(), Some((at(3), id(2))));
         assert!(order.update(id(2), at(9)));
         assert!(!order.update(id(2), at(9)) && !order.update(id(2), at(1)));
-        assert_eq!(order.first(None), Some((at(4), id(3))));
+        assert_eq!(order.first(), Some((at(4), id(3))));
         order.remove(id(3));
         assert!(!order.update(id(3), at(10)), "it is not in here");
-        assert_eq!(order.first(None), Some((at(5), id(1))));
+        assert_eq!(order.first(), Some((at(5), id(1))));
         assert_eq!(order.len(), 2);
     }
 }

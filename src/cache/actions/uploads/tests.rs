@@ -89,35 +89,28 @@ fn picked(upload: Option<Arc<ActionsUpload>>) -> Option<u64> {
 async fn what_is_being_committed_is_not_idle_and_makes_no_way() {
     let rig = Rig::new().await;
     let (first, second) = (rig.add(1, "a").await, rig.add(2, "b").await);
-    let other = UploadId::new(9).expect("a number");
+    let most_idle = |owner: &UploadOwner| picked(rig.uploads.most_idle_of(owner));
+    let tenant = UploadOwner::tenant(&first.note).expect("a tenant");
     tokio::time::pause();
     tokio::time::advance(IDLE_AFTER / 2).await;
-    assert_eq!(picked(rig.uploads.most_idle(other)), None);
+    assert_eq!(most_idle(&tenant), None);
     tokio::time::advance(IDLE_AFTER).await;
-    assert_eq!(picked(rig.uploads.most_idle(other)), Some(1));
-    assert_eq!(picked(rig.uploads.most_idle(first.id)), Some(2));
+    assert_eq!(most_idle(&tenant), Some(1));
+    assert_eq!(most_idle(&owner("b")), Some(2));
     let commit = first.begin(ActivityKind::Commit);
-    assert_eq!(picked(rig.uploads.most_idle(other)), Some(2));
-    assert_eq!(picked(rig.uploads.most_idle_of(&owner("a"))), None);
+    assert_eq!(most_idle(&tenant), Some(2));
+    assert_eq!(most_idle(&owner("a")), None);
     let and_the_other = second.begin(ActivityKind::Commit);
-    assert_eq!(picked(rig.uploads.most_idle(other)), None);
+    assert_eq!(most_idle(&tenant), None);
     tokio::time::advance(IDLE_AFTER * 2).await;
-    assert_eq!(
-        picked(rig.uploads.most_idle(other)),
-        None,
-        "however long it takes"
-    );
+    assert_eq!(most_idle(&tenant), None, "however long it takes");
     for holder in [[1; 32], [2; 32]] {
         assert!(!first.gives_way_to(&holder));
     }
     drop((commit, and_the_other));
-    assert_eq!(
-        picked(rig.uploads.most_idle(other)),
-        None,
-        "its client may ask again"
-    );
+    assert_eq!(most_idle(&tenant), None, "its client may ask again");
     tokio::time::advance(IDLE_AFTER).await;
-    assert_eq!(picked(rig.uploads.most_idle_of(&owner("a"))), Some(1));
+    assert_eq!(most_idle(&owner("a")), Some(1));
 }
 
 #[tokio::test]
@@ -180,11 +173,12 @@ async fn bytes_are_counted_by_tenant() {
         rig.uploads.recount(upload);
     }
     assert_eq!(rig.uploads.totals(), (3, 15));
-    let beside = || all.each_ref().map(|upload| rig.uploads.held_beside(upload));
-    assert_eq!(beside(), [3, 5, 0]);
+    let tenant = UploadOwner::tenant(&all[0].note).expect("a tenant");
+    let held = || [owner("a"), owner("b"), tenant.clone()].map(|owner| rig.uploads.held(&owner));
+    assert_eq!(held(), [8, 7, 15]);
     put(&all[0], b"1").await;
     rig.uploads.recount(&all[0]);
-    assert_eq!((rig.uploads.totals(), beside()), ((3, 11), [3, 1, 0]));
+    assert_eq!((rig.uploads.totals(), held()), ((3, 11), [4, 7, 11]));
     rig.uploads.end(all[1].id, None);
     rig.uploads.recount(&all[1]);
     assert_eq!((rig.uploads.totals().1, rig.uploads.count(&owner("a"))), (8, 1));
