@@ -19,6 +19,9 @@ use crate::config::ProviderConfig;
 use crate::error::{Class, Classify as _};
 use crate::tasks::Tasks;
 
+/// Bytes for verified tokens where nobody says another number.
+const TOKEN_MEMORY: u64 = 64 << 20;
+
 /// Judges credentials. Cheap to clone; all clones share keys and token cache.
 #[derive(Clone)]
 pub struct Authenticator {
@@ -43,6 +46,18 @@ impl Authenticator {
         Self::start_with(providers, tasks, KeyTiming::default())
     }
 
+    /// [`Authenticator::start`] with a bound of the bytes that tokens take which were verified a moment ago.
+    ///
+    /// # Errors
+    /// As [`Authenticator::start`].
+    pub fn start_within(
+        providers: Vec<ProviderConfig>,
+        tasks: &Tasks,
+        token_memory: u64,
+    ) -> Result<Self, SetupError> {
+        Self::begin(providers, tasks, KeyTiming::default(), token_memory)
+    }
+
     /// [`Authenticator::start`] with other intervals, for tests and `chacha dev`.
     ///
     /// # Errors
@@ -51,6 +66,15 @@ impl Authenticator {
         configs: Vec<ProviderConfig>,
         tasks: &Tasks,
         timing: KeyTiming,
+    ) -> Result<Self, SetupError> {
+        Self::begin(configs, tasks, timing, TOKEN_MEMORY)
+    }
+
+    fn begin(
+        configs: Vec<ProviderConfig>,
+        tasks: &Tasks,
+        timing: KeyTiming,
+        token_memory: u64,
     ) -> Result<Self, SetupError> {
         install_crypto();
         let stats = Arc::new(AuthStats::default());
@@ -68,7 +92,7 @@ impl Authenticator {
         Ok(Self {
             shared: Arc::new(AuthenticatorShared {
                 providers,
-                tokens: TokenCache::new(),
+                tokens: TokenCache::new(token_memory),
                 stats,
             }),
             job_tokens: JobTokens::default(),
@@ -236,6 +260,11 @@ impl Authenticator {
     pub fn keys(&self) -> impl Iterator<Item = (&str, KeysState)> {
         let issuers = self.shared.providers.iter().map(|provider| &provider.issuer);
         issuers.map(|issuer| (&**issuer.url(), issuer.keys_state()))
+    }
+
+    /// Bytes that tokens take which were verified a moment ago.
+    pub fn token_bytes(&self) -> u64 {
+        self.shared.tokens.bytes()
     }
 
     /// The counters of this layer.

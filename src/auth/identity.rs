@@ -152,6 +152,18 @@ pub struct Identity {
     pub token: TokenDigest,
 }
 
+impl Identity {
+    /// Bytes of the texts that it holds alone.
+    pub(in crate::auth) fn text_bytes(&self) -> usize {
+        let namespaces = self.scope.order.iter();
+        let paths: usize = namespaces
+            .map(|namespace| size_of::<NamespaceParts>() + namespace.path().len() + namespace.label().len())
+            .sum();
+        let tenant = &self.tenancy.tenant;
+        self.subject.len() + paths + tenant.name().len() + tenant.group().len()
+    }
+}
+
 /// The bearer of a token whose time has run out. It may only go on with work that was begun with the same token while
 /// that was good.
 #[derive(Debug, Clone)]

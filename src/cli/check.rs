@@ -106,18 +106,18 @@ fn volume(config: &Config) -> Vec<(&'static str, String)> {
 /// What the memory of this machine, or of its control group, cannot hold, by key.
 fn memory(config: &Config, machine: Option<u64>) -> Option<(&'static str, String)> {
     let (size, limit) = (machine?, config.limits.memory);
-    let (key, bytes) = match (limit, &config.disk) {
-        (Some(limit), _) => ("limits.memory", limit),
-        (None, Some(disk)) => ("disk.memory", disk.memory),
-        (None, None) => return None,
+    let requests = match (limit, &config.disk) {
+        (Some(limit), _) => Some(("limits.memory", limit)),
+        (None, disk) => disk.as_ref().map(|disk| ("disk.memory", disk.memory)),
     };
-    (bytes > size).then(|| {
-        let text = format!(
-            "is {bytes} bytes, and this process may use {size}, with everything else that it needs; lower it, or the \
-             system ends the server when clients send much"
-        );
-        (key, text)
-    })
+    let index = ("limits.index_memory", config.limits.index_memory);
+    let mut parts = requests.into_iter().chain([index]);
+    let (key, bytes) = parts.find(|(_, bytes)| *bytes > size)?;
+    let text = format!(
+        "is {bytes} bytes, and this process may use {size}, with everything else that it needs; lower it, or the \
+         system ends the server when clients send much"
+    );
+    Some((key, text))
 }
 
 #[cfg(test)]
@@ -138,6 +138,10 @@ mod tests {
         assert_eq!(key("memory: 2GiB", "", 2 << 30), None);
         assert_eq!(key("memory: 2GiB", "", (2 << 30) - 1), Some("limits.memory"));
         assert_eq!(key("", ", memory: 2GiB", 1 << 30), Some("disk.memory"));
+        assert_eq!(
+            key("index_memory: 2GiB", "", 1 << 30),
+            Some("limits.index_memory")
+        );
         assert_eq!(key("", "", 1 << 30), None);
         assert_eq!(memory(&config("memory: 2GiB", ""), None), None);
     }

@@ -36,6 +36,12 @@ pub const LIMITS_MEMORY: u64 = 128 << 20;
 /// The least value of `limits.memory`, in bytes: the longest call needs some of it.
 pub(super) const MIN_LIMITS_MEMORY: u64 = 32 << 20;
 
+/// `limits.index_memory`, in bytes.
+pub const INDEX_MEMORY: u64 = 256 << 20;
+
+/// The least value of `limits.index_memory`, in bytes.
+pub(super) const MIN_INDEX_MEMORY: u64 = 4 << 20;
+
 /// `limits.max_connections`.
 pub const MAX_CONNECTIONS: usize = 16_384;
 

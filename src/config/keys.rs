@@ -118,6 +118,7 @@ pub(super) const LIMITS: &[Key] = &[
     plain("keep_alive"),
     plain("drain_timeout"),
     plain("memory"),
+    plain("index_memory"),
 ];
 
 /// The keys of one entry of `tenants`.

@@ -152,6 +152,9 @@ fn limits(root: &Section<'_>, disk: Option<&DiskConfig>, s3: Option<&S3Config>) 
     section.set(&mut limits.keep_alive, "keep_alive", idle);
     section.set(&mut limits.drain_timeout, "drain_timeout", drain);
     limits.memory = section.optional("memory", |field| field.size(defaults::MIN_LIMITS_MEMORY));
+    section.set(&mut limits.index_memory, "index_memory", |field| {
+        field.size(defaults::MIN_INDEX_MEMORY)
+    });
     if let (Some(disk), Some(memory), Some(field)) = (disk, limits.memory, section.field("memory"))
         && disk.memory > memory / 2
     {

@@ -238,6 +238,9 @@ pub struct LimitsConfig {
     /// `memory`: upper bound of what requests hold in memory and of small bodies (`disk.memory`, at most half of it), in
     /// bytes. At least 32 MiB. Without it, a `disk.memory` above 32 MiB comes on top. Default: 128 MiB, or a quarter of the memory of the machine or its control group if that is less.
     pub memory: Option<u64>,
+    /// `index_memory`: upper bound of what the index of the Actions cache and the tokens that were verified take in
+    /// memory, in bytes. Beyond it, the oldest of those that take most go. At least 4 MiB. Default 256 MiB.
+    pub index_memory: u64,
 }
 
 impl Default for LimitsConfig {
@@ -250,6 +253,7 @@ impl Default for LimitsConfig {
             keep_alive: defaults::KEEP_ALIVE,
             drain_timeout: defaults::DRAIN_TIMEOUT,
             memory: None,
+            index_memory: defaults::INDEX_MEMORY,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::StartError;
+use super::memory::MemoryPlan;
 use super::tiers::Tiers;
 use crate::auth::{JobTokenKeys, JobTokens, MessageSealer, RevokedTokens, SigningKey};
 use crate::cache::actions::catalog::{Catalog, CatalogParts, DiskAndRemote};
@@ -20,7 +21,7 @@ use crate::cache::peers::{
 };
 use crate::cache::revocations::{RevocationParts, Revocations};
 use crate::cache::{AgreedKeyFile, KeyRing};
-use crate::config::{Config, RemoteConfig};
+use crate::config::{Config, LimitsConfig, RemoteConfig};
 use crate::error::chain;
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
@@ -78,7 +79,7 @@ pub(super) async fn open(
     let notes = shared
         .clone()
         .map(|objects| NoteLog::new(note_log(objects), tasks));
-    let catalog = catalog_parts(tiers, shared, notes.clone());
+    let catalog = catalog_parts(&config.limits, tiers, shared, notes.clone());
     let catalog = Catalog::open(catalog, tasks);
     if let Some(notes) = &notes {
         follow(notes, &catalog, tiers, (&server, clock.now())).await;
@@ -115,6 +116,7 @@ async fn learn_time(shared: Option<&dyn SharedObjects>, clock: &BucketClock, me:
 
 /// Where the catalog keeps what it knows, and whom it asks whether that is still there.
 fn catalog_parts(
+    limits: &LimitsConfig,
     tiers: &Tiers,
     shared: Option<Arc<dyn SharedObjects>>,
     notes: Option<NoteLog>,
@@ -124,6 +126,7 @@ fn catalog_parts(
         ledger: Some(LedgerSite::on(disk)),
         journal: shared.map(Journal::new),
         notes,
+        index_memory: Some(MemoryPlan::index(limits)),
         liveness: Some(match tiers.remote.clone() {
             // With a remote tier behind it, what the disk has lost is not gone.
             Some(remote) => Arc::new(DiskAndRemote {

@@ -10,6 +10,7 @@ use super::accept::Acceptor;
 use super::actions::ThisServer;
 use super::connections::{ConnectionLimits, Connections};
 use super::listener::{ListenError, Listener};
+use super::memory::MemoryPlan;
 use super::ops_listener::OpsListener;
 use super::reload_record::ReloadRecord;
 use super::service::Context;
@@ -42,7 +43,11 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         .transpose()?;
     let proxies = Proxies::load(config.outbound_proxy_file.as_deref());
     proxies.map_err(StartError::proxy)?.log();
-    let auth = Authenticator::start(config.providers.clone(), &identity)?;
+    let auth = Authenticator::start_within(
+        config.providers.clone(),
+        &identity,
+        MemoryPlan::tokens(&config.limits),
+    )?;
     let rules = TenantRules::new(&config.tenants, config.local_limit());
     // Boxed: a remote tier may set up its client in a large future.
     let mut tiers = Box::pin(Tiers::open(&config, &background)).await?;

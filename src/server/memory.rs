@@ -1,6 +1,6 @@
-//! How `limits.memory` is divided.
+//! How `limits.memory` and `limits.index_memory` are divided.
 
-use crate::config::defaults;
+use crate::config::{LimitsConfig, defaults};
 use crate::sys;
 
 /// What the parts of the server may take, in bytes.
@@ -16,6 +16,16 @@ impl MemoryPlan {
     /// For this machine: of `limits.memory` as configured, and of `disk.memory`, which is a part of it.
     pub(super) fn new(limit: Option<u64>, small_bodies: u64) -> Self {
         Self::on(sys::memory_size(), limit, small_bodies)
+    }
+
+    /// Of `limits.index_memory`: what the index of the Actions cache may take.
+    pub(super) fn index(limits: &LimitsConfig) -> u64 {
+        limits.index_memory - Self::tokens(limits)
+    }
+
+    /// Of `limits.index_memory`: what tokens that were verified may take.
+    pub(super) fn tokens(limits: &LimitsConfig) -> u64 {
+        limits.index_memory / 4
     }
 
     fn on(machine: Option<u64>, limit: Option<u64>, small_bodies: u64) -> Self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::memory::MemoryPlan;
 use super::{Server, StartError, assemble};
 use crate::auth::Authenticator;
 use crate::config::{Config, DiskConfig, LimitsConfig, shares_fault};
@@ -38,7 +39,8 @@ impl Server {
             return Err(StartError::Shares(fault));
         }
         let identity = Tasks::new();
-        let auth = match Authenticator::start(config.providers.clone(), &identity) {
+        let memory = MemoryPlan::tokens(&self.config.limits);
+        let auth = match Authenticator::start_within(config.providers.clone(), &identity, memory) {
             Ok(auth) => {
                 let job_tokens = self.app.auth().job_tokens().with(config.job_tokens);
                 auth.with_job_tokens(job_tokens)
@@ -170,7 +172,8 @@ fn needs_restart(used: &Config, file: &Config) -> Vec<&'static str> {
                     body_idle_timeout,
                     keep_alive,
                     drain_timeout,
-                    memory
+                    memory,
+                    index_memory
                 ]
             )),
             (whole, ..) => keys.push(whole),

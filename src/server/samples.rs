@@ -74,7 +74,7 @@ pub(super) fn connect(
     let app = app.clone();
     metrics.add_metrics(move || {
         let auth = app.auth();
-        let mut all = auth_metrics(auth.stats());
+        let mut all = auth_metrics(auth.stats(), auth.token_bytes());
         all.extend(revoked_metrics(auth.job_tokens().revoked()));
         all
     });
@@ -189,6 +189,10 @@ fn actions_metrics(stats: &ActionsStats) -> Vec<Metric> {
         Gauge("chacha_actions_entries", catalog.entries as u64):
             "Entries of the Actions cache that look-ups can find",
         Gauge("chacha_actions_namespaces", catalog.namespaces as u64): "Namespaces that have such entries",
+        Gauge("chacha_actions_index_bytes", catalog.index_bytes):
+            "Bytes of memory that these entries take, the ledger's part included",
+        CounterBy("chacha_actions_index_dropped", "cause", catalog.dropped.to_vec()):
+            "Entries that look-ups no longer find, by why they left the index",
         Gauge("chacha_actions_ledger_bytes", catalog.ledger_bytes):
             "Length of the file that brings the entries back after a restart",
         Gauge("chacha_actions_untold_entries", catalog.unsent as u64):
@@ -229,11 +233,12 @@ fn revoked_metrics(revoked: &RevokedTokens) -> Vec<Metric> {
     all
 }
 
-fn auth_metrics(stats: &AuthStats) -> Vec<Metric> {
+fn auth_metrics(stats: &AuthStats, token_bytes: u64) -> Vec<Metric> {
     let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
     metrics! {
         Counter("chacha_auth_verified", read(&stats.verified)): "Tokens verified",
         Counter("chacha_auth_remembered", read(&stats.remembered)): "Requests with a token verified before",
+        Gauge("chacha_auth_token_bytes", token_bytes): "Bytes of memory that verified tokens take",
         Counter("chacha_auth_refused", read(&stats.refused)): "Requests refused for their token",
         Counter("chacha_auth_unavailable", read(&stats.unavailable)):
             "Requests whose issuer's keys were not known",

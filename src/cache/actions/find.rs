@@ -53,7 +53,7 @@ impl Actions {
     /// [`Error::ReadDenied`], [`Error::Store`].
     pub async fn find(&self, caller: &Identity, wanted: &LookupQuery) -> Result<Option<FoundEntry>> {
         let (catalog, scope) = (&self.0.catalog, &caller.scope);
-        let namespaces: Vec<_> = scope.readable().map(NamespaceId::of).collect();
+        let namespaces: Vec<_> = readable(caller).collect();
         if namespaces.is_empty() {
             return Err(Error::ReadDenied);
         }
@@ -118,7 +118,7 @@ impl Actions {
         prefix: &str,
         limit: usize,
     ) -> Vec<(CacheKey, Version, SystemTime)> {
-        let namespaces: Vec<_> = caller.scope.readable().map(NamespaceId::of).collect();
+        let namespaces: Vec<_> = readable(caller).collect();
         let listed = self.0.catalog.list(&namespaces, prefix, limit).await.into_iter();
         listed
             .map(|one| (one.key, one.version, one.record.created()))
@@ -185,4 +185,16 @@ impl Actions {
             ticket: self.0.keys.seal(&permit.encode(), expires),
         }
     }
+}
+
+/// The namespaces that a caller may read. The one that it writes is its tenant's.
+fn readable(caller: &Identity) -> impl Iterator<Item = NamespaceId> {
+    let owner = *caller.tenancy.tenant.digest();
+    caller.scope.readable().map(move |namespace| {
+        let id = NamespaceId::of(namespace);
+        match namespace == caller.scope.writable() {
+            true => id.owned_by(Some(owner)),
+            false => id,
+        }
+    })
 }

@@ -13,6 +13,8 @@ use super::{Actions, Error, Result};
 use crate::store::tenant_rules::TenantBound;
 use crate::{store, tasks};
 
+/// Uploads at once of one tenant where no rule says more or less: each takes memory and a file.
+const MAX_TENANT_UPLOADS: usize = 4096;
 /// A tenant with too many uploads may try again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest time between two looks at the traffic of all uploads.
@@ -45,19 +47,27 @@ impl Actions {
         if !self.ensure_below(&namespace, self.0.settings.max_uploads).await {
             return Err(Error::Busy { retry_after });
         }
-        match self.most_of_tenant(note) {
-            Some((owner, most)) if !self.ensure_below(&owner, most).await => {
-                let bound = TenantBound::MaxUploads;
-                Err(store::Error::OverBound { bound, retry_after }.into())
-            }
-            _ => Ok(()),
+        let Some(owner) = UploadOwner::tenant(note) else {
+            return Ok(());
+        };
+        let ruled = self.most_of_tenant(note);
+        if self
+            .ensure_below(&owner, ruled.unwrap_or(MAX_TENANT_UPLOADS))
+            .await
+        {
+            return Ok(());
         }
+        let bound = TenantBound::MaxUploads;
+        Err(match ruled {
+            Some(_) => store::Error::OverBound { bound, retry_after }.into(),
+            None => Error::Busy { retry_after },
+        })
     }
 
     /// How many uploads the tenant of this note may have, if a rule says so.
-    fn most_of_tenant(&self, note: &UploadNote) -> Option<(UploadOwner, usize)> {
+    fn most_of_tenant(&self, note: &UploadNote) -> Option<usize> {
         let limits = self.0.loads.rules().limits(&note.tenancy.as_ref()?.tenant)?;
-        Some((UploadOwner::tenant(note)?, limits.max_uploads?))
+        limits.max_uploads
     }
 
     async fn ensure_below(&self, owner: &UploadOwner, most: usize) -> bool {

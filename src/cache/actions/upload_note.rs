@@ -34,6 +34,8 @@ pub(super) struct UploadNote {
 
 /// First byte of an encoded note.
 const NOTE_FORMAT: u8 = 1;
+/// What a note takes beside its texts.
+const NOTE_BYTES: usize = 800;
 /// The last second of the year 9999.
 const MAX_SECONDS: u64 = 253_402_300_799;
 
@@ -47,20 +49,29 @@ impl UploadNote {
             return Err(Error::WriteDenied);
         }
         let writable = caller.scope.writable();
-        let namespace = NamespaceId::of(writable);
+        let tenancy = caller.tenancy.clone();
+        let namespace = NamespaceId::of(writable).owned_by(Some(*tenancy.tenant.digest()));
         let name = namespace.store_key(version, key);
         Ok(Self {
-            name: name.asked_by(caller.tenancy.tenant.asker()),
+            name: name.asked_by(tenancy.tenant.asker()),
             namespace,
             version: version.clone(),
             key: key.clone(),
             label: Arc::clone(writable.label()),
             subject: Arc::clone(&caller.subject),
-            tenancy: Some(caller.tenancy.clone()),
+            tenancy: Some(tenancy),
             holder: *caller.token.as_bytes(),
             began: from_seconds(seconds(SystemTime::now())),
             expires: from_seconds(seconds(caller.expires)),
         })
+    }
+
+    /// About the bytes that it takes in memory. The key is there twice: in the key of the tiers, too.
+    pub(super) fn memory(&self) -> usize {
+        let namespace = self.namespace.issuer().len() + self.namespace.path().len();
+        let names = self.version.as_str().len() + 2 * self.key.as_str().len();
+        let texts = namespace + names + self.label.len() + self.subject.len();
+        texts + NOTE_BYTES
     }
 
     /// The entry as the catalog has it.
@@ -122,6 +133,8 @@ impl UploadNote {
             false => Some(take_tenancy(&mut rest)?),
         };
         let asker = tenancy.as_ref().map(|tenancy| tenancy.tenant.asker());
+        let owner = tenancy.as_ref().map(|tenancy| *tenancy.tenant.digest());
+        let namespace = namespace.owned_by(owner);
         Some(Self {
             name: namespace
                 .store_key(&version, &key)

@@ -78,6 +78,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("limits.keep_alive", "77s"),
     ("limits.drain_timeout", "7s"),
     ("limits.memory", "77MiB"),
+    ("limits.index_memory", "77MiB"),
     ("tenants.match", "other"),
     ("tenants.min_share", "7GB"),
     ("tenants.weight", "7"),

@@ -1,5 +1,7 @@
 //! Several candidates of one look-up at once, and several entries that are gone.
 
+use std::sync::atomic::Ordering;
+
 use super::{Catalog, queued};
 use crate::cache::actions::entry::{CacheKey, CommittedEntry, NamespaceId, Version};
 use crate::cache::actions::index::Candidate;
@@ -48,6 +50,7 @@ impl Catalog {
             removed.push(LedgerItem::Removed(entry));
         }
         let count = removed.len();
+        shared.gone.fetch_add(count as u64, Ordering::Relaxed);
         self.keep(removed).await;
         count
     }

@@ -25,6 +25,8 @@ use crate::tasks::Tasks;
 
 /// Records too long for a listing are read in parallel, this many at once.
 const MAX_PARALLEL_READS: usize = 4;
+/// Namespaces that are followed at once. For one more, all are forgotten that are not being read.
+const MAX_STREAMS: usize = 65_536;
 
 #[derive(Debug)]
 pub(super) struct JournalFollower {
@@ -210,6 +212,9 @@ impl JournalFollower {
 
     fn with_state<T>(&self, namespace: &NamespaceId, work: impl FnOnce(&mut StreamState) -> T) -> T {
         let mut streams = self.lock();
+        if streams.len() >= MAX_STREAMS && !streams.contains_key(namespace.digest()) {
+            streams.retain(|_, state| state.is_running());
+        }
         let state = streams.entry(*namespace.digest()).or_insert_with(|| {
             let ledger = self.ledger.as_ref();
             StreamState::new(ledger.and_then(|ledger| ledger.seen(namespace.digest())))

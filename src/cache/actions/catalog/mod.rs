@@ -2,7 +2,8 @@
 //! which servers that share a bucket learn of each other's entries.
 //!
 //! It knows what was committed, not whether the bytes are still there. A caller that finds them gone calls
-//! [`Catalog::forget`] and asks again.
+//! [`Catalog::forget`] and asks again. Nor does it know all that was committed: the index has a bound, and what left it
+//! is a miss. Whether an entry may be stored is never its decision, but that of the tiers.
 
 mod candidates;
 mod commit_note;
@@ -14,6 +15,7 @@ mod stream_state;
 mod told;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -54,6 +56,8 @@ pub struct CatalogParts {
     pub notes: Option<NoteLog>,
     /// Asked from time to time which entries are gone.
     pub liveness: Option<Arc<dyn Liveness>>,
+    /// Bytes that the index and the ledger may take in memory. Without one there is no bound.
+    pub index_memory: Option<u64>,
 }
 
 /// See the module. Cheap to clone.
@@ -70,6 +74,8 @@ struct CatalogShared {
     journal_queue: Option<Arc<JournalQueue>>,
     notes: Option<NoteLog>,
     told: Arc<ToldMark>,
+    /// Entries that left because their bytes were gone.
+    gone: AtomicU64,
     liveness: Option<Arc<dyn Liveness>>,
     tasks: Tasks,
     ready_by: Instant,
@@ -82,6 +88,10 @@ pub struct CatalogStats {
     pub entries: usize,
     /// Namespaces that have entries.
     pub namespaces: usize,
+    /// Bytes that they take in memory, with what the ledger holds for them.
+    pub index_bytes: u64,
+    /// Entries that left the index, by why.
+    pub dropped: [(&'static str, u64); 2],
     /// Length of the ledger in bytes.
     pub ledger_bytes: u64,
     /// Namespaces whose journals are followed.
@@ -93,7 +103,7 @@ pub struct CatalogStats {
 impl Catalog {
     /// Opens a catalog; the ledger is read in the background ([`Catalog::loaded`]).
     pub fn open(parts: CatalogParts, tasks: &Tasks) -> Self {
-        let index = Arc::new(ActionsIndex::default());
+        let index = Arc::new(ActionsIndex::new(parts.index_memory.unwrap_or(u64::MAX)));
         let site = parts.ledger.clone().filter(|_| parts.journal.is_some());
         let open = |site| Ledger::open(site, Arc::clone(&index), tasks);
         let ledger = parts.ledger.map(open);
@@ -111,6 +121,7 @@ impl Catalog {
                 journal_queue: parts.journal.map(|journal| JournalQueue::new(journal, tasks)),
                 notes: parts.notes,
                 told: Arc::default(),
+                gone: AtomicU64::new(0),
                 liveness: parts.liveness,
                 tasks: tasks.clone(),
                 ready_by: Instant::now() + LEDGER_TIMEOUT,
@@ -280,6 +291,11 @@ impl Catalog {
         CatalogStats {
             entries: shared.index.len(),
             namespaces: shared.index.count_namespaces(),
+            index_bytes: shared.index.bytes_with_beside(),
+            dropped: [
+                ("memory", shared.index.dropped()),
+                ("gone", shared.gone.load(Ordering::Relaxed)),
+            ],
             ledger_bytes: shared.ledger.as_ref().map_or(0, Ledger::bytes),
             followed: shared.follower.as_ref().map_or(0, |follower| follower.len()),
             unsent: shared.journal_queue.as_ref().map_or(0, |queue| queue.len())

@@ -82,6 +82,10 @@ impl StreamState {
         self.ended = Some(Instant::now());
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         let is_old = self.ended.is_some_and(|ended| ended.elapsed() > IDLE_TIMEOUT);
         is_old && self.running.is_none()

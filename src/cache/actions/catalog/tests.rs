@@ -150,6 +150,7 @@ fn with(journal: &Arc<Memory>, folder: Option<&Path>, tasks: &Tasks) -> Catalog 
         journal: Some(Journal::new(Arc::clone(journal) as Arc<_>)),
         liveness: None,
         notes: None,
+        index_memory: None,
     };
     Catalog::open(parts, tasks)
 }
@@ -414,6 +415,7 @@ async fn what_is_known_to_be_gone_is_pruned_for_good() {
             journal: None,
             liveness: Some(Arc::new(Evicted(gone.clone()))),
             notes: None,
+            index_memory: None,
         };
         Catalog::open(parts, tasks)
     };

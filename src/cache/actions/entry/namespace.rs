@@ -16,6 +16,8 @@ struct NamespaceIdParts {
     digest: Digest,
     issuer: Arc<str>,
     path: Arc<str>,
+    /// The tenant that writes it, where it is known.
+    owner: Option<Digest>,
 }
 
 impl NamespaceId {
@@ -31,9 +33,33 @@ impl NamespaceId {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }
-        let digest = Digest::of(&bytes);
-        Self(Arc::new(NamespaceIdParts { digest, issuer, path }))
+        Self(Arc::new(NamespaceIdParts {
+            digest: Digest::of(&bytes),
+            issuer,
+            path,
+            owner: None,
+        }))
     }
+
+    /// The same namespace, and the tenant that writes it, by its digest. It decides whose entries go when there is no
+    /// room for all.
+    #[must_use]
+    pub fn owned_by(&self, owner: Option<Digest>) -> Self {
+        Self(Arc::new(NamespaceIdParts {
+            digest: self.0.digest,
+            issuer: Arc::clone(&self.0.issuer),
+            path: Arc::clone(&self.0.path),
+            owner,
+        }))
+    }
+
+    /// The digest of the tenant that writes it, where it is known.
+    pub fn owner(&self) -> Option<Digest> {
+        self.0.owner
+    }
+
+    /// Bytes of an id beside its texts.
+    pub(in crate::cache::actions) const BYTES: usize = size_of::<NamespaceIdParts>();
 
     /// Stands for issuer and path.
     pub fn digest(&self) -> &Digest {

@@ -3,18 +3,22 @@
 //! A look-up costs one short lock and the length of the key, whatever the number of entries. Nothing in here
 //! waits or does I/O.
 
+mod bound;
+mod namespace_trees;
+mod oldest;
 mod order;
+pub(super) mod size;
 mod slab;
 mod tree;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::hash_map::{Entry, OccupiedEntry};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use order::{LookupStep, lookup_steps};
 
-use self::tree::EntryTree;
+use self::namespace_trees::NamespaceTrees;
 use super::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
 use crate::store::Digest;
 use crate::store::journal::Ulid;
@@ -36,39 +40,71 @@ pub struct Candidate {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ActionsIndex {
     shards: [Mutex<IndexShard>; SHARD_COUNT],
     entries: AtomicUsize,
     namespaces: AtomicUsize,
+    /// What the entries take, and what they may take.
+    bytes: AtomicU64,
+    bound: u64,
+    /// Bytes that the ledger holds for them.
+    beside: AtomicU64,
+    dropped: AtomicU64,
+    /// Held by whoever makes room.
+    turn: Mutex<()>,
+    complained: AtomicU64,
 }
 
 type IndexShard = HashMap<Digest, NamespaceTrees>;
 
-/// The trees of one namespace: at least one version, each with at least one entry.
-#[derive(Debug)]
-struct NamespaceTrees {
-    namespace: NamespaceId,
-    versions: HashMap<Version, EntryTree>,
+impl Default for ActionsIndex {
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
 }
 
 impl ActionsIndex {
-    /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed.
+    /// An empty index that takes at most `bound` bytes, and for a moment those of a few entries more.
+    pub fn new(bound: u64) -> Self {
+        Self {
+            shards: Default::default(),
+            entries: AtomicUsize::new(0),
+            namespaces: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+            bound,
+            beside: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            complained: AtomicU64::new(0),
+        }
+    }
+
+    /// Puts an entry in, unless the one under this key is newer or the same. `false` if nothing changed. The oldest
+    /// entries may be dropped for it.
     pub fn insert(&self, entry: &CommittedEntry) -> bool {
+        let changed = self.put(entry);
+        self.keep_bound();
+        changed
+    }
+
+    fn put(&self, entry: &CommittedEntry) -> bool {
         let namespace = &entry.namespace;
         let mut shard = self.shard(namespace);
-        let trees = shard.entry(*namespace.digest()).or_insert_with(|| {
-            self.namespaces.fetch_add(1, Ordering::Relaxed);
-            NamespaceTrees {
-                namespace: namespace.clone(),
-                versions: HashMap::new(),
+        let (mut trees, before) = match shard.entry(*namespace.digest()) {
+            Entry::Occupied(trees) => {
+                let bytes = trees.get().bytes();
+                (trees, bytes)
             }
-        });
-        let version = trees.versions.entry(entry.version.clone());
-        let tree = version.or_insert_with(EntryTree::new);
-        let before = tree.len();
-        let changed = tree.insert(&entry.key, entry.record);
-        self.entries.fetch_add(tree.len() - before, Ordering::Relaxed);
+            Entry::Vacant(place) => {
+                self.namespaces.fetch_add(1, Ordering::Relaxed);
+                (place.insert_entry(NamespaceTrees::new(namespace)), 0)
+            }
+        };
+        trees.get_mut().note_owner(namespace);
+        let (changed, added) = trees.get_mut().insert(entry);
+        self.entries.fetch_add(added, Ordering::Relaxed);
+        self.settle(trees, before);
         changed
     }
 
@@ -78,22 +114,29 @@ impl ActionsIndex {
         let Entry::Occupied(mut trees) = shard.entry(*entry.namespace.digest()) else {
             return false;
         };
-        let Entry::Occupied(mut tree) = trees.get_mut().versions.entry(entry.version.clone()) else {
-            return false;
-        };
+        let before = trees.get().bytes();
         let is_it = |record: &EntryRecord| record.id == entry.record.id;
-        if !tree.get_mut().remove(&entry.key, is_it) {
-            return false;
+        let removed = trees.get_mut().remove(&entry.version, &entry.key, is_it);
+        self.entries.fetch_sub(usize::from(removed), Ordering::Relaxed);
+        if self.settle(trees, before) {
+            tidy(&mut shard);
         }
-        self.entries.fetch_sub(1, Ordering::Relaxed);
-        if tree.get().len() == 0 {
-            tree.remove();
-        }
-        if trees.get().versions.is_empty() {
+        removed
+    }
+
+    /// Counts what a namespace takes now, and drops one without entries. It took `before` bytes. Answers whether it is
+    /// gone.
+    fn settle(&self, trees: OccupiedEntry<'_, Digest, NamespaceTrees>, before: u64) -> bool {
+        let is_gone = trees.get().versions.is_empty();
+        let after = if is_gone { 0 } else { trees.get().bytes() };
+        if is_gone {
             trees.remove();
             self.namespaces.fetch_sub(1, Ordering::Relaxed);
         }
-        true
+        // Wraps where it is less: the sum is right all the same.
+        self.bytes
+            .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        is_gone
     }
 
     /// The entry under this key.
@@ -126,8 +169,10 @@ impl ActionsIndex {
         passed: &[Ulid],
     ) -> Option<Candidate> {
         namespaces.iter().enumerate().find_map(|(position, namespace)| {
-            let shard = self.shard(namespace);
-            let tree = shard.get(namespace.digest())?.versions.get(version)?;
+            let mut shard = self.shard(namespace);
+            let trees = shard.get_mut(namespace.digest())?;
+            trees.note_owner(namespace);
+            let tree = trees.versions.get(version)?;
             let (key, record, exact) = order::find(tree, keys, passed)?;
             drop(shard);
             let entry = CommittedEntry::new(namespace, version, key, record);
@@ -168,7 +213,8 @@ impl ActionsIndex {
         trees.map_or_else(Vec::new, |trees| trees.versions.keys().cloned().collect())
     }
 
-    /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not.
+    /// All entries, some hundreds at once. Those that come or go meanwhile may be among them or not, and when many go, some
+    /// of the others are there twice.
     pub fn slices(&self) -> impl Iterator<Item = Vec<CommittedEntry>> {
         self.namespaces().into_iter().flat_map(move |namespace| {
             let versions = self.versions(&namespace).into_iter();
@@ -209,11 +255,19 @@ impl ActionsIndex {
         namespace: NamespaceId,
         version: Version,
     ) -> impl Iterator<Item = Vec<CommittedEntry>> {
-        let mut from = Some(0);
+        let (mut from, mut moves) = (Some(0), None);
         std::iter::from_fn(move || {
             let (entries, next) = {
                 let shard = self.shard(&namespace);
                 let tree = shard.get(namespace.digest())?.versions.get(&version)?;
+                from?;
+                if moves
+                    .replace(tree.moves())
+                    .is_some_and(|before| before != tree.moves())
+                {
+                    // They have other numbers now. Some come twice.
+                    from = Some(0);
+                }
                 tree.slice(from?, SLICE_ENTRIES)
             };
             from = next;
@@ -236,5 +290,14 @@ fn lock(shard: &Mutex<IndexShard>) -> MutexGuard<'_, IndexShard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// After a namespace is gone: places that are not used are given back.
+fn tidy(shard: &mut IndexShard) {
+    if 4 * shard.len() < shard.capacity() {
+        shard.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod flood_tests;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use super::size::vec_bytes;
+
 /// Values of one page, a power of two.
 const PAGE_VALUES: usize = 1024;
 
@@ -46,6 +48,30 @@ impl<T> Slab<T> {
     pub(super) fn remove(&mut self, at: u32, filler: T) {
         self[at] = filler;
         self.free.push(at);
+    }
+
+    /// Moves the values that are kept to the lowest numbers, in their order. Answers the number of each by its former one.
+    pub(super) fn compact(&mut self, is_kept: impl Fn(&T) -> bool) -> Vec<u32> {
+        let (mut moved, mut dense) = (Vec::with_capacity(self.len()), Self::new());
+        for value in std::mem::take(&mut self.pages).into_iter().flatten() {
+            moved.push(dense.len() as u32);
+            if is_kept(&value) {
+                dense.add(value);
+            }
+        }
+        *self = dense;
+        moved
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        // The others have room for just as many.
+        let first = self.pages.first().map_or(0, Vec::capacity);
+        let others = self.pages.len().saturating_sub(1) as u64;
+        vec_bytes::<T>(first)
+            + others * vec_bytes::<T>(PAGE_VALUES)
+            + vec_bytes::<Vec<T>>(self.pages.capacity())
+            + vec_bytes::<u32>(self.free.capacity())
     }
 
     /// Numbers in use and free ones.

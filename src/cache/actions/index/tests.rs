@@ -14,7 +14,11 @@ const NAMESPACES: usize = 3;
 const VERSIONS: usize = 2;
 
 fn namespaces() -> Vec<NamespaceId> {
-    let namespace = |nth| NamespaceId::new("https://issuer".into(), format!("tenant-{nth}").into());
+    let namespace = |nth| {
+        let name = format!("tenant-{nth}");
+        let owner = Digest::of(name.as_bytes());
+        NamespaceId::new("https://issuer".into(), name.into()).owned_by(Some(owner))
+    };
     (0..NAMESPACES).map(namespace).collect()
 }
 
@@ -189,6 +193,26 @@ proptest! {
     }
 
     #[test]
+    fn the_oldest_of_a_namespace_go_first_and_what_they_take_comes_back(changes in changes()) {
+        let (index, _) = apply(changes);
+        for namespace in namespaces() {
+            let all = || index.newest_first(&namespace, &index.versions(&namespace), "", 1000);
+            let mut expected = all();
+            while let Some(oldest) = expected.pop() {
+                let before = index.bytes();
+                index.drop_oldest(&HashMap::from([(namespace.owner(), 1)]));
+                prop_assert_eq!(index.exact(&namespace, &oldest.version, &oldest.key), None);
+                prop_assert!(index.bytes() < before);
+                // Noting what is free may take as much as one entry gave.
+                let left = all();
+                expected.truncate(left.len());
+                prop_assert_eq!(&left, &expected);
+            }
+        }
+        prop_assert_eq!((index.bytes(), index.len(), index.count_namespaces()), (0, 0, 0));
+    }
+
+    #[test]
     fn look_ups_go_in_the_order_of_github(
         changes in changes(),
         order in Just(vec![0, 1, 2]).prop_shuffle(),
@@ -254,4 +278,37 @@ fn what_is_empty_is_dropped() {
     }
     assert!(!index.has(namespace.digest()) && index.is_empty());
     assert!(index.shards.iter().all(|shard| lock(shard).is_empty()));
+}
+
+#[test]
+fn room_of_many_that_went_is_given_back_and_a_look_at_all_misses_none() {
+    let (index, namespace) = (ActionsIndex::default(), &namespaces()[0]);
+    let entry = |nth: u32| {
+        committed(
+            namespace,
+            &version(0),
+            &key(&nth.to_string()),
+            record(1, nth.into()),
+        )
+    };
+    for nth in 0..20_000 {
+        index.insert(&entry(nth));
+    }
+    let full = index.bytes();
+    let mut slices = index.slices();
+    let first = slices.by_ref().take(40).flatten();
+    let mut seen: std::collections::BTreeSet<_> = first.map(|one| one.record).collect();
+    let stays = |nth: &u32| nth % 10 == 9;
+    for nth in (0..20_000).filter(|nth| !stays(nth)) {
+        assert!(index.remove(&entry(nth)));
+    }
+    assert!(index.bytes() < full / 5, "{} of {full}", index.bytes());
+    seen.extend(slices.flatten().map(|one| one.record));
+    for entry in (0..20_000).filter(stays).map(entry) {
+        assert!(seen.contains(&entry.record), "{entry:?}");
+        let found = index.exact(namespace, &version(0), &entry.key);
+        assert_eq!(found, Some(entry.record));
+    }
+    let newest = index.newest(namespace, &version(0), "");
+    assert_eq!(newest.map(|(_, record)| record), Some(entry(19_999).record));
 }

@@ -1,4 +1,5 @@
-//! The entries of one version: a Patricia tree over the bytes of keys. Each node knows the newest entry below it.
+//! The entries of one version: a Patricia tree over the bytes of keys. Each node knows the newest and the oldest entry
+//! below it.
 //!
 //! A node stands where two keys differ first, so there is one node less than entries. A byte is nine bits:
 //! one that says that it is there, and its own eight; so a key and a longer one that begins with it differ.
@@ -6,6 +7,7 @@
 
 use std::collections::BinaryHeap;
 
+use super::size::text_bytes;
 use super::slab::Slab;
 use crate::cache::actions::entry::{CacheKey, EntryRecord};
 
@@ -17,6 +19,7 @@ const NO_LINK: TreeLink = u32::MAX;
 const FREE_NODE: TreeNode = TreeNode {
     bit: 0,
     newest: NO_LINK,
+    oldest: NO_LINK,
     below: [NO_LINK; 2],
 };
 
@@ -33,6 +36,8 @@ struct TreeNode {
     bit: u32,
     /// The number of an entry.
     newest: u32,
+    /// The same.
+    oldest: u32,
     below: [TreeLink; 2],
 }
 
@@ -41,7 +46,14 @@ pub(super) struct EntryTree {
     entries: Slab<Option<TreeEntry>>,
     nodes: Slab<TreeNode>,
     root: TreeLink,
+    /// Bytes of the texts of all keys.
+    key_bytes: u64,
+    /// How often all numbers have changed.
+    moves: u32,
 }
+
+/// With fewer numbers than this, free ones cost too little to be given back.
+const MIN_COMPACT: usize = 1024;
 
 impl EntryTree {
     pub(super) fn new() -> Self {
@@ -49,11 +61,29 @@ impl EntryTree {
             entries: Slab::new(),
             nodes: Slab::new(),
             root: NO_LINK,
+            key_bytes: 0,
+            moves: 0,
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.used()
+    }
+
+    /// Bytes that it takes, itself not included.
+    pub(super) fn bytes(&self) -> u64 {
+        self.entries.bytes() + self.nodes.bytes() + self.key_bytes
+    }
+
+    /// Tells one numbering of the entries from another.
+    pub(super) fn moves(&self) -> u32 {
+        self.moves
+    }
+
+    /// The entry that was committed first.
+    pub(super) fn oldest(&self) -> Option<(&CacheKey, EntryRecord)> {
+        let entry = self.entry(self.oldest_of(self.root))?;
+        Some((&entry.key, entry.record))
     }
 
     /// The entry under `key`.
@@ -89,7 +119,7 @@ impl EntryTree {
     }
 
     /// Entries in the order of their numbers, from the number `from` on, at most `limit` numbers; an entry
-    /// keeps its number. The second value is where to go on, `None` at the end.
+    /// keeps its number until [`EntryTree::moves`] changes. The second value is where to go on, `None` at the end.
     pub(super) fn slice(&self, from: u32, limit: u32) -> (Vec<(CacheKey, EntryRecord)>, Option<u32>) {
         let len = self.entries.len() as u32;
         let end = from.saturating_add(limit).min(len);
@@ -112,25 +142,25 @@ impl EntryTree {
             return false;
         }
         let entry = self.add_entry(key, record);
-        let (above, link) = self.note_newest(entry, bit);
+        let (above, link) = self.note(entry, bit);
         let newest = self.newer(self.newest_of(link), entry);
+        let oldest = self.older(self.oldest_of(link), entry);
         let mut below = [entry | LEAF_BIT; 2];
         below[1 - bit_of(key.as_str().as_bytes(), bit)] = link;
         let node = self.nodes.next() as u32;
-        self.nodes.add(TreeNode { bit, newest, below });
+        self.nodes.add(TreeNode {
+            bit,
+            newest,
+            oldest,
+            below,
+        });
         self.relink(above, node);
         true
     }
 
     /// Removes the entry under `key` if `which` accepts it.
     pub(super) fn remove(&mut self, key: &CacheKey, which: impl FnOnce(&EntryRecord) -> bool) -> bool {
-        let bytes = key.as_str().as_bytes();
-        let (mut path, mut link) = (Vec::new(), self.root);
-        while link & LEAF_BIT == 0 {
-            let side = bit_of(bytes, self.nodes[link].bit);
-            path.push((link, side));
-            link = self.nodes[link].below[side];
-        }
+        let (mut path, link) = self.path(key);
         let gone = link & !LEAF_BIT;
         let entry = self.entry(gone);
         if !entry.is_some_and(|entry| entry.key == *key && which(&entry.record)) {
@@ -143,16 +173,56 @@ impl EntryTree {
         let sibling = self.nodes[node].below[1 - side];
         self.relink(path.last().copied(), sibling);
         self.nodes.remove(node, FREE_NODE);
-        // Above a node that knows a newer one, all do.
+        // Above a node that names other ones, all do.
         for (node, _) in path.into_iter().rev() {
-            if self.nodes[node].newest != gone {
+            if self.nodes[node].newest != gone && self.nodes[node].oldest != gone {
                 break;
             }
-            let [one, two] = self.nodes[node].below;
-            self.nodes[node].newest = self.newer(self.newest_of(one), self.newest_of(two));
+            self.compare(node);
         }
         self.entries.remove(gone, None);
+        self.key_bytes -= text_bytes(key.as_str());
+        if self.entries.len() > MIN_COMPACT && 2 * self.entries.used() < self.entries.len() {
+            self.compact();
+        }
         true
+    }
+
+    /// The nodes on the way to a key, with the sides on which it goes on, and what it ends at.
+    fn path(&self, key: &CacheKey) -> (Vec<(u32, usize)>, TreeLink) {
+        let bytes = key.as_str().as_bytes();
+        let (mut path, mut link) = (Vec::new(), self.root);
+        while link & LEAF_BIT == 0 {
+            let side = bit_of(bytes, self.nodes[link].bit);
+            path.push((link, side));
+            link = self.nodes[link].below[side];
+        }
+        (path, link)
+    }
+
+    /// Finds out the newest and the oldest entry below a node.
+    fn compare(&mut self, node: u32) {
+        let [one, two] = self.nodes[node].below;
+        self.nodes[node].newest = self.newer(self.newest_of(one), self.newest_of(two));
+        self.nodes[node].oldest = self.older(self.oldest_of(one), self.oldest_of(two));
+    }
+
+    /// Gives free numbers back: all get others.
+    fn compact(&mut self) {
+        let entries = self.entries.compact(Option::is_some);
+        let nodes = self.nodes.compact(|node| node.newest != NO_LINK);
+        let moved = |link: TreeLink| match link & LEAF_BIT {
+            0 => nodes[link as usize],
+            _ => entries[(link & !LEAF_BIT) as usize] | LEAF_BIT,
+        };
+        for at in 0..self.nodes.len() as u32 {
+            let node = &mut self.nodes[at];
+            node.newest = entries[node.newest as usize];
+            node.oldest = entries[node.oldest as usize];
+            node.below = node.below.map(moved);
+        }
+        self.root = moved(self.root);
+        self.moves += 1;
     }
 
     /// A newer record for an entry.
@@ -161,22 +231,29 @@ impl EntryTree {
             return false;
         };
         entry.record = record;
-        self.note_newest(at, u32::MAX);
+        let key = entry.key.clone();
+        for (node, _) in self.path(&key).0.into_iter().rev() {
+            self.compare(node);
+        }
         true
     }
 
-    /// Updates the newest entry of the nodes above `bit` on the way to an entry. Returns the place below them.
-    fn note_newest(&mut self, entry: u32, bit: u32) -> (Option<(u32, usize)>, TreeLink) {
+    /// Tells the nodes above `bit` on the way to a new entry of it. Returns the place below them.
+    fn note(&mut self, entry: u32, bit: u32) -> (Option<(u32, usize)>, TreeLink) {
         let Some(key) = self.entry(entry).map(|entry| entry.key.clone()) else {
             return (None, self.root);
         };
         let (mut above, mut link) = (None, self.root);
-        let mut is_newest = false;
+        let (mut is_newest, mut is_oldest) = (false, false);
         while link & LEAF_BIT == 0 && self.nodes[link].bit < bit {
-            // Below a node that knows only older ones, all do.
+            // Below a node that knows only older ones, all do, and so it is with newer ones.
             is_newest = is_newest || self.newer(self.nodes[link].newest, entry) == entry;
+            is_oldest = is_oldest || self.older(self.nodes[link].oldest, entry) == entry;
             if is_newest {
                 self.nodes[link].newest = entry;
+            }
+            if is_oldest {
+                self.nodes[link].oldest = entry;
             }
             let side = bit_of(key.as_str().as_bytes(), self.nodes[link].bit);
             above = Some((link, side));
@@ -195,6 +272,7 @@ impl EntryTree {
     fn add_entry(&mut self, key: &CacheKey, record: EntryRecord) -> u32 {
         let at = self.entries.next() as u32;
         let key = key.clone();
+        self.key_bytes += text_bytes(key.as_str());
         self.entries.add(Some(TreeEntry { key, record }));
         at
     }
@@ -229,6 +307,21 @@ impl EntryTree {
         match link & LEAF_BIT {
             0 => self.nodes[link].newest,
             _ => link & !LEAF_BIT,
+        }
+    }
+
+    fn oldest_of(&self, link: TreeLink) -> u32 {
+        match link & LEAF_BIT {
+            0 => self.nodes[link].oldest,
+            _ => link & !LEAF_BIT,
+        }
+    }
+
+    fn older(&self, one: u32, two: u32) -> u32 {
+        if self.record(two) < self.record(one) {
+            two
+        } else {
+            one
         }
     }
 

@@ -4,7 +4,7 @@
 //! magic      8 bytes
 //! line       length of the content 4, CRC-64/NVME of the content 8, content
 //! content    kind 1, then tagged fields without a head:
-//!   place      issuer, path, version. Numbered from 0 in the file
+//!   place      issuer, path, version, digest of the tenant if it is known. Numbered from 0 in the file
 //!   committed  number of the place, record, key
 //!   removed    number of the place, id of the record, key
 //!   seen       digest of the namespace, cursor
@@ -19,6 +19,7 @@
 use std::collections::HashMap;
 
 use crate::cache::actions::entry::{CacheKey, CommittedEntry, EntryRecord, NamespaceId, Version};
+use crate::cache::actions::index::size::{arc_bytes, map_bytes, text_bytes};
 use crate::store::Digest;
 use crate::store::journal::Ulid;
 use crate::store::spool::crc;
@@ -50,12 +51,16 @@ const ID: Tag = Tag::new(7);
 /// 32 bytes.
 const NAMESPACE: Tag = Tag::new(8);
 const CURSOR: Tag = Tag::new(9);
+/// 32 bytes.
+const OWNER: Tag = Tag::new(10);
 
 /// The lines have no heads of their own: those of the file are enough.
 const LINE: RecordKind = RecordKind {
     magic: *b"CHAl",
     version: 1,
-    tags: &[ISSUER, PATH, VERSION, PLACE, RECORD, KEY, ID, NAMESPACE, CURSOR],
+    tags: &[
+        ISSUER, PATH, VERSION, PLACE, RECORD, KEY, ID, NAMESPACE, CURSOR, OWNER,
+    ],
 };
 
 /// A fact that the ledger keeps.
@@ -78,11 +83,33 @@ pub(super) enum LedgerLine {
     Skipped,
 }
 
+impl LedgerLine {
+    /// A place with its tenant.
+    fn owned_by(self, owner: Option<Digest>) -> Self {
+        match self {
+            Self::Place(namespace, version) if owner.is_some() => {
+                Self::Place(namespace.owned_by(owner), version)
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a place points to.
+fn place_bytes(namespace: &NamespaceId, version: &Version) -> u64 {
+    arc_bytes(NamespaceId::BYTES)
+        + text_bytes(namespace.issuer())
+        + text_bytes(namespace.path())
+        + text_bytes(version.as_str())
+}
+
 /// Namespaces and versions. Lines name them by number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PlaceTable {
     list: Vec<(NamespaceId, Version)>,
     numbers: HashMap<(Digest, Version), u32>,
+    /// Bytes of what all places point to.
+    texts: u64,
 }
 
 impl PlaceTable {
@@ -91,6 +118,7 @@ impl PlaceTable {
         let number = self.list.len() as u32;
         let place = (*namespace.digest(), version.clone());
         self.numbers.insert(place, number);
+        self.texts += place_bytes(&namespace, &version);
         self.list.push((namespace, version));
         number
     }
@@ -102,8 +130,15 @@ impl PlaceTable {
     /// Takes the numbers from `len` on back.
     pub(super) fn truncate(&mut self, len: usize) {
         for (namespace, version) in self.list.drain(len..) {
+            self.texts -= place_bytes(&namespace, &version);
             self.numbers.remove(&(*namespace.digest(), version));
         }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        let list = self.list.capacity() * size_of::<(NamespaceId, Version)>();
+        self.texts + list as u64 + map_bytes(&self.numbers)
     }
 
     /// Appends the line of an item, after one for its place if that has no number yet.
@@ -139,12 +174,14 @@ impl PlaceTable {
         if let Some(number) = self.numbers.get(&(*namespace.digest(), version.clone())) {
             return *number;
         }
-        let texts = [
+        let owner = namespace.owner();
+        let mut fields = vec![
             (ISSUER, namespace.issuer().as_bytes()),
             (PATH, namespace.path().as_bytes()),
             (VERSION, version.as_str().as_bytes()),
         ];
-        line(bytes, PLACE_KIND, &texts);
+        fields.extend(owner.as_ref().map(|owner| (OWNER, &owner.as_bytes()[..])));
+        line(bytes, PLACE_KIND, &fields);
         self.add(namespace.clone(), version.clone())
     }
 
@@ -165,7 +202,9 @@ impl PlaceTable {
     fn decode_fields(&self, kind: u8, line: &TaggedReader<'_>) -> Option<LedgerLine> {
         let id = |tag| Some(Ulid(u128::from_le_bytes(*line.get(tag)?.as_array()?)));
         if kind == PLACE_KIND {
-            return place(line.text(ISSUER)?, line.text(PATH)?, line.text(VERSION)?);
+            let owner = line.get(OWNER).and_then(|owner| owner.as_array());
+            let place = place(line.text(ISSUER)?, line.text(PATH)?, line.text(VERSION)?)?;
+            return Some(place.owned_by(owner.map(|owner| Digest::new(*owner))));
         }
         let item = if kind == SEEN_KIND {
             LedgerItem::Seen(Digest::new(*line.get(NAMESPACE)?.as_array()?), id(CURSOR)?)

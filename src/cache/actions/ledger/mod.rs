@@ -31,6 +31,7 @@ pub use site::{LedgerSite, SpaceAccount};
 use self::rewrite::RewrittenLedger;
 use self::write::LedgerWriter;
 use super::index::ActionsIndex;
+use super::index::size::map_bytes;
 use crate::store::journal::Ulid;
 use crate::store::{Digest, Error, Result};
 use crate::tasks::Tasks;
@@ -196,6 +197,7 @@ impl LedgerShared {
             Ok(()) => {
                 self.note(items());
                 self.bytes.store(writer.len(), Ordering::Relaxed);
+                self.index.set_beside(self.memory(writer));
             }
             Err(error) => tracing::warn!(%error, "cannot write the ledger of the Actions cache"),
         }
@@ -222,6 +224,7 @@ impl LedgerShared {
     /// Gives the writer back after writing.
     fn give_back(self: &Arc<Self>, writer: Box<LedgerWriter>) {
         self.bytes.store(writer.len(), Ordering::Relaxed);
+        self.index.set_beside(self.memory(&writer));
         let (from, estimate) = (writer.len(), writer.estimate(&self.index));
         let is_stale = writer.is_stale(&self.index);
         let mut queue = self.lock();
@@ -239,6 +242,11 @@ impl LedgerShared {
         }
         // Lines may have come after the last look at the queue.
         self.kick();
+    }
+
+    /// Bytes that the ledger holds in memory.
+    fn memory(&self, writer: &LedgerWriter) -> u64 {
+        writer.memory() + map_bytes(&self.seen())
     }
 
     /// Remembers cursors.

@@ -83,6 +83,7 @@ impl LedgerWriter {
                 self.count(item, reader.at() - self.len);
                 apply(index, item);
                 seen(item);
+                index.set_beside(self.places.bytes());
             }
             // The last line may be a place.
             self.len = reader.at();
@@ -111,6 +112,11 @@ impl LedgerWriter {
 
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Bytes of memory that the numbers of places take.
+    pub(super) fn memory(&self) -> u64 {
+        self.places.bytes()
     }
 
     /// Adds items; none of them if it fails.

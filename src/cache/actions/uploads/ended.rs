@@ -8,6 +8,8 @@ use crate::store::Digest;
 
 /// Ended uploads that are kept for repeated calls, some hundred bytes each.
 const MAX_ENDED_UPLOADS: usize = 10_000;
+/// Bytes that they take together: a key, a subject and the rest may be long.
+const MAX_ENDED_BYTES: usize = 8 << 20;
 
 /// An upload that ended, and that a client may still ask for.
 #[derive(Debug, Clone)]
@@ -24,6 +26,7 @@ pub(super) struct EndedUploads {
     by_key: HashMap<Digest, UploadId>,
     /// The numbers in `ended`, oldest first.
     order: VecDeque<UploadId>,
+    bytes: usize,
 }
 
 impl EndedUploads {
@@ -39,16 +42,30 @@ impl EndedUploads {
     /// Each number comes once.
     pub(super) fn insert(&mut self, id: UploadId, ended: EndedUpload) {
         self.by_key.insert(*ended.note.name.digest(), id);
+        self.bytes += ended.note.memory();
         self.ended.insert(id, ended);
         self.order.push_back(id);
-        if self.order.len() > MAX_ENDED_UPLOADS
-            && let Some(oldest) = self.order.pop_front()
-            && let Some(ended) = self.ended.remove(&oldest)
-        {
-            let key = ended.note.name.digest();
-            if self.by_key.get(key) == Some(&oldest) {
-                self.by_key.remove(key);
-            }
+        while self.order.len() > MAX_ENDED_UPLOADS || self.bytes > MAX_ENDED_BYTES {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            self.forget(oldest);
         }
+    }
+
+    fn forget(&mut self, id: UploadId) {
+        let Some(ended) = self.ended.remove(&id) else {
+            return;
+        };
+        self.bytes -= ended.note.memory();
+        let key = ended.note.name.digest();
+        if self.by_key.get(key) == Some(&id) {
+            self.by_key.remove(key);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
     }
 }

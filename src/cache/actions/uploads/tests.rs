@@ -208,3 +208,20 @@ async fn all_are_looked_at_in_slices() {
     assert_eq!(numbers(Some(3)), [5]);
     assert!(numbers(Some(5)).is_empty());
 }
+
+#[tokio::test]
+async fn ended_uploads_with_long_names_are_bounded_by_their_bytes() {
+    let rig = Rig::new().await;
+    let mut note = rig.add(1, "a").await.note.clone();
+    note.subject = "s".repeat(1 << 20).into();
+    let mut ended = EndedUploads::default();
+    for number in 1..100 {
+        let id = UploadId::new(number).expect("a number");
+        let note = note.clone();
+        ended.insert(id, EndedUpload { note, entry: None });
+    }
+    assert_eq!(ended.len(), 7);
+    assert!(ended.get(UploadId::new(99).expect("a number")).is_some());
+    assert!(ended.of(note.name.digest()).is_some());
+    assert!(ended.get(UploadId::new(1).expect("a number")).is_none());
+}

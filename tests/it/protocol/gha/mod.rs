@@ -4,6 +4,7 @@ mod ahead;
 mod blob;
 mod blob_errors;
 mod commits;
+mod dropped;
 mod ends;
 mod foreign;
 mod gone;
