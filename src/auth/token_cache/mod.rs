@@ -251,6 +251,7 @@ mod tests {
     }
 
     /// Run it alone: other tests of the process count, too.
+    #[expect(clippy::print_stdout, reason = "figures for whoever runs it")]
     #[test]
     #[ignore = "measures the memory of the whole process"]
     fn the_estimate_is_what_the_process_takes() {

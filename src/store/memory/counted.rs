@@ -32,7 +32,7 @@ impl CountedBytes {
     /// Appends bytes.
     ///
     /// # Errors
-    /// [`Error::NoMemory`].
+    /// [`crate::store::Error::NoMemory`].
     pub fn extend(&mut self, bytes: &[u8]) -> Result<()> {
         let needed = self.bytes.len() + bytes.len();
         if needed > self.bytes.capacity() {

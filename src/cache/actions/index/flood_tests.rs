@@ -112,6 +112,7 @@ fn namespaces_that_only_other_servers_have_named_do_not_pass_as_many_small_tenan
 }
 
 /// Run it alone: other tests of the process count, too.
+#[expect(clippy::print_stdout, reason = "figures for whoever runs it")]
 #[test]
 #[ignore = "measures the memory of the whole process"]
 fn the_estimate_is_what_the_process_takes() {
