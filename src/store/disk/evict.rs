@@ -14,7 +14,7 @@ use crate::sys;
 use crate::telemetry::seldom::is_time;
 
 /// How long one turn may read whom entries belong to before it evicts what belongs to nobody who is known.
-const MAX_READ_TIME: Duration = Duration::from_millis(200);
+const MAX_READ_TIME: Duration = Duration::from_secs(2);
 /// How often readers of unlinked files are looked at, and the volume if others share it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
