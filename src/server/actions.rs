@@ -21,7 +21,7 @@ use crate::cache::peers::{
 };
 use crate::cache::revocations::{RevocationParts, Revocations};
 use crate::cache::{AgreedKeyFile, KeyRing};
-use crate::config::{Config, LimitsConfig, RemoteConfig};
+use crate::config::{Config, GhaConfig, LimitsConfig, RemoteConfig};
 use crate::error::chain;
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
@@ -44,32 +44,21 @@ pub(super) async fn open(
     let rules = tiers.bucket_rules.as_ref();
     let clock = rules.map_or_else(Arc::<BucketClock>::default, |rules| Arc::clone(rules.clock()));
     let keys = keys(config, &server, shared.as_ref(), tasks).await;
-    let membership = |shared: &Arc<dyn SharedObjects>, url: &url::Url| Membership {
+    let place = shared.as_ref().zip(config.gha.advertise_url.as_ref());
+    let membership = place.map(|(shared, url)| Membership {
         shared: Arc::clone(shared),
         number: server.number.clone(),
         url: url.clone(),
         keys: keys.clone(),
         clock: Arc::clone(&clock),
         client,
-    };
-    let peers = match (&shared, &config.gha.advertise_url) {
-        (Some(shared), Some(url)) => {
-            let timing = HeartbeatTiming::every(config.gha.heartbeat);
-            let peers = Peers::join(membership(shared, url), timing, tasks).await;
-            server.keep_id(peers.me(), disk, tasks).await?;
-            peers
-        }
-        _ => Peers::alone(server.number.id),
+    });
+    let peers = match membership {
+        Some(membership) => join(membership, config.gha.heartbeat, (&server, disk), tasks).await?,
+        None => Peers::alone(server.number.id),
     };
     learn_time(shared.as_deref(), &clock, peers.me()).await;
-    if let (Some(rules), Some(remote)) = (rules, &tiers.remote) {
-        let parts = BucketRulesParts {
-            remote: Arc::clone(remote),
-            peers: peers.clone(),
-            mark: server.uses_mark.clone(),
-        };
-        rules.start(parts, tasks);
-    }
+    start_rules(tiers, &peers, &server, tasks);
     let note_log = |objects| NoteLogParts {
         objects,
         keys: keys.clone(),
@@ -96,14 +85,42 @@ pub(super) async fn open(
         notes,
         tiered: tiers.tiered.clone(),
         loads,
-        settings: ActionsSettings {
-            link_lifetime: config.gha.link_lifetime,
-            upload_timeout: config.gha.upload_timeout,
-            upload_age: config.gha.upload_age,
-            max_uploads: config.gha.max_uploads,
-        },
+        settings: settings(&config.gha),
     };
     Ok(Actions::open(parts, tasks).await)
+}
+
+fn settings(config: &GhaConfig) -> ActionsSettings {
+    ActionsSettings {
+        link_lifetime: config.link_lifetime,
+        upload_timeout: config.upload_timeout,
+        upload_age: config.upload_age,
+        max_uploads: config.max_uploads,
+    }
+}
+
+/// Takes part among the servers of a bucket.
+async fn join(
+    membership: Membership,
+    heartbeat: Duration,
+    (server, disk): (&ThisServer, &Arc<Disk>),
+    tasks: &Tasks,
+) -> Result<Peers, StartError> {
+    let peers = Peers::join(membership, HeartbeatTiming::every(heartbeat), tasks).await;
+    server.keep_id(peers.me(), disk, tasks).await?;
+    Ok(peers)
+}
+
+/// Lets the rules of tenants hold in the bucket, if there are any for it.
+fn start_rules(tiers: &Tiers, peers: &Peers, server: &ThisServer, tasks: &Tasks) {
+    if let (Some(rules), Some(remote)) = (&tiers.bucket_rules, &tiers.remote) {
+        let parts = BucketRulesParts {
+            remote: Arc::clone(remote),
+            peers: peers.clone(),
+            mark: server.uses_mark.clone(),
+        };
+        rules.start(parts, tasks);
+    }
 }
 
 /// Asks the bucket for its time. Heartbeats have asked already, if there are any. Without an answer, the clock of this

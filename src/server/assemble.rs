@@ -37,10 +37,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     let (requests, background, identity) = (Tasks::new(), Tasks::new(), Tasks::new());
     // Listeners first: a port in use must not leave an opened directory behind.
     let listeners = bind(&config)?;
-    let ops_address = config.ops_listen.as_ref();
-    let ops_listener = ops_address
-        .map(|address| Listener::bind(address, "ops_listen"))
-        .transpose()?;
+    let ops_listener = bind_ops(&config)?;
     let proxies = Proxies::load(config.outbound_proxy_file.as_deref());
     proxies.map_err(StartError::proxy)?.log();
     let auth = Authenticator::start_within(
@@ -54,15 +51,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
     tiers.follow(&rules);
 
     let links = links(&config, &listeners);
-    let app = Box::pin(app(
-        &config,
-        &tiers,
-        &rules,
-        auth,
-        links,
-        (&requests, &background),
-    ))
-    .await;
+    let tasks = (&requests, &background);
+    let app = Box::pin(app(&config, &tiers, &rules, auth, links, tasks)).await;
     if app.is_err() {
         // The directory must not stay locked.
         tiers.close().await;
@@ -85,8 +75,8 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         requests,
         background,
         identity,
-        app: app.clone(),
-        tiers: tiers.clone(),
+        app,
+        tiers,
         config,
         reloads,
     };
@@ -95,14 +85,7 @@ pub(super) async fn start(config: Config, access_log: AccessLog) -> Result<Serve
         server.loops.push(server.requests.spawn(serve));
     }
     if let Some(listener) = ops_listener {
-        let closing = server.closing.clone();
-        let ops = ops::Ops {
-            metrics,
-            app,
-            tiers,
-            closing,
-        };
-        serve_ops(&server, listener, ops);
+        serve_ops(&server, listener, metrics);
     }
     announce(&server);
     Ok(server)
@@ -134,6 +117,13 @@ fn bind(config: &Config) -> Result<Vec<Listener>, ListenError> {
     addresses
         .map(|address| Listener::bind(address, "listen"))
         .collect()
+}
+
+fn bind_ops(config: &Config) -> Result<Option<Listener>, ListenError> {
+    let address = config.ops_listen.as_ref();
+    address
+        .map(|address| Listener::bind(address, "ops_listen"))
+        .transpose()
 }
 
 /// What front-ends use. Requests end before what runs in the background, and with that the way to other servers.
@@ -249,7 +239,13 @@ fn foreign(config: &Config, background: &Tasks) -> Result<Option<(Url, ForwardCl
 }
 
 /// The listener for operators lives as long as what runs in the background.
-fn serve_ops(server: &Server, listener: Listener, ops: ops::Ops) {
+fn serve_ops(server: &Server, listener: Listener, metrics: Arc<Metrics>) {
+    let ops = ops::Ops {
+        metrics,
+        app: server.app.clone(),
+        tiers: server.tiers.clone(),
+        closing: server.closing.clone(),
+    };
     let (tasks, memory) = (server.background.clone(), server.app.cache().memory().clone());
     let stopping = tasks.stopping();
     let serve = OpsListener::new(ops::routers(ops), tasks, memory).run(listener, stopping);
