@@ -16,6 +16,8 @@ pub(super) struct Bounds {
     pub(super) max_unused: Option<u64>,
     pub(super) max_bytes: Option<u64>,
     pub(super) max_entries: Option<u64>,
+    /// These are bounds of a part of the entries: one that is larger than the part of the bytes says nothing of the others.
+    pub(super) of_a_part: bool,
 }
 
 impl Bounds {
@@ -29,7 +31,8 @@ impl Bounds {
             max_age: limits.max_age.map(millis),
             max_unused: (limits.expire_after_unused).map(|time| millis(time.saturating_add(slack))),
             max_bytes: limits.max_bytes.map(|most| most / slices),
-            max_entries: limits.max_entries.map(|most| most / slices),
+            max_entries: limits.max_entries.map(|most| most.div_ceil(slices)),
+            of_a_part: slices > 1,
         }
     }
 
@@ -46,6 +49,9 @@ pub(super) fn choose(rows: Vec<UseRow>, bounds: &Bounds) -> (Vec<UseRow>, Vec<Us
     stay.sort_unstable_by_key(|row| (row.rank, Reverse(row.used), *row.key.digest()));
     let (mut bytes, mut entries) = (0_u64, 0_u64);
     let fits = |row: &&UseRow| {
+        if bounds.of_a_part && bounds.max_bytes.is_some_and(|most| row.size > most) {
+            return true;
+        }
         bytes = bytes.saturating_add(row.size);
         entries += 1;
         bounds.max_bytes.is_none_or(|most| bytes <= most)
@@ -109,6 +115,22 @@ mod tests {
         let bounds = |now| Bounds::new(&limits, (now, 0), Duration::from_millis(5), 1);
         assert_eq!(going(&[row("a", 10, 10)], &bounds(54)), [0; 0]);
         assert_eq!(going(&[row("a", 10, 10)], &bounds(55)), [10]);
+    }
+
+    #[test]
+    fn one_large_entry_takes_no_others_of_its_slice_along() {
+        let mut rows = [row("a", 1, 1), row("b", 1, 2), row("c", 1, 3)];
+        rows[2].size = 1000;
+        let limits = TenantLimits {
+            max_bytes: Some(80),
+            max_entries: Some(3),
+            ..TenantLimits::default()
+        };
+        let bounds = |slices| Bounds::new(&limits, (9, 0), Duration::ZERO, slices);
+        // It was used last, and 20 bytes are the part of a slice.
+        assert_eq!(going(&rows[1..], &bounds(4)), [0; 0]);
+        assert_eq!(going(&rows, &bounds(8)), [1]);
+        assert_eq!(going(&rows, &bounds(1)), [1, 2, 3], "alone it fits nowhere");
     }
 
     #[test]

@@ -66,9 +66,7 @@ impl UseNotes {
         let count = pending.len();
         drop(pending);
         if !has_room {
-            self.noted.invalidate(&digest);
-            add(&self.counts.dropped, 1);
-            self.lose();
+            self.drop_row(&digest);
         }
         if count == 1 || count == MAX_ROWS / 2 {
             self.woken.notify_one();
@@ -95,11 +93,24 @@ impl UseNotes {
         self.lock().take()
     }
 
-    /// They could not be sent.
+    /// They could not be sent. This is no use of the entries: it wakes nobody, and they are noted again when it is time.
     pub(super) fn put_back(&self, tenants: Vec<(Tenant, Vec<UseRow>)>) {
+        let mut pending = self.lock();
         for (tenant, rows) in tenants {
-            rows.into_iter().for_each(|row| self.note(&tenant, row));
+            for row in rows {
+                let digest = *row.key.digest();
+                if !pending.add(&tenant, row) {
+                    self.drop_row(&digest);
+                }
+            }
         }
+    }
+
+    /// There is no room for a row: the entry is noted with its next use, and until then the bucket knows of a gap.
+    fn drop_row(&self, digest: &Digest) {
+        self.noted.invalidate(digest);
+        add(&self.counts.dropped, 1);
+        self.lose();
     }
 
     /// Rows were lost.
@@ -130,5 +141,39 @@ impl UseObserver for UseNotes {
         if self.is_bound(&tenancy.tenant) {
             self.note(&tenancy.tenant, UseRow::new(key, meta, self.clock.now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::store::{Protocol, Rank};
+
+    fn row(nth: usize) -> UseRow {
+        let name = nth.to_string();
+        UseRow {
+            key: StoreKey::new("i".into(), "n".into(), Protocol::Http, name.as_bytes()),
+            size: 1,
+            stored: 1,
+            used: 1,
+            rank: Rank::Other,
+        }
+    }
+
+    #[test]
+    fn rows_that_could_not_be_sent_wait_for_the_next_time_and_are_no_uses() {
+        let clock = Arc::new(BucketClock::default());
+        let notes = UseNotes::new(TenantRules::new(&[], 0), clock, BucketRulesPace::default());
+        let tenant = Tenant::new("i", "t", None).expect("a tenant");
+        notes.note(&tenant, row(0));
+        assert!(notes.woken().now_or_never().is_some(), "a first use wakes");
+        let rows = (1..MAX_ROWS).map(row).collect();
+        notes.put_back(vec![(tenant, rows)]);
+        assert!(notes.are_many() && notes.woken().now_or_never().is_none());
+        assert!(notes.noted.contains_key(row(0).key.digest()));
+        assert!(!notes.noted.contains_key(row(1).key.digest()));
+        assert!(!notes.take_lost());
     }
 }

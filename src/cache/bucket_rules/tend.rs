@@ -9,7 +9,7 @@ use super::parts::Working;
 use super::row::UseRow;
 use super::{names, row};
 use crate::store::journal::millis;
-use crate::store::{Digest, Error, Precondition, RemoteErrorKind, Result, Tenant};
+use crate::store::{Digest, Error, RemoteErrorKind, Result, Tenant};
 use crate::tasks::pause;
 use crate::telemetry::seldom::is_time;
 
@@ -93,6 +93,8 @@ impl<'a> Tender<'a> {
             };
             let limits = self.work.notes.rules.limits(&tenant);
             let Some(limits) = limits.filter(|limits| limits.bounds_remote()) else {
+                // Uses are not noted any more: another rule must not judge by these rows one day.
+                self.remove_objects(objects).await?;
                 return Ok(SlicesEnd::Over);
             };
             let slack = self.work.notes.pace.slack();
@@ -110,12 +112,17 @@ impl<'a> Tender<'a> {
         }
         self.tended.tenants += 1;
         if written {
-            for name in objects {
-                self.pause().await;
-                self.work.parts.remote.remove(name).await?;
-            }
+            self.remove_objects(objects).await?;
         }
         Ok(SlicesEnd::Over)
+    }
+
+    async fn remove_objects(&self, objects: &[String]) -> Result<()> {
+        for name in objects {
+            self.pause().await;
+            self.work.parts.remote.remove(name).await?;
+        }
+        Ok(())
     }
 
     /// One request after the other.
@@ -171,24 +178,22 @@ impl<'a> Tender<'a> {
             row.merge(UseRow::new(&row.key, &found.meta, origin.stored));
             return Ok(Some(row));
         }
-        let seen = Precondition::Matches(vec![found.meta.etag.clone()]);
-        match remote.delete(&row.key, &seen).await {
-            Ok(existed) => {
-                self.count(u64::from(existed), row.size);
+        match remote.delete_version(&row.key, &found).await {
+            Ok(()) => {
+                self.count(row.size);
                 Ok(None)
             }
-            Err(Error::Precondition) => Ok(Some(row)),
             Err(error) if is_of_the_object(&error) => Ok(Some(row)),
             Err(error) => Err(error),
         }
     }
 
-    fn count(&mut self, removed: u64, size: u64) {
+    fn count(&mut self, size: u64) {
         let (tended, counts) = (&mut self.tended, &self.work.notes.counts);
-        tended.removed += removed;
-        tended.removed_bytes += removed * size;
-        add(&counts.removed, removed);
-        add(&counts.removed_bytes, removed * size);
+        tended.removed += 1;
+        tended.removed_bytes += size;
+        add(&counts.removed, 1);
+        add(&counts.removed_bytes, size);
     }
 
     /// Writes the rows that stay.
