@@ -49,11 +49,15 @@ impl Authenticator {
         let Some((payload, expires)) = opened else {
             return Ok(None);
         };
+        let (first, until) = payload.first(expires);
+        if until <= judge::seconds_now() {
+            // All of its chain has ended.
+            return Ok(None);
+        }
         let identity = self.known_identity(&payload, (&text, expires));
         let tenant = identity
             .as_ref()
             .map(|identity| identity.tenancy.tenant.label().clone());
-        let (first, until) = payload.first(expires);
         Ok(Some(Revocable {
             identity,
             revocation: Revocation {
@@ -75,6 +79,10 @@ impl Authenticator {
             return Err(RevokeError::TooMany);
         }
         revoked.take([revocation.clone()], judge::seconds_now());
+        if !revoked.holds(revocation.first) {
+            // Others took the last places meanwhile.
+            return Err(RevokeError::TooMany);
+        }
         match self.job_tokens().keeper() {
             Some(keeper) => Ok(keeper.keep(revocation).await?),
             None => Ok(()),

@@ -8,10 +8,10 @@
 //! The second form is no JSON Web Token: nothing is signed, `HEAD` is constant, and the digest of `HEAD.CLAIMS` is sealed,
 //! so nobody changes what the client reads there. It never reaches the code that verifies tokens of CI systems.
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::super::identity::TokenDigest;
 use super::checksum::{DIGITS, checksum};
 use super::error::JobTokenError;
 
@@ -104,9 +104,7 @@ pub(in crate::auth) fn write_jwt(front: &str, sealed: &[u8]) -> String {
 }
 
 fn digest_of(front: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, front.as_bytes()).as_ref());
-    bytes
+    *TokenDigest::of(front).as_bytes()
 }
 
 /// Refuses padding and stray bits.

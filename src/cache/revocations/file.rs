@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::auth::{Revocation, TokenId};
+use crate::store::budget::whole_blocks;
 use crate::store::disk::Disk;
 use crate::sys;
 
 const HEAD: &str = "chacha revoked 1";
-/// What `du` counts in.
-const BLOCK_BYTES: i64 = 4096;
 
 /// The file, for the owner's eyes only.
 #[derive(Debug)]
@@ -54,8 +53,7 @@ impl RevokedFile {
     }
 
     fn account(&mut self, bytes: usize) {
-        let blocks = i64::try_from(bytes.div_ceil(BLOCK_BYTES as usize)).unwrap_or_default();
-        let takes = blocks * BLOCK_BYTES;
+        let takes = i64::try_from(whole_blocks(bytes as u64)).unwrap_or_default();
         self.disk.account(takes - self.accounted);
         self.accounted = takes;
     }

@@ -109,6 +109,8 @@ impl Keeping {
         let mut first = Some(first);
         let is_loaded = self.load().await;
         loop {
+            // Forgets those whose tokens have ended: they take room from others.
+            self.revoked.take([], now());
             if is_loaded && self.look().await {
                 self.revoked.note_read();
             }
@@ -132,7 +134,8 @@ impl Keeping {
         match self.file.load().await {
             Ok(found) => {
                 self.revoked.take(found, now());
-                self.saved = Some(self.revoked.generation());
+                // Not the generation of now: somebody may have revoked a token meanwhile.
+                self.saved = Some(0);
                 true
             }
             Err(error) => {

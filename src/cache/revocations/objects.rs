@@ -82,9 +82,11 @@ impl RevokedObjects {
         if until <= now || self.ignored.contains(name) {
             return Ok(None);
         }
-        // Removed since it was listed, or not written by a server with the key.
-        let content = self.objects.get(name).await?;
-        let Some(tenant) = content.and_then(|content| self.open(name, &content)) else {
+        let Some(content) = self.objects.get(name).await? else {
+            // Removed since it was listed. Whoever holds it puts it back.
+            return Ok(None);
+        };
+        let Some(tenant) = self.open(name, &content) else {
             self.ignore(name);
             return Ok(None);
         };
