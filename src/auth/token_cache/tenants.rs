@@ -41,8 +41,8 @@ impl TenantTokens {
         }
     }
 
-    /// Counts a token that is about to be kept. Answers its number, and which tokens have to go for it.
-    pub(super) fn add(&self, tenant: &Tenant, token: TokenKey, bytes: u64) -> (u64, Vec<TokenKey>) {
+    /// Counts a token that is about to be kept. Answers its number, and which have to go for it, with theirs.
+    pub(super) fn add(&self, tenant: &Tenant, token: TokenKey, bytes: u64) -> (u64, Vec<(u64, TokenKey)>) {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
@@ -55,9 +55,9 @@ impl TenantTokens {
             && let Some((_, largest)) = state.order.last().copied()
         {
             state.change(largest, |one| {
-                if let Some((_, (token, bytes))) = one.tokens.pop_first() {
+                if let Some((number, (token, bytes))) = one.tokens.pop_first() {
                     one.bytes -= bytes;
-                    gone.push(token);
+                    gone.push((number, token));
                 }
             });
         }
@@ -123,6 +123,7 @@ mod tests {
             gone.extend(tokens.add(&tenant("flood"), key(nth), 10).1);
             assert!(tokens.bytes() <= 1000);
         }
+        let gone: Vec<_> = gone.into_iter().map(|(_, token)| token).collect();
         let expected: Vec<_> = (100..240).map(key).collect();
         assert_eq!(gone, expected);
     }
@@ -143,7 +144,8 @@ mod tests {
     #[test]
     fn a_token_larger_than_all_room_is_not_kept() {
         let tokens = TenantTokens::new(100);
-        assert_eq!(tokens.add(&tenant("a"), key(1), 101).1, [key(1)]);
+        let (number, gone) = tokens.add(&tenant("a"), key(1), 101);
+        assert_eq!(gone, [(number, key(1))]);
         assert_eq!(tokens.bytes(), 0);
     }
 }
