@@ -58,8 +58,11 @@ impl ActionsIndex {
             Err(TryLockError::WouldBlock) => return,
         };
         let goal = bound - bound / ROOM_PART;
-        while self.bytes() > goal && !self.is_empty() {
-            self.drop_oldest(&self.who_gives(self.bytes() - goal));
+        // Read once: others remove entries meanwhile.
+        while let Some(over) = self.bytes().checked_sub(goal).filter(|over| *over > 0)
+            && !self.is_empty()
+        {
+            self.drop_oldest(&self.who_gives(over));
         }
         if is_time(&self.complained) {
             tracing::warn!(
