@@ -50,18 +50,12 @@ impl Actions {
         let Some(owner) = UploadOwner::tenant(note) else {
             return Ok(());
         };
-        let ruled = self.most_of_tenant(note);
-        if self
-            .ensure_below(&owner, ruled.unwrap_or(MAX_TENANT_UPLOADS))
-            .await
-        {
+        let most = self.most_of_tenant(note).unwrap_or(MAX_TENANT_UPLOADS);
+        if self.ensure_below(&owner, most).await {
             return Ok(());
         }
         let bound = TenantBound::MaxUploads;
-        Err(match ruled {
-            Some(_) => store::Error::OverBound { bound, retry_after }.into(),
-            None => Error::Busy { retry_after },
-        })
+        Err(store::Error::OverBound { bound, retry_after }.into())
     }
 
     /// How many uploads the tenant of this note may have, if a rule says so.
