@@ -229,12 +229,12 @@ impl DiskCore {
     /// Blocking: after a crash, what nobody has read yet belongs to nobody who is known, and would go first. So it is read
     /// whose those entries are whose turn it is. Answers whether all are known.
     fn read_victims(&self, choose: &mut impl FnMut(&mut ShareTable) -> Option<Victim>) -> bool {
-        if self.index(|index| index.unread()) == 0 {
+        if self.read_index(|index| index.unread()) == 0 {
             return true;
         }
         let began = Instant::now();
         let mut last = None;
-        while let Some(next) = self.index(|index| index.unread_victim(&mut *choose)) {
+        while let Some(next) = self.read_index(|index| index.unread_victim(&mut *choose)) {
             // What cannot be read may go.
             if last == Some(next) || began.elapsed() >= MAX_READ_TIME {
                 break;

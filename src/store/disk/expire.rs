@@ -40,7 +40,7 @@ impl DiskCore {
             return Ok(false);
         };
         let digest = *digest;
-        if let Some(generation) = self.index(|index| index.unread_generation(&digest)) {
+        if let Some(generation) = self.read_index(|index| index.unread_generation(&digest)) {
             // A look at it would be a use, so whose it is has to be known before.
             self.blocking(move |core| core.read_tenancy(&digest, generation))
                 .await?;

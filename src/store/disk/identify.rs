@@ -30,14 +30,14 @@ pub(super) async fn run(core: Arc<DiskCore>) {
 
 async fn read_all(core: &Arc<DiskCore>) {
     core.indexed().await;
-    if core.index(|index| index.unread()) == 0 {
+    if core.read_index(|index| index.unread()) == 0 {
         return;
     }
     let Ok(slots) = core.blocking(|core| core.unread_slots()).await else {
         return;
     };
     for slots in slots.chunks(FILES_AT_ONCE) {
-        let files = core.index(|index| {
+        let files = core.read_index(|index| {
             let files = slots.iter().filter_map(|(_, id)| index.unread_version(*id));
             files.collect::<Vec<_>>()
         });
@@ -64,7 +64,7 @@ impl DiskCore {
     /// Blocking: looks through the whole index, and sorts what may be all of it.
     fn unread_slots(&self) -> Vec<(u64, u32)> {
         let (mut slots, mut from) = (Vec::new(), 0);
-        while self.index(|index| index.unread_slots(from, SLICE_SLOTS, &mut slots)) {
+        while self.read_index(|index| index.unread_slots(from, SLICE_SLOTS, &mut slots)) {
             from += SLICE_SLOTS;
         }
         // Each becomes the newest of its list, so the newest one comes last.

@@ -3,12 +3,12 @@
 //! - A commit writes a file, gives it a name that no other version ever has, and swaps a slot of the
 //!   [`index`]. A commit therefore meets no delete on its path, and no eviction but
 //!   that of its own tenant's entries at `max_entries`.
-//! - A hit is one short lock and no call to the operating system; what is hot is held open or in
+//! - A hit takes no lock of the index and makes no call to the operating system; what is hot is held open or in
 //!   memory ([`hot`]). A cold entry costs one hop to the blocking pool.
 //! - Bytes are checked before this process gives them for the first time, when they come from the disk again, and after a
 //!   day ([`mod@file`]); damage is a miss.
 //! - The bound on the volume is kept by [`super::budget`]; [`evict`] makes room off the request path.
-//! - Whose entry goes is a matter of fair shares ([`crate::store::shares`]): the index keeps an order of use for each
+//! - Whose entry goes is a matter of fair shares ([`crate::store::shares`]): the index keeps an order for each
 //!   tenant and rank. What it finds without knowing whom it belongs to is read later ([`identify`]).
 //! - A start reads a snapshot and answers at once; a scan in the background puts it right ([`recover`]).
 //!

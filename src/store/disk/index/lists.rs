@@ -189,7 +189,7 @@ impl Index {
 
     /// The entry whose turn it is to be evicted, if it is one of these: digest and generation.
     pub(in crate::store::disk) fn unread_victim(
-        &mut self,
+        &self,
         choose: impl FnOnce(&mut ShareTable) -> Option<Victim>,
     ) -> Option<(Digest, u64)> {
         let victim = choose(&mut self.shares.table())?;
