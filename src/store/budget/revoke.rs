@@ -52,6 +52,11 @@ impl Room {
         self.revoked.get().is_some()
     }
 
+    /// Whether it can come back before it is an entry.
+    fn is_revocable(&self) -> bool {
+        self.bytes() > 0 && !self.kept.load(Relaxed)
+    }
+
     fn revoke(&self) {
         self.revoked.get_or_init(Instant::now);
         self.told.notify_waiters();
@@ -124,15 +129,14 @@ impl RevocableRooms {
         let rooms = self.rooms.iter();
         let mut rooms = rooms.filter_map(|(tenant, room)| Some((*tenant, room.upgrade()?)));
         rooms.any(|(tenant, room)| {
-            let is_held = room.bytes() > 0 && !room.kept.load(Relaxed);
-            is_held && (room.is_coming() || !room.is_revoked() && is_above(tenant))
+            room.is_revocable() && (room.is_coming() || !room.is_revoked() && is_above(tenant))
         })
     }
 
     /// Whether any room that was taken back is expected.
     fn is_any_coming(&self) -> bool {
         let mut rooms = self.rooms.iter().rev().filter_map(|(_, room)| room.upgrade());
-        rooms.any(|room| room.bytes() > 0 && room.is_coming())
+        rooms.any(|room| room.is_revocable() && room.is_coming())
     }
 
     /// Takes back `bytes` of tenants for whom `is_above` holds, the youngest first. What was taken back before and is
@@ -141,7 +145,7 @@ impl RevocableRooms {
         let rooms = self.rooms.iter().rev();
         let rooms = rooms.filter_map(|(tenant, room)| Some((*tenant, room.upgrade()?)));
         let (coming, others): (Vec<_>, Vec<_>) = rooms
-            .filter(|(_, room)| room.bytes() > 0 && !room.kept.load(Relaxed))
+            .filter(|(_, room)| room.is_revocable())
             .partition(|(_, room)| room.is_revoked());
         let mut back: u64 = coming.iter().map(|(_, room)| room.bytes()).sum();
         for (tenant, room) in others {

@@ -160,9 +160,11 @@ impl Budget {
         let mut granted = Vec::new();
         let mut state = self.lock();
         let mut at = 0;
+        let is_coming = state.is_room_promised();
         while let Some(next) = state.waiters.get(at) {
             // Whoever was passed over is still the first in the line.
-            let is_promised = next.above && state.is_room_promised();
+            let is_promised =
+                is_coming && next.above && state.waiters.get(0).is_some_and(|first| !first.above);
             let fits = !is_promised && self.fits(&state, next.bytes());
             if fits || !next.is_there() {
                 if let Some(waiter) = state.waiters.remove(at)
