@@ -58,7 +58,7 @@ pub struct HeldFigures {
 
 /// A tenant as it was seen on the way; the order is by bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct SeenTenant {
+pub(super) struct SeenTenant {
     held: HeldFigures,
     number: u32,
     serial: u64,
@@ -115,7 +115,7 @@ impl ShareTable {
         Some(all.collect())
     }
 
-    fn seen(&self, number: u32) -> Option<SeenTenant> {
+    pub(super) fn seen(&self, number: u32) -> Option<SeenTenant> {
         let seat = &self.seats[number as usize];
         let holdings = &seat.holdings;
         let above = || self.is_tenant_above(TenantNumber::new(number)) && self.is_group_above(seat.group);
@@ -132,9 +132,9 @@ impl ShareTable {
     }
 
     /// The rest of what there is to say of a tenant; `None` if it has left meanwhile.
-    fn large_tenant(&mut self, seen: SeenTenant) -> Option<LargeTenant> {
+    pub(super) fn large_tenant(&mut self, seen: SeenTenant) -> Option<LargeTenant> {
         let seat = &self.seats[seen.number as usize];
-        if seat.serial != seen.serial {
+        if seat.serial != seen.serial || seat.holdings.is_empty() {
             return None;
         }
         let (tenant, evictions) = (seat.tenant.clone(), seat.evictions);

@@ -66,3 +66,18 @@ fn evictions_are_counted_for_the_tenant_as_long_as_it_has_its_seat() {
     assert_eq!(other.number(), number, "the seat is another one's");
     assert_eq!(evictions(&shares), [0; EvictionCause::ALL.len()]);
 }
+
+#[test]
+fn a_tenant_that_has_left_since_it_was_seen_is_nobody() {
+    let shares = Arc::new(Shares::new(1000));
+    let handle = TenantHandle::new(&shares, Some(&tenant(1)));
+    handle.reserve(5);
+    let mut table = shares.table();
+    let seen = table.seen(handle.number().get()).expect("it holds something");
+    assert!(table.large_tenant(seen).is_some());
+    drop(table);
+    handle.release(5);
+    drop(handle);
+    let mut table = shares.table();
+    assert!(table.large_tenant(seen).is_none());
+}
