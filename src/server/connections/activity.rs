@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Context;
 
@@ -105,7 +106,7 @@ impl ConnectionState {
 
     /// Whether requests are under way.
     pub(super) fn is_busy(&self) -> bool {
-        self.requests.load(Relaxed) > 0
+        self.requests.load(Acquire) > 0
     }
 
     /// Whether one of them has a caller.
@@ -294,9 +295,10 @@ impl Activity {
 
     /// A request has come.
     pub(in crate::server) fn begin(&self) -> RunningRequest {
-        let others = self.0.requests.fetch_add(1, Relaxed) % CALLER;
-        self.0.head.end(&self.0.common.heads);
+        // First: a busy connection has another limit than one that idles.
         self.0.touch();
+        let others = self.0.requests.fetch_add(1, Release) % CALLER;
+        self.0.head.end(&self.0.common.heads);
         RunningRequest {
             activity: self.clone(),
             has_caller: false,

@@ -283,7 +283,11 @@ impl Connections {
     }
 
     fn end_idle(&self, now: u32) {
-        self.end_if(|state| state.idle(now) > self.limit(state) || state.has_late_head(now));
+        self.end_if(|state| {
+            // The limit first: a request that begins in between would be judged by the silence before it.
+            let limit = self.limit(state);
+            state.idle(now) > limit || state.has_late_head(now)
+        });
     }
 
     /// Ends those that hardly read a file that has no name any more and keeps its room from others.
