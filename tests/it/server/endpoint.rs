@@ -23,7 +23,7 @@ async fn metric(server: &TestServer, line: &str) -> bool {
 }
 
 /// Waits until readiness says something, or says it no more.
-async fn until_ready_says(server: &TestServer, text: &str, says: bool) {
+pub(super) async fn until_ready_says(server: &TestServer, text: &str, says: bool) {
     let begin = std::time::Instant::now();
     while server.ops().get("/readyz").await.text().contains(text) != says {
         assert!(begin.elapsed() < crate::support::wait::TEST_TIMEOUT, "{text}");
