@@ -151,7 +151,7 @@ impl Provider {
         &self.audiences
     }
 
-    /// The claims that the rules of now use, and what the log and the lists of revoked tokens ask for.
+    /// The claims that the rules of now use, those that make a tenant, and those that say of which run and job a token is.
     pub(super) fn claim_names(&self) -> &BTreeSet<String> {
         &self.claim_names
     }

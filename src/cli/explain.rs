@@ -55,7 +55,10 @@ pub(super) fn execute(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 fn job_tokens(config: &Config) -> JobTokens {
     let key = config.signing_key();
     let key = key.and_then(|(_, file)| SigningKey::load(file).ok());
-    JobTokens::new(key.map(|key| JobTokenKeys::new(&key, None)), config.job_tokens)
+    let former = config.signing_key_file_former.as_ref();
+    let former = former.and_then(|file| SigningKey::load(file).ok());
+    let keys = key.map(|key| JobTokenKeys::new(&key, former.as_ref()));
+    JobTokens::new(keys, config.job_tokens)
 }
 
 fn refused(reason: &str) -> ExitCode {

@@ -183,7 +183,7 @@ pub(super) const S3_PART_RANGE: RangeInclusive<u64> = 5 << 20..=1 << 30;
 pub(super) const GHA_LIFETIME_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
 
-/// Accepted values of `default_ttl` and `max_ttl`: nothing revokes a token that is out.
+/// Accepted values of `default_ttl` and `max_ttl`.
 pub(super) const JOB_TOKEN_TTL_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
 
