@@ -11,7 +11,8 @@ use super::identity::{ExpiredIdentity, Identity, TokenDigest};
 use super::issuer::{KeyTiming, KeysState};
 use super::job_token::{JobTokens, Payload, is_job_token};
 use super::judge::{self, JudgedToken};
-use super::provider::Provider;
+use super::provider::{Provider, VerifiedToken};
+use super::scope::Granted;
 use super::stats::{AuthStats, count};
 use super::token::UnverifiedToken;
 use super::token_cache::TokenCache;
@@ -80,10 +81,7 @@ impl Authenticator {
         let stats = Arc::new(AuthStats::default());
         let mut providers: Vec<Provider> = Vec::with_capacity(configs.len());
         for config in &configs {
-            if providers
-                .iter()
-                .any(|provider| **provider.issuer.url() == *config.url)
-            {
+            if Provider::of_issuer(&providers, &config.url).is_some() {
                 let url = config.url.clone();
                 return Err(SetupError::Duplicate { url });
             }
@@ -152,9 +150,7 @@ impl Authenticator {
             true => (self.judge_job_token(&text, Duration::ZERO)?.identity(&text), None),
             false => {
                 let token = UnverifiedToken::parse(&text)?;
-                let provider = self.provider(&token)?;
-                let verified = provider.verify(&token).await?;
-                let granted = provider.grant(&verified.claims)?;
+                let (provider, verified, granted) = self.verified(&token).await?;
                 provider.note_fallback(&granted);
                 (
                     provider.identity_of(&token, &verified, &granted),
@@ -171,8 +167,7 @@ impl Authenticator {
 
     /// Who a job token stands for that was opened, if the rules of now know that.
     pub(super) fn known_identity(&self, payload: &Payload, (text, expires): (&str, u64)) -> Option<Identity> {
-        let mut providers = self.shared.providers.iter();
-        let provider = providers.find(|provider| **provider.issuer.url() == *payload.issuer)?;
+        let provider = Provider::of_issuer(&self.shared.providers, &payload.issuer)?;
         let granted = provider.grant(&payload.claims).ok()?;
         let of_token = (at(expires), TokenDigest::of(text));
         Some(provider.identity(&payload.claims, &granted, of_token))
@@ -229,19 +224,25 @@ impl Authenticator {
     }
 
     async fn rights(&self, token: &UnverifiedToken<'_>) -> Result<Rights, Error> {
-        let provider = self.provider(token)?;
-        let verified = provider.verify(token).await?;
-        let granted = provider.grant(&verified.claims)?;
+        let (provider, verified, granted) = self.verified(token).await?;
         let identity = provider.identity_of(token, &verified, &granted);
         let key = verified.key.id().map(Into::into);
         Ok(Rights::new(identity, granted, key))
     }
 
-    /// Chooses by equality of bytes: no case folding, no trailing slash forgiven.
-    pub(super) fn provider(&self, token: &UnverifiedToken<'_>) -> Result<&Provider, Error> {
-        let mut providers = self.shared.providers.iter();
-        let named = providers.find(|provider| **provider.issuer.url() == *token.issuer());
-        named.ok_or(Error::UnknownIssuer)
+    /// A token of a CI system: its provider, what was verified, and what the rules of now grant.
+    pub(super) async fn verified(
+        &self,
+        token: &UnverifiedToken<'_>,
+    ) -> Result<(&Provider, VerifiedToken, Granted), Error> {
+        let provider = self.provider(token)?;
+        let verified = provider.verify(token).await?;
+        let granted = provider.grant(&verified.claims)?;
+        Ok((provider, verified, granted))
+    }
+
+    fn provider(&self, token: &UnverifiedToken<'_>) -> Result<&Provider, Error> {
+        Provider::of_issuer(&self.shared.providers, token.issuer()).ok_or(Error::UnknownIssuer)
     }
 
     /// The configured issuers, and whether their tokens can be verified now.

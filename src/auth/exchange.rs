@@ -123,9 +123,7 @@ impl Authenticator {
             });
         }
         let token = UnverifiedToken::parse(&text)?;
-        let provider = self.provider(&token)?;
-        let verified = provider.verify(&token).await?;
-        let granted = provider.grant(&verified.claims)?;
+        let (provider, verified, granted) = self.verified(&token).await?;
         Ok(Subject {
             provider,
             read_only_because: read_only_reason(&granted),

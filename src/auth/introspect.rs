@@ -8,7 +8,7 @@ use super::authenticator::Authenticator;
 use super::claims::Times;
 use super::credentials::Credentials;
 use super::error::Error;
-use super::identity::{Identity, TokenDigest};
+use super::identity::Identity;
 use super::job_token::{self, TokenId};
 use super::run_claims;
 use super::token::UnverifiedToken;
@@ -47,11 +47,8 @@ impl Authenticator {
             });
         }
         let token = UnverifiedToken::parse(&text)?;
-        let provider = self.provider(&token)?;
-        let verified = provider.verify(&token).await?;
-        let granted = provider.grant(&verified.claims)?;
-        let of_now = (verified.expires, TokenDigest::of(&text));
-        let identity = provider.identity(&verified.claims, &granted, of_now);
+        let (provider, verified, granted) = self.verified(&token).await?;
+        let identity = provider.identity_of(&token, &verified, &granted);
         let times = Times::read(&verified.claims).ok();
         let times = (
             times.and_then(|times| times.issued),

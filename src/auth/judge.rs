@@ -44,9 +44,7 @@ pub(super) fn judge<'p>(
         Some(true) => return Err(JobTokenError::Revoked.into()),
         Some(false) => {}
     }
-    let mut providers = providers.iter();
-    let provider = providers.find(|provider| **provider.issuer.url() == *payload.issuer);
-    let provider = provider.ok_or(JobTokenError::IssuerGone)?;
+    let provider = Provider::of_issuer(providers, &payload.issuer).ok_or(JobTokenError::IssuerGone)?;
     let names = payload.kept_names.as_ref();
     if names.is_some_and(|names| *names != job_token::names_digest(provider.claim_names())) {
         return Err(JobTokenError::RulesChanged.into());
@@ -74,7 +72,7 @@ pub(super) fn open(keys: &JobTokenKeys, text: &str) -> Result<(Payload, u64), Jo
 }
 
 /// The time in seconds since 1970.
-pub(super) fn seconds_now() -> u64 {
+pub(crate) fn seconds_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -60,6 +60,7 @@ pub use job_token::{
     JobTokenError, JobTokenForm, JobTokenKeys, JobTokens, NamespaceChoice, NotKeptError, Restriction,
     Revocation, RevocationKeeper, RevokedTokens, RightsChoice, TokenId,
 };
+pub(crate) use judge::seconds_now;
 pub use revoke::{Revocable, RevokeError};
 pub use scope::{AcError, Granted, NamespaceSource, RightsError, RulePlace, Rules, RulesError};
 pub use stats::AuthStats;

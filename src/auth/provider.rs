@@ -146,6 +146,11 @@ impl Provider {
         })
     }
 
+    /// The one of this issuer. Chosen by equality of bytes: no case folding, no trailing slash forgiven.
+    pub(super) fn of_issuer<'p>(all: &'p [Self], url: &str) -> Option<&'p Self> {
+        all.iter().find(|provider| **provider.issuer.url() == *url)
+    }
+
     /// Accepted values of `aud`; none accepts any.
     pub(super) fn audiences(&self) -> &[String] {
         &self.audiences

@@ -9,7 +9,7 @@ mod objects;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use self::file::RevokedFile;
 use self::objects::RevokedObjects;
-use crate::auth::{MessageSealer, NotKeptError, Revocation, RevocationKeeper, RevokedTokens};
+use crate::auth::{MessageSealer, NotKeptError, Revocation, RevocationKeeper, RevokedTokens, seconds_now};
 use crate::error::chain;
 use crate::store::disk::Disk;
 use crate::store::shared::SharedObjects;
@@ -110,7 +110,7 @@ impl Keeping {
         let is_loaded = self.load().await;
         loop {
             // Forgets those whose tokens have ended: they take room from others.
-            self.revoked.take([], now());
+            self.revoked.take([], seconds_now());
             if is_loaded && self.look().await {
                 self.revoked.note_read();
             }
@@ -133,7 +133,7 @@ impl Keeping {
     async fn load(&mut self) -> bool {
         match self.file.load().await {
             Ok(found) => {
-                self.revoked.take(found, now());
+                self.revoked.take(found, seconds_now());
                 // Not the generation of now: somebody may have revoked a token meanwhile.
                 self.saved = Some(0);
                 true
@@ -153,7 +153,7 @@ impl Keeping {
     async fn look(&mut self) -> bool {
         let looked = match &mut self.objects {
             None => Ok(()),
-            Some(objects) => objects.look(&self.revoked, now()).await,
+            Some(objects) => objects.look(&self.revoked, seconds_now()).await,
         };
         self.save().await;
         if let Err(error) = &looked {
@@ -195,10 +195,4 @@ impl Keeping {
             }
         }
     }
-}
-
-/// In seconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
