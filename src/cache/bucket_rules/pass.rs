@@ -73,7 +73,7 @@ async fn try_pass(work: &Working) -> Result<Tended> {
             if current.first().and_then(|name: &String| names::tenant(name)) != Some(tenant) {
                 tend(&mut tender, std::mem::take(&mut current)).await?;
             }
-            if is_ours(work, &tenant) {
+            if is_ours(work, &tenant) && current.len() <= MAX_OBJECTS {
                 current.push(object.name);
             }
         }
@@ -90,10 +90,9 @@ async fn tend(tender: &mut Tender<'_>, objects: Vec<String>) -> Result<()> {
     match objects.len() {
         0 => Ok(()),
         1..=MAX_OBJECTS => tender.tend(objects).await,
-        count => {
+        _ => {
             if is_time(&LAST) {
                 tracing::warn!(
-                    count,
                     most = MAX_OBJECTS,
                     "a tenant has too many entries for its rules to be held in the bucket; let a lifecycle rule remove old ones"
                 );
